@@ -1,0 +1,1 @@
+"""Frozen values, facts and errors: the words of anew, in the standard library alone."""

@@ -1,0 +1,108 @@
+"""The tree of errors that anew raises on purpose.
+
+AnewError
+├── SettingsError(ValueError)        the project's files say something that cannot be
+├── SchemaError(ValueError)          rows do not have the declared columns or types
+├── InvariantError(ValueError)       a domain value that may not exist was about to
+├── NotFoundError(LookupError)       a version, model or project that is not there
+├── ConflictError                    somebody else was first
+│   └── FencedError                  a writer whose lease has passed to another
+├── PolicyError(PermissionError)     a policy said no
+├── UnavailableError(ConnectionError) something that is needed does not answer now
+├── IntegrityError                   stored bytes are not the bytes that were stored
+├── TrainingError                    a training run that ended without a candidate
+└── MissingExtraError(ImportError)   an optional extra is not installed
+"""
+
+__all__ = [
+    "AnewError",
+    "ConflictError",
+    "FencedError",
+    "IntegrityError",
+    "InvariantError",
+    "MissingExtraError",
+    "NotFoundError",
+    "PolicyError",
+    "SchemaError",
+    "SettingsError",
+    "TrainingError",
+    "UnavailableError",
+]
+
+
+class AnewError(Exception):
+    """Base of every error that anew raises on purpose."""
+
+
+class SettingsError(AnewError, ValueError):
+    """The project's files ask for something that cannot be.
+
+    Parameters
+    ----------
+    problems
+        One sentence for each problem found, each with its place in the file.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class SchemaError(AnewError, ValueError):
+    """Rows do not have the declared columns or types; `path` names the field."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class InvariantError(AnewError, ValueError):
+    """A domain value that may not exist was about to be made."""
+
+
+class NotFoundError(AnewError, LookupError):
+    """What was asked for is not there."""
+
+
+class ConflictError(AnewError):
+    """Somebody else was first; read again and decide again."""
+
+
+class FencedError(ConflictError):
+    """The writer's lease has passed to another holder; it must stop writing."""
+
+
+class PolicyError(AnewError, PermissionError):
+    """A policy of the project refused what was asked."""
+
+
+class UnavailableError(AnewError, ConnectionError):
+    """Something that is needed does not answer now; trying later may help."""
+
+
+class IntegrityError(AnewError):
+    """Stored bytes are not the bytes that were stored."""
+
+
+class TrainingError(AnewError):
+    """A training run ended without a candidate.
+
+    Parameters
+    ----------
+    reason
+        One word for machines: ``error``, ``killed``, ``oom``, ``timeout``, ``disk_full``, ``cancelled``.
+    detail
+        A sentence for people.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class MissingExtraError(AnewError, ImportError):
+    """An optional part is not installed; the message names the extra."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; install it with: pip install 'anew[{extra}]'")

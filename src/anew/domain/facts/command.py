@@ -1,0 +1,81 @@
+"""Facts from outside: time, commands of people, changed files."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from anew.domain.fact import Fact
+from anew.domain.interval import require_utc
+
+__all__ = ["ProjectChanged", "QuarantineReleased", "RetrainCommanded", "RollbackCommanded", "Ticked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked(Fact):
+    """Time has passed: `at` in event time, `wall` by the clock on the wall."""
+
+    wall: datetime
+
+    def __post_init__(self) -> None:
+        super(Ticked, self).__post_init__()
+        require_utc(self.wall, "wall")
+
+    @property
+    def key(self) -> str:
+        """Ticks differ by both clocks."""
+        return f"{self.at.isoformat()}/{self.wall.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainCommanded(Fact):
+    """A person or a program asked for a retrain; `command` is unique, a repeat of it changes nothing."""
+
+    command: str
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackCommanded(Fact):
+    """A person or a program asked to go back to the fallback, or to stop the rollout that is under way."""
+
+    command: str
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineReleased(Fact):
+    """A person released a version that had been rolled back; only then may it be served again."""
+
+    command: str
+    version: str
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectChanged(Fact):
+    """The project's files were read: the settings' and the code's digests from now on."""
+
+    settings: str
+    code: str
+
+    @property
+    def key(self) -> str:
+        """A revision may come back, so the instant belongs to it."""
+        return f"{self.settings}/{self.code}/{self.at.isoformat()}"

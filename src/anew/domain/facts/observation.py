@@ -1,0 +1,78 @@
+"""Facts about windows: summaries of observations, and what a detector found in them."""
+
+from dataclasses import dataclass
+
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.interval import Interval
+from anew.domain.severity import Severity
+
+__all__ = ["AlertRaised", "WindowClosed", "WindowScored"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowClosed(Fact):
+    """The watermark has passed the end of a window: what the champion saw in it, compared with its reference.
+
+    Attributes
+    ----------
+    version
+        The champion whose reference the evidence compares with.
+    n
+        Predictions in the window.
+    rows
+        Content address of the window's rows.
+    evidence
+        One entry for each configured detector and subject, named by the detector's key.
+    """
+
+    version: str
+    window: Interval
+    n: int
+    rows: str
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def key(self) -> str:
+        """One per window."""
+        return self.window.start.isoformat()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowScored(Fact):
+    """The labels of a window are mature: how good the served answers were.
+
+    `revision` counts up when labels that came later changed the numbers.
+    """
+
+    version: str
+    window: Interval
+    n: int
+    labelled: int
+    revision: int
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def key(self) -> str:
+        """One per window and revision."""
+        return f"{self.window.start.isoformat()}/{self.revision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRaised(Fact):
+    """A detector's finding about a window.
+
+    `detector` is the key of the configured detector (``psi(temp)``), `message` one sentence for people.
+    """
+
+    detector: str
+    version: str
+    window: Interval
+    severity: Severity
+    evidence: tuple[Evidence, ...]
+    message: str
+
+    @property
+    def key(self) -> str:
+        """One per detector and cause."""
+        return self.detector

@@ -1,0 +1,143 @@
+"""Facts on the way from a finding to a candidate: trigger, governance, train."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.interval import Interval
+from anew.domain.severity import Severity
+
+__all__ = [
+    "CandidateTrained",
+    "EffectFailed",
+    "RetrainApproved",
+    "RetrainRefused",
+    "RetrainRequested",
+    "RetrainWithheld",
+    "SnapshotTaken",
+    "TrainingEnded",
+    "TrainingPlanned",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainRequested(Fact):
+    """The trigger holds that retraining is worth it; `considered` has every number that it used."""
+
+    reason: str
+    triggers: tuple[str, ...]
+    severity: Severity
+    considered: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainWithheld(Fact):
+    """The trigger was asked and said no; `reason` is one word, `detail` a sentence with the numbers."""
+
+    reason: str
+    detail: str
+    triggers: tuple[str, ...]
+    considered: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainApproved(Fact):
+    """Governance consents to the request that caused this fact."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainRefused(Fact):
+    """Governance refuses the request that caused this fact."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlanned(Fact):
+    """All that a training run needs to be repeated; asks for its snapshot.
+
+    Attributes
+    ----------
+    version
+        Name that the candidate will bear.
+    champion
+        The version it will be compared with; empty for a first champion.
+    span
+        Interval of event time that rows are taken from; its newest `holdout_share` is held out for the gates.
+    seed
+        For everything random in the run.
+    code, settings
+        Digests of the project's files at the time of planning.
+    """
+
+    asks: ClassVar[str] = "snapshot"
+
+    version: str
+    champion: str
+    span: Interval
+    holdout_share: float
+    seed: int
+    code: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotTaken(Fact):
+    """The rows of a run are fixed; asks for the training itself.
+
+    `tables` pairs each table with the version it was read at; `digest` addresses rows and order.
+    """
+
+    asks: ClassVar[str] = "train"
+    ends: ClassVar[bool] = True
+
+    version: str
+    champion: str
+    digest: str
+    tables: tuple[tuple[str, int], ...]
+    span: Interval
+    rows: int
+    holdout_rows: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateTrained(Fact):
+    """A candidate lies in the artifact store under `digest`; asks for the gates' measurements."""
+
+    asks: ClassVar[str] = "measure"
+    ends: ClassVar[bool] = True
+
+    version: str
+    champion: str
+    digest: str
+    snapshot: str
+    rows: int
+    compute_s: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectFailed(Fact):
+    """The effect that its cause asked for came to nothing: `reason` one word, `detail` a sentence."""
+
+    ends: ClassVar[bool] = True
+
+    effect: str
+    version: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingEnded(Fact):
+    """A run is over: its slot is free again and its outcome known (``accepted``, ``refused``, ``failed``)."""
+
+    version: str
+    outcome: str
+    detail: str
+    compute_s: float

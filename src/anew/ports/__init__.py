@@ -1,0 +1,1 @@
+"""What anew asks of the world: one small Protocol per file."""

@@ -1,0 +1,66 @@
+"""The observation store: predictions, labels and imported history, append-only and versioned."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from anew.domain.interval import Interval
+from anew.domain.observation import Observation
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Lake"]
+
+
+class Lake(Protocol):
+    """Tables ``predictions``, ``labels`` and ``history``; exactly once by (journal, position). One writer process.
+
+    Frames have the declared feature columns as they are and system columns that begin with an underscore:
+    predictions ``_id, _at, _received_at, _key, _version, _arm, _output, _proba, _epoch, _latency_us,
+    _shadow_version, _shadow_output, _shadow_problem``; labels ``_id, _prediction, _at, _received_at, _value,
+    _source``; history ``_at, _label`` and the features. Instants are UTC microseconds.
+    """
+
+    def drained(self, journal: str) -> int:
+        """Return the journal position up to which observations are stored, 0 for none."""
+        ...
+
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
+        """Store a batch read from `journal` that ends at `position`; without effect when it is stored already.
+
+        Raises
+        ------
+        UnavailableError
+            The store cannot be written now (full, gone); nothing was stored.
+        IntegrityError
+            A table is behind or beside its high-water mark: silently damaged.
+        """
+        ...
+
+    def import_history(self, frame: "pl.DataFrame", *, source: str) -> int:
+        """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""
+        ...
+
+    def versions(self) -> Mapping[str, int]:
+        """Return the present version of each table."""
+        ...
+
+    def predictions(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
+        """Return the predictions of `span` by event time, ordered by (_at, _id), one row per id."""
+        ...
+
+    def labels(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
+        """Return the last label of each prediction whose event time lies in `span`."""
+        ...
+
+    def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
+        """Return rows for training: history and joined predictions of `span`, in time order: features, _at, _label."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the rows stored in each table: ``predictions``, ``labels``, ``history``."""
+        ...
+
+    def verify(self) -> Sequence[str]:
+        """Compare the tables with their high-water marks; return one sentence per damage, none when whole."""
+        ...

@@ -1,0 +1,50 @@
+"""The user's side of the contract: what `pipeline.py` defines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Pipeline", "TrainingData"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What `train` gets: frames and series of equal height `n`, in time order.
+
+    Attributes
+    ----------
+    x
+        Output of `features`, shape `(n, d)`.
+    y
+        Labels, length `n`: class labels as declared, or float for regression.
+    at
+        Event time of each row, UTC microseconds.
+    weight
+        Non-negative weight of each row.
+    previous
+        The champion's model object as it was loaded from its artifact, or None.
+    seed
+        For everything random in the training.
+    """
+
+    x: "pl.DataFrame"
+    y: "pl.Series"
+    at: "pl.Series"
+    weight: "pl.Series"
+    previous: object | None
+    seed: int
+
+
+class Pipeline(Protocol):
+    """The module `pipeline.py` of a project, loaded."""
+
+    def features(self, rows: "pl.DataFrame") -> "pl.DataFrame":
+        """Turn declared columns into model inputs, row by row: same height, same code offline and online."""
+        ...
+
+    def train(self, data: TrainingData, params: Mapping[str, Any]) -> object:
+        """Return a model with `predict` and, for classification, `predict_proba`."""
+        ...
