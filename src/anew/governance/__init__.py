@@ -1,0 +1,5 @@
+"""Who may, when not, and the record of it."""
+
+from anew.governance._stage import Governance, GovernanceState
+
+__all__ = ["Governance", "GovernanceState"]

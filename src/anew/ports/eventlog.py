@@ -43,6 +43,8 @@ class EventLog(Protocol):
             `grant` is no longer the lease's; checked in the same transaction.
         ConflictError
             Some of the ids are on record and others are not.
+        InvariantError
+            A fact has no id, two have the same, or one would not be read back as it is.
         UnavailableError
             The store does not answer (locked, full, gone); nothing was appended.
         """
@@ -80,4 +82,8 @@ class Lease(Protocol):
 
     def release(self, grant: Grant) -> None:
         """Give the lease back; without effect when it is no longer held."""
+        ...
+
+    def current(self) -> Grant | None:
+        """Return the grant in force, None when the lease is free or has expired: who to name to the one refused."""
         ...

@@ -12,7 +12,10 @@ class Inbox(Protocol):
     """A durable queue of facts from outside; many may post, the holder of the lease takes. Thread- and process-safe."""
 
     def post(self, fact: Fact) -> None:
-        """Put `fact` (a fact without cause, with its derived id) into the queue; durable on return, idempotent by id."""
+        """Put `fact` (a fact without cause, with its derived id) into the queue; durable on return.
+
+        Idempotent by id: a repeat changes nothing, not even after the first was taken.
+        """
         ...
 
     def pending(self) -> Sequence[Fact]:

@@ -1,0 +1,7 @@
+"""Accepted candidate in, traffic shifts out."""
+
+from anew.rollout._judge import Judge, Outcome, Ruling
+from anew.rollout._stage import Rollout, next_look
+from anew.rollout._state import Probation, RolloutState
+
+__all__ = ["Judge", "Outcome", "Probation", "Rollout", "RolloutState", "Ruling", "next_look"]

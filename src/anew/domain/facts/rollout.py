@@ -7,6 +7,7 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
+from anew.domain.interval import Interval
 
 __all__ = [
     "GuardrailTripped",
@@ -93,7 +94,9 @@ class RolloutObserved(Fact):
     Attributes
     ----------
     look
-        Number of the look, from 1.
+        Number of the look at this stage, from 1.
+    span
+        Event time of the requests that it covers; looks never overlap.
     paired_down, paired_up
         Champion's loss less challenger's, in [-1, 1], on the same requests: rounded down and rounded up.
     champion_loss, challenger_loss
@@ -103,6 +106,7 @@ class RolloutObserved(Fact):
     version: str
     stage: Stage
     look: int
+    span: Interval
     paired_down: Counts
     paired_up: Counts
     champion_loss: Counts
@@ -111,7 +115,7 @@ class RolloutObserved(Fact):
     @property
     def key(self) -> str:
         """One per look."""
-        return f"{self.version}/{self.stage}/{self.look}"
+        return f"{self.version}/{self.stage}/{self.span.start.isoformat()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

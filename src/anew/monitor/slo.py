@@ -1,0 +1,106 @@
+"""Service-level objective on a metric of the served answers, once their labels are there."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from anew.domain.errors import InvariantError
+from anew.domain.evidence import Evidence
+from anew.domain.severity import Severity
+from anew.monitor._detector import Finding, ScoredRows
+from anew.stats.metric import METRICS, measure_metric
+from anew.stats.profile import Profile, Reference
+
+__all__ = ["SLO"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SLO:
+    """Alert when a metric of the served answers breaks its objective.
+
+    Parameters
+    ----------
+    metric
+        ``error``, ``accuracy``, ``f1``, ``precision``, ``recall``, ``mae``, ``rmse``; mae and rmse in units of the
+        target.
+    at_most, at_least
+        The objective; exactly one is given.
+    period
+        Rows that it is measured over, back from the window's end; None for one window.
+    at_least_rows
+        Labelled rows needed; below, nothing is judged.
+
+    Notes
+    -----
+    The objective is compared with the point value, as its author wrote it; the alert shows the interval beside it and
+    is HIGH only when the whole interval breaks the objective. Do not use it for unlabelled traffic: nothing labelled
+    is nothing measured, and raises nothing.
+    """
+
+    labels: ClassVar[bool] = True
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+    period: timedelta | None = None
+    at_least_rows: int = 50
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise InvariantError(f"slo on metric {self.metric!r}: known are {', '.join(sorted(METRICS))}")
+        if (self.at_most is None) == (self.at_least is None):
+            raise InvariantError(f"slo on {self.metric}: give exactly one of at_most and at_least")
+
+    @property
+    def key(self) -> str:
+        """``slo(metric<=limit)`` or ``slo(metric>=limit)``."""
+        if self.at_most is not None:
+            return f"slo({self.metric}<={self.at_most:g})"
+        return f"slo({self.metric}>={self.at_least:g})"
+
+    @property
+    def over(self) -> timedelta | None:
+        """The objective's period."""
+        return self.period
+
+    def measure_profiles(self, reference: Reference, current: Profile) -> tuple[Evidence, ...]:  # noqa: ARG002
+        """Measure nothing: this detector needs labels."""  # ARG002: the detector's contract
+        return ()
+
+    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
+        """Measure the metric with its interval."""
+        n = len(rows.label)
+        if n < self.at_least_rows:
+            problem = f"{n} labelled rows, {self.at_least_rows} are needed"
+            return (Evidence.of(self.key, None, n, subject=self.metric, problem=problem),)
+        measured = measure_metric(self.metric, rows.label, rows.output)
+        limit = self.at_most if self.at_most is not None else self.at_least
+        return (
+            Evidence.of(
+                self.key,
+                measured.value,
+                n,
+                subject=self.metric,
+                reference=limit,
+                interval=(measured.low, measured.high),
+            ),
+        )
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
+        """Find a breach when the measured value breaks the objective."""
+        for each in evidence:
+            if not each.measured or each.value is None:
+                continue
+            low, high = (each.low or each.value), (each.high or each.value)
+            if self.at_most is not None:
+                broken, surely, limit = each.value > self.at_most, low > self.at_most, f"at most {self.at_most:g}"
+            else:
+                bound = self.at_least or 0.0
+                broken, surely, limit = each.value < bound, high < bound, f"at least {bound:g}"
+            if broken:
+                return Finding(
+                    severity=Severity.HIGH if surely else Severity.MEDIUM,
+                    message=f"{self.metric} is {each.value:.4g} ({low:.4g} to {high:.4g}, n = {each.n}); wanted {limit}",
+                    evidence=(each,),
+                )
+        return None

@@ -1,0 +1,127 @@
+"""Registry: where every version stands, folded from facts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateRefused,
+    CandidateTrained,
+    QuarantineReleased,
+    RolledBack,
+    RolloutStarted,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+)
+
+__all__ = ["Registry", "RegistryState", "Standing", "VersionRecord"]
+
+
+class Standing(StrEnum):
+    """Where a version stands."""
+
+    TRAINING = "training"
+    CANDIDATE = "candidate"
+    CHALLENGER = "challenger"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    REFUSED = "refused"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRecord:
+    """One version: its standing, since when, and why."""
+
+    version: str
+    standing: Standing
+    since: datetime
+    digest: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryState:
+    """Every version by name, in order of planning."""
+
+    versions: Mapping[str, VersionRecord] = field(default_factory=lambda: MappingProxyType({}))
+
+    def standing(self, standing: Standing) -> tuple[VersionRecord, ...]:
+        """Return the versions of one standing, in order."""
+        return tuple(record for record in self.versions.values() if record.standing is standing)
+
+    @property
+    def champion(self) -> VersionRecord | None:
+        """The version that serves by right."""
+        return next(iter(self.standing(Standing.CHAMPION)), None)
+
+    @property
+    def challenger(self) -> VersionRecord | None:
+        """The version on probation."""
+        return next(iter(self.standing(Standing.CHALLENGER)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A fold that decides nothing."""
+
+    def initial(self) -> RegistryState:
+        """Return the registry without versions."""
+        return RegistryState()
+
+    def apply(self, state: RegistryState, fact: Fact) -> RegistryState:
+        """Fold a fact."""
+        match fact:
+            case TrainingPlanned():
+                return _put(state, fact, fact.version, Standing.TRAINING)
+            case CandidateTrained():
+                return _put(state, fact, fact.version, Standing.CANDIDATE, digest=fact.digest)
+            case CandidateRefused():
+                return _put(state, fact, fact.version, Standing.REFUSED, reason=fact.reason)
+            case TrainingEnded() if fact.outcome == "failed":
+                return _put(state, fact, fact.version, Standing.FAILED, reason=fact.detail)
+            case RolloutStarted():
+                return _put(state, fact, fact.version, Standing.CHALLENGER)
+            case VersionPromoted():
+                state = _retire(state, fact, fact.previous)
+                return _put(state, fact, fact.version, Standing.CHAMPION, digest=fact.digest, reason=fact.reason)
+            case RolledBack():
+                was = state.versions.get(fact.version)
+                state = _put(state, fact, fact.version, Standing.QUARANTINED, reason=fact.reason)
+                if was is not None and was.standing is Standing.CHAMPION and fact.to:
+                    state = _put(state, fact, fact.to, Standing.CHAMPION, reason=f"back from {fact.version}")
+                return state
+            case QuarantineReleased() if fact.version in state.versions:
+                return _put(state, fact, fact.version, Standing.RETIRED, reason=f"released by {fact.by}: {fact.reason}")
+        return state
+
+    def decide(self, state: RegistryState, fact: Fact) -> tuple[Fact, ...]:  # noqa: ARG002  the decider's contract
+        """Decide nothing."""
+        return ()
+
+
+def _put(
+    state: RegistryState, fact: Fact, version: str, standing: Standing, *, digest: str = "", reason: str = ""
+) -> RegistryState:
+    before = state.versions.get(version)
+    record = VersionRecord(
+        version=version,
+        standing=standing,
+        since=fact.at,
+        digest=digest or (before.digest if before else ""),
+        reason=reason,
+    )
+    return RegistryState(versions=MappingProxyType({**state.versions, version: record}))
+
+
+def _retire(state: RegistryState, fact: Fact, version: str) -> RegistryState:
+    record = state.versions.get(version)
+    if record is None or record.standing is not Standing.CHAMPION:
+        return state
+    retired = replace(record, standing=Standing.RETIRED, since=fact.at, reason="a challenger was promoted")
+    return RegistryState(versions=MappingProxyType({**state.versions, version: retired}))

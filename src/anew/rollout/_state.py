@@ -1,0 +1,161 @@
+"""What the rollout remembers: who serves, who is on probation, what was seen of it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from anew.domain.evidence import Counts
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateTrained,
+    QuarantineReleased,
+    RolledBack,
+    RolloutHeld,
+    RolloutObserved,
+    RolloutStarted,
+    Stage,
+    TrafficApplied,
+    TrafficShifted,
+    VersionPromoted,
+)
+
+__all__ = ["Probation", "RolloutState", "state_after"]
+
+Served = tuple[str, str]
+"""A version and its digest; two empty strings for none."""
+
+NOBODY: Served = ("", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probation:
+    """A challenger under way and what mature labels have said of it.
+
+    Attributes
+    ----------
+    paired_down, paired_up
+        All paired evidence since its start, in shadow and canary; see RolloutObserved.
+    champion_loss, challenger_loss
+        Losses of both arms since its present step began.
+    looked
+        End of the event time that was looked at.
+    progress
+        Event time of the last step, for the expiry.
+    """
+
+    challenger: Served
+    stage: Stage
+    share: float
+    since: datetime
+    progress: datetime
+    looks: int = 0
+    looked: datetime | None = None
+    paired_down: Counts | None = None
+    paired_up: Counts | None = None
+    champion_loss: Counts | None = None
+    challenger_loss: Counts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutState:
+    """Where traffic stands.
+
+    Attributes
+    ----------
+    quarantined
+        Versions and digests that were rolled back and not released.
+    shifts
+        Id of the last TrafficShifted whose publication was asked for.
+    """
+
+    champion: Served = NOBODY
+    fallback: Served = NOBODY
+    probation: Probation | None = None
+    epoch: int = 0
+    applied: int = 0
+    shifts: str = ""
+    quarantined: frozenset[Served] = frozenset()
+    digests: tuple[Served, ...] = ()
+
+    def digest(self, version: str) -> str:
+        """Return the digest of a version that was trained, empty when unknown."""
+        return dict(self.digests).get(version, "")
+
+
+def state_after(state: RolloutState, fact: Fact) -> RolloutState:
+    """Fold a fact; knows no threshold."""
+    match fact:
+        case CandidateTrained():
+            return replace(state, digests=(*state.digests, (fact.version, fact.digest)))
+        case RolloutStarted():
+            probation = Probation(
+                challenger=(fact.version, fact.digest),
+                stage=Stage.SHADOW,
+                share=0.0,
+                since=fact.at,
+                progress=fact.at,
+            )
+            return replace(state, probation=probation)
+        case TrafficShifted():
+            return _shifted(state, fact)
+        case TrafficApplied():
+            return replace(state, applied=max(state.applied, fact.epoch))
+        case RolloutObserved() if state.probation and fact.version == state.probation.challenger[0]:
+            return replace(state, probation=_observed(state.probation, fact))
+        case VersionPromoted():
+            previous = state.champion if state.champion[0] == fact.previous else NOBODY
+            return replace(state, champion=(fact.version, fact.digest), fallback=previous, probation=None)
+        case RolledBack():
+            return _rolled_back(state, fact)
+        case QuarantineReleased():
+            kept = frozenset(each for each in state.quarantined if each[0] != fact.version)
+            return replace(state, quarantined=kept)
+        case RolloutHeld():
+            return state
+    return state
+
+
+def _shifted(state: RolloutState, fact: TrafficShifted) -> RolloutState:
+    state = replace(state, epoch=fact.epoch, shifts=fact.id)
+    if state.probation is None or fact.challenger != state.probation.challenger:
+        return state
+    step = replace(
+        state.probation,
+        stage=fact.stage,
+        share=fact.share,
+        progress=fact.at,
+        looks=0,
+        champion_loss=None,
+        challenger_loss=None,
+    )
+    return replace(state, probation=step)
+
+
+def _observed(probation: Probation, fact: RolloutObserved) -> Probation:
+    def added(before: Counts | None, new: Counts) -> Counts:
+        return new if before is None else before + new
+
+    same_step = fact.stage is probation.stage
+    return replace(
+        probation,
+        looks=fact.look,
+        looked=fact.span.end,
+        progress=fact.at if fact.paired_down.n or fact.challenger_loss.n else probation.progress,
+        paired_down=added(probation.paired_down, fact.paired_down),
+        paired_up=added(probation.paired_up, fact.paired_up),
+        champion_loss=added(probation.champion_loss, fact.champion_loss) if same_step else probation.champion_loss,
+        challenger_loss=(
+            added(probation.challenger_loss, fact.challenger_loss) if same_step else probation.challenger_loss
+        ),
+    )
+
+
+def _rolled_back(state: RolloutState, fact: RolledBack) -> RolloutState:
+    digest = state.digest(fact.version)
+    if state.probation and state.probation.challenger[0] == fact.version:
+        digest = state.probation.challenger[1]
+    quarantined = state.quarantined | {(fact.version, digest)}
+    if state.champion[0] == fact.version and fact.to:
+        to = state.fallback if state.fallback[0] == fact.to else (fact.to, state.digest(fact.to))
+        return replace(state, champion=to, fallback=NOBODY, probation=None, quarantined=quarantined)
+    probation = None if state.probation and state.probation.challenger[0] == fact.version else state.probation
+    return replace(state, probation=probation, quarantined=quarantined)

@@ -1,0 +1,135 @@
+"""Train: an approved request in, a training plan out; and the end of each run."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeVar
+
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateAccepted,
+    CandidateRefused,
+    CandidateTrained,
+    EffectFailed,
+    ProjectChanged,
+    RetrainApproved,
+    RolledBack,
+    SnapshotTaken,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+)
+from anew.train.span import Span
+
+__all__ = ["Train", "TrainState"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainState:
+    """What the stage remembers: how many versions were named, who is champion, and the runs that have not ended.
+
+    `runs` maps the id of the fact that asked for a run's present effect to the run's version.
+    """
+
+    planned: int = 0
+    champion: str = ""
+    code: str = ""
+    settings: str = ""
+    runs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    compute_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def is_running(self, version: str) -> bool:
+        """Has the run of `version` not ended yet?"""
+        return version in self.runs.values()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Fixes all that a run needs to be repeated: span, seed, hold-out, code and settings.
+
+    Parameters
+    ----------
+    span
+        Where training rows come from.
+    holdout_share
+        Newest share of the span's rows that is kept from training for the gates, in (0, 1).
+    """
+
+    span: Span = Span()
+    holdout_share: float = 0.15
+
+    def initial(self) -> TrainState:
+        """Return the state before any run."""
+        return TrainState()
+
+    def apply(self, state: TrainState, fact: Fact) -> TrainState:
+        """Fold a fact."""
+        match fact:
+            case ProjectChanged():
+                return replace(state, code=fact.code, settings=fact.settings)
+            case TrainingPlanned():
+                return replace(state, planned=state.planned + 1, runs=_with(state.runs, fact.id, fact.version))
+            case SnapshotTaken():
+                return replace(state, runs=_with(_without(state.runs, fact.version), fact.id, fact.version))
+            case CandidateTrained():
+                runs = _with(_without(state.runs, fact.version), fact.id, fact.version)
+                return replace(state, runs=runs, compute_s=_with(state.compute_s, fact.version, fact.compute_s))
+            case TrainingEnded():
+                seconds = {version: s for version, s in state.compute_s.items() if version != fact.version}
+                return replace(state, runs=_without(state.runs, fact.version), compute_s=MappingProxyType(seconds))
+            case VersionPromoted():
+                return replace(state, champion=fact.version)
+            case RolledBack():
+                return replace(state, champion=fact.to or state.champion)
+        return state
+
+    def decide(self, state: TrainState, fact: Fact) -> tuple[Fact, ...]:
+        """Plan an approved run; end a run when its candidate was accepted or refused, or an effect of it failed."""
+        match fact:
+            case RetrainApproved():
+                return (
+                    TrainingPlanned(
+                        model=fact.model,
+                        at=fact.at,
+                        version=f"v{state.planned + 1}",
+                        champion=state.champion,
+                        span=self.span.before(fact.at),
+                        holdout_share=self.holdout_share,
+                        seed=_seed(fact.id),
+                        code=state.code,
+                        settings=state.settings,
+                    ),
+                )
+            case CandidateAccepted() if state.is_running(fact.version):
+                return (_end(state, fact, fact.version, "accepted", "every required gate passed"),)
+            case CandidateRefused() if state.is_running(fact.version):
+                return (_end(state, fact, fact.version, "refused", fact.reason),)
+            case EffectFailed() if fact.cause in state.runs and fact.effect in ("snapshot", "train"):
+                return (_end(state, fact, state.runs[fact.cause], "failed", f"{fact.reason}: {fact.detail}"),)
+        return ()
+
+
+def _seed(id: str) -> int:
+    return int(hashlib.sha256(id.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+
+
+def _end(state: TrainState, fact: Fact, version: str, outcome: str, detail: str) -> TrainingEnded:
+    return TrainingEnded(
+        model=fact.model,
+        at=fact.at,
+        version=version,
+        outcome=outcome,
+        detail=detail,
+        compute_s=state.compute_s.get(version, 0.0),
+    )
+
+
+def _with(mapping: Mapping[str, T], key: str, value: T) -> Mapping[str, T]:
+    return MappingProxyType({**mapping, key: value})
+
+
+def _without(runs: Mapping[str, str], version: str) -> Mapping[str, str]:
+    return MappingProxyType({id: each for id, each in runs.items() if each != version})

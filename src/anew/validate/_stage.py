@@ -1,0 +1,165 @@
+"""Validate: a measured candidate in, a verdict of each gate out, and whether it may go on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateAccepted,
+    CandidateMeasured,
+    CandidateRefused,
+    CandidateTrained,
+    EffectFailed,
+    GateJudged,
+    OverrideSigned,
+)
+from anew.domain.verdict import Verdict, worst
+from anew.validate._gate import Gates, Judgement
+
+__all__ = ["Validate", "ValidateState"]
+
+_NO_VERDICTS: Mapping[str, tuple[Verdict, bool]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidacy:
+    """A candidate on its way through the gates: verdict and requiredness by gate, and gates overridden by a person."""
+
+    version: str
+    champion: str
+    digest: str
+    asked: str
+    verdicts: Mapping[str, tuple[Verdict, bool]] = _NO_VERDICTS
+    overridden: frozenset[str] = frozenset()
+    accepted: bool = False
+
+    @property
+    def in_the_way(self) -> tuple[str, ...]:
+        """Required gates that neither passed nor were overridden, sorted."""
+        return tuple(
+            sorted(
+                gate
+                for gate, (verdict, required) in self.verdicts.items()
+                if required and verdict is not Verdict.PASS and gate not in self.overridden
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateState:
+    """The latest candidate; an override of an older one has no effect."""
+
+    candidacy: Candidacy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validate:
+    """Asks every gate about the evidence that bears its key; the worst required verdict decides.
+
+    Parameters
+    ----------
+    gates
+        By key, with whether each is required. Gates that need a champion are left out for a first one.
+    """
+
+    gates: Gates = field(default_factory=lambda: MappingProxyType({}))
+
+    def initial(self) -> ValidateState:
+        """Return the state before any candidate."""
+        return ValidateState()
+
+    def apply(self, state: ValidateState, fact: Fact) -> ValidateState:
+        """Fold a fact."""
+        match fact:
+            case CandidateTrained():
+                return ValidateState(
+                    Candidacy(version=fact.version, champion=fact.champion, digest=fact.digest, asked=fact.id)
+                )
+            case GateJudged() if state.candidacy and fact.version == state.candidacy.version:
+                verdicts = MappingProxyType({**state.candidacy.verdicts, fact.gate: (fact.verdict, fact.required)})
+                return ValidateState(replace(state.candidacy, verdicts=verdicts))
+            case OverrideSigned() if state.candidacy and (fact.version, fact.digest) == (
+                state.candidacy.version,
+                state.candidacy.digest,
+            ):
+                return ValidateState(replace(state.candidacy, overridden=state.candidacy.overridden | {fact.gate}))
+            case CandidateAccepted() if state.candidacy and fact.version == state.candidacy.version:
+                return ValidateState(replace(state.candidacy, accepted=True))
+        return state
+
+    def decide(self, state: ValidateState, fact: Fact) -> tuple[Fact, ...]:
+        """Judge what was measured; accept after an override that clears the last gate in the way."""
+        match fact:
+            case CandidateMeasured() if state.candidacy and fact.cause == state.candidacy.asked:
+                return self._conclude(state.candidacy, fact, self._judged(fact))
+            case EffectFailed() if state.candidacy and fact.cause == state.candidacy.asked:
+                broken = GateJudged(
+                    model=fact.model,
+                    at=fact.at,
+                    version=state.candidacy.version,
+                    gate="measurement",
+                    verdict=Verdict.ERROR,
+                    required=True,
+                    reason=f"{fact.reason}: {fact.detail}",
+                )
+                return self._conclude(state.candidacy, fact, (broken,))
+            case OverrideSigned() if state.candidacy and fact.version == state.candidacy.version:
+                candidacy = state.candidacy
+                if fact.gate in candidacy.overridden and not candidacy.accepted and candidacy.verdicts:
+                    return (self._accepted(candidacy, fact),) if not candidacy.in_the_way else ()
+        return ()
+
+    def _judged(self, fact: CandidateMeasured) -> tuple[GateJudged, ...]:
+        by_gate: dict[str, list[Evidence]] = {}
+        for evidence in fact.evidence:
+            by_gate.setdefault(evidence.name, []).append(evidence)
+        judged = []
+        for key, (gate, required) in self.gates.items():
+            if gate.needs_champion and not fact.champion:
+                continue
+            found = tuple(by_gate.get(key, ()))
+            judgement = (
+                gate.judge(found) if found else Judgement(verdict=Verdict.INCONCLUSIVE, reason="nothing measured")
+            )
+            judged.append(
+                GateJudged(
+                    model=fact.model,
+                    at=fact.at,
+                    version=fact.version,
+                    gate=key,
+                    verdict=judgement.verdict,
+                    required=required,
+                    reason=judgement.reason,
+                    evidence=found,
+                )
+            )
+        return tuple(judged)
+
+    def _conclude(self, candidacy: Candidacy, fact: Fact, judged: tuple[GateJudged, ...]) -> tuple[Fact, ...]:
+        required = [each for each in judged if each.required]
+        verdict = worst(each.verdict for each in required)
+        if verdict is Verdict.PASS:
+            return (*judged, self._accepted(candidacy, fact))
+        failed = [each for each in required if each.verdict is not Verdict.PASS]
+        reason = "; ".join(f"{each.gate} {each.verdict.name}: {each.reason}" for each in failed)
+        refused = CandidateRefused(
+            model=fact.model,
+            at=fact.at,
+            version=candidacy.version,
+            verdict=verdict,
+            gates=tuple(sorted(each.gate for each in failed)),
+            reason=reason or "no required gate is configured, so nothing was proved",
+        )
+        return (*judged, refused)
+
+    @staticmethod
+    def _accepted(candidacy: Candidacy, fact: Fact) -> CandidateAccepted:
+        return CandidateAccepted(
+            model=fact.model,
+            at=fact.at,
+            version=candidacy.version,
+            champion=candidacy.champion,
+            digest=candidacy.digest,
+        )
