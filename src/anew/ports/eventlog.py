@@ -67,7 +67,7 @@ class Lease(Protocol):
     """One writer at a time, by a lease with fencing epochs. Thread-safe."""
 
     def acquire(self, holder: str, ttl_s: float) -> Grant | None:
-        """Take the lease when it is free or has expired (by the store's own clock reading); None when another has it."""
+        """Take the lease when it is free or has expired (by the store's clock); None when another has it."""
         ...
 
     def renew(self, grant: Grant, ttl_s: float) -> None:

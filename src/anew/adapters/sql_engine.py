@@ -1,0 +1,192 @@
+"""Opens the control database and keeps its promises: one writer, short transactions, on disk at commit."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from anew.adapters.migrations import upgrade
+from anew.adapters.sqlite_errors import translate
+from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
+
+__all__ = ["Database", "sqlite_engine"]
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "fuse.glusterfs"}
+
+
+def sqlite_engine(path: Path, *, busy_s: float = 5.0) -> Engine:
+    """Return an engine on the SQLite file `path`: WAL, synchronous=FULL, BEGIN IMMEDIATE unless told it only reads.
+
+    Parameters
+    ----------
+    busy_s
+        How long to wait for another process's lock, in seconds.
+    """
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": busy_s, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _: Any) -> None:  # Any: SQLAlchemy hands over the driver's own object
+        # We begin transactions ourselves: the driver would begin them late, after the reads, without the write lock.
+        connection.isolation_level = None
+        _write_ahead(connection, deadline=time.monotonic() + busy_s)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("anew_reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _write_ahead(connection: sqlite3.Connection, *, deadline: float) -> None:
+    """Switch to the write-ahead log, which does not wait for locks by itself: two openers at once must both succeed."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+class Database:
+    """The control database of a project, opened and migrated. Thread-safe.
+
+    Parameters
+    ----------
+    path
+        SQLite file, created with its folder when it is not there.
+    busy_s
+        How long to wait for a lock before UnavailableError, in seconds.
+    create
+        May it be made when it is not there? Say no where facts are known to exist: an empty record is no record.
+
+    Raises
+    ------
+    NotFoundError
+        It is not there, or empty, and `create` is false.
+    UnavailableError
+        It cannot be opened, read or written; the message says what to do.
+    IntegrityError
+        It is no database, damaged, on a network file system, or of a newer anew.
+    """
+
+    def __init__(self, path: Path, *, busy_s: float = 5.0, create: bool = True) -> None:
+        self.path = path.absolute()
+        if not create and (not self.path.exists() or not self.path.stat().st_size):
+            raise NotFoundError(
+                f"database {self.path} is not there or empty, but this project has one; restore it from a backup"
+            )
+        self._busy_s = busy_s
+        self._writing = Lock()
+        _refuse_network(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise UnavailableError(f"folder {self.path.parent} cannot be made: {exc}") from exc
+        self._engine = sqlite_engine(self.path, busy_s=busy_s)
+        self._inode: tuple[int, int] | None = None
+        with self.write() as connection:
+            upgrade(connection)
+        self._inode = _inode(self.path)
+        _sync_folder(self.path.parent)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection with the write lock; on disk when the block ends, undone when it raises."""
+        if not self._writing.acquire(timeout=self._busy_s):
+            raise UnavailableError(f"database {self.path} was busy for {self._busy_s} s in this process; try again")
+        try:
+            with self._translated(), self._engine.begin() as connection:
+                self._same_file()
+                yield connection
+            self._same_file()
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection that sees one state of the database and blocks no writer."""
+        self._same_file()
+        with self._translated(), self._engine.connect().execution_options(anew_reads=True) as connection:
+            yield connection
+
+    def integrity_check(self) -> None:
+        """Read every page and index of the database.
+
+        Raises
+        ------
+        IntegrityError
+            Something is damaged; the message has SQLite's first finding.
+        """
+        with self.read() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        if found != "ok":
+            raise IntegrityError(f"database {self.path} is damaged: {found}; restore it from a backup")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as exc:
+            raise translate(exc.orig or exc, self.path) from exc
+        except sqlite3.Error as exc:  # raised while connecting
+            raise translate(exc, self.path) from exc
+
+    def _same_file(self) -> None:
+        """Refuse to go on with a file that nobody finds any more: SQLite would write to it without complaint."""
+        if self._inode is not None and _inode(self.path) != self._inode:
+            raise IntegrityError(
+                f"database {self.path} was deleted or replaced while it was open; "
+                "stop, put the right file back (with its -wal file), start again"
+            )
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refuse_network(path: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
+    """Refuse a network file system, where the write-ahead log loses facts; where /proc is missing, nothing is known."""
+    if not mounts.exists():
+        return
+    there = os.path.realpath(path)
+    best, kind = "", ""
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        _, point, name, *_ = line.split(" ")
+        point = point.replace("\\040", " ")
+        inside = there == point or there.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, name
+    if kind in _NETWORK:
+        raise IntegrityError(
+            f"database {path} lies on a network file system ({kind} at {best}), where SQLite cannot keep facts safe; "
+            "put the project on a local disk"
+        )
