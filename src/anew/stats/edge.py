@@ -1,0 +1,224 @@
+"""Bins chosen once on a reference, on which every later window is counted.
+
+One kernel serves numbers: sort a batch (numpy's sort uses vector instructions), look the few edges up in it, take
+differences.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from anew.domain.errors import InvariantError
+from anew.stats._column import Column, Kind, kind_of, levels, numbers
+from anew.stats.column import ColumnProfile, Counts, Floats, settle
+
+__all__ = ["Binning", "CategoricalBinning", "NumericBinning", "binning_from_dict", "fit_binning"]
+
+_BATCH = 65_536  # rows sorted at once: half a megabyte, which fits a core's cache
+_LOWEST = -np.finfo(np.float64).max
+_TAIL_BINS = 4  # extra bins on each side, each half as heavy as the one before
+
+
+@dataclass(frozen=True)
+class NumericBinning:
+    """Bins of a numeric column: ``[edges[i], edges[i + 1])``, B of them, and slots for what lies outside.
+
+    Parameters
+    ----------
+    edges
+        Increasing, B + 1 of them. The last one is just above the reference's greatest value.
+    centre
+        The reference's median.
+    """
+
+    edges: tuple[float, ...]
+    centre: float
+    kind: Literal["numeric"] = "numeric"
+
+    @cached_property
+    def hash(self) -> str:
+        """Address of these bins: counts with the same one may be added and compared."""
+        return _digest(["numeric", [edge.hex() for edge in self.edges], self.centre.hex()])
+
+    @cached_property
+    def _cuts(self) -> Floats:
+        return np.array([_LOWEST, *self.edges, np.inf, np.nan])
+
+    def count(self, column: Column) -> ColumnProfile:
+        """Return the counts of a column's values, shape (n,), on these bins.
+
+        Raises
+        ------
+        SchemaError
+            The column holds something that is not a number.
+        """
+        counts = np.zeros(len(self._cuts) + 2, dtype=np.int64)
+        sums = np.zeros(len(counts) + 1)  # the last one is the sum of squares
+        low, high = np.inf, -np.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            for values, nulls in numbers(column):
+                counts[-1] += nulls
+                for start in range(0, len(values), _BATCH):
+                    finite = self._add(values[start : start + _BATCH], counts, sums)
+                    if len(finite):
+                        low, high = min(low, float(finite[0])), max(high, float(finite[-1]))
+            kept = settle(sums)
+        return ColumnProfile(
+            kind="numeric",
+            edges=self.hash,
+            counts=counts,
+            sums=kept[:-1],
+            squares=float(kept[-1]),
+            centre=self.centre,
+            minimum=low,
+            maximum=high,
+        )
+
+    def _add(self, values: Floats, counts: Counts, sums: Floats) -> Floats:
+        """Add one batch to `counts` and `sums`; return its finite values in order."""
+        ordered = np.sort(values)
+        at = ordered.searchsorted(self._cuts)
+        here = np.empty(len(at) + 1, dtype=np.int64)
+        here[0], here[-1] = at[0], len(ordered) - at[-1]
+        np.subtract(at[1:], at[:-1], out=here[1:-1])
+        counts[:-1] += here
+        first = at[0]
+        finite = ordered[first : at[-2]]
+        if len(finite):
+            centred = finite - self.centre
+            filled = here[1:-2].nonzero()[0]
+            sums[1:-4][filled] += np.add.reduceat(centred, at[filled] - first)
+            # Not np.dot: it wakes the threads of BLAS, which costs more than the squares.
+            sums[-1] += np.add.reduce(np.square(centred, out=centred))
+        return finite
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON holds; numbers come back to the last bit."""
+        return {"kind": "numeric", "edges": list(self.edges), "centre": self.centre}
+
+
+@dataclass(frozen=True)
+class CategoricalBinning:
+    """The reference's most frequent levels, and slots for other, new and null.
+
+    Parameters
+    ----------
+    levels
+        The vocabulary, most frequent first.
+    complete
+        Whether the reference had no further levels: then an unknown level is new, else it is counted as other, since
+        the bound on the vocabulary's size leaves nothing to tell the two apart.
+    """
+
+    levels: tuple[str, ...]
+    complete: bool
+    kind: Literal["categorical"] = "categorical"
+
+    @cached_property
+    def hash(self) -> str:
+        """Address of these bins: counts with the same one may be added and compared."""
+        return _digest(["categorical", self.levels, self.complete])
+
+    @cached_property
+    def _slots(self) -> dict[str, int]:
+        return {level: slot for slot, level in enumerate(self.levels)}
+
+    def count(self, column: Column) -> ColumnProfile:
+        """Return the counts of a column's levels, shape (n,), on this vocabulary."""
+        size = len(self.levels)
+        unknown = size + 1 if self.complete else size
+        counts = np.zeros(size + 3, dtype=np.int64)
+        for names, found, nulls in levels(column):
+            slots = self._slots
+            where = np.fromiter((slots.get(name, unknown) for name in names), dtype=np.int64, count=len(names))
+            # Weights are float64, which is exact up to 2**53 rows.
+            counts += np.bincount(where, weights=found, minlength=len(counts)).astype(np.int64)
+            counts[-1] += nulls
+        return ColumnProfile(kind="categorical", edges=self.hash, counts=counts, sums=np.zeros(0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON holds."""
+        return {"kind": "categorical", "levels": list(self.levels), "complete": self.complete}
+
+
+Binning: TypeAlias = NumericBinning | CategoricalBinning
+
+
+def fit_binning(column: Column, *, kind: Kind | None = None, bins: int = 256, vocabulary: int = 1000) -> Binning:
+    """Choose the bins of one reference column, shape (n,).
+
+    Parameters
+    ----------
+    kind
+        Read the column as ``numeric`` or ``categorical``; by default what its type says.
+    bins
+        At most so many bins. They lie at quantiles of the reference, finer in both tails. A value heavy enough to be
+        met at two of these quantiles gets a bin of its own, so that a discrete column is counted value by value.
+    vocabulary
+        At most so many levels, the most frequent ones.
+
+    Raises
+    ------
+    InvariantError
+        `bins` is under 16 or `vocabulary` under 1.
+    SchemaError
+        The column holds neither numbers nor levels.
+
+    Examples
+    --------
+    >>> fit_binning(np.array(["b", "a", "b", None], dtype=object)).to_dict()
+    {'kind': 'categorical', 'levels': ['b', 'a'], 'complete': True}
+    """
+    if bins < 16 or vocabulary < 1:
+        raise InvariantError(f"a binning has 16 or more bins and 1 or more levels, not {bins} and {vocabulary}")
+    if (kind or kind_of(column)) == "numeric":
+        return _numeric(column, bins)
+    totals: dict[str, int] = {}
+    for names, found, _ in levels(column):
+        for name, count in zip(names, found.tolist(), strict=True):
+            if count:
+                totals[name] = totals.get(name, 0) + count
+    ranked = sorted(totals, key=lambda level: (-totals[level], level))
+    return CategoricalBinning(tuple(ranked[:vocabulary]), complete=len(ranked) <= vocabulary)
+
+
+def _numeric(column: Column, bins: int) -> NumericBinning:
+    parts = [values[np.isfinite(values)] for values, _ in numbers(column)]
+    ordered = np.sort(np.concatenate(parts)) if parts else np.empty(0)
+    n = len(ordered)
+    if not n:
+        return NumericBinning((0.0,), 0.0)
+    even = np.arange(1, bins - 2 * _TAIL_BINS) / (bins - 2 * _TAIL_BINS)
+    tail = even[0] / 2.0 ** np.arange(1, _TAIL_BINS + 1)
+    quantiles = np.concatenate(([0.0], even, tail, 1.0 - tail))
+    found, times = np.unique(ordered[np.unique((quantiles * n).astype(np.int64))], return_counts=True)
+    # Adding zero makes -0.0 and 0.0 one edge.
+    heavy = found[times > 1] + 0.0
+    top = float(np.nextafter(ordered[-1], np.inf))
+    # The last level is not an edge on its own: the bin that holds it ends just above it.
+    inner = np.union1d(found + 0.0, np.nextafter(heavy, np.inf))
+    edges = np.append(inner[inner < top], top if np.isfinite(top) else ordered[-1])
+    return NumericBinning(tuple(np.unique(edges).tolist()), float(ordered[n // 2]))
+
+
+def binning_from_dict(held: dict[str, Any]) -> Binning:
+    """Return what a binning's `to_dict` was made from.
+
+    Raises
+    ------
+    InvariantError
+        Its kind is unknown.
+    """
+    if held["kind"] == "numeric":
+        return NumericBinning(tuple(float(edge) for edge in held["edges"]), float(held["centre"]))
+    if held["kind"] == "categorical":
+        return CategoricalBinning(tuple(held["levels"]), bool(held["complete"]))
+    raise InvariantError(f"a binning is numeric or categorical, not {held['kind']!r}")
+
+
+def _digest(what: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
