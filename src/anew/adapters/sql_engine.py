@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from anew.adapters.migrations import upgrade
@@ -29,7 +29,8 @@ def sqlite_engine(path: Path, *, busy_s: float = 5.0) -> Engine:
     busy_s
         How long to wait for another process's lock, in seconds.
     """
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": busy_s, "check_same_thread": False})
+    url = URL.create("sqlite", database=str(path))  # a path may hold signs that mean something in a URL
+    engine = create_engine(url, connect_args={"timeout": busy_s, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _: Any) -> None:  # Any: SQLAlchemy hands over the driver's own object

@@ -1,0 +1,61 @@
+"""A light way to read the record: the standard library's sqlite3, no SQLAlchemy, nothing written, no lock kept."""
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from anew.adapters.fact_codec import decode
+from anew.adapters.sqlite_errors import translate
+from anew.domain.errors import NotFoundError
+from anew.ports.eventlog import Grant, Recorded
+
+__all__ = ["read_facts", "read_lease"]
+
+
+def read_facts(path: Path, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Recorded]:
+    """Yield the facts of the database at `path` with ``seq > after``, in order, as they stand when reading begins.
+
+    Parameters
+    ----------
+    kinds
+        Names of the kinds wanted, e.g. ``{"VersionPromoted"}``; None for all.
+
+    Raises
+    ------
+    NotFoundError
+        There is no database at `path`.
+    UnavailableError, IntegrityError
+        It cannot be read, or holds something else than facts.
+    """
+    query, values = "SELECT seq, recorded_at, kind, schema, body FROM fact WHERE seq > ?", [after, *sorted(kinds or ())]
+    if kinds is not None:
+        query += f" AND kind IN ({', '.join('?' * len(kinds))})"
+    with _opened(path) as connection:
+        for seq, recorded_at, kind, schema, body in connection.execute(query + " ORDER BY seq", values):
+            fact = decode(kind, schema, body.encode())
+            yield Recorded(seq=seq, recorded_at=datetime.fromisoformat(recorded_at), fact=fact)
+
+
+def read_lease(path: Path, *, now: datetime, name: str = "loop") -> Grant | None:
+    """Return who holds the lease `name` at `now`, or None: whether a loop is running, and which.
+
+    Raises the same errors as `read_facts`.
+    """
+    with _opened(path) as connection:
+        row = connection.execute("SELECT holder, epoch, expires_at FROM lease WHERE name = ?", [name]).fetchone()
+    if row is None or not row[0] or now.timestamp() >= row[2]:
+        return None
+    return Grant(holder=row[0], epoch=row[1])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    if not path.is_file():
+        raise NotFoundError(f"no database at {path}; is this the folder of a project that has been started?")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            yield connection
+    except sqlite3.Error as exc:
+        raise translate(exc, path) from exc

@@ -1,0 +1,91 @@
+"""The light read path gives what the log holds, imports little and writes nothing."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.fact_reader import read_facts, read_lease
+from anew.adapters.memory import ManualClock
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_lease import SQLLease
+from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
+from anew.domain.facts import RetrainApproved
+from anew.testing.contract_eventlog import command
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "a folder # with? signs%" / "anew.db"
+    clock = ManualClock(AT)
+    database = Database(path)
+    grant = SQLLease(database, clock=clock).acquire("host/1", 30.0)
+    assert grant is not None
+    facts = [command(1), RetrainApproved(model="m", at=AT, by="policy").caused_by(command(1).id), command(2)]
+    SQLEventLog(database, clock=clock).append(facts, grant=grant)
+    database.close()
+    return path
+
+
+def test_it_reads_what_the_log_holds(path: Path) -> None:
+    database = Database(path)
+    assert list(read_facts(path)) == list(SQLEventLog(database, clock=ManualClock()).read())
+    database.close()
+
+
+def test_it_reads_a_part(path: Path) -> None:
+    assert [row.seq for row in read_facts(path, after=1)] == [2, 3]
+    assert [row.seq for row in read_facts(path, kinds={"RetrainCommanded"})] == [1, 3]
+    assert [row.seq for row in read_facts(path, after=1, kinds={"RetrainCommanded", "RetrainApproved"})] == [2, 3]
+    assert list(read_facts(path, kinds=())) == []
+
+
+def test_it_tells_who_holds_the_lease(path: Path) -> None:
+    held = read_lease(path, now=AT + timedelta(seconds=29))
+    assert held is not None
+    assert (held.holder, held.epoch) == ("host/1", 1)
+    assert read_lease(path, now=AT + timedelta(seconds=30)) is None
+    assert read_lease(path, now=AT, name="drainer") is None
+
+
+def test_it_reads_beside_a_writer_in_the_middle_of_a_transaction(path: Path) -> None:
+    database = Database(path)
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM fact")
+        assert len(list(read_facts(path))) == 3
+        connection.rollback()
+    database.close()
+
+
+def test_it_writes_nothing(path: Path) -> None:
+    before = path.read_bytes()
+    list(read_facts(path))
+    assert path.read_bytes() == before
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no database at"):
+        list(read_facts(tmp_path / "anew.db"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "anew.db"
+    other.write_bytes(b"this is no database, it only has the name of one" * 100)
+    with pytest.raises(IntegrityError, match="no SQLite file"):
+        list(read_facts(other))
+    other.write_bytes(b"")
+    with pytest.raises(UnavailableError, match="no such table"):
+        list(read_facts(other))
+
+
+def test_it_imports_neither_sqlalchemy_nor_a_model_library() -> None:
+    heavy = {"sqlalchemy", "alembic", "dbos", "numpy", "polars", "pyarrow", "pydantic", "lightgbm", "sklearn"}
+    code = f"import sys, anew.adapters.fact_reader; print(sorted({heavy!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
