@@ -6,7 +6,7 @@ from datetime import datetime
 
 from anew.domain.column import Value
 
-__all__ = ["Answer", "Label", "Observation", "Prediction"]
+__all__ = ["Answer", "Label", "Observation", "Prediction", "ShadowAnswer"]
 
 Probabilities = tuple[float, ...] | None
 
@@ -67,6 +67,18 @@ class Label:
     received_at: datetime
     value: float | int | str
     source: str = "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowAnswer:
+    """What the challenger said to a prediction that is in the journal already: the caller never waited for it.
+
+    It never leaves the journal: the reader puts it into its prediction. `problem` says why there is no `answer`.
+    """
+
+    prediction: str
+    answer: Answer | None
+    problem: str = ""
 
 
 Observation = Prediction | Label

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from anew.domain.observation import Observation
+from anew.domain.observation import Observation, ShadowAnswer
 
 __all__ = ["Batch", "Journal", "JournalReader"]
 
@@ -11,8 +11,11 @@ __all__ = ["Batch", "Journal", "JournalReader"]
 class Journal(Protocol):
     """Append-only, one writer process each; durable (fsynced) when `append` returns. Thread-safe."""
 
-    def append(self, observations: Sequence[Observation]) -> int:
+    def append(self, observations: Sequence[Observation | ShadowAnswer]) -> int:
         """Write and sync; returns the sequence number of the last one.
+
+        A prediction with a `shadow_version` and neither `shadow` nor `shadow_problem` is open: a ShadowAnswer appended
+        after it completes it, and the reader waits for that a while.
 
         Raises
         ------
@@ -37,7 +40,7 @@ class Batch(Protocol):
 
     @property
     def position(self) -> int:
-        """Sequence number of the last observation in the batch; grows by one per observation, never reused."""
+        """Sequence number up to which the batch has everything; grows with every record, never reused."""
         ...
 
     @property
@@ -54,7 +57,15 @@ class JournalReader(Protocol):
         ...
 
     def read(self, journal: str, *, after: int, most: int) -> Batch:
-        """Return up to `most` observations with sequence numbers above `after`; stops before a torn tail."""
+        """Return up to `most` observations with sequence numbers above `after`; stops before a torn tail.
+
+        What is returned is on disk. The batch's position may exceed that of its last observation, never fall behind it.
+
+        Raises
+        ------
+        IntegrityError
+            Bytes between good ones are damaged, or observations above `after` are gone; names file and offset.
+        """
         ...
 
     def trim(self, journal: str, *, upto: int) -> None:

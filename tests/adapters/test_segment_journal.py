@@ -1,0 +1,369 @@
+"""The journal in segment files: round trips, torn tails, full disks, failed syncs, power loss, kill -9."""
+
+import errno
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.segment_journal import SegmentJournal, SegmentReader
+from anew.domain.errors import ConflictError, IntegrityError, UnavailableError
+from anew.domain.observation import Answer, Label, Observation, Prediction, ShadowAnswer
+from anew.testing.faulty_disk import FaultyDisk, PowerLoss
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def label(name: str) -> Label:
+    return Label(id=name, model="m", prediction="p" * 32, at=AT, received_at=AT, value=1, source="é\x00</script>")
+
+
+def prediction(name: str, **changes: object) -> Prediction:
+    fields: dict[str, object] = {
+        "id": name,
+        "model": "m",
+        "at": AT,
+        "received_at": AT,
+        "key": "k",
+        "row": {"amount": 1.5, "city": None, "shop": "a:b"},
+        "version": "v1",
+        "arm": "champion",
+        "answer": Answer(output=1, proba=(0.25, 0.75)),
+        "epoch": 3,
+        "latency_us": 12,
+    }
+    return Prediction(**(fields | changes))  # type: ignore[arg-type] # fields by name, for brevity
+
+
+def everything(root: Path, journal: str = "w1", most: int = 7) -> list[Observation]:
+    reader, after = SegmentReader(root), 0
+    found: list[Observation] = []
+    while (batch := reader.read(journal, after=after, most=most)).position > after:
+        assert len(batch.observations) <= most
+        found += batch.observations
+        after = batch.position
+    return found
+
+
+def names(observations: Sequence[Observation]) -> list[str]:
+    return [observation.id for observation in observations]
+
+
+def test_what_is_appended_is_read_back_equal_and_in_order(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1", segment_bytes=600)
+    first: list[Observation] = [prediction("a"), label("b")]
+    second: list[Observation] = [
+        prediction("c", answer=Answer(output="spam"), shadow_version="v2", shadow=Answer(output=0.5), key="ü")
+    ]
+    assert journal.append(first) == 2
+    assert journal.append(second) == 3
+    assert everything(tmp_path) == first + second
+    journal.close()
+    assert everything(tmp_path, most=1) == first + second
+    assert SegmentReader(tmp_path).journals() == ["w1"]
+
+
+def test_reading_goes_on_where_it_stopped_across_segments_and_openings(tmp_path: Path) -> None:
+    reader, position, seen = SegmentReader(tmp_path), 0, []
+    for opening in range(4):
+        journal = SegmentJournal(tmp_path / "w1", segment_bytes=400)
+        for number in range(5):
+            journal.append([label(f"{opening}-{number}-{part}") for part in range(number)])
+            batch = reader.read("w1", after=position, most=3)
+            seen += names(batch.observations)
+            position = batch.position
+        journal.close()
+    while (batch := reader.read("w1", after=position, most=3)).observations:
+        seen += names(batch.observations)
+        position = batch.position
+    assert seen == [f"{o}-{n}-{p}" for o in range(4) for n in range(5) for p in range(n)]
+    assert len(list((tmp_path / "w1").glob("*.seg"))) > 4
+
+
+def test_trim_deletes_whole_segments_only_and_numbers_go_on(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1", segment_bytes=1)
+    for number in range(6):
+        journal.append([label(str(number))])
+    reader = SegmentReader(tmp_path)
+    reader.trim("w1", upto=3)
+    assert len(list((tmp_path / "w1").glob("*.seg"))) == 3
+    assert names(reader.read("w1", after=3, most=9).observations) == ["3", "4", "5"]
+    with pytest.raises(IntegrityError, match="records 3 to 3 are gone"):
+        reader.read("w1", after=2, most=9)
+    reader.trim("w1", upto=6)
+    assert len(list((tmp_path / "w1").glob("*.seg"))) == 1
+    journal.close()
+    again = SegmentJournal(tmp_path / "w1")
+    position = again.append([label("6")])
+    assert names(reader.read("w1", after=6, most=9).observations) == ["6"]
+    assert reader.read("w1", after=position, most=9).observations == ()
+    with pytest.raises(IntegrityError, match="ends at"):
+        SegmentReader(tmp_path).read("w1", after=position + 5, most=9)
+    again.close()
+
+
+def test_two_writers_of_one_journal_are_refused(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1")
+    with pytest.raises(ConflictError, match="another process"):
+        SegmentJournal(tmp_path / "w1")
+    journal.close()
+    SegmentJournal(tmp_path / "w1").close()
+    with pytest.raises(UnavailableError, match="closed"):
+        journal.append([label("late")])
+
+
+def test_appends_of_many_threads_share_syncs_and_each_knows_its_number(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    journal = SegmentJournal(tmp_path / "w1", disk=disk)
+    numbers: dict[int, str] = {}
+
+    def work(worker: int) -> None:
+        for count in range(50):
+            numbers[journal.append([label(f"{worker}-{count}")])] = f"{worker}-{count}"
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    journal.close()
+    found = names(everything(tmp_path))
+    assert found == [numbers[position] for position in sorted(numbers)]
+    assert len(found) == 400
+    assert disk.operations < 2 * 400  # one write and one sync each would be 800
+
+
+def test_a_torn_tail_is_cut_off_and_a_damaged_middle_is_named(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1")
+    for number in range(3):
+        journal.append([label(str(number))])
+    (segment,) = (tmp_path / "w1").glob("*.seg")
+    os.close(journal._lock)  # as a killed process leaves it: no end mark
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1])
+    assert names(everything(tmp_path)) == ["0", "1"]
+    again = SegmentJournal(tmp_path / "w1")
+    assert again.torn_bytes > 0
+    again.append([label("3")])
+    again.close()
+    assert names(everything(tmp_path)) == ["0", "1", "3"]
+
+    damaged = bytearray(whole)
+    damaged[whole.index(b"prediction")] ^= 1
+    segment.write_bytes(damaged)
+    with pytest.raises(IntegrityError, match=rf"{segment.name}.*offset 38"):
+        everything(tmp_path)
+    later = sorted((tmp_path / "w1").glob("*.seg"))[-1]
+    later.unlink()
+    with pytest.raises(IntegrityError, match="damaged although a whole one"):
+        SegmentJournal(tmp_path / "w1")
+
+
+def test_damage_to_the_last_group_of_a_closed_journal_is_found(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1")
+    journal.append([label("0")])
+    journal.close()
+    (segment,) = (tmp_path / "w1").glob("*.seg")
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"prediction")] ^= 1
+    segment.write_bytes(data)
+    with pytest.raises(IntegrityError, match="damaged"):
+        everything(tmp_path)
+
+
+def test_a_segment_cut_short_in_the_middle_of_the_chain_is_found(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1", segment_bytes=1)
+    for number in range(3):
+        journal.append([label(str(number))])
+    journal.close()
+    second = sorted((tmp_path / "w1").glob("*.seg"))[1]
+    second.write_bytes(second.read_bytes()[:-3])
+    with pytest.raises(IntegrityError, match="was acknowledged"):
+        everything(tmp_path)
+
+
+@pytest.mark.fault("D1")
+def test_a_full_disk_is_refused_and_service_resumes_unaided(tmp_path: Path) -> None:
+    disk = FaultyDisk(capacity=3000)
+    journal = SegmentJournal(tmp_path / "w1", disk=disk, segment_bytes=700)
+    acknowledged, refused = [], 0
+    for number in range(60):
+        if number == 40:
+            disk.capacity = None
+        try:
+            journal.append([label(str(number))])
+            acknowledged.append(str(number))
+        except UnavailableError:
+            refused += 1
+    assert refused
+    assert acknowledged[-20:] == [str(number) for number in range(40, 60)]
+    assert names(everything(tmp_path)) == acknowledged
+    journal.close()
+
+
+def test_the_bound_on_bytes_refuses_until_the_drainer_has_trimmed(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1", most_bytes=2000, segment_bytes=500)
+    count = 0
+    with pytest.raises(UnavailableError, match="of at most 2000 bytes"):
+        while True:
+            journal.append([label(str(count))])
+            count += 1
+    assert names(everything(tmp_path)) == [str(number) for number in range(count)]
+    SegmentReader(tmp_path).trim("w1", upto=count)
+    journal.append([label("again")])
+    journal.close()
+
+
+@pytest.mark.fault("D18")
+def test_after_a_failed_sync_the_segment_and_its_numbers_are_never_used_again(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    journal = SegmentJournal(tmp_path / "w1", disk=disk)
+    journal.append([label("kept")])
+    (segment,) = (tmp_path / "w1").glob("*.seg")
+    disk.fails["sync"] = errno.EIO
+    with pytest.raises(UnavailableError, match="count as not written"):
+        journal.append([label("lost"), label("lost too")])
+    with pytest.raises(UnavailableError):
+        journal.append([label("no segment can be begun")])
+    size = segment.stat().st_size
+    disk.fails.clear()
+    assert journal.append([label("new")]) > 3
+    assert segment.stat().st_size == size
+    assert names(everything(tmp_path)) == ["kept", "new"]
+    journal.close()
+    assert names(everything(tmp_path)) == ["kept", "new"]
+
+
+def _lose_power(folder: Path, ends_at: int, *, lies: bool) -> tuple[list[str], dict[str, bytes]]:
+    """Append until the power goes; return what was acknowledged and the files that survive."""
+    disk = FaultyDisk(power_ends_at=ends_at, lies=lies)
+    acknowledged: list[str] = []
+    journal = None
+    try:
+        journal = SegmentJournal(folder, disk=disk, segment_bytes=900)
+        for number in range(200):
+            entries = [label(f"{number}-{part}") for part in range(1 + number % 5)]
+            journal.append(entries)
+            acknowledged += names(entries)
+    except PowerLoss:
+        pass
+    survivors = disk.survivors(folder, random.Random(ends_at))
+    disk.shut()
+    if journal is not None:
+        os.close(journal._lock)
+    return acknowledged, dict(survivors)
+
+
+def _lost(tmp_path: Path, ends_at: int, *, lies: bool) -> int:
+    """Return how many acknowledged records are gone after power ended at an operation."""
+    acknowledged, survivors = _lose_power(tmp_path / f"before-{ends_at}-{lies}" / "w1", ends_at, lies=lies)
+    root = tmp_path / f"after-{ends_at}-{lies}"
+    (root / "w1").mkdir(parents=True)
+    for name, data in survivors.items():
+        (root / "w1" / name).write_bytes(data)
+    journal = SegmentJournal(root / "w1", segment_bytes=900)
+    journal.append([label("afterwards")])
+    journal.close()
+    found = names(everything(root))
+    assert found[-1] == "afterwards"
+    assert len(set(found)) == len(found)
+    kept = found[:-1]
+    if not lies:
+        assert kept[: len(acknowledged)] == acknowledged  # nothing lost, order kept; more may have reached the disk
+    return len(set(acknowledged) - set(found))
+
+
+@pytest.mark.fault("D9")
+def test_what_was_acknowledged_survives_a_loss_of_power_at_every_point(tmp_path: Path) -> None:
+    points = [*range(1, 40), *random.Random(7).sample(range(40, 420), 40)]
+    assert sum(_lost(tmp_path, point, lies=False) for point in points) == 0
+
+
+@pytest.mark.fault("D9")
+def test_control_acknowledging_without_a_sync_loses_records(tmp_path: Path) -> None:
+    points = random.Random(7).sample(range(40, 420), 20)
+    lost = 0
+    for point in points:
+        try:
+            lost += _lost(tmp_path, point, lies=True)
+        except IntegrityError:
+            lost += 1
+    assert lost > 0
+
+
+def test_a_shadow_answer_completes_its_prediction_and_is_waited_for(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1", segment_bytes=300)
+    journal.append([prediction("a", shadow_version="v2"), label("b")])
+    journal.append([prediction("c", shadow_version="v2")])
+    clock = [AT]
+    reader = SegmentReader(tmp_path, now=lambda: clock[0])
+    assert reader.read("w1", after=0, most=9).observations == ()
+    journal.append([ShadowAnswer(prediction="a", answer=Answer(output=0, proba=(0.5, 0.5)))])
+    batch = reader.read("w1", after=0, most=9)
+    assert names(batch.observations) == ["a", "b"]
+    assert batch.observations[0] == prediction("a", shadow_version="v2", shadow=Answer(output=0, proba=(0.5, 0.5)))
+    clock[0] += timedelta(seconds=6)
+    rest = reader.read("w1", after=batch.position, most=9)
+    assert rest.observations == (prediction("c", shadow_version="v2", shadow_problem="lost"),)
+    late = journal.append([ShadowAnswer(prediction="c", answer=None, problem="deadline")])
+    last = reader.read("w1", after=rest.position, most=9)
+    assert (last.observations, last.position) == ((), late)
+    reader.trim("w1", upto=late)
+    journal.close()
+
+
+def test_the_frozen_sample_of_schema_1_is_read(tmp_path: Path) -> None:
+    (tmp_path / "w1").mkdir()
+    sample = Path(__file__).parent / "frozen" / "journal-schema-1.seg"
+    (tmp_path / "w1" / sample.name).write_bytes(sample.read_bytes())
+    assert everything(tmp_path) == [prediction("a"), label("b")]
+
+
+def test_an_unknown_schema_is_refused(tmp_path: Path) -> None:
+    sample = bytearray((Path(__file__).parent / "frozen" / "journal-schema-1.seg").read_bytes())
+    sample[9] = 2
+    (tmp_path / "w1").mkdir()
+    (tmp_path / "w1" / "00000000000000000001.seg").write_bytes(sample)
+    with pytest.raises(IntegrityError, match="header"):
+        everything(tmp_path)
+
+
+_WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from anew.adapters.segment_journal import SegmentJournal
+from anew.domain.observation import Label
+at = datetime(2026, 1, 1, tzinfo=UTC)
+journal, number = SegmentJournal(Path(sys.argv[1]), segment_bytes=20_000), 0
+while True:
+    name = f"{sys.argv[2]}-{number}"
+    journal.append([Label(id=name, model="m", prediction="p", at=at, received_at=at, value=1)])
+    sys.stdout.write(name + "\\n")
+    sys.stdout.flush()
+    number += 1
+"""
+
+
+@pytest.mark.system
+@pytest.mark.fault("K8")
+def test_kill_9_of_the_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    chance = random.Random(3)
+    for life in range(6):
+        command = [sys.executable, "-c", _WRITER, str(tmp_path / "w1"), str(life)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            acknowledged += [writer.stdout.readline().strip() for _ in range(chance.randint(50, 400))]
+            writer.kill()
+            acknowledged += [line.strip() for line in writer.stdout if line.endswith("\n")]
+    found = names(everything(tmp_path, most=100))
+    assert len(set(found)) == len(found)
+    assert set(acknowledged) <= set(found)
+    assert len(found) - len(acknowledged) <= 6  # at most the one in flight at each kill
