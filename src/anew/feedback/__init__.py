@@ -1,0 +1,1 @@
+"""Labels meet their predictions, and windows of event time close: pure functions."""

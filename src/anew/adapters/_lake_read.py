@@ -1,0 +1,45 @@
+"""What both lakes do with the rows that they have found."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from anew.domain.column import Columns
+from anew.domain.errors import NotFoundError
+from anew.domain.interval import Interval
+from anew.feedback.join import join, last_labels
+
+__all__ = ["at_version", "labelled_rows", "labels_of", "within"]
+
+
+def at_version(table: str, present: int, versions: Mapping[str, int] | None) -> int:
+    """Return the version to read `table` at: the one asked for, or the present one.
+
+    Raises
+    ------
+    NotFoundError
+        The table has not had that version yet.
+    """
+    asked = present if versions is None else versions.get(table, present)
+    if not 0 <= asked <= present:
+        raise NotFoundError(f"version {asked} of {table} was asked for; it has the versions 0 to {present}")
+    return asked
+
+
+def within(span: Interval) -> pl.Expr:
+    """Select rows whose event time lies in `span`."""
+    return pl.col("_at").is_between(span.start, span.end, closed="left")
+
+
+def labels_of(ids: pl.Series, labels: pl.DataFrame) -> pl.DataFrame:
+    """Return the last label of each of the predictions `ids`; labels of unknown predictions never join."""
+    return last_labels(labels.filter(pl.col("_prediction").is_in(ids.implode())))
+
+
+def labelled_rows(
+    columns: Columns, history: pl.DataFrame, predictions: pl.DataFrame, labels: pl.DataFrame
+) -> pl.DataFrame:
+    """Return features, _at, _label in time order; at one instant history comes first, in the order of its import."""
+    names = [*columns.names, "_at", "_label"]
+    joined = join(predictions, labels).filter(pl.col("_label").is_not_null())
+    return pl.concat([history.select(names), joined.select(names)]).sort("_at", maintain_order=True)

@@ -1,0 +1,119 @@
+"""A lake in memory: for replay, backtests and tests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from anew.adapters._lake_frame import TABLES, frames, history_frame, schema_of, table_frame
+from anew.adapters._lake_read import at_version, labelled_rows, labels_of, within
+from anew.domain.column import Columns
+from anew.domain.interval import Interval
+from anew.domain.observation import Observation
+from anew.feedback.join import one_per_id
+
+__all__ = ["MemoryLake"]
+
+_RANGED_BY = {"predictions": "_at", "labels": "_prediction", "history": "_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Rows stored by one commit, and the least and greatest value of the column that reads select by."""
+
+    frame: pl.DataFrame
+    low: Any
+    high: Any
+
+
+class MemoryLake:
+    """Keeps the tables as lists of frames; a table's version is the number of its commits. Not thread-safe.
+
+    A read looks only into the frames whose range of instants (labels: of prediction ids) meets what is asked, so its
+    cost grows with the span, not with history.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._schemas = schema_of(columns)
+        self._chunks: dict[str, list[_Chunk]] = {table: [] for table in TABLES}
+        self._drained: dict[str, int] = {}
+        self._sources: set[str] = set()
+
+    def drained(self, journal: str) -> int:
+        """Return the journal position up to which observations are stored, 0 for none."""
+        return self._drained.get(journal, 0)
+
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
+        """Store the part of the batch that is not stored already."""
+        fresh = observations[max(0, len(observations) - max(0, position - self.drained(journal))) :]
+        if not fresh:
+            return
+        for table, frame in frames(self._columns, fresh).items():
+            self._add(table, frame)
+        self._drained[journal] = position
+
+    def append_frame(self, table: str, frame: pl.DataFrame) -> None:
+        """Store rows of ``predictions`` or ``labels`` as one commit, without objects per row and without a journal.
+
+        Optional system columns (`_key`, `_arm`, `_proba`, `_epoch`, `_latency_us`, `_shadow_*`, `_extra`, `_source`)
+        may be left out.
+
+        Raises
+        ------
+        SchemaError
+            A column is missing or of a type that does not convert, or an instant has no zone.
+        """
+        self._add(table, table_frame(self._columns, table, frame))
+
+    def import_history(self, frame: pl.DataFrame, *, source: str) -> int:
+        """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""
+        if source in self._sources:
+            return 0
+        rows = history_frame(self._columns, frame)
+        self._add("history", rows)
+        self._sources.add(source)
+        return rows.height
+
+    def versions(self) -> Mapping[str, int]:
+        """Return the number of commits of each table."""
+        return {table: len(chunks) for table, chunks in self._chunks.items()}
+
+    def predictions(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return the predictions of `span` by event time, ordered by (_at, _id), one row per id."""
+        rows = self._read("predictions", span.start, span.end, versions)
+        return one_per_id(rows.filter(within(span)))
+
+    def labels(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return the last label of each prediction whose event time lies in `span`, ordered by prediction."""
+        return self._labels(self.predictions(span, versions=versions), versions)
+
+    def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return history and joined predictions of `span`, in time order: features, _at, _label."""
+        rows = self._read("history", span.start, span.end, versions).filter(within(span))
+        predictions = self.predictions(span, versions=versions)
+        return labelled_rows(self._columns, rows, predictions, self._labels(predictions, versions))
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the rows stored in each table."""
+        return {table: sum(chunk.frame.height for chunk in chunks) for table, chunks in self._chunks.items()}
+
+    def verify(self) -> Sequence[str]:
+        """Memory has no marks to compare with: nothing to say."""
+        return ()
+
+    def _labels(self, predictions: pl.DataFrame, versions: Mapping[str, int] | None) -> pl.DataFrame:
+        ids = predictions["_id"]
+        return labels_of(ids, self._read("labels", ids.min(), ids.max(), versions))
+
+    def _add(self, table: str, frame: pl.DataFrame) -> None:
+        if frame.height:
+            by = frame[_RANGED_BY[table]]
+            self._chunks[table].append(_Chunk(frame, by.min(), by.max()))
+
+    def _read(self, table: str, low: Any, high: Any, versions: Mapping[str, int] | None) -> pl.DataFrame:
+        chunks = self._chunks[table]
+        upto = at_version(table, len(chunks), versions)
+        met = [c.frame for c in chunks[:upto] if low is not None and c.low <= high and low <= c.high]
+        return pl.concat(met) if met else pl.DataFrame(schema=self._schemas[table])

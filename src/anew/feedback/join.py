@@ -1,0 +1,100 @@
+"""Join predictions with the labels that came back: pure functions over frames.
+
+Frames have the columns that `anew.ports.lake.Lake` lists. Labels may come late, twice, corrected, before their
+prediction or for a prediction that nobody made; the order of the rows never matters.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from anew.domain.column import Task
+from anew.domain.errors import SchemaError
+
+__all__ = ["Coverage", "coverage", "join", "last_labels", "losses", "one_per_id"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How many predictions have a label, and how long labels took from answer to arrival, in seconds.
+
+    The delays are None when there is no label; a label that came before its prediction counts as 0 s.
+    """
+
+    n: int
+    labelled: int
+    delay_p50_s: float | None
+    delay_p90_s: float | None
+
+    @property
+    def share(self) -> float | None:
+        """Share of predictions with a label; None of no predictions."""
+        return self.labelled / self.n if self.n else None
+
+
+def one_per_id(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Order predictions by (_at, _id) and keep one row per id: the first that was received."""
+    unique = predictions.sort("_id", "_received_at", maintain_order=True).unique(
+        "_id", keep="first", maintain_order=True
+    )
+    return unique.sort("_at", "_id")
+
+
+def last_labels(labels: pl.DataFrame) -> pl.DataFrame:
+    """Keep the last label of each prediction, by (_received_at, _id), ordered by prediction."""
+    ordered = labels.sort("_prediction", "_received_at", "_id", maintain_order=True)
+    return ordered.unique("_prediction", keep="last", maintain_order=True)
+
+
+def join(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Return the predictions, one per id by (_at, _id), with `_label` and `_labelled_at`, null where there is none."""
+    answers = last_labels(labels).select("_prediction", _label="_value", _labelled_at="_received_at")
+    return one_per_id(predictions).join(
+        answers, left_on="_id", right_on="_prediction", how="left", maintain_order="left", validate="1:1"
+    )
+
+
+def losses(joined: pl.DataFrame, task: Task, *, scale: float = 1.0) -> npt.NDArray[np.float64]:
+    """Return the loss in [0, 1] of each row of `joined`, NaN where there is no label.
+
+    0/1 error for classification; min(1, ``|output - label|`` / scale) for regression. An output that is missing or not
+    finite has the loss 1: an answer that is none is wrong.
+
+    Parameters
+    ----------
+    scale
+        For regression: the error that counts as wholly wrong, e.g. a standard deviation of the target. Positive.
+
+    Raises
+    ------
+    SchemaError
+        `scale` is not a positive finite number.
+    """
+    known = joined["_label"].is_not_null().to_numpy()
+    if task.classifies:
+        hit = (joined["_output"] == joined["_label"]).fill_null(False).to_numpy()
+        return np.where(known, 1.0 - hit, np.nan)
+    if not (np.isfinite(scale) and scale > 0):
+        raise SchemaError(f"the scale of the regression loss is {scale}; give a positive finite number")
+    error = np.abs(_numbers(joined["_output"]) - _numbers(joined["_label"])) / scale
+    loss = np.minimum(1.0, np.where(np.isfinite(error), error, 1.0))
+    return np.where(known, loss, np.nan)
+
+
+def coverage(joined: pl.DataFrame) -> Coverage:
+    """Say how many rows of `joined` have a label and how late the labels were."""
+    labelled = joined.filter(pl.col("_label").is_not_null())
+    delay = (labelled["_labelled_at"] - labelled["_received_at"]).dt.total_microseconds().clip(lower_bound=0) / 1e6
+    low, high = (np.quantile(delay.to_numpy(), [0.5, 0.9])) if len(delay) else (None, None)
+    return Coverage(
+        n=joined.height,
+        labelled=labelled.height,
+        delay_p50_s=None if low is None else float(low),
+        delay_p90_s=None if high is None else float(high),
+    )
+
+
+def _numbers(column: pl.Series) -> npt.NDArray[np.float64]:
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -1,0 +1,220 @@
+"""What every lake must do: a class of tests to inherit, with two fixtures to define.
+
+class TestMyLake(LakeContract):
+    @pytest.fixture
+    def lake(self): return MyLake(COLUMNS)
+"""
+# ruff: noqa: S101, D102 - a contract suite asserts, and its tests say by their names what they do
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from anew.domain.column import Column, ColumnKind, Columns, Task, Value
+from anew.domain.errors import NotFoundError, SchemaError
+from anew.domain.interval import Interval
+from anew.domain.observation import Answer, Label, Observation, Prediction
+from anew.ports.lake import Lake
+
+__all__ = ["COLUMNS", "DAY", "EVER", "START", "LakeContract", "label", "prediction"]
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+EVER = Interval(start=datetime(1900, 1, 1, tzinfo=UTC), end=datetime(2200, 1, 1, tzinfo=UTC))
+
+COLUMNS = Columns(
+    time="ts",
+    target="y",
+    features=(Column(name="temp", kind=ColumnKind.NUMBER), Column(name="sky", kind=ColumnKind.CATEGORY)),
+    task=Task.BINARY,
+    classes=(0, 1),
+)
+
+
+def prediction(
+    i: int, *, at: datetime | None = None, row: Mapping[str, Value] | None = None, output: int = 0
+) -> Prediction:
+    """Make the `i`-th prediction of a world: one each minute, received a second after its event time."""
+    at = START + timedelta(minutes=i) if at is None else at
+    return Prediction(
+        id=f"p{i:08d}",
+        model="m",
+        at=at,
+        received_at=at + timedelta(seconds=1),
+        key=f"k{i % 7}",
+        row={"temp": float(i), "sky": "clear"} if row is None else row,
+        version="v1",
+        arm="champion",
+        answer=Answer(output=output, proba=(1.0 - output, float(output))),
+        epoch=1,
+        latency_us=900 + i,
+    )
+
+
+def label(i: int, value: int = 1, *, delay: timedelta = timedelta(hours=1), id: str = "", of: str = "") -> Label:
+    """Make a label of the `i`-th prediction that arrives `delay` after it."""
+    at = START + timedelta(minutes=i)
+    return Label(
+        id=id or f"l{i:08d}", model="m", prediction=of or f"p{i:08d}", at=at, received_at=at + delay, value=value
+    )
+
+
+def _minutes(first: int, last: int) -> Interval:
+    return Interval(start=START + timedelta(minutes=first), end=START + timedelta(minutes=last))
+
+
+class LakeContract:
+    """Inherit and define the fixture `lake`: an empty lake for `COLUMNS` and the model ``m``."""
+
+    @pytest.fixture
+    def lake(self) -> Lake:
+        """Return an empty lake for COLUMNS."""
+        raise NotImplementedError("define the fixture `lake` in the class that inherits the contract")
+
+    def test_an_empty_lake_answers_with_empty_frames(self, lake: Lake) -> None:
+        assert lake.predictions(EVER).height == lake.labels(EVER).height == lake.labelled(EVER).height == 0
+        assert lake.drained("w0") == 0
+        assert dict(lake.counts()) == {"predictions": 0, "labels": 0, "history": 0}
+        assert list(lake.verify()) == []
+        assert lake.labelled(EVER).columns == ["temp", "sky", "_at", "_label"]
+
+    def test_what_goes_in_comes_out(self, lake: Lake) -> None:
+        lake.append("w0", 1, [prediction(3, output=1)])
+        row: dict[str, Any] = lake.predictions(EVER).to_dicts()[0]
+        assert (row["_id"], row["_key"], row["_version"], row["_arm"]) == ("p00000003", "k3", "v1", "champion")
+        assert (row["_output"], row["_proba"], row["_epoch"], row["_latency_us"]) == ("1", [0.0, 1.0], 1, 903)
+        assert (row["temp"], row["sky"], row["_shadow_output"], row["_shadow_version"]) == (3.0, "clear", None, "")
+        assert row["_at"] == START + timedelta(minutes=3)
+        assert row["_received_at"] == START + timedelta(minutes=3, seconds=1)
+
+    def test_instants_of_other_zones_are_the_same_instants(self, lake: Lake) -> None:
+        east = prediction(0, at=datetime.fromisoformat("2026-03-01T03:00:00.000001+03:00"))
+        lake.append("w0", 1, [east])
+        assert lake.predictions(EVER)["_at"].to_list() == [START + timedelta(microseconds=1)]
+        assert str(lake.predictions(EVER)["_at"].dtype) == str(pl.Datetime("us", "UTC"))
+
+    def test_a_batch_that_comes_again_changes_nothing(self, lake: Lake) -> None:
+        batch: list[Observation] = [prediction(0), label(0), prediction(1)]
+        lake.append("w0", 3, batch)
+        before = (dict(lake.versions()), dict(lake.counts()))
+        lake.append("w0", 3, batch)
+        assert (dict(lake.versions()), dict(lake.counts())) == before
+        assert lake.drained("w0") == 3
+
+    def test_only_the_new_part_of_an_overlapping_batch_is_stored(self, lake: Lake) -> None:
+        rows = [prediction(i) for i in range(5)]
+        lake.append("w0", 3, rows[:3])
+        lake.append("w0", 5, rows)
+        assert lake.counts()["predictions"] == 5
+        assert lake.drained("w0") == 5
+
+    def test_journals_do_not_mix(self, lake: Lake) -> None:
+        lake.append("w0", 1, [prediction(0)])
+        lake.append("w1", 1, [prediction(1)])
+        assert (lake.drained("w0"), lake.drained("w1"), lake.drained("w2")) == (1, 1, 0)
+        assert lake.counts()["predictions"] == 2
+
+    def test_a_span_is_half_open_and_in_time_order(self, lake: Lake) -> None:
+        lake.append("w0", 3, [prediction(2), prediction(0), prediction(1)])
+        lake.append("w0", 5, [prediction(4), prediction(3)])
+        assert lake.predictions(_minutes(1, 4))["_id"].to_list() == ["p00000001", "p00000002", "p00000003"]
+
+    @pytest.mark.fault("V8")
+    def test_one_row_per_prediction_id(self, lake: Lake) -> None:
+        lake.append("w0", 2, [prediction(0), prediction(0)])
+        lake.append("w1", 1, [prediction(0)])
+        assert lake.predictions(EVER).height == 1
+        assert lake.counts()["predictions"] == 3  # counts are rows stored: what journals acknowledged
+
+    @pytest.mark.fault("L1")
+    def test_a_label_before_its_prediction_waits_for_it(self, lake: Lake) -> None:
+        lake.append("w0", 1, [label(0)])
+        assert lake.labels(EVER).height == 0
+        lake.append("w0", 2, [prediction(0)])
+        assert lake.labels(EVER)["_id"].to_list() == ["l00000000"]
+        assert lake.labelled(EVER)["_label"].to_list() == ["1"]
+
+    @pytest.mark.fault("L2")
+    def test_a_label_of_an_unknown_prediction_never_joins(self, lake: Lake) -> None:
+        lake.append("w0", 3, [prediction(0), prediction(2), label(1, of="p00000001")])
+        assert lake.labels(EVER).height == lake.labelled(EVER).height == 0
+        assert lake.counts()["labels"] == 1
+
+    @pytest.mark.fault("L3")
+    def test_the_last_label_wins_by_receipt_then_id(self, lake: Lake) -> None:
+        late, early = timedelta(hours=9), timedelta(hours=2)
+        lake.append("w0", 2, [prediction(0), label(0, 1, delay=late, id="b")])
+        lake.append("w0", 4, [label(0, 0, delay=early, id="z"), label(0, 0, delay=late, id="c")])
+        assert lake.labels(EVER).select("_id", "_value").rows() == [("c", "0")]
+
+    def test_labels_are_found_by_the_time_of_their_prediction(self, lake: Lake) -> None:
+        lake.append("w0", 10, [prediction(i) for i in range(10)])
+        lake.append("w0", 20, [label(i, i % 2, delay=30 * DAY) for i in range(10)])
+        assert lake.labels(_minutes(2, 5))["_prediction"].to_list() == ["p00000002", "p00000003", "p00000004"]
+        assert lake.labelled(_minutes(2, 5))["temp"].to_list() == [2.0, 3.0, 4.0]
+
+    def test_history_is_stored_once_per_source(self, lake: Lake) -> None:
+        frame = pl.DataFrame(
+            {"ts": [START - DAY, START - 2 * DAY], "y": [1, 0], "temp": [1, 2], "sky": ["fog", None]},
+            schema_overrides={"ts": pl.Datetime("ns", "UTC"), "temp": pl.UInt8, "sky": pl.Categorical},
+        )
+        assert lake.import_history(frame, source="file.parquet") == 2
+        assert lake.import_history(frame, source="file.parquet") == 0
+        lake.append("w0", 2, [prediction(0), label(0)])
+        rows = lake.labelled(EVER)
+        assert rows["_label"].to_list() == ["0", "1", "1"]
+        assert rows["temp"].to_list() == [2.0, 1.0, 0.0]
+        assert rows["sky"].to_list() == [None, "fog", "clear"]
+        assert lake.counts()["history"] == 2
+
+    @pytest.mark.fault("V7")
+    def test_history_without_a_zone_or_a_label_is_refused(self, lake: Lake) -> None:
+        naive = pl.DataFrame({"ts": [datetime(2026, 1, 1)], "y": [1], "temp": [1.0], "sky": ["fog"]})  # noqa: DTZ001 - the fault itself
+        with pytest.raises(SchemaError, match="no time zone"):
+            lake.import_history(naive, source="a")
+        bare = naive.with_columns(pl.col("ts").dt.replace_time_zone("UTC"), y=pl.lit(None, pl.Int64))
+        with pytest.raises(SchemaError, match="have no y"):
+            lake.import_history(bare, source="b")
+        with pytest.raises(SchemaError, match="lack the columns"):
+            lake.import_history(bare.drop("sky"), source="c")
+        assert lake.counts()["history"] == 0
+
+    @pytest.mark.fault("L4")
+    def test_an_old_version_reads_as_it_was(self, lake: Lake) -> None:
+        lake.append("w0", 3, [prediction(0), prediction(1), label(0, 0)])
+        then = dict(lake.versions())
+        before = lake.labelled(EVER, versions=then)
+        lake.append("w0", 5, [label(0, 1, id="m", delay=DAY), label(1, 1)])
+        lake.append("w0", 6, [prediction(2)])
+        assert lake.labelled(EVER, versions=then).equals(before)
+        assert lake.predictions(EVER, versions=then).height == 2
+        assert lake.labelled(EVER)["_label"].to_list() == ["1", "1"]
+        with pytest.raises(NotFoundError, match="version"):
+            lake.predictions(EVER, versions={"predictions": 1000})
+
+    @pytest.mark.fault("V1")
+    def test_odd_values_are_kept_or_become_null_and_never_block(self, lake: Lake) -> None:
+        odd: list[Mapping[str, Value]] = [
+            {"temp": float("nan"), "sky": ""},
+            {"temp": float("-inf"), "sky": "\U0001f600 \x00"},
+            {"temp": None, "sky": None},
+            {},
+            {"temp": "warm", "sky": 3.0},
+            {"temp": 10**400, "sky": "\ud800"},
+        ]
+        lake.append("w0", len(odd), [prediction(i, row=row) for i, row in enumerate(odd)])
+        rows = lake.predictions(EVER)
+        assert str(rows["temp"].to_list()) == str([float("nan"), float("-inf"), None, None, None, float("inf")])
+        assert rows["sky"].to_list() == ["", "\U0001f600 \x00", None, None, "3", "?"]
+        assert lake.counts()["predictions"] == len(odd)
+
+    def test_a_whole_number_and_its_float_are_one_class(self, lake: Lake) -> None:
+        one = label(1, 1)
+        lake.append("w0", 2, [label(0, 1), prediction(0)])
+        lake.append("w0", 4, [prediction(1), Label(
+            id=one.id, model="m", prediction=one.prediction, at=one.at, received_at=one.received_at, value=1.0
+        )])  # fmt: skip
+        assert lake.labelled(EVER)["_label"].to_list() == ["1", "1"]
