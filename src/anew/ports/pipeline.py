@@ -41,6 +41,21 @@ class TrainingData:
 class Pipeline(Protocol):
     """The module `pipeline.py` of a project, loaded."""
 
+    @property
+    def source(self) -> bytes:
+        """The bytes of the file that it was loaded from: what its artifacts carry."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of `source` in hex."""
+        ...
+
+    @property
+    def inputs_are_numbers(self) -> bool:
+        """Does it define no `features`, so that the declared numbers go to the model as they are?"""
+        ...
+
     def features(self, rows: "pl.DataFrame") -> "pl.DataFrame":
         """Turn declared columns into model inputs, row by row: same height, same code offline and online."""
         ...

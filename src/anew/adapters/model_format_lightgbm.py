@@ -1,0 +1,70 @@
+"""LightGBM models as LightGBM's own text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from anew.domain.errors import IntegrityError, SchemaError, TrainingError
+from anew.ports.model_format import Scores
+from anew.ports.rows import input_matrix
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+__all__ = ["LightGBMFormat"]
+
+_TYPES = frozenset({"Booster", "LGBMClassifier", "LGBMRegressor"})
+
+
+@dataclass(frozen=True, slots=True)
+class LightGBMFormat:
+    """See `anew.ports.model_format.ModelFormat`. Accepts Booster, LGBMClassifier and LGBMRegressor.
+
+    A decoded model is a Booster; asked directly it answers one row in about a tenth of the time of its scikit-learn
+    wrapper.
+    """
+
+    name: str = "lightgbm"
+    file: str = "model.txt"
+
+    def accepts(self, model: object) -> bool:
+        """Is it a LightGBM model? Known by name, so that LightGBM is not imported for other models."""
+        return any(kind.__module__.startswith("lightgbm.") and kind.__name__ in _TYPES for kind in type(model).__mro__)
+
+    def classes(self, model: object) -> Sequence[object] | None:
+        """Return the wrapper's classes; a bare Booster was trained on positions 0 … k-1 and names none."""
+        found = getattr(model, "classes_", None)
+        return None if found is None else cast("list[object]", np.asarray(found).tolist())
+
+    def encode(self, model: object) -> bytes:
+        """Write the text of the best iteration, or of all when there was no early stopping."""
+        try:
+            booster = getattr(model, "booster_", model)
+            return cast("str", cast("Any", booster).model_to_string()).encode()
+        except (AttributeError, ValueError) as exc:  # LightGBM's "not fitted" error is both
+            raise TrainingError("error", f"train() returned a LightGBM model that was never fitted: {exc}") from exc
+
+    def decode(self, data: bytes) -> "Booster":
+        """Read the text."""
+        import lightgbm  # noqa: PLC0415 - takes seconds; programs that serve other models need not wait
+
+        try:
+            return lightgbm.Booster(model_str=data.decode())
+        except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as exc:
+            raise IntegrityError(f"{self.file} is not a LightGBM model: {exc}") from exc
+
+    def score(self, model: object, inputs: pl.DataFrame | npt.NDArray[np.float64], *, classify: bool) -> Scores:
+        """Ask the Booster; one thread, because on a busy machine more of them are slower."""
+        matrix = input_matrix(inputs) if isinstance(inputs, pl.DataFrame) else inputs
+        booster = cast("Booster", model)
+        raw = np.asarray(booster.predict(matrix, num_threads=1), dtype=np.float64)
+        if not classify:
+            if raw.ndim != 1:
+                raise SchemaError(f"a regression model answers one number per row, this one has shape {raw.shape}")
+            return Scores(values=raw)
+        proba = np.column_stack((1.0 - raw, raw)) if raw.ndim == 1 else raw
+        return Scores(values=proba.argmax(axis=1), proba=proba)

@@ -1,0 +1,184 @@
+"""Versions that answer: a model, the code it was trained with, and the row contract of both."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from anew.adapters.model_format import DataFormats
+from anew.adapters.pipeline_module import load_pipeline
+from anew.domain.column import ColumnKind, Columns, Value
+from anew.domain.errors import IntegrityError, SchemaError, SettingsError
+from anew.domain.manifest import Manifest
+from anew.domain.observation import Answer
+from anew.ports.candidate import Candidate
+from anew.ports.model_format import Formats, ModelFormat, Scores
+from anew.ports.pipeline import Pipeline
+from anew.ports.predictor import Predictions
+from anew.ports.rows import declared_rows, model_inputs
+
+__all__ = ["LoadedPredictor", "ModelLoader"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedPredictor:
+    """See `anew.ports.predictor.Predictor`."""
+
+    version: str
+    digest: str
+    manifest: Manifest
+    pipeline: Pipeline
+    format: ModelFormat
+    model: object
+    positions: tuple[int, ...] = field(init=False)
+    numbers: tuple[str, ...] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = self.manifest.columns.classes
+        object.__setattr__(self, "positions", tuple(known.index(label) for label in self.manifest.classes))
+        object.__setattr__(self, "numbers", self._numbers())
+
+    def _numbers(self) -> tuple[str, ...] | None:
+        """Names of the columns that go to the model as they are, or None when `features` must be asked."""
+        if not self.pipeline.inputs_are_numbers:
+            return None
+        return tuple(c.name for c in self.columns.features if c.kind is ColumnKind.NUMBER)
+
+    @property
+    def columns(self) -> Columns:
+        """The row contract it was trained under."""
+        return self.manifest.columns
+
+    def predict(self, frame: pl.DataFrame) -> Predictions:
+        """Answer all rows of `frame`."""
+        if not frame.height:
+            return self._predictions(Scores(values=np.empty(0, np.intp), proba=np.empty((0, len(self.positions)))))
+        inputs = model_inputs(self.pipeline, declared_rows(frame, self.columns))
+        if tuple(inputs.columns) != self.manifest.inputs:
+            raise SchemaError(
+                f"features() returned {inputs.columns}; the model was trained on {list(self.manifest.inputs)}"
+            )
+        return self._predictions(self._checked(inputs, frame.height))
+
+    def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
+        """Answer each of `rows`; without `features` no frame is built."""
+        if not rows:
+            return ()
+        if self.numbers is None:
+            predictions = self.predict(self._frame(rows))
+        else:
+            cells = [[math.nan if row[name] is None else row[name] for name in self.numbers] for row in rows]
+            scores = self._checked(np.array(cells, dtype=np.float64), len(rows))
+            if len(rows) == 1:
+                return (self._one(scores),)
+            predictions = self._predictions(scores)
+        outputs = predictions.output.to_list()
+        if predictions.proba is None:
+            return [Answer(output=output) for output in outputs]
+        pairs = zip(outputs, predictions.proba.tolist(), strict=True)
+        return [Answer(output=output, proba=tuple(proba)) for output, proba in pairs]
+
+    def _frame(self, rows: Sequence[Mapping[str, Value]]) -> pl.DataFrame:
+        types = {ColumnKind.NUMBER: pl.Float64, ColumnKind.CATEGORY: pl.String}
+        return pl.DataFrame(
+            [
+                pl.Series(column.name, [row[column.name] for row in rows], dtype=types[column.kind])
+                for column in self.columns.features
+            ]
+        )
+
+    def _checked(self, inputs: Any, height: int) -> Scores:
+        """Ask the model and refuse nonsense: what is not finite or not of the right shape is no answer."""
+        classify = self.columns.task.classifies
+        scores = self.format.score(self.model, inputs, classify=classify)
+        found = scores.proba if classify else scores.values
+        shape = (height, len(self.positions)) if classify else (height,)
+        if found is None or found.shape != shape:
+            raise SchemaError(
+                f"the model answered with shape {None if found is None else found.shape}, expected {shape}"
+            )
+        if not np.isfinite(found).all():
+            bad = int((~np.isfinite(found).reshape(height, -1).all(axis=1)).sum())
+            raise SchemaError(f"the model's answer to {bad} of {height} rows is not finite")
+        if classify and (found.min() < 0 or found.max() > 1 + 1e-9):
+            raise SchemaError(f"the model's probabilities run from {found.min()} to {found.max()}, not within [0, 1]")
+        return scores
+
+    def _one(self, scores: Scores) -> Answer:
+        value = scores.values[0].item()
+        if scores.proba is None:
+            return Answer(output=value)
+        proba = [0.0] * len(self.columns.classes)
+        for position, share in zip(self.positions, scores.proba[0].tolist(), strict=True):
+            proba[position] = share
+        return Answer(output=self.manifest.classes[int(value)], proba=tuple(proba))
+
+    def _predictions(self, scores: Scores) -> Predictions:
+        if not self.columns.task.classifies or scores.proba is None:
+            return Predictions(output=pl.Series("output", scores.values, dtype=pl.Float64))
+        classes = self.manifest.classes
+        kind = pl.Int64 if all(isinstance(label, int) for label in self.columns.classes) else pl.String
+        labels = pl.Series("output", [label if kind is pl.Int64 else str(label) for label in classes], dtype=kind)
+        proba = np.zeros((len(scores.values), len(self.columns.classes)))
+        proba[:, list(self.positions)] = scores.proba
+        return Predictions(output=labels.gather(scores.values), proba=proba)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoader:
+    """See `anew.ports.predictor.Loader`. Verifies no bytes: `ArtifactStore.get` did before it gave the folder."""
+
+    formats: Formats = field(default_factory=DataFormats)
+
+    def load(self, folder: Path, *, version: str, digest: str) -> LoadedPredictor:
+        """Load the artifact in `folder` and have it answer a row."""
+        try:
+            manifest = Manifest.from_json((folder / "manifest.json").read_text("utf-8"))
+            pipeline = load_pipeline(folder / "pipeline.py")
+            kept_as = self.formats.named(manifest.format)
+            data = (folder / kept_as.file).read_bytes()
+        except OSError as exc:
+            raise IntegrityError(f"{version}: {exc.filename} of the artifact cannot be read ({exc.strerror})") from exc
+        except SettingsError as exc:
+            raise SchemaError(f"{version} cannot answer on this machine: {exc}") from exc
+        return self._warm(
+            LoadedPredictor(
+                version=version,
+                digest=digest,
+                manifest=manifest,
+                pipeline=pipeline,
+                format=kept_as,
+                model=kept_as.decode(data),
+            )
+        )
+
+    def assemble(self, candidate: Candidate, *, pipeline: Pipeline, version: str) -> LoadedPredictor:
+        """Make the predictor of a candidate that is in memory."""
+        return LoadedPredictor(
+            version=version,
+            digest=candidate.digest,
+            manifest=candidate.manifest,
+            pipeline=pipeline,
+            format=self.formats.named(candidate.manifest.format),
+            model=candidate.model,
+        )
+
+    @staticmethod
+    def _warm(predictor: LoadedPredictor) -> LoadedPredictor:
+        """Answer one row of zeros and empty categories, or else of nulls; a model may be unable to take either."""
+        zeros = {c.name: 0.0 if c.kind is ColumnKind.NUMBER else "" for c in predictor.columns.features}
+        problems = []
+        for row in (zeros, dict.fromkeys(zeros)):
+            try:
+                predictor.answer([cast("Mapping[str, Value]", row)])
+            except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
+                problems.append(f"{type(exc).__name__}: {exc}")
+            else:
+                return predictor
+        raise SchemaError(
+            f"{predictor.version} cannot answer a row of zeros ({problems[0]}) nor of nulls ({problems[1]})"
+        )

@@ -1,0 +1,220 @@
+"""The training itself: rows in, a candidate out, the same in a child process and inside a replay."""
+
+import hashlib
+import importlib.metadata
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from anew.domain.column import Columns
+from anew.domain.errors import SchemaError, TrainingError
+from anew.domain.manifest import Manifest
+from anew.ports.candidate import Candidate
+from anew.ports.model_format import Formats
+from anew.ports.pipeline import Pipeline, TrainingData
+from anew.ports.predictor import Loader, Predictor
+from anew.ports.rows import declared_rows, model_inputs
+from anew.stats.profile import Reference
+
+__all__ = ["Kit", "Recipe", "fit", "installed_packages", "label_series", "loss_scale"]
+
+SANITY_ROWS = 4096
+"""Rows that a new model must answer before it is a candidate; enough for the distribution of its answers."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """The adapters that a training needs."""
+
+    formats: Formats
+    loader: Loader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a run needs to know besides its rows and code.
+
+    `holdout_rows` newest rows are kept from training; `snapshot` and `previous` are digests, for the record.
+    """
+
+    columns: Columns
+    seed: int
+    params: Mapping[str, Any] = field(default_factory=dict)
+    holdout_rows: int = 0
+    snapshot: str = ""
+    previous: str = ""
+
+
+def fit(
+    rows: pl.DataFrame,
+    recipe: Recipe,
+    pipeline: Pipeline,
+    kit: Kit,
+    *,
+    previous: object | None = None,
+) -> Candidate:
+    """Train on all but the held-out rows of a snapshot.
+
+    Parameters
+    ----------
+    rows
+        In time order: ``_at`` (instants), ``_label`` and the declared features; ``_weight`` when rows are weighted.
+    previous
+        The champion's model (`Predictor.model`), or None.
+
+    Raises
+    ------
+    TrainingError
+        The rows do not suffice, the user's code raised or returned nonsense, or no format keeps the model.
+    """
+    kept = rows.height - recipe.holdout_rows
+    if kept < 2:
+        raise TrainingError("error", f"{rows.height} rows less {recipe.holdout_rows} held out leave {kept} to train on")
+    train = rows.head(kept)
+    declared = _translated(lambda: declared_rows(train, recipe.columns))
+    data = _training_data(train, declared, recipe, pipeline, previous)
+    trained = _user("train()", lambda: pipeline.train(data, dict(recipe.params)))
+    kept_as = kit.formats.accepting(trained)
+    environment = installed_packages().encode()
+    manifest = Manifest(
+        format=kept_as.name,
+        model_file=kept_as.file,
+        columns=recipe.columns,
+        inputs=tuple(data.x.columns),
+        classes=_known_classes(kept_as.classes(trained), recipe.columns),
+        rows=kept,
+        holdout_rows=recipe.holdout_rows,
+        seed=recipe.seed,
+        params=dict(recipe.params),
+        code=pipeline.digest,
+        environment=hashlib.sha256(environment).hexdigest(),
+        snapshot=recipe.snapshot,
+        previous=recipe.previous,
+        loss_scale=loss_scale(data.y, recipe.columns),
+    )
+    files = {
+        kept_as.file: kept_as.encode(trained),
+        "pipeline.py": pipeline.source,
+        "environment.txt": environment,
+        "reference.bin": Reference.fit({column.name: column.to_arrow() for column in declared}).to_bytes(),
+    }
+    draft = Candidate(manifest=manifest, files=files, model=kept_as.decode(files[kept_as.file]))
+    return _proved(draft, declared, data.y, kit.loader.assemble(draft, pipeline=pipeline, version="draft"))
+
+
+def _proved(draft: Candidate, declared: pl.DataFrame, y: pl.Series, predictor: Predictor) -> Candidate:
+    """Have the model answer rows it was trained on, from the very bytes that will be stored, and record how."""
+    step = max(1, declared.height // SANITY_ROWS)
+    sample, labels = declared.gather_every(step), y.gather_every(step)
+    output = _user("the model", lambda: predictor.predict(sample)).output
+    columns = draft.manifest.columns
+    if columns.task.classifies:
+        name, loss = "training_error", 1.0 - float((output == labels).sum()) / labels.len()
+    else:
+        name, loss = "training_mae", float(np.abs(output.to_numpy() - labels.to_numpy()).mean())
+    manifest = replace(draft.manifest, metrics={name: loss})
+    files = dict(draft.files) | {
+        "outputs.bin": Reference.fit({"output": output.to_arrow()}).to_bytes(),
+        "manifest.json": manifest.to_json().encode(),
+    }
+    return replace(draft, manifest=manifest, files=files)
+
+
+def _training_data(
+    rows: pl.DataFrame, declared: pl.DataFrame, recipe: Recipe, pipeline: Pipeline, previous: object | None
+) -> TrainingData:
+    ones = pl.Series("weight", np.ones(rows.height))
+    return TrainingData(
+        x=_user("features()", lambda: model_inputs(pipeline, declared)),
+        y=label_series(rows.get_column("_label"), recipe.columns),
+        at=rows.get_column("_at").rename("at"),
+        weight=rows.get_column("_weight").cast(pl.Float64).rename("weight") if "_weight" in rows.columns else ones,
+        previous=previous,
+        seed=recipe.seed,
+    )
+
+
+def label_series(labels: pl.Series, columns: Columns) -> pl.Series:
+    """Return labels as declared: Int64 or String for classes, Float64 for numbers.
+
+    Raises
+    ------
+    TrainingError
+        A label is missing, not finite, not a declared class, or all labels are the same.
+    """
+    if not columns.task.classifies:
+        y = labels.cast(pl.Float64, strict=False).rename("y")
+        bad = y.len() - int(y.is_finite().fill_null(value=False).sum())
+        if bad:
+            raise TrainingError("error", f"{bad} of {y.len()} labels are not finite numbers")
+    else:
+        numbers = all(isinstance(label, int) for label in columns.classes)
+        y = labels.cast(pl.Int64 if numbers else pl.String, strict=False).rename("y")
+        bad = y.len() - int(y.is_in(list(columns.classes)).fill_null(value=False).sum())
+        if bad:
+            raise TrainingError("error", f"{bad} of {y.len()} labels are none of the classes {list(columns.classes)}")
+    if y.n_unique() < 2:
+        raise TrainingError("error", f"all {y.len()} labels are {y[0]!r}: there is nothing to learn from them")
+    return y
+
+
+def loss_scale(y: pl.Series, columns: Columns) -> float:
+    """Return quantile 0.995 − quantile 0.005 of regression labels (their whole range if that is 0); else 0."""
+    if columns.task.classifies:
+        return 0.0
+    values = y.to_numpy()
+    low, high = np.quantile(values, [0.005, 0.995])
+    return float(high - low) or float(values.max() - values.min())
+
+
+def _known_classes(found: Sequence[object] | None, columns: Columns) -> tuple[int | str, ...]:
+    if not columns.task.classifies:
+        return ()
+    if found is None:
+        return columns.classes
+    unknown = [label for label in found if label not in columns.classes]
+    if unknown:
+        raise TrainingError(
+            "error",
+            f"the model's classes {list(found)} are not the declared {list(columns.classes)}; fit it on data.y",
+        )
+    return tuple(columns.classes[columns.classes.index(label)] for label in found)
+
+
+@lru_cache(maxsize=1)
+def installed_packages() -> str:
+    """Return ``name==version`` of every installed package, one a line, sorted: the environment of a training run."""
+    found = {
+        f"{package.metadata['Name'].lower().replace('_', '-')}=={package.version}"
+        for package in importlib.metadata.distributions()
+        if package.metadata["Name"]
+    }
+    return "".join(f"{line}\n" for line in sorted(found))
+
+
+def _user(what: str, call: Callable[[], T]) -> T:
+    """Run code of the user; what it raises becomes the run's end, with the line it came from."""
+    try:
+        return call()
+    except TrainingError:
+        raise
+    except MemoryError as exc:
+        raise TrainingError("oom", f"{what} ran out of memory") from exc
+    except Exception as exc:  # the user's code may raise anything; it ends this run, nothing else
+        frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.endswith("pipeline.py")]
+        place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        raise TrainingError("error", f"{what} raised {type(exc).__name__}{place}: {exc}") from exc
+
+
+def _translated(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except SchemaError as exc:
+        raise TrainingError("error", f"the snapshot does not have the declared columns: {exc}") from exc

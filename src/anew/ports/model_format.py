@@ -1,0 +1,82 @@
+"""How a trained object becomes bytes without code in them, and bytes a model that answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+__all__ = ["Formats", "ModelFormat", "Scores"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What a model says to `n` rows.
+
+    `values`, shape `(n,)`: for classification the position of the answer among the model's classes, else the number.
+    `proba`, shape `(n, k)`: probabilities in the order of the model's classes; None for regression.
+    """
+
+    values: "npt.NDArray[np.float64] | npt.NDArray[np.intp]"
+    proba: "npt.NDArray[np.float64] | None" = None
+
+
+class ModelFormat(Protocol):
+    """One data-only file format. Stateless and thread-safe; so is `score` of a decoded model."""
+
+    @property
+    def name(self) -> str:
+        """What manifests call it."""
+        ...
+
+    @property
+    def file(self) -> str:
+        """Name of the model's file in the artifact."""
+        ...
+
+    def accepts(self, model: object) -> bool:
+        """Is this object, as `train` returned it, of a type that the format can write?"""
+        ...
+
+    def classes(self, model: object) -> Sequence[object] | None:
+        """Return the labels that the trained object knows, in the order of its probabilities; None if it names none."""
+        ...
+
+    def encode(self, model: object) -> bytes:
+        """Write a trained object; equal models give equal bytes.
+
+        Raises
+        ------
+        TrainingError
+            It holds something that the format will not read back.
+        """
+        ...
+
+    def decode(self, data: bytes) -> object:
+        """Read what `encode` wrote; never runs anything that the bytes bring.
+
+        Raises
+        ------
+        IntegrityError
+            The bytes are not of this format or name types that are not allowed.
+        """
+        ...
+
+    def score(self, model: object, inputs: "pl.DataFrame | npt.NDArray[np.float64]", *, classify: bool) -> Scores:
+        """Ask a decoded model; `inputs` has shape `(n, d)`, missing values as null or NaN."""
+        ...
+
+
+class Formats(Protocol):
+    """The formats that are installed."""
+
+    def accepting(self, model: object) -> ModelFormat:
+        """Return the format that writes this object; raises TrainingError, naming the formats, when none does."""
+        ...
+
+    def named(self, name: str) -> ModelFormat:
+        """Return the format with this name; raises IntegrityError, naming the formats, when there is none."""
+        ...

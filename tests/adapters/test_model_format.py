@@ -1,0 +1,115 @@
+"""Formats keep data and never run what a file brings."""
+
+import io
+import json
+import pickle
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io  # type: ignore[import-untyped]  # ships no types
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier  # type: ignore[import-untyped]  # ships no types
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # ships no types
+from sklearn.neighbors import KNeighborsClassifier  # type: ignore[import-untyped]  # ships no types
+from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]  # ships no types
+from sklearn.preprocessing import FunctionTransformer, StandardScaler  # type: ignore[import-untyped]  # ships no types
+
+from anew.adapters.model_format import DataFormats
+from anew.adapters.model_format_lightgbm import LightGBMFormat
+from anew.adapters.model_format_skops import SkopsFormat
+from anew.domain.errors import AnewError, IntegrityError, TrainingError
+
+X = np.random.default_rng(0).normal(size=(200, 3))
+Y = (X[:, 0] > 0).astype(int)
+
+
+class Custom:
+    """A model of nobody's."""
+
+
+def mine(x: Any) -> Any:
+    return x * 2
+
+
+def test_the_format_follows_from_the_type() -> None:
+    import lightgbm
+
+    formats = DataFormats()
+    booster = lightgbm.train({"verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, Y), 2)
+    assert formats.accepting(booster).name == "lightgbm"
+    assert formats.accepting(lightgbm.LGBMClassifier()).name == "lightgbm"
+    assert formats.accepting(LogisticRegression()).name == "skops"
+    for model in (Custom(), None, {"a": 1}):
+        with pytest.raises(TrainingError, match="lightgbm, skops"):
+            formats.accepting(model)
+    with pytest.raises(IntegrityError, match="'pickle'"):
+        formats.named("pickle")
+
+
+def test_what_was_never_fitted_is_refused() -> None:
+    import lightgbm
+
+    with pytest.raises(TrainingError, match="never fitted"):
+        LightGBMFormat().encode(lightgbm.LGBMRegressor())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        HistGradientBoostingClassifier(max_iter=3),
+        RandomForestClassifier(3, random_state=0),
+        KNeighborsClassifier(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_estimators_come_back_answering_the_same(model: Any) -> None:
+    skops_format, model = SkopsFormat(), model.fit(X, Y)
+    data = skops_format.encode(model)
+    assert skops_format.encode(model) == data
+    scores = skops_format.score(skops_format.decode(data), X, classify=True)
+    assert scores.proba is not None
+    assert np.array_equal(scores.proba, model.predict_proba(X))
+    assert np.array_equal(scores.values, model.predict(X))
+
+
+def test_a_users_function_inside_a_model_is_refused_when_written_and_when_read() -> None:
+    model = make_pipeline(FunctionTransformer(mine), LogisticRegression()).fit(X, Y)
+    with pytest.raises(TrainingError, match="mine"):
+        SkopsFormat().encode(model)
+    with pytest.raises(IntegrityError, match="not allowed"):
+        SkopsFormat().decode(skops.io.dumps(model))
+
+
+def _forged(schema: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("schema.json", json.dumps(schema | {"protocol": 2, "_skops_version": "0.16"}))
+    return out.getvalue()
+
+
+@pytest.mark.fault("R7")
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\x05\x06" + bytes(18),
+        pickle.dumps({"a": 1}),
+        _forged({"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "content": {}}),
+        _forged(
+            {
+                "__class__": "partial",
+                "__module__": "functools",
+                "__loader__": "PartialNode",
+                "content": {"func": {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode"}},
+            }
+        ),
+        _forged({"__class__": "x", "__module__": "y", "__loader__": "NoSuchNode", "content": 1}),
+    ],
+)
+def test_forged_files_are_refused(data: bytes) -> None:
+    with pytest.raises(AnewError):
+        SkopsFormat().decode(data)
+    with pytest.raises(AnewError):
+        LightGBMFormat().decode(data)
