@@ -24,6 +24,8 @@ class ScoredRows:
     ----------
     label, output
         Shape `(n,)`: class labels as strings, or floats for regression.
+    positive
+        For binary tasks the label that counts as positive, as a string.
     loss
         Shape `(n,)`, in [0, 1].
     rows
@@ -35,6 +37,7 @@ class ScoredRows:
     output: npt.NDArray[Any]
     loss: npt.NDArray[np.float64]
     rows: int
+    positive: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows
-from anew.stats.distance import psi_deciles, psi_significance
+from anew.stats.distance import psi_deciles
 from anew.stats.profile import Profile, Reference
+from anew.stats.significance import psi_evidence
 
 __all__ = ["PSI"]
 
@@ -64,15 +65,20 @@ class PSI:
     def measure_profiles(self, reference: Reference, current: Profile) -> tuple[Evidence, ...]:
         """Measure the index of each watched column, with its p-value."""
         found = []
-        for name in (self.column,) if self.column else reference.names:
-            base, seen = reference.column(name), current.column(name)
+        for name in (self.column,) if self.column else tuple(reference.own.columns):
+            base, seen = reference.own.columns[name], current.columns[name]
             if seen.n < self.at_least_rows:
                 problem = f"{seen.n} rows, {self.at_least_rows} are needed"
                 found.append(Evidence.of(self.key, None, seen.n, subject=name, problem=problem))
                 continue
-            index = psi_deciles(base, seen)
             found.append(
-                Evidence.of(self.key, index.value, seen.n, subject=name, p_value=psi_significance(index).p_value)
+                Evidence.of(
+                    self.key,
+                    psi_deciles(base, seen),
+                    seen.n,
+                    subject=name,
+                    p_value=psi_evidence(base, seen).p_value,
+                )
             )
         return tuple(found)
 

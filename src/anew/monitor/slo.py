@@ -8,7 +8,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows
-from anew.stats.metric import METRICS, measure_metric
+from anew.stats.outcome import METRIC_NAMES, measure_metric
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["SLO"]
@@ -46,8 +46,8 @@ class SLO:
     at_least_rows: int = 50
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise InvariantError(f"slo on metric {self.metric!r}: known are {', '.join(sorted(METRICS))}")
+        if self.metric not in METRIC_NAMES:
+            raise InvariantError(f"slo on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"slo on {self.metric}: give exactly one of at_most and at_least")
 
@@ -63,8 +63,8 @@ class SLO:
         """The objective's period."""
         return self.period
 
-    def measure_profiles(self, reference: Reference, current: Profile) -> tuple[Evidence, ...]:  # noqa: ARG002
-        """Measure nothing: this detector needs labels."""  # ARG002: the detector's contract
+    def measure_profiles(self, reference: Reference, current: Profile) -> tuple[Evidence, ...]:  # noqa: ARG002  the contract
+        """Measure nothing: this detector needs labels."""
         return ()
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
@@ -73,16 +73,19 @@ class SLO:
         if n < self.at_least_rows:
             problem = f"{n} labelled rows, {self.at_least_rows} are needed"
             return (Evidence.of(self.key, None, n, subject=self.metric, problem=problem),)
-        measured = measure_metric(self.metric, rows.label, rows.output)
         limit = self.at_most if self.at_most is not None else self.at_least
+        try:
+            score = measure_metric(self.metric, rows.task, rows.label, rows.output, positive=rows.positive)
+        except InvariantError as exc:
+            return (Evidence.of(self.key, None, n, subject=self.metric, reference=limit, problem=str(exc)),)
         return (
             Evidence.of(
                 self.key,
-                measured.value,
+                score.value,
                 n,
                 subject=self.metric,
                 reference=limit,
-                interval=(measured.low, measured.high),
+                interval=None if score.low is None or score.high is None else (score.low, score.high),
             ),
         )
 
@@ -91,7 +94,8 @@ class SLO:
         for each in evidence:
             if not each.measured or each.value is None:
                 continue
-            low, high = (each.low or each.value), (each.high or each.value)
+            low = each.value if each.low is None else each.low
+            high = each.value if each.high is None else each.high
             if self.at_most is not None:
                 broken, surely, limit = each.value > self.at_most, low > self.at_most, f"at most {self.at_most:g}"
             else:
@@ -100,7 +104,7 @@ class SLO:
             if broken:
                 return Finding(
                     severity=Severity.HIGH if surely else Severity.MEDIUM,
-                    message=f"{self.metric} is {each.value:.4g} ({low:.4g} to {high:.4g}, n = {each.n}); wanted {limit}",
+                    message=f"{self.metric} {each.value:.4g} ({low:.4g} to {high:.4g}, n = {each.n}); wanted {limit}",
                     evidence=(each,),
                 )
         return None

@@ -35,9 +35,9 @@ class Shadow:
     Notes
     -----
     Paired betting e-process (a mixture of fixed bets, so the order of rows does not matter); by Ville's inequality the
-    chance that it ever passes 1/alpha under the hypothesis is at most alpha. HARM needs evidence that the challenger
-    is worse by any amount and a mean excess beyond the margin. Rows are taken one by one: where one user's rows depend
-    on each other, declare a key and judge on user means instead.
+    chance that it ever passes 1/alpha under the hypothesis is at most alpha. The two hypotheses meet at the margin:
+    ADVANCE rejects "worse by the margin or more", HARM rejects "worse by the margin or less". Rows are taken one by
+    one: where one user's rows depend on each other, declare a key and judge on user means instead.
 
     References
     ----------
@@ -57,9 +57,9 @@ class Shadow:
         down, up = probation.paired_down, probation.paired_up
         if down is None or up is None or not down.n:
             return Ruling(outcome=Outcome.HOLD, reason="no paired labels yet")
-        bar = e_value_threshold(self.alpha)
-        proof = paired_e_value(np.array(down.counts), grid_of(down), self.margin, "non-inferior")
-        harm = paired_e_value(np.array(up.counts), grid_of(up), 0.0, "harm")
+        bar = log(e_value_threshold(self.alpha))
+        proof = paired_e_value(np.array(down.counts), grid_of(down), self.margin, "non_inferiority")
+        harm = paired_e_value(np.array(up.counts), grid_of(up), self.margin, "harm")
         gain = down.mean or 0.0
         evidence = (
             Evidence.of("paired_gain", gain, down.n, subject="champion loss less challenger loss"),
@@ -69,16 +69,16 @@ class Shadow:
         found = f"mean gain {gain:+.4f} on {down.n} paired labels"
         if down.n < self.at_least_rows:
             return Ruling(outcome=Outcome.HOLD, reason=f"{found}; {self.at_least_rows} are needed", evidence=evidence)
-        if harm >= bar and (up.mean or 0.0) < -self.margin:
+        if harm >= bar:
             return Ruling(
                 outcome=Outcome.HARM,
-                reason=f"{found}: worse than the champion (e-value {exp(min(harm, 700.0)):.3g})",
+                reason=f"{found}: worse by more than {self.margin:g} (e-value {exp(min(harm, 700.0)):.3g})",
                 evidence=evidence,
             )
         if proof >= bar:
             return Ruling(
                 outcome=Outcome.ADVANCE,
-                reason=f"{found}: not worse by {self.margin:g} (e-value {exp(min(proof, 700.0)):.3g} of {1 / self.alpha:g})",
+                reason=f"{found}: not worse by {self.margin:g} (e-value {exp(min(proof, 700.0)):.3g})",
                 evidence=evidence,
             )
         return Ruling(

@@ -13,7 +13,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from anew.domain.errors import InvariantError
 from anew.stats.column import Counts, Floats
@@ -38,7 +37,7 @@ Side: TypeAlias = Literal["non_inferiority", "harm"]
 BETS = (0.05, 0.1, 0.2, 0.4, 0.7)
 # A confidence sequence narrows for as long as there are smaller bets than those that its width calls for.
 _FINE_BETS = tuple(0.8 / 2.0**step for step in range(13))
-_HALVINGS = 50
+_HALVINGS = 30
 
 
 def difference_grid(steps: int = 100) -> Floats:
@@ -102,7 +101,8 @@ def _filled(counts: npt.ArrayLike, grid: npt.ArrayLike, low: float) -> tuple[Flo
 def _log_wealth(counts: Floats, gains: Floats, bets: tuple[float, ...]) -> float:
     """Return the log of the mean wealth of bets, each ``prod (1 + bet * gain) ** count``."""
     each = np.log1p(np.multiply.outer(np.array(bets), gains)) @ counts
-    return float(logsumexp(each)) - math.log(len(bets))
+    best = float(each.max())
+    return best + math.log(float(np.exp(each - best).sum()) / len(bets))
 
 
 def paired_e_value(

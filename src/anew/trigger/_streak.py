@@ -9,8 +9,6 @@ from anew.domain.interval import Interval
 
 __all__ = ["Streaks", "streaks_after"]
 
-_NONE: Mapping[str, tuple[int, Interval]] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Streaks:
@@ -20,7 +18,7 @@ class Streaks:
     evidence (no traffic, no labels) neither lengthens nor breaks a run.
     """
 
-    runs: Mapping[str, tuple[int, Interval]] = _NONE
+    runs: Mapping[str, tuple[int, Interval]] = field(default_factory=lambda: MappingProxyType({}))
     measured: Mapping[str, tuple[Interval | None, Interval]] = field(default_factory=lambda: MappingProxyType({}))
 
     def length(self, detector: str) -> int:

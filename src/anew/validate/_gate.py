@@ -24,6 +24,8 @@ class HeldOut:
         Shape `(n,)`: class labels as strings, or floats; `champion` is None for a first champion.
     challenger_loss, champion_loss
         Shape `(n,)`, in [0, 1], on one scale.
+    positive
+        For binary tasks the label that counts as positive, as a string.
     """
 
     task: Task
@@ -32,6 +34,7 @@ class HeldOut:
     challenger_loss: npt.NDArray[np.float64]
     champion: npt.NDArray[Any] | None = None
     champion_loss: npt.NDArray[np.float64] | None = None
+    positive: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

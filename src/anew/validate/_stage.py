@@ -20,8 +20,6 @@ from anew.validate._gate import Gates, Judgement
 
 __all__ = ["Validate", "ValidateState"]
 
-_NO_VERDICTS: Mapping[str, tuple[Verdict, bool]] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidacy:
@@ -31,7 +29,7 @@ class Candidacy:
     champion: str
     digest: str
     asked: str
-    verdicts: Mapping[str, tuple[Verdict, bool]] = _NO_VERDICTS
+    verdicts: Mapping[str, tuple[Verdict, bool]] = field(default_factory=lambda: MappingProxyType({}))
     overridden: frozenset[str] = frozenset()
     accepted: bool = False
 

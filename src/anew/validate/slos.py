@@ -6,7 +6,7 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
-from anew.stats.metric import METRICS, measure_metric
+from anew.stats.outcome import METRIC_NAMES, measure_metric
 from anew.validate._gate import HeldOut, Judgement
 
 __all__ = ["Objective", "SLOs"]
@@ -21,8 +21,8 @@ class Objective:
     at_least: float | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise InvariantError(f"objective on metric {self.metric!r}: known are {', '.join(sorted(METRICS))}")
+        if self.metric not in METRIC_NAMES:
+            raise InvariantError(f"objective on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"objective on {self.metric}: give exactly one of at_most and at_least")
 
@@ -76,8 +76,12 @@ class SLOs:
         if n < self.at_least_rows:
             problem = f"{n} held-out rows, {self.at_least_rows} are needed"
             return Evidence.of(self.key, None, n, subject=str(objective), problem=problem)
-        measured = measure_metric(objective.metric, rows.label, rows.challenger)
-        return Evidence.of(self.key, measured.value, n, subject=str(objective), interval=(measured.low, measured.high))
+        try:
+            score = measure_metric(objective.metric, rows.task, rows.label, rows.challenger, positive=rows.positive)
+        except InvariantError as exc:
+            return Evidence.of(self.key, None, n, subject=str(objective), problem=str(exc))
+        interval = None if score.low is None or score.high is None else (score.low, score.high)
+        return Evidence.of(self.key, score.value, n, subject=str(objective), interval=interval)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
         """PASS when every objective was measured and is kept."""

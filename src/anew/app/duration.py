@@ -1,0 +1,73 @@
+"""Durations as people write them: 30s, 12h, 7d, 2w; rates such as 8 per 7d; windows."""
+
+import re
+from datetime import timedelta
+
+from anew.domain.errors import SettingsError
+
+__all__ = ["parse_count", "parse_duration", "parse_rate", "write_duration"]
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")
+_RATE = re.compile(r"\s*(\d+)\s+per\s+(.+)")
+_COUNT = re.compile(r"\s*(\d+)\s+([a-z]+?)s?\s*")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration: a number and one of ms, s, m, h, d, w.
+
+    >>> parse_duration("12h")
+    datetime.timedelta(seconds=43200)
+
+    Raises
+    ------
+    SettingsError
+        `text` is no duration.
+    """
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise SettingsError(f"{text!r} is no duration; write a number and a unit (ms, s, m, h, d, w), e.g. 12h")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def write_duration(length: timedelta) -> str:
+    """Write a duration in its largest whole unit, as `parse_duration` reads it.
+
+    >>> write_duration(timedelta(days=14))
+    '2w'
+    """
+    seconds = length.total_seconds()
+    for unit in ("w", "d", "h", "m", "s"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{int(seconds // _UNITS[unit])}{unit}"
+    return f"{seconds:g}s"
+
+
+def parse_rate(text: str) -> tuple[int, timedelta]:
+    """Read a rate such as ``8 per 7d``.
+
+    Raises
+    ------
+    SettingsError
+        `text` is no rate.
+    """
+    match = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise SettingsError(f"{text!r} is no rate; write e.g. 8 per 7d")
+    return int(match[1]), parse_duration(match[2])
+
+
+def parse_count(text: str | int, noun: str) -> int:
+    """Read a whole number with its noun, ``3 windows``, or the number alone.
+
+    Raises
+    ------
+    SettingsError
+        `text` is no such count.
+    """
+    if isinstance(text, int) and not isinstance(text, bool) and text > 0:
+        return text
+    match = _COUNT.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match[2] != noun or int(match[1]) < 1:
+        raise SettingsError(f"{text!r} is no number of {noun}s; write e.g. 3 {noun}s")
+    return int(match[1])

@@ -1,0 +1,142 @@
+"""What `anew.yaml` may say: the policy as code."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from anew.domain.column import ColumnKind, Task
+
+__all__ = [
+    "ColumnsPolicy",
+    "DataPolicy",
+    "LoopPolicy",
+    "MonitorPolicy",
+    "ProjectPolicy",
+    "RolloutPolicy",
+    "ServingPolicy",
+    "ShadowPolicy",
+    "TrainPolicy",
+]
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Section(BaseModel):
+    """A section that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ColumnsPolicy(_Section):
+    """The row contract: names and kinds of columns."""
+
+    time: str = Field(description="event-time column")
+    target: str = Field(description="label column")
+    features: dict[str, ColumnKind] = Field(description="feature columns in order: number or category")
+    classes: tuple[int | str, ...] = Field(default=(), description="class labels, for classification")
+    key: str = Field(default="", description="column that keeps a user on one arm; empty: the prediction id")
+    sensitive: tuple[str, ...] = Field(
+        default=(), description="columns kept for the fairness gate, never for the model"
+    )
+    zone: Literal["UTC"] = Field(default="UTC", description="zone that timestamps without one are read in")
+
+
+class DataPolicy(_Section):
+    """Where training rows come from."""
+
+    span: str = Field(default="all", description="event time of training rows: a duration such as 90d, or all")
+    holdout: Share = Field(default=0.15, description="newest share of the span that is kept for the gates")
+
+
+class MonitorPolicy(_Section):
+    """Windows and their maturity; all in event time."""
+
+    window: str = Field(default="1d", description="length of a window")
+    lateness: str = Field(default="0s", description="how long a window waits for late rows")
+    label_delay: str = Field(default="0s", description="age at which a label counts as mature")
+    clock: Literal["wall", "data"] = Field(
+        default="wall", description="event time follows the wall clock, or the newest row seen"
+    )
+
+
+class TrainPolicy(_Section):
+    """Parameters and limits of training."""
+
+    params: dict[str, Any] = Field(default_factory=dict, description="handed to train()")
+    timeout: str = Field(default="1h", description="wall time after which a run is ended")
+    memory_mb: int = Field(default=8192, gt=0, description="address space of a run")
+
+
+class LoopPolicy(_Section):
+    """When retraining may be asked for again."""
+
+    cooldown: str = Field(default="0s", description="event time of rest after a request")
+    budget: dict[Literal["retrains"], str] = Field(default_factory=dict, description="retrains: 8 per 7d")
+
+
+class ShadowPolicy(_Section):
+    """What shadow must prove."""
+
+    margin: Share = Field(default=0.01, description="excess loss that is tolerated")
+    alpha: Share = Field(default=0.05, description="chance of a wrong decision")
+    at_least_rows: int = Field(default=200, gt=0, description="paired labels needed")
+
+
+class CanaryPolicy(_Section):
+    """What a canary step guards against."""
+
+    harm: Share = Field(default=0.05, description="excess loss that counts as harm")
+    alpha: Share = Field(default=0.05, description="level of the confidence sequence")
+    at_least_rows: int = Field(default=100, gt=0, description="labels of the challenger's arm that a step needs")
+
+
+class GuardrailPolicy(_Section):
+    """Limits on the challenger that need no labels."""
+
+    error_rate: Share = Field(default=0.02, description="share of failed or nonsensical answers")
+    at_least_errors: int = Field(default=5, gt=0, description="failures below which nothing trips")
+    p99_ms: float = Field(default=1000.0, gt=0, description="99th percentile of the challenger's latency")
+
+
+class RolloutPolicy(_Section):
+    """The way to traffic."""
+
+    shadow: ShadowPolicy = ShadowPolicy()
+    canary: tuple[Share, ...] = Field(default=(0.1, 0.5), description="shares of traffic, ascending")
+    judge: CanaryPolicy = CanaryPolicy()
+    guardrails: GuardrailPolicy = GuardrailPolicy()
+    expire: str = Field(default="30d", description="event time without progress after which a rollout is given up")
+
+
+class ServingPolicy(_Section):
+    """The gateway."""
+
+    host: str = Field(default="127.0.0.1", description="address to bind; only loopback without authentication")
+    port: int = Field(default=8080, ge=0, le=65535, description="0: a free one")
+    workers: int = Field(default=1, ge=1, le=64, description="gateway processes")
+    deadline_ms: float = Field(default=200.0, gt=0, description="how long a challenger may take")
+    journal_mb: int = Field(default=1024, gt=0, description="bytes that the journals may hold before `on_full` applies")
+    on_full: Literal["fail", "drop-counted"] = Field(default="fail", description="when the journal is full")
+    future_skew: str = Field(default="5m", description="how far in the future an event time may lie")
+
+
+class ProjectPolicy(_Section):
+    """The whole file."""
+
+    model: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="name of the model")
+    task: Task
+    pipeline: str = Field(default="pipeline.py", pattern=r"^[A-Za-z0-9_]+\.py$", description="file beside this one")
+    columns: ColumnsPolicy
+    data: DataPolicy = DataPolicy()
+    monitor: MonitorPolicy = MonitorPolicy()
+    slos: tuple[dict[str, Any], ...] = Field(
+        default=(), description="objectives: metric, at_most or at_least, over, for"
+    )
+    triggers: tuple[dict[str, Any], ...] = Field(default=(), description="detectors that ask for a retrain, with for")
+    policy: LoopPolicy = LoopPolicy()
+    train: TrainPolicy = TrainPolicy()
+    gates: tuple[dict[str, Any], ...] = Field(
+        default=({"slos": {}}, {"beats_champion": {}}), alias="validate", description="gates, each required by default"
+    )
+    rollout: RolloutPolicy = RolloutPolicy()
+    serving: ServingPolicy = ServingPolicy()

@@ -1,0 +1,147 @@
+"""Measurements that effects make on rows and profiles, for the deciders to judge; pure functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from anew.domain.column import Columns, Task
+from anew.domain.evidence import Counts, Evidence
+from anew.monitor import Detectors, ScoredRows
+from anew.stats.betting import discretise
+from anew.stats.profile import Profile, Reference
+from anew.validate import Gates, HeldOut
+
+__all__ = [
+    "Floats",
+    "Look",
+    "Values",
+    "as_values",
+    "look",
+    "losses",
+    "measure_gates",
+    "measure_profiles",
+    "measure_scored",
+    "profile_columns",
+]
+
+PAIRED_POINTS = 401
+"""Grid points of paired gains from -1 to 1: a step of 0.005, well below any sensible margin."""
+LOSS_POINTS = 201
+"""Grid points of losses from 0 to 1: a step of 0.005."""
+
+Floats = npt.NDArray[np.float64]
+Values = npt.NDArray[Any]
+
+
+def as_values(series: pl.Series, task: Task) -> Values:
+    """Return labels or answers, shape `(n,)`: class labels as text, numbers as float; missing as "" or NaN."""
+    if task.classifies:
+        return np.asarray(series.cast(pl.String).fill_null("").to_list(), dtype=np.str_)
+    numbers: Values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return numbers
+
+
+def losses(task: Task, label: Values, output: Values, scale: float) -> Floats:
+    """Return the loss of each answer in [0, 1], shape `(n,)`.
+
+    0 or 1 for classification; for regression the absolute error over `scale` (units of the target, > 0), at most 1.
+    A missing label gives NaN; an answer that is not finite has loss 1.
+    """
+    if task.classifies:
+        wrong = (label != output).astype(np.float64)
+        wrong[label == ""] = np.nan
+        return wrong
+    error = np.abs(label - output) / scale
+    loss = np.where(np.isfinite(output), np.minimum(error, 1.0), 1.0)
+    loss[np.isnan(label)] = np.nan
+    return loss
+
+
+def profile_columns(frame: pl.DataFrame, columns: Columns) -> Mapping[str, Any]:
+    """Return the declared features of `frame` as the profile takes them: Arrow arrays by name."""
+    return {name: frame.get_column(name).to_arrow() for name in columns.names}
+
+
+def measure_profiles(detectors: Detectors, reference: Reference, current: Profile) -> tuple[Evidence, ...]:
+    """Ask every detector that compares profiles."""
+    return tuple(
+        evidence
+        for detector in detectors.values()
+        if not detector.labels
+        for evidence in detector.measure_profiles(reference, current)
+    )
+
+
+def measure_scored(detectors: Detectors, rows: Mapping[str, ScoredRows]) -> tuple[Evidence, ...]:
+    """Ask every detector that reads labels about the rows of its period, `rows` by detector key."""
+    return tuple(
+        evidence
+        for key, detector in detectors.items()
+        if detector.labels and key in rows
+        for evidence in detector.measure_scored(rows[key])
+    )
+
+
+def measure_gates(gates: Gates, rows: HeldOut) -> tuple[Evidence, ...]:
+    """Ask every gate; those that need a champion are left out for a first one."""
+    return tuple(
+        evidence
+        for gate, _ in gates.values()
+        if not (gate.needs_champion and rows.champion is None)
+        for evidence in gate.measure(rows)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Counts of one look at a rollout; see RolloutObserved."""
+
+    paired_down: Counts
+    paired_up: Counts
+    champion_loss: Counts
+    challenger_loss: Counts
+
+
+def look(
+    champion: Floats,
+    challenger: Floats,
+    answered_by_challenger: npt.NDArray[np.bool_],
+    in_step: npt.NDArray[np.bool_],
+) -> Look:
+    """Count the mature outcomes of a look.
+
+    Parameters
+    ----------
+    champion, challenger
+        Losses in [0, 1] of both models on the same requests, shape `(n,)`; NaN where a model did not answer or no
+        label is there.
+    answered_by_challenger
+        Who answered the caller, shape `(n,)`.
+    in_step
+        Was the request answered since the present step began? Only those count for the arms; all count for the pairs.
+    """
+    both = np.isfinite(champion) & np.isfinite(challenger)
+    gain = champion[both] - challenger[both]
+    paired = np.linspace(-1.0, 1.0, PAIRED_POINTS)
+    theirs = champion[np.isfinite(champion) & in_step & ~answered_by_challenger]
+    ours = challenger[np.isfinite(challenger) & in_step & answered_by_challenger]
+    return Look(
+        paired_down=_counts(-1.0, discretise(gain, paired, "down"), PAIRED_POINTS),
+        paired_up=_counts(-1.0, discretise(gain, paired, "up"), PAIRED_POINTS),
+        champion_loss=_counts(0.0, _nearest(theirs), LOSS_POINTS),
+        challenger_loss=_counts(0.0, _nearest(ours), LOSS_POINTS),
+    )
+
+
+def _nearest(loss: Floats) -> npt.NDArray[np.intp]:
+    points = np.rint(loss * (LOSS_POINTS - 1)).astype(np.intp)
+    return np.bincount(points, minlength=LOSS_POINTS)
+
+
+def _counts(low: float, counts: npt.NDArray[Any], points: int) -> Counts:
+    assert len(counts) == points, f"{len(counts)} counts on a grid of {points}"  # noqa: S101  a broken invariant of ours
+    return Counts(low=low, high=1.0, counts=tuple(int(count) for count in counts))

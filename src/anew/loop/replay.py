@@ -1,0 +1,327 @@
+"""Replay: the real deciders over a historical stream, in virtual time, with effects run inline."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from anew.domain.errors import NotFoundError
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateRefused,
+    ProjectChanged,
+    RetrainCommanded,
+    RolledBack,
+    RolloutObserved,
+    Stage,
+    Ticked,
+    TrafficShifted,
+    TrainingEnded,
+    VersionPromoted,
+    WindowClosed,
+    WindowScored,
+)
+from anew.loop.engine import Engine
+from anew.loop.measure import Values, look, measure_profiles, measure_scored, profile_columns
+from anew.loop.replay_effects import ReplayEffects
+from anew.loop.replay_stream import ReplayStream, Stopwatch
+from anew.monitor import Detector, Detectors, ScoredRows
+from anew.rollout import RolloutState
+from anew.rollout.split import answered_by_challenger
+
+__all__ = ["Replay", "ReplayPlan", "ReplayReport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayPlan:
+    """What is replayed, and how.
+
+    Attributes
+    ----------
+    bounds
+        Row numbers at which windows begin, ascending from 0, and the number of rows at last.
+    code, settings
+        Digests of the project's files.
+    warmup
+        Windows that the first champion is trained on; they do not count.
+    label_delay
+        Windows after which a window's labels are mature.
+    looks
+        Looks at a rollout per window.
+    """
+
+    model: str
+    bounds: Sequence[int]
+    detectors: Detectors
+    code: str
+    settings: str
+    warmup: int = 5
+    label_delay: int = 0
+    looks: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """What a replay found: `data` is plain and, ``timings`` aside, the same for the same input, bit for bit."""
+
+    data: Mapping[str, Any]
+    facts: Sequence[Fact] = field(repr=False)
+
+
+class Replay:
+    """One run over one stream.
+
+    Parameters
+    ----------
+    engine
+        With the project's stages, over a log in memory.
+    effects
+        Over the same `stream`.
+    """
+
+    def __init__(
+        self, plan: ReplayPlan, engine: Engine, stream: ReplayStream, effects: ReplayEffects, watch: Stopwatch
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._stream = stream
+        self._effects = effects
+        self._watch = watch
+        self._facts: list[Fact] = []
+        self._first = ""
+        self._looked = 0
+        self._step = 0
+        self._now = 0
+        self._windows = list(zip(plan.bounds[:-1], plan.bounds[1:], strict=True))
+
+    def run(self) -> ReplayReport:
+        """Replay the stream.
+
+        Raises
+        ------
+        NotFoundError
+            No first champion was ever accepted; the message says why.
+        """
+        started = perf_counter()
+        at = self._stream.at[0]
+        self._submit(ProjectChanged(model=self._plan.model, at=at, settings=self._plan.settings, code=self._plan.code))
+        began = None
+        for number, (start, end) in enumerate(self._windows):
+            self._now = start
+            if not self._champion and number >= self._plan.warmup:
+                self._found(number, start)
+            if not self._champion:
+                continue
+            began = number if began is None else began
+            self._window(number, start, end)
+        if began is None:
+            raise NotFoundError(f"no first champion was accepted in {len(self._windows)} windows: {self._refusal()}")
+        return self._report(began, started)
+
+    @property
+    def _rollout(self) -> RolloutState:
+        state: RolloutState = self._engine.state("rollout")
+        return state
+
+    @property
+    def _champion(self) -> str:
+        return self._rollout.champion[0]
+
+    def _submit(self, fact: Fact) -> None:
+        """Submit a fact and run, inline, every effect that follows."""
+        self._note(self._engine.submit(fact))
+        while self._engine.pending:
+            asked = next(iter(self._engine.pending.values()))
+            self._note(self._engine.submit(self._effects.run(asked)))
+
+    def _note(self, facts: Sequence[Fact]) -> None:
+        self._facts.extend(facts)
+        for fact in facts:
+            if isinstance(fact, TrafficShifted):
+                self._step = self._now
+                if fact.stage is Stage.SHADOW:
+                    self._looked = self._now
+
+    def _found(self, number: int, start: int) -> None:
+        """Ask for a first champion on the mature rows before `start`."""
+        self._effects.mature = self._mature(number, start)
+        command = RetrainCommanded(
+            model=self._plan.model,
+            at=self._stream.at[start],
+            command=f"first/{number}",
+            by="replay",
+            reason="there is no champion",
+        )
+        self._submit(command)
+        self._first = self._champion
+
+    def _window(self, number: int, start: int, end: int) -> None:
+        cuts = np.linspace(start, end, self._plan.looks + 1).astype(int)
+        for low, high in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+            self._serve(low, high)
+            self._now = high
+            self._effects.mature = self._mature(number, high)
+            self._look(self._effects.mature)
+        at = self._stream.at[end - 1]
+        self._submit(Ticked(model=self._plan.model, at=at, wall=at))
+        self._close(start, end)
+        scored = number - self._plan.label_delay
+        if scored >= 0 and self._stream.served_by[self._windows[scored][0]]:
+            self._score(*self._windows[scored])
+        self._stream.forget({self._first: 0, **dict([self._rollout.champion, self._rollout.fallback])})
+
+    def _mature(self, number: int, now: int) -> int:
+        """Return the row up to which labels are mature once the rows before `now`, in window `number`, are served."""
+        done = number - self._plan.label_delay
+        if done < 0:
+            return 0
+        start, end = self._windows[number]
+        low, high = self._windows[done]
+        return low + (now - start) * (high - low) // (end - start)
+
+    def _serve(self, low: int, high: int) -> None:
+        """Answer rows as traffic stands now."""
+        rollout = self._rollout
+        self._stream.serve(low, high, rollout.champion[0])
+        probation = rollout.probation
+        if probation is None:
+            return
+        challenger = probation.challenger[0]
+        self._stream.answers(challenger, low, high)
+        if probation.stage is Stage.CANARY:
+            mask = answered_by_challenger(self._plan.model, challenger, self._stream.keys[low:high], probation.share)
+            self._stream.divert(low, high, challenger, mask)
+
+    def _look(self, mature: int) -> None:
+        """Report what newly mature labels say of the challenger."""
+        probation = self._rollout.probation
+        low = self._looked
+        if probation is None or mature <= low:
+            return
+        self._looked = mature
+        challenger, stream = probation.challenger[0], self._stream
+        scale = stream.versions[challenger].loss_scale
+        ours = stream.loss(stream.answers(challenger, low, mature), low, mature, scale)
+        theirs = stream.loss(stream.answers(self._champion, low, mature), low, mature, scale)
+        in_step = np.arange(low, mature) >= self._step
+        counted = look(theirs, ours, stream.served_by[low:mature] == challenger, in_step)
+        self._submit(
+            RolloutObserved(
+                model=self._plan.model,
+                at=stream.at[self._now - 1],
+                version=challenger,
+                stage=probation.stage,
+                look=probation.looks + 1,
+                span=stream.interval(low, mature),
+                paired_down=counted.paired_down,
+                paired_up=counted.paired_up,
+                champion_loss=counted.champion_loss,
+                challenger_loss=counted.challenger_loss,
+            )
+        )
+
+    def _close(self, start: int, end: int) -> None:
+        """Profile a window against the champion's reference."""
+        reference = self._stream.versions[self._champion].reference
+        rows = self._stream.frame.slice(start, end - start)
+        profile = reference.profile(profile_columns(rows, self._stream.columns))
+        self._submit(
+            WindowClosed(
+                model=self._plan.model,
+                at=self._stream.at[end - 1],
+                version=self._champion,
+                window=self._stream.interval(start, end),
+                n=end - start,
+                rows=f"stream {start}:{end}",
+                evidence=measure_profiles(self._plan.detectors, reference, profile),
+            )
+        )
+
+    def _score(self, start: int, end: int) -> None:
+        """Measure the served answers of a window whose labels are mature."""
+        rows = {
+            key: self._scored(detector, start, end) for key, detector in self._plan.detectors.items() if detector.labels
+        }
+        self._submit(
+            WindowScored(
+                model=self._plan.model,
+                at=self._stream.at[self._now - 1],
+                version=self._champion,
+                window=self._stream.interval(start, end),
+                n=end - start,
+                labelled=end - start,
+                revision=0,
+                evidence=measure_scored(self._plan.detectors, rows),
+            )
+        )
+
+    def _scored(self, detector: Detector, start: int, end: int) -> ScoredRows:
+        low = start
+        if detector.over is not None:
+            since = self._stream.at[end - 1] - detector.over
+            while low > 0 and self._stream.at[low - 1] > since and self._stream.served_by[low - 1]:
+                low -= 1
+        columns, output = self._stream.columns, self._stream.output[low:end]
+        if columns.task.classifies:
+            output = output.astype(np.str_)
+        return ScoredRows(
+            task=columns.task,
+            label=self._stream.label[low:end],
+            output=output,
+            loss=self._stream.loss(output, low, end, self._stream.versions[self._champion].loss_scale),
+            rows=end - low,
+            positive=str(columns.classes[-1]) if columns.classes else "",
+        )
+
+    def _refusal(self) -> str:
+        for fact in reversed(self._facts):
+            if isinstance(fact, CandidateRefused):
+                return fact.reason
+            if isinstance(fact, TrainingEnded):
+                return fact.detail
+        return f"fewer windows than the {self._plan.warmup} that a first champion is trained on"
+
+    def _report(self, began: int, started: float) -> ReplayReport:
+        stream = self._stream
+        spread = 1.0 if stream.columns.task.classifies else float(np.std(stream.label)) or 1.0
+        low, high = self._windows[began][0], stream.n
+        lost = stream.reported_loss(_plain(stream.output[low:high]), low, high, spread)
+        total = perf_counter() - started
+        never = stream.reported_loss(_plain(stream.answers(self._first, low, high)), low, high, spread)
+        kinds = Counter(type(fact) for fact in self._facts)
+        windows = [
+            {
+                "start": stream.at[start].isoformat(),
+                "end": stream.interval(start, end).end.isoformat(),
+                "n": end - start,
+                "loss": float(lost[start - low : end - low].mean()),
+                "version": str(stream.served_by[end - 1]),
+            }
+            for start, end in self._windows[began:]
+        ]
+        own = total - sum(self._watch.seconds.values())
+        timings = {
+            "total_s": total,
+            **self._watch.seconds,
+            "anew_s": own,
+            "anew_ms_per_window": 1e3 * own / len(windows),
+        }
+        data = {
+            "rows": high - low,
+            "windows": windows,
+            "loss": float(lost.mean()),
+            "loss_never_retrained": float(never.mean()),
+            "fits": self._effects.fits,
+            "promotions": kinds[VersionPromoted],
+            "rejections": kinds[CandidateRefused],
+            "rollbacks": kinds[RolledBack],
+            "timings": timings,
+        }
+        return ReplayReport(data=data, facts=tuple(self._facts))
+
+
+def _plain(values: Values) -> Values:
+    return values.astype(np.str_) if values.dtype == object else values

@@ -1,0 +1,124 @@
+"""The stream of a replay as arrays: what each version answers to each row, who was served, and what it lost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from anew.domain.column import Columns
+from anew.domain.interval import Interval
+from anew.loop.measure import Floats, Values, as_values, losses
+from anew.ports.predictor import Predictor
+from anew.stats.profile import Reference
+
+__all__ = ["ReplayStream", "Stopwatch", "TrainedVersion"]
+
+T = TypeVar("T")
+
+
+class Stopwatch:
+    """Seconds spent in what belongs to the user's model, by name; the rest of a replay is anew's own."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def timed(self, name: str, work: Callable[[], T]) -> T:
+        """Run `work` and add its seconds to `name`."""
+        start = perf_counter()
+        try:
+            return work()
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedVersion:
+    """What training gives a replay: the loaded version and the reference of its training rows."""
+
+    predictor: Predictor
+    reference: Reference
+
+    @property
+    def loss_scale(self) -> float:
+        """Range that absolute errors are divided by; 1 for classification."""
+        return self.predictor.manifest.loss_scale or 1.0
+
+
+class ReplayStream:
+    """Rows `0 … n - 1` of a stream, in time order.
+
+    Parameters
+    ----------
+    frame
+        Declared features, ``_at`` (UTC) and ``_label``; no label missing.
+    watch
+        Where the seconds of predicting go.
+    """
+
+    def __init__(self, frame: pl.DataFrame, columns: Columns, watch: Stopwatch) -> None:
+        self.frame = frame
+        self.columns = columns
+        self.label = as_values(frame.get_column("_label"), columns.task)
+        self.at: Sequence[datetime] = frame.get_column("_at").to_list()
+        self.n = frame.height
+        self.keys = _keys(frame, columns)
+        self.versions: dict[str, TrainedVersion] = {}
+        self.served_by = np.full(self.n, "", dtype=object)
+        self.output: Values = np.empty(self.n, dtype=object if columns.task.classifies else np.float64)
+        self._answers: dict[str, tuple[Values, npt.NDArray[np.bool_]]] = {}
+        self._watch = watch
+
+    def interval(self, low: int, high: int) -> Interval:
+        """Return the event time of rows `low` up to `high`."""
+        end = self.at[high] if high < self.n else self.at[-1]
+        return Interval(start=self.at[low], end=max(end, self.at[low]))
+
+    def answers(self, version: str, low: int, high: int) -> Values:
+        """Return what `version` answers to rows `low` up to `high`; asked once per row, whoever asks."""
+        values, known = self._answers.setdefault(
+            version, (np.empty_like(self.output), np.zeros(self.n, dtype=np.bool_))
+        )
+        if not known[low:high].all():
+            predictor = self.versions[version].predictor
+            rows = self.frame.slice(low, high - low)
+            said = self._watch.timed("predict_s", lambda: predictor.predict(rows))
+            values[low:high] = as_values(said.output, self.columns.task)
+            known[low:high] = True
+        return values[low:high]
+
+    def serve(self, low: int, high: int, champion: str) -> None:
+        """Answer rows `low` up to `high` by the champion."""
+        self.output[low:high] = self.answers(champion, low, high)
+        self.served_by[low:high] = champion
+
+    def divert(self, low: int, high: int, challenger: str, rows: npt.NDArray[np.bool_]) -> None:
+        """Let the challenger answer those of the rows `low` up to `high` that `rows` marks."""
+        self.output[low:high][rows] = self.answers(challenger, low, high)[rows]
+        self.served_by[low:high][rows] = challenger
+
+    def loss(self, output: Values, low: int, high: int, scale: float) -> Floats:
+        """Return the bounded losses of `output`, the answers to rows `low` up to `high`."""
+        return losses(self.columns.task, self.label[low:high], output, scale)
+
+    def reported_loss(self, output: Values, low: int, high: int, spread: float) -> Floats:
+        """Return error (0 or 1), or absolute error over `spread`, not bounded: what a replay reports."""
+        label = self.label[low:high]
+        if self.columns.task.classifies:
+            return np.asarray(label != output, dtype=np.float64)
+        return np.asarray(np.abs(label - output) / spread, dtype=np.float64)
+
+    def forget(self, keep: Mapping[str, Any]) -> None:
+        """Drop the answers of versions that are not in `keep`: memory stays that of the versions in play."""
+        for version in [each for each in self._answers if each not in keep]:
+            del self._answers[version]
+
+
+def _keys(frame: pl.DataFrame, columns: Columns) -> Sequence[str]:
+    if columns.key and columns.key in frame.columns:
+        return frame.get_column(columns.key).cast(pl.String).fill_null("").to_list()
+    return [str(i) for i in range(frame.height)]
