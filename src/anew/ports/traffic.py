@@ -1,10 +1,74 @@
 """Orders to the gateways: which version answers what."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from anew.domain.facts.rollout import TrafficShifted
 
-__all__ = ["Traffic"]
+__all__ = ["ChallengerHealth", "Traffic", "WorkerStatus"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengerHealth:
+    """How a challenger has behaved at one worker since that worker began to ask it.
+
+    Attributes
+    ----------
+    asked
+        Rows that it was asked for.
+    failed
+        Rows without a usable answer, by reason: ``deadline``, ``crashed``, ``error``, ``nonsense``, ``overload``.
+    latency
+        Times of its answers in ms: entry `i` counts those up to ``0.1 * 2 ** (i / 4)``, the last one all above.
+    tripped
+        Why the worker has stopped asking it, empty while it asks; a newer epoch ends that.
+    """
+
+    version: str
+    asked: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    latency: tuple[int, ...] = ()
+    tripped: str = ""
+
+    def latency_ms(self, share: float) -> float | None:
+        """Return the time in which `share` of its answers came, rounded up to the grid; None of no answers."""
+        left = share * sum(self.latency)
+        for i, count in enumerate(self.latency):
+            left -= count
+            if count and left <= 0:
+                return float(0.1 * 2 ** (i / 4))
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """What a gateway worker says about itself, about once a second and after every swap.
+
+    Attributes
+    ----------
+    started
+        Start time of the process in clock ticks since boot: tells it from another one with the same pid.
+    epoch
+        Of the routing that it answers by, 0 before the first.
+    refused, problem
+        Epoch of the routing that it could not apply (0: none) and why; it goes on with `epoch` and tries again.
+    counts
+        Since its start: ``predictions``, ``labels``, ``dropped``, ``fallbacks``, ``refusals``, ``champion_failed`` …
+    """
+
+    model: str
+    worker: str
+    pid: int
+    started: int
+    port: int
+    at: datetime
+    epoch: int
+    refused: int = 0
+    problem: str = ""
+    challenger: ChallengerHealth | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Traffic(Protocol):
@@ -26,4 +90,20 @@ class Traffic(Protocol):
 
     def applied(self, model: str) -> tuple[int, int]:
         """Return (workers alive, smallest epoch that they answer by); (0, 0) when none is alive."""
+        ...
+
+    def report(self, status: WorkerStatus) -> None:
+        """Replace what is known of this worker."""
+        ...
+
+    def workers(self, model: str) -> Sequence[WorkerStatus]:
+        """Return the last report of each worker of `model` whose process is alive, by name."""
+        ...
+
+    def beat(self) -> None:
+        """Say that the control plane is alive; it does so every few seconds."""
+        ...
+
+    def beaten_s(self) -> float | None:
+        """Return how many seconds ago the control plane last said so, None for never."""
         ...

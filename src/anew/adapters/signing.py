@@ -1,0 +1,125 @@
+"""Ed25519 signatures: what the control plane wrote and nobody else."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from anew.domain.errors import IntegrityError, NotFoundError
+
+__all__ = ["Signer", "Verifier"]
+
+_PRIVATE, _PUBLIC = "signing.key", "signing.pub"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Checks signatures with the public key. Thread-safe."""
+
+    key: Ed25519PublicKey
+
+    @classmethod
+    def load(cls, folder: Path) -> "Verifier":
+        """Read the public key of a project's ``keys`` folder.
+
+        Raises
+        ------
+        NotFoundError
+            No key was ever made here.
+        IntegrityError
+            The file is not a key.
+        """
+        try:
+            return cls(Ed25519PublicKey.from_public_bytes(bytes.fromhex((folder / _PUBLIC).read_text("ascii").strip())))
+        except FileNotFoundError as exc:
+            raise NotFoundError(
+                f"there is no signing key in {folder}; the control plane makes one when it starts"
+            ) from exc
+        except ValueError as exc:
+            raise IntegrityError(f"{folder / _PUBLIC} is not an Ed25519 public key; restore it from a copy") from exc
+
+    def verify(self, data: bytes, signature: str) -> None:
+        """Do nothing if `signature` (hex) is the key's signature of `data`.
+
+        Raises
+        ------
+        IntegrityError
+            It is not: the data was altered, or signed with another key.
+        """
+        try:
+            self.key.verify(bytes.fromhex(signature), data)
+        except (InvalidSignature, ValueError) as exc:
+            raise IntegrityError("the signature does not match: altered, or signed with another key") from exc
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Signer:
+    """Signs with the private key. Thread-safe; shows the key in no representation."""
+
+    key: Ed25519PrivateKey
+
+    @classmethod
+    def load_or_create(cls, folder: Path) -> "Signer":
+        """Read the private key of a project's ``keys`` folder, making it (mode 0600) when there is none.
+
+        Process-safe: of several that make one at once, one wins and all use its key.
+
+        Raises
+        ------
+        IntegrityError
+            The file is not a key, or others than its owner may read it.
+        """
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / _PRIVATE
+        if not path.exists():
+            _create(path)
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise IntegrityError(f"others than its owner may read {path}; if nobody did, run: chmod 600 {path}")
+        try:
+            signer = cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text("ascii").strip())))
+        except ValueError as exc:
+            raise IntegrityError(f"{path} is not an Ed25519 private key; restore it from a copy") from exc
+        public = signer.key.public_key().public_bytes_raw().hex()
+        if not (folder / _PUBLIC).exists():
+            _write(folder / _PUBLIC, public)
+        elif (folder / _PUBLIC).read_text("ascii").strip() != public:
+            raise IntegrityError(f"{folder / _PUBLIC} does not belong to {path}; restore both from a copy")
+        return signer
+
+    @property
+    def verifier(self) -> Verifier:
+        """The other half."""
+        return Verifier(self.key.public_key())
+
+    def sign(self, data: bytes) -> str:
+        """Return the signature of `data`, 128 hex digits."""
+        return self.key.sign(data).hex()
+
+
+def _create(path: Path) -> None:
+    _write(path, Ed25519PrivateKey.generate().private_bytes_raw().hex())
+
+
+def _write(path: Path, text: str) -> None:
+    """Make the file, durable and whole from its first instant, unless it is there."""
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, f"{text}\n".encode("ascii"))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # another process was first: its key counts
+    finally:
+        temporary.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
