@@ -1,9 +1,10 @@
 """Running what a fact asked for: durably, at least once, never twice at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Effects", "Steps"]
+__all__ = ["Effects", "Steps", "Work"]
 
 
 class Steps(Protocol):
@@ -11,14 +12,19 @@ class Steps(Protocol):
 
     A step's result is on disk before the next step begins; after a crash the effect runs again from its start, and
     steps that have a result return it without being run. A crash between a step's side effect and its checkpoint runs
-    that step twice, so every step reads before it writes. The order of steps must follow from their results alone.
+    that step twice, so every step reads before it writes. Which step comes next must follow from the fact and from
+    the results of the steps before it alone.
+
+    When the process is about to stop, both methods raise a BaseException that ends the run without a result; it is
+    resumed later. Let it pass.
     """
 
     def run(self, name: str, function: Callable[[], str]) -> str:
         """Return the result of the step `name`, running `function` if it has none yet.
 
-        `name` may come again within an effect (a poll in a loop). What `function` raises passes through and is
-        no checkpoint.
+        `name` may come again within an effect (a poll in a loop). What `function` raises passes through; let it end
+        the run, which is then tried again from its first step. A step that may fail without harm (a poll) returns that
+        it did.
         """
         ...
 
@@ -27,17 +33,37 @@ class Steps(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What the loop gives to those who run its effects. All three are called from other threads.
+
+    Attributes
+    ----------
+    run
+        Does the effect that the fact with this id asked for and submits the fact that ends it; without effect when it
+        has ended already. What it raises makes the run a failed attempt.
+    pending
+        Ids of the facts whose effects were asked for and have not ended.
+    exhausted
+        Told once per process that the effect of this fact has failed too often and will not be tried again.
+    """
+
+    run: Callable[[str, Steps], None]
+    pending: Callable[[], Collection[str]]
+    exhausted: Callable[[str], None]
+
+
 class Effects(Protocol):
-    """Runs effects in the background. Thread-safe; `ask` is idempotent by fact id."""
+    """Runs effects in the background. Thread-safe."""
 
     def start(self) -> None:
-        """Begin to run what was asked for, in this process or before a crash of an earlier one."""
+        """Begin to run what is pending or was left behind by a process that died; call it as holder of the lease."""
         ...
 
     def ask(self, fact_id: str) -> None:
-        """Have the effect of this fact run until it ends; without effect while it is active.
+        """Have the effect of this fact run; without effect while it waits or runs, or waits out a failed attempt.
 
-        Asking again for an effect whose run failed counts as its next attempt.
+        What is pending is asked for periodically anyway: this only makes it begin at once.
         """
         ...
 
@@ -46,5 +72,5 @@ class Effects(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop taking up effects; those that run are left to be resumed."""
+        """Stop: effects end their present step and are resumed by the next process."""
         ...

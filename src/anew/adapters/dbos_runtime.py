@@ -1,0 +1,261 @@
+"""Everything that touches DBOS: one workflow, one queue, one SQLite file. Takes 1.5 s to import.
+
+DBOS keeps one instance per process, hence one `Runtime` at a time.
+"""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, SetWorkflowID
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from anew.adapters.sqlite_errors import translate
+from anew.domain.errors import AnewError, ConflictError, UnavailableError
+
+__all__ = ["Attempt", "Runtime", "RuntimeSettings"]
+
+_QUEUE = "effects"
+_WAITING = ["ENQUEUED", "DELAYED", "PENDING"]
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_VERSION = "anew.effects/1"
+"""Fixed: DBOS would derive it from the code and strand the runs of the version before. Raise it only when the order
+of steps changes; runs of the former one are then begun afresh by the reaper."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """How DBOS runs effects: `workers` at once, looked for every `poll_s`, each recovered `recoveries` times."""
+
+    workers: int = 4
+    poll_s: float = 0.2
+    recoveries: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One run of an effect: `number` from 1; `updated_s` is the wall time of its last change."""
+
+    fact_id: str
+    number: int
+    status: str
+    executor: str
+    updated_s: float
+
+    @property
+    def waits_or_runs(self) -> bool:
+        """Has it not ended?"""
+        return self.status in _WAITING
+
+    @property
+    def given_up(self) -> bool:
+        """Did it take the process down with it too often?"""
+        return self.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+
+
+class _JSON:
+    """Serialises to JSON, never to pickle; an error becomes its text."""
+
+    def name(self) -> str:
+        return "anew_json"
+
+    def serialize(self, data: Any) -> str:
+        return json.dumps({"raised": f"{type(data).__name__}: {data}"} if isinstance(data, BaseException) else data)
+
+    def deserialize(self, text: str) -> Any:
+        data = json.loads(text)
+        return AnewError(data["raised"]) if isinstance(data, dict) and set(data) == {"raised"} else data
+
+
+class Runtime:
+    """DBOS, launched with one workflow whose body is `body(fact_id)`.
+
+    Parameters
+    ----------
+    database
+        SQLite file of DBOS; only checkpoints are in it, so it may be deleted while nobody uses it.
+    executor
+        Name of this process, different from that of every other that ever used the file.
+
+    Raises
+    ------
+    ConflictError
+        DBOS runs in this process already.
+    UnavailableError, IntegrityError
+        The file cannot be used.
+    """
+
+    def __init__(
+        self, database: Path, *, executor: str, body: Callable[[str], None], settings: RuntimeSettings
+    ) -> None:
+        self._database = database
+        self._executor = executor
+        _take_over_logging()
+        database.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = _engine(database)
+        if not _PROCESS.acquire():
+            self._engine.dispose()
+            raise ConflictError("effects are running in this process already; close them before others are started")
+        try:
+            self._workflow = self._launch(body, settings)
+        except (DBAPIError, sqlite3.Error) as exc:
+            self.close()
+            raise translate(getattr(exc, "orig", None) or exc, database) from exc
+        except BaseException:
+            self.close()
+            raise
+
+    def _launch(self, body: Callable[[str], None], settings: RuntimeSettings) -> Callable[[str], None]:
+        DBOS(
+            config={
+                "name": "anew-effects",
+                "system_database_engine": self._engine,
+                "executor_id": self._executor,
+                "application_version": _VERSION,
+                "serializer": _JSON(),  # type: ignore[typeddict-item]  # has the methods; theirs has no other use
+                "enable_otlp": False,
+                "log_level": "ERROR",
+                "use_listen_notify": False,
+                # We wait for no notification; this one only sets how long a shutdown takes.
+                "notification_listener_polling_interval_sec": 0.1,
+                "scheduler_polling_interval_sec": 3600.0,
+            }
+        )
+
+        @DBOS.workflow(name="run_effect", max_recovery_attempts=settings.recoveries)
+        def workflow(fact_id: str) -> None:  # a function of its own: DBOS sets attributes on it
+            body(fact_id)
+
+        DBOS.launch()
+        DBOS.register_queue(
+            _QUEUE,
+            worker_concurrency=settings.workers,
+            polling_interval_sec=settings.poll_s,
+            on_conflict="always_update",
+        )
+        return workflow
+
+    def enqueue(self, fact_id: str, number: int) -> None:
+        """Put an attempt into the queue; without effect when it is known."""
+        with _answering(self._database), SetWorkflowID(f"{fact_id}-{number}"):
+            DBOS.enqueue_workflow(_QUEUE, self._workflow, fact_id)
+
+    def attempts(self, fact_id: str) -> list[Attempt]:
+        """Return the attempts at the effect of a fact, oldest first."""
+        with _answering(self._database):
+            rows = DBOS.list_workflows(workflow_id_prefix=f"{fact_id}-", load_input=False, load_output=False)
+        return sorted(map(_attempt, rows), key=lambda attempt: attempt.number)
+
+    def waiting(self) -> list[Attempt]:
+        """Return every attempt that waits or runs."""
+        with _answering(self._database):
+            rows = DBOS.list_workflows(name="run_effect", status=_WAITING, load_input=False, load_output=False)
+        return [_attempt(row) for row in rows]
+
+    def recover(self) -> int:
+        """Put what other executors left running back into the queue and return how many they were.
+
+        Only the holder of the lease may do so: it knows that the others are dead, or fenced off.
+        """
+        others = {attempt.executor for attempt in self.waiting() if attempt.status == "PENDING"} - {self._executor}
+        if not others:
+            return 0
+        with _answering(self._database):
+            # Theirs is private, yet the only one that is idempotent per executor and counts recoveries.
+            return len(DBOS._recover_pending_workflows(sorted(others)))
+
+    def forget(self, keep: frozenset[str]) -> int:
+        """Delete ended attempts at the effects of all facts but `keep`, and return how many they were."""
+        with _answering(self._database):
+            rows = DBOS.list_workflows(name="run_effect", status=_ENDED, load_input=False, load_output=False)
+            ids = [row.workflow_id for row in rows if _attempt(row).fact_id not in keep]
+            if ids:
+                DBOS.delete_workflows(ids)
+        return len(ids)
+
+    def step(self, name: str, function: Callable[[], str]) -> str:
+        """Run `function` as the next step of the workflow that this thread is in, or return its checkpoint."""
+        return DBOS.run_step({"name": name}, function)
+
+    def close(self) -> None:
+        """Shut DBOS down."""
+        try:
+            DBOS.destroy(destroy_registry=True)
+        finally:
+            self._engine.dispose()
+            _PROCESS.release()
+
+
+class _Process:
+    """Whether this process has a runtime."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    def acquire(self) -> bool:
+        if self._taken:
+            return False
+        self._taken = True
+        return True
+
+    def release(self) -> None:
+        self._taken = False
+
+
+_PROCESS = _Process()
+
+
+class _answering:  # noqa: N801 - reads as a statement
+    """Translates what the database of DBOS raises."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if isinstance(exc, DBAPIError):
+            raise translate(exc.orig or exc, self._database) from exc
+        if isinstance(exc, sqlite3.Error):
+            raise translate(exc, self._database) from exc
+        if exc is not None and type(exc).__module__.startswith("dbos"):
+            raise UnavailableError(f"DBOS on {self._database} refused: {exc}") from exc
+
+
+def _attempt(row: Any) -> Attempt:
+    fact_id, _, number = row.workflow_id.rpartition("-")
+    return Attempt(
+        fact_id=fact_id,
+        number=int(number),
+        status=row.status,
+        executor=row.executor_id or "",
+        updated_s=(row.updated_at or 0) / 1000,
+    )
+
+
+def _engine(database: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(database.absolute())), connect_args={"timeout": 10.0}, pool_size=20
+    )
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _: Any) -> None:
+        # The driver begins transactions here, not we: DBOS writes its own BEGIN while it migrates.
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _take_over_logging() -> None:
+    """Let DBOS's log go where ours goes: it would add a handler of its own that writes to the terminal."""
+    log = logging.getLogger("dbos")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
