@@ -1,0 +1,5 @@
+"""The command line: one file per verb; parses, calls app, prints."""
+
+from anew.cli._main import main
+
+__all__ = ["main"]

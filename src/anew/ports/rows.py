@@ -25,10 +25,11 @@ def declared_rows(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     SchemaError
         A declared column is missing, or holds what is not of its kind.
     """
-    missing = [name for name in columns.names if name not in frame.columns]
+    schema = frame.schema  # read once: it is made anew at each reading
+    missing = [name for name in columns.names if name not in schema]
     if missing:
-        raise SchemaError(f"declared columns {missing} are missing; the rows have {frame.columns}", missing[0])
-    if [frame.schema[column.name] for column in columns.features] == [_TYPES[c.kind] for c in columns.features]:
+        raise SchemaError(f"declared columns {missing} are missing; the rows have {list(schema)}", missing[0])
+    if all(schema[column.name] == _TYPES[column.kind] for column in columns.features):
         return frame.select(columns.names)
     return frame.select(_cast(frame, column.name, column.kind) for column in columns.features)
 

@@ -1,0 +1,106 @@
+"""Labelled rows from a file: Parquet or CSV."""
+
+import hashlib
+from pathlib import Path
+
+import polars as pl
+
+from anew.domain.column import ColumnKind, Columns
+from anew.domain.errors import NotFoundError, SchemaError
+
+__all__ = ["file_digest", "labelled_rows", "read_table"]
+
+
+def read_table(file: Path) -> pl.DataFrame:
+    """Read a Parquet or CSV file whole.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    SchemaError
+        It is neither, or cannot be read.
+    """
+    if not file.is_file():
+        raise NotFoundError(f"there is no file {file}")
+    readers = {".parquet": pl.read_parquet, ".csv": lambda path: pl.read_csv(path, try_parse_dates=True)}
+    reader = readers.get(file.suffix.lower())
+    if reader is None:
+        raise SchemaError(f"{file.name}: files of type {file.suffix or '(none)'} cannot be read; use .parquet or .csv")
+    try:
+        return reader(file)
+    except pl.exceptions.PolarsError as exc:
+        raise SchemaError(f"{file.name}: {exc}") from exc
+
+
+def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFrame:
+    """Return ``_at`` (UTC microseconds), ``_label`` and the declared features, in time order, ties as in the file.
+
+    Timestamps without a zone are read as UTC. Rows without a label are left out.
+
+    Parameters
+    ----------
+    name
+        Of the file, for messages.
+
+    Raises
+    ------
+    SchemaError
+        A declared column is missing or not of its declared kind; the message names column and type found.
+    """
+    missing = [each for each in (columns.time, columns.target, *columns.names) if each not in frame.columns]
+    if missing:
+        raise SchemaError(f"{name} has no column {', '.join(missing)} (it has {', '.join(frame.columns)})", missing[0])
+    at = frame.get_column(columns.time)
+    if not at.dtype.is_temporal() or at.dtype in (pl.Time, pl.Duration):
+        raise SchemaError(
+            f"{name}: the time column {columns.time!r} is {at.dtype}; it must hold timestamps", columns.time
+        )
+    if at.null_count():
+        raise SchemaError(f"{name}: {at.null_count()} rows have no time in {columns.time!r}", columns.time)
+    chosen = [_instants(at).alias("_at"), _label(frame.get_column(columns.target), columns, name).alias("_label")]
+    chosen.extend(_feature(frame.get_column(column.name), column.kind, name) for column in columns.features)
+    if columns.key and columns.key not in columns.names and columns.key in frame.columns:
+        chosen.append(frame.get_column(columns.key).cast(pl.String))
+    rows = pl.DataFrame(chosen)
+    return rows.filter(pl.col("_label").is_not_null()).sort("_at", maintain_order=True)
+
+
+def _instants(at: pl.Series) -> pl.Series:
+    stamps = at.cast(pl.Datetime("us", at.dtype.time_zone if isinstance(at.dtype, pl.Datetime) else None))
+    zone = stamps.dtype.time_zone if isinstance(stamps.dtype, pl.Datetime) else None
+    return stamps.dt.convert_time_zone("UTC") if zone else stamps.dt.replace_time_zone("UTC")
+
+
+def _label(label: pl.Series, columns: Columns, name: str) -> pl.Series:
+    if not columns.task.classifies:
+        if not label.dtype.is_numeric():
+            raise SchemaError(
+                f"{name}: the target {columns.target!r} is {label.dtype}, a number is needed", columns.target
+            )
+        numbers = label.cast(pl.Float64)
+        return numbers.set(~numbers.is_finite(), None)
+    known = {str(each): each for each in columns.classes}
+    text = label.cast(pl.String)
+    strange = sorted(set(text.drop_nulls().unique().to_list()) - known.keys())
+    if strange:
+        raise SchemaError(
+            f"{name}: the target {columns.target!r} holds {', '.join(strange[:5])}; declared are {', '.join(known)}",
+            columns.target,
+        )
+    kind = pl.Int64 if all(isinstance(each, int) for each in columns.classes) else pl.String
+    return text.cast(kind)
+
+
+def _feature(values: pl.Series, kind: ColumnKind, name: str) -> pl.Series:
+    if kind is ColumnKind.CATEGORY:
+        return values.cast(pl.String)
+    if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
+        raise SchemaError(f"{name}: column {values.name!r} is {values.dtype}, declared is a number", values.name)
+    return values.cast(pl.Float64)
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,140 @@
+"""`anew replay`: a project's own deciders over a historical file."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
+from anew.adapters.model_format import DataFormats
+from anew.adapters.model_loader import ModelLoader
+from anew.adapters.pipeline_module import load_pipeline
+from anew.adapters.table_file import labelled_rows, read_table
+from anew.app.duration import parse_duration
+from anew.app.settings import Settings
+from anew.app.wiring import detectors, gates, stages
+from anew.domain.errors import SchemaError, SettingsError
+from anew.loop.engine import Engine
+from anew.loop.replay import Replay, ReplayPlan, ReplayReport
+from anew.loop.replay_effects import ReplayEffects, Trainer, TrainingOrder
+from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
+from anew.loop.training import Kit, Recipe, fit
+from anew.ports.pipeline import Pipeline, TrainingData
+from anew.stats.profile import Reference
+
+__all__ = ["ReplayOptions", "replay"]
+
+WARMUP_SHARE = 0.05
+"""Share of the windows that the first champion is trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOptions:
+    """What the command line gives: `label_delay` in windows or as a duration, `windows` of equal size."""
+
+    data: Path
+    label_delay: str = "0"
+    windows: int | None = None
+
+
+def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
+    """Run the project over the file.
+
+    Raises
+    ------
+    SchemaError, NotFoundError, SettingsError
+        The file does not fit the project, or no first champion was accepted.
+    """
+    frame = labelled_rows(read_table(options.data), settings.columns, options.data.name)
+    watch = Stopwatch()
+    stream = ReplayStream(frame, settings.columns, watch)
+    bounds = _bounds(frame, settings, options.windows)
+    windows = len(bounds) - 1
+    clock = ManualClock()
+    lease = InMemoryLease(clock)
+    grant = lease.acquire("replay", math.inf)
+    assert grant is not None, "a fresh lease is free"  # noqa: S101  an invariant of ours, not of the input
+    engine = Engine(stages(settings), InMemoryEventLog(clock=clock, lease=lease), grant)
+    effects = ReplayEffects(stream, gates(settings), _trainer(settings, watch), watch)
+    plan = ReplayPlan(
+        model=settings.model,
+        bounds=bounds,
+        detectors=detectors(settings),
+        code=settings.code,
+        settings=settings.digest,
+        warmup=max(1, round(windows * WARMUP_SHARE)),
+        label_delay=_delay(options.label_delay, frame, windows),
+    )
+    return Replay(plan, engine, stream, effects, watch).run()
+
+
+def _bounds(frame: pl.DataFrame, settings: Settings, windows: int | None) -> Sequence[int]:
+    """Return the rows at which windows begin: equal numbers of rows, or the settings' length of event time."""
+    if windows is not None:
+        if not 2 <= windows <= frame.height:
+            raise SettingsError(f"--windows {windows}: a stream of {frame.height} rows has 2 to {frame.height} windows")
+        return [int(each) for each in np.linspace(0, frame.height, windows + 1)]
+    if not frame.height:
+        raise SchemaError("the file has no labelled row")
+    length = int(settings.window.total_seconds() * 1e6)
+    number = (frame.get_column("_at").cast(pl.Int64) // length).to_numpy()
+    starts = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
+    if len(starts) < 2:
+        raise SettingsError(
+            f"the stream is shorter than two windows of {settings.policy.monitor.window}; try --windows"
+        )
+    return [*starts.tolist(), frame.height]
+
+
+def _delay(text: str, frame: pl.DataFrame, windows: int) -> int:
+    """Return a label delay in windows: a whole number of them, or a duration rounded up."""
+    if text.isdecimal():
+        return int(text)
+    at = frame.get_column("_at")
+    spread = (at[-1] - at[0]).total_seconds() / windows
+    return math.ceil(parse_duration(text).total_seconds() / spread) if spread else 0
+
+
+class _Timed:
+    """The user's pipeline with its seconds counted apart."""
+
+    def __init__(self, pipeline: Pipeline, watch: Stopwatch) -> None:
+        self._pipeline = pipeline
+        self._watch = watch
+        self.source = pipeline.source
+        self.digest = pipeline.digest
+        self.inputs_are_numbers = pipeline.inputs_are_numbers
+
+    def features(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Time and call the user's `features`."""
+        return self._watch.timed("features_s", lambda: self._pipeline.features(rows))
+
+    def train(self, data: TrainingData, params: Mapping[str, Any]) -> object:
+        """Time and call the user's `train`."""
+        return self._watch.timed("fit_s", lambda: self._pipeline.train(data, params))
+
+
+def _trainer(settings: Settings, watch: Stopwatch) -> Trainer:
+    pipeline = load_pipeline(settings.pipeline)
+    loader = ModelLoader()
+    kit = Kit(formats=DataFormats(), loader=loader)
+    timed = _Timed(pipeline, watch)
+
+    def train(order: TrainingOrder) -> TrainedVersion:
+        recipe = Recipe(
+            columns=settings.columns,
+            seed=order.seed,
+            params=settings.policy.train.params,
+            holdout_rows=order.holdout_rows,
+            previous=order.champion.predictor.digest if order.champion else "",
+        )
+        previous = order.champion.predictor.model if order.champion else None
+        candidate = fit(order.rows, recipe, timed, kit, previous=previous)
+        predictor = loader.assemble(candidate, pipeline=pipeline, version=order.version)
+        return TrainedVersion(predictor=predictor, reference=Reference.from_bytes(candidate.files["reference.bin"]))
+
+    return train

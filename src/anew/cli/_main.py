@@ -1,0 +1,103 @@
+"""The `anew` command: finds the verb's file when it is asked for, and turns errors into exit codes."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from anew import __version__
+from anew.domain.errors import (
+    AnewError,
+    ConflictError,
+    NotFoundError,
+    PolicyError,
+    SchemaError,
+    SettingsError,
+    UnavailableError,
+)
+
+__all__ = ["EXIT_CODES", "VERBS", "main"]
+
+VERBS = {
+    "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
+    "explain": "Say why a version exists and what became of it.",
+    "init": "Make a project, empty or from a file of labelled rows.",
+    "replay": "Run a project's own policy over a historical file, in virtual time.",
+    "retrain": "Ask for a retrain now.",
+    "rollback": "Go back to the fallback, or stop the rollout under way.",
+    "status": "Show what serves, what is on probation and what was decided last.",
+    "up": "Serve and run the loop until interrupted.",
+    "validate": "Check a project's files and say everything that is wrong with them.",
+}
+"""Each verb is the file of its name in this package, loaded only when it is called."""
+
+EXIT_CODES: Sequence[tuple[type[AnewError], int]] = (
+    (SettingsError, 2),
+    (SchemaError, 2),
+    (PolicyError, 3),
+    (NotFoundError, 4),
+    (ConflictError, 5),
+    (UnavailableError, 7),
+    (AnewError, 1),
+)
+"""Exit code of each error, the closest class first; 0 is done, 6 not allowed, 8 waiting for an approval."""
+
+
+class _Verbs(TyperGroup):
+    """The group of verbs; help needs none of their files."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # noqa: ARG002  typer's own base
+        """Return the verbs, sorted."""
+        return sorted(VERBS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002  likewise
+        """Load a verb's file and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"anew.cli.{cmd_name}")
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(name=cmd_name, help=module.__doc__)(module.run)
+        return get_command(app)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002  likewise
+        """Write the list of verbs."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, VERBS[verb]) for verb in sorted(VERBS)])
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"anew {__version__}")
+        raise typer.Exit
+
+
+def _anew(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Keep a served model current: watch it, retrain it, prove it, roll it out, roll it back."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app = typer.Typer(
+        cls=_Verbs,
+        add_completion=False,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_anew)
+    try:
+        get_command(app)()
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except AnewError as exc:
+        typer.echo(f"anew: {exc}", err=True)
+        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(exc, kind)))
