@@ -4,7 +4,10 @@ Numpy and pyarrow arrays (dictionary and chunked ones too) are columns; a polars
 Null is what the container calls missing (`None`, an Arrow null, `NaT`); NaN is a value of its own.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,11 +29,14 @@ def _arrow(column: Column) -> "pa.Array | pa.ChunkedArray":
         return column
     if column.ndim != 1:
         raise SchemaError(f"a column has one dimension, this one has the shape {column.shape}")
-    try:
-        # Arrow reads NaN in an array of objects as null unless told otherwise; we tell them apart.
-        return pa.array(column.tolist() if column.dtype.kind in "OUS" else column, from_pandas=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
-        raise SchemaError(f"a column holds numbers or levels, not a mixture: {exc}") from exc
+    if column.dtype.kind not in "OUS":
+        return pa.array(column, from_pandas=False)
+    values = column.tolist()
+    # Among numbers NaN and None are told apart; among text NaN is pandas' way to write null.
+    for nan_is_null in (False, True):
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            return pa.array(values, from_pandas=nan_is_null)
+    raise SchemaError("a column holds numbers or levels, not a mixture of them")
 
 
 def kind_of(column: Column) -> Kind:
@@ -48,8 +54,12 @@ def kind_of(column: Column) -> Kind:
         return "categorical"
     if pa.types.is_nested(kind):
         raise SchemaError(f"a column holds numbers or levels, not {kind}: give each element a column of its own")
+    return "numeric" if _is_number(kind) else "categorical"
+
+
+def _is_number(kind: pa.DataType) -> bool:
     tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_temporal)
-    return "numeric" if any(test(kind) for test in tests) else "categorical"
+    return any(test(kind) for test in tests)
 
 
 def _chunks(column: Column) -> "list[pa.Array]":
@@ -72,6 +82,9 @@ def _floats(chunk: "pa.Array") -> npt.NDArray[np.float64]:
         return seconds
     if pa.types.is_null(kind):
         return np.empty(0)
+    if not _is_number(kind):
+        # Text that reads as a number is another type all the same.
+        raise SchemaError(f"a numeric column holds numbers, this one holds {kind}")
     if pa.types.is_decimal(kind):
         chunk = chunk.cast(pa.float64())
     return np.asarray(chunk.to_numpy(zero_copy_only=False), dtype=np.float64)
@@ -92,33 +105,36 @@ def numbers(column: Column) -> Iterator[tuple[npt.NDArray[np.float64], int]]:
         return
     for chunk in _chunks(column):
         nulls = chunk.null_count
-        try:
-            yield _floats(chunk.drop_null() if nulls else chunk), nulls
-        except (ValueError, TypeError, pa.ArrowException) as exc:
-            raise SchemaError(f"a numeric column holds numbers, this one holds {chunk.type}") from exc
+        yield _floats(chunk.drop_null() if nulls else chunk), nulls
 
 
-def levels(column: Column) -> Iterator[tuple[list[str], npt.NDArray[np.int64], int]]:
-    """Yield, for each chunk, its distinct levels as text, how often each occurs, shape (k,), and the number of nulls.
+def levels(column: Column) -> Iterator[tuple[list[str | None], npt.NDArray[np.int64]]]:
+    """Yield, for each chunk, its distinct levels as text (null as None) and how often each occurs, shape (k,).
 
-    Levels that are not text (numbers, bytes, booleans) are compared by their text. One bincount of dictionary codes.
+    Levels that are not text (numbers, bytes, booleans) are compared by their text, and may then occur twice. NaN is
+    null among objects, as pandas means it.
     """
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "OUS":
+        # Text is cheaper to count than to copy to Arrow.
+        found = Counter(column.tolist())
+        yield [_text(level) for level in found], np.fromiter(found.values(), np.int64, len(found))
+        return
     for chunk in _chunks(column):
         if pa.types.is_null(chunk.type):
-            yield [], np.zeros(0, np.int64), len(chunk)
+            yield [None], np.array([len(chunk)])
             continue
         coded = chunk if pa.types.is_dictionary(chunk.type) else _encode(chunk)
-        names = _text(coded.dictionary)
+        names = coded.dictionary.to_pylist()
+        if not _is_text(coded.dictionary.type):
+            names = [_text(name) for name in names]
         codes = coded.indices
         nulls = codes.null_count
         held = (codes.drop_null() if nulls else codes).to_numpy(zero_copy_only=False)
-        counts = np.bincount(held, minlength=len(names))
-        if None in names:
-            # A dictionary may hold null as a level: it is null all the same.
-            absent = np.array([name is None for name in names])
-            nulls += int(counts[absent].sum())
-            counts[absent] = 0
-        yield ["" if name is None else name for name in names], counts, nulls
+        yield [*names, None], np.append(np.bincount(held, minlength=len(names)), nulls)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _encode(chunk: "pa.Array") -> "pa.DictionaryArray":
@@ -127,9 +143,9 @@ def _encode(chunk: "pa.Array") -> "pa.DictionaryArray":
     return pc.dictionary_encode(chunk)
 
 
-def _text(names: "pa.Array") -> list[str | None]:
-    return [name if name is None or isinstance(name, str) else _as_text(name) for name in names.to_pylist()]
-
-
-def _as_text(name: object) -> str:
-    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
+def _text(level: object) -> str | None:
+    if level is None or isinstance(level, str):
+        return level
+    if isinstance(level, bytes):
+        return level.decode("utf-8", "backslashreplace")
+    return None if isinstance(level, float) and math.isnan(level) else str(level)

@@ -197,8 +197,8 @@ def wasserstein(reference: ColumnProfile, current: ColumnProfile) -> float:
         order = np.argsort(places, kind="stable")
         gap = np.abs(np.cumsum(np.concatenate((p, -q))[order]))[:-1]
         distance = float((gap * np.diff(places[order])).sum())
-    quarters = np.interp([0.25, 0.75], np.cumsum(p) - p / 2, x)
-    return distance / (float(quarters[1] - quarters[0]) or (reference.variance or 0.0) ** 0.5 or 1.0)
+    low, high = x[np.searchsorted(np.cumsum(p), [0.25, 0.75])]
+    return distance / (float(high - low) or (reference.variance or 0.0) ** 0.5 or 1.0)
 
 
 def _points(column: ColumnProfile) -> tuple[Floats, Floats]:

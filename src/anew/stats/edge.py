@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -124,20 +125,18 @@ class CategoricalBinning:
         return _digest(["categorical", self.levels, self.complete])
 
     @cached_property
-    def _slots(self) -> dict[str, int]:
-        return {level: slot for slot, level in enumerate(self.levels)}
+    def _slots(self) -> dict[str | None, int]:
+        return {**{level: slot for slot, level in enumerate(self.levels)}, None: len(self.levels) + 2}
 
     def count(self, column: Column) -> ColumnProfile:
         """Return the counts of a column's levels, shape (n,), on this vocabulary."""
         size = len(self.levels)
         unknown = size + 1 if self.complete else size
         counts = np.zeros(size + 3, dtype=np.int64)
-        for names, found, nulls in levels(column):
-            slots = self._slots
-            where = np.fromiter((slots.get(name, unknown) for name in names), dtype=np.int64, count=len(names))
+        for names, found in levels(column):
+            slots = np.array(list(map(self._slots.get, names, repeat(unknown))), dtype=np.int64)
             # Weights are float64, which is exact up to 2**53 rows.
-            counts += np.bincount(where, weights=found, minlength=len(counts)).astype(np.int64)
-            counts[-1] += nulls
+            counts += np.bincount(slots, found, len(counts)).astype(np.int64)
         return ColumnProfile(kind="categorical", edges=self.hash, counts=counts, sums=np.zeros(0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,9 +177,9 @@ def fit_binning(column: Column, *, kind: Kind | None = None, bins: int = 256, vo
     if (kind or kind_of(column)) == "numeric":
         return _numeric(column, bins)
     totals: dict[str, int] = {}
-    for names, found, _ in levels(column):
+    for names, found in levels(column):
         for name, count in zip(names, found.tolist(), strict=True):
-            if count:
+            if count and name is not None:
                 totals[name] = totals.get(name, 0) + count
     ranked = sorted(totals, key=lambda level: (-totals[level], level))
     return CategoricalBinning(tuple(ranked[:vocabulary]), complete=len(ranked) <= vocabulary)

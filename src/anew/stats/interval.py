@@ -59,7 +59,8 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Bou
     share, weight = successes / n, z * z / n
     centre = (share + weight / 2) / (1 + weight)
     half = z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    return Bounds(max(centre - half, 0.0), min(centre + half, 1.0))
+    # Exactly 0 and 1 at the ends, where rounding would leave a hair.
+    return Bounds(max(centre - half, 0.0) if successes else 0.0, min(centre + half, 1.0) if successes < n else 1.0)
 
 
 def mean_interval(n: int, mean: float, variance: float, confidence: float = 0.95) -> Bounds:

@@ -79,13 +79,13 @@ def absolute_loss(y: npt.ArrayLike, prediction: npt.ArrayLike, scale: float) -> 
     Raises
     ------
     InvariantError
-        `scale` is not above 0, or a label is not a number (it is no label).
+        `scale` is not finite and above 0, or a label is not a number (it is no label).
     """
     truth, answer = _rows(y, prediction)
-    if not scale > 0:
-        raise InvariantError(f"the scale of a loss is above 0, not {scale}")
-    errors = _errors(truth, answer) / scale
-    return np.where(np.isnan(errors), 1.0, np.minimum(errors, 1.0))
+    if not 0 < scale < math.inf:
+        raise InvariantError(f"the scale of a loss is finite and above 0, not {scale}")
+    errors = np.minimum(_errors(truth, answer), scale) / scale
+    return np.where(np.isnan(errors), 1.0, errors)
 
 
 def _errors(truth: npt.NDArray[np.generic], answer: npt.NDArray[np.generic]) -> Floats:
@@ -137,16 +137,19 @@ def mae(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float = 0.95
 
 def rmse(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float = 0.95) -> Score:
     """Return the root of the mean squared error, with the root of its t interval; otherwise as `mae`."""
-    square = _mean(np.square(_errors(*_some(y, prediction))), confidence)
+    with np.errstate(over="ignore"):
+        square = _mean(np.square(_errors(*_some(y, prediction))), confidence)
     low, high = (None if end is None else math.sqrt(end) for end in (square.low, square.high))
     return Score(math.sqrt(square.value), low, high, square.n)
 
 
 def _mean(values: Floats, confidence: float) -> Score:
-    n, mean = len(values), float(values.mean())
-    if n < 2 or not math.isfinite(mean):
+    n = len(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, variance = float(values.mean()), float(values.var(ddof=1)) if n > 1 else math.nan
+    if not math.isfinite(mean) or not math.isfinite(variance):
         return Score(mean, None, None, n)
-    low, high = mean_interval(n, mean, float(values.var(ddof=1)), confidence)
+    low, high = mean_interval(n, mean, variance, confidence)
     return Score(mean, max(low, 0.0), high, n)
 
 

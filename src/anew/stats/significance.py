@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from scipy.special import chdtrc, chndtr, kolmogorov
+from scipy.special import chdtrc, chndtr, chndtrinc, kolmogorov
 
 from anew.domain.errors import InvariantError
 from anew.stats.column import ColumnProfile
@@ -57,11 +57,7 @@ def psi_significance(psi: float, n: int, m: int, bins: int, delta: float = 0.0) 
         return 1.0
     if delta == 0:
         return float(chdtrc(bins - 1, weight * psi))
-    return max(1.0 - _below(weight * psi, bins - 1, weight * delta), 1e-16)
-
-
-def _below(statistic: float, freedom: int, noncentrality: float) -> float:
-    return float(chndtr(statistic, freedom, noncentrality))
+    return max(1.0 - float(chndtr(weight * psi, bins - 1, weight * delta)), 1e-16)
 
 
 def psi_interval(psi: float, n: int, m: int, bins: int, confidence: float = 0.95) -> Bounds:
@@ -84,14 +80,10 @@ def psi_interval(psi: float, n: int, m: int, bins: int, confidence: float = 0.95
 
 
 def _noncentrality(statistic: float, freedom: int, probability: float) -> float:
-    """Return the lambda at which the statistic is undershot with this probability; it falls as lambda grows."""
-    low, high = 0.0, statistic + 10 * math.sqrt(2 * (freedom + 2 * statistic)) + 50.0
-    if _below(statistic, freedom, low) <= probability:
+    """Return the lambda at which the statistic is undershot with this probability; 0 if already less likely at 0."""
+    if float(chndtr(statistic, freedom, 0.0)) <= probability:
         return 0.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _below(statistic, freedom, middle) > probability else (low, middle)
-    return (low + high) / 2
+    return float(chndtrinc(statistic, freedom, probability))
 
 
 class PSIEvidence(NamedTuple):
