@@ -10,6 +10,7 @@ from anew.app.component import find_component, make_component
 from anew.app.duration import parse_count, parse_duration, parse_rate
 from anew.app.settings import Settings
 from anew.domain.errors import AnewError, SettingsError
+from anew.feedback import Feedback
 from anew.governance import Governance
 from anew.loop.engine import Stages
 from anew.monitor import Detector, Monitor
@@ -49,6 +50,7 @@ def stages(settings: Settings) -> Stages:
     return MappingProxyType(
         {
             "registry": Registry(),
+            "feedback": Feedback(),
             "monitor": Monitor(watched),
             "trigger": Trigger(
                 persistence=persistence,

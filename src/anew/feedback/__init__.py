@@ -1,1 +1,5 @@
-"""Labels meet their predictions, and windows of event time close: pure functions."""
+"""Join labels; say which windows are closed and scored."""
+
+from anew.feedback._stage import Feedback, FeedbackState
+
+__all__ = ["Feedback", "FeedbackState"]

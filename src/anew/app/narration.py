@@ -1,0 +1,232 @@
+"""Facts as sentences, for the terminal: one line each."""
+
+from collections.abc import Iterable
+from functools import singledispatch
+
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    AlertRaised,
+    CandidateAccepted,
+    CandidateMeasured,
+    CandidateRefused,
+    CandidateTrained,
+    EffectFailed,
+    GateJudged,
+    GuardrailTripped,
+    OverrideSigned,
+    ProjectChanged,
+    QuarantineReleased,
+    RetrainApproved,
+    RetrainCommanded,
+    RetrainRefused,
+    RetrainRequested,
+    RetrainWithheld,
+    RollbackCommanded,
+    RolledBack,
+    RolloutApproved,
+    RolloutHeld,
+    RolloutObserved,
+    RolloutStarted,
+    SnapshotTaken,
+    Stage,
+    Ticked,
+    TrafficApplied,
+    TrafficShifted,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+    WindowClosed,
+    WindowScored,
+)
+from anew.domain.interval import Interval
+
+__all__ = ["narrate", "write_evidence"]
+
+
+def write_evidence(evidence: Iterable[Evidence]) -> str:
+    """Write measured numbers with their size and uncertainty, or why there are none."""
+    return "; ".join(_written(each) for each in evidence) or "nothing measured"
+
+
+def _written(each: Evidence) -> str:
+    name = f"{each.name} {each.subject}".strip()
+    if not each.measured:
+        return f"{name}: {each.problem}"
+    interval = f" ({each.low:.4g} to {each.high:.4g})" if each.low is not None and each.high is not None else ""
+    return f"{name} {each.value:.4g}{interval}, n = {each.n}"
+
+
+def _span(interval: Interval) -> str:
+    return f"{interval.start:%Y-%m-%d %H:%M} to {interval.end:%Y-%m-%d %H:%M}"
+
+
+@singledispatch
+def narrate(fact: Fact) -> str:
+    """Say in one line what `fact` records."""
+    return fact.kind
+
+
+@narrate.register
+def _(fact: Ticked) -> str:
+    return f"event time is {fact.at:%Y-%m-%d %H:%M}"
+
+
+@narrate.register
+def _(fact: ProjectChanged) -> str:
+    return f"project read: settings {fact.settings[:12]}, code {fact.code[:12]}"
+
+
+@narrate.register
+def _(fact: RetrainCommanded) -> str:
+    return f"retrain asked for by {fact.by}: {fact.reason}"
+
+
+@narrate.register
+def _(fact: RollbackCommanded) -> str:
+    return f"rollback asked for by {fact.by}: {fact.reason}"
+
+
+@narrate.register
+def _(fact: QuarantineReleased) -> str:
+    return f"{fact.version} released from quarantine by {fact.by}: {fact.reason}"
+
+
+@narrate.register
+def _(fact: WindowClosed) -> str:
+    return f"window {_span(fact.window)} closed: {fact.n} predictions"
+
+
+@narrate.register
+def _(fact: WindowScored) -> str:
+    return f"window {_span(fact.window)} scored, {fact.labelled} of {fact.n} labelled: {write_evidence(fact.evidence)}"
+
+
+@narrate.register
+def _(fact: AlertRaised) -> str:
+    return f"alert {fact.severity.name} in {_span(fact.window)}: {fact.message}"
+
+
+@narrate.register
+def _(fact: RetrainRequested) -> str:
+    numbers = ", ".join(f"{name} {value}" for name, value in fact.considered)
+    return f"retrain requested ({', '.join(fact.triggers)}): {fact.reason} [{numbers}]"
+
+
+@narrate.register
+def _(fact: RetrainWithheld) -> str:
+    return f"retrain withheld ({fact.reason}): {fact.detail}"
+
+
+@narrate.register
+def _(fact: RetrainApproved) -> str:
+    return f"retrain approved by {fact.by}"
+
+
+@narrate.register
+def _(fact: RetrainRefused) -> str:
+    return f"retrain refused by {fact.by}: {fact.reason}"
+
+
+@narrate.register
+def _(fact: TrainingPlanned) -> str:
+    start = "the beginning" if fact.span.start.year <= 1970 else f"{fact.span.start:%Y-%m-%d %H:%M}"
+    return (
+        f"{fact.version} planned: rows from {start} to {fact.span.end:%Y-%m-%d %H:%M}, "
+        f"newest {fact.holdout_share:.0%} held out, seed {fact.seed}"
+    )
+
+
+@narrate.register
+def _(fact: SnapshotTaken) -> str:
+    tables = ", ".join(f"{table} at {version}" for table, version in fact.tables)
+    return f"{fact.version} snapshot {fact.digest[:12]}: {fact.rows} rows, {fact.holdout_rows} held out ({tables})"
+
+
+@narrate.register
+def _(fact: CandidateTrained) -> str:
+    return f"{fact.version} trained on {fact.rows} rows in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}"
+
+
+@narrate.register
+def _(fact: EffectFailed) -> str:
+    return f"{fact.effect} of {fact.version or 'the routing'} failed ({fact.reason}): {fact.detail}"
+
+
+@narrate.register
+def _(fact: TrainingEnded) -> str:
+    return f"run of {fact.version} ended: {fact.outcome} ({fact.detail})"
+
+
+@narrate.register
+def _(fact: CandidateMeasured) -> str:
+    return f"{fact.version} measured on held-out rows"
+
+
+@narrate.register
+def _(fact: GateJudged) -> str:
+    weight = "" if fact.required else " (advisory)"
+    return f"gate {fact.gate}{weight} on {fact.version}: {fact.verdict.name}, {fact.reason}"
+
+
+@narrate.register
+def _(fact: OverrideSigned) -> str:
+    return f"gate {fact.gate} of {fact.version} overridden by {fact.by}: {fact.reason}"
+
+
+@narrate.register
+def _(fact: CandidateAccepted) -> str:
+    return f"{fact.version} accepted: every required gate passed"
+
+
+@narrate.register
+def _(fact: CandidateRefused) -> str:
+    return f"{fact.version} refused ({fact.verdict.name}): {fact.reason}"
+
+
+@narrate.register
+def _(fact: RolloutApproved) -> str:
+    return f"rollout of {fact.version} approved by {fact.by}"
+
+
+@narrate.register
+def _(fact: RolloutStarted) -> str:
+    return f"rollout of {fact.version} starts beside {fact.champion or 'nobody'}"
+
+
+@narrate.register
+def _(fact: TrafficShifted) -> str:
+    if fact.stage is Stage.STEADY:
+        return f"traffic: all to {fact.champion[0]} (epoch {fact.epoch}, fallback {fact.fallback[0] or 'none'})"
+    share = f"{fact.stage} at {fact.share:.0%}" if fact.share else str(fact.stage)
+    return f"traffic: {fact.challenger[0]} in {share} beside {fact.champion[0]} (epoch {fact.epoch})"
+
+
+@narrate.register
+def _(fact: TrafficApplied) -> str:
+    return f"traffic of epoch {fact.epoch} answered by {fact.workers} workers"
+
+
+@narrate.register
+def _(fact: RolloutObserved) -> str:
+    return f"look {fact.look} at {fact.version} in {fact.stage}: {fact.paired_down.n} paired labels"
+
+
+@narrate.register
+def _(fact: GuardrailTripped) -> str:
+    return f"guardrail {fact.guardrail} tripped by {fact.version}: {fact.reason}"
+
+
+@narrate.register
+def _(fact: RolloutHeld) -> str:
+    return f"rollout of {fact.version} held: {fact.reason}"
+
+
+@narrate.register
+def _(fact: VersionPromoted) -> str:
+    return f"{fact.version} promoted over {fact.previous or 'nobody'}: {fact.reason}"
+
+
+@narrate.register
+def _(fact: RolledBack) -> str:
+    return f"{fact.version} rolled back to {fact.to or 'nobody'}: {fact.reason}"

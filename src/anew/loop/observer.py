@@ -1,0 +1,250 @@
+"""The observer: turns new rows of the lake into facts about windows and about the challenger."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from anew.domain.column import Columns
+from anew.domain.facts import RolloutObserved, Ticked, WindowClosed, WindowScored
+from anew.domain.interval import Interval
+from anew.feedback import FeedbackState
+from anew.feedback.address import rows_address
+from anew.feedback.join import join
+from anew.feedback.window import WindowClock, WindowState
+from anew.loop.engine import Engine
+from anew.loop.measure import (
+    Floats,
+    as_values,
+    look,
+    losses,
+    measure_profiles,
+    measure_scored,
+    profile_columns,
+)
+from anew.monitor import Detectors, ScoredRows
+from anew.ports.lake import Lake
+from anew.rollout import Probation, RolloutState, next_look
+from anew.stats.profile import Reference
+
+__all__ = ["Known", "Observer", "ObserverPlan"]
+
+_MICRO = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the observer needs of a version: its reference, and the range that absolute errors are divided by."""
+
+    reference: Reference
+    loss_scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserverPlan:
+    """What is observed, and when it is ripe; durations in event time.
+
+    `known` returns what is needed of a version by its digest.
+    """
+
+    model: str
+    columns: Columns
+    detectors: Detectors
+    known: Callable[[str], Known]
+    window: timedelta
+    lateness: timedelta
+    label_delay: timedelta
+
+
+class Observer:
+    """Measures what became ripe since the last turn and submits it; cost grows with new rows, not with history.
+
+    Nothing is remembered that is not in the engine's folded state, so that a restart goes on where the record ends.
+    """
+
+    def __init__(self, plan: ObserverPlan, engine: Engine, lake: Lake) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._lake = lake
+        self._clock = WindowClock(length=plan.window, lateness=plan.lateness)
+        self._first: datetime | None = None
+
+    def turn(self, now: datetime, wall: datetime, first: datetime | None) -> None:
+        """Observe up to event time `now`; `first` is the earliest event time that was served, None before any."""
+        self._first = first
+        if not self._rollout.champion[0]:
+            return
+        closed = self._close(now)
+        scored = self._score(now)
+        self._look(now)
+        if closed or scored or self._overdue(now):
+            self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall))
+
+    @property
+    def _rollout(self) -> RolloutState:
+        state: RolloutState = self._engine.state("rollout")
+        return state
+
+    @property
+    def _windows(self) -> FeedbackState:
+        state: FeedbackState = self._engine.state("feedback")
+        return state
+
+    def _overdue(self, now: datetime) -> bool:
+        ticked = self._windows.ticked
+        return ticked is None or now - ticked >= self._plan.window
+
+    def _close(self, now: datetime) -> int:
+        """Close the windows that the watermark has passed; return how many."""
+        state = self._windows
+        begin = state.closed or self._first
+        if begin is None:
+            return 0
+        start = _micros(begin)
+        if state.closed is None:
+            start -= start % (self._plan.window // _MICRO)
+        _, closed = self._clock.tick(WindowState(start=start, now=start, closed=1), now)
+        for window in closed:
+            self._submit_window(window, now)
+        return len(closed)
+
+    def _submit_window(self, window: Interval, now: datetime) -> None:
+        version, digest = self._rollout.champion
+        rows = self._lake.predictions(window)
+        evidence: tuple[object, ...] = ()
+        if rows.height:
+            reference = self._plan.known(digest).reference
+            profile = reference.profile(profile_columns(rows, self._plan.columns))
+            evidence = measure_profiles(self._plan.detectors, reference, profile)
+        self._engine.submit(
+            WindowClosed(
+                model=self._plan.model,
+                at=now,
+                version=version,
+                window=window,
+                n=rows.height,
+                rows=rows_address(rows.select("_id", *self._plan.columns.names)),
+                evidence=evidence,  # type: ignore[arg-type]  # an empty tuple of anything
+            )
+        )
+
+    def _score(self, now: datetime) -> int:
+        """Score the closed windows whose labels are mature; return how many."""
+        scored = 0
+        while True:
+            state = self._windows
+            start = state.scored or state.began
+            if start is None or state.closed is None:
+                return scored
+            window = Interval(start=start, end=start + self._plan.window)
+            if window.end > state.closed or window.end + self._plan.label_delay > now:
+                return scored
+            self._submit_scores(window, now)
+            scored += 1
+
+    def _submit_scores(self, window: Interval, now: datetime) -> None:
+        version, digest = self._rollout.champion
+        scale = self._plan.known(digest).loss_scale
+        joined = self._joined(window)
+        rows: dict[str, ScoredRows] = {}
+        for key, detector in self._plan.detectors.items():
+            if detector.labels:
+                over = joined
+                if detector.over is not None and detector.over > self._plan.window:
+                    over = self._joined(Interval(start=window.end - detector.over, end=window.end))
+                rows[key] = self._scored(over, scale)
+        self._engine.submit(
+            WindowScored(
+                model=self._plan.model,
+                at=now,
+                version=version,
+                window=window,
+                n=joined.height,
+                labelled=joined.height - joined.get_column("_label").null_count(),
+                revision=0,
+                evidence=measure_scored(self._plan.detectors, rows),
+            )
+        )
+
+    def _scored(self, joined: pl.DataFrame, scale: float) -> ScoredRows:
+        columns = self._plan.columns
+        known = joined.filter(pl.col("_label").is_not_null())
+        label = as_values(known.get_column("_label"), columns.task)
+        output = as_values(known.get_column("_output"), columns.task)
+        return ScoredRows(
+            task=columns.task,
+            label=label,
+            output=output,
+            loss=losses(columns.task, label, output, scale),
+            rows=joined.height,
+            positive=str(columns.classes[-1]) if columns.classes else "",
+        )
+
+    def _look(self, now: datetime) -> None:
+        """Report what newly mature labels say of the challenger."""
+        probation = self._rollout.probation
+        if probation is None:
+            return
+        number, since = next_look(probation)
+        until = now - self._plan.label_delay
+        if until <= since:
+            return
+        span = Interval(start=since, end=until)
+        rows = self._pairs(self._joined(span), probation.challenger[0])
+        if not rows.height:
+            return
+        counted = look(**self._outcomes(rows, probation))
+        self._engine.submit(
+            RolloutObserved(
+                model=self._plan.model,
+                at=now,
+                version=probation.challenger[0],
+                stage=probation.stage,
+                look=number,
+                span=span,
+                paired_down=counted.paired_down,
+                paired_up=counted.paired_up,
+                champion_loss=counted.champion_loss,
+                challenger_loss=counted.challenger_loss,
+            )
+        )
+
+    @staticmethod
+    def _pairs(joined: pl.DataFrame, challenger: str) -> pl.DataFrame:
+        """Return the labelled rows of the rollout: answered by the challenger, or shadowed by it."""
+        ours = (pl.col("_version") == challenger) | (pl.col("_shadow_version") == challenger)
+        return joined.filter(pl.col("_label").is_not_null() & (ours | (pl.col("_arm") == "champion")))
+
+    def _outcomes(self, rows: pl.DataFrame, probation: Probation) -> Mapping[str, np.ndarray]:
+        challenger, digest = probation.challenger
+        champion = self._rollout.champion[0]
+        scale = self._plan.known(digest).loss_scale
+        return {
+            "champion": self._losses_of(rows, champion, scale),
+            "challenger": self._losses_of(rows, challenger, scale),
+            "answered_by_challenger": (rows.get_column("_version") == challenger).to_numpy(),
+            "in_step": (rows.get_column("_epoch") >= self._rollout.epoch).to_numpy(),
+        }
+
+    def _losses_of(self, rows: pl.DataFrame, version: str, scale: float) -> Floats:
+        """Return the losses of what `version` said to each row; NaN where it said nothing."""
+        task = self._plan.columns.task
+        said = (
+            pl.when(pl.col("_version") == version)
+            .then(pl.col("_output"))
+            .when((pl.col("_shadow_version") == version) & pl.col("_shadow_output").is_not_null())
+            .then(pl.col("_shadow_output"))
+        )
+        output = rows.select(said.alias("said")).get_column("said")
+        loss = losses(task, as_values(rows.get_column("_label"), task), as_values(output, task), scale)
+        loss[output.is_null().to_numpy()] = np.nan
+        return loss
+
+    def _joined(self, span: Interval) -> pl.DataFrame:
+        return join(self._lake.predictions(span), self._lake.labels(span))
+
+
+def _micros(at: datetime) -> int:
+    return int((at - datetime(1970, 1, 1, tzinfo=at.tzinfo)) // _MICRO)
