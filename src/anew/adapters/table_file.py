@@ -81,7 +81,7 @@ def _label(label: pl.Series, columns: Columns, name: str) -> pl.Series:
         numbers = label.cast(pl.Float64)
         return numbers.set(~numbers.is_finite(), None)
     known = {str(each): each for each in columns.classes}
-    text = label.cast(pl.String)
+    text = _whole(label).cast(pl.String)
     strange = sorted(set(text.drop_nulls().unique().to_list()) - known.keys())
     if strange:
         raise SchemaError(
@@ -90,6 +90,13 @@ def _label(label: pl.Series, columns: Columns, name: str) -> pl.Series:
         )
     kind = pl.Int64 if all(isinstance(each, int) for each in columns.classes) else pl.String
     return text.cast(kind)
+
+
+def _whole(label: pl.Series) -> pl.Series:
+    """Return booleans, and floats without fractions, as integers: 1.0 and true are the class 1."""
+    if label.dtype == pl.Boolean or (label.dtype.is_float() and (label == label.round()).all()):
+        return label.cast(pl.Int64)
+    return label
 
 
 def _feature(values: pl.Series, kind: ColumnKind, name: str) -> pl.Series:

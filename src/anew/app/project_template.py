@@ -1,0 +1,297 @@
+"""New projects: what `anew init` writes, with or without data to look at."""
+
+import json
+import re
+import string
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import polars as pl
+
+from anew.adapters.schema_inference import Inferred, Roles, infer_schema
+from anew.adapters.table_file import read_table
+from anew.app.duration import write_duration
+from anew.app.first_look import FirstLook, look_ahead
+from anew.domain.column import Column, ColumnKind, Columns, Task
+from anew.domain.errors import ConflictError, SchemaError, SettingsError
+
+__all__ = ["Created", "PolicyNumbers", "create_from_file", "create_skeleton"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
+_WINDOWS = tuple(
+    timedelta(minutes=minutes)
+    for minutes in (1, 5, 15, 30, 60, 180, 360, 720, 1440, 2 * 1440, 7 * 1440, 14 * 1440, 28 * 1440)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyNumbers:
+    """The numbers of a new policy that no data tells; durations in windows where the name says so."""
+
+    span: str = "all"
+    holdout: float = 0.15
+    lateness: str = "0s"
+    label_delay: str = "0s"
+    slo_slack: float = 1.5
+    slo_windows: int = 1
+    psi: float = 0.25
+    psi_windows: int = 3
+    cooldown_windows: int = 2
+    budget_retrains: int = 20
+    budget_windows: int = 50
+    gate_margin: float = 0.005
+    gate_rows: int = 200
+    shadow_margin: float = 0.01
+    shadow_rows: int = 200
+    canary: tuple[float, ...] = (0.1, 0.5)
+    harm: float = 0.05
+    canary_rows: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """A new project: its folder, the files written, and what its owner should know of the data."""
+
+    model: str
+    folder: Path
+    written: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    inferred: Inferred | None = None
+    look: FirstLook | None = None
+
+
+def create_from_file(
+    parent: Path, source: Path, roles: Roles, *, name: str = "", numbers: PolicyNumbers | None = None
+) -> Created:
+    """Write a working project for the stream in the file `source` into ``parent/name``.
+
+    The schema is read off the file; the first objective is measured with a quick model on its first rows.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, its columns cannot serve, or `name` cannot be a model's.
+    ConflictError
+        The folder has a project already.
+    """
+    model = _model_name(name, source.stem)
+    folder = parent / model
+    _refuse_existing(folder)
+    frame = _read(source)
+    inferred = infer_schema(frame, roles)
+    pipeline = _pipeline(model, inferred.columns, inferred.vocabulary)
+    look = look_ahead(frame, inferred.columns, pipeline)
+    policy = _policy(model, inferred, look, numbers or PolicyNumbers())
+    written = _write(folder, pipeline, policy)
+    return Created(model=model, folder=folder, written=written, notes=inferred.notes, inferred=inferred, look=look)
+
+
+def _read(source: Path) -> pl.DataFrame:
+    try:
+        frame = read_table(source)
+    except SchemaError as exc:
+        raise SettingsError(str(exc)) from exc
+    if not frame.height:
+        raise SettingsError(f"{source} has no rows")
+    return frame
+
+
+def create_skeleton(folder: Path, *, numbers: PolicyNumbers | None = None) -> Created:
+    """Write a project with example columns into `folder`, for its owner to edit.
+
+    Raises
+    ------
+    ConflictError
+        The folder has a project already.
+    """
+    _refuse_existing(folder)
+    model = _model_name("", folder.resolve().name)
+    columns = Columns(
+        time="at",
+        target="label",
+        features=(Column(name="amount", kind=ColumnKind.NUMBER), Column(name="country", kind=ColumnKind.CATEGORY)),
+        task=Task.BINARY,
+        classes=(0, 1),
+    )
+    example = Inferred(
+        columns=columns,
+        vocabulary={"country": ("DE", "FR", "US")},
+        rows=0,
+        start=_EXAMPLE_START,
+        end=_EXAMPLE_START + 100 * timedelta(days=1),
+        zoned=True,
+    )
+    pipeline = _pipeline(model, columns, example.vocabulary)
+    return Created(
+        model=model,
+        folder=folder,
+        written=_write(folder, pipeline, _policy(model, example, None, numbers or PolicyNumbers())),
+        notes=("the columns are an example; put your own into anew.yaml and pipeline.py",),
+    )
+
+
+_EXAMPLE_START = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
+
+
+def _model_name(name: str, fallback: str) -> str:
+    if name:
+        if not _NAME.fullmatch(name):
+            raise SettingsError(
+                f"a model cannot be called {name!r}; use a small letter, then up to 62 of a-z, 0-9, - and _"
+            )
+        return name
+    slug = re.sub(r"[^a-z0-9_-]+", "-", fallback.casefold()).strip("-_")[:60]
+    return slug if _NAME.fullmatch(slug) else f"m-{slug}".rstrip("-")
+
+
+def _refuse_existing(folder: Path) -> None:
+    there = [name for name in ("anew.yaml", "pipeline.py", ".anew", ".gitignore") if (folder / name).exists()]
+    if there or (folder.exists() and not folder.is_dir()):
+        raise ConflictError(
+            f"{folder} has {', '.join(there) or 'a file of this name'} already; nothing is overwritten: "
+            "choose another name or move it away"
+        )
+
+
+def _write(folder: Path, pipeline: str, policy: str) -> tuple[Path, ...]:
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in (("pipeline.py", pipeline), ("anew.yaml", policy), (".gitignore", _template("gitignore"))):
+        path = folder / name
+        with path.open("x", encoding="utf-8") as file:  # never over a file that came meanwhile
+            file.write(text)
+        written.append(path)
+    return tuple(written)
+
+
+def _template(name: str) -> str:
+    return files("anew.app").joinpath("templates", f"{name}.template").read_text("utf-8")
+
+
+def _fill(name: str, values: Mapping[str, object]) -> str:
+    return string.Template(_template(name)).substitute(values)
+
+
+def _pipeline(model: str, columns: Columns, vocabulary: Mapping[str, Sequence[str]]) -> str:
+    numbers = [column.name for column in columns.features if column.kind is ColumnKind.NUMBER]
+    features = (
+        _fill("features.py", {"numbers": _listing(numbers, ""), "categories": _vocabulary(vocabulary)})
+        if vocabulary
+        else "\n# There is no `features` here: all columns are numbers and go to the model as they are.\n"
+    )
+    return _fill(
+        "pipeline.py",
+        {
+            "model": model,
+            "wrapper": "LGBMClassifier" if columns.task.classifies else "LGBMRegressor",
+            "polars": "import polars as pl\n" if vocabulary else "",
+            "features": features,
+            "categorical": "\n        categorical_feature=[data.x.columns.index(name) for name in CATEGORIES],"
+            if vocabulary
+            else "",
+        },
+    )
+
+
+def _vocabulary(vocabulary: Mapping[str, Sequence[str]]) -> str:
+    lines = [f"    {_text(name)}: {_listing(levels, '    ')}," for name, levels in vocabulary.items()]
+    return "\n".join(["{", *lines, "}"])
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=not value.isprintable())
+
+
+def _listing(items: Sequence[str], indent: str) -> str:
+    line = f"[{', '.join(map(_text, items))}]"
+    if len(line) <= 90:
+        return line
+    lines, row = [], ""
+    for item in map(_text, items):
+        if row and len(row) + len(item) > 100:
+            lines.append(row)
+            row = ""
+        row += f"{item}, "
+    inner = textwrap.indent("\n".join(part.rstrip() for part in [*lines, row]), f"{indent}    ")
+    return f"[\n{inner}\n{indent}]"
+
+
+def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: PolicyNumbers) -> str:
+    columns, window = inferred.columns, _window(inferred.length)
+    optional = ""
+    if columns.task.classifies:
+        optional += f"\n  classes: [{', '.join(_scalar(label) for label in columns.classes)}]"
+    if columns.key:
+        optional += f"\n  key: {_scalar(columns.key)}"
+    if columns.sensitive:
+        optional += f"\n  sensitive: [{', '.join(map(_scalar, columns.sensitive))}]"
+    plain: dict[str, object] = {field.name: getattr(numbers, field.name) for field in fields(numbers)}
+    return _fill(
+        "anew.yaml",
+        plain
+        | {
+            "model": model,
+            "task": columns.task.value,
+            "time": _scalar(columns.time),
+            "target": _scalar(columns.target),
+            "optional": optional,
+            "zone_comment": "instants are stored in UTC"
+            if inferred.zoned
+            else "the instants in the file carry no zone and are taken as UTC",
+            "features": "\n".join(f"    {_scalar(column.name)}: {column.kind.value}" for column in columns.features),
+            "window": write_duration(window),
+            "window_comment": f"about a hundredth of the {inferred.length.days} days in the file"
+            if look
+            else "length of the windows that are compared with the training data",
+            "metric": "error" if columns.task.classifies else "mae",
+            "at_most": f"{_objective(look, numbers.slo_slack):.3g}",
+            "slo_comment": _slo_comment(look, numbers.slo_slack),
+            "cooldown": write_duration(numbers.cooldown_windows * window),
+            "budget": f"{numbers.budget_retrains} per {write_duration(numbers.budget_windows * window)}",
+            "canary": list(numbers.canary),
+            "slo_for": _windows(numbers.slo_windows),
+            "psi_for": _windows(numbers.psi_windows),
+        },
+    )
+
+
+def _windows(count: int) -> str:
+    return f"{count} window{'' if count == 1 else 's'}"
+
+
+def _window(length: timedelta) -> timedelta:
+    """Return the friendly duration that is nearest, by ratio, to a hundredth of `length`."""
+    aim = max(length / 100, timedelta(seconds=1))
+    return min(_WINDOWS, key=lambda each: max(each / aim, aim / each))
+
+
+def _objective(look: FirstLook | None, slack: float) -> float:
+    if look is None:
+        return 0.1
+    aim = slack * look.loss
+    # Zero would call every wrong answer a breach, and an error of 1 none.
+    return min(max(aim, 0.01), 0.99) if look.metric == "error" else max(aim, 0.01 * look.scale)
+
+
+def _slo_comment(look: FirstLook | None, slack: float) -> str:
+    if look is None:
+        return "  # An example; set the error that your users can live with."
+    return (
+        f"  # Measured, not promised: a model trained on the first {look.train_rows} rows of the file had "
+        f"{look.metric} {look.loss:.4g}\n  # on the next {look.test_rows}; the objective is {slack:g} times that."
+    )
+
+
+def _scalar(value: int | str) -> str:
+    """Write a value as YAML reads it back: text in quotes unless it is plainly a word."""
+    if isinstance(value, int):
+        return str(value)
+    if _PLAIN.fullmatch(value) and value.casefold() not in _WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=not value.isprintable())

@@ -1,0 +1,135 @@
+"""The row contract that is read off a table."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from anew.adapters.schema_inference import Roles, infer_schema
+from anew.domain.column import Column, ColumnKind, Task
+from anew.domain.errors import SettingsError
+
+N = 40
+NAIVE = datetime(2024, 1, 1)  # noqa: DTZ001 - files without a zone are what is tested
+ROLES = Roles(time="at", target="y", task="classification")
+
+
+def table(**columns: Any) -> pl.DataFrame:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    base: dict[str, Any] = {
+        "at": [start + timedelta(hours=i) for i in range(N)],
+        "y": [i % 2 for i in range(N)],
+        "x": [float(i) for i in range(N)],
+    }
+    return pl.DataFrame(base | columns)
+
+
+def test_kinds_follow_from_types() -> None:
+    frame = table(
+        whole=[i % 2 for i in range(N)],
+        text=["b" if i % 2 else "a" for i in range(N)],
+        flag=[bool(i % 2) for i in range(N)],
+        factor=pl.Series(["u", "v"] * (N // 2), dtype=pl.Categorical),
+        level=pl.Series(["u", None] * (N // 2), dtype=pl.Enum(["u", "w"])),
+        nothing=[None] * N,
+        when=[date(2024, 1, 1)] * N,
+        several=[[1.0]] * N,
+        _own=[1.0] * N,
+    )
+    found = infer_schema(frame, ROLES)
+    number, category = ColumnKind.NUMBER, ColumnKind.CATEGORY
+    assert {column.name: column.kind for column in found.columns.features} == {
+        "x": number,
+        "whole": number,
+        "text": category,
+        "flag": category,
+        "factor": category,
+        "level": category,
+        "nothing": number,
+    }
+    assert found.vocabulary == {
+        "text": ("a", "b"),
+        "flag": ("false", "true"),
+        "factor": ("u", "v"),
+        "level": ("u",),
+    }
+    assert [note.split(":")[0] for note in found.notes] == ["column 'when'", "column 'several'", "column '_own'"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "classes"),
+    [
+        ([0, 1] * 20, Task.BINARY, (0, 1)),
+        ([1.0, 3.0, 2.0, 1.0] * 10, Task.MULTICLASS, (1, 2, 3)),
+        ([True, False] * 20, Task.BINARY, (0, 1)),
+        (["no", "yes"] * 20, Task.BINARY, ("no", "yes")),
+        (["10", "9", None, "9"] * 10, Task.BINARY, ("10", "9")),
+    ],
+)
+def test_classes_are_written_as_they_stand_in_json(labels: list[Any], task: Task, classes: tuple[Any, ...]) -> None:
+    found = infer_schema(table(y=labels), ROLES)
+    assert (found.columns.task, found.columns.classes) == (task, classes)
+    assert [type(label) for label in found.columns.classes] == [type(label) for label in classes]
+
+
+def test_a_long_vocabulary_is_cut_at_the_most_frequent_levels() -> None:
+    n = 3000
+    frame = pl.DataFrame(
+        {
+            "at": pl.datetime_range(NAIVE, NAIVE + timedelta(days=366), "1h", eager=True).head(n),
+            "y": [i % 2 for i in range(n)],
+            "id": ["often" if i % 2 else f"{i:05d}" for i in range(n)],
+        }
+    )
+    found = infer_schema(frame, ROLES)
+    assert len(found.vocabulary["id"]) == 1000
+    assert "often" in found.vocabulary["id"]
+    assert "1501 levels" in found.notes[0]
+    assert not found.zoned
+
+
+def test_key_and_sensitive_columns_are_no_features() -> None:
+    frame = table(user=["u"] * N, sex=["f"] * N)
+    roles = Roles(time="at", target="y", task="classification", key="user", sensitive=("sex",))
+    columns = infer_schema(frame, roles).columns
+    assert columns.features == (Column(name="x", kind=ColumnKind.NUMBER),)
+    assert (columns.key, columns.sensitive) == ("user", ("sex",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "roles", "says"),
+    [
+        ({}, {"time": "when"}, "time column 'when' not found; the file has 'at', 'y', 'x'"),
+        ({}, {"target": "label"}, "target column 'label' not found"),
+        ({}, {"key": "who"}, "key column 'who' not found"),
+        ({}, {"target": "at"}, "cannot be both"),
+        ({}, {"task": "ranking"}, "task 'ranking' is unknown; it is classification or regression"),
+        ({"at": range(N)}, {}, "holds Int64 such as [0]"),
+        ({"at": ["yesterday"] * N}, {}, "holds String such as ['yesterday']"),
+        ({"at": [None] * N}, {}, "holds Null"),
+        ({"at": [NAIVE] * N}, {}, "in every row; a stream needs time to pass"),
+        ({"at": [NAIVE, None] * 20}, {}, "missing in 20 of 40 rows"),
+        ({"y": [1] * N}, {}, "is 1 in every row"),
+        ({"y": [None] * N}, {}, "is missing in every row"),
+        ({"y": [0.5, 1.0] * 20}, {}, "holds fractions"),
+        ({"y": ["a", "b"] * 20}, {"task": "regression"}, "regression needs numbers"),
+        ({"y": [1.0, float("nan")] * 20}, {"task": "regression"}, "NaN or infinity"),
+        ({"X": [1.0] * N}, {}, "differ at most in case"),
+    ],
+)
+def test_what_cannot_be_is_said(changes: dict[str, Any], roles: dict[str, Any], says: str) -> None:
+    asked = {"time": "at", "target": "y", "task": "classification"} | roles
+    with pytest.raises(SettingsError) as caught:
+        infer_schema(table(**changes), Roles(**asked))
+    assert says in str(caught.value)
+
+
+def test_too_many_classes_and_no_feature_are_refused() -> None:
+    n = 150
+    at = pl.datetime_range(NAIVE, NAIVE + timedelta(days=366), "1h", eager=True).head(n)
+    many = pl.DataFrame({"at": at, "y": range(n), "x": range(n)})
+    with pytest.raises(SettingsError, match="150 distinct values"):
+        infer_schema(many, ROLES)
+    with pytest.raises(SettingsError, match="no feature column"):
+        infer_schema(table().drop("x"), ROLES)
