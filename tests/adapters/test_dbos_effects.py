@@ -253,6 +253,26 @@ def test_losing_the_database_loses_checkpoints_and_nothing_else(start: Start, tm
     until(lambda: loop.ended == ["f"], "it is run from the record alone")
 
 
+def test_what_ran_under_another_order_of_steps_is_begun_afresh(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, inside, firsts = Event(), Event(), list[str]()
+
+    def effect(fact_id: str, steps: Steps) -> None:
+        steps.run("first", lambda: firsts.append(fact_id) or "")  # type: ignore[func-returns-value]
+        inside.set()
+        while not gate.is_set():
+            steps.sleep(0.005)
+
+    loop = Loop(effect, asked=["f"])
+    effects = start(loop)
+    assert inside.wait(20)
+    effects.close()
+    gate.set()
+    monkeypatch.setattr("anew.adapters.dbos_runtime._VERSION", "anew.effects/2")
+    start(loop)
+    until(lambda: loop.ended == ["f"], "it is not stranded under the old version")
+    assert firsts == ["f", "f"]
+
+
 def test_ended_attempts_are_forgotten_at_the_next_start(start: Start, tmp_path: Path) -> None:
     loop = Loop(nothing, asked=["f"])
     effects = start(loop)

@@ -23,6 +23,9 @@ __all__ = ["DBOSEffects", "EffectSettings", "InterruptedRun"]
 
 _log = logging.getLogger(__name__)
 
+_SWEEP_S = 3600.0
+"""How often attempts at effects that have ended are deleted."""
+
 
 class InterruptedRun(BaseException):
     """The process stops: a run ends here, to be resumed by the next. No Exception, so that DBOS records no outcome."""
@@ -146,7 +149,11 @@ class DBOSEffects:
                 return
             self._told.add(fact_id)
         _log.error("effect_given_up fact=%s attempts=%d status=%s", fact_id, last.number, last.status)
-        self._work.exhausted(fact_id)
+        try:
+            self._work.exhausted(fact_id)
+        except BaseException:
+            self._told.discard(fact_id)  # to be told again by the next pass
+            raise
 
     def active(self) -> frozenset[str]:
         """Return the ids of the facts whose effects wait or run now."""
@@ -189,15 +196,15 @@ class DBOSEffects:
 
     def _reap(self) -> None:
         """Take up what was left behind and ask for what is pending, again and again; each pass repeats harmlessly."""
-        swept = False
+        sweep_at = time.monotonic()
         while not self._closing.is_set():
             try:
                 runtime = self._started()
                 runtime.recover()
                 pending = frozenset(self._work.pending())
-                if not swept:
+                if time.monotonic() >= sweep_at:
                     runtime.forget(keep=pending)
-                    swept = True
+                    sweep_at = time.monotonic() + _SWEEP_S
                 for fact_id in sorted(pending):
                     self.ask(fact_id)
             except Exception:  # noqa: BLE001 - an outermost loop: what failed is tried again in the next pass

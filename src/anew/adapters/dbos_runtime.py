@@ -25,7 +25,7 @@ _WAITING = ["ENQUEUED", "DELAYED", "PENDING"]
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _VERSION = "anew.effects/1"
 """Fixed: DBOS would derive it from the code and strand the runs of the version before. Raise it only when the order
-of steps changes; runs of the former one are then begun afresh by the reaper."""
+of steps changes; what runs under the former one is then deleted at the start and begun afresh from what is pending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,14 @@ class Runtime:
             polling_interval_sec=settings.poll_s,
             on_conflict="always_update",
         )
+        self._drop_other_versions()
         return workflow
+
+    def _drop_other_versions(self) -> None:
+        rows = DBOS.list_workflows(name="run_effect", load_input=False, load_output=False)
+        ids = [row.workflow_id for row in rows if row.app_version != _VERSION]
+        if ids:
+            DBOS.delete_workflows(ids)
 
     def enqueue(self, fact_id: str, number: int) -> None:
         """Put an attempt into the queue; without effect when it is known."""

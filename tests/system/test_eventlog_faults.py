@@ -1,0 +1,207 @@
+"""The record of facts under kill -9, paused holders and full disks, with real processes."""
+
+import os
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.memory import ManualClock
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.domain.facts import RetrainCommanded
+
+pytestmark = pytest.mark.system
+
+PROGRAM = Path(__file__).with_name("eventlog_programs.py")
+
+
+@contextmanager
+def running(*arguments: object, kill: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Run a program of eventlog_programs; it is killed at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *map(str, arguments)],
+        env=os.environ | {"ANEW_KILL": kill},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def line(process: subprocess.Popen[str], begins: str, deadline_s: float = 30.0) -> str:
+    """Return the next line of the program that begins so; fail when it ends or the deadline passes."""
+    assert process.stdout is not None
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        if select.select([process.stdout], [], [], 0.1)[0]:
+            text = process.stdout.readline()
+            assert text, f"the program ended ({process.poll()}) without a line {begins!r}"
+            if text.startswith(begins):
+                return text.strip()
+    raise AssertionError(f"no line {begins!r} within {deadline_s} s")
+
+
+def facts(path: Path) -> list[int]:
+    """Verify chain and file, and return the numbers of the commands on record."""
+    database = Database(path)
+    database.integrity_check()
+    log = SQLEventLog(database, clock=ManualClock())
+    log.verify_chain()
+    rows = [row.fact for row in log.read()]
+    database.close()
+    return [int(fact.command[1:]) for fact in rows if isinstance(fact, RetrainCommanded)]
+
+
+def acknowledged(output: str) -> int:
+    """Return the last head that the program was told."""
+    return max((int(text.split()[1]) for text in output.splitlines() if text.startswith("acknowledged")), default=0)
+
+
+@pytest.mark.fault("K1")
+def test_killed_at_every_boundary_of_an_append_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    known = 0
+    for boundary in ("eventlog.before_write", "eventlog.before_commit", "eventlog.after_commit"):
+        for nth in (1, 4):
+            with running("appender", tmp_path, kill=f"{boundary}:{nth}") as process:
+                output, _ = process.communicate(timeout=60)
+                assert process.returncode == -signal.SIGKILL
+            known = max(known, acknowledged(output))
+            found = facts(tmp_path / "anew.db")
+            # Whole pairs, without gap; at most the one pair that was committed and not yet acknowledged is more.
+            assert found == list(range(len(found)))
+            assert len(found) % 2 == 0
+            assert known <= len(found) <= known + 2
+            assert (len(found) == known + 2) == (boundary == "eventlog.after_commit")
+            known = len(found)
+
+
+@pytest.mark.fault("K1")
+def test_killed_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    for kill in range(5):
+        with running("appender", tmp_path) as process:
+            for _ in range(7 * (kill + 1)):
+                line(process, "acknowledged")
+            process.kill()
+            output, _ = process.communicate(timeout=30)
+        found = facts(tmp_path / "anew.db")
+        assert acknowledged(output) <= len(found)
+        assert found == list(range(len(found)))
+
+
+@pytest.mark.fault("K7")
+@pytest.mark.parametrize("boundary", ["migration.between", "migration.done"])
+def test_killed_in_a_migration_it_is_done_whole_the_next_time(tmp_path: Path, boundary: str) -> None:
+    with running("opener", tmp_path, kill=f"{boundary}:1") as process:
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    connection = sqlite3.connect(tmp_path / "anew.db")
+    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
+    with running("opener", tmp_path) as process:
+        line(process, "opened")
+    assert facts(tmp_path / "anew.db") == []
+
+
+@pytest.mark.fault("O3")
+def test_of_racing_processes_one_gets_the_lease(tmp_path: Path) -> None:
+    Database(tmp_path / "anew.db").close()
+    with (
+        running("racer", tmp_path, "a") as a,
+        running("racer", tmp_path, "b") as b,
+        running("racer", tmp_path, "c") as c,
+    ):
+        for process in (a, b, c):
+            line(process, "ready")
+        (tmp_path / "go").touch()
+        results = [process.communicate(timeout=60)[0].strip() for process in (a, b, c)]
+    assert sorted(results) == ["lost", "lost", "won"]
+
+
+@pytest.mark.fault("K6")
+def test_a_paused_holder_is_fenced_off_when_it_goes_on(tmp_path: Path) -> None:
+    with running("holder", tmp_path, "first") as first:
+        line(first, "holds 1")
+        line(first, "wrote")
+        first.send_signal(signal.SIGSTOP)
+        with running("holder", tmp_path, "second") as second:
+            line(second, "holds 2")
+            for _ in range(5):
+                line(second, "wrote")
+            first.send_signal(signal.SIGCONT)
+            line(first, "fenced")
+            line(second, "wrote")
+    found = facts(tmp_path / "anew.db")
+    epochs = [number // 1_000_000 for number in found]
+    assert epochs == sorted(epochs), "no fact of the first holder stands after one of the second"
+    assert set(epochs) == {1, 2}
+
+
+@pytest.mark.fault("D1")
+@pytest.mark.fault("D5")
+def test_on_a_full_disk_nothing_acknowledged_is_lost_and_work_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(500_000))
+        with running("filler", disk) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            last = ""
+            while not (text := process.stdout.readline()).startswith("unavailable"):
+                assert text, "the program ended before the disk was full"
+                last = text
+            assert "disk is full" in text
+            head = acknowledged(last)
+            assert head > 10
+            assert len(facts(disk / "anew.db")) == head
+            ballast.unlink()
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert acknowledged(line(process, "acknowledged")) == head + 1
+        assert len(facts(disk / "anew.db")) >= head + 1
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.fault("D7")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+@pytest.mark.parametrize("verb", ["write", "open"])
+def test_a_file_that_may_not_be_written_is_refused_with_what_to_do(verb: str) -> None:
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from anew.adapters.sql_engine import Database; from anew.domain.errors import UnavailableError\n"
+        "if sys.argv[1] == 'open': os.chmod(sys.argv[2], 0)\n"
+        "os.seteuid(65534)\n"
+        "try: Database(Path(sys.argv[2]))\n"
+        "except UnavailableError as exc: print(exc)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "anew.db"
+        Database(path).close()
+        path.parent.chmod(0o755)
+        path.chmod(0o644)
+        found = subprocess.run(
+            [sys.executable, "-c", code, verb, str(path)], capture_output=True, text=True, timeout=60, check=True
+        )
+    assert str(path) in found.stdout
+    assert {"write": "permission on the file and its folder", "open": "may be read and written"}[verb] in found.stdout
