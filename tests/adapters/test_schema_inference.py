@@ -108,7 +108,7 @@ def test_key_and_sensitive_columns_are_no_features() -> None:
         ({"at": range(N)}, {}, "holds Int64 such as [0]"),
         ({"at": ["yesterday"] * N}, {}, "holds String such as ['yesterday']"),
         ({"at": [None] * N}, {}, "holds Null"),
-        ({"at": [NAIVE] * N}, {}, "in every row; a stream needs time to pass"),
+        ({"at": [NAIVE] * N}, {}, "the same in every row; a stream needs time to pass"),
         ({"at": [NAIVE, None] * 20}, {}, "missing in 20 of 40 rows"),
         ({"y": [1] * N}, {}, "is 1 in every row"),
         ({"y": [None] * N}, {}, "is missing in every row"),

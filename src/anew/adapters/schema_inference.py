@@ -138,7 +138,7 @@ def _reach(series: pl.Series) -> tuple[datetime, datetime]:
     instants = series.cast(pl.Datetime("us", getattr(kind, "time_zone", None)))
     start, end = instants.min(), instants.max()
     if not isinstance(start, datetime) or not isinstance(end, datetime) or start == end:
-        raise SettingsError(f"time column {name!r} is {start} in every row; a stream needs time to pass")
+        raise SettingsError(f"time column {name!r} is the same in every row; a stream needs time to pass")
     return start, end
 
 

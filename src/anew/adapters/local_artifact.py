@@ -1,0 +1,183 @@
+"""Artifacts in a folder of this machine: addressed by digest, signed, verified before anything is parsed.
+
+``<root>/<digest>/…`` holds the files, ``<root>/<digest>.json`` the signed list of them. A reader sees an artifact whole
+or not at all: files are copied aside, synced, and renamed into place after the list is durable.
+"""
+
+import errno
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from anew.adapters.sealed_tree import copy_tree, describe_tree, read_plain_file, sync_folder
+from anew.domain.errors import IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.domain.manifest import FileEntry, digest_of
+
+__all__ = ["ArtifactSigner", "ArtifactVerifier", "LocalArtifactStore"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ASIDE = re.compile(r"\.new-(\d+)-[0-9a-f]+")
+_LIST_SCHEMA = 1
+
+
+class ArtifactSigner(Protocol):
+    """Signs bytes."""
+
+    def sign(self, data: bytes) -> str:
+        """Return the signature of `data`."""
+        ...
+
+
+class ArtifactVerifier(Protocol):
+    """Checks signatures."""
+
+    def verify(self, data: bytes, signature: str) -> None:
+        """Raise IntegrityError unless `signature` is that of `data`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalArtifactStore:
+    """See `anew.ports.artifact.ArtifactStore`.
+
+    Parameters
+    ----------
+    root
+        Folder of the artifacts; made when the first one is put.
+    verifier
+        With the key that artifacts must be signed with.
+    signer
+        None for programs that only read, such as gateways: they hold no private key.
+    """
+
+    root: Path
+    verifier: ArtifactVerifier
+    signer: ArtifactSigner | None = None
+
+    def put(self, folder: Path) -> str:
+        """Copy, sign and publish `folder`; a damaged artifact of the same digest is set aside for inspection.
+
+        Raises
+        ------
+        IntegrityError
+            `folder` holds links, devices, odd names, or nothing.
+        PolicyError
+            This store was opened for reading.
+        UnavailableError
+            The disk is full or fails.
+        """
+        if self.signer is None:
+            raise PolicyError("this program holds no signing key; only the control plane puts artifacts")
+        aside = self.root / f".new-{os.getpid()}-{os.urandom(6).hex()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._sweep()
+            entries = copy_tree(folder, aside)
+            digest = digest_of(entries)
+            if not self._whole(digest):
+                self._publish(aside, digest, entries, self.signer)
+        except OSError as exc:
+            full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+            what = "the disk is full; free some space" if full else f"{exc.strerror} ({exc.filename})"
+            raise UnavailableError(f"the artifact cannot be stored in {self.root}: {what}") from exc
+        finally:
+            _remove(aside)
+        return digest
+
+    def get(self, digest: str) -> Path:
+        """Verify list, signature, names and every byte, and return the folder."""
+        if not self.has(digest):
+            raise NotFoundError(f"no artifact {digest[:80]!r} in {self.root}")
+        folder = self.root / digest
+        listed = self._listed(digest)
+        try:
+            found = {entry.path: entry for entry in describe_tree(folder)}
+        except OSError as exc:
+            raise IntegrityError(f"artifact {digest[:12]} cannot be read: {exc.strerror} ({exc.filename})") from exc
+        for path in sorted(listed.keys() | found.keys()):
+            if path not in found:
+                raise IntegrityError(f"artifact {digest[:12]}: {path} is gone")
+            if path not in listed:
+                raise IntegrityError(f"artifact {digest[:12]}: {path} was added after it was signed")
+            if listed[path] != found[path]:
+                raise IntegrityError(f"artifact {digest[:12]}: {path} is not what was signed; its bytes were changed")
+        return folder
+
+    def has(self, digest: str) -> bool:
+        """Is there a folder and a list for this digest?"""
+        return bool(_DIGEST.fullmatch(digest)) and (self.root / digest).is_dir() and self._list(digest).is_file()
+
+    def _list(self, digest: str) -> Path:
+        return self.root / f"{digest}.json"
+
+    def _whole(self, digest: str) -> bool:
+        """Is the artifact stored and undamaged? A damaged one is moved out of the way."""
+        try:
+            self.get(digest)
+        except NotFoundError:
+            return False
+        except IntegrityError:
+            (self.root / digest).rename(self.root / f".damaged-{os.urandom(6).hex()}-{digest}")
+            return False
+        return True
+
+    def _publish(self, aside: Path, digest: str, entries: list[FileEntry], signer: ArtifactSigner) -> None:
+        files = [[entry.path, entry.size, entry.sha256] for entry in sorted(entries)]
+        text = json.dumps({"schema": _LIST_SCHEMA, "digest": digest, "files": files}, separators=(",", ":"))
+        record = json.dumps({"list": text, "signature": signer.sign(text.encode())}).encode()
+        draft = aside.with_suffix(".json")
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o400)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(record)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._list(digest))
+        finally:
+            draft.unlink(missing_ok=True)
+        try:
+            aside.rename(self.root / digest)
+        except OSError as exc:
+            # Another process published the same bytes first; its copy is as good.
+            if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        sync_folder(self.root)
+
+    def _listed(self, digest: str) -> dict[str, FileEntry]:
+        """Return the signed entries of an artifact; nothing in the list is used before its signature holds."""
+        try:
+            record = json.loads(read_plain_file(self._list(digest)))
+            text, signature = str(record["list"]), str(record["signature"])
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise IntegrityError(f"artifact {digest[:12]}: its signed list cannot be read ({exc})") from exc
+        try:
+            self.verifier.verify(text.encode(), signature)
+        except IntegrityError as exc:
+            raise IntegrityError(f"artifact {digest[:12]}: {exc}") from exc
+        signed: dict[str, Any] = json.loads(text)
+        if signed["schema"] != _LIST_SCHEMA:
+            raise IntegrityError(f"artifact {digest[:12]}: list of schema {signed['schema']}; update anew to read it")
+        entries = [FileEntry(path=path, size=size, sha256=sha256) for path, size, sha256 in signed["files"]]
+        if signed["digest"] != digest or digest_of(entries) != digest:
+            raise IntegrityError(f"artifact {digest[:12]}: the list beside it belongs to {str(signed['digest'])[:12]}")
+        return {entry.path: entry for entry in entries}
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left half-copied."""
+        for path in self.root.iterdir():
+            match = _ASIDE.fullmatch(path.stem)
+            if match and not Path(f"/proc/{match[1]}").exists():
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    elif path.is_dir():
+        for folder, _, _ in os.walk(path):
+            Path(folder).chmod(0o700)  # copies are read-only, which keeps their files from being removed
+        shutil.rmtree(path, ignore_errors=True)
