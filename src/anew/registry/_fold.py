@@ -96,13 +96,18 @@ class Registry:
                 if was is not None and was.standing is Standing.CHAMPION and fact.to:
                     state = _put(state, fact, fact.to, Standing.CHAMPION, reason=f"back from {fact.version}")
                 return state
-            case QuarantineReleased() if fact.version in state.versions:
+            case QuarantineReleased() if _stands(state, fact.version, Standing.QUARANTINED):
                 return _put(state, fact, fact.version, Standing.RETIRED, reason=f"released by {fact.by}: {fact.reason}")
         return state
 
     def decide(self, state: RegistryState, fact: Fact) -> tuple[Fact, ...]:  # noqa: ARG002  the decider's contract
         """Decide nothing."""
         return ()
+
+
+def _stands(state: RegistryState, version: str, standing: Standing) -> bool:
+    record = state.versions.get(version)
+    return record is not None and record.standing is standing
 
 
 def _put(

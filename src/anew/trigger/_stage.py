@@ -12,6 +12,7 @@ from anew.domain.facts import (
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
+    RolloutStarted,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
@@ -39,7 +40,7 @@ class TriggerState:
     version
         The version being trained or rolled out, empty when none or not yet known.
     requests
-        Event times of the last requests, oldest first.
+        Event times of the last requests, in order of recording.
     answered
         Was a decision given since the last window? There is one decision per window; further alerts fold into it.
     """
@@ -53,8 +54,12 @@ class TriggerState:
 
     @property
     def last(self) -> datetime | None:
-        """Event time of the last request."""
-        return self.requests[-1] if self.requests else None
+        """Latest event time of a request; a late score may ask in the past of a command."""
+        return max(self.requests, default=None)
+
+    def concerns(self, version: str) -> bool:
+        """Is what was seen of `version` about the present champion?"""
+        return not self.champion or version == self.champion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +85,9 @@ class Trigger:
         """Fold a fact."""
         match fact:
             case WindowClosed() | WindowScored():
-                return replace(state, streaks=streaks_after(state.streaks, fact), answered=False)
-            case AlertRaised():
+                streaks = streaks_after(state.streaks, fact) if state.concerns(fact.version) else state.streaks
+                return replace(state, streaks=streaks, answered=False)
+            case AlertRaised() if state.concerns(fact.version):
                 return replace(state, streaks=streaks_after(state.streaks, fact))
             case RetrainRequested():
                 requests = (*state.requests, fact.at)[-_KEPT:]
@@ -94,10 +100,14 @@ class Trigger:
                 return replace(state, running=False, version="")
             case TrainingEnded() if fact.outcome != "accepted" and fact.version == state.version:
                 return replace(state, running=False, version="")
+            case RolloutStarted() if not state.running:
+                return replace(state, running=True, version=fact.version)  # let through by a person after its refusal
             case VersionPromoted():
                 return self._settled(replace(state, champion=fact.version, streaks=Streaks()), fact.version)
+            case RolledBack() if fact.to and fact.to != state.champion:
+                return self._settled(replace(state, champion=fact.to, streaks=Streaks()), fact.version)
             case RolledBack():
-                return self._settled(replace(state, champion=fact.to or state.champion), fact.version)
+                return self._settled(state, fact.version)
         return state
 
     def decide(self, state: TriggerState, fact: Fact) -> tuple[Fact, ...]:
@@ -105,7 +115,7 @@ class Trigger:
         match fact:
             case AlertRaised():
                 need = self.persistence.get(fact.detector)
-                if need is None or (state.champion and fact.version != state.champion):
+                if need is None or not state.concerns(fact.version):
                     return ()
                 length = state.streaks.length(fact.detector)
                 return () if length < need else self._answer_alert(state, fact, length)

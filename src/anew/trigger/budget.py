@@ -21,8 +21,11 @@ class Budget:
             raise InvariantError(f"a budget of {self.retrains} retrains per {self.period} is none that can be kept")
 
     def spent(self, requests: Sequence[datetime], at: datetime) -> int:
-        """Count the requests in the period that ends with `at`, `at` included."""
-        return sum(1 for each in requests if at - self.period < each <= at)
+        """Count the requests since a period before `at`.
+
+        Later ones count too: a late score asks in the past, and no period around it may hold more than the budget.
+        """
+        return sum(1 for each in requests if at - self.period < each)
 
     def left(self, requests: Sequence[datetime], at: datetime) -> int:
         """Return how many requests the period still allows at `at`."""

@@ -16,7 +16,7 @@ from anew.domain.facts import (
     OverrideSigned,
 )
 from anew.domain.verdict import Verdict, worst
-from anew.validate._gate import Gates, Judgement
+from anew.validate._gate import Gate, Gates, Judgement
 
 __all__ = ["Validate", "ValidateState"]
 
@@ -32,6 +32,11 @@ class Candidacy:
     verdicts: Mapping[str, tuple[Verdict, bool]] = field(default_factory=lambda: MappingProxyType({}))
     overridden: frozenset[str] = frozenset()
     accepted: bool = False
+
+    @property
+    def is_judged(self) -> bool:
+        """Has any required gate given its verdict? Without one nothing is proved, whatever is overridden."""
+        return any(required for _, required in self.verdicts.values())
 
     @property
     def in_the_way(self) -> tuple[str, ...]:
@@ -91,62 +96,58 @@ class Validate:
         """Judge what was measured; accept after an override that clears the last gate in the way."""
         match fact:
             case CandidateMeasured() if state.candidacy and fact.cause == state.candidacy.asked:
-                return self._conclude(state.candidacy, fact, self._judged(fact))
+                return self._conclude(state.candidacy, fact, self._judged(state.candidacy, fact))
             case EffectFailed() if state.candidacy and fact.cause == state.candidacy.asked:
-                broken = GateJudged(
-                    model=fact.model,
-                    at=fact.at,
-                    version=state.candidacy.version,
-                    gate="measurement",
-                    verdict=Verdict.ERROR,
-                    required=True,
-                    reason=f"{fact.reason}: {fact.detail}",
+                broken = Judgement(verdict=Verdict.ERROR, reason=f"not measured: {fact.reason}: {fact.detail}")
+                judged = tuple(
+                    _verdict(state.candidacy, fact, (key, required), broken, ())
+                    for key, (_, required) in self._asked(state.candidacy).items()
                 )
-                return self._conclude(state.candidacy, fact, (broken,))
+                return self._conclude(state.candidacy, fact, judged)
             case OverrideSigned() if state.candidacy and fact.version == state.candidacy.version:
                 candidacy = state.candidacy
-                if fact.gate in candidacy.overridden and not candidacy.accepted and candidacy.verdicts:
+                if fact.gate in candidacy.overridden and not candidacy.accepted and candidacy.is_judged:
                     return (self._accepted(candidacy, fact),) if not candidacy.in_the_way else ()
         return ()
 
-    def _judged(self, fact: CandidateMeasured) -> tuple[GateJudged, ...]:
+    def _asked(self, candidacy: Candidacy) -> Mapping[str, tuple[Gate, bool]]:
+        """Return the gates that this candidate has to face, by key."""
+        return {
+            key: (gate, required)
+            for key, (gate, required) in self.gates.items()
+            if candidacy.champion or not gate.needs_champion
+        }
+
+    def _judged(self, candidacy: Candidacy, fact: CandidateMeasured) -> tuple[GateJudged, ...]:
         by_gate: dict[str, list[Evidence]] = {}
         for evidence in fact.evidence:
             by_gate.setdefault(evidence.name, []).append(evidence)
+        stray = _stray(candidacy, fact)
         judged = []
-        for key, (gate, required) in self.gates.items():
-            if gate.needs_champion and not fact.champion:
-                continue
+        for key, (gate, required) in self._asked(candidacy).items():
             found = tuple(by_gate.get(key, ()))
-            judgement = (
-                gate.judge(found) if found else Judgement(verdict=Verdict.INCONCLUSIVE, reason="nothing measured")
-            )
-            judged.append(
-                GateJudged(
-                    model=fact.model,
-                    at=fact.at,
-                    version=fact.version,
-                    gate=key,
-                    verdict=judgement.verdict,
-                    required=required,
-                    reason=judgement.reason,
-                    evidence=found,
-                )
-            )
+            if stray:
+                judgement = Judgement(verdict=Verdict.ERROR, reason=stray)
+            elif found:
+                judgement = gate.judge(found)
+            else:
+                judgement = Judgement(verdict=Verdict.INCONCLUSIVE, reason="nothing measured")
+            judged.append(_verdict(candidacy, fact, (key, required), judgement, found))
         return tuple(judged)
 
     def _conclude(self, candidacy: Candidacy, fact: Fact, judged: tuple[GateJudged, ...]) -> tuple[Fact, ...]:
         required = [each for each in judged if each.required]
-        verdict = worst(each.verdict for each in required)
-        if verdict is Verdict.PASS:
+        failed = [
+            each for each in required if each.verdict is not Verdict.PASS and each.gate not in candidacy.overridden
+        ]
+        if required and not failed:
             return (*judged, self._accepted(candidacy, fact))
-        failed = [each for each in required if each.verdict is not Verdict.PASS]
         reason = "; ".join(f"{each.gate} {each.verdict.name}: {each.reason}" for each in failed)
         refused = CandidateRefused(
             model=fact.model,
             at=fact.at,
             version=candidacy.version,
-            verdict=verdict,
+            verdict=worst(each.verdict for each in failed),
             gates=tuple(sorted(each.gate for each in failed)),
             reason=reason or "no required gate is configured, so nothing was proved",
         )
@@ -161,3 +162,24 @@ class Validate:
             champion=candidacy.champion,
             digest=candidacy.digest,
         )
+
+
+def _stray(candidacy: Candidacy, fact: CandidateMeasured) -> str:
+    """Say in what the measurement is about something else than the candidate; empty when it is not."""
+    found, asked = ((each.version, each.digest, each.champion) for each in (fact, candidacy))
+    return "" if found == asked else f"measured (version, digest, champion) {found}, asked for {asked}"
+
+
+def _verdict(
+    candidacy: Candidacy, fact: Fact, asked: tuple[str, bool], judgement: Judgement, evidence: tuple[Evidence, ...]
+) -> GateJudged:
+    return GateJudged(
+        model=fact.model,
+        at=fact.at,
+        version=candidacy.version,
+        gate=asked[0],
+        verdict=judgement.verdict,
+        required=asked[1],
+        reason=judgement.reason,
+        evidence=evidence,
+    )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
@@ -64,6 +66,9 @@ class BeatsChampion:
             problem = f"{n} paired rows, {self.at_least_rows} are needed"
             return (Evidence.of(self.key, None, n, subject="excess loss", problem=problem),)
         excess = rows.challenger_loss - rows.champion_loss
+        lost = n - int(np.isfinite(excess).sum())
+        if lost:
+            return (Evidence.of(self.key, None, n, subject="excess loss", problem=f"{lost} of {n} losses not finite"),)
         interval = mean_interval(n, float(excess.mean()), float(excess.var(ddof=1)), confidence=self.confidence)
         return (
             Evidence.of(

@@ -1,6 +1,7 @@
 """Gate: the candidate keeps the service-level objectives, in absolute terms, on held-out rows."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import ClassVar
 
 from anew.domain.errors import InvariantError
@@ -10,6 +11,8 @@ from anew.stats.outcome import METRIC_NAMES, measure_metric
 from anew.validate._gate import HeldOut, Judgement
 
 __all__ = ["Objective", "SLOs"]
+
+_NO_OBJECTIVE = "no objective declared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,8 @@ class Objective:
             raise InvariantError(f"objective on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"objective on {self.metric}: give exactly one of at_most and at_least")
+        if not all(limit is None or isfinite(limit) for limit in (self.at_most, self.at_least)):
+            raise InvariantError(f"objective on {self.metric}: a limit is a finite number, found {self}")
 
     def kept_by(self, value: float) -> bool:
         """Does `value` keep the objective?"""
@@ -45,9 +50,12 @@ class SLOs:
     Parameters
     ----------
     objectives
-        From the project's `slos`; none: the gate passes only when there is nothing to keep.
+        From the project's `slos`; none: there is nothing to keep, and enough rows are all that the gate asks for.
     at_least_rows
         Held-out rows needed; below, INCONCLUSIVE.
+    or_closer
+        Does a candidate that misses an objective pass when the champion, on the same rows, misses it by more? Refusing
+        it would keep the worse of the two in service. A first champion has to keep every objective all the same.
 
     Notes
     -----
@@ -59,6 +67,7 @@ class SLOs:
 
     objectives: tuple[Objective, ...] = ()
     at_least_rows: int = 50
+    or_closer: bool = False
 
     @property
     def key(self) -> str:
@@ -69,7 +78,8 @@ class SLOs:
         """Measure each objective's metric with its interval."""
         n = len(rows.label)
         if not self.objectives:
-            return (Evidence.of(self.key, 0.0, max(n, 1), subject="no objective declared"),)
+            problem = "" if n >= self.at_least_rows else f"{n} held-out rows, {self.at_least_rows} are needed"
+            return (Evidence.of(self.key, 0.0, n, subject=_NO_OBJECTIVE, problem=problem),)
         return tuple(self._measure(objective, rows, n) for objective in self.objectives)
 
     def _measure(self, objective: Objective, rows: HeldOut, n: int) -> Evidence:
@@ -81,24 +91,52 @@ class SLOs:
         except InvariantError as exc:
             return Evidence.of(self.key, None, n, subject=str(objective), problem=str(exc))
         interval = None if score.low is None or score.high is None else (score.low, score.high)
-        return Evidence.of(self.key, score.value, n, subject=str(objective), interval=interval)
+        champion = self._champion(objective, rows)
+        return Evidence.of(self.key, score.value, n, subject=str(objective), interval=interval, reference=champion)
+
+    @staticmethod
+    def _champion(objective: Objective, rows: HeldOut) -> float | None:
+        if rows.champion is None:
+            return None
+        try:
+            score = measure_metric(objective.metric, rows.task, rows.label, rows.champion, positive=rows.positive)
+        except InvariantError:
+            return None
+        return score.value if isfinite(score.value) else None
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
         """PASS when every objective was measured and is kept."""
         by_subject = {each.subject: each for each in evidence}
-        if not self.objectives:
-            return Judgement(verdict=Verdict.PASS, reason="no objective is declared")
+        for subject in tuple(str(objective) for objective in self.objectives) or (_NO_OBJECTIVE,):
+            lacking = self._lacking(by_subject.get(subject))
+            if lacking:
+                return Judgement(verdict=Verdict.INCONCLUSIVE, reason=f"{subject}: {lacking}")
         for objective in self.objectives:
-            each = by_subject.get(str(objective))
-            if each is None or not each.measured or each.value is None:
-                return Judgement(
-                    verdict=Verdict.INCONCLUSIVE, reason=f"{objective}: {each.problem if each else 'nothing measured'}"
-                )
-            if not objective.kept_by(each.value):
+            each = by_subject[str(objective)]
+            if each.value is None or not (objective.kept_by(each.value) or self._closer(objective, each)):
                 return Judgement(
                     verdict=Verdict.FAIL, reason=f"{objective}: measured {each.value:.4g} on {each.n} rows"
                 )
         return Judgement(
             verdict=Verdict.PASS,
-            reason="; ".join(f"{each.subject}: {each.value:.4g}" for each in evidence if each.value is not None),
+            reason="; ".join(self._said(each) for each in evidence if each.value is not None),
         )
+
+    @staticmethod
+    def _said(evidence: Evidence) -> str:
+        champion = "" if evidence.reference is None else f" (champion {evidence.reference:.4g})"
+        return f"{evidence.subject}: {evidence.value:.4g}{champion}"
+
+    def _closer(self, objective: Objective, evidence: Evidence) -> bool:
+        """Does the champion miss the objective by more than the candidate, where that is enough?"""
+        if not self.or_closer or evidence.value is None or evidence.reference is None:
+            return False
+        ahead = evidence.reference - evidence.value
+        return ahead > 0 if objective.at_most is not None else ahead < 0
+
+    def _lacking(self, evidence: Evidence | None) -> str:
+        if evidence is None:
+            return "nothing measured"
+        if not evidence.measured:
+            return evidence.problem or "nothing measured"
+        return "" if evidence.n >= self.at_least_rows else f"{evidence.n} rows, {self.at_least_rows} are needed"

@@ -1,0 +1,117 @@
+"""Where versions stand, after every fact that moves them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateRefused,
+    CandidateTrained,
+    QuarantineReleased,
+    RolledBack,
+    RolloutStarted,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+)
+from anew.domain.interval import Interval
+from anew.domain.verdict import Verdict
+from anew.registry import Registry, RegistryState, Standing
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def planned(version: str) -> Fact:
+    return TrainingPlanned(
+        model="m",
+        at=T0,
+        version=version,
+        champion="",
+        span=Interval(start=T0, end=T0),
+        holdout_share=0.1,
+        seed=1,
+        code="",
+        settings="",
+    )
+
+
+def trained(version: str) -> Fact:
+    return CandidateTrained(
+        model="m", at=T0, version=version, champion="", digest=f"d-{version}", snapshot="", rows=1, compute_s=1.0
+    )
+
+
+def started(version: str) -> Fact:
+    return RolloutStarted(model="m", at=T0, version=version, digest=f"d-{version}", champion="")
+
+
+def promoted(version: str, previous: str = "") -> Fact:
+    return VersionPromoted(
+        model="m", at=T0, version=version, digest=f"d-{version}", previous=previous, evidence=(), reason=""
+    )
+
+
+def back(version: str, to: str) -> Fact:
+    return RolledBack(model="m", at=T0, version=version, to=to, evidence=(), reason="harm")
+
+
+def released(version: str) -> Fact:
+    return QuarantineReleased(model="m", at=T0, command="c", version=version, by="ada", reason="fine")
+
+
+def refused(version: str) -> Fact:
+    return CandidateRefused(model="m", at=T0, version=version, verdict=Verdict.FAIL, gates=(), reason="bad")
+
+
+def ended(version: str, outcome: str) -> Fact:
+    return TrainingEnded(model="m", at=T0, version=version, outcome=outcome, detail="oom", compute_s=0.0)
+
+
+V1 = [planned("v1"), trained("v1"), started("v1"), promoted("v1")]
+V2 = [planned("v2"), trained("v2"), started("v2")]
+
+
+def folded(facts: list[Fact]) -> RegistryState:
+    state = Registry().initial()
+    for fact in facts:
+        state = Registry().apply(state, fact)
+        assert Registry().decide(state, fact) == ()
+    return state
+
+
+@pytest.mark.parametrize(
+    ("facts", "standings"),
+    [
+        ([planned("v1")], {"v1": "training"}),
+        ([planned("v1"), ended("v1", "failed")], {"v1": "failed"}),
+        ([planned("v1"), trained("v1")], {"v1": "candidate"}),
+        ([planned("v1"), trained("v1"), refused("v1"), ended("v1", "refused")], {"v1": "refused"}),
+        (V1, {"v1": "champion"}),
+        ([*V1, *V2], {"v1": "champion", "v2": "challenger"}),
+        ([*V1, *V2, promoted("v2", "v1")], {"v1": "retired", "v2": "champion"}),
+        ([*V1, *V2, back("v2", "v1")], {"v1": "champion", "v2": "quarantined"}),
+        ([*V1, *V2, promoted("v2", "v1"), back("v2", "v1")], {"v1": "champion", "v2": "quarantined"}),
+        ([*V1, *V2, back("v2", "v1"), released("v2")], {"v1": "champion", "v2": "retired"}),
+        ([*V1, released("v1")], {"v1": "champion"}),
+        ([*V1, *V2, released("v2")], {"v1": "champion", "v2": "challenger"}),
+        ([*V1, released("v9")], {"v1": "champion"}),
+    ],
+)
+def test_standings(facts: list[Fact], standings: dict[str, str]) -> None:
+    state = folded(facts)
+    assert {name: str(record.standing) for name, record in state.versions.items()} == standings
+
+
+def test_a_version_keeps_its_digest_through_every_standing() -> None:
+    state = folded([*V1, *V2, back("v2", "v1"), released("v2")])
+    assert {name: record.digest for name, record in state.versions.items()} == {"v1": "d-v1", "v2": "d-v2"}
+
+
+def test_champion_and_challenger_are_found() -> None:
+    state = folded([*V1, *V2])
+    assert state.champion is not None
+    assert state.challenger is not None
+    assert (state.champion.version, state.challenger.version) == ("v1", "v2")
+    assert folded([]).champion is None
+    assert [record.version for record in state.standing(Standing.RETIRED)] == []

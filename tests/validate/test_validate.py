@@ -1,0 +1,241 @@
+"""Gates' verdicts become an acceptance or a refusal; a person may override, by a signed fact for that digest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import pytest
+
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateAccepted,
+    CandidateMeasured,
+    CandidateRefused,
+    CandidateTrained,
+    EffectFailed,
+    GateJudged,
+    OverrideSigned,
+)
+from anew.domain.verdict import Verdict
+from anew.validate import Gate, HeldOut, Judgement, Validate, ValidateState
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A gate on one number, at most 1."""
+
+    key: str
+    needs_champion: ClassVar[bool] = False
+
+    def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:  # noqa: ARG002  the gate's contract
+        """Measure nothing: the tests give the evidence."""
+        return ()
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
+        """PASS when the number is at most 1."""
+        value = evidence[0].value
+        if value is None:
+            return Judgement(verdict=Verdict.ERROR, reason=evidence[0].problem)
+        return Judgement(verdict=Verdict.PASS if value <= 1 else Verdict.FAIL, reason=f"{value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Limit):
+    """The same, beside a champion."""
+
+    needs_champion: ClassVar[bool] = True
+
+
+GATES: Mapping[str, tuple[Gate, bool]] = {
+    "a": (Limit(key="a"), True),
+    "b": (Compared(key="b"), True),
+    "c": (Limit(key="c"), False),
+}
+
+
+def trained(version: str = "v2", champion: str = "v1", digest: str = "d2") -> CandidateTrained:
+    return CandidateTrained(
+        model="m",
+        at=T0,
+        id=f"trained-{version}",
+        version=version,
+        champion=champion,
+        digest=digest,
+        snapshot="",
+        rows=1,
+        compute_s=0.0,
+    )
+
+
+def measured(
+    values: Mapping[str, float | None], *, version: str = "v2", champion: str = "v1", digest: str = "d2"
+) -> CandidateMeasured:
+    return CandidateMeasured(
+        model="m",
+        at=T0,
+        id=f"measured-{version}",
+        cause=f"trained-{version}",
+        version=version,
+        champion=champion,
+        digest=digest,
+        evidence=tuple(Evidence.of(name, value, 10) for name, value in values.items()),
+    )
+
+
+def broke(version: str = "v2") -> EffectFailed:
+    return EffectFailed(
+        model="m",
+        at=T0,
+        id="broke",
+        cause=f"trained-{version}",
+        effect="measure",
+        version=version,
+        reason="oom",
+        detail="killed",
+    )
+
+
+def signed(gate: str, *, version: str = "v2", digest: str = "d2") -> OverrideSigned:
+    return OverrideSigned(
+        model="m", at=T0, version=version, digest=digest, gate=gate, by="ada", reason="urgent", signature="s"
+    )
+
+
+def heard(facts: list[Fact], gates: Mapping[str, tuple[Gate, bool]] = GATES) -> tuple[ValidateState, list[Fact]]:
+    stage = Validate(gates=gates)
+    state = stage.initial()
+    decided: list[Fact] = []
+    for fact in facts:
+        state = stage.apply(state, fact)
+        for decision in stage.decide(state, fact):
+            state = stage.apply(state, decision)
+            decided.append(decision)
+    return state, decided
+
+
+def outcomes(decided: list[Fact]) -> list[str]:
+    return [fact.kind for fact in decided if isinstance(fact, CandidateAccepted | CandidateRefused)]
+
+
+def verdicts(decided: list[Fact]) -> dict[str, Verdict]:
+    return {fact.gate: fact.verdict for fact in decided if isinstance(fact, GateJudged)}
+
+
+@pytest.mark.parametrize(
+    ("values", "worst", "in_the_way"),
+    [
+        ({"a": 0, "b": 0, "c": 0}, None, ()),
+        ({"a": 0, "b": 0, "c": 5}, None, ()),
+        ({"a": 5, "b": 0, "c": 0}, Verdict.FAIL, ("a",)),
+        ({"a": float("nan"), "b": 0, "c": 0}, Verdict.ERROR, ("a",)),
+        ({"a": None, "b": 5, "c": 0}, Verdict.FAIL, ("a", "b")),
+        ({"b": 0, "c": 0}, Verdict.INCONCLUSIVE, ("a",)),
+        ({}, Verdict.INCONCLUSIVE, ("a", "b")),
+    ],
+)
+def test_the_worst_required_verdict_decides(
+    values: dict[str, float | None], worst: Verdict | None, in_the_way: tuple[str, ...]
+) -> None:
+    _, decided = heard([trained(), measured(values)])
+    assert set(verdicts(decided)) == {"a", "b", "c"}
+    last = decided[-1]
+    if worst is None:
+        assert isinstance(last, CandidateAccepted)
+        assert (last.version, last.champion, last.digest) == ("v2", "v1", "d2")
+    else:
+        assert isinstance(last, CandidateRefused)
+        assert (last.verdict, last.gates) == (worst, in_the_way)
+        assert all(gate in last.reason for gate in in_the_way)
+
+
+def test_a_first_champion_passes_the_gates_that_need_no_champion() -> None:
+    _, decided = heard([trained(champion=""), measured({"a": 0}, champion="")])
+    assert set(verdicts(decided)) == {"a", "c"}
+    assert outcomes(decided) == ["CandidateAccepted"]
+
+
+def test_without_a_required_gate_nothing_is_proved_and_no_override_helps() -> None:
+    advisory = {"c": (Limit(key="c"), False)}
+    _, decided = heard([trained(), measured({"c": 0}), signed("c")], advisory)
+    assert outcomes(decided) == ["CandidateRefused"]
+    assert outcomes(heard([trained(), measured({})], {})[1]) == ["CandidateRefused"]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [measured({"a": 0, "b": 0}, version="v1"), broke("v1"), signed("a", version="v1")],
+    ids=lambda fact: fact.kind,
+)
+def test_what_concerns_an_older_candidate_changes_nothing(late: Fact) -> None:
+    assert heard([trained("v1"), trained("v2"), late])[1] == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        measured({"a": 0, "b": 0, "c": 0}, digest="d3"),
+        measured({"a": 0, "c": 0}, champion=""),
+        measured({"a": 0, "b": 0, "c": 0}, champion="v0"),
+    ],
+    ids=["other digest", "champion left out", "other champion"],
+)
+def test_evidence_about_something_else_is_an_error(other: CandidateMeasured) -> None:
+    _, decided = heard([trained(), other])
+    assert set(verdicts(decided).values()) == {Verdict.ERROR}
+    assert outcomes(decided) == ["CandidateRefused"]
+
+
+def test_a_failed_measurement_is_an_error_of_every_gate() -> None:
+    _, decided = heard([trained(), broke()])
+    assert verdicts(decided) == {"a": Verdict.ERROR, "b": Verdict.ERROR, "c": Verdict.ERROR}
+    refused = decided[-1]
+    assert isinstance(refused, CandidateRefused)
+    assert "oom" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"),
+    [
+        ([signed("a")], ["CandidateRefused", "CandidateAccepted"]),
+        ([signed("a"), signed("a")], ["CandidateRefused", "CandidateAccepted"]),
+        ([signed("b")], ["CandidateRefused"]),
+        ([signed("a", digest="d3")], ["CandidateRefused"]),
+        ([signed("measurement")], ["CandidateRefused"]),
+    ],
+    ids=["the gate in the way", "twice", "another gate", "another digest", "no gate"],
+)
+def test_an_override_clears_its_own_gate_for_its_own_digest(facts: list[Fact], found: list[str]) -> None:
+    assert outcomes(heard([trained(), measured({"a": 5, "b": 0}), *facts])[1]) == found
+
+
+def test_every_gate_in_the_way_needs_its_own_override() -> None:
+    refused = [trained(), measured({"a": 5, "b": 5})]
+    assert outcomes(heard([*refused, signed("a")])[1]) == ["CandidateRefused"]
+    assert outcomes(heard([*refused, signed("a"), signed("b")])[1]) == ["CandidateRefused", "CandidateAccepted"]
+
+
+def test_no_single_override_lets_an_unmeasured_candidate_through() -> None:
+    refused: list[Fact] = [trained(), broke()]
+    assert outcomes(heard([*refused, signed("a")])[1]) == ["CandidateRefused"]
+    assert outcomes(heard([*refused, signed("a"), signed("b")])[1]) == ["CandidateRefused", "CandidateAccepted"]
+
+
+def test_an_override_signed_before_the_measurement_counts() -> None:
+    assert outcomes(heard([trained(), signed("a"), measured({"a": 5, "b": 0})])[1]) == ["CandidateAccepted"]
+    assert outcomes(heard([trained(), signed("a"), measured({"a": 5, "b": 5})])[1]) == ["CandidateRefused"]
+
+
+def test_an_accepted_candidate_is_accepted_once() -> None:
+    assert outcomes(heard([trained(), measured({"a": 0, "b": 0}), signed("a")])[1]) == ["CandidateAccepted"]
+
+
+def test_a_changed_gate_changes_no_decision_taken() -> None:
+    """An override is judged by the verdicts on record, not by the gates of today."""
+    state, _ = heard([trained(), measured({"a": 5, "b": 0})])
+    today = Validate(gates={"z": (Limit(key="z"), True)})
+    assert today.decide(today.apply(state, signed("z")), signed("z")) == ()
+    assert [fact.kind for fact in today.decide(today.apply(state, signed("a")), signed("a"))] == ["CandidateAccepted"]
