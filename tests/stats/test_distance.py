@@ -1,6 +1,7 @@
 """Distances against scipy and the textbook, and what they must and must not be moved by."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_psi_deciles_puts_1e_4_for_an_empty_share() -> None:
     )
 
 
-SHAPES = {
+SHAPES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "normal": lambda rng, n: rng.normal(size=n),
     "lognormal": lambda rng, n: rng.lognormal(sigma=1.5, size=n),
     "uniform": lambda rng, n: rng.random(size=n),
@@ -166,7 +167,8 @@ def test_one_value_of_a_million_among_twenty_thousand_moves_little() -> None:
 def test_nulls_from_none_to_forty_percent_are_seen() -> None:
     rng = np.random.default_rng(4)
     reference = rng.normal(size=20_000)
-    current = np.where(rng.random(500) < 0.4, None, rng.normal(size=500).astype(object))
+    current = rng.normal(size=500).astype(object)
+    current[rng.random(500) < 0.4] = None
     first, second = profiles(reference, current)
     assert psi_deciles(first, second) > 0.25
     assert psi_evidence(first, second).p_value < 1e-12
@@ -200,6 +202,14 @@ def test_levels_that_the_window_can_hardly_hold_are_pooled_but_new_ones_are_not(
     reference = np.repeat(np.array(["often", "rare one", "rare two"]), [980, 10, 10])
     window = np.array(["often"] * 90 + ["rare one"] * 6 + ["rare two"] * 2 + ["new"] * 2)
     assert [side.tolist() for side in coarsen(*profiles(reference, window))] == [[20, 980, 0], [8, 90, 2]]
+
+
+def test_other_is_the_pool_however_heavy_it_is() -> None:
+    reference = np.repeat(np.array(["often", "rare", *"abcdefgh"]), [500, 200, *[100] * 8])
+    against = Reference.fit({"x": reference}, vocabulary=2)
+    window = against.profile({"x": np.array(["often"] * 6 + ["rare"] * 2 + ["a"] * 12)}).columns["x"]
+    first, second = coarsen(against.own.columns["x"], window)
+    assert (first.tolist(), second.tolist()) == ([1000, 500], [14, 6])
 
 
 def test_distances_refuse_what_cannot_be_compared() -> None:

@@ -5,18 +5,23 @@ import decimal
 import itertools
 import json
 import math
+import random
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.domain.errors import InvariantError, SchemaError
+from anew.stats.edge import NumericBinning
 from anew.stats.profile import Column, Profile, Reference
 
 NEW_YEAR = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+Row: TypeAlias = tuple[float, str | None]
+
 ROWS = st.lists(
     st.tuples(
         st.floats(allow_nan=True, allow_infinity=True, width=32) | st.sampled_from([0.0, 1.0]),
@@ -26,7 +31,7 @@ ROWS = st.lists(
 )
 
 
-def columns(rows: list[tuple[float, str | None]]) -> dict[str, Column]:
+def columns(rows: list[Row]) -> dict[str, Column]:
     return {
         "x": np.array([row[0] for row in rows], dtype=np.float64),
         "c": np.array([row[1] for row in rows], dtype=object),
@@ -52,7 +57,7 @@ def close(one: Profile, other: Profile) -> bool:
 
 @settings(deadline=None, max_examples=120)
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 80), max_size=6), order=st.randoms(use_true_random=False))
-def test_any_split_in_any_order_adds_up_to_one_pass(rows, cuts, order) -> None:
+def test_any_split_in_any_order_adds_up_to_one_pass(rows: list[Row], cuts: list[int], order: random.Random) -> None:
     against = reference()
     whole = against.profile(columns(rows))
     ends = sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
@@ -66,7 +71,7 @@ def test_any_split_in_any_order_adds_up_to_one_pass(rows, cuts, order) -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(a=ROWS, b=ROWS, c=ROWS)
-def test_merging_is_commutative_and_associative(a, b, c) -> None:
+def test_merging_is_commutative_and_associative(a: list[Row], b: list[Row], c: list[Row]) -> None:
     against = reference()
     first, second, third = (against.profile(columns(rows)) for rows in (a, b, c))
     assert first + second == second + first
@@ -76,7 +81,7 @@ def test_merging_is_commutative_and_associative(a, b, c) -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(rows=ROWS)
-def test_counts_sum_to_the_rows_and_moments_are_those_of_numpy(rows) -> None:
+def test_counts_sum_to_the_rows_and_moments_are_those_of_numpy(rows: list[Row]) -> None:
     profile = reference().profile(columns(rows))
     assert {column.n for column in profile.columns.values()} == {len(rows)}
     values = np.array([x for x, _ in rows if math.isfinite(x)])
@@ -90,7 +95,7 @@ def test_counts_sum_to_the_rows_and_moments_are_those_of_numpy(rows) -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(rows=ROWS)
-def test_dicts_and_bytes_come_back_to_the_last_bit(rows) -> None:
+def test_dicts_and_bytes_come_back_to_the_last_bit(rows: list[Row]) -> None:
     profile = reference().profile(columns(rows))
     assert Profile.from_dict(json.loads(json.dumps(profile.to_dict(), allow_nan=False))) == profile
     assert Profile.from_bytes(profile.to_bytes()) == profile
@@ -173,7 +178,9 @@ def test_a_batch_larger_than_the_kernel_takes_at_once_is_counted_whole() -> None
     values = np.random.default_rng(5).normal(size=200_001)
     against = Reference.fit({"x": values[:1000]})
     held = against.profile({"x": values}).columns["x"]
-    edges = [-np.inf, *against.binnings["x"].edges, np.inf]
+    binning = against.binnings["x"]
+    assert isinstance(binning, NumericBinning)
+    edges = [-np.inf, *binning.edges, np.inf]
     assert held.counts[1:-3].tolist() == np.histogram(values, edges)[0].tolist()
     assert held.sums.sum() == pytest.approx((values - held.centre).sum(), rel=1e-5)
 
@@ -228,4 +235,4 @@ def test_a_profile_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         own.columns["x"].counts[0] = 1
     with pytest.raises(TypeError):
-        own.columns["x"] = own.columns["c"]
+        own.columns["x"] = own.columns["c"]  # type: ignore[index]  # the mistake under test

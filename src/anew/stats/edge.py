@@ -20,7 +20,7 @@ from anew.stats.column import ColumnProfile, Counts, Floats, settle
 __all__ = ["Binning", "CategoricalBinning", "NumericBinning", "binning_from_dict", "fit_binning"]
 
 _BATCH = 65_536  # rows sorted at once: half a megabyte, which fits a core's cache
-_LOWEST = -np.finfo(np.float64).max
+_LOWEST = -float(np.finfo(np.float64).max)
 _TAIL_BINS = 4  # extra bins on each side, each half as heavy as the one before
 
 
@@ -197,10 +197,12 @@ def _numeric(column: Column, bins: int) -> NumericBinning:
     found, times = np.unique(ordered[np.unique((quantiles * n).astype(np.int64))], return_counts=True)
     # Adding zero makes -0.0 and 0.0 one edge.
     heavy = found[times > 1] + 0.0
-    top = float(np.nextafter(ordered[-1], np.inf))
-    # The last level is not an edge on its own: the bin that holds it ends just above it.
-    inner = np.union1d(found + 0.0, np.nextafter(heavy, np.inf))
-    edges = np.append(inner[inner < top], top if np.isfinite(top) else ordered[-1])
+    # The last value is not an edge on its own: the bin that holds it ends just above it, save for the largest float64,
+    # which has nothing above it and is itself counted as above.
+    with np.errstate(over="ignore"):
+        top = min(float(np.nextafter(ordered[-1], np.inf)), -_LOWEST)
+        inner = np.union1d(found + 0.0, np.nextafter(heavy, np.inf))
+    edges = np.append(inner[inner < top], top)
     return NumericBinning(tuple(np.unique(edges).tolist()), float(ordered[n // 2]))
 
 
