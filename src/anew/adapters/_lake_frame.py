@@ -12,11 +12,12 @@ from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import SchemaError
 from anew.domain.observation import Label, Observation, Prediction
 
-__all__ = ["TABLES", "Schema", "as_classes", "class_text", "frames", "history_frame", "schema_of", "table_frame"]
+__all__ = ["RANGED_BY", "Schema", "as_classes", "class_text", "frames", "history_frame", "schema_of", "table_frame"]
 
 Schema = dict[str, pl.DataType]
 
-TABLES = ("predictions", "labels", "history")
+RANGED_BY: Mapping[str, str] = {"predictions": "_at", "labels": "_prediction", "history": "_at"}
+"""The tables, each with the column that reads select by."""
 
 _INSTANT = pl.Datetime("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -189,6 +190,8 @@ def _converted(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Series:
         raise SchemaError(
             f"instants in {name} have no time zone; say dt.replace_time_zone('UTC') if they are UTC", name
         )
+    if kind == pl.String() and series.dtype.is_integer():
+        return series.cast(kind)
     if kind == pl.String() and (series.dtype.is_numeric() or series.dtype == pl.Boolean):
         return pl.Series(name, [None if v is None else class_text(v) for v in series.to_list()], dtype=kind)
     if kind == _INSTANT and not isinstance(series.dtype, pl.Datetime):

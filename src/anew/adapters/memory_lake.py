@@ -6,16 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from anew.adapters._lake_frame import TABLES, frames, history_frame, schema_of, table_frame
+from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of, table_frame
 from anew.adapters._lake_read import at_version, labelled_rows, labels_of, within
 from anew.domain.column import Columns
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation
 from anew.feedback.join import one_per_id
+from anew.ports.journal import JournalReader
 
 __all__ = ["MemoryLake"]
-
-_RANGED_BY = {"predictions": "_at", "labels": "_prediction", "history": "_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class MemoryLake:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._schemas = schema_of(columns)
-        self._chunks: dict[str, list[_Chunk]] = {table: [] for table in TABLES}
+        self._chunks: dict[str, list[_Chunk]] = {table: [] for table in RANGED_BY}
         self._drained: dict[str, int] = {}
         self._sources: set[str] = set()
 
@@ -46,11 +45,10 @@ class MemoryLake:
         return self._drained.get(journal, 0)
 
     def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
-        """Store the part of the batch that is not stored already."""
-        fresh = observations[max(0, len(observations) - max(0, position - self.drained(journal))) :]
-        if not fresh:
+        """Store a batch, unless its position is drained already."""
+        if position <= self.drained(journal):
             return
-        for table, frame in frames(self._columns, fresh).items():
+        for table, frame in frames(self._columns, observations).items():
             self._add(table, frame)
         self._drained[journal] = position
 
@@ -103,13 +101,17 @@ class MemoryLake:
         """Memory has no marks to compare with: nothing to say."""
         return ()
 
+    def rebuild(self, journals: JournalReader) -> Sequence[str]:  # noqa: ARG002 - the port's signature
+        """Nothing in memory needs repair."""
+        return ()
+
     def _labels(self, predictions: pl.DataFrame, versions: Mapping[str, int] | None) -> pl.DataFrame:
         ids = predictions["_id"]
         return labels_of(ids, self._read("labels", ids.min(), ids.max(), versions))
 
     def _add(self, table: str, frame: pl.DataFrame) -> None:
         if frame.height:
-            by = frame[_RANGED_BY[table]]
+            by = frame[RANGED_BY[table]]
             self._chunks[table].append(_Chunk(frame, by.min(), by.max()))
 
     def _read(self, table: str, low: Any, high: Any, versions: Mapping[str, int] | None) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation
+from anew.ports.journal import JournalReader
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,10 +27,14 @@ class Lake(Protocol):
         ...
 
     def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
-        """Store a batch read from `journal` that ends at `position`; without effect when it is stored already.
+        """Store a batch read from `journal` after its drained position, ending at `position`.
+
+        Without effect when `position` is drained already.
 
         Raises
         ------
+        ConflictError
+            Another process writes to the lake, or finished an interrupted batch: read again after `drained`.
         UnavailableError
             The store cannot be written now (full, gone); nothing was stored.
         IntegrityError
@@ -63,4 +68,14 @@ class Lake(Protocol):
 
     def verify(self) -> Sequence[str]:
         """Compare the tables with their high-water marks; return one sentence per damage, none when whole."""
+        ...
+
+    def rebuild(self, journals: JournalReader) -> Sequence[str]:
+        """Repair what is damaged from what was kept and from `journals`; return one sentence per repair.
+
+        Raises
+        ------
+        IntegrityError
+            Something could not be repaired; the message has one line for each. What could be is repaired all the same.
+        """
         ...

@@ -104,12 +104,11 @@ class LakeContract:
         assert (dict(lake.versions()), dict(lake.counts())) == before
         assert lake.drained("w0") == 3
 
-    def test_only_the_new_part_of_an_overlapping_batch_is_stored(self, lake: Lake) -> None:
-        rows = [prediction(i) for i in range(5)]
-        lake.append("w0", 3, rows[:3])
-        lake.append("w0", 5, rows)
-        assert lake.counts()["predictions"] == 5
-        assert lake.drained("w0") == 5
+    def test_a_batch_without_observations_still_moves_the_position(self, lake: Lake) -> None:
+        lake.append("w0", 4, [])
+        assert lake.drained("w0") == 4
+        lake.append("w0", 5, [prediction(0)])
+        assert (lake.drained("w0"), lake.counts()["predictions"]) == (5, 1)
 
     def test_journals_do_not_mix(self, lake: Lake) -> None:
         lake.append("w0", 1, [prediction(0)])

@@ -1,0 +1,285 @@
+"""The high-water mark of a lake: what its tables must hold, in a small SQLite file of its own.
+
+A change is written down here as an intent before the tables see it, and becomes the mark in the same transaction that
+ends the intent: what the mark says is stored, and what a crash cut off can be finished.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from anew.adapters.sqlite_errors import translate
+from anew.domain.errors import SchemaError
+
+__all__ = ["Bound", "Change", "Intent", "LakeMark", "StoredFile"]
+
+Bound = int | str
+"""End of a file's range: an instant in microseconds, or a prediction's id."""
+
+SCHEMA = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tables (
+    name TEXT PRIMARY KEY, version INTEGER NOT NULL, rows INTEGER NOT NULL, checkpoint INTEGER NOT NULL,
+    checkpoint_sha256 TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    id INTEGER PRIMARY KEY, tab TEXT NOT NULL, path TEXT NOT NULL, added INTEGER NOT NULL, removed INTEGER,
+    rows INTEGER NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL, low NOT NULL, high NOT NULL,
+    journal TEXT NOT NULL, after INTEGER NOT NULL, observations INTEGER NOT NULL, UNIQUE (tab, path)
+);
+CREATE INDEX IF NOT EXISTS files_by_range ON files (tab, high, low);
+CREATE TABLE IF NOT EXISTS commits (
+    tab TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, content BLOB, PRIMARY KEY (tab, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions (journal TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS intent (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);
+"""
+
+_FILE = "path, rows, size, sha256, low, high"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A parquet file of a table; `low` and `high` bound the column that reads select by."""
+
+    path: str
+    rows: int
+    size: int
+    sha256: str
+    low: Bound
+    high: Bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One commit to be: `version` of `table`, made once by the app transaction (`app`, `number`)."""
+
+    table: str
+    version: int
+    app: str
+    number: int
+    added: tuple[StoredFile, ...]
+    removed: tuple[StoredFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Changes that belong together, and the part of a journal that they store: `observations` after `after`."""
+
+    changes: tuple[Change, ...]
+    journal: str = ""
+    after: int = 0
+    position: int = 0
+    observations: int = 0
+
+
+class LakeMark:
+    """Reads and moves the mark. Thread-safe; one process writes, any may read.
+
+    Raises UnavailableError or IntegrityError, as `sqlite_errors` translates, from every method.
+    """
+
+    def __init__(self, path: Path, *, model: str, schema: str) -> None:
+        self._path = path
+        self._lock = RLock()
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_TABLES)
+        self._own("schema", str(SCHEMA))
+        self._own("model", model)
+        self._own("columns", schema)
+
+    def _own(self, key: str, value: str) -> None:
+        if self._one("SELECT value FROM meta WHERE key = ?", key) is None:
+            with self._writing():
+                self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
+        found = self._one("SELECT value FROM meta WHERE key = ?", key)
+        if found != (value,):
+            raise SchemaError(
+                f"the lake marked by {self._path} was made for the {key} {found}, now {value} is asked for; "
+                "use the folder that belongs to it, or begin a new one",
+                key,
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    # what is
+
+    def version(self, table: str) -> int | None:
+        """Return the version of `table`; None when it was never made."""
+        row = self._one("SELECT version FROM tables WHERE name = ?", table)
+        return None if row is None else int(row[0])
+
+    def rows(self, table: str) -> int:
+        """Return the number of rows in `table`."""
+        row = self._one("SELECT rows FROM tables WHERE name = ?", table)
+        return 0 if row is None else int(row[0])
+
+    def position(self, journal: str) -> int:
+        """Return the position up to which `journal` is stored."""
+        row = self._one("SELECT position FROM positions WHERE journal = ?", journal)
+        return 0 if row is None else int(row[0])
+
+    def checkpoint(self, table: str) -> tuple[int, str]:
+        """Return version and sha256 of the newest checkpoint; (-1, "") for none."""
+        row = self._one("SELECT checkpoint, checkpoint_sha256 FROM tables WHERE name = ?", table)
+        return (-1, "") if row is None else (int(row[0]), str(row[1]))
+
+    def files(self, table: str, version: int, low: Bound, high: Bound) -> Sequence[StoredFile]:
+        """Return the files of `table` at `version` whose range meets [low, high], in the order of their storing."""
+        return self._files(
+            "tab = ? AND high >= ? AND low <= ? AND added <= ? AND (removed IS NULL OR removed > ?)",
+            (table, low, high, version, version),
+        )
+
+    def live(self, table: str) -> Sequence[StoredFile]:
+        """Return the files of `table` now, ordered by where their range begins."""
+        return self._files("tab = ? AND removed IS NULL", (table,), order="low, id")
+
+    def stored(self, table: str) -> Sequence[StoredFile]:
+        """Return every file that some version of `table` has."""
+        return self._files("tab = ?", (table,))
+
+    def sources(self, table: str, path: str) -> Sequence[StoredFile]:
+        """Return the files that the commit which added `path` removed."""
+        return self._files(
+            "tab = ? AND removed = (SELECT added FROM files WHERE tab = ? AND path = ?)", (table, table, path)
+        )
+
+    def origin(self, table: str, path: str) -> tuple[str, int, int]:
+        """Return what a file was made of: journal ("" for none), position before it, and number of observations."""
+        row = self._one("SELECT journal, after, observations FROM files WHERE tab = ? AND path = ?", table, path)
+        if row is not None:
+            return str(row[0]), int(row[1]), int(row[2])
+        begun = self.intent()
+        return ("", 0, 0) if begun is None else (begun.journal, begun.after, begun.observations)
+
+    def commits(self, table: str, *, after: int = -1) -> Sequence[tuple[int, str, bytes | None]]:
+        """Return version, sha256 and, since the newest checkpoint, content of each commit above `after`."""
+        with self._translated():
+            found = self._db.execute(
+                "SELECT version, sha256, content FROM commits WHERE tab = ? AND version > ? ORDER BY version",
+                (table, after),
+            )
+            return found.fetchall()
+
+    def intent(self) -> Intent | None:
+        """Return what was begun and has not ended."""
+        row = self._one("SELECT body FROM intent")
+        if row is None:
+            return None
+        body = json.loads(row[0])
+        changes = tuple(
+            Change(**(c | {k: tuple(StoredFile(**f) for f in c[k]) for k in ("added", "removed")}))
+            for c in body["changes"]
+        )
+        return Intent(**(body | {"changes": changes}))
+
+    def check(self) -> str:
+        """Return what SQLite finds wrong with the file itself; empty when nothing."""
+        row = self._one("PRAGMA quick_check(1)")
+        return "" if row is None or row[0] == "ok" else str(row[0])
+
+    # what changes
+
+    def begin(self, intent: Intent) -> None:
+        """Write down what is about to be done."""
+        with self._writing():
+            self._db.execute("INSERT INTO intent VALUES (1, ?)", (json.dumps(asdict(intent)),))
+
+    def forget(self) -> None:
+        """Drop an intent of which nothing was done."""
+        with self._writing():
+            self._db.execute("DELETE FROM intent")
+
+    def made(self, table: str, commit: bytes, sha256: str) -> None:
+        """Mark a new, empty table."""
+        with self._writing():
+            self._db.execute("INSERT INTO tables VALUES (?, 0, 0, -1, '')", (table,))
+            self._db.execute("INSERT INTO commits VALUES (?, 0, ?, ?)", (table, sha256, commit))
+
+    def end(self, intent: Intent, commits: Mapping[str, tuple[bytes, str]]) -> None:
+        """Move the mark to where `intent` leads, and end it; `commits` has content and sha256 by table."""
+        with self._writing():
+            for change in intent.changes:
+                self._move(intent, change, *commits[change.table])
+            if intent.journal:
+                self._db.execute(
+                    "INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position",
+                    (intent.journal, intent.position),
+                )
+            self._db.execute("DELETE FROM intent")
+
+    def _move(self, intent: Intent, change: Change, commit: bytes, sha256: str) -> None:
+        rows = sum(f.rows for f in change.added) - sum(f.rows for f in change.removed)
+        self._db.execute(
+            "UPDATE tables SET version = ?, rows = rows + ? WHERE name = ?", (change.version, rows, change.table)
+        )
+        self._db.execute("INSERT INTO commits VALUES (?, ?, ?, ?)", (change.table, change.version, sha256, commit))
+        self._db.executemany(
+            "UPDATE files SET removed = ? WHERE tab = ? AND path = ?",
+            [(change.version, change.table, f.path) for f in change.removed],
+        )
+        origin = (intent.journal, intent.after, intent.observations)
+        self._db.executemany(
+            f"INSERT INTO files (tab, added, journal, after, observations, {_FILE})"  # noqa: S608 - constants of this file
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (change.table, change.version, *origin, f.path, f.rows, f.size, f.sha256, f.low, f.high)
+                for f in change.added
+            ],
+        )
+
+    def checkpointed(self, table: str, version: int, sha256: str) -> None:
+        """Mark a checkpoint; the contents of the commits before it are no longer needed."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE tables SET checkpoint = ?, checkpoint_sha256 = ? WHERE name = ?", (version, sha256, table)
+            )
+            self._db.execute("UPDATE commits SET content = NULL WHERE tab = ? AND version < ?", (table, version))
+
+    # machinery
+
+    def _files(self, where: str, values: tuple[Bound, ...], *, order: str = "id") -> Sequence[StoredFile]:
+        with self._translated():
+            found = self._db.execute(f"SELECT {_FILE} FROM files WHERE {where} ORDER BY {order}", values)  # noqa: S608 - likewise
+            names = _FILE.split(", ")
+            return [StoredFile(**dict(zip(names, row, strict=True))) for row in found]
+
+    def _one(self, query: str, *values: Bound) -> tuple[Any, ...] | None:
+        with self._translated():
+            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
+            return row
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as exc:
+                raise translate(exc, self._path) from exc

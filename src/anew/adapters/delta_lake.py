@@ -1,0 +1,207 @@
+"""The observation store as Delta tables on the local disk, exactly once and on the medium."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import RLock
+
+import polars as pl
+
+from anew.adapters._delta_file import FileReader
+from anew.adapters._delta_log import TableLog
+from anew.adapters._delta_repair import LakeRepair, in_order
+from anew.adapters._delta_writer import LakeWriter
+from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of
+from anew.adapters._lake_mark import Bound, Intent, LakeMark, StoredFile
+from anew.adapters._lake_read import at_version, labelled_rows, labels_of, within
+from anew.adapters.local_disk import LocalDisk
+from anew.domain.column import Columns
+from anew.domain.errors import ConflictError, IntegrityError
+from anew.domain.interval import Interval
+from anew.domain.observation import Observation
+from anew.feedback.join import one_per_id
+from anew.ports.disk import Disk
+from anew.ports.journal import JournalReader
+
+__all__ = ["DeltaLake"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+
+SMALL_FILES = 8
+"""Fewest neighbouring small files that are worth being made one."""
+
+
+class DeltaLake:
+    """Keeps ``predictions``, ``labels`` and ``history`` as Delta tables under `root`; see `anew.ports.lake.Lake`.
+
+    Thread-safe. One process writes, any may read. Reads use the mark's index of files: cost grows with the span.
+    Every file is verified by its digest before its first read in a process; damage raises IntegrityError, fewer rows
+    are never returned.
+
+    Parameters
+    ----------
+    root
+        Folder of the tables; any Delta reader can read them.
+    columns
+        The row contract; a lake that was made for another is refused.
+    model
+        Name of the model; likewise.
+    marks
+        The SQLite file with the high-water mark, e.g. ``.anew/lake.db``.
+    file_rows
+        Rows that a file is filled up to by `compact` and by imports.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        columns: Columns,
+        model: str,
+        marks: Path,
+        *,
+        disk: Disk | None = None,
+        file_rows: int = 200_000,
+    ) -> None:
+        self._columns = columns
+        self._file_rows = file_rows
+        self._schemas = schema_of(columns)
+        disk = LocalDisk() if disk is None else disk
+        self._logs = {t: TableLog(root / t, ranged_by=by, disk=disk) for t, by in RANGED_BY.items()}
+        self._readers = {t: FileReader(root / t, schema) for t, schema in self._schemas.items()}
+        shape = json.dumps({t: {n: str(k) for n, k in schema.items()} for t, schema in self._schemas.items()})
+        self._mark = LakeMark(marks, model=model, schema=shape)
+        self._writer = LakeWriter(self._mark, self._logs, self._schemas, marks.with_suffix(".lock"))
+        self._lock = RLock()
+
+    def close(self) -> None:
+        """Close the mark, and let other processes write."""
+        with self._lock:
+            self._writer.close()
+            self._mark.close()
+
+    def drained(self, journal: str) -> int:
+        """Return the journal position up to which observations are stored, 0 for none."""
+        return self._mark.position(journal)
+
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
+        """Store a batch read from `journal` after its drained position, ending at `position`."""
+        with self._lock:
+            known = self._mark.position(journal)
+            self._writer.ready()
+            drained = self._mark.position(journal)
+            if position <= drained:
+                return
+            if drained != known:
+                raise ConflictError(
+                    f"an interrupted batch of journal {journal} was finished up to {drained}; read again after it"
+                )
+            intent = Intent(
+                changes=(), journal=journal, after=drained, position=position, observations=len(observations)
+            )
+            self._writer.change(frames(self._columns, observations), app=f"anew-{journal}", intent=intent)
+
+    def import_history(self, frame: pl.DataFrame, *, source: str) -> int:
+        """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""
+        rows = history_frame(self._columns, frame).sort("_at", maintain_order=True)
+        key = f"history/{hashlib.sha256(source.encode()).hexdigest()[:32]}"
+        with self._lock:
+            self._writer.ready()
+            if self._mark.position(key) or not rows.height:
+                return 0
+            intent = Intent(changes=(), journal=key, position=1)
+            self._writer.change({"history": rows}, app=f"anew-{key}", intent=intent)
+        return rows.height
+
+    def versions(self) -> Mapping[str, int]:
+        """Return the present version of each Delta table."""
+        return {table: self._mark.version(table) or 0 for table in RANGED_BY}
+
+    def predictions(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return the predictions of `span` by event time, ordered by (_at, _id), one row per id."""
+        return one_per_id(self._span("predictions", span, versions))
+
+    def labels(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return the last label of each prediction whose event time lies in `span`, ordered by prediction."""
+        return self._labels(self.predictions(span, versions=versions), versions)
+
+    def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return history and joined predictions of `span`, in time order: features, _at, _label."""
+        predictions = self.predictions(span, versions=versions)
+        history = self._span("history", span, versions)
+        return labelled_rows(self._columns, history, predictions, self._labels(predictions, versions))
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the rows stored in each table."""
+        return {table: self._mark.rows(table) for table in RANGED_BY}
+
+    def verify(self) -> Sequence[str]:
+        """Read every commit and every file and compare them with the mark; return one sentence per damage."""
+        with self._lock:
+            return self._repair().verify()
+
+    def rebuild(self, journals: JournalReader) -> Sequence[str]:
+        """Repair commits from their copies, files from `journals` or from what they were compacted from."""
+        with self._lock:
+            self._writer.own()
+            repair = self._repair()
+            repair.rebuild(journals)
+            if repair.left:
+                raise IntegrityError("\n".join(repair.left))
+            return repair.done
+
+    def compact(self) -> int:
+        """Make few large files of many small ones that are neighbours in time; returns how many were replaced.
+
+        Rows and what old versions read stay as they are, and no file is deleted.
+        """
+        replaced = 0
+        with self._lock:
+            self._writer.ready()
+            for table in ("predictions", "labels"):
+                for group in self._groups(table):
+                    rows = self._readers[table].read(group)
+                    self._writer.exchange(table, tuple(group), in_order(rows, RANGED_BY[table]))
+                    replaced += len(group)
+        return replaced
+
+    def _groups(self, table: str) -> Iterator[Sequence[StoredFile]]:
+        group: list[StoredFile] = []
+        rows = 0
+        for file in self._mark.live(table):
+            if 2 * file.rows > self._file_rows:
+                continue
+            if rows + file.rows > self._file_rows:
+                if len(group) >= SMALL_FILES:
+                    yield group
+                group, rows = [], 0
+            group.append(file)
+            rows += file.rows
+        if len(group) >= SMALL_FILES:
+            yield group
+
+    def _repair(self) -> LakeRepair:
+        return LakeRepair(self._mark, self._logs, self._readers, self._columns)
+
+    def _labels(self, predictions: pl.DataFrame, versions: Mapping[str, int] | None) -> pl.DataFrame:
+        ids = predictions["_id"]
+        if ids.is_empty():
+            return pl.DataFrame(schema=self._schemas["labels"])
+        return labels_of(ids, self._read("labels", str(ids.min()), str(ids.max()), versions))
+
+    def _span(self, table: str, span: Interval, versions: Mapping[str, int] | None) -> pl.DataFrame:
+        low, high = ((at - _EPOCH) // _MICRO for at in (span.start, span.end))
+        return self._read(table, low, high - 1, versions, within(span))
+
+    def _read(
+        self,
+        table: str,
+        low: Bound,
+        high: Bound,
+        versions: Mapping[str, int] | None,
+        where: pl.Expr | None = None,
+    ) -> pl.DataFrame:
+        version = at_version(table, self._mark.version(table) or 0, versions)
+        return self._readers[table].read(self._mark.files(table, version, low, high), where)
