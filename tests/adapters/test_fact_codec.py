@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from fact_samples import FROZEN, frozen, sample
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from anew.adapters.fact_codec import decode, encode, readers
 from anew.domain.errors import IntegrityError, InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import FACTS, RetrainCommanded, Ticked, TrafficShifted, TrainingEnded
+from tests.adapters.fact_samples import FROZEN, frozen, sample
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
