@@ -69,12 +69,14 @@ class Rollout:
                 return self._start(state, fact)
             case RolloutObserved() if probation and fact.version == probation.challenger[0]:
                 return self._look(state, probation, fact)
-            case GuardrailTripped() if probation and fact.version == probation.challenger[0]:
-                return _back(state, fact, f"guardrail {fact.guardrail}: {fact.reason}", fact.evidence)
+            case GuardrailTripped():
+                return _tripped(state, fact)
             case RollbackCommanded():
                 return self._commanded(state, fact)
-            case EffectFailed() if fact.cause == state.shifts and probation:
-                return _back(state, fact, f"traffic could not be shifted: {fact.reason}: {fact.detail}", ())
+            case EffectFailed() if fact.cause == state.shifts:
+                return _not_shifted(state, fact)
+            case Ticked() if state.failed:
+                return (_steady(state, fact, state.champion, state.fallback),)
             case Ticked() if probation and fact.at - probation.progress > self.expire:
                 return _back(state, fact, f"expired: no step and no label since {probation.progress}", ())
         return ()
@@ -108,7 +110,7 @@ class Rollout:
         ruling = judge.rule(probation)
         if ruling.outcome is Outcome.HARM:
             return _back(state, fact, f"{probation.stage}: {ruling.reason}", ruling.evidence)
-        if ruling.outcome is Outcome.HOLD:
+        if ruling.outcome is Outcome.HOLD or not state.in_force:
             return ()
         following = [step for step in self.steps if step > probation.share]
         if following:
@@ -119,26 +121,7 @@ class Rollout:
         reason = f"{fact.by}: {fact.reason}"
         if state.probation:
             return _back(state, fact, reason, ())
-        if state.fallback == NOBODY:
-            return (
-                RolloutHeld(
-                    model=fact.model,
-                    at=fact.at,
-                    version=state.champion[0],
-                    reason=f"{reason}; there is no fallback to go to",
-                ),
-            )
-        return (
-            RolledBack(
-                model=fact.model,
-                at=fact.at,
-                version=state.champion[0],
-                to=state.fallback[0],
-                evidence=(),
-                reason=reason,
-            ),
-            _steady(state, fact, state.fallback, NOBODY),
-        )
+        return _to_fallback(state, fact, reason)
 
 
 def _hindrance(state: RolloutState, fact: RolloutApproved) -> str:
@@ -146,6 +129,8 @@ def _hindrance(state: RolloutState, fact: RolloutApproved) -> str:
         return "this version or one with the same digest is quarantined; a person has to release it first"
     if state.probation:
         return f"{state.probation.challenger[0]} is on probation already"
+    if fact.digest == state.champion[1]:
+        return f"its bytes are those of the champion {state.champion[0]}: nothing would change"
     if fact.champion != state.champion[0]:
         return f"validated against {fact.champion or 'nobody'}, but the champion is {state.champion[0] or 'nobody'} now"
     return ""
@@ -168,14 +153,51 @@ def _promote(
     )
 
 
+def _tripped(state: RolloutState, fact: GuardrailTripped) -> tuple[Fact, ...]:
+    """Go back: a limit was broken by the challenger, or by one whose promotion was quicker than the news of it."""
+    reason = f"guardrail {fact.guardrail}: {fact.reason}"
+    if state.probation and fact.version == state.probation.challenger[0]:
+        return _back(state, fact, reason, fact.evidence)
+    if state.probation is None and fact.version == state.champion[0] and state.fallback != NOBODY:
+        return _to_fallback(state, fact, reason, fact.evidence)
+    return ()
+
+
+def _not_shifted(state: RolloutState, fact: EffectFailed) -> tuple[Fact, ...]:
+    """Take back what cannot be published; a champion that was serving all along is published again at the next tick."""
+    reason = f"traffic could not be shifted: {fact.reason}: {fact.detail}"
+    if state.probation:
+        return _back(state, fact, reason, ())
+    return () if state.champion == state.serving else _to_fallback(state, fact, reason)
+
+
 def _back(state: RolloutState, fact: Fact, reason: str, evidence: tuple[Evidence, ...]) -> tuple[Fact, ...]:
     """Take a challenger off traffic; the champion was serving all along."""
-    version = state.probation.challenger[0] if state.probation else ""
+    version, digest = state.probation.challenger if state.probation else NOBODY
+    fallback = NOBODY if state.fallback[1] == digest else state.fallback
     return (
         RolledBack(
             model=fact.model, at=fact.at, version=version, to=state.champion[0], evidence=evidence, reason=reason
         ),
-        _steady(state, fact, state.champion, state.fallback),
+        _steady(state, fact, state.champion, fallback),
+    )
+
+
+def _to_fallback(state: RolloutState, fact: Fact, reason: str, evidence: tuple[Evidence, ...] = ()) -> tuple[Fact, ...]:
+    """Take the champion off traffic, for the champion before it."""
+    if state.fallback == NOBODY:
+        reason = f"{reason}; there is no fallback to go to"
+        return (RolloutHeld(model=fact.model, at=fact.at, version=state.champion[0], reason=reason),)
+    return (
+        RolledBack(
+            model=fact.model,
+            at=fact.at,
+            version=state.champion[0],
+            to=state.fallback[0],
+            evidence=evidence,
+            reason=reason,
+        ),
+        _steady(state, fact, state.fallback, NOBODY),
     )
 
 

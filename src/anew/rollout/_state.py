@@ -7,6 +7,7 @@ from anew.domain.evidence import Counts
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateTrained,
+    EffectFailed,
     QuarantineReleased,
     RolledBack,
     RolloutHeld,
@@ -65,6 +66,10 @@ class RolloutState:
         Versions and digests that were rolled back and not released.
     shifts
         Id of the last TrafficShifted whose publication was asked for.
+    failed
+        Did that publication fail, and nothing take its place yet?
+    serving
+        The champion of the last routing that came into force.
     """
 
     champion: Served = NOBODY
@@ -73,8 +78,15 @@ class RolloutState:
     epoch: int = 0
     applied: int = 0
     shifts: str = ""
+    failed: bool = False
+    serving: Served = NOBODY
     quarantined: frozenset[Served] = frozenset()
     digests: tuple[Served, ...] = ()
+
+    @property
+    def in_force(self) -> bool:
+        """Do the gateways answer by the last routing that was asked for?"""
+        return self.applied == self.epoch
 
     def digest(self, version: str) -> str:
         """Return the digest of a version that was trained, empty when unknown."""
@@ -98,9 +110,11 @@ def state_after(state: RolloutState, fact: Fact) -> RolloutState:
         case TrafficShifted():
             return _shifted(state, fact)
         case TrafficApplied():
-            return replace(state, applied=max(state.applied, fact.epoch))
+            return _applied(state, fact)
+        case EffectFailed() if fact.cause == state.shifts:
+            return replace(state, failed=True)
         case RolloutObserved() if state.probation and fact.version == state.probation.challenger[0]:
-            return replace(state, probation=_observed(state.probation, fact))
+            return replace(state, probation=_observed(state.probation, fact, in_force=state.in_force))
         case VersionPromoted():
             previous = state.champion if state.champion[0] == fact.previous else NOBODY
             return replace(state, champion=(fact.version, fact.digest), fallback=previous, probation=None)
@@ -115,7 +129,7 @@ def state_after(state: RolloutState, fact: Fact) -> RolloutState:
 
 
 def _shifted(state: RolloutState, fact: TrafficShifted) -> RolloutState:
-    state = replace(state, epoch=fact.epoch, shifts=fact.id)
+    state = replace(state, epoch=fact.epoch, shifts=fact.id, failed=False)
     if state.probation is None or fact.challenger != state.probation.challenger:
         return state
     step = replace(
@@ -130,11 +144,19 @@ def _shifted(state: RolloutState, fact: TrafficShifted) -> RolloutState:
     return replace(state, probation=step)
 
 
-def _observed(probation: Probation, fact: RolloutObserved) -> Probation:
+def _applied(state: RolloutState, fact: TrafficApplied) -> RolloutState:
+    applied = replace(state, applied=max(state.applied, fact.epoch))
+    return replace(applied, serving=state.champion) if fact.epoch == state.epoch else applied
+
+
+def _observed(probation: Probation, fact: RolloutObserved, *, in_force: bool) -> Probation:
+    if probation.looked is not None and fact.span.start < probation.looked:
+        return probation  # looks may not overlap: it would count requests twice
+
     def added(before: Counts | None, new: Counts) -> Counts:
         return new if before is None else before + new
 
-    same_step = fact.stage is probation.stage
+    same_step = in_force and fact.stage is probation.stage  # before, the arms were those of the step before it
     return replace(
         probation,
         looks=fact.look,
@@ -150,12 +172,16 @@ def _observed(probation: Probation, fact: RolloutObserved) -> Probation:
 
 
 def _rolled_back(state: RolloutState, fact: RolledBack) -> RolloutState:
-    digest = state.digest(fact.version)
     if state.probation and state.probation.challenger[0] == fact.version:
-        digest = state.probation.challenger[1]
-    quarantined = state.quarantined | {(fact.version, digest)}
+        return replace(
+            state,
+            probation=None,
+            quarantined=state.quarantined | {state.probation.challenger},
+            fallback=NOBODY if state.fallback[1] == state.probation.challenger[1] else state.fallback,
+        )
     if state.champion[0] == fact.version and fact.to:
         to = state.fallback if state.fallback[0] == fact.to else (fact.to, state.digest(fact.to))
+        quarantined = state.quarantined | {state.champion}
         return replace(state, champion=to, fallback=NOBODY, probation=None, quarantined=quarantined)
-    probation = None if state.probation and state.probation.challenger[0] == fact.version else state.probation
-    return replace(state, probation=probation, quarantined=quarantined)
+    # Turned away before it got traffic: nothing was seen of its bytes, which may serve by another name.
+    return replace(state, quarantined=state.quarantined | {(fact.version, "")})

@@ -25,7 +25,7 @@ class Canary:
     alpha
         Level of the confidence sequence of the difference.
     at_least_rows
-        Mature labels of the challenger's arm that a step needs.
+        Mature labels of each arm that a step needs.
 
     Notes
     -----
@@ -69,6 +69,6 @@ class Canary:
         found = f"excess loss {excess:+.4f} ({low:+.4f} to {high:+.4f}) on {ours.n} labels at {probation.share:.0%}"
         if low > 0 and excess > self.harm:
             return Ruling(outcome=Outcome.HARM, reason=f"{found}: harm beyond {self.harm:g}", evidence=evidence)
-        if ours.n >= self.at_least_rows and excess <= self.harm:
+        if min(ours.n, theirs.n) >= self.at_least_rows and excess <= self.harm:
             return Ruling(outcome=Outcome.ADVANCE, reason=f"{found}: no harm beyond {self.harm:g}", evidence=evidence)
         return Ruling(outcome=Outcome.HOLD, reason=found, evidence=evidence)
