@@ -1,0 +1,73 @@
+# Everything a clone needs: Python 3.11 or newer, make and git.
+PYTHON ?= python3
+UV ?= uv
+WORKERS ?= 2
+EXAMPLES ?= 5000
+SEED ?= $(shell date +%s)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-system check lock soak
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/test.stamp ## install anew with all that its tests need into .venv
+
+demo: .venv/run.stamp ## watch the loop on a real stream: a model goes stale, is replaced, and a bad one is rolled back
+	@$(BIN)/anew demo
+
+test: check ## run lint, types, layers and all but the long tests
+	@$(BIN)/python -m pytest -m "not system" -n $(WORKERS)
+
+test-system: .venv/test.stamp ## run the tests with real programs and real faults
+	@$(BIN)/python -m pytest -m system
+
+check: .venv/test.stamp ## run lint, format, types and layers alone
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench-%: .venv/test.stamp ## run bench/NAME.py, as in `make bench-gateway`
+	@test -f bench/$(subst -,_,$*).py || { echo "there is no bench/$(subst -,_,$*).py; there are: $$(ls bench)" >&2; exit 2; }
+	@$(BIN)/python bench/$(subst -,_,$*).py $(ARGS)
+
+soak: .venv/test.stamp ## try the laws on many more stories, as in `make soak EXAMPLES=50000 SEED=7`
+	@echo "The laws on $(EXAMPLES) stories each, seed $(SEED)."
+	@ANEW_LAWS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/laws --hypothesis-seed=$(SEED) --timeout=0
+
+# One resolution of everything, which the locks are then cut from: they cannot disagree. It starts from nothing, since uv
+# takes an output that exists for a wish.
+lock: ## resolve the newest releases that pyproject.toml admits into requirements/ (needs uv)
+	@command -v $(UV) >/dev/null || { echo "uv resolves the locks and is not here: install it (pip install uv) or name it (make lock UV=/path/to/uv)" >&2; exit 1; }
+	@rm -rf build/lock && mkdir -p build/lock
+	@$(UV) pip compile pyproject.toml --all-extras --group dev $(LOCK) --output-file build/lock/all.txt
+	@$(UV) pip compile pyproject.toml --group build $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/run.txt
+	@$(UV) pip compile pyproject.toml --group dev $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/test.txt
+	@mv build/lock/run.txt build/lock/test.txt requirements/
+LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
+
+# The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
+.venv/run.stamp: requirements/run.txt pyproject.toml .venv/bin/python
+	$(call install,what anew runs with,requirements/run.txt)
+	@touch $@
+
+.venv/test.stamp: requirements/test.txt requirements/run.txt pyproject.toml .venv/bin/python
+	$(call install,what anew and its tests run with,requirements/test.txt)
+	@touch .venv/run.stamp $@
+
+define install
+@echo "Installing $(1) into .venv: about a minute the first time."
+@$(PIP) install -qq --require-hashes --requirement $(2)
+@$(PIP) install -qq --no-deps --no-build-isolation --editable .
+@$(BIN)/python -c "import lightgbm" 2>/dev/null || { echo "LightGBM does not load. It needs the system's OpenMP: apt-get install libgomp1 (Debian, Ubuntu), dnf install libgomp (Fedora), brew install libomp (macOS)." >&2; exit 1; }
+endef
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "anew needs Python 3.11 or newer; there is no $(PYTHON) here. Name yours: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "anew needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name a newer one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments. Debian and Ubuntu keep that apart: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
