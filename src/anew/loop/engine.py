@@ -57,13 +57,12 @@ class Engine:
         self._world = _World(
             states=MappingProxyType({name: stage.initial() for name, stage in stages.items()}), pending=Pending()
         )
+        self._folded = 0
+        self._unsure = False
 
     def recover(self) -> int:
-        """Fold the whole record with `apply` alone, and return the number of facts folded."""
-        count = 0
-        for count, recorded in enumerate(self._log.read(), 1):  # noqa: B007  the count is what is returned
-            self._world = self._applied(self._world, recorded.fact)
-        return count
+        """Fold what is on record and not folded yet, with `apply` alone; return the number of facts folded."""
+        return len(self._caught_up())
 
     def state(self, name: str) -> Any:
         """Return the present state of the stage called `name`."""
@@ -88,8 +87,13 @@ class Engine:
         Raises
         ------
         FencedError, UnavailableError
-            From the record; the engine's state is then as before.
+            From the record. Whether it holds the fact may then be unknown: the engine's state is as before, and the
+            next call reads back what is on record before it decides anything.
         """
+        if self._unsure:
+            found = self._caught_up()
+            if found:
+                self._recorded(found)
         if fact.ends:
             if fact.cause not in self._world.pending.facts:
                 return ()
@@ -99,15 +103,26 @@ class Engine:
         if self._log.find(fact.id) is not None:
             return ()
         drained = _Drain(self._stages, self._world, self._applied)
-        facts = tuple(drained.run(fact))
+        facts = drained.run(fact)
         if len({each.id for each in facts}) != len(facts):
             raise ConflictError(
                 f"two facts that follow from {fact.kind} {fact.id} bear one id; give them distinct keys"
             )
+        self._unsure = True
         self._log.append(facts, grant=self._grant)
-        self._world = drained.world
+        self._world, self._folded, self._unsure = drained.world, self._folded + len(facts), False
         self._recorded(facts)
         return facts
+
+    def _caught_up(self) -> tuple[Fact, ...]:
+        """Fold what is on record after the last fact folded, and return it."""
+        facts = []
+        for recorded in self._log.read(after=self._folded):
+            self._world = self._applied(self._world, recorded.fact)
+            self._folded = recorded.seq
+            facts.append(recorded.fact)
+        self._unsure = False
+        return tuple(facts)
 
     def _applied(self, world: _World, fact: Fact) -> _World:
         states = {name: stage.apply(world.states[name], fact) for name, stage in self._stages.items()}
@@ -121,15 +136,30 @@ class _Drain:
         self._stages = stages
         self._applied = applied
         self.world = world
-        self._drained = 0
 
-    def run(self, fact: Fact) -> Iterator[Fact]:
-        """Apply `fact`, then let each stage decide on it, draining every decision before the next stage is asked."""
-        self._drained += 1
-        if self._drained > DRAIN_LIMIT:
-            raise InvariantError(f"more than {DRAIN_LIMIT} facts follow from one; the last was {fact.kind} {fact.id}")
-        self.world = self._applied(self.world, fact)
-        yield fact
+    def run(self, fact: Fact) -> tuple[Fact, ...]:
+        """Return `fact` and all that follows from it, in order of being applied.
+
+        Each stage is asked about a fact only when every decision of the stage before it has been drained. A stack of
+        our own, since the interpreter's is shorter than the limit.
+        """
+        drained: list[Fact] = []
+        stack: list[Iterator[Fact]] = [iter((fact,))]
+        while stack:
+            following = next(stack[-1], None)
+            if following is None:
+                stack.pop()
+                continue
+            if len(drained) == DRAIN_LIMIT:
+                last = f"{following.kind} {following.id}"
+                raise InvariantError(f"more than {DRAIN_LIMIT} facts follow from one; the last was {last}")
+            self.world = self._applied(self.world, following)
+            drained.append(following)
+            stack.append(self._decided(following))
+        return tuple(drained)
+
+    def _decided(self, fact: Fact) -> Iterator[Fact]:
+        """Yield what the stages decide on `fact`, each asked when all before it is drained."""
         for name, stage in self._stages.items():
             for decision in stage.decide(self.world.states[name], fact):
-                yield from self.run(decision.caused_by(fact.id))
+                yield decision.caused_by(fact.id)
