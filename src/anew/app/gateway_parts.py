@@ -1,0 +1,49 @@
+"""What a gateway worker is made of, by name: so that a test can give it other parts."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anew.domain.errors import SettingsError
+from anew.gateway.settings import GatewaySettings
+from anew.ports.artifact import ArtifactStore
+from anew.ports.journal import Journal
+from anew.ports.traffic import Traffic
+
+__all__ = ["GatewayParts", "PartsMaker", "named"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """The parts of one worker.
+
+    `loader` is the ``package.module:Class`` of the loader, by name because the challenger's process makes its own.
+    """
+
+    settings: GatewaySettings
+    host: str
+    traffic: Traffic
+    store: ArtifactStore
+    journal: Journal
+    loader: str
+
+
+PartsMaker = Callable[[Path, str], GatewayParts]
+"""Makes the parts for (project folder, name of the worker)."""
+
+
+def named(entry: str) -> Any:
+    """Return what ``package.module:name`` names.
+
+    Raises
+    ------
+    SettingsError
+        There is no such module or name.
+    """
+    module, _, name = entry.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise SettingsError(f"{entry!r} cannot be found ({exc}); write package.module:name") from exc

@@ -1,0 +1,71 @@
+"""The gateway's process: ``python -m anew.app.gateway_worker --project DIR --worker NAME --port P``."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from anew.adapters.file_traffic import process_started
+from anew.adapters.system_clock import SystemClock
+from anew.adapters.uvicorn_server import listen, run, serve
+from anew.app.gateway_parts import GatewayParts, PartsMaker, named
+from anew.domain.errors import AnewError
+from anew.gateway.worker import GatewayWorker, Identity
+
+__all__ = ["main"]
+
+_PARTS = "anew.app.gateway_wiring:gateway_parts"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM; exit code 0 after a clean end, 1 when the worker could not begin."""
+    parser = argparse.ArgumentParser(prog="anew gateway")
+    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("--worker", default="0", help="its name: that of its journal and of its status")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one, which the status names")
+    parser.add_argument("--parts", default=_PARTS, help="package.module:function that makes the parts")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        make: PartsMaker = named(given.parts)
+        run(partial(_work, make(given.project, given.worker), given.worker, given.port))
+    except (AnewError, OSError) as exc:
+        logging.getLogger("anew.gateway").error("worker_ended worker=%s problem=%s", given.worker, exc)
+        return 1
+    return 0
+
+
+async def _work(parts: GatewayParts, name: str, port: int) -> None:
+    with listen(parts.host, port) as listener:
+        pid = os.getpid()
+        worker = GatewayWorker(
+            settings=parts.settings,
+            identity=Identity(worker=name, pid=pid, started=process_started(pid) or 0, port=listener.getsockname()[1]),
+            traffic=parts.traffic,
+            store=parts.store,
+            loader=named(parts.loader)(),
+            journal=parts.journal,
+            launch=partial(_scorer, parts.loader),
+            clock=SystemClock(),
+        )
+        await worker.start()
+        try:
+            await serve(worker.app, listener, on_stop=worker.drain)
+        finally:
+            await worker.stop()
+
+
+def _scorer(loader: str, version: str, digest: str, folder: Path, descriptor: int) -> list[str]:
+    """Return the command of a challenger's process."""
+    return [
+        *(sys.executable, "-m", "anew.app.scorer_worker"),
+        *("--socket", str(descriptor), "--loader", loader, "--folder", str(folder)),
+        *("--version", version, "--digest", digest),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""A challenger in its own process: asked over a socket, under a deadline, restarted when it dies."""
+
+import asyncio
+import logging
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from anew.domain.column import Columns, Value
+from anew.domain.errors import AnewError, UnavailableError
+from anew.domain.observation import Answer
+from anew.gateway.sanity import nonsense
+from anew.gateway.settings import GatewaySettings
+from anew.gateway.wire import HEAD, Question, Reply, decode_reply, encode_frame
+
+__all__ = ["Challenger", "ChallengerError", "Launch"]
+
+Launch = Callable[[int], Sequence[str]]
+"""Returns the command that serves the challenger on the socket with this file descriptor."""
+
+_LOG = logging.getLogger("anew.gateway")
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.2, 30.0
+
+
+class ChallengerError(AnewError):
+    """The challenger gave no usable answer; the message is the reason, one of those of `ChallengerHealth.failed`."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    future: asyncio.Future[Sequence[Answer]]
+    rows: int
+    timer: asyncio.TimerHandle
+
+
+@dataclass(slots=True)
+class Challenger:
+    """One version in a process of its own. Belongs to one event loop; `ask` never blocks and never raises.
+
+    Parameters
+    ----------
+    launch
+        The command of the process; it has to say it is ready before it counts as started.
+    """
+
+    version: str
+    digest: str
+    columns: Columns
+    settings: GatewaySettings
+    launch: Launch
+    _process: subprocess.Popen[bytes] | None = None
+    _writer: asyncio.StreamWriter | None = None
+    _reader: asyncio.StreamReader | None = None
+    _asked: dict[int, _Asked] = field(default_factory=dict)
+    _next: int = 1
+    _misses: int = 0
+    _supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present process."""
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> None:
+        """Start the process and wait until it has loaded the version.
+
+        Raises
+        ------
+        UnavailableError
+            It did not: the message has its reason.
+        """
+        try:
+            await self._spawn()
+        except BaseException:
+            self._end()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise())
+
+    def ask(self, rows: Sequence[Mapping[str, Value]]) -> asyncio.Future[Sequence[Answer]]:
+        """Ask for answers; the future has them, or a ChallengerError, within the deadline."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Sequence[Answer]] = loop.create_future()
+        if self._writer is None:
+            future.set_exception(ChallengerError("crashed"))
+            return future
+        if len(self._asked) >= self.settings.most_in_flight:
+            future.set_exception(ChallengerError("overload"))
+            return future
+        id, self._next = self._next, self._next + 1
+        seconds = self.settings.deadline_ms / 1000
+        self._asked[id] = _Asked(future, len(rows), loop.call_later(seconds, self._miss, id))
+        self._writer.write(encode_frame(Question(id=id, deadline=time.monotonic() + seconds, rows=rows)))
+        return future
+
+    def close(self) -> None:
+        """End the process; what is still asked for ends as crashed."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+        self._end()
+
+    async def _spawn(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # A gateway's own signals are not the challenger's: it ends when the socket or its parent does.
+            self._process = subprocess.Popen(  # noqa: S603 - the command is made by our own wiring
+                list(self.launch(theirs.fileno())),
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 26)
+        try:
+            async with asyncio.timeout(self.settings.load_timeout_s):
+                reply = await self._read()
+        except TimeoutError as exc:
+            writer.close()
+            raise UnavailableError(
+                f"{self.version} did not load within {self.settings.load_timeout_s} s in its own process"
+            ) from exc
+        except (asyncio.IncompleteReadError, OSError, msgspec.MsgspecError) as exc:
+            writer.close()
+            raise UnavailableError(f"the process of {self.version} ended while loading it") from exc
+        if reply.problem:
+            writer.close()
+            raise UnavailableError(f"{self.version} could not be loaded: {reply.problem}")
+        self._writer, self._misses = writer, 0
+
+    async def _supervise(self) -> None:
+        """Read replies; when the process ends, start it again, more slowly each time."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            began = time.monotonic()
+            try:
+                while True:
+                    self._settle(await self._read())
+            except (asyncio.IncompleteReadError, OSError, msgspec.MsgspecError) as exc:
+                _LOG.warning("challenger_ended version=%s reason=%s", self.version, type(exc).__name__)
+            self._end()
+            if time.monotonic() - began > _LAST_PAUSE_S:
+                pause = _FIRST_PAUSE_S
+            while self._writer is None:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LAST_PAUSE_S)
+                try:
+                    await self._spawn()
+                except UnavailableError as exc:
+                    _LOG.warning("challenger_not_restarted version=%s problem=%s", self.version, exc)
+                    self._end()
+
+    async def _read(self) -> Reply:
+        if self._reader is None:
+            raise ConnectionError("no process")
+        (length,) = HEAD.unpack(await self._reader.readexactly(HEAD.size))
+        return decode_reply(await self._reader.readexactly(length))
+
+    def _settle(self, reply: Reply) -> None:
+        self._misses = 0
+        asked = self._asked.pop(reply.id, None)
+        if asked is None:
+            return  # it came after the deadline
+        asked.timer.cancel()
+        if asked.future.done():
+            return
+        if reply.problem or reply.answers is None:
+            asked.future.set_exception(ChallengerError("error"))
+        elif nonsense(reply.answers, asked.rows, self.columns):
+            asked.future.set_exception(ChallengerError("nonsense"))
+        else:
+            asked.future.set_result(reply.answers)
+
+    def _miss(self, id: int) -> None:
+        asked = self._asked.pop(id, None)
+        if asked is None:
+            return
+        if not asked.future.done():
+            asked.future.set_exception(ChallengerError("deadline"))
+        self._misses += 1
+        if self._misses >= self.settings.misses_before_kill and self._process is not None:
+            _LOG.warning("challenger_killed version=%s misses=%d", self.version, self._misses)
+            self._process.kill()
+
+    def _end(self) -> None:
+        """Leave no process, no socket and no open question behind."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        asked, self._asked = self._asked, {}
+        for entry in asked.values():
+            entry.timer.cancel()
+            if not entry.future.done():
+                entry.future.set_exception(ChallengerError("crashed"))

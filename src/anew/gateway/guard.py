@@ -1,0 +1,64 @@
+"""Watches a challenger without labels, and stops asking it when it fails too often."""
+
+import math
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from anew.gateway.settings import GatewaySettings
+from anew.ports.traffic import ChallengerHealth
+
+__all__ = ["Guard"]
+
+_BINS = 72  # the last one begins above 22 s
+
+
+@dataclass(slots=True)
+class Guard:
+    """Counts what one challenger did at this worker. Not thread-safe.
+
+    It trips by the rule of `GatewaySettings.trip_failures`, over the last rows, so that a long good past buys nothing.
+    """
+
+    version: str
+    settings: GatewaySettings
+    tripped: str = ""
+    asked: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    _latency: list[int] = field(default_factory=lambda: [0] * _BINS)
+    _recent: deque[bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._recent = deque(maxlen=self.settings.trip_window)
+
+    def answered(self, rows: int, seconds: float) -> None:
+        """Count usable answers that came after `seconds`."""
+        self.asked += rows
+        grid = math.ceil(4 * math.log2(max(seconds, 1e-9) * 1e4))
+        self._latency[min(max(grid, 0), _BINS - 1)] += rows
+        self._recent.extend([False] * min(rows, self.settings.trip_window))
+
+    def missed(self, rows: int, reason: str) -> None:
+        """Count rows without a usable answer, and trip if these were too many."""
+        self.asked += rows
+        self.failed[reason] += rows
+        self._recent.extend([True] * min(rows, self.settings.trip_window))
+        failures = sum(self._recent)
+        enough = failures >= self.settings.trip_failures
+        if not self.tripped and enough and failures > self.settings.trip_share * len(self._recent):
+            worst = ", ".join(f"{name} {count}" for name, count in self.failed.most_common())
+            self.tripped = f"{failures} of its last {len(self._recent)} rows failed (in all: {worst})"
+
+    def reset(self) -> None:
+        """Ask again, as a newer epoch orders; the counts go on."""
+        self.tripped = ""
+        self._recent.clear()
+
+    def health(self) -> ChallengerHealth:
+        """Return the counts for the control plane."""
+        return ChallengerHealth(
+            version=self.version,
+            asked=self.asked,
+            failed=dict(self.failed),
+            latency=tuple(self._latency),
+            tripped=self.tripped,
+        )

@@ -1,0 +1,110 @@
+"""The same client id again gets the same answer again."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from anew.domain.observation import Prediction
+from anew.gateway.refusal import RefusedError
+from anew.gateway.request import RequestRow
+from anew.gateway.routing import Route
+
+__all__ = ["Replays"]
+
+_Answered = tuple[Route, Sequence[Prediction]]
+
+
+@dataclass(slots=True)
+class _Kept:
+    print: bytes
+    answer: asyncio.Future[tuple[Route, Prediction]]
+
+
+@dataclass(slots=True)
+class Replays:
+    """Remembers the last `most` answers by client id, in this worker alone. Belongs to one event loop.
+
+    A repeat that reaches another worker, or comes after `most` others, is answered anew; if it gives the same event
+    time it has the same prediction id, so the lake keeps one row.
+    """
+
+    most: int
+    replayed: int = 0
+    _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
+
+    async def answer(
+        self, rows: Sequence[RequestRow], predict: Callable[[Sequence[RequestRow]], Awaitable[_Answered]]
+    ) -> _Answered:
+        """Answer `rows` with `predict`, except those whose id was answered, or is being answered, already.
+
+        Raises
+        ------
+        RefusedError
+            An id comes with another row than before (409); or what `predict` raises.
+        """
+        if not rows[0].client_id:
+            return await predict(rows)
+        fresh: list[tuple[RequestRow, _Kept]] = []
+        entries: list[_Kept] = []
+        try:
+            for i, row in enumerate(rows):
+                entry = self._find(row, f"ids[{i}]")
+                if entry is None:
+                    entry = self._enter(row)
+                    fresh.append((row, entry))
+                entries.append(entry)
+            if fresh:
+                await self._fill(fresh, predict)
+        except BaseException as exc:
+            self._forget(fresh, exc)
+            raise
+        found = [await asyncio.shield(entry.answer) for entry in entries]
+        return found[0][0], [prediction for _, prediction in found]
+
+    async def _fill(
+        self,
+        fresh: Sequence[tuple[RequestRow, _Kept]],
+        predict: Callable[[Sequence[RequestRow]], Awaitable[_Answered]],
+    ) -> None:
+        route, predictions = await predict([row for row, _ in fresh])
+        for (_, entry), prediction in zip(fresh, predictions, strict=True):
+            entry.answer.set_result((route, prediction))
+        while len(self._kept) > self.most:
+            self._kept.popitem(last=False)
+
+    def _find(self, row: RequestRow, path: str) -> _Kept | None:
+        entry = self._kept.get(row.client_id)
+        if entry is None:
+            return None
+        if entry.print != _print(row):
+            raise RefusedError(
+                409, "id_reused", f"the id {row.client_id!r} was used for another row; use a new one", path
+            )
+        self._kept.move_to_end(row.client_id)
+        self.replayed += 1
+        return entry
+
+    def _enter(self, row: RequestRow) -> _Kept:
+        entry = _Kept(_print(row), asyncio.get_running_loop().create_future())
+        self._kept[row.client_id] = entry
+        return entry
+
+    def _forget(self, fresh: Sequence[tuple[RequestRow, _Kept]], problem: BaseException) -> None:
+        """What was not answered may be asked again."""
+        for row, entry in fresh:
+            self._kept.pop(row.client_id, None)
+            if not entry.answer.done():
+                entry.answer.set_exception(
+                    problem if isinstance(problem, Exception) else RefusedError(503, "interrupted", "try again")
+                )
+                entry.answer.exception()  # whoever waits is told; when nobody does, it is no mistake
+
+
+def _print(row: RequestRow) -> bytes:
+    """Return a digest of what was asked; an event time counts only where the caller gave it."""
+    at = row.at.isoformat() if row.timed else ""
+    return hashlib.sha256(msgspec.msgpack.encode((dict(row.values), dict(row.extra), at))).digest()

@@ -1,0 +1,71 @@
+"""Who answers now: one immutable reference, replaced as a whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from anew.domain.column import Columns, Value
+from anew.domain.facts.rollout import Stage
+from anew.domain.observation import Answer
+from anew.gateway.challenger import Challenger
+from anew.gateway.guard import Guard
+
+__all__ = ["Answerer", "Contest", "Route", "Switch", "VersionLoader"]
+
+
+class Answerer(Protocol):
+    """As much of `anew.ports.predictor.Predictor` as serving needs."""
+
+    @property
+    def version(self) -> str:
+        """Name of the version."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Digest of its artifact."""
+        ...
+
+    @property
+    def columns(self) -> Columns:
+        """The row contract it was trained under."""
+        ...
+
+    def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
+        """Answer each of `rows`, in order."""
+        ...
+
+
+class VersionLoader(Protocol):
+    """As much of `anew.ports.predictor.Loader` as serving needs."""
+
+    def load(self, folder: Path, *, version: str, digest: str) -> Answerer:
+        """Load and warm up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """A challenger on probation, and who watches it."""
+
+    challenger: Challenger
+    guard: Guard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Everything that one request needs to know, consistent in itself."""
+
+    epoch: int
+    stage: Stage
+    share: float
+    champion: Answerer
+    contest: Contest | None = None
+
+
+@dataclass(slots=True)
+class Switch:
+    """Holds the route in force. A request reads `route` once; a swap assigns it once: nothing is ever mixed."""
+
+    route: Route | None = None

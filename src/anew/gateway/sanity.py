@@ -1,0 +1,47 @@
+"""Is what a model said an answer at all?"""
+
+import math
+from collections.abc import Sequence
+
+from anew.domain.column import Columns
+from anew.domain.observation import Answer
+
+__all__ = ["nonsense"]
+
+_TOLERANCE = 1e-3
+
+
+def nonsense(answers: Sequence[Answer], rows: int, columns: Columns) -> str:
+    """Return what is wrong with the answers to `rows` rows in one sentence, empty when nothing is.
+
+    >>> from anew.domain.column import Column, ColumnKind, Task
+    >>> features = (Column(name="x", kind=ColumnKind.NUMBER),)
+    >>> columns = Columns(time="t", target="y", features=features, task=Task.REGRESSION)
+    >>> nonsense([Answer(output=float("nan"))], 1, columns)
+    'answer 0 is nan, not a finite number'
+    """
+    if len(answers) != rows:
+        return f"{len(answers)} answers to {rows} rows"
+    known = {(label, isinstance(label, str)) for label in columns.classes}
+    for i, answer in enumerate(answers):
+        output = answer.output
+        if columns.task.classifies:
+            if (output, isinstance(output, str)) not in known or isinstance(output, bool):
+                return f"answer {i} is none of the declared classes"
+            problem = _proba_problem(answer.proba, len(columns.classes))
+            if problem:
+                return f"the probabilities of answer {i} {problem}"
+        elif isinstance(output, str | bool) or not math.isfinite(output):
+            return f"answer {i} is {output!r:.20}, not a finite number"
+    return ""
+
+
+def _proba_problem(proba: tuple[float, ...] | None, classes: int) -> str:
+    if proba is None:
+        return ""
+    if len(proba) != classes:
+        return f"are {len(proba)} for {classes} classes"
+    # not (a <= p <= b) is true of NaN, too
+    if any(not -_TOLERANCE <= share <= 1 + _TOLERANCE for share in proba):
+        return "are not all in [0, 1]"
+    return "" if abs(sum(proba) - 1) <= _TOLERANCE * classes else f"add up to {sum(proba):.3f}"

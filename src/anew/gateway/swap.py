@@ -1,0 +1,198 @@
+"""Follows the published routing: loads off the loop, then changes one reference."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from anew.domain.errors import AnewError, SchemaError
+from anew.domain.facts.rollout import TrafficShifted
+from anew.gateway.challenger import Challenger
+from anew.gateway.guard import Guard
+from anew.gateway.routing import Answerer, Contest, Route, Switch, VersionLoader
+from anew.gateway.settings import GatewaySettings
+from anew.ports.artifact import ArtifactStore
+from anew.ports.traffic import Traffic
+
+__all__ = ["LaunchVersion", "Swapper"]
+
+LaunchVersion = Callable[[str, str, Path, int], list[str]]
+"""Returns the command that serves (version, digest, folder) on a socket with a file descriptor."""
+
+_LOG = logging.getLogger("anew.gateway")
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 60.0
+_Pair = tuple[str, str]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Swapper:
+    """Brings the switch to what the control plane published, epoch by epoch, never backwards.
+
+    A newer order ends the loading for an older one: a rollback never waits for a version that hangs. A route that
+    cannot be loaded is refused: the old one stays, and it is tried again from time to time.
+
+    Attributes
+    ----------
+    refused, problem
+        Epoch that could not be applied (0: none) and why; or why the routing could not be read.
+    """
+
+    settings: GatewaySettings
+    switch: Switch
+    traffic: Traffic
+    store: ArtifactStore
+    loader: VersionLoader
+    launch: LaunchVersion
+    report: Callable[[], None]
+    refused: int = 0
+    problem: str = ""
+    _warm: dict[_Pair, Answerer] = field(default_factory=dict)
+    _order: TrafficShifted | None = None
+    _task: asyncio.Task[None] | None = None
+
+    async def follow(self) -> None:
+        """Look at the routing again and again, until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(self.settings.poll_s)
+
+    def look(self) -> None:
+        """Begin to apply the published routing if it is newer than the one applied or being applied."""
+        try:
+            order = self.traffic.published(self.settings.model)
+        except AnewError as exc:
+            if not self.problem:
+                _LOG.error("routing_unreadable model=%s problem=%s", self.settings.model, exc)
+            self.problem = f"the routing cannot be read: {exc}"
+            return
+        if not self.refused:
+            self.problem = ""
+        if order is None or (self._order is not None and order.epoch <= self._order.epoch):
+            return
+        self._order = order
+        if self._task is not None:
+            self._task.cancel()
+        self._task = asyncio.create_task(self._apply(order))
+
+    async def close(self) -> None:
+        """Stop loading and end the challenger."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self.switch.route is not None and self.switch.route.contest is not None:
+            self.switch.route.contest.challenger.close()
+
+    async def _apply(self, order: TrafficShifted) -> None:
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                await self._swap(order)
+                break
+            except Exception as exc:  # noqa: BLE001 - whatever keeps a version from loading refuses the swap
+                self.refused, self.problem = order.epoch, f"{type(exc).__name__}: {exc}"
+                _LOG.error(
+                    "swap_refused model=%s epoch=%d version=%s problem=%s",
+                    order.model, order.epoch, order.challenger[0] or order.champion[0], self.problem,
+                )  # fmt: skip
+                self.report()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE_S)
+        if order.fallback[0]:
+            await self._keep_warm(order.fallback)
+
+    async def _swap(self, order: TrafficShifted) -> None:
+        """Load what the order names, then change the one reference."""
+        old = self.switch.route
+        champion = await self._load(order.champion)
+        contest = await self._contest(order, old)
+        self.switch.route = Route(
+            epoch=order.epoch, stage=order.stage, share=order.share, champion=champion, contest=contest
+        )
+        self.refused, self.problem = 0, ""
+        _LOG.info(
+            "swap_applied model=%s epoch=%d stage=%s version=%s challenger=%s",
+            order.model, order.epoch, order.stage, champion.version, order.challenger[0],
+        )  # fmt: skip
+        self.report()
+        self._free(order, old)
+
+    async def _contest(self, order: TrafficShifted, old: Route | None) -> Contest | None:
+        if not order.challenger[0]:
+            return None
+        running = None if old is None else old.contest
+        if running is not None and (running.challenger.version, running.challenger.digest) == order.challenger:
+            running.guard.reset()
+            return running
+        version, digest = order.challenger
+        folder = await _in_thread(lambda: self.store.get(digest))
+        challenger = Challenger(
+            version=version,
+            digest=digest,
+            columns=self.settings.columns,
+            settings=self.settings,
+            launch=lambda descriptor: self.launch(version, digest, folder, descriptor),
+        )
+        await challenger.start()
+        return Contest(challenger=challenger, guard=Guard(version, self.settings))
+
+    async def _load(self, pair: _Pair) -> Answerer:
+        if pair in self._warm:
+            return self._warm[pair]
+        version, digest = pair
+        async with asyncio.timeout(self.settings.load_timeout_s):
+            loaded = await _in_thread(lambda: self.loader.load(self.store.get(digest), version=version, digest=digest))
+        unknown = sorted(set(loaded.columns.names) - set(self.settings.columns.names))
+        if unknown:
+            raise SchemaError(
+                f"{version} needs the columns {unknown}, which requests do not carry; declare them", "columns"
+            )
+        self._warm[pair] = loaded
+        return loaded
+
+    async def _keep_warm(self, pair: _Pair) -> None:
+        """Load the fallback, so that going back needs no disk; without it, going back is slower, not impossible."""
+        try:
+            await self._load(pair)
+        except Exception as exc:  # noqa: BLE001 - whatever it was, serving goes on
+            _LOG.warning("fallback_not_warm model=%s version=%s problem=%s", self.settings.model, pair[0], exc)
+
+    def _free(self, order: TrafficShifted, old: Route | None) -> None:
+        """Let go of what is neither champion nor fallback nor the champion of just before."""
+        kept = {order.champion, order.fallback}
+        if old is not None:
+            kept.add((old.champion.version, old.champion.digest))
+            contest = old.contest
+            if contest is not None and contest is not getattr(self.switch.route, "contest", None):
+                # requests that began under the old route may still wait for it, until their deadline
+                asyncio.get_running_loop().call_later(2 * self.settings.deadline_ms / 1000, contest.challenger.close)
+        self._warm = {pair: answerer for pair, answerer in self._warm.items() if pair in kept}
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in a thread of its own, so that one that hangs holds up neither another nor the end of the process."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, problem: BaseException | None) -> None:
+        if future.done():
+            return
+        if problem is not None:
+            future.set_exception(problem)
+        else:
+            future.set_result(cast("T", result))
+
+    def run() -> None:
+        try:
+            outcome: tuple[T | None, BaseException | None] = (work(), None)
+        except BaseException as exc:  # noqa: BLE001 - it is raised where it is awaited
+            outcome = (None, exc)
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name="anew-load", daemon=True).start()
+    return await future

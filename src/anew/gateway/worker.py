@@ -1,0 +1,167 @@
+"""One gateway worker: the parts put together, without a server or a process around it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anew.domain.errors import UnavailableError
+from anew.gateway.app import GatewayApp
+from anew.gateway.commit import GroupCommit
+from anew.gateway.routing import Switch, VersionLoader
+from anew.gateway.serving import Serving
+from anew.gateway.settings import GatewaySettings
+from anew.gateway.swap import LaunchVersion, Swapper
+from anew.ports.artifact import ArtifactStore
+from anew.ports.clock import Clock
+from anew.ports.journal import Journal
+from anew.ports.traffic import ChallengerHealth, Traffic, WorkerStatus
+
+__all__ = ["GatewayWorker", "Identity"]
+
+_LOG = logging.getLogger("anew.gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a worker is: its name, its process (pid and start time in ticks since boot), its port."""
+
+    worker: str
+    pid: int
+    started: int
+    port: int
+
+
+@dataclass(slots=True)
+class GatewayWorker:
+    """Serves one model: `app` answers requests between `start` and `stop`. Belongs to one event loop."""
+
+    settings: GatewaySettings
+    identity: Identity
+    traffic: Traffic
+    store: ArtifactStore
+    loader: VersionLoader
+    journal: Journal
+    launch: LaunchVersion
+    clock: Clock
+    app: GatewayApp = field(init=False)
+    switch: Switch = field(default_factory=Switch, init=False)
+    _commit: GroupCommit = field(init=False)
+    _swapper: Swapper = field(init=False)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+    _draining: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._commit = GroupCommit(self.journal)
+        self._swapper = Swapper(
+            settings=self.settings,
+            switch=self.switch,
+            traffic=self.traffic,
+            store=self.store,
+            loader=self.loader,
+            launch=self.launch,
+            report=self.report,
+        )
+        serving = Serving(self.settings, self.switch, self._commit, self.clock.now)
+        self.app = GatewayApp(serving=serving, ready=self.ready, stats=self.stats, now=self.clock.now)
+
+    async def start(self) -> None:
+        """Begin to follow the routing and to report; the last published routing is enough, no control plane needed."""
+        self.report()
+        self._tasks = [asyncio.create_task(self._swapper.follow()), asyncio.create_task(self._report_often())]
+
+    async def stop(self) -> None:
+        """Stop following, end the challenger, and bring what was answered to disk."""
+        self._draining = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._swapper.close()
+        await self._commit.close()
+
+    def drain(self) -> None:
+        """Say that the worker is about to stop: ``/ready`` turns away what a balancer would send."""
+        self._draining = True
+
+    def ready(self) -> tuple[int, Mapping[str, Any]]:
+        """Return status and body of ``/ready``."""
+        route = self.switch.route
+        if self._draining or route is None:
+            status = "draining" if self._draining else "no_model"
+            return 503, {"status": status, "problems": self._problems()}
+        problems = self._problems()
+        body = {"status": "degraded" if problems else "ready", "problems": problems}
+        return 200, {**body, "version": route.champion.version, "epoch": route.epoch}
+
+    def stats(self) -> Mapping[str, Any]:
+        """Return the body of ``/stats``."""
+        route = self.switch.route
+        return {
+            "model": self.settings.model,
+            "worker": self.identity.worker,
+            "epoch": 0 if route is None else route.epoch,
+            "version": "" if route is None else route.champion.version,
+            "refused": self._swapper.refused,
+            "counts": self._counts(),
+            "challenger": self._health(),
+        }
+
+    def report(self) -> None:
+        """Write the status; when that fails, serving goes on."""
+        route = self.switch.route
+        status = WorkerStatus(
+            model=self.settings.model,
+            worker=self.identity.worker,
+            pid=self.identity.pid,
+            started=self.identity.started,
+            port=self.identity.port,
+            at=self.clock.now(),
+            epoch=0 if route is None else route.epoch,
+            refused=self._swapper.refused,
+            problem=self._swapper.problem,
+            challenger=self._health(),
+            counts=self._counts(),
+        )
+        try:
+            self.traffic.report(status)
+        except UnavailableError as exc:
+            self.app.serving.counts["reports_failed"] += 1
+            _LOG.warning("status_not_written worker=%s problem=%s", self.identity.worker, exc)
+
+    async def _report_often(self) -> None:
+        """Report at intervals, and at once when the challenger trips."""
+        reported, waited = self._tripped(), 0.0
+        while True:
+            await asyncio.sleep(self.settings.poll_s)
+            waited += self.settings.poll_s
+            if waited >= self.settings.report_s or self._tripped() != reported:
+                reported, waited = self._tripped(), 0.0
+                self.report()
+
+    def _tripped(self) -> str:
+        health = self._health()
+        return "" if health is None else health.tripped
+
+    def _health(self) -> ChallengerHealth | None:
+        route = self.switch.route
+        return None if route is None or route.contest is None else route.contest.guard.health()
+
+    def _counts(self) -> Mapping[str, int]:
+        return {
+            **self.app.serving.counts,
+            "shadows_unsaved": self._commit.unsaved,
+            "replayed": self.app.replays.replayed,
+        }
+
+    def _problems(self) -> list[str]:
+        """Return why the worker is degraded, one sentence each."""
+        silent = self.traffic.beaten_s()
+        problems = []
+        if silent is None or silent > self.settings.stale_s:
+            problems.append("the control plane is not heard; the last published routing is served")
+        if self._swapper.problem:
+            problems.append(self._swapper.problem)
+        if self._commit.problem:
+            problems.append(f"the journal takes nothing: {self._commit.problem}")
+        return problems

@@ -1,0 +1,83 @@
+"""Group commit on the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from anew.domain.errors import UnavailableError
+from anew.domain.observation import Label, Observation, ShadowAnswer
+from anew.gateway.commit import GroupCommit
+from anew.testing.fake_journal import FakeJournal
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def label(name: str) -> Label:
+    return Label(id=name, model="m", prediction="p", at=AT, received_at=AT, value=1)
+
+
+class Slow(FakeJournal):
+    """Waits in its first commit until told to go on."""
+
+    gate = threading.Event()
+
+    def append(self, observations: Sequence[Observation | ShadowAnswer]) -> int:
+        """Wait, then keep."""
+        assert self.gate.wait(20)
+        return FakeJournal.append(self, observations)
+
+
+def test_who_comes_in_one_turn_or_during_a_sync_shares_one() -> None:
+    journal = Slow()
+    journal.gate = threading.Event()
+
+    async def story() -> None:
+        commit = GroupCommit(journal)
+        first = [asyncio.ensure_future(commit.append([label(f"a{i}")])) for i in range(10)]
+        await asyncio.sleep(0.01)
+        second = [asyncio.ensure_future(commit.append([label(f"b{i}")])) for i in range(10)]
+        await asyncio.sleep(0.01)
+        assert not any(task.done() for task in first + second)
+        journal.gate.set()
+        await asyncio.gather(*first, *second)
+        await commit.close()
+
+    asyncio.run(story())
+    assert journal.commits == 2
+    assert [record.id for record in journal.records if isinstance(record, Label)] == [
+        f"{part}{i}" for part in "ab" for i in range(10)
+    ]
+    assert journal.closed
+
+
+def test_a_refusal_reaches_everyone_who_waits_and_service_resumes() -> None:
+    journal = FakeJournal(problem="full")
+
+    async def story() -> None:
+        commit = GroupCommit(journal)
+        commit.later([label("nobody waits"), label("nor here")])
+        with pytest.raises(UnavailableError, match="full"):
+            await commit.append([label("a")])
+        assert (commit.unsaved, commit.problem) == (2, "full")
+        journal.problem = ""
+        await commit.append([label("b")])
+        assert commit.problem == ""
+        await commit.close()
+
+    asyncio.run(story())
+    assert [record.id for record in journal.records if isinstance(record, Label)] == ["b"]
+
+
+def test_closing_waits_for_what_was_entered() -> None:
+    journal = FakeJournal()
+
+    async def story() -> None:
+        commit = GroupCommit(journal)
+        commit.later([label("a")])
+        await commit.close()
+
+    asyncio.run(story())
+    assert len(journal.records) == 1

@@ -1,0 +1,24 @@
+"""Ids of predictions."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from anew.gateway.identity import prediction_id
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_ids_are_valid_version_7_and_ordered_by_event_time() -> None:
+    ids = [prediction_id(AT + timedelta(milliseconds=i)) for i in range(100)]
+    assert ids == sorted(ids)
+    for id in ids:
+        parsed = uuid.UUID(id)
+        assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+    assert int(ids[0][:12], 16) == int(AT.timestamp() * 1000)
+
+
+def test_ids_are_unique_unless_the_caller_repeats_himself() -> None:
+    assert len({prediction_id(AT) for _ in range(10_000)}) == 10_000
+    assert prediction_id(AT, "m", "a") == prediction_id(AT, "m", "a")
+    distinct = {prediction_id(AT, "m", "a"), prediction_id(AT, "n", "a"), prediction_id(AT, "m", "b")}
+    assert len(distinct) == 3

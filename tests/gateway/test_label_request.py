@@ -1,0 +1,103 @@
+"""Bodies of /labels."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from anew.domain.column import Task
+from anew.domain.observation import Label
+from anew.gateway.label_request import LabelParser
+from anew.gateway.refusal import RefusedError
+from anew.gateway.settings import EventClock, GatewaySettings
+from anew.testing.fake_predictor import FAKE_COLUMNS
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+REGRESSION = LabelParser(GatewaySettings(model="m", columns=FAKE_COLUMNS))
+BINARY = LabelParser(GatewaySettings(model="m", columns=replace(FAKE_COLUMNS, task=Task.BINARY, classes=(0, 1))))
+WORDS = LabelParser(
+    GatewaySettings(model="m", columns=replace(FAKE_COLUMNS, task=Task.MULTICLASS, classes=("1", "ham", "spam")))
+)
+ID = "0" * 32
+
+
+def parse(parser: LabelParser, **entry: Any) -> Label:
+    (label,) = parser.parse(json.dumps({"labels": [{"prediction": ID} | entry]}).encode(), NOW)
+    return label
+
+
+def test_a_label_is_read() -> None:
+    label = parse(REGRESSION, value=3, at="2026-05-01T00:00:00+02:00", id="d:1", source="crm")
+    assert label == Label(
+        id="d:1",
+        model="m",
+        prediction=ID,
+        at=datetime(2026, 4, 30, 22, tzinfo=UTC),
+        received_at=NOW,
+        value=3.0,
+        source="crm",
+    )
+
+
+def test_classes_come_back_as_declared() -> None:
+    value = parse(BINARY, value=1.0).value
+    assert value == 1
+    assert isinstance(value, int)
+    assert parse(WORDS, value="1").value == "1"
+
+
+@pytest.mark.parametrize(
+    ("parser", "value"),
+    [(BINARY, 2), (BINARY, "1"), (BINARY, True), (BINARY, None), (WORDS, 1), (WORDS, "eggs"), (REGRESSION, "3")],
+)
+def test_values_that_the_task_does_not_know_are_refused(parser: LabelParser, value: object) -> None:
+    with pytest.raises(RefusedError) as caught:
+        parse(parser, value=value)
+    assert (caught.value.status, caught.value.path) == (422, "labels[0].value")
+
+
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        ({"value": 1, "prediction": "x"}, "labels[0].prediction"),
+        ({"value": 1, "at": "2026-05-01T00:00:00"}, "labels[0].at"),
+        ({"value": 1, "at": "2027-05-01T00:00:00Z"}, "labels[0].at"),
+        ({"value": 1, "source": "a\x00"}, "labels[0].source"),
+        ({"value": 1, "source": ""}, "labels[0].source"),
+        ({"value": 1, "id": "a\nb"}, "labels[0].id"),
+        ({"value": 1, "who": "me"}, "labels[0].who"),
+        ({}, "labels[0].value"),
+    ],
+)
+def test_entries_beside_the_contract_are_refused(entry: dict[str, Any], path: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        parse(REGRESSION, **entry)
+    assert (caught.value.status, caught.value.path) == (422, path)
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"1e999", b"9" * 400])
+def test_numbers_that_are_none_are_refused_with_their_path(number: bytes) -> None:
+    with pytest.raises(RefusedError) as caught:
+        REGRESSION.parse(b'{"labels":[{"prediction":"' + b"0" * 32 + b'","value":' + number + b"}]}", NOW)
+    assert caught.value.path == "labels[0].value"
+
+
+def test_a_key_that_comes_twice_is_refused() -> None:
+    with pytest.raises(RefusedError) as caught:
+        REGRESSION.parse(b'{"labels":[{"prediction":"' + b"0" * 32 + b'","value":1,"value":2}]}', NOW)
+    assert (caught.value.code, caught.value.path) == ("duplicate_key", "labels[0].value")
+
+
+def test_a_timed_label_sent_again_is_the_same_delivery_an_untimed_one_is_not() -> None:
+    first, again = (parse(REGRESSION, value=1, at="2026-05-01T00:00:00Z") for _ in range(2))
+    assert first.id == again.id
+    assert first.id != parse(REGRESSION, value=2, at="2026-05-01T00:00:00Z").id
+    assert parse(REGRESSION, value=1).id != parse(REGRESSION, value=1).id
+
+
+def test_where_time_comes_with_the_data_it_is_demanded() -> None:
+    parser = LabelParser(GatewaySettings(model="m", columns=FAKE_COLUMNS, clock=EventClock.DATA))
+    with pytest.raises(RefusedError, match="give `at`"):
+        parse(parser, value=1)
