@@ -60,8 +60,8 @@ class LakeWriter:
             raise ConflictError(f"another process writes to the lake and holds {self._lock}; stop it first") from exc
         self._held = held
 
-    def ready(self) -> None:
-        """Make sure that every table stands at its mark, and finish a change that was cut off.
+    def ready(self) -> bool:
+        """Make sure that every table stands at its mark; return whether a change that was cut off was finished.
 
         Raises
         ------
@@ -79,8 +79,7 @@ class LakeWriter:
                 log.sweep(above=self._mark.version(table) or 0, but=named)
             self._settle(table, log, begun.get(table))
         self._settled = True
-        if intent is not None:
-            self._resume(intent)
+        return intent is not None and self._resume(intent)
 
     def _make_tables(self) -> None:
         for table, log in self._logs.items():
@@ -108,7 +107,7 @@ class LakeWriter:
             if standing is Standing.BROKEN:
                 log.set_aside(log.path(above))
 
-    def _resume(self, intent: Intent) -> None:
+    def _resume(self, intent: Intent) -> bool:
         damaged = [
             f"{f.path} {damage}"
             for c in intent.changes
@@ -117,8 +116,10 @@ class LakeWriter:
         ]
         if not damaged:
             self._finish(intent)
-        elif not self._withdraw(intent):
+            return True
+        if not self._withdraw(intent):
             raise IntegrityError(f"an interrupted change cannot be finished: {'; '.join(damaged)}; see `rebuild`")
+        return False
 
     def change(self, frames: Mapping[str, pl.DataFrame], *, app: str, intent: Intent) -> None:
         """Append `frames` to their tables as `intent`, which has no changes yet, describes; call `ready` before.

@@ -89,15 +89,12 @@ class DeltaLake:
     def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
         """Store a batch read from `journal` after its drained position, ending at `position`."""
         with self._lock:
-            known = self._mark.position(journal)
-            self._writer.ready()
+            finished = self._writer.ready()
             drained = self._mark.position(journal)
             if position <= drained:
                 return
-            if drained != known:
-                raise ConflictError(
-                    f"an interrupted batch of journal {journal} was finished up to {drained}; read again after it"
-                )
+            if finished:
+                raise ConflictError(f"an interrupted change was finished; read again, {journal} after {drained}")
             intent = Intent(
                 changes=(), journal=journal, after=drained, position=position, observations=len(observations)
             )
