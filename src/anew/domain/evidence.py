@@ -47,7 +47,8 @@ class Evidence:
         for number in (self.value, self.reference, self.low, self.high, self.p_value):
             if number is not None and not math.isfinite(number):
                 raise InvariantError(
-                    f"evidence {self.name!r} on {self.subject!r} is {number}; use Evidence.of, which records what is not finite"
+                    f"evidence {self.name!r} on {self.subject!r} is {number}; "
+                    "use Evidence.of, which records what is not finite"
                 )
         if self.n < 0:
             raise InvariantError(f"evidence {self.name!r} rests on {self.n} rows")

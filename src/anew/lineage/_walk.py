@@ -47,7 +47,7 @@ def _names(fact: Fact, version: str) -> bool:
     if isinstance(fact, CandidateTrained | TrainingPlanned):
         return fact.version == version
     served = getattr(fact, "challenger", ("",)) or ("",)
-    return getattr(fact, "version", "") == version and fact.kind not in _ABOUT_WINDOWS or served[0] == version
+    return (getattr(fact, "version", "") == version and fact.kind not in _ABOUT_WINDOWS) or served[0] == version
 
 
 _ABOUT_WINDOWS = frozenset({"WindowClosed", "WindowScored", "AlertRaised"})

@@ -135,7 +135,7 @@ class GuardrailTripped(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutHeld(Fact):
-    """Nothing can be decided (no traffic, no labels): the traffic stays as it is until something comes or it expires."""
+    """Nothing can be decided (no traffic, no labels): the traffic stays as it is until something comes or expires."""
 
     version: str
     reason: str

@@ -48,7 +48,7 @@ class GateJudged(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverrideSigned(Fact):
-    """A person takes responsibility for a gate that did not pass; `signature` is over digest, gate, person and reason."""
+    """A person takes responsibility for a gate that did not pass; `signature` over digest, gate, person and reason."""
 
     version: str
     digest: str
