@@ -1,0 +1,97 @@
+"""The process that does a job's work, under limits.
+
+Its supervisor starts it as ``-m anew.adapters.job_worker FOLDER PID``, where PID is the supervisor's own.
+"""
+
+import ctypes
+import errno
+import importlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+from anew.adapters.job_record import JobRecord
+from anew.domain.errors import SettingsError, TrainingError
+from anew.ports.compute import Limits
+
+__all__ = ["EXITS", "limit", "main", "reason_of"]
+
+EXITS: Mapping[int, str] = {71: "error", 72: "disk_full", 73: "oom", 74: "cancelled", 75: "timeout"}
+"""What the exit code alone says, for when the disk is too full to say more."""
+
+_PR_SET_PDEATHSIG = 1
+Entry = Callable[[Mapping[str, str], Path], None]
+
+
+def main(folder: Path, supervisor: int) -> int:
+    """Do the job recorded in `folder`, and say how it ended."""
+    _die_with(supervisor)
+    record = JobRecord(folder)
+    job = record.job()
+    limit(job.limits)
+    try:
+        _entry(job.entry)(job.arguments, record.results)
+    except BaseException as exc:  # noqa: BLE001 - the outermost loop of this process: whatever it was becomes its end
+        traceback.print_exc()
+        reason, detail = reason_of(exc)
+        _say(record, reason, detail)
+        return next((code for code, name in EXITS.items() if name == reason), 71)
+    _say(record, "", "")
+    return 0
+
+
+def limit(limits: Limits) -> None:
+    """Bound this process: address space, CPU seconds, size of a file; no core dumps."""
+    cpu = max(1, int(limits.cpu_s))
+    # At the soft limit comes SIGXCPU, which names the reason; at the hard one SIGKILL.
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.output_bytes, limits.output_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def reason_of(exc: BaseException) -> tuple[str, str]:
+    """Name why the work ended: a word for machines and a sentence for people."""
+    if isinstance(exc, TrainingError):
+        return exc.reason, exc.detail
+    said = f"{type(exc).__name__}: {exc}"
+    if isinstance(exc, MemoryError) or "bad_alloc" in said:
+        return "oom", f"out of memory: {said}"
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk_full", f"the disk is full: {said}"
+    if isinstance(exc, OSError) and exc.errno == errno.EFBIG:
+        return "disk_full", f"a file grew beyond the limit on output: {said}"
+    return "error", said
+
+
+def _entry(name: str) -> Entry:
+    module, _, function = name.partition(":")
+    # A job names code of ours only: records on disk must not be able to name anybody's.
+    if not module.startswith("anew."):
+        raise SettingsError(f"{name!r} is no entry of anew")
+    return cast("Entry", getattr(importlib.import_module(module), function))
+
+
+def _say(record: JobRecord, reason: str, detail: str) -> None:
+    try:
+        record.say(reason, detail)
+    except OSError:
+        traceback.print_exc()  # the exit code says the reason
+
+
+def _die_with(supervisor: int) -> None:
+    """Have the kernel kill us when our supervisor dies: without it nobody would bound our wall time."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # on Linux; elsewhere the CPU limit has to do
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

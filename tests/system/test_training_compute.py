@@ -1,0 +1,220 @@
+"""Jobs as real processes: every death has a name, and no crash of ours costs a run or runs it twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.local_compute import LocalCompute
+from anew.domain.errors import ConflictError, InvariantError
+from anew.ports.compute import Job, JobState, JobStatus, Limits
+
+pytestmark = pytest.mark.system
+
+JOBS = "anew.testing.faulty_job"
+
+
+def job(name: str, limits: Limits | None = None, id: str = "j1", **arguments: str) -> Job:
+    return Job(id=id, entry=f"{JOBS}:{name}", arguments=arguments, limits=limits or Limits())
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 30.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.02)
+
+
+def ended(compute: LocalCompute, id: str = "j1", within_s: float = 30.0) -> JobStatus:
+    eventually(lambda: compute.poll(id).state is not JobState.RUNNING, within_s)
+    return compute.poll(id)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def compute(tmp_path: Path) -> Iterator[LocalCompute]:
+    made = LocalCompute(root=tmp_path / "jobs")
+    yield made
+    for folder in made.root.glob("*"):
+        made.cancel(folder.name)
+    for folder in made.root.glob("*"):
+        ended(made, folder.name)
+
+
+def test_a_job_runs_once_and_its_results_stay(compute: LocalCompute, tmp_path: Path) -> None:
+    tally = tmp_path / "tally"
+    assert compute.poll("j1").state is JobState.UNKNOWN
+    for _ in range(3):
+        compute.submit(job("count", tally=str(tally)))
+    status = ended(compute)
+    compute.submit(job("count", tally=str(tally)))
+    assert compute.poll("j1") == status
+    assert status.state is JobState.DONE
+    assert status.folder is not None
+    assert (status.folder / "made.txt").read_text() == "made"
+    assert status.wall_s > 0
+    assert status.cpu_s > 0
+    assert len(tally.read_text().splitlines()) == 1
+    compute.forget("j1")
+    assert compute.poll("j1").state is JobState.UNKNOWN
+
+
+@pytest.mark.fault("K4")
+@pytest.mark.parametrize(
+    ("name", "limits", "arguments", "reason", "says"),
+    [
+        ("kill", Limits(), {"signal": "SIGKILL"}, "killed", "SIGKILL"),
+        ("kill", Limits(), {"signal": "SIGSEGV"}, "killed", "SIGSEGV"),
+        ("exit_with", Limits(), {"code": "137"}, "killed", "SIGKILL"),
+        ("exit_with", Limits(), {"code": "0"}, "error", "without a result"),
+        ("allocate", Limits(memory_bytes=1 << 30), {"bytes": str(1 << 32)}, "oom", "out of memory"),
+        ("abort_out_of_memory", Limits(), {}, "oom", "memory allocation"),
+        ("sleep", Limits(wall_s=0.5), {"seconds": "60"}, "timeout", "limit of 0.5 s"),
+        ("sleep", Limits(wall_s=0.5), {"seconds": "60", "stubborn": "1"}, "timeout", "limit of 0.5 s"),
+        ("spin", Limits(cpu_s=1), {}, "timeout", "CPU"),
+        ("write_much", Limits(output_bytes=1 << 16), {"bytes": str(1 << 20)}, "disk_full", "limit on output"),
+        ("fill_disk", Limits(), {"pretend": "1"}, "disk_full", "disk is full"),
+        ("refuse", Limits(), {"reason": "oom"}, "oom", "as asked"),
+        ("refuse", Limits(), {}, "error", "RuntimeError: something odd"),
+        ("no_such_entry", Limits(), {}, "error", "no_such_entry"),
+    ],
+)
+def test_every_death_has_a_name(
+    compute: LocalCompute, name: str, limits: Limits, arguments: dict[str, str], reason: str, says: str
+) -> None:
+    compute.submit(job(name, limits, **arguments))
+    status = ended(compute)
+    assert (status.state, status.reason) == (JobState.FAILED, reason), status
+    assert says in status.detail
+    assert status.folder is None
+
+
+@pytest.mark.fault("K4")
+def test_a_worker_that_is_killed_from_outside_is_seen_within_five_seconds(
+    compute: LocalCompute, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    compute.submit(job("sleep", seconds="60", pid=str(pids)))
+    eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    worker, _ = map(int, pids.read_text().split())
+    assert compute.poll("j1").state is JobState.RUNNING
+    os.kill(worker, signal.SIGKILL)
+    assert ended(compute, within_s=5.0).reason == "killed"
+
+
+@pytest.mark.fault("K4")
+def test_when_the_supervisor_is_killed_the_worker_dies_too(compute: LocalCompute, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    compute.submit(job("sleep", seconds="60", pid=str(pids)))
+    eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    worker, supervisor = map(int, pids.read_text().split())
+    os.kill(supervisor, signal.SIGKILL)
+    status = ended(compute, within_s=5.0)
+    assert (status.state, status.reason) == (JobState.FAILED, "killed")
+    eventually(lambda: not alive(worker), 5.0)
+    compute.submit(job("sleep", seconds="60", pid=str(pids)))
+    assert compute.poll("j1") == status
+
+
+def test_a_job_outlives_its_submitter_and_is_found_again(tmp_path: Path) -> None:
+    root, tally = tmp_path / "jobs", tmp_path / "tally"
+    script = (
+        "import sys, os, signal, pathlib\n"
+        "from anew.adapters.local_compute import LocalCompute\nfrom anew.ports.compute import Job\n"
+        f"LocalCompute(root=pathlib.Path({str(root)!r})).submit(Job(id='j1', entry='{JOBS}:count', "
+        f"arguments={{'tally': {str(tally)!r}, 'seconds': '2'}}))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    died = subprocess.run([sys.executable, "-c", script], check=False)
+    assert died.returncode == -signal.SIGKILL
+    again = LocalCompute(root=root)
+    assert again.poll("j1").state is JobState.RUNNING
+    again.submit(Job(id="j1", entry=f"{JOBS}:count", arguments={"tally": str(tally)}))
+    assert ended(again).state is JobState.DONE
+    assert len(tally.read_text().splitlines()) == 1
+
+
+@pytest.mark.fault("K5")
+def test_a_job_that_nobody_asks_for_ends_itself_and_one_that_is_polled_does_not(tmp_path: Path) -> None:
+    compute, pids = LocalCompute(root=tmp_path / "jobs", lease_s=1.0), tmp_path / "pids"
+    compute.submit(job("sleep", seconds="60", pid=str(pids)))
+    kept_until = time.monotonic() + 3.0
+    while time.monotonic() < kept_until:
+        assert compute.poll("j1").state is JobState.RUNNING
+        time.sleep(0.1)
+    eventually((compute.root / "j1" / "result.json").exists)  # looked at without polling
+    status = compute.poll("j1")
+    assert (status.reason, "nobody asked" in status.detail) == ("cancelled", True)
+    assert not alive(int(pids.read_text().split()[0]))
+
+
+def test_many_submitters_at_once_start_one_job(tmp_path: Path) -> None:
+    root, tally = tmp_path / "jobs", tmp_path / "tally"
+    compute = LocalCompute(root=root)
+    script = (
+        "import pathlib\n"
+        "from anew.adapters.local_compute import LocalCompute\nfrom anew.ports.compute import Job\n"
+        f"LocalCompute(root=pathlib.Path({str(root)!r})).submit(Job(id='j1', entry='{JOBS}:count', "
+        f"arguments={{'tally': {str(tally)!r}, 'seconds': '1'}}))\n"
+    )
+    submitters = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
+    assert [each.wait() for each in submitters] == [0] * 4
+    assert ended(compute).state is JobState.DONE
+    assert len(tally.read_text().splitlines()) == 1
+
+
+def test_cancel_ends_it_and_a_running_job_is_not_forgotten(compute: LocalCompute) -> None:
+    compute.submit(job("sleep", seconds="60"))
+    with pytest.raises(ConflictError):
+        compute.forget("j1")
+    compute.cancel("j1")
+    status = ended(compute)
+    assert (status.state, status.reason) == (JobState.FAILED, "cancelled")
+    compute.cancel("j1")
+    assert compute.poll("j1") == status
+    compute.forget("j1")
+    compute.forget("j1")
+
+
+def test_logs_are_bounded_and_nothing_is_left_running(compute: LocalCompute, tmp_path: Path) -> None:
+    compute.submit(job("chatter", bytes=str(3 << 20)))
+    assert ended(compute).state is JobState.DONE
+    for name in ("stdout.log", "stderr.log"):
+        text = (compute.root / "j1" / name).read_bytes()
+        assert len(text) < (1 << 20) + 100
+        assert b"2097152 more bytes were dropped" in text
+    pid = tmp_path / "pid"
+    compute.submit(job("leave_child", id="j2", pid=str(pid)))
+    assert ended(compute, "j2").state is JobState.DONE
+    eventually(lambda: not alive(int(pid.read_text())), 5.0)
+
+
+def test_jobs_see_no_secrets_and_use_one_thread(compute: LocalCompute, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "hunter2")
+    compute.submit(job("show_environment"))
+    folder = ended(compute).folder
+    assert folder is not None
+    seen = (folder / "environment.txt").read_text().splitlines()
+    assert "OMP_NUM_THREADS=1" in seen
+    assert not [line for line in seen if "hunter2" in line]
+    assert str(folder) not in seen[:-1]
+    assert seen[-1] == str(folder)
+
+
+def test_only_ids_and_entries_of_ours_are_taken(compute: LocalCompute) -> None:
+    for id in ("", "../x", "a/b", "a b", "x" * 65, "-rf"):
+        with pytest.raises(InvariantError):
+            compute.poll(id)
+    compute.submit(Job(id="j1", entry="os:system", arguments={}))
+    assert "no entry of anew" in ended(compute).detail
