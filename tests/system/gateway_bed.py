@@ -31,15 +31,47 @@ def parts(project: Path, worker: str) -> GatewayParts:
     """Return the parts of a gateway worker, as its process asks for them."""
     told = json.loads((project / "told.json").read_text())
     state = project / ".anew"
-    most_bytes = told.pop("most_bytes", 1 << 28)
+    most_bytes, segment_bytes = told.pop("most_bytes", 1 << 28), told.pop("segment_bytes", 1 << 18)
     return GatewayParts(
         settings=GatewaySettings(model=MODEL, columns=FAKE_COLUMNS, **told),
         host="127.0.0.1",
         traffic=FileTraffic(state, Verifier.load(state / "keys")),
         store=FakeStore(state / "models"),
-        journal=SegmentJournal(state / "journal" / worker, most_bytes=most_bytes, segment_bytes=1 << 18),
+        journal=SegmentJournal(state / "journal" / worker, most_bytes=most_bytes, segment_bytes=segment_bytes),
         loader="anew.testing.fake_predictor:FakeLoader",
     )
+
+
+@dataclass
+class Client:
+    """One keep-alive connection. A connection that the server closed before any reply is opened anew."""
+
+    port: int
+    connection: http.client.HTTPConnection | None = None
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return status and decoded body."""
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            self.connection.request(method, path, data, {"content-type": "application/json"} if data else {})
+            response = self.connection.getresponse()
+            return response.status, json.loads(response.read())
+        except BaseException:
+            self.close()
+            raise
+
+    def predict(self, amount: float = 1.0, customer: str = "c", **more: Any) -> tuple[int, Any]:
+        """Ask for one prediction."""
+        row = {"amount": amount, "shop": "a:b", "count": 1, "customer": customer}
+        return self.call("POST", "/predict", {"row": row} | more)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
 
 
 @dataclass
@@ -50,7 +82,13 @@ class Bed:
     traffic: FileTraffic
     store: FakeStore
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    clients: list[Client] = field(default_factory=list)
     epoch: int = 0
+
+    def client(self, port: int) -> Client:
+        """Return a client that is closed with the bed."""
+        self.clients.append(Client(port))
+        return self.clients[-1]
 
     def shift(
         self, champion: tuple[str, str], challenger: tuple[str, str] = ("", ""), share: float = 0.0, **changes: Any
@@ -78,11 +116,12 @@ class Bed:
     def begin(self, worker: str = "0", port: int = 0) -> int:
         """Start a worker; returns its port when it listens."""
         command = [sys.executable, "-m", "anew.app.gateway_worker", "--project", str(self.project), "--worker", worker]
-        self.processes[worker] = subprocess.Popen(
-            [*command, "--port", str(port), "--parts", "gateway_bed:parts"],
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-            stderr=(self.project / f"log-{worker}").open("ab"),
-        )
+        with (self.project / f"log-{worker}").open("ab") as log:
+            self.processes[worker] = subprocess.Popen(
+                [*command, "--port", str(port), "--parts", "tests.system.gateway_bed:parts"],
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+                stderr=log,
+            )
         pid = self.processes[worker].pid
         wait(lambda: any(status.pid == pid for status in self.traffic.workers(MODEL)), self.log)
         found = next(status.port for status in self.traffic.workers(MODEL) if status.pid == pid)
@@ -122,41 +161,11 @@ def bed(project: Path, **told: Any) -> Iterator[Bed]:
     try:
         yield made
     finally:
+        for client in made.clients:
+            client.close()
         for process in made.processes.values():
             process.kill()
             process.wait()
-
-
-@dataclass
-class Client:
-    """One keep-alive connection. A connection that the server closed before any reply is opened anew."""
-
-    port: int
-    connection: http.client.HTTPConnection | None = None
-
-    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Return status and decoded body."""
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        try:
-            self.connection.request(method, path, data, {"content-type": "application/json"} if data else {})
-            response = self.connection.getresponse()
-            return response.status, json.loads(response.read())
-        except BaseException:
-            self.close()
-            raise
-
-    def predict(self, amount: float = 1.0, customer: str = "c", **more: Any) -> tuple[int, Any]:
-        """Ask for one prediction."""
-        row = {"amount": amount, "shop": "a:b", "count": 1, "customer": customer}
-        return self.call("POST", "/predict", {"row": row} | more)
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
 
 
 @dataclass
@@ -202,7 +211,10 @@ def wait(condition: Callable[[], bool], log: Callable[[], str] = str, seconds: f
 
 
 def _listens(port: int) -> bool:
+    client = Client(port)
     try:
-        return Client(port).call("GET", "/live")[0] == 200
+        return client.call("GET", "/live")[0] == 200
     except OSError:
         return False
+    finally:
+        client.close()
