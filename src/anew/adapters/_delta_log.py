@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -260,7 +261,12 @@ class TableLog:
         try:
             yield
         except (DeltaError, OSError, ValueError) as exc:
-            raise IntegrityError(f"the log of table {self.root} cannot be read: {exc}; see `verify`") from exc
+            raise IntegrityError(f"the log of table {self.root} cannot be read: {_plain(exc)}; see `verify`") from exc
+
+
+def _plain(exc: BaseException) -> str:
+    """Return the message on one line; deltalake's come with line breaks and colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(exc)).split())
 
 
 @contextmanager
@@ -269,10 +275,12 @@ def _writing(root: Path) -> Iterator[None]:
         yield
     except (DeltaError, OSError) as exc:
         raise UnavailableError(
-            f"table {os.fspath(root)} cannot be written now: {exc}; free space, then try again"
+            f"table {os.fspath(root)} cannot be written now: {_plain(exc)}; free space, then try again"
         ) from exc
     except BaseException as exc:
         # A panic in Rust is no Exception; as one it would end a thread without a word.
         if type(exc).__name__ != "PanicException":
             raise
-        raise UnavailableError(f"table {os.fspath(root)} cannot be written now, deltalake gave up: {exc}") from exc
+        raise UnavailableError(
+            f"table {os.fspath(root)} cannot be written now, deltalake gave up: {_plain(exc)}"
+        ) from exc
