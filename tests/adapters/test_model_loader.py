@@ -178,6 +178,7 @@ def digests(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.system
 def test_training_twice_gives_one_digest_in_this_process_and_in_another(tmp_path: Path) -> None:
     first = digests(tmp_path / "first")
     script = (
