@@ -1,0 +1,187 @@
+"""The ASGI face, driven without a server."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from anew.domain.column import Value
+from anew.domain.facts.rollout import Stage
+from anew.domain.observation import Answer, Label, Prediction
+from anew.gateway.app import GatewayApp
+from anew.gateway.commit import GroupCommit
+from anew.gateway.routing import Route, Switch
+from anew.gateway.serving import Serving
+from anew.gateway.settings import GatewaySettings, OnFull
+from anew.testing.fake_journal import FakeJournal
+from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+SETTINGS = GatewaySettings(model="m", columns=FAKE_COLUMNS)
+ROW = {"amount": 1.5, "shop": "x", "count": 2, "customer": "c"}
+
+
+def champion(behaviour: str = "constant") -> FakePredictor:
+    return FakePredictor(version="v1", digest="d", value=3.0, behaviour=behaviour)
+
+
+def make(
+    journal: FakeJournal, predictor: FakePredictor | None = None, settings: GatewaySettings = SETTINGS
+) -> GatewayApp:
+    switch = Switch(Route(epoch=4, stage=Stage.STEADY, share=0, champion=predictor or champion()))
+    serving = Serving(settings, switch, GroupCommit(journal), lambda: NOW)
+    return GatewayApp(
+        serving=serving,
+        ready=lambda: (200, {"status": "ready"}),
+        stats=lambda: dict(serving.counts),
+        now=lambda: NOW,
+    )
+
+
+async def call(
+    app: GatewayApp,
+    path: str,
+    parts: Sequence[bytes] = (),
+    method: str = "POST",
+    headers: Mapping[bytes, bytes] | None = None,
+) -> tuple[int, Any]:
+    """Return status and decoded body; None when the application sent nothing."""
+    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": part, "more_body": i + 1 < len(parts)} for i, part in enumerate(parts)]
+    scope = {"type": "http", "method": method, "path": path, "headers": list((headers or {}).items())}
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return (sent[0]["status"], json.loads(sent[1]["body"])) if sent else (0, None)
+
+
+def post(app: GatewayApp, path: str, body: Any, headers: Mapping[bytes, bytes] | None = None) -> tuple[int, Any]:
+    return asyncio.run(call(app, path, [json.dumps(body).encode()], headers=headers))
+
+
+def test_a_prediction_is_in_the_journal_as_it_was_answered() -> None:
+    journal = FakeJournal()
+    status, body = post(make(journal), "/predict", {"rows": [ROW, ROW | {"age": 30}]})
+    assert status == 200
+    assert {name: body[name] for name in ("model", "version", "epoch")} == {"model": "m", "version": "v1", "epoch": 4}
+    assert [entry["id"] for entry in body["predictions"]] == [
+        one.id for one in journal.records if isinstance(one, Prediction)
+    ]
+    first = journal.records[0]
+    assert isinstance(first, Prediction)
+    assert replace(first, id="", latency_us=0) == Prediction(
+        id="",
+        model="m",
+        at=NOW,
+        received_at=NOW,
+        key="c",
+        row={"amount": 1.5, "shop": "x", "count": 2.0},
+        version="v1",
+        arm="champion",
+        answer=Answer(output=3.0),
+        epoch=4,
+        latency_us=0,
+        extra={"customer": "c"},
+    )
+
+
+@pytest.mark.parametrize("behaviour", ["raise", "nan", "short", "text"])
+def test_a_champion_that_fails_is_a_500_without_its_secrets_and_leaves_no_record(behaviour: str) -> None:
+    journal = FakeJournal()
+    app = make(journal, champion(behaviour))
+    status, body = post(app, "/predict", {"row": ROW})
+    assert (status, body["error"]["code"]) == (500, "model_failed")
+    assert "ordered" not in json.dumps(body)
+    assert journal.records == []
+    assert app.serving.counts["champion_failed"] == 1
+
+
+def test_a_journal_that_takes_nothing_follows_the_policy() -> None:
+    journal = FakeJournal(problem="full")
+    status, body = post(make(journal), "/predict", {"row": ROW})
+    assert (status, body["error"]["code"]) == (503, "journal_unavailable")
+    app = make(journal, settings=replace(SETTINGS, on_full=OnFull.DROP_COUNTED))
+    assert post(app, "/predict", {"rows": [ROW, ROW]})[0] == 200
+    assert (app.serving.counts["dropped"], app.serving.counts["predictions"]) == (2, 0)
+
+
+def test_a_refused_id_may_be_tried_again() -> None:
+    journal = FakeJournal(problem="full")
+    app = make(journal)
+
+    async def story() -> None:
+        body = [json.dumps({"row": ROW, "ids": ["a"]}).encode()]
+        assert (await call(app, "/predict", body))[0] == 503
+        journal.problem = ""
+        first = await call(app, "/predict", body)
+        assert first[0] == 200
+        assert await call(app, "/predict", body) == first
+        together = await asyncio.gather(*(call(app, "/predict", [body[0].replace(b'"a"', b'"b"')]) for _ in range(5)))
+        assert len({reply["predictions"][0]["id"] for _, reply in together}) == 1
+
+    asyncio.run(story())
+    assert len(journal.records) == 2
+
+
+def test_labels_are_journaled() -> None:
+    journal = FakeJournal()
+    entry = {"prediction": "0" * 32, "value": 2, "id": "d1"}
+    assert post(make(journal), "/labels", {"labels": [entry]}) == (200, {"accepted": 1, "ids": ["d1"]})
+    assert isinstance(journal.records[0], Label)
+
+
+def test_paths_and_methods_are_matched_exactly() -> None:
+    app = make(FakeJournal())
+    for path in ("/", "/predict/", "/x/ready", "/predict/live", "/PREDICT"):
+        assert asyncio.run(call(app, path))[0] == 404
+    assert asyncio.run(call(app, "/predict", method="GET"))[0] == 405
+    assert asyncio.run(call(app, "/live", method="POST"))[0] == 405
+    assert asyncio.run(call(app, "/live", method="GET")) == (200, {"status": "live"})
+
+
+def test_bodies_too_big_or_in_another_dress_are_refused() -> None:
+    app = make(FakeJournal())
+    assert asyncio.run(call(app, "/predict", [b" " * 600_000] * 100))[0] == 413
+    assert asyncio.run(call(app, "/predict", [b"x"], headers={b"content-length": b"9" * 30}))[0] == 413
+    for headers in ({b"content-type": b"text/plain"}, {b"content-encoding": b"gzip"}):
+        assert post(app, "/predict", {"row": ROW}, headers)[0] == 415
+    assert post(app, "/predict", {"row": ROW}, {b"content-type": b"application/json; charset=utf-8"})[0] == 200
+
+
+def test_a_caller_who_goes_away_early_leaves_nothing() -> None:
+    journal = FakeJournal()
+    app = make(journal)
+    assert asyncio.run(call(app, "/predict")) == (0, None)
+    assert journal.records == []
+
+
+def test_a_defect_of_ours_is_a_500_that_tells_nothing() -> None:
+    app = make(FakeJournal())
+    app.serving.commit = None  # type: ignore[assignment] # the defect
+    status, body = post(app, "/predict", {"row": ROW})
+    assert (status, body["error"]["code"]) == (500, "internal")
+
+
+def test_a_version_gets_the_columns_that_it_was_trained_on() -> None:
+    seen: list[Mapping[str, Value]] = []
+
+    class Older(FakePredictor):
+        """Was trained before two columns came, in another order."""
+
+        def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
+            """Note the rows."""
+            seen.extend(rows)
+            return FakePredictor.answer(self, rows)
+
+    older = Older(version="v0", digest="d", columns=replace(FAKE_COLUMNS, features=FAKE_COLUMNS.features[:1]))
+    assert post(make(FakeJournal(), older), "/predict", {"row": ROW})[0] == 200
+    assert seen == [{"amount": 1.5}]
