@@ -1,0 +1,1 @@
+"""Settings into a wired loop: the only place that names adapters."""

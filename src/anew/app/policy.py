@@ -44,6 +44,7 @@ class ColumnsPolicy(_Section):
 class DataPolicy(_Section):
     """Where training rows come from."""
 
+    history: str = Field(default="", description="file of labelled rows from before anew served, imported once")
     span: str = Field(default="all", description="event time of training rows: a duration such as 90d, or all")
     holdout: Share = Field(default=0.15, description="newest share of the span that is kept for the gates")
 

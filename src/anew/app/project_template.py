@@ -34,7 +34,7 @@ _WINDOWS = tuple(
 class PolicyNumbers:
     """The numbers of a new policy that no data tells; durations in windows where the name says so."""
 
-    span: str = "all"
+    span_windows: int | None = 20
     holdout: float = 0.15
     lateness: str = "0s"
     label_delay: str = "0s"
@@ -252,6 +252,7 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             "metric": "error" if columns.task.classifies else "mae",
             "at_most": f"{_objective(look, numbers.slo_slack):.3g}",
             "slo_comment": _slo_comment(look, numbers.slo_slack),
+            "span": "all" if numbers.span_windows is None else write_duration(numbers.span_windows * window),
             "cooldown": write_duration(numbers.cooldown_windows * window),
             "budget": f"{numbers.budget_retrains} per {write_duration(numbers.budget_windows * window)}",
             "canary": list(numbers.canary),

@@ -1,0 +1,68 @@
+"""Commands to a loop: posted to its inbox, or carried out here when none is running."""
+
+import getpass
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import datetime
+from time import monotonic, sleep
+
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.sql_lease import SQLLease
+from anew.adapters.system_clock import SystemClock
+from anew.app.settings import Settings
+from anew.domain.fact import Fact
+
+__all__ = ["Answered", "command"]
+
+Make = Callable[[str, str, datetime], Fact]
+"""Makes the command's fact from its unique id, who asks, and the event time."""
+
+Answered = tuple[bool, Sequence[Fact]]
+"""Whether a loop took the command, and the facts that followed from it."""
+
+_PATIENCE_S = 10.0
+
+
+def command(settings: Settings, make: Make) -> Answered:
+    """Post a command, wait until the loop has decided on it, and return what it decided.
+
+    With no loop running the command stays in the inbox and is taken at the next `anew up`; then nothing is returned.
+    """
+    clock = SystemClock()
+    path = settings.state / "anew.db"
+    with closing(Database(path, create=False)) as database:
+        log = SQLEventLog(database, clock=clock)
+        at = _latest(log) or clock.now()
+        fact = make(uuid.uuid4().hex, getpass.getuser(), at).caused_by("")
+        head = log.head()
+        SQLInbox(database, clock=clock).post(fact)
+        if SQLLease(database, clock=clock).current() is None:
+            return False, ()
+        deadline = monotonic() + _PATIENCE_S
+        while monotonic() < deadline:
+            if log.find(fact.id) is not None:
+                return True, _following(log, head, fact.id)
+            sleep(0.05)
+    return False, ()
+
+
+def _latest(log: SQLEventLog) -> datetime | None:
+    """Return the event time of the newest fact."""
+    newest = None
+    for recorded in log.read(after=max(0, log.head() - 1)):
+        newest = recorded.fact.at
+    return newest
+
+
+def _following(log: SQLEventLog, head: int, id: str) -> Sequence[Fact]:
+    """Return the facts after `head` that the fact with this id led to."""
+    caused = {id}
+    found = []
+    for recorded in log.read(after=head):
+        if recorded.fact.cause in caused:
+            caused.add(recorded.fact.id)
+            found.append(recorded.fact)
+    return found

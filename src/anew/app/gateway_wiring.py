@@ -1,0 +1,50 @@
+"""The parts of a project's gateway workers."""
+
+from pathlib import Path
+
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.local_artifact import LocalArtifactStore
+from anew.adapters.segment_journal import SegmentJournal
+from anew.adapters.signing import Verifier
+from anew.app.duration import parse_duration
+from anew.app.gateway_parts import GatewayParts
+from anew.app.settings import Settings, load
+from anew.app.stores import journal_folder
+from anew.gateway.settings import EventClock, GatewaySettings, OnFull
+
+__all__ = ["LOADER", "gateway_parts", "gateway_settings"]
+
+LOADER = "anew.adapters.model_loader:ModelLoader"
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """Return what the project says of its gateway."""
+    serving, guardrails = settings.policy.serving, settings.policy.rollout.guardrails
+    return GatewaySettings(
+        model=settings.model,
+        columns=settings.columns,
+        on_full=OnFull(serving.on_full),
+        deadline_ms=serving.deadline_ms,
+        future_skew_s=parse_duration(serving.future_skew).total_seconds(),
+        clock=EventClock(settings.policy.monitor.clock),
+        trip_failures=guardrails.at_least_errors,
+        trip_share=guardrails.error_rate,
+    )
+
+
+def gateway_parts(project: Path, worker: str) -> GatewayParts:
+    """Make the parts of the worker called `worker`: it verifies, and holds no key to sign with."""
+    settings = load(project)
+    state = settings.state
+    verifier = Verifier.load(state / "keys")
+    return GatewayParts(
+        settings=gateway_settings(settings),
+        host=settings.policy.serving.host,
+        traffic=FileTraffic(state, verifier=verifier),
+        store=LocalArtifactStore(root=state / "models", verifier=verifier),
+        journal=SegmentJournal(
+            journal_folder(state, worker),
+            most_bytes=settings.policy.serving.journal_mb * (1 << 20) // settings.policy.serving.workers,
+        ),
+        loader=LOADER,
+    )

@@ -1,0 +1,52 @@
+"""The measuring job with its adapters: what compute runs as ``anew.app.measure_job:run``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from anew.adapters.model_loader import ModelLoader
+from anew.app.settings import load
+from anew.app.wiring import gates
+from anew.domain.evidence import Evidence
+from anew.loop.measure import as_values, losses, measure_gates
+from anew.validate import HeldOut
+
+__all__ = ["ENTRY", "read_evidence", "run"]
+
+ENTRY = "anew.app.measure_job:run"
+
+
+def run(arguments: Mapping[str, str], folder: Path) -> None:
+    """Measure a candidate on the held-out rows of its snapshot, as the JSON file ``run`` says."""
+    order = json.loads(Path(arguments["run"]).read_text("utf-8"))
+    settings = load(Path(order["project"]))
+    held = pl.read_parquet(order["snapshot"]).slice(order["trained_rows"])
+    version, digest, place = order["candidate"]
+    candidate = ModelLoader().load(Path(place), version=version, digest=digest)
+    task = candidate.columns.task
+    scale = candidate.manifest.loss_scale or 1.0
+    label = as_values(held.get_column("_label"), task)
+    ours = as_values(candidate.predict(held).output, task)
+    version, digest, place = order["champion"]
+    theirs = None
+    if digest:
+        champion = ModelLoader().load(Path(place), version=version, digest=digest)
+        theirs = as_values(champion.predict(held).output, task)
+    rows = HeldOut(
+        task=task,
+        label=label,
+        challenger=ours,
+        challenger_loss=losses(task, label, ours, scale),
+        champion=theirs,
+        champion_loss=None if theirs is None else losses(task, label, theirs, scale),
+        positive=str(candidate.columns.classes[-1]) if candidate.columns.classes else "",
+    )
+    (folder / "evidence.json").write_bytes(msgspec.json.encode(measure_gates(gates(settings), rows)))
+
+
+def read_evidence(data: bytes) -> tuple[Evidence, ...]:
+    """Read what the job left in ``evidence.json``."""
+    return msgspec.json.decode(data, type=tuple[Evidence, ...])

@@ -1,0 +1,159 @@
+"""What stands where, read from the record without the stores' own programs: quick, and never in the loop's way."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from anew.adapters.fact_reader import read_facts, read_lease
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    FACTS,
+    RetrainRequested,
+    RetrainWithheld,
+    RolledBack,
+    TrafficShifted,
+    VersionPromoted,
+    WindowClosed,
+    WindowScored,
+)
+from anew.registry import Registry, Standing, VersionRecord
+
+__all__ = ["project_status", "state_folder"]
+
+_DECISIONS = (RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
+_UNSEEN = frozenset({"Ticked", "RolloutObserved"})
+
+
+def state_folder(project: Path) -> Path:
+    """Return the project's ``.anew`` folder; it need not be there."""
+    return project / ".anew"
+
+
+def project_status(project: Path) -> Mapping[str, Any]:
+    """Return the status of a project as plain values.
+
+    Raises
+    ------
+    NotFoundError
+        The project was never brought up.
+    """
+    state = state_folder(project)
+    registry = Registry()
+    versions = registry.initial()
+    last: dict[str, Fact] = {}
+    decisions: list[Fact] = []
+    asked: dict[str, str] = {}
+    count = 0
+    model = ""
+    for recorded in read_facts(state / "anew.db", kinds=FACTS.keys() - _UNSEEN):
+        fact = recorded.fact
+        count, model = recorded.seq, fact.model
+        versions = registry.apply(versions, fact)
+        last[fact.kind] = fact
+        if isinstance(fact, _DECISIONS):
+            decisions = [*decisions[-9:], fact]
+        if fact.ends:
+            asked.pop(fact.cause, None)
+        if fact.asks:
+            asked[fact.id] = fact.asks
+    traffic = last.get("TrafficShifted")
+    return {
+        "model": model,
+        "facts": count,
+        "holder": _holder(state),
+        "champion": _version(versions.champion),
+        "challenger": _version(versions.challenger),
+        "traffic": _traffic(traffic) if isinstance(traffic, TrafficShifted) else None,
+        "versions": [_version(record) for record in versions.versions.values()],
+        "last_window": _window(last.get("WindowClosed")),
+        "last_score": _window(last.get("WindowScored")),
+        "decisions": [_decision(fact) for fact in decisions],
+        "pending_effects": sorted(asked.values()),
+        "quarantined": [record.version for record in versions.standing(Standing.QUARANTINED)],
+        "workers": _workers(state),
+        "stored": _stored(state),
+    }
+
+
+def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
+    if record is None:
+        return None
+    return {
+        "version": record.version,
+        "standing": record.standing.value,
+        "since": record.since.isoformat(),
+        "digest": record.digest,
+        "reason": record.reason,
+    }
+
+
+def _traffic(fact: TrafficShifted) -> Mapping[str, Any]:
+    return {
+        "epoch": fact.epoch,
+        "stage": fact.stage.value,
+        "share": fact.share,
+        "champion": fact.champion[0],
+        "challenger": fact.challenger[0],
+        "fallback": fact.fallback[0],
+    }
+
+
+def _window(fact: Fact | None) -> Mapping[str, Any] | None:
+    if not isinstance(fact, WindowClosed | WindowScored):
+        return None
+    found: dict[str, Any] = {
+        "start": fact.window.start.isoformat(),
+        "end": fact.window.end.isoformat(),
+        "predictions": fact.n,
+        "version": fact.version,
+    }
+    if isinstance(fact, WindowScored):
+        found["labelled"] = fact.labelled
+        found["metrics"] = {
+            each.subject: {"value": each.value, "low": each.low, "high": each.high, "n": each.n}
+            for each in fact.evidence
+        }
+    return found
+
+
+def _decision(fact: Fact) -> Mapping[str, Any]:
+    return {
+        "at": fact.at.isoformat(),
+        "kind": fact.kind,
+        "version": getattr(fact, "version", ""),
+        "reason": getattr(fact, "reason", ""),
+        "detail": getattr(fact, "detail", ""),
+    }
+
+
+def _holder(state: Path) -> str:
+    grant = read_lease(state / "anew.db", now=datetime.now(UTC))
+    return grant.holder if grant is not None else ""
+
+
+def _workers(state: Path) -> list[Mapping[str, Any]]:
+    """Return what each gateway worker said last; a file that is being replaced is read at the next call."""
+    found: list[Mapping[str, Any]] = []
+    for file in sorted((state / "workers").glob("*.json")):
+        try:
+            said = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        found.append({key: said.get(key) for key in ("worker", "pid", "port", "epoch", "at", "counts", "problem")})
+    return found
+
+
+def _stored(state: Path) -> Mapping[str, int] | None:
+    """Return the rows of each table by the lake's high-water mark, None before the first."""
+    file = state / "lake.db"
+    if not file.is_file():
+        return None
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
+        return dict(connection.execute(_STORED).fetchall())
+
+
+_STORED = "SELECT name, rows FROM tables"

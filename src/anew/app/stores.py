@@ -1,0 +1,81 @@
+"""The adapters of a project, opened: the one place where stores are chosen."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.local_artifact import LocalArtifactStore
+from anew.adapters.local_compute import LocalCompute
+from anew.adapters.local_snapshot import LocalSnapshotStore
+from anew.adapters.segment_reader import SegmentReader
+from anew.adapters.signing import Signer
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.sql_lease import SQLLease
+from anew.adapters.system_clock import SystemClock
+from anew.app.settings import Settings
+
+__all__ = ["OpenStores", "open_stores"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStores:
+    """Everything that a live loop works on."""
+
+    clock: SystemClock
+    database: Database
+    log: SQLEventLog
+    lease: SQLLease
+    inbox: SQLInbox
+    lake: DeltaLake
+    journals: SegmentReader
+    artifacts: LocalArtifactStore
+    snapshots: LocalSnapshotStore
+    compute: LocalCompute
+    traffic: FileTraffic
+
+
+@contextmanager
+def open_stores(settings: Settings) -> Iterator[OpenStores]:
+    """Open the project's stores, making what is not there, and close them at the end.
+
+    Raises
+    ------
+    UnavailableError, IntegrityError
+        A store cannot be used; the message says which and what to do.
+    """
+    state = settings.state
+    state.mkdir(mode=0o700, exist_ok=True)
+    clock = SystemClock()
+    database = Database(state / "anew.db")
+    try:
+        database.integrity_check()
+        lake = DeltaLake(state / "lake", settings.columns, settings.model, state / "lake.db")
+        try:
+            signer = Signer.load_or_create(state / "keys")
+            yield OpenStores(
+                clock=clock,
+                database=database,
+                log=SQLEventLog(database, clock=clock),
+                lease=SQLLease(database, clock=clock),
+                inbox=SQLInbox(database, clock=clock),
+                lake=lake,
+                journals=SegmentReader(state / "journal"),
+                artifacts=LocalArtifactStore(root=state / "models", verifier=signer.verifier, signer=signer),
+                snapshots=LocalSnapshotStore(state / "snapshots"),
+                compute=LocalCompute(root=state / "jobs"),
+                traffic=FileTraffic(state, verifier=signer.verifier, signer=signer),
+            )
+        finally:
+            lake.close()
+    finally:
+        database.close()
+
+
+def journal_folder(state: Path, worker: str) -> Path:
+    """Return where the worker called `worker` keeps its journal."""
+    return state / "journal" / worker

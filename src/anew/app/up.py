@@ -1,0 +1,290 @@
+"""`anew up`: one process that keeps a project's loop, and the gateway workers beside it."""
+
+import fcntl
+import hashlib
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+from anew.adapters.dbos_effects import DBOSEffects
+from anew.adapters.table_file import file_digest, labelled_rows, read_table
+from anew.app.duration import parse_duration
+from anew.app.measure_job import ENTRY as MEASURE
+from anew.app.measure_job import read_evidence
+from anew.app.settings import FILE, Settings, load
+from anew.app.stores import OpenStores, open_stores
+from anew.app.training_job import ENTRY as TRAIN
+from anew.app.wiring import detectors, stages
+from anew.app.workers import GatewayProcesses, free_port
+from anew.domain.errors import AnewError, ConflictError, FencedError, SettingsError, UnavailableError
+from anew.domain.fact import Fact
+from anew.domain.facts import ProjectChanged, RetrainCommanded
+from anew.domain.manifest import Manifest
+from anew.loop.drain import Drainer
+from anew.loop.engine import Engine
+from anew.loop.live import LEASE_S, Guardrails, LiveLoop, LivePorts
+from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
+from anew.loop.observer import Known, Observer, ObserverPlan
+from anew.ports.compute import Limits
+from anew.ports.eventlog import Grant
+from anew.stats.profile import Reference
+
+__all__ = ["UpOptions", "up"]
+
+_LOG = logging.getLogger("anew.up")
+_TURN_S = 0.1
+_RELOAD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpOptions:
+    """What the command line gives; `port` overrides the settings', `told` hears every fact after it is recorded."""
+
+    port: int | None = None
+    told: Callable[[Sequence[Fact]], None] = lambda _: None
+    ready: Callable[[int], None] = lambda _: None
+
+
+def up(project: Path, options: UpOptions, stop: Event) -> None:
+    """Serve the project and run its loop until `stop` is set.
+
+    Raises
+    ------
+    SettingsError
+        The project's files are wrong.
+    ConflictError
+        Another process runs this project; the message names its pid.
+    """
+    settings = load(project)
+    stages(settings)
+    settings.state.mkdir(mode=0o700, exist_ok=True)
+    with _alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores:
+        _Up(settings, stores, options).run(stop)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of this data folder, or say who does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            lock.seek(0)
+            raise ConflictError(
+                f"{path.parent.parent} is in use by the process with pid {lock.read().strip() or '?'}; stop it first"
+            ) from exc
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+class _Up:
+    """The wired loop of one project."""
+
+    def __init__(self, settings: Settings, stores: OpenStores, options: UpOptions) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._options = options
+        self._known: dict[str, Known] = {}
+        self._rejected = ""
+
+    def run(self, stop: Event) -> None:
+        """Take the lease, start the workers, and turn until `stop`."""
+        stores = self._stores
+        executor = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        grant = self._lease(executor, stop)
+        if grant is None:
+            return
+        engine = self._engine(self._settings, grant)
+        drainer = Drainer(stores.journals, stores.lake)
+        ports = LivePorts(
+            lease=stores.lease, inbox=stores.inbox, traffic=stores.traffic, drainer=drainer, clock=stores.clock
+        )
+        self._loop = LiveLoop(
+            self._settings.model,
+            engine,
+            ports,
+            grant,
+            guardrails=_guardrails(self._settings),
+            data_clock=self._settings.policy.monitor.clock == "data",
+        )
+        self._observer = self._observing(self._settings, engine)
+        live_effects = LiveEffects(
+            self._effect_stores(), self._jobs(), self._record(), label_delay=self._settings.label_delay
+        )
+        effects = DBOSEffects(self._settings.state / "dbos.db", work=self._loop.work(live_effects), executor=executor)
+        workers = self._gateway()
+        try:
+            self._begin(engine)
+            effects.start()
+            workers.start()
+            self._options.ready(workers.port)
+            self._turns(stop, effects, workers, grant)
+        finally:
+            workers.stop()
+            effects.close()
+            stores.lease.release(grant)
+
+    def _lease(self, executor: str, stop: Event) -> Grant | None:
+        while not stop.is_set():
+            grant = self._stores.lease.acquire(executor, LEASE_S)
+            if grant is not None:
+                return grant
+            stop.wait(0.2)  # a process that was killed leaves its lease to expire
+        return None
+
+    def _turns(self, stop: Event, effects: DBOSEffects, workers: GatewayProcesses, grant: Grant) -> None:
+        reload_at = 0.0
+        while not stop.wait(_TURN_S):
+            try:
+                self._loop.turn(self._observer, effects)
+            except FencedError:
+                _LOG.error("fenced: another process holds the lease of %s", self._settings.model)
+                raise
+            except UnavailableError as exc:
+                _LOG.error("turn unavailable problem=%s", exc)
+            for sentence in workers.keep():
+                _LOG.warning("%s", sentence)
+            if self._stores.clock.monotonic() >= reload_at:
+                reload_at = self._stores.clock.monotonic() + _RELOAD_S
+                self._reload(grant)
+
+    def _engine(self, settings: Settings, grant: Grant) -> Engine:
+        engine = Engine(stages(settings), self._stores.log, grant, self._options.told)
+        engine.recover()
+        return engine
+
+    def _begin(self, engine: Engine) -> None:
+        """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
+        newest = self._history()
+        at = newest + timedelta(microseconds=1) if newest is not None else self._stores.clock.now()
+        self._record_revision(self._settings, at)
+        served = engine.state("rollout").champion[0]
+        if not served and newest is not None and not engine.state("trigger").running:
+            command = f"first/{engine.state('train').planned}"
+            self._loop.submit(
+                RetrainCommanded(
+                    model=self._settings.model, at=at, command=command, by="anew up", reason="there is no champion"
+                )
+            )
+
+    def _history(self) -> datetime | None:
+        """Import the project's history file once; return the event time of its newest row."""
+        name = self._settings.policy.data.history
+        if not name:
+            return None
+        file = self._settings.root / name
+        rows = labelled_rows(read_table(file), self._settings.columns, file.name)
+        self._stores.lake.import_history(rows, source=f"{name}@{file_digest(file)}")
+        newest = rows.get_column("_at").max()
+        return newest if isinstance(newest, datetime) else None
+
+    def _record_revision(self, settings: Settings, at: datetime) -> None:
+        train = self._loop.state("train")
+        if (train.settings, train.code) != (settings.digest, settings.code):
+            self._loop.submit(ProjectChanged(model=settings.model, at=at, settings=settings.digest, code=settings.code))
+
+    def _reload(self, grant: Grant) -> None:
+        """Take over changed files when they are valid; else keep the old ones and say what is wrong, once."""
+        try:
+            revision = _revision(self._settings)
+            if revision in (f"{self._settings.digest}/{self._settings.code}", self._rejected):
+                return
+            changed = load(self._settings.root)
+            stages(changed)
+            if (changed.model, changed.columns) != (self._settings.model, self._settings.columns):
+                raise SettingsError(f"{FILE}: model and columns cannot change while it runs; stop it first")
+        except (AnewError, OSError) as exc:
+            self._rejected = revision
+            _LOG.error("changed settings are refused, the old ones stay: %s", exc)
+            return
+        self._rejected = ""
+        self._settings = changed
+        engine = self._loop.reconfigure(lambda: self._engine(changed, grant), _guardrails(changed))
+        self._observer = self._observing(changed, engine)
+        self._record_revision(changed, self._loop.event_time() or self._stores.clock.now())
+        _LOG.info("settings changed revision=%s", changed.digest[:12])
+
+    def _observing(self, settings: Settings, engine: Engine) -> Observer:
+        plan = ObserverPlan(
+            model=settings.model,
+            columns=settings.columns,
+            detectors=detectors(settings),
+            known=self._version,
+            window=settings.window,
+            lateness=settings.lateness,
+            label_delay=settings.label_delay,
+        )
+        return Observer(plan, engine, self._stores.lake)
+
+    def _version(self, digest: str) -> Known:
+        """Return reference and loss scale of a version, read from its verified artifact once."""
+        if digest not in self._known:
+            folder = self._stores.artifacts.get(digest)
+            manifest = Manifest.from_json((folder / "manifest.json").read_text("utf-8"))
+            self._known[digest] = Known(
+                reference=Reference.from_bytes((folder / "reference.bin").read_bytes()),
+                loss_scale=manifest.loss_scale or 1.0,
+            )
+        return self._known[digest]
+
+    def _effect_stores(self) -> Stores:
+        stores = self._stores
+        return Stores(
+            lake=stores.lake,
+            snapshots=stores.snapshots,
+            artifacts=stores.artifacts,
+            compute=stores.compute,
+            traffic=stores.traffic,
+        )
+
+    def _jobs(self) -> Jobs:
+        policy = self._settings.policy.train
+        return Jobs(
+            train=TRAIN,
+            measure=MEASURE,
+            orders=self._settings.state / "orders",
+            project=self._settings.root,
+            pipeline=self._settings.pipeline,
+            columns=self._settings.columns,
+            params=policy.params,
+            limits=Limits(wall_s=parse_duration(policy.timeout).total_seconds(), memory_bytes=policy.memory_mb << 20),
+            read_evidence=read_evidence,
+        )
+
+    def _record(self) -> Record:
+        def find(id: str) -> Fact | None:
+            recorded = self._stores.log.find(id)
+            return None if recorded is None else recorded.fact
+
+        return Record(digest_of=lambda version: self._loop.state("rollout").digest(version), find=find)
+
+    def _gateway(self) -> GatewayProcesses:
+        serving = self._settings.policy.serving
+        port = serving.port if self._options.port is None else self._options.port
+        return GatewayProcesses(
+            project=self._settings.root,
+            log=self._settings.state / "logs",
+            port=port or free_port(serving.host),
+            count=serving.workers,
+        )
+
+
+def _revision(settings: Settings) -> str:
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (settings.root / FILE, settings.pipeline)]
+    return "/".join(digests)
+
+
+def _guardrails(settings: Settings) -> Guardrails:
+    limits = settings.policy.rollout.guardrails
+    return Guardrails(error_rate=limits.error_rate, at_least_errors=limits.at_least_errors, p99_ms=limits.p99_ms)

@@ -1,0 +1,37 @@
+"""Say why a version exists and what became of it, from the window that began it to where it stands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from anew.adapters.fact_codec import encode
+from anew.adapters.fact_reader import read_facts
+from anew.app.narration import narrate
+from anew.app.status import state_folder
+from anew.cli._output import emit_json, say
+from anew.lineage import history_of, index
+
+__all__ = ["run"]
+
+_ASIDE = frozenset({"RolloutObserved", "CandidateMeasured"})
+
+
+def run(
+    version: Annotated[str, typer.Argument(help="name of the version, e.g. v3")],
+    project: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.explain/1")] = False,
+) -> None:
+    """Walk the causes of a version back, and what it did forward."""
+    facts = index(recorded.fact for recorded in read_facts(state_folder(project) / "anew.db"))
+    history = history_of(facts, version)
+    if json:
+        plain = [
+            {"kind": fact.kind, "said": narrate(fact), "fact": msgspec.json.decode(encode(fact))} for fact in history
+        ]
+        emit_json("anew.explain/1", {"version": version, "facts": plain})
+        return
+    for fact in history:
+        if fact.kind not in _ASIDE:
+            say(f"{fact.at:%Y-%m-%d %H:%M}  {narrate(fact)}")

@@ -1,0 +1,45 @@
+"""Make a project: a skeleton, or a working one from a file of labelled rows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anew.adapters.schema_inference import Roles
+from anew.app.project_template import create_from_file, create_skeleton
+from anew.cli._output import emit_json, say
+from anew.domain.errors import SettingsError
+
+__all__ = ["run"]
+
+
+def run(
+    name: Annotated[str, typer.Argument(help="name of the model, and of the project's folder")] = "",
+    data: Annotated[Path | None, typer.Option(help="Parquet or CSV file of labelled rows to infer from")] = None,
+    time: Annotated[str, typer.Option(help="with --data: the event-time column")] = "",
+    target: Annotated[str, typer.Option(help="with --data: the label column")] = "",
+    task: Annotated[str, typer.Option(help="with --data: classification or regression")] = "",
+    json: Annotated[bool, typer.Option("--json", help="print anew.init/1")] = False,
+) -> None:
+    """Write pipeline.py and anew.yaml."""
+    if data is None:
+        if time or target or task:
+            raise SettingsError("--time, --target and --task describe a file: give it with --data FILE")
+        created = create_skeleton(Path(name or "."))
+    else:
+        missing = [f"--{flag}" for flag, value in (("time", time), ("target", target), ("task", task)) if not value]
+        if missing:
+            raise SettingsError(f"--data needs {', '.join(missing)} too")
+        created = create_from_file(Path(), data, Roles(time=time, target=target, task=task), name=name)
+    if json:
+        written = [str(path) for path in created.written]
+        notes = list(created.notes)
+        emit_json(
+            "anew.init/1", {"model": created.model, "folder": str(created.folder), "written": written, "notes": notes}
+        )
+        return
+    for path in created.written:
+        say(f"wrote {path}")
+    for note in created.notes:
+        say(f"note: {note}")
+    say(f"next: anew validate {created.folder}")

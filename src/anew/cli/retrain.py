@@ -1,0 +1,36 @@
+"""Ask for a retrain now; the policy's cooldown and budget do not hold a person's command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anew.app.command import command
+from anew.app.narration import narrate
+from anew.app.settings import load
+from anew.cli._output import emit_json, say
+from anew.domain.facts import RetrainCommanded, RetrainWithheld
+
+__all__ = ["run"]
+
+
+def run(
+    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
+    reason: Annotated[str, typer.Option(help="why, for the record")] = "asked for at the command line",
+    json: Annotated[bool, typer.Option("--json", help="print anew.retrain/1")] = False,
+) -> None:
+    """Post the command and say what the loop decided."""
+    settings = load(project)
+    taken, facts = command(
+        settings,
+        lambda id, by, at: RetrainCommanded(model=settings.model, at=at, command=id, by=by, reason=reason),
+    )
+    withheld = any(isinstance(fact, RetrainWithheld) for fact in facts)
+    if json:
+        emit_json("anew.retrain/1", {"taken": taken, "withheld": withheld, "facts": [narrate(fact) for fact in facts]})
+    elif not taken:
+        say("no loop is running: the command is kept and will be taken by the next `anew up`")
+    for fact in () if json else facts:
+        say(narrate(fact))
+    if withheld:
+        raise typer.Exit(3)

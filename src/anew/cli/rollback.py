@@ -1,0 +1,45 @@
+"""Stop the rollout under way, or go back from the champion to the one before it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anew.app.command import command
+from anew.app.narration import narrate
+from anew.app.settings import load
+from anew.cli._output import emit_json, say
+from anew.domain.facts import RollbackCommanded, RolledBack, RolloutHeld
+
+__all__ = ["run"]
+
+
+def run(
+    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
+    reason: Annotated[str, typer.Option(help="why, for the record")] = "asked for at the command line",
+    json: Annotated[bool, typer.Option("--json", help="print anew.rollback/1")] = False,
+) -> None:
+    """Post the command and say what the loop decided."""
+    settings = load(project)
+    taken, facts = command(
+        settings,
+        lambda id, by, at: RollbackCommanded(model=settings.model, at=at, command=id, by=by, reason=reason),
+    )
+    back = next((fact for fact in facts if isinstance(fact, RolledBack)), None)
+    refused = any(isinstance(fact, RolloutHeld) for fact in facts)
+    if json:
+        emit_json(
+            "anew.rollback/1",
+            {
+                "taken": taken,
+                "from": back.version if back else "",
+                "to": back.to if back else "",
+                "facts": [narrate(fact) for fact in facts],
+            },
+        )
+    elif not taken:
+        say("no loop is running: the command is kept and will be taken by the next `anew up`")
+    for fact in () if json else facts:
+        say(narrate(fact))
+    if refused:
+        raise typer.Exit(3)

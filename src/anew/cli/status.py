@@ -1,0 +1,55 @@
+"""Show what serves, what is on probation, what was decided last, and whether everything acknowledged is stored."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anew.app.status import project_status
+from anew.cli._output import emit_json, say
+
+__all__ = ["run"]
+
+
+def run(
+    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.status/1")] = False,
+) -> None:
+    """Read the record and say where everything stands."""
+    status = project_status(project)
+    if json:
+        emit_json("anew.status/1", status)
+        return
+    say(f"model       {status['model']}   ({status['facts']} facts on record)")
+    say(f"loop        {'run by ' + status['holder'] if status['holder'] else 'not running'}")
+    say(f"champion    {_version(status['champion'])}")
+    say(f"challenger  {_version(status['challenger'])}")
+    if status["traffic"]:
+        traffic = status["traffic"]
+        share = f", {traffic['share']:.0%} to {traffic['challenger']}" if traffic["share"] else ""
+        fallback = traffic["fallback"] or "none"
+        say(f"traffic     {traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {fallback})")
+    _say_score(status["last_score"])
+    if status["stored"]:
+        say("stored      " + ", ".join(f"{rows} {table}" for table, rows in sorted(status["stored"].items())))
+    if status["pending_effects"]:
+        say(f"under way   {', '.join(status['pending_effects'])}")
+    if status["quarantined"]:
+        say(f"quarantined {', '.join(status['quarantined'])}")
+    for decision in status["decisions"][-5:]:
+        said = decision["detail"] or decision["reason"]
+        say(f"  {decision['at'][:16]}  {decision['kind']} {decision['version']} {said}")
+
+
+def _version(record: Mapping[str, Any] | None) -> str:
+    return f"{record['version']} since {record['since'][:16]}: {record['reason']}" if record else "none"
+
+
+def _say_score(score: Mapping[str, Any] | None) -> None:
+    if score is None:
+        return
+    for metric, found in score["metrics"].items():
+        if found["value"] is not None:
+            interval = f" ({found['low']:.4g} to {found['high']:.4g})" if found["low"] is not None else ""
+            say(f"{metric:<11} {found['value']:.4g}{interval} on {found['n']} labels up to {score['end'][:16]}")

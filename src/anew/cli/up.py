@@ -1,0 +1,51 @@
+"""Serve a project and run its loop until interrupted."""
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from anew.adapters.fact_codec import encode
+from anew.adapters.killpoint import install
+from anew.app.narration import narrate
+from anew.app.up import UpOptions, up
+from anew.domain.fact import Fact
+
+__all__ = ["run"]
+
+_QUIET = frozenset({"Ticked", "RolloutObserved", "TrafficApplied", "CandidateMeasured", "RetrainApproved"})
+
+
+def run(
+    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
+    port: Annotated[int | None, typer.Option(help="port of the gateway; 0 takes a free one")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print each fact as a line of JSON")] = False,
+) -> None:
+    """Serve and keep the model current."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    install()
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def told(facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            if json:
+                sys.stdout.write(_line(fact) + "\n")
+            elif fact.kind not in _QUIET:
+                sys.stdout.write(f"{fact.at:%Y-%m-%d %H:%M}  {narrate(fact)}\n")
+        sys.stdout.flush()
+
+    def ready(port: int) -> None:
+        typer.echo(f"serving on http://127.0.0.1:{port}", err=True)
+
+    up(project, UpOptions(port=port, told=told, ready=ready), stop)
+
+
+def _line(fact: Fact) -> str:
+    return f'{{"kind": "{fact.kind}", "fact": {encode(fact).decode()}}}'

@@ -1,0 +1,39 @@
+"""Check a project's files and say everything that is wrong with them, each with its place."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anew.adapters.pipeline_module import load_pipeline
+from anew.app.settings import load
+from anew.app.wiring import stages
+from anew.cli._output import emit_json, say
+from anew.domain.errors import SettingsError
+
+__all__ = ["run"]
+
+
+def run(
+    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.validate/1")] = False,
+) -> None:
+    """Check anew.yaml and pipeline.py."""
+    problems: list[str] = []
+    model = ""
+    try:
+        settings = load(project)
+        model = settings.model
+        stages(settings)
+        load_pipeline(settings.pipeline)
+    except SettingsError as exc:
+        problems = [line for problem in exc.problems for line in problem.splitlines()]
+    if json:
+        emit_json("anew.validate/1", {"model": model, "valid": not problems, "problems": problems})
+    elif not problems:
+        say(f"{project / 'anew.yaml'}: valid (model {model})")
+    else:
+        for problem in problems:
+            typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(2)

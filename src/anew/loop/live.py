@@ -1,0 +1,200 @@
+"""The live loop: one process that holds the lease, turns what comes in into facts, and has effects run."""
+
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import GuardrailTripped
+from anew.loop.drain import Drainer
+from anew.loop.engine import Engine
+from anew.loop.live_effects import LiveEffects, failure
+from anew.loop.observer import Observer
+from anew.ports.clock import Clock
+from anew.ports.effects import Effects, Steps, Work
+from anew.ports.eventlog import Grant, Lease
+from anew.ports.inbox import Inbox
+from anew.ports.traffic import ChallengerHealth, Traffic
+from anew.rollout import RolloutState
+
+__all__ = ["Guardrails", "LiveLoop", "LivePorts"]
+
+LEASE_S = 10.0
+"""Seconds after which another process may take over from one that says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrails:
+    """Limits on a challenger that need no labels.
+
+    `error_rate` in (0, 1) is judged from `at_least_errors` failures on; `p99_ms` from 200 answers on.
+    """
+
+    error_rate: float
+    at_least_errors: int
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePorts:
+    """What the loop asks of the world."""
+
+    lease: Lease
+    inbox: Inbox
+    traffic: Traffic
+    drainer: Drainer
+    clock: Clock
+
+
+class LiveLoop:
+    """Runs turns; a turn takes commands, drains journals, observes, and asks for effects. `submit` is thread-safe.
+
+    Parameters
+    ----------
+    model
+        Name of the model that this loop keeps.
+    engine
+        Recovered from the record; written to only by this loop.
+    data_clock
+        Does event time follow the newest row, rather than the wall clock?
+    """
+
+    def __init__(
+        self, model: str, engine: Engine, ports: LivePorts, grant: Grant, *, guardrails: Guardrails, data_clock: bool
+    ) -> None:
+        self._model = model
+        self._engine = engine
+        self._ports = ports
+        self._grant = grant
+        self._guardrails = guardrails
+        self._data_clock = data_clock
+        self._lock = threading.RLock()
+        self._renewed = float("-inf")
+        self._looked = float("-inf")
+        self._first: datetime | None = None
+        self._newest: datetime | None = None
+
+    def work(self, effects: LiveEffects) -> Work:
+        """Return what an effect runner needs of this loop."""
+
+        def run(fact_id: str, steps: Steps) -> None:
+            with self._lock:
+                fact = self._engine.pending.get(fact_id)
+            if fact is not None:
+                self.submit(effects.run(fact, steps))
+
+        def exhausted(fact_id: str) -> None:
+            with self._lock:
+                fact = self._engine.pending.get(fact_id)
+            if fact is not None:
+                self.submit(failure(fact, "exhausted", "every attempt failed; see the log for each"))
+
+        return Work(run=run, pending=self.pending, exhausted=exhausted)
+
+    def pending(self) -> Collection[str]:
+        """Return the ids of facts whose effects have not ended."""
+        with self._lock:
+            return tuple(self._engine.pending)
+
+    def submit(self, fact: Fact) -> tuple[Fact, ...]:
+        """Record a fact from outside with all that follows from it."""
+        with self._lock:
+            return self._engine.submit(fact)
+
+    def state(self, name: str) -> Any:
+        """Return the present state of the stage called `name`."""
+        return self._engine.state(name)
+
+    def reconfigure(self, rebuild: Callable[[], Engine], guardrails: Guardrails) -> Engine:
+        """Put another engine, folded from the same record under other settings, in the place of this one."""
+        with self._lock:
+            self._engine = rebuild()
+            self._guardrails = guardrails
+            return self._engine
+
+    def turn(self, observer: Observer, effects: Effects) -> None:
+        """Do what there is to do now.
+
+        Raises
+        ------
+        FencedError
+            Another process holds the lease; this one has to stop.
+        UnavailableError
+            A store does not answer; the next turn goes on where this one stopped.
+        """
+        self._keep_lease()
+        self._take_commands()
+        report = self._ports.drainer.drain_once()
+        self._first = min(filter(None, (self._first, report.oldest)), default=None)
+        self._newest = max(filter(None, (self._newest, report.newest)), default=None)
+        now = self.event_time()
+        with self._lock:
+            if now is not None and self._ports.clock.monotonic() - self._looked >= 0.25:
+                self._looked = self._ports.clock.monotonic()
+                observer.turn(now, self._ports.clock.now(), self._first)
+            self._guard(now)
+        for fact_id in self.pending():
+            effects.ask(fact_id)
+
+    def event_time(self) -> datetime | None:
+        """Return the present event time; by the data's clock None before any row."""
+        return self._newest if self._data_clock else self._ports.clock.now()
+
+    def _keep_lease(self) -> None:
+        now = self._ports.clock.monotonic()
+        if now - self._renewed > LEASE_S / 4:
+            self._ports.lease.renew(self._grant, LEASE_S)
+            self._ports.traffic.beat()
+            self._renewed = now
+
+    def _take_commands(self) -> None:
+        for fact in self._ports.inbox.pending():
+            self.submit(fact)
+            self._ports.inbox.take([fact.id])
+
+    def _guard(self, now: datetime | None) -> None:
+        """Report a challenger that breaks a limit at any worker."""
+        rollout: RolloutState = self._engine.state("rollout")
+        if rollout.probation is None:
+            return
+        version = rollout.probation.challenger[0]
+        for worker in self._ports.traffic.workers(self._model):
+            health = worker.challenger
+            found = self._broken(health) if health is not None and health.version == version else None
+            if found is not None:
+                at = now or self._ports.clock.now()
+                guardrail, evidence, reason = found
+                self.submit(
+                    GuardrailTripped(
+                        model=worker.model,
+                        at=at,
+                        version=version,
+                        guardrail=guardrail,
+                        evidence=(evidence,),
+                        reason=f"worker {worker.worker}: {reason}",
+                    )
+                )
+                return
+
+    def _broken(self, health: ChallengerHealth) -> tuple[str, Evidence, str] | None:
+        limits, failed = self._guardrails, sum(health.failed.values())
+        if health.asked and failed >= limits.at_least_errors and failed > limits.error_rate * health.asked:
+            share = failed / health.asked
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(health.failed.items()))
+            return (
+                "error_rate",
+                Evidence.of("error_rate", share, health.asked, reference=limits.error_rate),
+                f"{failed} of {health.asked} rows without a usable answer ({reasons})",
+            )
+        p99 = health.latency_ms(0.99)
+        answered = sum(health.latency)
+        if p99 is not None and answered >= 200 and p99 > limits.p99_ms:
+            return (
+                "p99_ms",
+                Evidence.of("p99_ms", p99, answered, reference=limits.p99_ms),
+                f"99 % of {answered} answers came within {p99:.0f} ms; allowed are {limits.p99_ms:g} ms",
+            )
+        return None

@@ -1,0 +1,271 @@
+"""The effects of a live loop: snapshot, train, measure, shift; each reads before it writes and ends as a fact."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from anew.domain.boundary import reach
+from anew.domain.column import Columns
+from anew.domain.errors import AnewError, TrainingError, UnavailableError
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateMeasured,
+    CandidateTrained,
+    EffectFailed,
+    SnapshotTaken,
+    TrafficApplied,
+    TrafficShifted,
+    TrainingPlanned,
+)
+from anew.domain.interval import Interval
+from anew.loop.replay_effects import held_out_rows
+from anew.loop.training_run import TrainingRun
+from anew.ports.artifact import ArtifactStore
+from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
+from anew.ports.effects import Steps
+from anew.ports.lake import Lake
+from anew.ports.snapshot import SnapshotStore
+from anew.ports.traffic import Traffic
+
+__all__ = ["Jobs", "LiveEffects", "Record", "Stores", "failure"]
+
+_POLL_S = 0.2
+_POLL_MOST_S = 5.0
+_SHIFT_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The ports that effects work on."""
+
+    lake: Lake
+    snapshots: SnapshotStore
+    artifacts: ArtifactStore
+    compute: Compute
+    traffic: Traffic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """What runs in child processes.
+
+    Attributes
+    ----------
+    train, measure
+        ``package.module:function`` entries. Training leaves ``artifact/`` and ``outcome.json`` in the job's folder,
+        measuring ``evidence.json``.
+    orders
+        Folder for the files that tell a job what to do.
+    project
+        The project's folder; its gates are measured.
+    pipeline, columns, params
+        The user's code, the row contract and what `train` is given.
+    """
+
+    train: str
+    measure: str
+    orders: Path
+    project: Path
+    pipeline: Path
+    columns: Columns
+    params: Mapping[str, Any]
+    limits: Limits
+    read_evidence: Callable[[bytes], tuple[Evidence, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What effects look up in the record: the digest of a version (empty: unknown), and a fact by its id."""
+
+    digest_of: Callable[[str], str]
+    find: Callable[[str], Fact | None]
+
+
+class LiveEffects:
+    """Runs one effect and returns the fact that ends it. Thread-safe.
+
+    A run may be repeated from its beginning after any crash: snapshots and artifacts are addressed by content, jobs by
+    the id of the fact that asked for them, and an order to the gateways by its epoch.
+    """
+
+    def __init__(self, stores: Stores, jobs: Jobs, record: Record, *, label_delay: timedelta) -> None:
+        self._stores = stores
+        self._jobs = jobs
+        self._record = record
+        self._label_delay = label_delay
+
+    def run(self, fact: Fact, steps: Steps) -> Fact:
+        """Run what `fact` asks for; an error that anew knows ends it as EffectFailed, any other passes through."""
+        try:
+            return self._run(fact, steps)
+        except UnavailableError:
+            raise  # a later attempt may find it available again
+        except AnewError as exc:
+            reason, detail = (exc.reason, exc.detail) if isinstance(exc, TrainingError) else ("error", str(exc))
+            return failure(fact, reason, detail)
+
+    def _run(self, fact: Fact, steps: Steps) -> Fact:
+        match fact:
+            case TrainingPlanned():
+                return self._snapshot(fact)
+            case SnapshotTaken():
+                return self._train(fact, steps)
+            case CandidateTrained():
+                return self._measure(fact, steps)
+            case TrafficShifted():
+                return self._shift(fact, steps)
+        raise TrainingError("error", f"nothing here knows how to {fact.asks!r}")
+
+    def _snapshot(self, fact: TrainingPlanned) -> SnapshotTaken:
+        end = fact.span.end - self._label_delay if fact.champion else fact.span.end
+        span = Interval(start=fact.span.start, end=max(end, fact.span.start))
+        versions = dict(self._stores.lake.versions())
+        rows = self._stores.lake.labelled(span, versions=versions)
+        if rows.height < 4:
+            raise TrainingError("error", f"{rows.height} labelled rows lie in the span to {span.end}; 4 are the least")
+        reach("snapshot.begin")
+        digest = self._stores.snapshots.put(rows)
+        reach("snapshot.stored")
+        at = rows.get_column("_at")
+        return SnapshotTaken(
+            model=fact.model,
+            at=fact.at,
+            cause=fact.id,
+            version=fact.version,
+            champion=fact.champion,
+            digest=digest,
+            tables=tuple(sorted(versions.items())),
+            span=Interval(start=at[0], end=max(span.end, at[-1])),
+            rows=rows.height,
+            holdout_rows=held_out_rows(rows.height, fact.holdout_share),
+            seed=fact.seed,
+        )
+
+    def _train(self, fact: SnapshotTaken, steps: Steps) -> CandidateTrained:
+        plan = self._record.find(fact.cause)
+        digest, folder = self._champion(fact.champion)
+        run = TrainingRun(
+            columns=self._jobs.columns,
+            rows=self._stores.snapshots.get(fact.digest),
+            pipeline=self._jobs.pipeline,
+            seed=fact.seed,
+            holdout_rows=fact.holdout_rows,
+            params=self._jobs.params,
+            code=plan.code if isinstance(plan, TrainingPlanned) else "",
+            snapshot=fact.digest,
+            previous=folder,
+            previous_digest=digest,
+        )
+        status = self._job(self._order(fact, self._jobs.train, run.to_json()), steps)
+        reach("train.collected")
+        digest = self._stores.artifacts.put(_folder(status) / "artifact")
+        reach("train.stored")
+        return CandidateTrained(
+            model=fact.model,
+            at=fact.at,
+            cause=fact.id,
+            version=fact.version,
+            champion=fact.champion,
+            digest=digest,
+            snapshot=fact.digest,
+            rows=fact.rows - fact.holdout_rows,
+            compute_s=status.cpu_s,
+        )
+
+    def _champion(self, champion: str) -> tuple[str, str]:
+        """Return the champion's digest and the folder of its verified artifact; empty for none."""
+        digest = self._record.digest_of(champion) if champion else ""
+        return digest, str(self._stores.artifacts.get(digest)) if digest else ""
+
+    def _order(self, fact: Fact, entry: str, order: str) -> Job:
+        """Write what a job is to do into a file of its own, and return the job."""
+        file = self._jobs.orders / f"{fact.id}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(".part")
+        draft.write_text(order, encoding="utf-8")
+        draft.rename(file)
+        return Job(id=fact.id, entry=entry, arguments={"run": str(file)}, limits=self._jobs.limits)
+
+    def _measure(self, fact: CandidateTrained, steps: Steps) -> CandidateMeasured:
+        champion, champion_folder = self._champion(fact.champion)
+        order = {
+            "project": str(self._jobs.project),
+            "snapshot": str(self._stores.snapshots.get(fact.snapshot)),
+            "trained_rows": fact.rows,
+            "candidate": [fact.version, fact.digest, str(self._stores.artifacts.get(fact.digest))],
+            "champion": [fact.champion, champion, champion_folder],
+        }
+        status = self._job(self._order(fact, self._jobs.measure, json.dumps(order)), steps)
+        reach("measure.collected")
+        evidence = self._jobs.read_evidence((_folder(status) / "evidence.json").read_bytes())
+        return CandidateMeasured(
+            model=fact.model,
+            at=fact.at,
+            cause=fact.id,
+            version=fact.version,
+            champion=fact.champion,
+            digest=fact.digest,
+            evidence=evidence,
+        )
+
+    def _job(self, job: Job, steps: Steps) -> JobStatus:
+        """Submit a job, wait for it durably, and return its status once it is done."""
+        steps.run("submit", lambda: self._submitted(job))
+        wait = _POLL_S
+        while True:
+            status = self._stores.compute.poll(job.id)
+            if status.state is JobState.DONE:
+                return status
+            if status.state is JobState.FAILED:
+                raise TrainingError(status.reason, status.detail)
+            if status.state is JobState.UNKNOWN:
+                self._stores.compute.submit(job)  # its records are gone: nothing of it is left, so it runs anew
+            steps.sleep(wait)
+            wait = min(_POLL_MOST_S, wait * 1.1)
+
+    def _submitted(self, job: Job) -> str:
+        reach("job.begin")
+        self._stores.compute.submit(job)
+        reach("job.submitted")
+        return json.dumps({"job": job.id})
+
+    def _shift(self, fact: TrafficShifted, steps: Steps) -> TrafficApplied:
+        traffic = self._stores.traffic
+        reach("shift.begin")
+        traffic.publish(fact)
+        reach("shift.published")
+        waited = 0.0
+        while True:
+            workers, epoch = traffic.applied(fact.model)
+            if workers == 0 or epoch >= fact.epoch:
+                return TrafficApplied(model=fact.model, at=fact.at, cause=fact.id, epoch=fact.epoch, workers=workers)
+            refused = [each for each in traffic.workers(fact.model) if each.refused == fact.epoch]
+            if refused:
+                raise TrainingError("refused", f"worker {refused[0].worker}: {refused[0].problem}")
+            if waited > _SHIFT_PATIENCE_S:
+                raise TrainingError("timeout", f"after {waited:.0f} s a worker still answers by epoch {epoch}")
+            steps.sleep(_POLL_S)
+            waited += _POLL_S
+
+
+def failure(fact: Fact, reason: str, detail: str) -> EffectFailed:
+    """Return the fact that the effect asked for by `fact` came to nothing."""
+    return EffectFailed(
+        model=fact.model,
+        at=fact.at,
+        cause=fact.id,
+        effect=fact.asks,
+        version=getattr(fact, "version", ""),
+        reason=reason,
+        detail=detail,
+    )
+
+
+def _folder(status: JobStatus) -> Path:
+    if status.folder is None:
+        raise TrainingError("error", "the job says that it is done and names no folder")
+    return status.folder
