@@ -206,11 +206,14 @@ def requests_are_answered(record: Transactions, settings: SmallSettings) -> Iter
     """Every request to retrain is refused, or ends in exactly one end of a training."""
     facts = index(_all(record))
     ends: dict[str, int] = {id: 0 for id, fact in facts.items() if isinstance(fact, RetrainRequested)}
+    plans = {fact.version: fact for fact in facts.values() if isinstance(fact, TrainingPlanned)}
     for fact in facts.values():
-        if isinstance(fact, TrainingEnded | RetrainRefused):
-            for each in causes(facts, fact):
-                if each.id in ends:
-                    ends[each.id] += 1
+        if not isinstance(fact, TrainingEnded | RetrainRefused):
+            continue
+        begun = plans.get(fact.version, fact) if isinstance(fact, TrainingEnded) else fact
+        for each in causes(facts, begun):
+            if each.id in ends:
+                ends[each.id] += 1
     for id, count in ends.items():
         if count != 1:
             yield f"the request {id} to retrain came to {count} ends"

@@ -67,7 +67,7 @@ class SmallSettings:
 
     windows: int = 2
     cooldown: timedelta = timedelta(hours=4)
-    budget: Budget = Budget(retrains=5, period=timedelta(hours=48))
+    budget: Budget = Budget(retrains=3, period=timedelta(hours=72))
     steps: tuple[float, ...] = (0.1, 0.5)
     expire: timedelta = timedelta(hours=60)
     shadow: Judge = field(default_factory=lambda: Remembered(Shadow(margin=0.05, at_least_rows=100)))
