@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
-from anew.domain.facts import CandidateTrained, TrainingPlanned
+from anew.domain.facts import CandidateTrained, TrainingPlanned, VersionPromoted
 
 __all__ = ["causes", "history_of", "index"]
 
@@ -46,6 +46,8 @@ def history_of(facts: Mapping[str, Fact], version: str) -> Sequence[Fact]:
 def _names(fact: Fact, version: str) -> bool:
     if isinstance(fact, CandidateTrained | TrainingPlanned):
         return fact.version == version
+    if isinstance(fact, VersionPromoted):
+        return version in (fact.version, fact.previous)
     served = getattr(fact, "challenger", ("",)) or ("",)
     return (getattr(fact, "version", "") == version and fact.kind not in _ABOUT_WINDOWS) or served[0] == version
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import isfinite
 from typing import ClassVar
 
 from anew.domain.errors import InvariantError
@@ -50,13 +51,16 @@ class SLO:
             raise InvariantError(f"slo on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"slo on {self.metric}: give exactly one of at_most and at_least")
+        if not all(limit is None or isfinite(limit) for limit in (self.at_most, self.at_least)):
+            raise InvariantError(f"{self.key}: a limit is a finite number; another is never broken")
 
     @property
     def key(self) -> str:
-        """``slo(metric<=limit)`` or ``slo(metric>=limit)``."""
+        """``slo(metric<=limit)`` or ``slo(metric>=limit)``, with `` over 168h`` when it has a period."""
+        over = "" if self.period is None else f" over {self.period / timedelta(hours=1):g}h"
         if self.at_most is not None:
-            return f"slo({self.metric}<={self.at_most:g})"
-        return f"slo({self.metric}>={self.at_least:g})"
+            return f"slo({self.metric}<={self.at_most:g}{over})"
+        return f"slo({self.metric}>={self.at_least:g}{over})"
 
     @property
     def over(self) -> timedelta | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
+from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateAccepted,
@@ -60,6 +61,10 @@ class Train:
 
     span: Span = Span()
     holdout_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0 < self.holdout_share < 1:
+            raise InvariantError(f"a hold-out of {self.holdout_share}: use a share between 0 and 1, e.g. 0.15")
 
     def initial(self) -> TrainState:
         """Return the state before any run."""

@@ -1,0 +1,171 @@
+"""Plans that can be repeated, and an end for every run."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from anew.domain.errors import InvariantError
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateAccepted,
+    CandidateRefused,
+    CandidateTrained,
+    EffectFailed,
+    ProjectChanged,
+    RetrainApproved,
+    RolledBack,
+    SnapshotTaken,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+)
+from anew.domain.interval import Interval
+from anew.domain.verdict import Verdict
+from anew.train import Train, TrainState
+from anew.train.span import Span
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def approved(name: str = "approved", day: int = 0) -> RetrainApproved:
+    return RetrainApproved(model="m", at=T0 + day * DAY, id=name, by="policy")
+
+
+def failed(cause: str, effect: str) -> EffectFailed:
+    return EffectFailed(model="m", at=T0, cause=cause, effect=effect, version="v1", reason="oom", detail="killed")
+
+
+def snapshot() -> SnapshotTaken:
+    return SnapshotTaken(
+        model="m",
+        at=T0,
+        id="snapshot",
+        cause="plan",
+        version="v1",
+        champion="",
+        digest="d",
+        tables=(),
+        span=Interval(start=T0, end=T0),
+        rows=10,
+        holdout_rows=1,
+        seed=1,
+    )
+
+
+def trained() -> CandidateTrained:
+    return CandidateTrained(
+        model="m",
+        at=T0,
+        id="trained",
+        cause="snapshot",
+        version="v1",
+        champion="",
+        digest="d1",
+        snapshot="d",
+        rows=9,
+        compute_s=2.5,
+    )
+
+
+ACCEPTED = CandidateAccepted(model="m", at=T0, version="v1", champion="", digest="d1")
+REFUSED = CandidateRefused(model="m", at=T0, version="v1", verdict=Verdict.FAIL, gates=("slos",), reason="bad")
+
+
+def heard(facts: list[Fact], stage: Train | None = None) -> tuple[TrainState, list[Fact]]:
+    stage = stage or Train()
+    state, decided = stage.initial(), []
+    for fact in facts:
+        state = stage.apply(state, fact)
+        for decision in stage.decide(state, fact):
+            named = decision.caused_by(fact.id)
+            if isinstance(decision, TrainingPlanned) and decision.version == "v1":
+                named = TrainingPlanned(**{name: getattr(decision, name) for name in PLAN}, id="plan", cause=fact.id)
+            state = stage.apply(state, named)
+            decided.append(named)
+    return state, decided
+
+
+PLAN = ("model", "at", "version", "champion", "span", "holdout_share", "seed", "code", "settings")
+
+
+def test_a_plan_fixes_all_that_a_run_needs() -> None:
+    changed = ProjectChanged(model="m", at=T0, settings="s1", code="c1")
+    stage = Train(span=Span(length=30 * DAY), holdout_share=0.2)
+    promoted = VersionPromoted(model="m", at=T0, version="v7", digest="d", previous="", evidence=(), reason="")
+    _, (plan,) = heard([changed, promoted, approved(day=90)], stage)
+    assert isinstance(plan, TrainingPlanned)
+    assert (plan.version, plan.champion, plan.code, plan.settings) == ("v1", "v7", "c1", "s1")
+    assert plan.span == Interval(start=T0 + 60 * DAY, end=T0 + 90 * DAY)
+    assert plan.holdout_share == 0.2
+
+
+def test_seeds_follow_from_the_approval_and_differ() -> None:
+    plans = [heard([approved(name)])[1][0] for name in ("a", "a", "b")]
+    seeds = [plan.seed for plan in plans if isinstance(plan, TrainingPlanned)]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert all(0 <= seed < 1 << 31 for seed in seeds)
+
+
+def test_versions_are_counted_and_never_named_twice() -> None:
+    _, decided = heard([approved("a"), failed("plan", "snapshot"), approved("b")])
+    assert [fact.version for fact in decided if isinstance(fact, TrainingPlanned)] == ["v1", "v2"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "outcome", "compute_s"),
+    [
+        ([failed("plan", "snapshot")], "failed", 0.0),
+        ([snapshot(), failed("snapshot", "train")], "failed", 0.0),
+        ([snapshot(), trained(), ACCEPTED], "accepted", 2.5),
+        ([snapshot(), trained(), REFUSED], "refused", 2.5),
+        ([snapshot(), trained(), failed("trained", "measure")], None, 0.0),
+        ([snapshot(), failed("plan", "snapshot")], None, 0.0),
+        ([failed("unknown", "train")], None, 0.0),
+    ],
+    ids=["no snapshot", "no model", "accepted", "refused", "the gates' affair", "late", "of nobody"],
+)
+def test_every_run_ends_once(rest: list[Fact], outcome: str | None, compute_s: float) -> None:
+    late = [ACCEPTED if outcome == "refused" else failed("plan", "train")] if outcome else []
+    state, decided = heard([approved(), *rest, *late])
+    ends = [fact for fact in decided if isinstance(fact, TrainingEnded)]
+    assert [(end.version, end.outcome, end.compute_s) for end in ends] == (
+        [("v1", outcome, compute_s)] if outcome else []
+    )
+    assert state.is_running("v1") is (outcome is None)
+
+
+def test_a_failure_says_why() -> None:
+    _, decided = heard([approved(), failed("plan", "snapshot")])
+    assert isinstance(decided[-1], TrainingEnded)
+    assert decided[-1].detail == "oom: killed"
+
+
+@pytest.mark.parametrize(("to", "champion"), [("v3", "v3"), ("", "v7")])
+def test_the_champion_is_the_one_that_serves(to: str, champion: str) -> None:
+    promoted = VersionPromoted(model="m", at=T0, version="v7", digest="d", previous="", evidence=(), reason="")
+    back = RolledBack(model="m", at=T0, version="v7", to=to, evidence=(), reason="")
+    assert heard([promoted, back])[0].champion == champion
+
+
+@pytest.mark.parametrize(
+    ("length", "start"),
+    [
+        (None, datetime(1970, 1, 1, tzinfo=UTC)),
+        (30 * DAY, T0 - 30 * DAY),
+        (timedelta(days=99_999), datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_span(length: timedelta | None, start: datetime) -> None:
+    assert Span(length=length).before(T0) == Interval(start=start, end=T0)
+
+
+def test_a_span_without_length_is_refused() -> None:
+    with pytest.raises(InvariantError):
+        Span(length=timedelta(0))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
+def test_without_a_hold_out_nothing_can_be_proved(share: float) -> None:
+    with pytest.raises(InvariantError):
+        Train(holdout_share=share)
