@@ -445,3 +445,24 @@ def test_a_write_that_fails_stores_nothing_or_is_finished_later(
     lake.append("w0", 16, journal.rows[12:])
     assert lake.counts() == {"predictions": 8, "labels": 8, "history": 0}
     assert list(lake.verify()) == []
+
+
+class PanicException(BaseException):
+    """What deltalake raises when its Rust side gives up."""
+
+
+@pytest.mark.fault("D2")
+def test_a_panic_in_rust_is_an_error_like_others(
+    reopen: Callable[[], DeltaLake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panic(*args: object, **kwargs: object) -> None:
+        raise PanicException("called `Result::unwrap()` on an `Err` value")
+
+    lake, journal = reopen(), Journal()
+    _fill(lake, journal, 1)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", panic)
+    with pytest.raises(UnavailableError, match="gave up"):
+        _fill(lake, journal, 1)
+    monkeypatch.undo()
+    lake.append("w0", len(journal.rows), journal.rows[lake.drained("w0") :])
+    assert lake.counts()["predictions"] == 6
