@@ -1,0 +1,83 @@
+"""What was rolled back, is stale or comes second gets no traffic; and what shares its bytes."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateTrained,
+    QuarantineReleased,
+    RolledBack,
+)
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+H = timedelta(hours=1)
+
+
+from tests.rollout.telling import T0, Story, approved, commanded, kinds, routing, tripped
+
+
+@pytest.mark.fault("P5")
+@pytest.mark.parametrize(
+    "again",
+    [
+        approved("v2", champion="v1"),
+        approved("v3", champion="v1", digest="d-v2"),
+        approved("v2", champion="v1", digest="x"),
+    ],
+    ids=["the same", "the same bytes", "the same name"],
+)
+def test_a_rolled_back_version_is_not_rolled_out_again(again: Fact) -> None:
+    story = Story().champion().challenger()
+    story.hear(commanded())
+    epochs = story.state.epoch
+    decided = story.hear(again)
+    assert kinds(decided) == ["RolledBack"]
+    assert story.state.epoch == epochs
+    assert routing(story)[:2] == ("v1", "")
+
+
+def test_a_released_version_may_be_rolled_out_again() -> None:
+    story = Story().champion().challenger()
+    story.hear(commanded(), QuarantineReleased(model="m", at=T0, command="c", version="v2", by="ada", reason="fixed"))
+    assert kinds(story.hear(approved("v2", champion="v1"))) == ["RolloutStarted", "TrafficShifted"]
+
+
+def test_what_was_validated_against_another_champion_is_stale() -> None:
+    story = Story().champion().promoted("v2", "v1")
+    decided = story.hear(approved("v3", champion="v1"))
+    assert kinds(decided) == ["RolledBack"]
+    assert isinstance(decided[0], RolledBack)
+    assert decided[0].reason == "validated against v1, but the champion is v2 now"
+
+
+def test_a_second_challenger_does_not_push_the_first_aside() -> None:
+    story = Story().champion().challenger("v2")
+    assert kinds(story.hear(approved("v3", champion="v1"))) == ["RolledBack"]
+    assert routing(story)[:2] == ("v1", "v2")
+
+
+def test_bytes_that_never_got_traffic_are_not_quarantined_under_other_names() -> None:
+    """The second of two equal candidates is turned away; the first goes on and may become champion."""
+    story = Story().champion().challenger("v2")
+    same = CandidateTrained(
+        model="m", at=T0, version="v3", champion="v1", digest="d-v2", snapshot="", rows=1, compute_s=0.0
+    )
+    story.hear(same, approved("v3", champion="v1", digest="d-v2"))
+    assert ("v3", "") in story.state.quarantined
+    assert all(digest != "d-v2" for _, digest in story.state.quarantined)
+
+
+def test_the_champions_own_bytes_are_not_tried_against_it() -> None:
+    """Rolled back they would be quarantined, and the champion with them."""
+    story = Story().champion("v1")
+    assert kinds(story.hear(approved("v2", champion="v1", digest="d-v1"))) == ["RolledBack"]
+    assert routing(story)[:2] == ("v1", "")
+
+
+def test_a_fallback_whose_bytes_were_rolled_back_is_none() -> None:
+    story = Story().champion().promoted("v2", "v1").challenger("v3", "v2", digest="d-v1")
+    story.hear(tripped("v3"))
+    assert routing(story) == ("v2", "", "", 0.0)
+    assert kinds(story.hear(commanded())) == ["RolloutHeld"]
