@@ -156,9 +156,9 @@ def test_a_stopped_effect_goes_on_at_the_step_where_it_stopped(start: Start) -> 
     done = Event()
 
     def effect(fact_id: str, steps: Steps) -> None:
-        job = steps.run("submit", lambda: submitted.append(fact_id) or "job-1")  # type: ignore[func-returns-value]
+        job = steps.run("submit", lambda: submitted.append(fact_id) or "job-1")  # type: ignore[func-returns-value]  # it returns None, and then comes the text
         assert job == "job-1"
-        while steps.run("poll", lambda: polls.append(1) or str(done.is_set())) != "True":  # type: ignore[func-returns-value]
+        while steps.run("poll", lambda: polls.append(1) or str(done.is_set())) != "True":  # type: ignore[func-returns-value]  # it returns None, and then comes the text
             steps.sleep(0.01)
 
     loop = Loop(effect, asked=["f"])
@@ -179,7 +179,7 @@ def test_a_long_sleep_is_interrupted(start: Start) -> None:
     asleep = Event()
 
     def effect(fact_id: str, steps: Steps) -> None:
-        steps.run("before", lambda: asleep.set() or "")  # type: ignore[func-returns-value]
+        steps.run("before", lambda: asleep.set() or "")  # type: ignore[func-returns-value]  # it returns None, and then comes the text
         steps.sleep(3600.0)
 
     loop = Loop(effect, asked=["f"])
@@ -193,7 +193,7 @@ def test_a_failed_attempt_is_followed_by_another_with_its_own_steps(start: Start
     tries: list[int] = []
 
     def effect(fact_id: str, steps: Steps) -> None:
-        number = steps.run("try", lambda: tries.append(1) or str(len(tries)))  # type: ignore[func-returns-value]
+        number = steps.run("try", lambda: tries.append(1) or str(len(tries)))  # type: ignore[func-returns-value]  # it returns None, and then comes the text
         if number == "1":
             raise OSError("the first one fails")
 
@@ -257,7 +257,7 @@ def test_what_ran_under_another_order_of_steps_is_begun_afresh(start: Start, mon
     gate, inside, firsts = Event(), Event(), list[str]()
 
     def effect(fact_id: str, steps: Steps) -> None:
-        steps.run("first", lambda: firsts.append(fact_id) or "")  # type: ignore[func-returns-value]
+        steps.run("first", lambda: firsts.append(fact_id) or "")  # type: ignore[func-returns-value]  # it returns None, and then comes the text
         inside.set()
         while not gate.is_set():
             steps.sleep(0.005)

@@ -45,10 +45,10 @@ def test_inline_steps_resume_where_a_planted_crash_left_them() -> None:
     calls: list[str] = []
 
     def effect(steps: InlineSteps, *, crash: bool) -> str:
-        first = steps.run("submit", lambda: calls.append("submit") or "job")  # type: ignore[func-returns-value]
+        first = steps.run("submit", lambda: calls.append("submit") or "job")  # type: ignore[func-returns-value]  # it returns None, and then comes the text
         if crash:
             raise KeyboardInterrupt
-        return first + steps.run("collect", lambda: calls.append("collect") or "ed")  # type: ignore[func-returns-value]
+        return first + steps.run("collect", lambda: calls.append("collect") or "ed")  # type: ignore[func-returns-value]  # it returns None, and then comes the text
 
     before = InlineSteps()
     with pytest.raises(KeyboardInterrupt):

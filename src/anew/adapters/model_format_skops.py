@@ -60,7 +60,7 @@ class SkopsFormat:
         """Write a skops file without addresses and instants, so that equal models give equal bytes."""
         import skops.io  # type: ignore[import-untyped]  # noqa: PLC0415 - without types; takes seconds, for its models only
 
-        data = canonical(skops.io.dumps(model))
+        data = _canonical(skops.io.dumps(model))
         foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(ALLOWED))
         if foreign:
             raise TrainingError(
@@ -106,7 +106,7 @@ def _as_fitted(estimator: Any, inputs: pl.DataFrame | npt.NDArray[np.float64]) -
     return inputs.select(names)
 
 
-def canonical(data: bytes) -> bytes:
+def _canonical(data: bytes) -> bytes:
     """Return the skops (or npz) archive with fixed instants and, for addresses, numbers in order of appearance."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
@@ -118,7 +118,7 @@ def canonical(data: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, content in sorted((renamed.get(name, name), content) for name, content in contents.items()):
-            inner = canonical(content) if name.endswith(".npz") else content
+            inner = _canonical(content) if name.endswith(".npz") else content
             archive.writestr(zipfile.ZipInfo(name, date_time=_EPOCH), inner)
     return out.getvalue()
 

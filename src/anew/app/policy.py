@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from anew.domain.column import ColumnKind, Task
 
 __all__ = [
+    "CanaryPolicy",
     "ColumnsPolicy",
     "DataPolicy",
+    "GuardrailPolicy",
     "LoopPolicy",
     "MonitorPolicy",
     "ProjectPolicy",

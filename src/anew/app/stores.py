@@ -19,7 +19,11 @@ from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.settings import Settings
 
-__all__ = ["OpenStores", "open_stores"]
+__all__ = [
+    "OpenStores",
+    "journal_folder",
+    "open_stores",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from anew.gateway.request import RequestRow
 from anew.gateway.routing import Answerer, Contest, Route, Switch
 from anew.gateway.sanity import nonsense
 from anew.gateway.settings import GatewaySettings, OnFull
-from anew.rollout.split import position
+from anew.rollout import position
 
 __all__ = ["Serving"]
 

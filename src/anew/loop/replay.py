@@ -29,8 +29,7 @@ from anew.loop.measure import Values, look, measure_profiles, measure_scored, pr
 from anew.loop.replay_effects import ReplayEffects
 from anew.loop.replay_stream import ReplayStream, Stopwatch
 from anew.monitor import Detector, Detectors, ScoredRows
-from anew.rollout import RolloutState
-from anew.rollout.split import answered_by_challenger
+from anew.rollout import RolloutState, answered_by_challenger
 
 __all__ = ["Replay", "ReplayPlan", "ReplayReport"]
 

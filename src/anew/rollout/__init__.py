@@ -1,7 +1,18 @@
 """Accepted candidate in, traffic shifts out."""
 
 from anew.rollout._judge import Judge, Outcome, Ruling
+from anew.rollout._split import answered_by_challenger, position
 from anew.rollout._stage import Rollout, next_look
 from anew.rollout._state import Probation, RolloutState
 
-__all__ = ["Judge", "Outcome", "Probation", "Rollout", "RolloutState", "Ruling", "next_look"]
+__all__ = [
+    "Judge",
+    "Outcome",
+    "Probation",
+    "Rollout",
+    "RolloutState",
+    "Ruling",
+    "answered_by_challenger",
+    "next_look",
+    "position",
+]

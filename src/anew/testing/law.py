@@ -35,7 +35,22 @@ from anew.registry import Registry, Standing
 from anew.rollout import Outcome, Probation, Rollout, RolloutState
 from anew.testing.small_stages import SmallSettings
 
-__all__ = ["LAWS", "Law", "Transactions"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "Transactions",
+    "cooldown_and_budget_are_kept",
+    "effects_end",
+    "harm_goes_back",
+    "ids_are_unique",
+    "nothing_passes_unmeasured",
+    "one_champion_one_challenger",
+    "promotions_are_explained",
+    "requests_are_answered",
+    "rolled_back_stays_back",
+    "routing_agrees_with_registry",
+    "traffic_is_proved",
+]
 
 Transactions = Sequence[Sequence[Fact]]
 Law = Callable[[Transactions, SmallSettings], Iterator[str]]

@@ -18,7 +18,7 @@ from anew.domain.facts import (
 from anew.domain.verdict import Verdict, worst
 from anew.validate._gate import Gate, Gates, Judgement
 
-__all__ = ["Validate", "ValidateState"]
+__all__ = ["Candidacy", "Validate", "ValidateState"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
