@@ -1,7 +1,5 @@
 """What was rolled back, is stale or comes second gets no traffic; and what shares its bytes."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from anew.domain.fact import Fact
@@ -10,11 +8,6 @@ from anew.domain.facts import (
     QuarantineReleased,
     RolledBack,
 )
-
-T0 = datetime(2024, 1, 1, tzinfo=UTC)
-H = timedelta(hours=1)
-
-
 from tests.rollout.telling import T0, Story, approved, commanded, kinds, routing, tripped
 
 

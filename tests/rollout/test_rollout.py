@@ -1,7 +1,6 @@
 """The way to traffic: steps, rollback, expiry, and shifts that failed."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,11 +16,6 @@ from anew.domain.facts import (
     VersionPromoted,
 )
 from anew.rollout import Rollout, RolloutState
-
-T0 = datetime(2024, 1, 1, tzinfo=UTC)
-H = timedelta(hours=1)
-
-
 from tests.rollout.telling import T0, ByMean, Story, approved, commanded, counts, kinds, look, routing, tick, tripped
 
 
