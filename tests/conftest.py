@@ -1,0 +1,31 @@
+"""What holds for every test: nothing leaves the machine, and nothing that is set in the shell changes a result."""
+
+import ipaddress
+import os
+import sys
+from typing import Any
+
+from hypothesis import settings
+
+settings.register_profile("default", settings.get_profile("default"), deadline=None)  # speed is measured in bench/
+settings.load_profile("default")
+
+for name in [each for each in os.environ if each.startswith("ANEW_") and not each.startswith("ANEW_LAWS_")]:
+    del os.environ[name]
+
+
+def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in {"socket.connect", "socket.sendto"} and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+        if host != "localhost" and not _is_loopback(host):
+            raise RuntimeError(f"a test reaches beyond loopback: {host}")
+
+
+def _is_loopback(host: object) -> bool:
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+sys.addaudithook(_stay_on_loopback)  # it cannot be taken off again, and need not be
