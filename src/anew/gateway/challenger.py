@@ -147,7 +147,7 @@ class Challenger:
                 pause = min(2 * pause, _LAST_PAUSE_S)
                 try:
                     await self._spawn()
-                except UnavailableError as exc:
+                except OSError as exc:  # UnavailableError is one; others: no descriptor or process to be had
                     _LOG.warning("challenger_not_restarted version=%s problem=%s", self.version, exc)
                     self._end()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from anew.domain.errors import AnewError, SchemaError
+from anew.domain.errors import SchemaError
 from anew.domain.facts.rollout import TrafficShifted
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
@@ -65,7 +65,7 @@ class Swapper:
         """Begin to apply the published routing if it is newer than the one applied or being applied."""
         try:
             order = self.traffic.published(self.settings.model)
-        except AnewError as exc:
+        except Exception as exc:  # noqa: BLE001 - the outermost loop: a worker that stopped looking would be stale for ever
             if not self.problem:
                 _LOG.error("routing_unreadable model=%s problem=%s", self.settings.model, exc)
             self.problem = f"the routing cannot be read: {exc}"
