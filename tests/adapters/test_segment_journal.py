@@ -367,3 +367,47 @@ def test_kill_9_of_the_writer_loses_nothing_acknowledged(tmp_path: Path) -> None
     assert len(set(found)) == len(found)
     assert set(acknowledged) <= set(found)
     assert len(found) - len(acknowledged) <= 6  # at most the one in flight at each kill
+
+
+def _die_before_the_sync(folder: Path) -> FaultyDisk:
+    """Leave a journal whose writer was killed when its second group was written and not yet synced."""
+    disk = FaultyDisk()
+    journal = SegmentJournal(folder, disk=disk)
+    journal.append([label("synced")])
+    disk.power_ends_at = disk.operations + 2
+    with pytest.raises(PowerLoss):
+        journal.append([label("written")])
+    os.close(journal._lock)
+    disk.power_ends_at = 0
+    return disk
+
+
+def _after_power_loss(folder: Path, disk: FaultyDisk, root: Path, seed: int) -> list[str]:
+    """Return what is read after the power went and came back."""
+    (root / "w1").mkdir(parents=True)
+    for name, data in disk.survivors(folder, random.Random(seed)).items():
+        (root / "w1" / name).write_bytes(data)
+    return names(everything(root))
+
+
+@pytest.mark.fault("D9")
+def test_what_the_drainer_has_read_never_vanishes_with_the_power(tmp_path: Path) -> None:
+    disk = _die_before_the_sync(tmp_path / "w1")
+    lost = [_after_power_loss(tmp_path / "w1", disk, tmp_path / f"control-{i}", i) for i in range(10)]
+    assert ["synced"] in lost  # control: nothing has read it yet, so it may go
+    batch = SegmentReader(tmp_path, disk=disk).read("w1", after=0, most=9)
+    assert names(batch.observations) == ["synced", "written"]
+    disk.shut()
+    for i in range(10):
+        assert _after_power_loss(tmp_path / "w1", disk, tmp_path / f"after-{i}", i) == ["synced", "written"]
+
+
+@pytest.mark.fault("D9")
+def test_what_a_new_writer_found_is_made_durable_before_it_goes_on(tmp_path: Path) -> None:
+    disk = _die_before_the_sync(tmp_path / "w1")
+    journal = SegmentJournal(tmp_path / "w1", disk=disk)
+    journal.append([label("new")])
+    for i in range(10):
+        assert _after_power_loss(tmp_path / "w1", disk, tmp_path / f"after-{i}", i) == ["synced", "written", "new"]
+    disk.shut()
+    os.close(journal._lock)
