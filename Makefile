@@ -15,6 +15,7 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/test.stamp ## install anew with all that its tests need into .venv
+	@echo "Ready: $(BIN)/anew --help"
 
 demo: .venv/run.stamp ## watch the loop on a real stream: a model goes stale, is replaced, and a bad one is rolled back
 	@$(BIN)/anew demo

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 
-settings.register_profile("default", settings.get_profile("default"), deadline=None)  # speed is measured in bench/
+settings.register_profile("default", settings.default, deadline=None)  # speed is measured in bench/
 settings.load_profile("default")
 
 for name in [each for each in os.environ if each.startswith("ANEW_") and not each.startswith("ANEW_LAWS_")]:

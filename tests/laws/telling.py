@@ -20,17 +20,19 @@ from anew.testing.small_stages import SmallSettings, small_stages
 from anew.testing.story import WEIGHTS, Move, Step, Story
 from anew.testing.world import Loop, Told, World
 
-SOAK = bool(os.environ.get("ANEW_LAWS_SOAK"))
+SOAK = int(os.environ.get("ANEW_LAWS_EXAMPLES", "0"))
+"""Stories to tell of each law; 0 for the same few everywhere."""
+
 MANY = settings(
     derandomize=not SOAK,
-    max_examples=5_000 if SOAK else 120,
+    max_examples=SOAK or 120,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-"""The same stories everywhere; many new ones when ANEW_LAWS_SOAK is set."""
+"""For laws that tell a story once."""
 
-SOME = settings(MANY, max_examples=1_000 if SOAK else 40)
+SOME = settings(MANY, max_examples=-(-SOAK // 5) or 40)
 """For laws that tell a story more than once."""
 
 SETTINGS = SmallSettings()
