@@ -39,7 +39,9 @@ class LocalSnapshotStore:
             self._sync_folder()
         except (OSError, pl.exceptions.PolarsError) as exc:
             draft.unlink(missing_ok=True)
-            raise UnavailableError(f"the snapshot of {rows.height} rows cannot be written to {self._root}: {exc}") from exc
+            raise UnavailableError(
+                f"the snapshot of {rows.height} rows cannot be written to {self._root}: {exc}"
+            ) from exc
         return digest
 
     def get(self, digest: str) -> Path:

@@ -52,7 +52,7 @@ def losses(task: Task, label: Values, output: Values, scale: float) -> Floats:
     A missing label gives NaN; an answer that is not finite has loss 1.
     """
     if task.classifies:
-        wrong = (label != output).astype(np.float64)
+        wrong: Floats = (label != output).astype(np.float64)
         wrong[label == ""] = np.nan
         return wrong
     error = np.abs(label - output) / scale
