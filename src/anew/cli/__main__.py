@@ -1,0 +1,8 @@
+"""``python -m anew.cli``: the same as the `anew` command."""
+
+from anew.cli._main import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    main()
