@@ -190,6 +190,7 @@ def test_a_file_that_may_not_be_written_is_refused_with_what_to_do(verb: str) ->
     code = (
         "import os, sys; from pathlib import Path\n"
         "from anew.adapters.sql_engine import Database; from anew.domain.errors import UnavailableError\n"
+        "Database(Path(sys.argv[2])).close()\n"  # all is imported while the folders of the code may be read
         "if sys.argv[1] == 'open': os.chmod(sys.argv[2], 0)\n"
         "os.seteuid(65534)\n"
         "try: Database(Path(sys.argv[2]))\n"
