@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -14,6 +14,12 @@ from anew.app.duration import parse_duration
 from anew.domain.errors import AnewError, SettingsError
 
 __all__ = ["find_component", "known_components", "make_component"]
+
+_CONTRACTS: Mapping[str, Sequence[str]] = {
+    "monitor": ("judge", "key", "labels", "measure_profiles", "measure_scored", "over"),
+    "validate": ("judge", "key", "measure", "needs_champion"),
+}
+"""What a component of a stage must have: the members of its Protocol."""
 
 
 def known_components(stage: str) -> tuple[str, ...]:
@@ -28,56 +34,83 @@ def find_component(stage: str, name: str) -> type[Any]:
     Raises
     ------
     SettingsError
-        There is none; the message lists the known ones.
+        There is none, or it is none: the message lists the known ones, or says what it lacks.
     """
     if ":" in name:
-        module_name, _, class_name = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError) as exc:
-            raise SettingsError(f"{name}: {exc}") from exc
+        found = _stranger(name)
     else:
         known = known_components(stage)
         if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SettingsError(f"{name!r} is no component of {stage}{hint} (known: {', '.join(known)})")
+            raise SettingsError(f"{name!r} is no component of {stage}{_hint(name, known)}")
         module = importlib.import_module(f"anew.{stage}.{name}")
         plain = name.replace("_", "")
         found = next(getattr(module, each) for each in module.__all__ if each.casefold() == plain)
-    if not (isinstance(found, type) and is_dataclass(found)):
+    if not (isinstance(found, type) and is_dataclass(found) and _is_frozen(found)):
         raise SettingsError(f"{name} is {found!r}; a component is a frozen dataclass")
+    lacking = [each for each in _CONTRACTS.get(stage, ()) if not hasattr(found, each)]
+    if lacking:
+        raise SettingsError(f"{name} is no component of {stage}: it lacks {', '.join(lacking)}")
     return found
 
 
-def make_component(kind: type[Any], settings: Mapping[str, Any]) -> Any:
-    """Make a component from its settings; durations may be written as text.
+def _is_frozen(kind: type) -> bool:
+    return bool(getattr(kind, "__dataclass_params__").frozen)  # noqa: B009  typeshed does not know it
+
+
+def _stranger(name: str) -> object:
+    module_name, _, class_name = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except Exception as exc:  # a stranger's module may raise anything while it is imported
+        raise SettingsError(f"{name} cannot be loaded: {type(exc).__name__}: {exc}") from exc
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]}?" if close else f" (known: {', '.join(known)})"
+
+
+def make_component(kind: type[Any], settings: object) -> Any:
+    """Make a component from its settings, a mapping; durations may be written as text.
 
     Raises
     ------
     SettingsError
-        An option is unknown or a value cannot be; the message names it.
+        An option is unknown or missing, or a value cannot be; one problem for each.
     """
     known = [field.name for field in fields(kind)]
-    for name in settings:
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SettingsError(f"unknown option {name!r}{hint} (known: {', '.join(known)})")
+    if not isinstance(settings, Mapping):
+        raise SettingsError(f"found {settings!r}; write its options as {{NAME: VALUE}} (known: {', '.join(known)})")
     hints = get_type_hints(kind)
-    ready = {
-        name: parse_duration(value) if isinstance(value, str) and _is_duration(hints[name]) else value
-        for name, value in settings.items()
-    }
+    problems = [f"unknown option {name!r}{_hint(str(name), known)}" for name in settings if name not in known]
+    ready: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, bool) and name in known and hints[name] is not bool:
+            problems.append(f"{name}: found {str(value).lower()}, which is a truth value; put words in quotes")
+            continue
+        try:
+            if name in known:
+                ready[name] = parse_duration(value) if _is_duration(hints[name], value) else value
+        except SettingsError as exc:
+            problems.append(f"{name}: {exc}")
+    if problems:
+        raise SettingsError(*problems)
     try:
         return TypeAdapter(kind).validate_python(ready)
     except ValidationError as exc:
-        first = exc.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{place + ': ' if place else ''}{first['msg']} (found {first['input']!r})") from exc
+        raise SettingsError(*(_problem(error) for error in exc.errors())) from exc
     except AnewError as exc:
         raise SettingsError(str(exc)) from exc
 
 
-def _is_duration(hint: Any) -> bool:
-    return hint is timedelta or timedelta in getattr(hint, "__args__", ())
+def _problem(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])  # the component's own sentence
+    if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{place} is missing"
+    return f"{place}: {error['msg']} (found {error['input']!r})"
+
+
+def _is_duration(hint: Any, value: object) -> bool:
+    return isinstance(value, str) and (hint is timedelta or timedelta in getattr(hint, "__args__", ()))

@@ -27,7 +27,10 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise SettingsError(f"{text!r} is no duration; write a number and a unit (ms, s, m, h, d, w), e.g. 12h")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError as exc:
+        raise SettingsError(f"{text!r} is longer than any duration can be") from exc
 
 
 def write_duration(length: timedelta) -> str:
@@ -40,7 +43,11 @@ def write_duration(length: timedelta) -> str:
     for unit in ("w", "d", "h", "m", "s"):
         if seconds and seconds % _UNITS[unit] == 0:
             return f"{int(seconds // _UNITS[unit])}{unit}"
-    return f"{seconds:g}s"
+    return (
+        f"{seconds * 1e3:f}".rstrip("0").rstrip(".") + "ms"
+        if 0 < seconds < 1
+        else f"{seconds:f}".rstrip("0").rstrip(".") + "s"
+    )
 
 
 def parse_rate(text: str) -> tuple[int, timedelta]:
@@ -54,7 +61,10 @@ def parse_rate(text: str) -> tuple[int, timedelta]:
     match = _RATE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise SettingsError(f"{text!r} is no rate; write e.g. 8 per 7d")
-    return int(match[1]), parse_duration(match[2])
+    period = parse_duration(match[2])
+    if period <= timedelta(0):
+        raise SettingsError(f"{text!r}: the period of a rate must be positive")
+    return int(match[1]), period
 
 
 def parse_count(text: str | int, noun: str) -> int:

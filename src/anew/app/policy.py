@@ -1,8 +1,9 @@
 """What `anew.yaml` may say: the policy as code."""
 
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anew.domain.column import ColumnKind, Task
 
@@ -21,12 +22,22 @@ __all__ = [
 ]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Alpha = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class _Section(BaseModel):
     """A section that knows all its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: object) -> object:
+        """Refuse what YAML makes of yes, no, on and off, which would pass for 1 and 0."""
+        for each in value if isinstance(value, list) else (value,):
+            if isinstance(each, bool):
+                raise ValueError(f"{str(each).lower()} is a truth value; put words such as yes and no in quotes")
+        return value
 
 
 class ColumnsPolicy(_Section):
@@ -81,7 +92,7 @@ class ShadowPolicy(_Section):
     """What shadow must prove."""
 
     margin: Share = Field(default=0.01, description="excess loss that is tolerated")
-    alpha: Share = Field(default=0.05, description="chance of a wrong decision")
+    alpha: Alpha = Field(default=0.05, description="chance of a wrong decision")
     at_least_rows: int = Field(default=200, gt=0, description="paired labels needed")
 
 
@@ -89,7 +100,7 @@ class CanaryPolicy(_Section):
     """What a canary step guards against."""
 
     harm: Share = Field(default=0.05, description="excess loss that counts as harm")
-    alpha: Share = Field(default=0.05, description="level of the confidence sequence")
+    alpha: Alpha = Field(default=0.05, description="level of the confidence sequence")
     at_least_rows: int = Field(default=100, gt=0, description="labels of the challenger's arm that a step needs")
 
 
@@ -122,6 +133,21 @@ class ServingPolicy(_Section):
     on_full: Literal["fail", "drop-counted"] = Field(default="fail", description="when the journal is full")
     future_skew: str = Field(default="5m", description="how far in the future an event time may lie")
 
+    @field_validator("host")
+    @classmethod
+    def _only_loopback(cls, host: str) -> str:
+        """Refuse an address that others can reach: there is no authentication yet."""
+        try:
+            inside = host == "localhost" or (ip_address(host).version == 4 and ip_address(host).is_loopback)
+        except ValueError:
+            inside = False
+        if not inside:
+            raise ValueError(
+                "others could reach this address, and the gateway asks nobody who they are; use 127.0.0.1, and put a "
+                "proxy with authentication in front of it"
+            )
+        return host
+
 
 class ProjectPolicy(_Section):
     """The whole file."""
@@ -133,7 +159,7 @@ class ProjectPolicy(_Section):
     data: DataPolicy = DataPolicy()
     monitor: MonitorPolicy = MonitorPolicy()
     slos: tuple[dict[str, Any], ...] = Field(
-        default=(), description="objectives: metric, at_most or at_least, over, for"
+        default=(), description="objectives: metric, at_most or at_least, over, for, at_least_rows"
     )
     triggers: tuple[dict[str, Any], ...] = Field(default=(), description="detectors that ask for a retrain, with for")
     policy: LoopPolicy = LoopPolicy()

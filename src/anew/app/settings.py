@@ -1,9 +1,11 @@
 """A project's settings: `anew.yaml` read, checked and turned into values."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,8 @@ def load(project: Path) -> Settings:
 
     Raises
     ------
+    NotFoundError
+        There is no project in this folder.
     SettingsError
         Everything that is wrong in the file, each with ``file:line:column``.
     """
@@ -89,43 +93,72 @@ def load(project: Path) -> Settings:
     try:
         policy = ProjectPolicy.model_validate(document.values)
     except ValidationError as exc:
-        raise SettingsError(*(_problem(document, error) for error in exc.errors())) from exc
-    problems = _durations(document, policy)
+        raise SettingsError(*dict.fromkeys(_problem(document, error) for error in exc.errors())) from exc
+    problems = [*_durations(document, policy), *_columns_problems(document, policy)]
+    try:
+        code = _digest(project / policy.pipeline)
+    except SettingsError as exc:
+        problems.append(f"{document.where(('pipeline',))}: pipeline: {exc}")
     if problems:
         raise SettingsError(*problems)
     return Settings(
         root=project.resolve(),
         policy=policy,
-        columns=_columns(document, policy),
+        columns=_columns(policy),
         document=document,
         digest=_digest(project / FILE),
-        code=_digest(
-            project / policy.pipeline, missing=f"{document.where(('pipeline',))}: {policy.pipeline} is not there"
-        ),
+        code=code,
     )
 
 
-def _columns(document: Document, policy: ProjectPolicy) -> Columns:
+def _columns(policy: ProjectPolicy) -> Columns:
     declared = policy.columns
-    try:
-        return Columns(
-            time=declared.time,
-            target=declared.target,
-            features=tuple(Column(name=name, kind=kind) for name, kind in declared.features.items()),
-            task=policy.task,
-            classes=declared.classes,
-            key=declared.key,
-            sensitive=declared.sensitive,
-        )
-    except AnewError as exc:
-        raise SettingsError(f"{document.where(('columns',))}: {exc}") from exc
+    return Columns(
+        time=declared.time,
+        target=declared.target,
+        features=tuple(Column(name=name, kind=kind) for name, kind in declared.features.items()),
+        task=policy.task,
+        classes=tuple(sorted(declared.classes, key=_class_order)),
+        key=declared.key,
+        sensitive=declared.sensitive,
+    )
 
 
-def _digest(file: Path, missing: str = "") -> str:
+def _class_order(label: int | str) -> tuple[bool, int, str]:
+    return (True, 0, label) if isinstance(label, str) else (False, label, "")
+
+
+def _columns_problems(document: Document, policy: ProjectPolicy) -> list[str]:
+    """Return a problem for each thing about the columns that cannot be."""
+    declared, problems = policy.columns, []
+    texts = [str(label) for label in declared.classes]
+    if not policy.task.classifies and texts:
+        problems.append(("classes", f"the task is {policy.task}; only a classification has classes"))
+    if len(set(texts)) < len(texts) or "" in texts:
+        problems.append(("classes", f"{list(declared.classes)}: two are written the same, or one is empty"))
+    if len({type(label) for label in declared.classes}) > 1:
+        problems.append(("classes", f"{list(declared.classes)}: use numbers or text, not both"))
+    if policy.task is Task.BINARY and len(texts) > 2:
+        problems.append(("classes", f"task binary has 2 classes, found {len(texts)}; use task: multiclass"))
+    if declared.time == declared.target:
+        problems.append(("target", f"{declared.target!r} is the time column as well"))
+    shared = sorted(set(declared.sensitive) & {*declared.features, declared.target})
+    if shared:
+        problems.append(("sensitive", f"{', '.join(shared)}: what is kept from the model is no feature and no target"))
+    found = [f"{document.where(('columns', key))}: columns.{key}: {problem}" for key, problem in problems]
+    if not found:
+        try:
+            _columns(policy)
+        except AnewError as exc:
+            found.append(f"{document.where(('columns',))}: {exc}")
+    return found
+
+
+def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except FileNotFoundError as exc:
-        raise SettingsError(missing or f"{file} is not there") from exc
+    except OSError as exc:
+        raise SettingsError(f"{file} cannot be read ({exc.strerror})") from exc
 
 
 def _problem(document: Document, error: Any) -> str:
@@ -138,6 +171,8 @@ def _problem(document: Document, error: Any) -> str:
         return f"{where}: unknown key {name!r}{hint}"
     if error["type"] == "missing":
         return f"{where}: {name} is missing"
+    if error["type"] == "value_error":
+        return f"{where}: {name}: {error['ctx']['error']} (found {error['input']!r})"
     return f"{where}: {name}: {error['msg']} (found {error['input']!r})"
 
 
@@ -154,34 +189,33 @@ def _known_keys(path: tuple[str | int, ...]) -> list[str]:
 
 def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     """Return a problem for each text that should be a duration or a rate and is none."""
-    written: list[tuple[tuple[str, ...], str]] = [
-        (("monitor", "window"), policy.monitor.window),
-        (("monitor", "lateness"), policy.monitor.lateness),
-        (("monitor", "label_delay"), policy.monitor.label_delay),
-        (("train", "timeout"), policy.train.timeout),
-        (("policy", "cooldown"), policy.policy.cooldown),
-        (("rollout", "expire"), policy.rollout.expire),
-        (("serving", "future_skew"), policy.serving.future_skew),
-    ]
+    positive = {
+        ("monitor", "window"): policy.monitor.window,
+        ("train", "timeout"): policy.train.timeout,
+        ("rollout", "expire"): policy.rollout.expire,
+    }
     if policy.data.span != "all":
-        written.append((("data", "span"), policy.data.span))
+        positive["data", "span"] = policy.data.span
+    any_length = {
+        ("monitor", "lateness"): policy.monitor.lateness,
+        ("monitor", "label_delay"): policy.monitor.label_delay,
+        ("policy", "cooldown"): policy.policy.cooldown,
+        ("serving", "future_skew"): policy.serving.future_skew,
+    }
+    checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
+        *((path, partial(_positive, text)) for path, text in positive.items()),
+        *((path, partial(parse_duration, text)) for path, text in any_length.items()),
+        *((("policy", "budget", name), partial(parse_rate, text)) for name, text in policy.policy.budget.items()),
+    ]
     problems = []
-    for path, text in written:
+    for path, check in checks:
         try:
-            parse_duration(text)
+            check()
         except SettingsError as exc:
             problems.append(f"{document.where(path)}: {'.'.join(path)}: {exc}")
-    if parse_problem := _rate_problem(policy):
-        problems.append(f"{document.where(('policy', 'budget'))}: policy.budget: {parse_problem}")
-    if not problems and parse_duration(policy.monitor.window) <= timedelta(0):
-        problems.append(f"{document.where(('monitor', 'window'))}: monitor.window: a window must have a length")
     return problems
 
 
-def _rate_problem(policy: ProjectPolicy) -> str:
-    for text in policy.policy.budget.values():
-        try:
-            parse_rate(text)
-        except SettingsError as exc:
-            return str(exc)
-    return ""
+def _positive(text: str) -> None:
+    if parse_duration(text) <= timedelta(0):
+        raise SettingsError(f"{text!r} is no length of time; it must be positive")

@@ -1,0 +1,167 @@
+"""The policy reaches the stages, and a rule that could never fire is an error."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from anew.app.settings import Settings, load
+from anew.app.wiring import detectors, gates, stages
+from anew.domain.errors import SettingsError
+from anew.monitor.psi import PSI
+from anew.monitor.slo import SLO
+from anew.rollout import Rollout
+from anew.train import Train
+from anew.trigger import Trigger
+from anew.validate.slos import SLOs
+from tests.app.small_project import YAML, write_project
+
+SLO_LINE = "  - {metric: error, at_most: 0.3}\n"
+TRIGGER_LINE = "  - {psi: {above: 0.5}, for: 2 windows}\n"
+
+
+def settings_of(folder: Path, yaml: str = YAML) -> Settings:
+    return load(write_project(folder, yaml))
+
+
+def refused(folder: Path, yaml: str, make: Callable[[Settings], object] = stages) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as found:
+        make(settings_of(folder, yaml))
+    return found.value.problems
+
+
+def test_the_stages_hear_facts_in_the_order_of_the_loop(tmp_path: Path) -> None:
+    made = stages(settings_of(tmp_path))
+    expected = ["registry", "feedback", "monitor", "trigger", "governance", "train", "validate", "rollout"]
+    assert list(made) == expected
+
+
+def test_the_policy_reaches_the_stages(tmp_path: Path) -> None:
+    extra = (
+        "policy: {cooldown: 2d, budget: {retrains: 3 per 1w}}\n"
+        "rollout: {shadow: {margin: 0.02, at_least_rows: 40}, canary: [0.2], judge: {harm: 0.1}, expire: 9d}\n"
+    )
+    made = stages(
+        settings_of(tmp_path, YAML.replace("error, at_most: 0.3", "f1, at_least: 0.6, over: 3d, for: 4") + extra)
+    )
+    trigger, train, rollout = made["trigger"], made["train"], made["rollout"]
+    assert isinstance(trigger, Trigger)
+    assert trigger.persistence == {"slo(f1>=0.6 over 72h)": 4, "psi>0.5": 2}
+    assert trigger.cooldown.length == timedelta(days=2)
+    assert (trigger.budget.retrains, trigger.budget.period) == (3, timedelta(weeks=1))
+    assert isinstance(train, Train)
+    assert (train.span.length, train.holdout_share) == (timedelta(days=10), 0.2)
+    assert isinstance(rollout, Rollout)
+    assert (rollout.steps, rollout.expire) == ((0.2,), timedelta(days=9))
+    assert detectors(settings_of(tmp_path)) == {
+        "slo(error<=0.3)": SLO(metric="error", at_most=0.3),
+        "psi>0.5": PSI(above=0.5),
+    }
+
+
+def test_the_gates_keep_the_projects_objectives(tmp_path: Path) -> None:
+    made = gates(
+        settings_of(tmp_path, YAML + "validate: [{slos: {or_closer: true}}, {beats_champion: {}, required: false}]\n")
+    )
+    slos, required = made["slos"]
+    assert isinstance(slos, SLOs)
+    assert [str(each) for each in slos.objectives] == ["error at most 0.3"]
+    assert (slos.or_closer, required) == (True, True)
+    assert made["beats_champion"][1] is False
+
+
+def test_a_gate_may_have_objectives_of_its_own(tmp_path: Path) -> None:
+    own = "validate: [{slos: {objectives: [{metric: f1, at_least: 0.5}]}}]\n"
+    slos, _ = gates(settings_of(tmp_path, YAML + own))["slos"]
+    assert isinstance(slos, SLOs)
+    assert [str(each) for each in slos.objectives] == ["f1 at least 0.5"]
+
+
+@pytest.mark.fault("P8")
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{metric: eror, at_most: 0.3}", "anew.yaml:11:5: slo on metric 'eror': known are accuracy, error"),
+        ("{metric: business.ctr, at_least: 0.3}", "anew.yaml:11:5: slo on metric 'business.ctr'"),
+        ("{metric: mae, at_most: 0.3}", "anew.yaml:11:5: metric 'mae' makes no sense for binary"),
+        ("{metric: error}", "give exactly one of at_most and at_least"),
+        ("{metric: error, at_most: 0.1, at_least: 0.1}", "give exactly one"),
+        ("{metric: error, at_most: .inf}", "finite"),
+        ("{metric: error, at_most: a lot}", "anew.yaml:11:5: at_most: "),
+        ("{at_most: 0.3}", "anew.yaml:11:5: metric is missing"),
+        ("{metric: error, at_most: 0.3, for: 2 days}", "anew.yaml:11:5: '2 days' is no number of windows"),
+        ("{metric: error, at_most: 0.3, over: 1h}", "is less than the window"),
+        ("{metric: error, at_most: 0.3, over: never}", "'never' is no duration"),
+        ("{metric: error, at_most: 0.3, period: 7d}", "did you mean over?"),
+        ("{metric: error, atmost: 0.3}", "did you mean at_most?"),
+        (
+            "{metric: error, at_most: 0.3}\n" + SLO_LINE.rstrip(),
+            "anew.yaml:12:5: the detector slo(error<=0.3) stands twice",
+        ),
+    ],
+)
+def test_an_objective_that_could_never_be_kept_watch_on_is_an_error(tmp_path: Path, line: str, said: str) -> None:
+    assert any(said in each for each in refused(tmp_path, YAML.replace(SLO_LINE, f"  - {line}\n")))
+
+
+def test_regression_has_metrics_of_its_own(tmp_path: Path) -> None:
+    yaml = YAML.replace("task: binary", "task: regression").replace("  classes: [0, 1]\n", "")
+    assert refused(tmp_path, yaml) == (
+        "anew.yaml:10:5: metric 'error' makes no sense for regression (known: mae, rmse)",
+    )
+    assert "slo(mae<=0.3)" in detectors(settings_of(tmp_path, yaml.replace("error", "mae")))
+
+
+@pytest.mark.fault("P8")
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{pis: {above: 0.25}}", "anew.yaml:13:5: 'pis' is no component of monitor; did you mean psi?"),
+        ("{psi: {column: w}}", "anew.yaml:13:5: 'w' is no feature (known: x, z)"),
+        ("{psi: {abov: 0.25}}", "did you mean above?"),
+        ("{psi: 0.25}", "write its options as {NAME: VALUE}"),
+        ("{psi: {above: 0}}", "use a positive number"),
+        ("{psi: {}, slo: {}}", "an entry of triggers is one detector"),
+        ("{for: 3 windows}", "an entry of triggers is one detector"),
+        ("{psi: {}, for: 3 weeks}", "'3 weeks' is no number of windows"),
+        ("{slo: {metric: rmse, at_most: 1}}", "metric 'rmse' makes no sense for binary"),
+        ("{'json:dumps': {}}", "a component is a frozen dataclass"),
+        ("{'anew.domain.interval:Interval': {}}", "no component of monitor: it lacks judge"),
+        ("{psi: {above: 0.5}}\n" + TRIGGER_LINE.rstrip(), "anew.yaml:14:5: the detector psi>0.5 stands twice"),
+    ],
+)
+def test_a_trigger_that_could_never_fire_is_an_error(tmp_path: Path, line: str, said: str) -> None:
+    assert any(said in each for each in refused(tmp_path, YAML.replace(TRIGGER_LINE, f"  - {line}\n")))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("[{slo: {}}]", "'slo' is no component of validate; did you mean slos?"),
+        ("[{slos: {}, beats_champion: {}}]", "an entry of validate is one gate"),
+        ("[{required: true}]", "an entry of validate is one gate"),
+        ("[{slos: {}, required: 'no'}]", "an entry of validate is one gate"),
+        ("[{slos: {}}, {slos: {}}]", "the gate slos stands twice"),
+        ("[{slos: {objectives: [{metric: mae, at_most: 1}]}}]", "metric 'mae' makes no sense for binary"),
+        ("[{slos: {objectives: [{metric: oops, at_most: 1}]}}]", "objective on metric 'oops'"),
+        ("[{slos: 3}]", "write its options as {NAME: VALUE}"),
+        ("[{beats_champion: {margin: 2}}]", "margin in [0, 1)"),
+        ("[{slos: {}, required: false}]", "at least one gate has to be required"),
+        ("[]", "at least one gate has to be required"),
+    ],
+)
+def test_gates_that_could_prove_nothing_are_an_error(tmp_path: Path, given: str, said: str) -> None:
+    found = refused(tmp_path, YAML + f"validate: {given}\n", gates)
+    assert any(each.startswith("anew.yaml:14:") and said in each for each in found)
+
+
+def test_canary_steps_ascend(tmp_path: Path) -> None:
+    (problem,) = refused(tmp_path, YAML + "rollout: {canary: [0.5, 0.1]}\n")
+    assert problem.startswith("anew.yaml:14:11: canary steps (0.5, 0.1)")
+
+
+def test_all_problems_of_all_parts_are_told_once(tmp_path: Path) -> None:
+    yaml = YAML.replace("metric: error", "metric: oops").replace("{psi: {", "{pis: {")
+    found = refused(tmp_path, yaml + "validate: [{beat_champion: {}}]\nrollout: {canary: [0.5, 0.1]}\n")
+    assert len(found) == 4
