@@ -6,9 +6,10 @@ from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.signing import Verifier
+from anew.app.accepted import accepted
 from anew.app.duration import parse_duration
 from anew.app.gateway_parts import GatewayParts
-from anew.app.settings import Settings, load
+from anew.app.settings import Settings
 from anew.app.stores import journal_folder
 from anew.gateway.settings import EventClock, GatewaySettings, OnFull
 
@@ -34,7 +35,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
 
 def gateway_parts(project: Path, worker: str) -> GatewayParts:
     """Make the parts of the worker called `worker`: it verifies, and holds no key to sign with."""
-    settings = load(project)
+    settings = accepted(project)
     state = settings.state
     verifier = Verifier.load(state / "keys")
     return GatewayParts(

@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from anew.adapters.model_loader import ModelLoader
-from anew.app.settings import load
+from anew.app.accepted import accepted
 from anew.app.wiring import gates
 from anew.domain.evidence import Evidence
 from anew.loop.measure import as_values, losses, measure_gates
@@ -22,7 +22,7 @@ ENTRY = "anew.app.measure_job:run"
 def run(arguments: Mapping[str, str], folder: Path) -> None:
     """Measure a candidate on the held-out rows of its snapshot, as the JSON file ``run`` says."""
     order = json.loads(Path(arguments["run"]).read_text("utf-8"))
-    settings = load(Path(order["project"]))
+    settings = accepted(Path(order["project"]))
     held = pl.read_parquet(order["snapshot"]).slice(order["trained_rows"])
     version, digest, place = order["candidate"]
     candidate = ModelLoader().load(Path(place), version=version, digest=digest)

@@ -15,6 +15,7 @@ from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.table_file import file_digest, labelled_rows, read_table
+from anew.app.accepted import accept, is_accepted
 from anew.app.duration import parse_duration
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
@@ -31,7 +32,7 @@ from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.live import LEASE_S, Guardrails, LiveLoop, LivePorts
 from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
-from anew.loop.observer import Known, Observer, ObserverPlan
+from anew.loop.observer import Known, Observer, ObserverPlan, rows_seen
 from anew.ports.compute import Limits
 from anew.ports.eventlog import Grant
 from anew.stats.profile import Reference
@@ -40,7 +41,9 @@ __all__ = ["UpOptions", "up"]
 
 _LOG = logging.getLogger("anew.up")
 _TURN_S = 0.1
+_MICRO = timedelta(microseconds=1)
 _RELOAD_S = 1.0
+_REPEAT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ class _Up:
         self._options = options
         self._known: dict[str, Known] = {}
         self._rejected = ""
+        self._complained: tuple[str, float] = ("", 0.0)
 
     def run(self, stop: Event) -> None:
         """Take the lease, start the workers, and turn until `stop`."""
@@ -119,15 +123,15 @@ class _Up:
             data_clock=self._settings.policy.monitor.clock == "data",
         )
         self._observer = self._observing(self._settings, engine)
-        live_effects = LiveEffects(
+        self._effects = LiveEffects(
             self._effect_stores(), self._jobs(), self._record(), label_delay=self._settings.label_delay
         )
-        effects = DBOSEffects(self._settings.state / "dbos.db", work=self._loop.work(live_effects), executor=executor)
+        effects = DBOSEffects(self._settings.state / "dbos.db", work=self._loop.work(self._effects), executor=executor)
         workers = self._gateway()
         try:
             self._begin(engine)
             effects.start()
-            workers.start()
+            self._start(workers)
             self._options.ready(workers.port)
             self._turns(stop, effects, workers, grant)
         finally:
@@ -135,12 +139,22 @@ class _Up:
             effects.close()
             stores.lease.release(grant)
 
+    def _start(self, workers: GatewayProcesses) -> None:
+        """Start the gateway; workers that outlived a killed control plane go on, unless the settings changed since."""
+        same = is_accepted(self._settings)
+        accept(self._settings)
+        self._stores.traffic.beat()
+        workers.start(self._stores.traffic.workers(self._settings.model), adopt=same)
+
     def _lease(self, executor: str, stop: Event) -> Grant | None:
+        left = self._stores.lease.current()
+        if left is not None:
+            self._stores.lease.release(left)  # this folder's lock is ours: whoever held the lease is dead
         while not stop.is_set():
             grant = self._stores.lease.acquire(executor, LEASE_S)
             if grant is not None:
                 return grant
-            stop.wait(0.2)  # a process that was killed leaves its lease to expire
+            stop.wait(0.2)
         return None
 
     def _turns(self, stop: Event, effects: DBOSEffects, workers: GatewayProcesses, grant: Grant) -> None:
@@ -148,16 +162,26 @@ class _Up:
         while not stop.wait(_TURN_S):
             try:
                 self._loop.turn(self._observer, effects)
+                if self._stores.clock.monotonic() >= reload_at:
+                    reload_at = self._stores.clock.monotonic() + _RELOAD_S
+                    self._reload(grant)
             except FencedError:
                 _LOG.error("fenced: another process holds the lease of %s", self._settings.model)
                 raise
+            except AnewError as exc:  # serving goes on, and so does the loop once somebody has seen to it
+                self._complain(exc)
+            try:
+                for sentence in workers.keep():
+                    _LOG.warning("%s", sentence)
             except UnavailableError as exc:
-                _LOG.error("turn unavailable problem=%s", exc)
-            for sentence in workers.keep():
-                _LOG.warning("%s", sentence)
-            if self._stores.clock.monotonic() >= reload_at:
-                reload_at = self._stores.clock.monotonic() + _RELOAD_S
-                self._reload(grant)
+                self._complain(exc)
+
+    def _complain(self, problem: AnewError) -> None:
+        """Log what keeps a turn from its work: once, and again from time to time while it lasts."""
+        text, now = f"{type(problem).__name__}: {problem}", self._stores.clock.monotonic()
+        if text != self._complained[0] or now >= self._complained[1]:
+            self._complained = (text, now + _REPEAT_S)
+            _LOG.error("turn failed problem=%s", text)
 
     def _engine(self, settings: Settings, grant: Grant) -> Engine:
         engine = Engine(stages(settings), self._stores.log, grant, self._options.told)
@@ -167,8 +191,9 @@ class _Up:
     def _begin(self, engine: Engine) -> None:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
         newest = self._history()
-        at = newest + timedelta(microseconds=1) if newest is not None else self._stores.clock.now()
-        self._record_revision(self._settings, at)
+        self._resume(newest)
+        self._record_revision(self._settings)
+        at = newest + _MICRO if newest is not None else self._stores.clock.now()
         served = engine.state("rollout").champion[0]
         if not served and newest is not None and not engine.state("trigger").running:
             command = f"first/{engine.state('train').planned}"
@@ -177,6 +202,11 @@ class _Up:
                     model=self._settings.model, at=at, command=command, by="anew up", reason="there is no champion"
                 )
             )
+
+    def _resume(self, history: datetime | None) -> None:
+        """Let event time go on where the record, the lake and the imported history end."""
+        first, newest = rows_seen(self._stores.lake, self._loop.state("feedback"))
+        self._loop.resume(first, max(filter(None, (newest, history)), default=None))
 
     def _history(self) -> datetime | None:
         """Import the project's history file once; return the event time of its newest row."""
@@ -189,30 +219,40 @@ class _Up:
         newest = rows.get_column("_at").max()
         return newest if isinstance(newest, datetime) else None
 
-    def _record_revision(self, settings: Settings, at: datetime) -> None:
+    def _record_revision(self, settings: Settings) -> None:
         train = self._loop.state("train")
-        if (train.settings, train.code) != (settings.digest, settings.code):
-            self._loop.submit(ProjectChanged(model=settings.model, at=at, settings=settings.digest, code=settings.code))
+        at = self._loop.event_time() or self._stores.clock.now()
+        while (train.settings, train.code) != (settings.digest, settings.code):
+            fact = ProjectChanged(model=settings.model, at=at, settings=settings.digest, code=settings.code)
+            if self._loop.submit(fact):
+                return
+            at += _MICRO  # the same revision was read at that very instant before: it has come back
 
     def _reload(self, grant: Grant) -> None:
         """Take over changed files when they are valid; else keep the old ones and say what is wrong, once."""
+        revision = _revision(self._settings)
+        if revision == f"{self._settings.digest}/{self._settings.code}":
+            self._rejected = ""
+        if revision in (f"{self._settings.digest}/{self._settings.code}", self._rejected):
+            return
         try:
-            revision = _revision(self._settings)
-            if revision in (f"{self._settings.digest}/{self._settings.code}", self._rejected):
-                return
             changed = load(self._settings.root)
             stages(changed)
             if (changed.model, changed.columns) != (self._settings.model, self._settings.columns):
                 raise SettingsError(f"{FILE}: model and columns cannot change while it runs; stop it first")
+            accept(changed)
         except (AnewError, OSError) as exc:
             self._rejected = revision
             _LOG.error("changed settings are refused, the old ones stay: %s", exc)
             return
         self._rejected = ""
-        self._settings = changed
+        if changed.policy.serving != self._settings.policy.serving:
+            _LOG.warning("changed settings of serving are taken over when it is stopped and started again")
         engine = self._loop.reconfigure(lambda: self._engine(changed, grant), _guardrails(changed))
+        self._settings = changed
         self._observer = self._observing(changed, engine)
-        self._record_revision(changed, self._loop.event_time() or self._stores.clock.now())
+        self._effects.reconfigure(self._jobs(), label_delay=changed.label_delay)
+        self._record_revision(changed)
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
     def _observing(self, settings: Settings, engine: Engine) -> Observer:
@@ -281,8 +321,14 @@ class _Up:
 
 
 def _revision(settings: Settings) -> str:
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (settings.root / FILE, settings.pipeline)]
-    return "/".join(digests)
+    return "/".join(map(_digest, (settings.root / FILE, settings.pipeline)))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as exc:  # put aside by an editor for a moment, or gone; then `load` says so
+        return type(exc).__name__
 
 
 def _guardrails(settings: Settings) -> Guardrails:

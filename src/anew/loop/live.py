@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -76,6 +76,10 @@ class LiveLoop:
         self._looked = float("-inf")
         self._first: datetime | None = None
         self._newest: datetime | None = None
+
+    def resume(self, first: datetime | None, newest: datetime | None) -> None:
+        """Take up event time where rows that were drained before left it."""
+        self._first, self._newest = first, newest
 
     def work(self, effects: LiveEffects) -> Work:
         """Return what an effect runner needs of this loop."""
@@ -151,8 +155,10 @@ class LiveLoop:
             self._renewed = now
 
     def _take_commands(self) -> None:
+        now = self.event_time()
         for fact in self._ports.inbox.pending():
-            self.submit(fact)
+            # A command holds from now on: whoever gave it knew only the event time of the newest fact.
+            self.submit(fact if now is None or now < fact.at else replace(fact, at=now))
             self._ports.inbox.take([fact.id])
 
     def _guard(self, now: datetime | None) -> None:

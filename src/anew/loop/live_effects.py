@@ -34,7 +34,7 @@ from anew.ports.traffic import Traffic
 __all__ = ["Jobs", "LiveEffects", "Record", "Stores", "failure"]
 
 _POLL_S = 0.2
-_POLL_MOST_S = 5.0
+_POLL_MOST_S = 3.0  # a run that died shall be known to be dead within five seconds
 _SHIFT_PATIENCE_S = 30.0
 
 
@@ -97,6 +97,10 @@ class LiveEffects:
         self._jobs = jobs
         self._record = record
         self._label_delay = label_delay
+
+    def reconfigure(self, jobs: Jobs, *, label_delay: timedelta) -> None:
+        """Run what begins from now on by other settings."""
+        self._jobs, self._label_delay = jobs, label_delay
 
     def run(self, fact: Fact, steps: Steps) -> Fact:
         """Run what `fact` asks for; an error that anew knows ends it as EffectFailed, any other passes through."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -29,9 +29,10 @@ from anew.ports.lake import Lake
 from anew.rollout import Probation, RolloutState, next_look
 from anew.stats.profile import Reference
 
-__all__ = ["Known", "Observer", "ObserverPlan"]
+__all__ = ["Known", "Observer", "ObserverPlan", "rows_seen"]
 
 _MICRO = timedelta(microseconds=1)
+_ALWAYS = Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(9999, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,19 @@ class ObserverPlan:
     window: timedelta
     lateness: timedelta
     label_delay: timedelta
+
+
+def rows_seen(lake: Lake, state: FeedbackState) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the newest event time of what was served before this process began; None for nothing.
+
+    Reads only what came after the last tick, once a window has been closed: what is earlier is not needed any more.
+    """
+    span = _ALWAYS if state.closed is None or state.ticked is None else Interval(start=state.ticked, end=_ALWAYS.end)
+    at = lake.predictions(span).get_column("_at")
+    if at.is_empty():
+        return None, state.ticked
+    first, newest = at[0], at[-1]
+    return first, newest if state.ticked is None else max(newest, state.ticked)
 
 
 class Observer:

@@ -1,0 +1,53 @@
+"""The settings in force, kept for the processes that begin while the project's files are being edited."""
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from anew.app.settings import FILE, Settings, load
+
+__all__ = ["accept", "accepted", "is_accepted"]
+
+
+def accept(settings: Settings) -> None:
+    """Keep a copy of the files that `settings` were read from, durable on return.
+
+    What has been edited since is not kept: it has yet to be read, and may be refused.
+    """
+    folder = _folder(settings.root)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, digest in ((settings.policy.pipeline, settings.code), (FILE, settings.digest)):
+        data = (settings.root / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            return
+        draft = folder / f".{name}"
+        with draft.open("wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        draft.replace(folder / name)
+
+
+def accepted(project: Path) -> Settings:
+    """Return the settings that were accepted last; those of the project's own files when none were.
+
+    Raises
+    ------
+    NotFoundError, SettingsError
+        As `load`.
+    """
+    folder = _folder(project)
+    if not (folder / FILE).is_file():
+        return load(project)
+    return replace(load(folder), root=project.resolve())
+
+
+def is_accepted(settings: Settings) -> bool:
+    """Are these the settings that were accepted last?"""
+    file = _folder(settings.root) / FILE
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == settings.digest
+
+
+def _folder(project: Path) -> Path:
+    return project / ".anew" / "run" / "accepted"
