@@ -16,7 +16,7 @@ from anew.adapters.file_traffic import FileTraffic, process_started
 from anew.adapters.signing import Signer
 from anew.domain.errors import IntegrityError, PolicyError, UnavailableError
 from anew.domain.facts.rollout import Stage, TrafficShifted
-from anew.ports.traffic import ChallengerHealth, WorkerStatus
+from anew.ports.traffic import VersionHealth, WorkerStatus
 from anew.testing.faulty_disk import FaultyDisk, PowerLoss
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,7 +55,7 @@ def status(worker: str, pid: int, epoch: int) -> WorkerStatus:
         port=1,
         at=AT,
         epoch=epoch,
-        challenger=ChallengerHealth(version="v2", asked=3, failed={"deadline": 1}, latency=(0, 2), tripped="x"),
+        challenger=VersionHealth(version="v2", asked=3, failed={"deadline": 1}, latency=(0, 2), tripped="x"),
         counts={"predictions": 7},
     )
 
@@ -179,7 +179,7 @@ def test_the_control_plane_is_heard(tmp_path: Path) -> None:
 
 
 def test_latency_is_read_from_the_grid() -> None:
-    health = ChallengerHealth(version="v2", latency=(0, 0, 0, 0, 98, 0, 0, 0, 2))
+    health = VersionHealth(version="v2", latency=(0, 0, 0, 0, 98, 0, 0, 0, 2))
     assert health.latency_ms(0.5) == pytest.approx(0.2)
     assert health.latency_ms(0.99) == pytest.approx(0.4)
-    assert ChallengerHealth(version="v2").latency_ms(0.99) is None
+    assert VersionHealth(version="v2").latency_ms(0.99) is None

@@ -14,6 +14,7 @@ from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, Label, Prediction
 from anew.gateway.app import GatewayApp
 from anew.gateway.commit import GroupCommit
+from anew.gateway.guard import Guard
 from anew.gateway.routing import Route, Switch
 from anew.gateway.serving import Serving
 from anew.gateway.settings import GatewaySettings, OnFull
@@ -30,9 +31,21 @@ def champion(behaviour: str = "constant") -> FakePredictor:
 
 
 def make(
-    journal: FakeJournal, predictor: FakePredictor | None = None, settings: GatewaySettings = SETTINGS
+    journal: FakeJournal,
+    predictor: FakePredictor | None = None,
+    settings: GatewaySettings = SETTINGS,
+    fallback: FakePredictor | None = None,
 ) -> GatewayApp:
-    switch = Switch(Route(epoch=4, stage=Stage.STEADY, share=0, champion=predictor or champion()))
+    switch = Switch(
+        Route(
+            epoch=4,
+            stage=Stage.STEADY,
+            share=0,
+            champion=predictor or champion(),
+            guard=Guard("v1", settings),
+            fallback=fallback,
+        )
+    )
     serving = Serving(settings, switch, GroupCommit(journal), lambda: NOW)
     return GatewayApp(
         serving=serving,

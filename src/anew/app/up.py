@@ -30,7 +30,8 @@ from anew.domain.facts import ProjectChanged, RetrainCommanded
 from anew.domain.manifest import Manifest
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
-from anew.loop.live import LEASE_S, Guardrails, LiveLoop, LivePorts
+from anew.loop.guardrail import Guardrails
+from anew.loop.live import LEASE_S, LiveLoop, LivePorts
 from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
 from anew.loop.observer import Known, Observer, ObserverPlan, rows_seen
 from anew.ports.compute import Limits

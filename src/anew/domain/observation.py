@@ -31,7 +31,8 @@ class Prediction:
         Event time, and the instant at which the gateway answered; UTC.
     version, arm
         Who answered the caller: `arm` is ``champion``, ``challenger``, or ``fallback`` (the champion answered for a
-        challenger that missed its deadline, crashed or answered nonsense; then `shadow_problem` says which).
+        challenger that missed its deadline, crashed or answered nonsense, or the champion before it for the champion;
+        then `shadow_version` says for whom, and `shadow_problem` why, e.g. ``deadline`` or ``champion error``).
     shadow_version, shadow
         The other model's answer to the same row, when it was asked: the challenger's in shadow, the champion's for a
         request that the challenger answered (where it was computed).

@@ -27,7 +27,7 @@ _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.2, 30.0
 
 
 class ChallengerError(AnewError):
-    """The challenger gave no usable answer; the message is the reason, one of those of `ChallengerHealth.failed`."""
+    """The challenger gave no usable answer; the message is the reason, one of those of `VersionHealth.failed`."""
 
 
 @dataclass(slots=True)

@@ -1,11 +1,11 @@
-"""Watches a challenger without labels, and stops asking it when it fails too often."""
+"""Watches a version without labels, and says when it fails too often to be asked."""
 
 import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from anew.gateway.settings import GatewaySettings
-from anew.ports.traffic import ChallengerHealth
+from anew.ports.traffic import VersionHealth
 
 __all__ = ["Guard"]
 
@@ -14,7 +14,7 @@ _BINS = 72  # the last one begins above 22 s
 
 @dataclass(slots=True)
 class Guard:
-    """Counts what one challenger did at this worker. Not thread-safe.
+    """Counts what one champion or challenger did at this worker. Not thread-safe.
 
     It trips by the rule of `GatewaySettings.trip_failures`, over the last rows, so that a long good past buys nothing.
     """
@@ -48,17 +48,24 @@ class Guard:
             worst = ", ".join(f"{name} {count}" for name, count in self.failed.most_common())
             self.tripped = f"{failures} of its last {len(self._recent)} rows failed (in all: {worst})"
 
+    def excused(self, rows: int, reason: str) -> None:
+        """Count rows without a usable answer that nobody else could answer either: they trip nothing."""
+        self.asked += rows
+        self.failed[reason] += rows
+
     def reset(self) -> None:
         """Ask again, as a newer epoch orders; the counts go on."""
         self.tripped = ""
         self._recent.clear()
 
-    def health(self) -> ChallengerHealth:
+    def health(self) -> VersionHealth:
         """Return the counts for the control plane."""
-        return ChallengerHealth(
+        return VersionHealth(
             version=self.version,
             asked=self.asked,
             failed=dict(self.failed),
+            recent_asked=len(self._recent),
+            recent_failed=sum(self._recent),
             latency=tuple(self._latency),
             tripped=self.tripped,
         )

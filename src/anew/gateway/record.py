@@ -1,7 +1,7 @@
 """What one request came to, as the predictions that the record keeps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from anew.domain.facts.rollout import Stage
@@ -26,8 +26,8 @@ class Round:
 
     Attributes
     ----------
-    champion
-        Its answers to all rows.
+    answers
+        The champion's to all rows; or the fallback's, when `failure` says what the champion did.
     chosen
         Indices of the rows that the challenger was to answer.
     challenger
@@ -37,7 +37,8 @@ class Round:
     route: Route
     rows: Sequence[RequestRow]
     ids: Sequence[str]
-    champion: Sequence[Answer]
+    answers: Sequence[Answer]
+    failure: str = ""
     chosen: Sequence[int] = ()
     challenger: Outcome = Outcome()
 
@@ -47,18 +48,11 @@ class Round:
         return [self._prediction(model, i, places.get(i), (now, took_us)) for i in range(len(self.rows))]
 
     def _prediction(self, model: str, i: int, place: int | None, stamp: tuple[datetime, int]) -> Prediction:
-        row, answer, route = self.rows[i], self.champion[i], self.route
-        version, arm = route.champion.version, "champion"
-        shadow_version, shadow, problem = "", None, ""
+        row, route = self.rows[i], self.route
+        told = self._base(i)
         if place is not None and route.contest is not None:
-            said = self.challenger
-            shadow_version, problem = route.contest.challenger.version, said.problem
-            shadow = None if said.answers is None else said.answers[place]
-            if route.stage is Stage.CANARY and shadow is None:
-                arm = "fallback"
-            elif route.stage is Stage.CANARY and shadow is not None:
-                version, arm, shadow_version = shadow_version, "challenger", version
-                answer, shadow = shadow, answer
+            said = None if self.challenger.answers is None else self.challenger.answers[place]
+            told = self._contested(told, route.contest.challenger.version, said)
         return Prediction(
             id=self.ids[i],
             model=model,
@@ -66,13 +60,58 @@ class Round:
             received_at=stamp[0],
             key=row.key or self.ids[i],
             row=row.values,
-            version=version,
-            arm=arm,
-            answer=answer,
+            version=told.version,
+            arm=told.arm,
+            answer=told.answer,
             epoch=route.epoch,
             latency_us=stamp[1],
-            shadow_version=shadow_version,
-            shadow=shadow,
-            shadow_problem=problem,
+            shadow_version=told.shadow_version,
+            shadow=told.shadow,
+            shadow_problem=told.problem,
             extra=row.extra,
         )
+
+    def _base(self, i: int) -> "_Told":
+        """Return what is told of a row that no challenger was asked for."""
+        champion, fallback = self.route.champion.version, self.route.fallback
+        if not self.failure or fallback is None:
+            return _Told(version=champion, arm="champion", answer=self.answers[i])
+        return _Told(
+            version=fallback.version,
+            arm="fallback",
+            answer=self.answers[i],
+            shadow_version=champion,
+            problem=self.failure,
+        )
+
+    def _contested(self, base: "_Told", challenger: str, said: Answer | None) -> "_Told":
+        """Return what is told of a row that `challenger` was asked for, too, and to which it `said` this."""
+        canary, problem = self.route.stage is Stage.CANARY, self.challenger.problem
+        if canary and said is not None:
+            shadow = None if self.failure else base.answer
+            champion = self.route.champion.version
+            return _Told(
+                version=challenger,
+                arm="challenger",
+                answer=said,
+                shadow_version=champion,
+                shadow=shadow,
+                problem=self.failure,
+            )
+        if self.failure:
+            # the pair is lost: who is to be compared said nothing
+            return replace(base, problem=f"{self.failure}, challenger {problem}") if canary else base
+        arm = "fallback" if canary else base.arm
+        return replace(base, arm=arm, shadow_version=challenger, shadow=said, problem=problem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """Who answered one row, and what is known of the other model."""
+
+    version: str
+    arm: str
+    answer: Answer
+    shadow_version: str = ""
+    shadow: Answer | None = None
+    problem: str = ""

@@ -55,12 +55,22 @@ class Contest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Everything that one request needs to know, consistent in itself."""
+    """Everything that one request needs to know, consistent in itself.
+
+    Attributes
+    ----------
+    guard
+        Watches the champion.
+    fallback
+        The champion before it, loaded and ready to answer in its place; None when there is none, or not yet.
+    """
 
     epoch: int
     stage: Stage
     share: float
     champion: Answerer
+    guard: Guard
+    fallback: Answerer | None = None
     contest: Contest | None = None
 
 

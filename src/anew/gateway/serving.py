@@ -1,6 +1,7 @@
-"""Answers requests: the champion in this process, the challenger in its own, the record before the answer."""
+"""Answers requests: champion and fallback in this process, the challenger in its own, the record before the answer."""
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from anew.rollout import position
 
 __all__ = ["Serving"]
 
+_LOG = logging.getLogger("anew.gateway")
 Asked = asyncio.Future[Sequence[Answer]]
 
 
@@ -34,8 +36,8 @@ class Serving:
     Attributes
     ----------
     counts
-        ``predictions`` and ``labels`` that are on disk and were acknowledged, ``dropped``, ``fallbacks``,
-        ``champion_failed`` …
+        ``predictions`` and ``labels`` that are on disk and were acknowledged, ``dropped``; ``fallbacks``, rows that
+        another version answered than was to; ``champion_failed``, rows that the champion was asked for in vain …
     """
 
     settings: GatewaySettings
@@ -50,7 +52,8 @@ class Serving:
         Raises
         ------
         RefusedError
-            There is no champion (503), it failed (500), or the journal takes nothing and the policy is to fail (503).
+            There is no champion (503); it and its fallback failed (500); or the journal takes nothing and the policy is
+            to fail (503).
         """
         route = self.switch.route
         if route is None:
@@ -63,14 +66,16 @@ class Serving:
         if contest is not None and chosen and not contest.guard.tripped:
             asked = contest.challenger.ask(_cells([rows[i] for i in chosen], contest.challenger.columns.names))
             asked.add_done_callback(lambda done: _watch(contest, len(chosen), done, started))
-        answers = self._champion(route.champion, rows)
+        answers, failure = self._answers(route, rows)
         outcome = await self._outcome(route, asked)
         took = int((time.perf_counter() - started) * 1e6)
-        answered = Round(route=route, rows=rows, ids=ids, champion=answers, chosen=chosen, challenger=outcome)
+        answered = Round(
+            route=route, rows=rows, ids=ids, answers=answers, failure=failure, chosen=chosen, challenger=outcome
+        )
         predictions = answered.predictions(self.settings.model, self.now(), took)
         await self._keep(predictions, "predictions")
         self.counts["fallbacks"] += sum(prediction.arm == "fallback" for prediction in predictions)
-        if asked is not None and outcome == Outcome():
+        if asked is not None and outcome == Outcome() and not failure:
             asked.add_done_callback(lambda done: self._complete([ids[i] for i in chosen], done))
         return route, predictions
 
@@ -88,16 +93,34 @@ class Serving:
         keys = (row.key or id for row, id in zip(rows, ids, strict=True))
         return [i for i, key in enumerate(keys) if position(model, version, key) < route.share]
 
-    def _champion(self, champion: Answerer, rows: Sequence[RequestRow]) -> Sequence[Answer]:
-        try:
-            answers = champion.answer(_cells(rows, champion.columns.names))
-            problem = nonsense(answers, len(rows), champion.columns)
-        except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; the caller gets one kind of answer
-            problem = type(exc).__name__
-        if problem:
-            self.counts["champion_failed"] += len(rows)
-            raise RefusedError(500, "model_failed", f"version {champion.version} could not answer: {problem}")
-        return answers
+    def _answers(self, route: Route, rows: Sequence[RequestRow]) -> tuple[Sequence[Answer], str]:
+        """Return the champion's answers; or the fallback's, and what the champion did."""
+        guard, fallback = route.guard, route.fallback
+        instead = _Said()
+        if fallback is not None and guard.tripped:
+            instead = _said(fallback, rows)
+            if instead.answers is not None:
+                return instead.answers, "champion tripped"
+        started = time.perf_counter()
+        said = _said(route.champion, rows)
+        if said.answers is not None:
+            guard.answered(len(rows), time.perf_counter() - started)
+            return said.answers, ""
+        self.counts["champion_failed"] += len(rows)
+        if fallback is not None and not guard.tripped:
+            instead = _said(fallback, rows)
+        if instead.answers is None:
+            guard.excused(len(rows), said.reason)
+            raise RefusedError(500, "model_failed", f"version {route.champion.version} could not answer: {said.detail}")
+        first = not guard.failed
+        guard.missed(len(rows), said.reason)
+        if first or guard.tripped:
+            _LOG.error(
+                "champion_failing model=%s version=%s fallback=%s problem=%s tripped=%s",
+                self.settings.model, guard.version, "" if fallback is None else fallback.version, said.detail,
+                guard.tripped,
+            )  # fmt: skip
+        return instead.answers, f"champion {said.reason}"
 
     async def _outcome(self, route: Route, asked: Asked | None) -> Outcome:
         """Return what the challenger said: in a canary at the latest at the deadline, in shadow without waiting."""
@@ -132,6 +155,24 @@ class Serving:
             self.counts["dropped"] += len(records)
         else:
             self.counts[name] += len(records)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What a version in this process said: answers, or the reason and the detail why there are none."""
+
+    answers: Sequence[Answer] | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+def _said(version: Answerer, rows: Sequence[RequestRow]) -> _Said:
+    try:
+        answers = version.answer(_cells(rows, version.columns.names))
+        problem = nonsense(answers, len(rows), version.columns)
+    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; the caller gets one kind of answer
+        return _Said(reason="error", detail=type(exc).__name__)
+    return _Said(reason="nonsense", detail=problem) if problem else _Said(answers=answers)
 
 
 def _cells(rows: Sequence[RequestRow], names: Sequence[str]) -> Sequence[Mapping[str, Value]]:

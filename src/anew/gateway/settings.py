@@ -44,8 +44,8 @@ class GatewaySettings:
     misses_before_kill
         Deadlines missed in a row, with no sign of life between, after which the challenger's process is killed.
     trip_failures, trip_share, trip_window
-        The challenger is not asked any more when, of its last `trip_window` rows, at least `trip_failures` and more
-        than the share `trip_share` failed.
+        A challenger, or a champion with a fallback, is not asked any more when, of its last `trip_window` rows, at
+        least `trip_failures` and more than the share `trip_share` failed.
     poll_s, report_s
         How often routing is looked at and the status written.
     stale_s

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -103,7 +103,7 @@ class Swapper:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_S)
         if order.fallback[0]:
-            await self._keep_warm(order.fallback)
+            await self._warm_up(order)
 
     async def _swap(self, order: TrafficShifted) -> None:
         """Load what the order names, then change the one reference."""
@@ -111,7 +111,13 @@ class Swapper:
         champion = await self._load(order.champion)
         contest = await self._contest(order, old)
         self.switch.route = Route(
-            epoch=order.epoch, stage=order.stage, share=order.share, champion=champion, contest=contest
+            epoch=order.epoch,
+            stage=order.stage,
+            share=order.share,
+            champion=champion,
+            guard=self._guard(order, old),
+            fallback=self._warm.get(order.fallback),
+            contest=contest,
         )
         self.refused, self.problem = 0, ""
         _LOG.info(
@@ -120,6 +126,13 @@ class Swapper:
         )  # fmt: skip
         self.report()
         self._free(order, old)
+
+    def _guard(self, order: TrafficShifted, old: Route | None) -> Guard:
+        """Return who watches the champion: the same as before while it is the same."""
+        if old is None or (old.champion.version, old.champion.digest) != order.champion:
+            return Guard(order.champion[0], self.settings)
+        old.guard.reset()
+        return old.guard
 
     async def _contest(self, order: TrafficShifted, old: Route | None) -> Contest | None:
         if not order.challenger[0]:
@@ -154,12 +167,22 @@ class Swapper:
         self._warm[pair] = loaded
         return loaded
 
-    async def _keep_warm(self, pair: _Pair) -> None:
-        """Load the fallback, so that going back needs no disk; without it, going back is slower, not impossible."""
-        try:
-            await self._load(pair)
-        except Exception as exc:  # noqa: BLE001 - whatever it was, serving goes on
-            _LOG.warning("fallback_not_warm model=%s version=%s problem=%s", self.settings.model, pair[0], exc)
+    async def _warm_up(self, order: TrafficShifted) -> None:
+        """Load the fallback, so that it can answer in place of the champion and going back needs no disk."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                fallback = await self._load(order.fallback)
+                break
+            except Exception as exc:  # noqa: BLE001 - whatever it was, serving goes on
+                _LOG.warning(
+                    "fallback_not_warm model=%s version=%s problem=%s", self.settings.model, order.fallback[0], exc
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE_S)
+        route = self.switch.route
+        if route is not None and route.epoch == order.epoch:
+            self.switch.route = replace(route, fallback=fallback)
 
     def _free(self, order: TrafficShifted, old: Route | None) -> None:
         """Let go of what is neither champion nor fallback nor the champion of just before."""

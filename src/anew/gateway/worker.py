@@ -16,7 +16,7 @@ from anew.gateway.swap import LaunchVersion, Swapper
 from anew.ports.artifact import ArtifactStore
 from anew.ports.clock import Clock
 from anew.ports.journal import Journal
-from anew.ports.traffic import ChallengerHealth, Traffic, WorkerStatus
+from anew.ports.traffic import Traffic, VersionHealth, WorkerStatus
 
 __all__ = ["GatewayWorker", "Identity"]
 
@@ -104,7 +104,8 @@ class GatewayWorker:
             "version": "" if route is None else route.champion.version,
             "refused": self._swapper.refused,
             "counts": self._counts(),
-            "challenger": self._health(),
+            "champion": self._champion(),
+            "challenger": self._challenger(),
         }
 
     def report(self) -> None:
@@ -120,7 +121,8 @@ class GatewayWorker:
             epoch=0 if route is None else route.epoch,
             refused=self._swapper.refused,
             problem=self._swapper.problem,
-            challenger=self._health(),
+            champion=self._champion(),
+            challenger=self._challenger(),
             counts=self._counts(),
         )
         try:
@@ -130,7 +132,7 @@ class GatewayWorker:
             _LOG.warning("status_not_written worker=%s problem=%s", self.identity.worker, exc)
 
     async def _report_often(self) -> None:
-        """Report at intervals, and at once when the challenger trips."""
+        """Report at intervals, and at once when the champion or the challenger trips."""
         reported, waited = self._tripped(), 0.0
         while True:
             await asyncio.sleep(self.settings.poll_s)
@@ -139,11 +141,17 @@ class GatewayWorker:
                 reported, waited = self._tripped(), 0.0
                 self.report()
 
-    def _tripped(self) -> str:
-        health = self._health()
-        return "" if health is None else health.tripped
+    def _tripped(self) -> tuple[str, str]:
+        route = self.switch.route
+        if route is None:
+            return "", ""
+        return route.guard.tripped, "" if route.contest is None else route.contest.guard.tripped
 
-    def _health(self) -> ChallengerHealth | None:
+    def _champion(self) -> VersionHealth | None:
+        route = self.switch.route
+        return None if route is None else route.guard.health()
+
+    def _challenger(self) -> VersionHealth | None:
         route = self.switch.route
         return None if route is None or route.contest is None else route.contest.guard.health()
 
@@ -162,6 +170,11 @@ class GatewayWorker:
             problems.append("the control plane is not heard; the last published routing is served")
         if self._swapper.problem:
             problems.append(self._swapper.problem)
+        route = self.switch.route
+        if route is not None and route.guard.tripped and route.fallback is not None:
+            problems.append(
+                f"{route.fallback.version} answers in place of {route.champion.version}: {route.guard.tripped}"
+            )
         if self._commit.problem:
             problems.append(f"the journal takes nothing: {self._commit.problem}")
         return problems

@@ -6,36 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import GuardrailTripped
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
+from anew.loop.guardrail import Guardrails
 from anew.loop.live_effects import LiveEffects, failure
 from anew.loop.observer import Observer
 from anew.ports.clock import Clock
 from anew.ports.effects import Effects, Steps, Work
 from anew.ports.eventlog import Grant, Lease
 from anew.ports.inbox import Inbox
-from anew.ports.traffic import ChallengerHealth, Traffic
+from anew.ports.traffic import Traffic
 from anew.rollout import RolloutState
 
-__all__ = ["Guardrails", "LiveLoop", "LivePorts"]
+__all__ = ["LiveLoop", "LivePorts"]
 
 LEASE_S = 10.0
 """Seconds after which another process may take over from one that says nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guardrails:
-    """Limits on a challenger that need no labels.
-
-    `error_rate` in (0, 1) is judged from `at_least_errors` failures on; `p99_ms` from 200 answers on.
-    """
-
-    error_rate: float
-    at_least_errors: int
-    p99_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,45 +149,11 @@ class LiveLoop:
             self._ports.inbox.take([fact.id])
 
     def _guard(self, now: datetime | None) -> None:
-        """Report a challenger that breaks a limit at any worker."""
+        """Report a version that breaks a limit at any worker."""
         rollout: RolloutState = self._engine.state("rollout")
-        if rollout.probation is None:
-            return
-        version = rollout.probation.challenger[0]
-        for worker in self._ports.traffic.workers(self._model):
-            health = worker.challenger
-            found = self._broken(health) if health is not None and health.version == version else None
-            if found is not None:
-                at = now or self._ports.clock.now()
-                guardrail, evidence, reason = found
-                self.submit(
-                    GuardrailTripped(
-                        model=worker.model,
-                        at=at,
-                        version=version,
-                        guardrail=guardrail,
-                        evidence=(evidence,),
-                        reason=f"worker {worker.worker}: {reason}",
-                    )
-                )
-                return
-
-    def _broken(self, health: ChallengerHealth) -> tuple[str, Evidence, str] | None:
-        limits, failed = self._guardrails, sum(health.failed.values())
-        if health.asked and failed >= limits.at_least_errors and failed > limits.error_rate * health.asked:
-            share = failed / health.asked
-            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(health.failed.items()))
-            return (
-                "error_rate",
-                Evidence.of("error_rate", share, health.asked, reference=limits.error_rate),
-                f"{failed} of {health.asked} rows without a usable answer ({reasons})",
-            )
-        p99 = health.latency_ms(0.99)
-        answered = sum(health.latency)
-        if p99 is not None and answered >= 200 and p99 > limits.p99_ms:
-            return (
-                "p99_ms",
-                Evidence.of("p99_ms", p99, answered, reference=limits.p99_ms),
-                f"99 % of {answered} answers came within {p99:.0f} ms; allowed are {limits.p99_ms:g} ms",
-            )
-        return None
+        if rollout.probation is None and not rollout.fallback[0]:
+            return  # nothing to go back to
+        workers = self._ports.traffic.workers(self._model)
+        found = self._guardrails.broken(rollout, workers, self._model, now or self._ports.clock.now())
+        if found is not None:
+            self.submit(found)

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from anew.domain.facts.rollout import TrafficShifted
 
-__all__ = ["ChallengerHealth", "Traffic", "WorkerStatus"]
+__all__ = ["Traffic", "VersionHealth", "WorkerStatus"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChallengerHealth:
-    """How a challenger has behaved at one worker since that worker began to ask it.
+class VersionHealth:
+    """How a champion or challenger has behaved at one worker since that worker began to ask it.
 
     Attributes
     ----------
@@ -20,15 +20,21 @@ class ChallengerHealth:
         Rows that it was asked for.
     failed
         Rows without a usable answer, by reason: ``deadline``, ``crashed``, ``error``, ``nonsense``, ``overload``.
+    recent_asked, recent_failed
+        The same of the last rows alone, by which it trips; of a champion without the rows that the fallback could not
+        answer either, which are no fault of the version.
     latency
         Times of its answers in ms: entry `i` counts those up to ``0.1 * 2 ** (i / 4)``, the last one all above.
     tripped
-        Why the worker has stopped asking it, empty while it asks; a newer epoch ends that.
+        Why it fails too often, empty while it does not; a newer epoch ends that. Meanwhile the worker does not ask it,
+        unless it is a champion and there is nobody to answer in its place.
     """
 
     version: str
     asked: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
+    recent_asked: int = 0
+    recent_failed: int = 0
     latency: tuple[int, ...] = ()
     tripped: str = ""
 
@@ -54,6 +60,8 @@ class WorkerStatus:
         Of the routing that it answers by, 0 before the first.
     refused, problem
         Epoch of the routing that it could not apply (0: none) and why; it goes on with `epoch` and tries again.
+    champion, challenger
+        How these behave; None while there is none.
     counts
         Since its start: ``predictions``, ``labels``, ``dropped``, ``fallbacks``, ``refusals``, ``champion_failed`` …
     """
@@ -67,7 +75,8 @@ class WorkerStatus:
     epoch: int
     refused: int = 0
     problem: str = ""
-    challenger: ChallengerHealth | None = None
+    champion: VersionHealth | None = None
+    challenger: VersionHealth | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -154,13 +154,20 @@ def _promote(
 
 
 def _tripped(state: RolloutState, fact: GuardrailTripped) -> tuple[Fact, ...]:
-    """Go back: a limit was broken by the challenger, or by one whose promotion was quicker than the news of it."""
+    """Go back: a limit was broken by the challenger, or by a champion that there is a way back from.
+
+    A champion that fails while a challenger is on probation ends the probation first: there is nothing to compare with.
+    It goes back itself when the guardrail is found broken under the routing after that.
+    """
     reason = f"guardrail {fact.guardrail}: {fact.reason}"
     if state.probation and fact.version == state.probation.challenger[0]:
         return _back(state, fact, reason, fact.evidence)
-    if state.probation is None and fact.version == state.champion[0] and state.fallback != NOBODY:
-        return _to_fallback(state, fact, reason, fact.evidence)
-    return ()
+    if fact.version != state.champion[0] or state.fallback == NOBODY:
+        return ()
+    if state.probation:
+        ended = f"not to blame: its champion {fact.version} broke {reason}; release it to try it on another"
+        return _back(state, fact, ended, fact.evidence)
+    return _to_fallback(state, fact, reason, fact.evidence)
 
 
 def _not_shifted(state: RolloutState, fact: EffectFailed) -> tuple[Fact, ...]:

@@ -36,8 +36,9 @@ class FakePredictor:
     Attributes
     ----------
     behaviour
-        ``constant``, ``amount`` (returns that column), ``slow`` (sleeps `seconds`), ``hang``, ``raise``, ``crash``
-        (ends the process), ``crash_sometimes`` (when the amount is a multiple of 100), ``nan``, ``short`` (an answer
+        ``constant``, ``amount`` (returns that column), ``slow`` (sleeps `seconds`), ``hang``, ``raise``,
+        ``raise_sometimes`` (when the amount is a multiple of 100), ``crash`` (ends the process), ``crash_sometimes``
+        (likewise), ``nan``, ``short`` (an answer
         too few), ``text`` (a class that nobody declared), ``proba`` (impossible probabilities).
     """
 
@@ -54,6 +55,8 @@ class FakePredictor:
             case "slow" | "hang":
                 time.sleep(self.seconds if self.behaviour == "slow" else 3600)
             case "raise":
+                raise RuntimeError("ordered")
+            case "raise_sometimes" if any(_multiple(row["amount"]) for row in rows):
                 raise RuntimeError("ordered")
             case "crash":
                 os._exit(3)

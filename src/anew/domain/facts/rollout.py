@@ -120,7 +120,7 @@ class RolloutObserved(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardrailTripped(Fact):
-    """A limit that needs no labels was broken by the challenger (errors, latency, nonsense answers)."""
+    """A limit that needs no labels was broken by the challenger or the champion (errors, latency, nonsense answers)."""
 
     version: str
     guardrail: str
