@@ -29,7 +29,7 @@ from anew.stats.profile import Reference
 __all__ = ["ReplayOptions", "replay"]
 
 WARMUP_SHARE = 0.05
-"""Share of the windows that the first champion is trained on."""
+"""Share of the rows that the first champion is trained on, in whole windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
         detectors=detectors(settings),
         code=settings.code,
         settings=settings.digest,
-        warmup=max(1, round(windows * WARMUP_SHARE)),
+        warmup=next(k for k, row in enumerate(bounds) if k and row >= frame.height * WARMUP_SHARE),
         label_delay=_delay(options.label_delay, frame, windows),
     )
     return Replay(plan, engine, stream, effects, watch).run()
@@ -74,12 +74,12 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
 
 def _bounds(frame: pl.DataFrame, settings: Settings, windows: int | None) -> Sequence[int]:
     """Return the rows at which windows begin: equal numbers of rows, or the settings' length of event time."""
+    if frame.height < 2:
+        raise SchemaError(f"the file has {frame.height} labelled rows; two windows need at least one each")
     if windows is not None:
         if not 2 <= windows <= frame.height:
             raise SettingsError(f"--windows {windows}: a stream of {frame.height} rows has 2 to {frame.height} windows")
         return [int(each) for each in np.linspace(0, frame.height, windows + 1)]
-    if not frame.height:
-        raise SchemaError("the file has no labelled row")
     length = int(settings.window.total_seconds() * 1e6)
     number = (frame.get_column("_at").cast(pl.Int64) // length).to_numpy()
     starts = np.flatnonzero(np.diff(number, prepend=number[0] - 1))

@@ -21,9 +21,9 @@ from anew.ports.predictor import Loader, Predictor
 from anew.ports.rows import declared_rows, model_inputs
 from anew.stats.profile import Reference
 
-__all__ = ["Kit", "Recipe", "fit", "installed_packages", "label_series", "loss_scale"]
+__all__ = ["Kit", "Recipe", "fit", "installed_packages", "label_series", "loss_scale", "user_code"]
 
-SANITY_ROWS = 4096
+SANITY_ROWS = 256
 """Rows that a new model must answer before it is a candidate; enough for the distribution of its answers."""
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def fit(
     train = rows.head(kept)
     declared = _translated(lambda: declared_rows(train, recipe.columns))
     data = _training_data(train, declared, recipe, pipeline, previous)
-    trained = _user("train()", lambda: pipeline.train(data, dict(recipe.params)))
+    trained = user_code("train()", lambda: pipeline.train(data, dict(recipe.params)))
     kept_as = kit.formats.accepting(trained)
     environment = installed_packages().encode()
     manifest = Manifest(
@@ -113,7 +113,7 @@ def _proved(draft: Candidate, declared: pl.DataFrame, y: pl.Series, predictor: P
     """Have the model answer rows it was trained on, from the very bytes that will be stored, and record how."""
     step = max(1, declared.height // SANITY_ROWS)
     sample, labels = declared.gather_every(step), y.gather_every(step)
-    output = _user("the model", lambda: predictor.predict(sample)).output
+    output = user_code("the model", lambda: predictor.predict(sample)).output
     columns = draft.manifest.columns
     if columns.task.classifies:
         name, loss = "training_error", 1.0 - float((output == labels).sum()) / labels.len()
@@ -132,7 +132,7 @@ def _training_data(
 ) -> TrainingData:
     ones = pl.Series("weight", np.ones(rows.height))
     return TrainingData(
-        x=_user("features()", lambda: model_inputs(pipeline, declared)),
+        x=user_code("features()", lambda: model_inputs(pipeline, declared)),
         y=label_series(rows.get_column("_label"), recipe.columns),
         at=rows.get_column("_at").rename("at"),
         weight=rows.get_column("_weight").cast(pl.Float64).rename("weight") if "_weight" in rows.columns else ones,
@@ -199,8 +199,8 @@ def installed_packages() -> str:
     return "".join(f"{line}\n" for line in sorted(found))
 
 
-def _user(what: str, call: Callable[[], T]) -> T:
-    """Run code of the user; what it raises becomes the run's end, with the line it came from."""
+def user_code(what: str, call: Callable[[], T]) -> T:
+    """Run code of the user; what it raises becomes a TrainingError, with the line that it came from."""
     try:
         return call()
     except TrainingError:

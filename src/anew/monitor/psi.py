@@ -8,9 +8,9 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows
-from anew.stats.distance import psi_deciles
+from anew.stats.distance import coarsen, psi, psi_deciles
 from anew.stats.profile import Profile, Reference
-from anew.stats.significance import psi_evidence
+from anew.stats.significance import psi_significance
 
 __all__ = ["PSI"]
 
@@ -71,15 +71,10 @@ class PSI:
                 problem = f"{seen.n} rows, {self.at_least_rows} are needed"
                 found.append(Evidence.of(self.key, None, seen.n, subject=name, problem=problem))
                 continue
-            found.append(
-                Evidence.of(
-                    self.key,
-                    psi_deciles(base, seen),
-                    seen.n,
-                    subject=name,
-                    p_value=psi_evidence(base, seen).p_value,
-                )
-            )
+            first, second = coarsen(base, seen)
+            n, m = int(first.sum()), int(second.sum())
+            p_value = psi_significance(max(psi(first, second), 0.0), n, m, len(first))
+            found.append(Evidence.of(self.key, psi_deciles(first, second), m, subject=name, p_value=p_value))
         return tuple(found)
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
