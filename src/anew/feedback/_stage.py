@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from anew.domain.fact import Fact
-from anew.domain.facts import Ticked, WindowClosed, WindowScored
+from anew.domain.facts import Ticked, VersionPromoted, WindowClosed, WindowScored
 
 __all__ = ["Feedback", "FeedbackState"]
 
@@ -15,6 +15,8 @@ class FeedbackState:
 
     Attributes
     ----------
+    served
+        When the first champion was promoted: nothing can have been answered before.
     began, closed
         Start of the first closed window, and end of the last.
     scored
@@ -23,6 +25,7 @@ class FeedbackState:
         Event time of the last tick.
     """
 
+    served: datetime | None = None
     began: datetime | None = None
     closed: datetime | None = None
     scored: datetime | None = None
@@ -46,6 +49,8 @@ class Feedback:
                 )
             case WindowScored():
                 return replace(state, scored=_later(state.scored, fact.window.end))
+            case VersionPromoted():
+                return replace(state, served=state.served or fact.at)
             case Ticked():
                 return replace(state, ticked=_later(state.ticked, fact.at))
         return state

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from anew.domain.column import Columns
+from anew.domain.evidence import Evidence
 from anew.domain.facts import RolloutObserved, Ticked, WindowClosed, WindowScored
 from anew.domain.interval import Interval
 from anew.feedback import FeedbackState
@@ -32,6 +33,10 @@ from anew.stats.profile import Reference
 __all__ = ["Known", "Observer", "ObserverPlan", "rows_seen"]
 
 _MICRO = timedelta(microseconds=1)
+_LOOK_EVERY = timedelta(seconds=1)
+_RETRY_EVERY = timedelta(seconds=5)
+_BLIND_SHARE = 10
+"""Looks that find no label go on after this part of a window, so that what they read does not grow."""
 _ALWAYS = Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(9999, 1, 1, tzinfo=UTC))
 
 
@@ -84,6 +89,8 @@ class Observer:
         self._lake = lake
         self._clock = WindowClock(length=plan.window, lateness=plan.lateness)
         self._first: datetime | None = None
+        self._looked: datetime | None = None
+        self._ticked: datetime | None = None
 
     def turn(self, now: datetime, wall: datetime, first: datetime | None) -> None:
         """Observe up to event time `now`; `first` is the earliest event time that was served, None before any."""
@@ -92,8 +99,11 @@ class Observer:
             return
         closed = self._close(now)
         scored = self._score(now)
-        self._look(now)
-        if closed or scored or self._overdue(now):
+        if _passed(self._looked, wall, _LOOK_EVERY):
+            self._looked = wall
+            self._look(now)
+        if closed or scored or self._overdue(now, wall):
+            self._ticked = wall
             self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall))
 
     @property
@@ -106,8 +116,10 @@ class Observer:
         state: FeedbackState = self._engine.state("feedback")
         return state
 
-    def _overdue(self, now: datetime) -> bool:
+    def _overdue(self, now: datetime, wall: datetime) -> bool:
         ticked = self._windows.ticked
+        if self._rollout.failed and _passed(self._ticked, wall, _RETRY_EVERY):
+            return True  # routing that could not be published is published again at a tick
         return ticked is None or now - ticked >= self._plan.window
 
     def _close(self, now: datetime) -> int:
@@ -116,6 +128,8 @@ class Observer:
         begin = state.closed or self._first
         if begin is None:
             return 0
+        if state.closed is None and state.served is not None:
+            begin = max(begin, state.served)  # a row may bear any old time; what it says is late, not a beginning
         start = _micros(begin)
         if state.closed is None:
             start -= start % (self._plan.window // _MICRO)
@@ -127,7 +141,7 @@ class Observer:
     def _submit_window(self, window: Interval, now: datetime) -> None:
         version, digest = self._rollout.champion
         rows = self._lake.predictions(window)
-        evidence: tuple[object, ...] = ()
+        evidence: tuple[Evidence, ...] = ()
         if rows.height:
             reference = self._plan.known(digest).reference
             profile = reference.profile(profile_columns(rows, self._plan.columns))
@@ -140,7 +154,7 @@ class Observer:
                 window=window,
                 n=rows.height,
                 rows=rows_address(rows.select("_id", *self._plan.columns.names)),
-                evidence=evidence,  # type: ignore[arg-type]  # an empty tuple of anything
+                evidence=evidence,
             )
         )
 
@@ -159,9 +173,10 @@ class Observer:
             scored += 1
 
     def _submit_scores(self, window: Interval, now: datetime) -> None:
-        version, digest = self._rollout.champion
-        scale = self._plan.known(digest).loss_scale
         joined = self._joined(window)
+        version = _served_most(joined) or self._rollout.champion[0]
+        digest = self._rollout.digest(version) or self._rollout.champion[1]
+        scale = self._plan.known(digest).loss_scale
         rows: dict[str, ScoredRows] = {}
         for key, detector in self._plan.detectors.items():
             if detector.labels:
@@ -202,12 +217,12 @@ class Observer:
         if probation is None:
             return
         number, since = next_look(probation)
-        until = now - self._plan.label_delay
+        until = now - max(self._plan.label_delay, self._plan.lateness)
         if until <= since:
             return
         span = Interval(start=since, end=until)
         rows = self._pairs(self._joined(span), probation.challenger[0])
-        if not rows.height:
+        if not rows.height and span.length < self._plan.window / _BLIND_SHARE:
             return
         counted = look(**self._outcomes(rows, probation))
         self._engine.submit(
@@ -258,6 +273,17 @@ class Observer:
 
     def _joined(self, span: Interval) -> pl.DataFrame:
         return join(self._lake.predictions(span), self._lake.labels(span))
+
+
+def _served_most(joined: pl.DataFrame) -> str:
+    """Return the champion that answered most of the rows, the latest of equals; empty for no row."""
+    counts = joined.filter(pl.col("_arm") != "challenger").group_by("_version").agg(pl.len(), pl.col("_at").max())
+    return str(counts.sort("len", "_at").get_column("_version")[-1]) if counts.height else ""
+
+
+def _passed(since: datetime | None, now: datetime, length: timedelta) -> bool:
+    """Has `length` passed since then, or was the clock set back?"""
+    return since is None or not since <= now < since + length
 
 
 def _micros(at: datetime) -> int:

@@ -1,5 +1,6 @@
 """Replay: the real deciders over a historical stream, in virtual time, with effects run inline."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,7 @@ class Replay:
         self._watch = watch
         self._facts: list[Fact] = []
         self._first = ""
+        self._began = 0
         self._looked = 0
         self._step = 0
         self._now = 0
@@ -114,7 +116,8 @@ class Replay:
                 self._found(number, start)
             if not self._champion:
                 continue
-            began = number if began is None else began
+            if began is None:
+                began, self._began = number, start
             self._window(number, start, end)
         if began is None:
             raise NotFoundError(f"no first champion was accepted in {len(self._windows)} windows: {self._refusal()}")
@@ -170,7 +173,12 @@ class Replay:
         scored = number - self._plan.label_delay
         if scored >= 0 and self._stream.served_by[self._windows[scored][0]]:
             self._score(*self._windows[scored])
-        self._stream.forget({self._first: 0, **dict([self._rollout.champion, self._rollout.fallback])})
+        self._stream.forget(self._in_play())
+
+    def _in_play(self) -> frozenset[str]:
+        rollout = self._rollout
+        challenger = (rollout.probation.challenger[0],) if rollout.probation else ()
+        return frozenset((self._first, rollout.champion[0], rollout.fallback[0], *challenger))
 
     def _mature(self, number: int, now: int) -> int:
         """Return the row up to which labels are mature once the rows before `now`, in window `number`, are served."""
@@ -248,7 +256,7 @@ class Replay:
             WindowScored(
                 model=self._plan.model,
                 at=self._stream.at[self._now - 1],
-                version=self._champion,
+                version=self._stream.champion_of(start, end),
                 window=self._stream.interval(start, end),
                 n=end - start,
                 labelled=end - start,
@@ -258,11 +266,10 @@ class Replay:
         )
 
     def _scored(self, detector: Detector, start: int, end: int) -> ScoredRows:
-        low = start
+        low, scale = start, self._stream.versions[self._stream.champion_of(start, end)].loss_scale
         if detector.over is not None:
-            since = self._stream.at[end - 1] - detector.over
-            while low > 0 and self._stream.at[low - 1] > since and self._stream.served_by[low - 1]:
-                low -= 1
+            since = self._stream.interval(start, end).end - detector.over
+            low = min(start, max(self._began, bisect_left(self._stream.at, since)))
         columns, output = self._stream.columns, self._stream.output[low:end]
         if columns.task.classifies:
             output = output.astype(np.str_)
@@ -270,7 +277,7 @@ class Replay:
             task=columns.task,
             label=self._stream.label[low:end],
             output=output,
-            loss=self._stream.loss(output, low, end, self._stream.versions[self._champion].loss_scale),
+            loss=self._stream.loss(output, low, end, scale),
             rows=end - low,
             positive=str(columns.classes[-1]) if columns.classes else "",
         )
@@ -297,7 +304,7 @@ class Replay:
                 "end": stream.interval(start, end).end.isoformat(),
                 "n": end - start,
                 "loss": float(lost[start - low : end - low].mean()),
-                "version": str(stream.served_by[end - 1]),
+                "version": str(stream.champion[end - 1]),
             }
             for start, end in self._windows[began:]
         ]

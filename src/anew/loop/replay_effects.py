@@ -1,10 +1,10 @@
 """The effects of a replay, run inline on the stream's arrays: snapshot, train, measure, shift."""
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from anew.domain.errors import AnewError, TrainingError
@@ -83,8 +83,7 @@ class ReplayEffects:
         raise AssertionError(f"{fact.kind} asks for {fact.asks!r}, which a replay does not know")
 
     def _snapshot(self, fact: TrainingPlanned) -> SnapshotTaken:
-        stamps = np.array([each.timestamp() for each in self._stream.at[: self.mature]])
-        low = int(np.searchsorted(stamps, fact.span.start.timestamp()))
+        low = bisect_left(self._stream.at, fact.span.start, hi=self.mature)
         rows = self.mature - low
         if rows < 4:
             raise TrainingError(

@@ -1,10 +1,11 @@
 """The stream of a replay as arrays: what each version answers to each row, who was served, and what it lost."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,15 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.interval import Interval
 from anew.loop.measure import Floats, Values, as_values, losses
+from anew.loop.training import user_code
 from anew.ports.predictor import Predictor
 from anew.stats.profile import Reference
 
 __all__ = ["ReplayStream", "Stopwatch", "TrainedVersion"]
 
 T = TypeVar("T")
+
+_MICRO = timedelta(microseconds=1)
 
 
 class Stopwatch:
@@ -58,35 +62,49 @@ class ReplayStream:
         Declared features, ``_at`` (UTC) and ``_label``; no label missing.
     watch
         Where the seconds of predicting go.
+
+    Notes
+    -----
+    Rows of one instant are told apart by a microsecond each in `at`: windows and looks are facts named by the instant
+    at which they begin.
     """
 
     def __init__(self, frame: pl.DataFrame, columns: Columns, watch: Stopwatch) -> None:
         self.frame = frame
         self.columns = columns
         self.label = as_values(frame.get_column("_label"), columns.task)
-        self.at: Sequence[datetime] = frame.get_column("_at").to_list()
+        self.at = _ascending(frame.get_column("_at").to_list())
         self.n = frame.height
         self.keys = _keys(frame, columns)
         self.versions: dict[str, TrainedVersion] = {}
         self.served_by = np.full(self.n, "", dtype=object)
+        self.champion = np.full(self.n, "", dtype=object)
         self.output: Values = np.empty(self.n, dtype=object if columns.task.classifies else np.float64)
         self._answers: dict[str, tuple[Values, npt.NDArray[np.bool_]]] = {}
         self._watch = watch
 
     def interval(self, low: int, high: int) -> Interval:
         """Return the event time of rows `low` up to `high`."""
-        end = self.at[high] if high < self.n else self.at[-1]
-        return Interval(start=self.at[low], end=max(end, self.at[low]))
+        end = self.at[high] if high < self.n else self.at[-1] + _MICRO
+        return Interval(start=self.at[low], end=end)
 
     def answers(self, version: str, low: int, high: int) -> Values:
-        """Return what `version` answers to rows `low` up to `high`; asked once per row, whoever asks."""
+        """Return what `version` answers to rows `low` up to `high`; asked once per row, whoever asks.
+
+        Raises
+        ------
+        TrainingError
+            The user's code could not answer; the message has its line.
+        """
         values, known = self._answers.setdefault(
             version, (np.empty_like(self.output), np.zeros(self.n, dtype=np.bool_))
         )
         if not known[low:high].all():
             predictor = self.versions[version].predictor
             rows = self.frame.slice(low, high - low)
-            said = self._watch.timed("predict_s", lambda: predictor.predict(rows))
+            said = self._watch.timed(
+                "predict_s", lambda: user_code(f"version {version}", lambda: predictor.predict(rows))
+            )
             values[low:high] = as_values(said.output, self.columns.task)
             known[low:high] = True
         return values[low:high]
@@ -95,6 +113,11 @@ class ReplayStream:
         """Answer rows `low` up to `high` by the champion."""
         self.output[low:high] = self.answers(champion, low, high)
         self.served_by[low:high] = champion
+        self.champion[low:high] = champion
+
+    def champion_of(self, low: int, high: int) -> str:
+        """Return who was champion for most of the rows `low` up to `high`."""
+        return str(Counter(self.champion[low:high].tolist()).most_common(1)[0][0])
 
     def divert(self, low: int, high: int, challenger: str, rows: npt.NDArray[np.bool_]) -> None:
         """Let the challenger answer those of the rows `low` up to `high` that `rows` marks."""
@@ -112,10 +135,19 @@ class ReplayStream:
             return np.asarray(label != output, dtype=np.float64)
         return np.asarray(np.abs(label - output) / spread, dtype=np.float64)
 
-    def forget(self, keep: Mapping[str, Any]) -> None:
+    def forget(self, keep: Collection[str]) -> None:
         """Drop the answers of versions that are not in `keep`: memory stays that of the versions in play."""
         for version in [each for each in self._answers if each not in keep]:
             del self._answers[version]
+
+
+def _ascending(instants: Sequence[datetime]) -> Sequence[datetime]:
+    """Return `instants`, each at least a microsecond after the one before."""
+    found = list(instants)
+    for i in range(1, len(found)):
+        if found[i] <= found[i - 1]:
+            found[i] = found[i - 1] + _MICRO
+    return found
 
 
 def _keys(frame: pl.DataFrame, columns: Columns) -> Sequence[str]:
