@@ -65,6 +65,16 @@ def test_labels_put_the_expiry_off() -> None:
     assert kinds(story.hear(tick(19))) == ["RolledBack", "TrafficShifted"]
 
 
+def test_labels_do_not_put_it_off_for_ever() -> None:
+    story = Story().champion().challenger()
+    for hour in range(5, 41, 5):
+        assert story.hear(look("v2", Stage.SHADOW, hour, 0.0), tick(hour)) == []
+    decided = story.hear(tick(41))
+    assert kinds(decided) == ["RolledBack", "TrafficShifted"]
+    assert isinstance(decided[0], RolledBack)
+    assert "no decision" in decided[0].reason
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_harm_goes_back_from_every_step(steps: int) -> None:
     story = Story().champion().challenger()

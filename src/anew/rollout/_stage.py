@@ -27,6 +27,9 @@ from anew.rollout.shadow import Shadow
 
 __all__ = ["Rollout", "next_look"]
 
+_MOST_EXPIRIES = 4
+"""Expiries that a whole rollout may last while labels come: an undecidable one must not block the next for ever."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
@@ -41,7 +44,8 @@ class Rollout:
     canary
         Judge of each canary step.
     expire
-        Event time without a step or a label after which a rollout is given up.
+        Event time without a step or a label after which a rollout is given up; one that gets labels and never decides
+        is given up after four times that.
     """
 
     shadow: Judge = Shadow()
@@ -79,6 +83,8 @@ class Rollout:
                 return (_steady(state, fact, state.champion, state.fallback),)
             case Ticked() if probation and fact.at - probation.progress > self.expire:
                 return _back(state, fact, f"expired: no step and no label since {probation.progress}", ())
+            case Ticked() if probation and fact.at - probation.since > _MOST_EXPIRIES * self.expire:
+                return _back(state, fact, f"expired: labels came, but no decision since {probation.since}", ())
         return ()
 
     def _start(self, state: RolloutState, fact: RolloutApproved) -> tuple[Fact, ...]:
