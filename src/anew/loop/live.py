@@ -23,6 +23,7 @@ __all__ = ["LiveLoop", "LivePorts"]
 
 LEASE_S = 10.0
 """Seconds after which another process may take over from one that says nothing."""
+_OBSERVE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,15 +119,19 @@ class LiveLoop:
         """
         self._keep_lease()
         self._take_commands()
+        self._guard(self.event_time())  # before the lake: what needs no labels has to work while it does not answer
+        self._ask(effects)
         report = self._ports.drainer.drain_once()
         self._first = min(filter(None, (self._first, report.oldest)), default=None)
         self._newest = max(filter(None, (self._newest, report.newest)), default=None)
         now = self.event_time()
-        with self._lock:
-            if now is not None and self._ports.clock.monotonic() - self._looked >= 0.25:
-                self._looked = self._ports.clock.monotonic()
+        if now is not None and self._ports.clock.monotonic() - self._looked >= _OBSERVE_S:
+            self._looked = self._ports.clock.monotonic()
+            with self._lock:
                 observer.turn(now, self._ports.clock.now(), self._first)
-            self._guard(now)
+        self._ask(effects)
+
+    def _ask(self, effects: Effects) -> None:
         for fact_id in self.pending():
             effects.ask(fact_id)
 
