@@ -1,6 +1,7 @@
 """Snapshots as Parquet files in a folder, named by the address of their rows."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -38,7 +39,8 @@ class LocalSnapshotStore:
             draft.rename(path)
             self._sync_folder()
         except (OSError, pl.exceptions.PolarsError) as exc:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
             raise UnavailableError(
                 f"the snapshot of {rows.height} rows cannot be written to {self._root}: {exc}"
             ) from exc

@@ -1,6 +1,7 @@
 """Labelled rows from a file: Parquet or CSV."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -23,14 +24,18 @@ def read_table(file: Path) -> pl.DataFrame:
     """
     if not file.is_file():
         raise NotFoundError(f"there is no file {file}")
-    readers = {".parquet": pl.read_parquet, ".csv": lambda path: pl.read_csv(path, try_parse_dates=True)}
+    readers: dict[str, Callable[[Path], pl.DataFrame]] = {".parquet": pl.read_parquet, ".csv": _read_csv}
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise SchemaError(f"{file.name}: files of type {file.suffix or '(none)'} cannot be read; use .parquet or .csv")
     try:
         return reader(file)
-    except pl.exceptions.PolarsError as exc:
-        raise SchemaError(f"{file.name}: {exc}") from exc
+    except (pl.exceptions.PolarsError, OSError) as exc:
+        raise SchemaError(f"{file.name} cannot be read: {exc}") from exc
+
+
+def _read_csv(file: Path) -> pl.DataFrame:
+    return pl.read_csv(file, try_parse_dates=True, infer_schema_length=None)  # a column may turn out late to hold text
 
 
 def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFrame:
@@ -59,7 +64,11 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFr
     if at.null_count():
         raise SchemaError(f"{name}: {at.null_count()} rows have no time in {columns.time!r}", columns.time)
     chosen = [_instants(at).alias("_at"), _label(frame.get_column(columns.target), columns, name).alias("_label")]
-    chosen.extend(_feature(frame.get_column(column.name), column.kind, name) for column in columns.features)
+    for column in columns.features:
+        try:
+            chosen.append(_feature(frame.get_column(column.name), column.kind, name))
+        except pl.exceptions.PolarsError as exc:
+            raise SchemaError(f"{name}: column {column.name!r} is no {column.kind}: {exc}", column.name) from exc
     if columns.key and columns.key not in columns.names and columns.key in frame.columns:
         chosen.append(frame.get_column(columns.key).cast(pl.String))
     rows = pl.DataFrame(chosen)
@@ -93,16 +102,19 @@ def _label(label: pl.Series, columns: Columns, name: str) -> pl.Series:
 
 
 def _whole(label: pl.Series) -> pl.Series:
-    """Return booleans, and floats without fractions, as integers: 1.0 and true are the class 1."""
-    if label.dtype == pl.Boolean or (label.dtype.is_float() and (label == label.round()).all()):
+    """Return booleans, and floats without fractions, as integers: 1.0 and true are the class 1; NaN is no label."""
+    if label.dtype == pl.Boolean:
         return label.cast(pl.Int64)
+    if label.dtype.is_float():
+        known = label.fill_nan(None)
+        return known.cast(pl.Int64) if (known.is_finite() & (known == known.round())).all() else known
     return label
 
 
 def _feature(values: pl.Series, kind: ColumnKind, name: str) -> pl.Series:
     if kind is ColumnKind.CATEGORY:
         return values.cast(pl.String)
-    if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
+    if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
         raise SchemaError(f"{name}: column {values.name!r} is {values.dtype}, declared is a number", values.name)
     return values.cast(pl.Float64)
 

@@ -1,0 +1,155 @@
+"""Files become labelled rows as declared, or say which column of which file does not fit."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from anew.adapters.table_file import file_digest, labelled_rows, read_table
+from anew.domain.column import Column, ColumnKind, Columns, Task
+from anew.domain.errors import NotFoundError, SchemaError
+
+NAIVE = datetime(2024, 1, 1)  # noqa: DTZ001  files without a zone are what is tested
+START = NAIVE.replace(tzinfo=UTC)
+
+
+def declared(task: Task = Task.BINARY, classes: tuple[int | str, ...] = (0, 1), key: str = "") -> Columns:
+    features = (Column(name="x", kind=ColumnKind.NUMBER), Column(name="c", kind=ColumnKind.CATEGORY))
+    return Columns(time="at", target="y", features=features, task=task, classes=classes, key=key)
+
+
+def table(**changed: Any) -> pl.DataFrame:
+    base: dict[str, Any] = {
+        "at": [NAIVE + timedelta(hours=i) for i in (2, 0, 1)],
+        "y": [1, 0, 1],
+        "x": [1, 2, None],
+        "c": ["a", None, "b"],
+        "more": [7, 8, 9],
+    }
+    return pl.DataFrame(base | changed)
+
+
+def test_rows_come_in_time_order_with_their_declared_types() -> None:
+    rows = labelled_rows(table(), declared(), "f.parquet")
+    assert rows.columns == ["_at", "_label", "x", "c"]
+    assert rows["_at"].to_list() == [START + timedelta(hours=i) for i in range(3)]
+    assert rows["x"].to_list() == [2.0, None, 1.0]
+    assert rows["c"].to_list() == [None, "b", "a"]
+    assert rows["_label"].dtype == pl.Int64
+
+
+def test_rows_of_one_instant_stay_in_the_order_of_the_file() -> None:
+    rows = labelled_rows(table(at=[NAIVE] * 3, x=[3, 1, 2]), declared(), "f")
+    assert rows["x"].to_list() == [3.0, 1.0, 2.0]
+
+
+def test_another_zone_is_converted_and_none_is_read_as_utc() -> None:
+    frame = table().with_columns(pl.col("at").dt.replace_time_zone("Europe/Berlin"))
+    assert labelled_rows(frame, declared(), "f")["_at"][0] == START - timedelta(hours=1)
+    dates = table(at=[NAIVE.date()] * 3)
+    assert labelled_rows(dates, declared(), "f")["_at"][0] == START
+
+
+def test_the_key_comes_along() -> None:
+    rows = labelled_rows(table(), declared(key="more"), "f")
+    assert rows["more"].to_list() == ["8", "9", "7"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "found"),
+    [
+        ([True, False, True], (0, 1), [0, 1, 1]),
+        ([1.0, 0.0, None], (0, 1), [0, 1]),
+        ([1.0, float("nan"), 0.0], (0, 1), [0, 1]),
+        (["yes", "no", "yes"], ("no", "yes"), ["no", "yes", "yes"]),
+        (["1", "0", None], (0, 1), [0, 1]),
+        ([1, 0, 1], ("0", "1"), ["0", "1", "1"]),
+    ],
+)
+def test_labels_become_the_declared_classes_and_rows_without_are_left_out(
+    labels: list[Any], classes: tuple[int | str, ...], found: list[Any]
+) -> None:
+    rows = labelled_rows(table(y=labels), declared(classes=classes), "f")
+    assert rows["_label"].to_list() == found
+
+
+def test_numbers_that_are_none_are_no_labels() -> None:
+    frame = table(y=[float("nan"), float("inf"), 2.5])
+    assert labelled_rows(frame, declared(Task.REGRESSION, ()), "f")["_label"].to_list() == [2.5]
+
+
+def test_a_column_of_nothing_may_be_a_number() -> None:
+    assert labelled_rows(table(x=[None] * 3), declared(), "f")["x"].to_list() == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"x": ["a", "b", "c"]}, "f: column 'x' is String, declared is a number"),
+        ({"c": [[1], [2], [3]]}, "f: column 'c' is no category"),
+        ({"at": ["soon", "later", "never"]}, "f: the time column 'at' is String; it must hold timestamps"),
+        ({"at": [1, 2, 3]}, "it must hold timestamps"),
+        ({"at": [None, NAIVE, NAIVE]}, "f: 1 rows have no time in 'at'"),
+        ({"y": [0, 1, 2]}, "f: the target 'y' holds 2; declared are 0, 1"),
+        ({"y": [0.5, 1.0, 0.0]}, "holds 0.0, 0.5, 1.0; declared are 0, 1"),
+        ({"y": [float("inf"), 1.0, 0.0]}, "declared are 0, 1"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(SchemaError) as found:
+        labelled_rows(table(**change), declared(), "f")
+    assert said in str(found.value)
+
+
+def test_a_regression_needs_numbers() -> None:
+    with pytest.raises(SchemaError, match="the target 'y' is String, a number is needed"):
+        labelled_rows(table(y=["a", "b", "c"]), declared(Task.REGRESSION, ()), "f")
+
+
+def test_missing_columns_are_named_with_those_that_are_there() -> None:
+    with pytest.raises(SchemaError, match=r"f has no column y, c \(it has at, x, more\)"):
+        labelled_rows(table().drop("y", "c"), declared(), "f")
+
+
+def test_csv_is_read_as_parquet_is(tmp_path: Path) -> None:
+    frame = table()
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.PARQUET")
+    one, other = (labelled_rows(read_table(tmp_path / each), declared(), each) for each in ("t.csv", "t.PARQUET"))
+    assert one.equals(other)
+
+
+def test_a_csv_may_turn_to_fractions_late(tmp_path: Path) -> None:
+    file = tmp_path / "late.csv"
+    file.write_text("v\n" + "1\n" * 500 + "1.5\n")
+    assert read_table(file)["v"].dtype == pl.Float64
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("t.txt", b"a", "files of type .txt cannot be read; use .parquet or .csv"),
+        ("noending", b"a", "files of type (none)"),
+        ("t.parquet", b"not a parquet file", "t.parquet cannot be read"),
+        ("t.parquet", b"", "t.parquet cannot be read"),
+        ("t.csv", b"", "t.csv cannot be read"),
+    ],
+)
+def test_what_is_no_table_is_said(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SchemaError) as found:
+        read_table(tmp_path / name)
+    assert said in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "."])
+def test_what_is_no_file_is_not_found(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotFoundError, match="there is no file"):
+        read_table(tmp_path / name)
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert file_digest(tmp_path / "f").startswith("ba7816bf8f01cfea")
