@@ -1,4 +1,4 @@
-"""When a challenger is not asked any more."""
+"""When a version is not asked any more."""
 
 from anew.gateway.guard import Guard
 from anew.gateway.settings import GatewaySettings
@@ -61,3 +61,15 @@ def test_latency_is_counted_on_the_grid() -> None:
     assert 0.9 <= median <= 0.9 * 2**0.25
     assert sum(health.latency) == 102
     assert health.latency[-1] == 1
+
+
+def test_rows_that_nobody_could_answer_are_counted_and_trip_nothing() -> None:
+    watch = guard()
+    watch.answered(1, 0.001)
+    watch.excused(100, "error")
+    health = watch.health()
+    assert (health.asked, health.failed, health.tripped) == (101, {"error": 100}, "")
+    assert (health.recent_asked, health.recent_failed) == (1, 0)
+    watch.missed(5, "nonsense")
+    assert (watch.health().recent_asked, watch.health().recent_failed) == (6, 5)
+    assert watch.tripped

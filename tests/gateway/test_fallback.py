@@ -1,0 +1,168 @@
+"""A champion that fails: who answers instead, what the record says, and when it is not asked any more."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from anew.domain.column import Columns, Value
+from anew.domain.facts.rollout import Stage
+from anew.domain.observation import Answer, Prediction
+from anew.gateway.challenger import Challenger
+from anew.gateway.guard import Guard
+from anew.gateway.record import Outcome, Round
+from anew.gateway.request import RequestRow
+from anew.gateway.routing import Contest, Route
+from anew.testing.fake_journal import FakeJournal
+from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
+from tests.gateway.test_app import ROW, SETTINGS, champion, make, post
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+FALLBACK = FakePredictor(version="v0", digest="d0", value=7.0)
+
+
+@dataclass
+class Asked:
+    """Counts how often `version` is asked, and lets it be repaired."""
+
+    inner: FakePredictor
+    version: str = "v1"
+    digest: str = "d"
+    columns: Columns = FAKE_COLUMNS
+    calls: int = field(default=0)
+
+    def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
+        """Count and pass on."""
+        self.calls += 1
+        return self.inner.answer(rows)
+
+
+def watched(app: Any) -> Guard:
+    guard = app.serving.switch.route.guard
+    assert isinstance(guard, Guard)
+    return guard
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"), [("raise", "error"), ("nan", "nonsense"), ("short", "nonsense"), ("text", "nonsense")]
+)
+def test_the_fallback_answers_at_once_and_the_record_says_why(behaviour: str, reason: str) -> None:
+    journal = FakeJournal()
+    app = make(journal, champion(behaviour), fallback=FALLBACK)
+    status, body = post(app, "/predict", {"rows": [ROW, ROW]})
+    assert status == 200
+    assert [(each["output"], each["version"], each["arm"]) for each in body["predictions"]] == [
+        (7.0, "v0", "fallback")
+    ] * 2
+    for one in journal.records:
+        assert isinstance(one, Prediction)
+        assert (one.version, one.arm, one.answer.output) == ("v0", "fallback", 7.0)
+        assert (one.shadow_version, one.shadow, one.shadow_problem) == ("v1", None, f"champion {reason}")
+    assert (app.serving.counts["champion_failed"], app.serving.counts["fallbacks"]) == (2, 2)
+    assert app.serving.counts["predictions"] == 2
+    assert watched(app).health().failed == {reason: 2}
+
+
+def test_only_when_the_fallback_fails_too_is_it_a_500_and_then_the_champion_is_not_to_blame() -> None:
+    journal = FakeJournal()
+    app = make(journal, champion("raise"), fallback=replace(FALLBACK, behaviour="nan"))
+    for _ in range(20):
+        status, body = post(app, "/predict", {"row": ROW})
+        assert (status, body["error"]["code"]) == (500, "model_failed")
+        assert "ordered" not in json.dumps(body)
+    assert journal.records == []
+    assert not watched(app).tripped
+    assert watched(app).health().failed == {"error": 20}
+
+
+def test_a_champion_that_keeps_failing_is_not_asked_until_a_newer_epoch() -> None:
+    journal, asked = FakeJournal(), Asked(champion("raise"))
+    app = make(journal, asked, fallback=FALLBACK)  # type: ignore[arg-type] # any answerer will do
+    for _ in range(12):
+        assert post(app, "/predict", {"row": ROW})[0] == 200
+    assert asked.calls == SETTINGS.trip_failures
+    kept = [one.shadow_problem for one in journal.records if isinstance(one, Prediction)]
+    assert kept == ["champion error"] * 5 + ["champion tripped"] * 7
+    assert watched(app).tripped == "5 of its last 5 rows failed (in all: error 5)"
+    watched(app).reset()
+    asked.inner = champion()
+    assert post(app, "/predict", {"row": ROW})[1]["predictions"][0]["version"] == "v1"
+
+
+def test_a_tripped_champion_is_asked_again_where_the_fallback_fails() -> None:
+    app = make(FakeJournal(), champion("raise"), fallback=replace(FALLBACK, behaviour="raise_sometimes"))
+    for _ in range(5):
+        post(app, "/predict", {"row": ROW})
+    assert watched(app).tripped
+    assert post(app, "/predict", {"row": ROW | {"amount": 100.0}})[0] == 500
+    assert watched(app).asked == 6
+
+
+def test_control_without_a_fallback_every_caller_gets_a_500_and_the_champion_is_asked_on() -> None:
+    asked = Asked(champion("raise"))
+    app = make(FakeJournal(), asked)  # type: ignore[arg-type] # any answerer will do
+    assert {post(app, "/predict", {"row": ROW})[0] for _ in range(12)} == {500}
+    assert asked.calls == 12
+    assert not watched(app).tripped
+
+
+def told(stage: Stage, outcome: Outcome, failure: str = "champion error") -> Prediction:
+    """Return the prediction for a row that v2 was asked for, beside v1 that failed, with v0 as fallback."""
+    contest = Contest(
+        challenger=Challenger("v2", "d2", FAKE_COLUMNS, SETTINGS, lambda _: ()), guard=Guard("v2", SETTINGS)
+    )
+    route = Route(
+        epoch=1,
+        stage=stage,
+        share=1.0 if stage is Stage.CANARY else 0.0,
+        champion=champion(),
+        guard=Guard("v1", SETTINGS),
+        fallback=FALLBACK,
+        contest=contest,
+    )
+    made = Round(
+        route=route,
+        rows=[RequestRow(values={}, at=NOW, timed=True)],
+        ids=["0" * 32],
+        answers=[Answer(output=7.0 if failure else 3.0)],
+        failure=failure,
+        chosen=[0],
+        challenger=outcome,
+    )
+    (one,) = made.predictions("m", NOW, 1)
+    return one
+
+
+def seen(one: Prediction) -> tuple[str, str, float | int | str, str, float | int | str | None, str]:
+    shadow = None if one.shadow is None else one.shadow.output
+    return one.version, one.arm, one.answer.output, one.shadow_version, shadow, one.shadow_problem
+
+
+SAID = Outcome(answers=[Answer(output=2.0)])
+
+
+@pytest.mark.parametrize(
+    ("stage", "outcome", "failure", "expected"),
+    [
+        (Stage.CANARY, SAID, "champion error", ("v2", "challenger", 2.0, "v1", None, "champion error")),
+        (
+            Stage.CANARY,
+            Outcome(problem="deadline"),
+            "champion error",
+            ("v0", "fallback", 7.0, "v1", None, "champion error, challenger deadline"),
+        ),
+        (Stage.SHADOW, SAID, "champion error", ("v0", "fallback", 7.0, "v1", None, "champion error")),
+        (Stage.SHADOW, Outcome(), "champion tripped", ("v0", "fallback", 7.0, "v1", None, "champion tripped")),
+        (Stage.CANARY, SAID, "", ("v2", "challenger", 2.0, "v1", 3.0, "")),
+        (Stage.CANARY, Outcome(problem="deadline"), "", ("v1", "fallback", 3.0, "v2", None, "deadline")),
+        (Stage.SHADOW, SAID, "", ("v1", "champion", 3.0, "v2", 2.0, "")),
+        (Stage.SHADOW, Outcome(), "", ("v1", "champion", 3.0, "v2", None, "")),
+    ],
+)
+def test_a_row_never_says_that_a_version_answered_what_it_did_not(
+    stage: Stage, outcome: Outcome, failure: str, expected: tuple[object, ...]
+) -> None:
+    assert seen(told(stage, outcome, failure)) == expected

@@ -1,0 +1,169 @@
+"""One worker without a server: ready or not, the fallback warm in time, and what it reports."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew.adapters.file_traffic import FileTraffic, process_started
+from anew.adapters.signing import Signer
+from anew.adapters.system_clock import SystemClock
+from anew.domain.facts.rollout import Stage, TrafficShifted
+from anew.gateway.settings import GatewaySettings
+from anew.gateway.worker import GatewayWorker, Identity
+from anew.testing.fake_journal import FakeJournal
+from anew.testing.fake_predictor import FAKE_COLUMNS, FakeLoader, FakeStore
+from tests.gateway.test_app import ROW, call
+
+SETTINGS = GatewaySettings(model="m", columns=FAKE_COLUMNS, poll_s=0.005, report_s=60.0)
+
+
+@dataclass
+class Bench:
+    """A worker, and the control plane's hands."""
+
+    folder: Path
+    store: FakeStore = field(init=False)
+    traffic: FileTraffic = field(init=False)
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        signer = Signer.load_or_create(self.folder / "keys")
+        self.traffic = FileTraffic(self.folder, signer.verifier, signer)
+        self.store = FakeStore(self.folder / "models")
+
+    def version(self, name: str, **fields: Any) -> tuple[str, str]:
+        """Store a fake version that answers the number in its name."""
+        return name, self.store.make(**({"value": float(name[1:])} | fields))
+
+    def shift(self, champion: tuple[str, str], fallback: tuple[str, str] = ("", "")) -> None:
+        """Publish the next routing."""
+        self.epoch += 1
+        order = TrafficShifted(
+            model="m",
+            at=datetime.now(UTC),
+            epoch=self.epoch,
+            stage=Stage.STEADY,
+            share=0.0,
+            champion=champion,
+            fallback=fallback,
+        )
+        self.traffic.publish(order)
+
+    def run(self, story: Callable[[GatewayWorker], Awaitable[None]]) -> None:
+        """Tell `story` of a worker that was just started."""
+
+        async def told() -> None:
+            worker = GatewayWorker(
+                settings=SETTINGS,
+                identity=Identity(worker="0", pid=os.getpid(), started=process_started(os.getpid()) or 0, port=1),
+                traffic=self.traffic,
+                store=self.store,
+                loader=FakeLoader(),
+                journal=FakeJournal(),
+                launch=lambda *_: [],
+                clock=SystemClock(),
+            )
+            await worker.start()
+            try:
+                await asyncio.wait_for(story(worker), 20)
+            finally:
+                await worker.stop()
+
+        asyncio.run(told())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Poll; the story's deadline ends it."""
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+async def predict(worker: GatewayWorker) -> tuple[int, Any]:
+    return await call(worker.app, "/predict", [json.dumps({"row": ROW}).encode()])
+
+
+def epoch(worker: GatewayWorker) -> int:
+    return 0 if worker.switch.route is None else worker.switch.route.epoch
+
+
+def test_it_is_ready_when_a_champion_answers_and_says_when_nobody_leads_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def story(worker: GatewayWorker) -> None:
+        status, body = await call(worker.app, "/ready", method="GET")
+        assert (status, body["status"]) == (503, "no_model")
+        bench.shift(bench.version("v1", load="raise"))
+        await until(lambda: bench.traffic.workers("m")[0].refused == 1)
+        assert (await call(worker.app, "/ready", method="GET"))[0] == 503
+        assert (await predict(worker))[0] == 503
+        bench.shift(bench.version("v1"))
+        await until(lambda: epoch(worker) == 2)
+        status, body = await call(worker.app, "/ready", method="GET")
+        assert (status, body["status"], body["version"]) == (200, "degraded", "v1")
+        assert body["problems"] == ["the control plane is not heard; the last published routing is served"]
+        bench.traffic.beat()
+        status, body = await call(worker.app, "/ready", method="GET")
+        assert (status, body["status"], body["problems"]) == (200, "ready", [])
+        worker.drain()
+        assert (await call(worker.app, "/ready", method="GET"))[0] == 503
+
+    bench.run(story)
+
+
+def test_a_restarted_worker_has_its_fallback_warm_without_waiting_for_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    hanging, good = bench.version("v1", load="hang"), bench.version("v0")
+    bad = bench.version("v2", behaviour="raise")
+
+    async def story(worker: GatewayWorker) -> None:
+        bench.shift(bad, hanging)
+        await until(lambda: epoch(worker) == 1)  # the fallback hangs while it loads, and nobody waits for it
+        assert (await predict(worker))[0] == 500
+        bench.shift(bad, good)
+        await until(lambda: worker.switch.route is not None and worker.switch.route.fallback is not None)
+        bench.traffic.beat()
+        for _ in range(6):
+            status, body = await predict(worker)
+            assert (status, body["predictions"][0]["version"]) == (200, "v0")
+        await until(lambda: bool((health := bench.traffic.workers("m")[0].champion) and health.tripped))  # at once
+        body = (await call(worker.app, "/ready", method="GET"))[1]
+        assert body["problems"] == [
+            "v0 answers in place of v2: 5 of its last 5 rows failed (in all: error 6)",
+        ]
+        assert (await call(worker.app, "/stats", method="GET"))[1]["champion"]["tripped"]
+        bench.shift(bad, good)
+        await until(lambda: epoch(worker) == 3)
+        health = bench.traffic.workers("m")[0].champion
+        assert health is not None
+        assert (health.version, health.asked, health.tripped) == ("v2", 6, "")  # a newer epoch asks again
+        bench.shift(good)
+        await until(lambda: epoch(worker) == 4)
+        health = bench.traffic.workers("m")[0].champion
+        assert health is not None
+        assert (health.version, health.asked) == ("v0", 0)
+
+    bench.run(story)
+
+
+def test_a_fallback_that_cannot_be_loaded_now_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(tmp_path)
+    one, two = bench.version("v1"), bench.version("v2")
+    bench.store.gone.add(one[1])
+    bench.shift(two, one)
+
+    async def story(worker: GatewayWorker) -> None:
+        await until(lambda: "fallback_not_warm" in caplog.text)
+        assert worker.switch.route is not None
+        assert worker.switch.route.fallback is None
+        bench.store.gone.clear()
+        await until(lambda: worker.switch.route is not None and worker.switch.route.fallback is not None)
+        assert (await predict(worker))[1]["predictions"][0]["version"] == "v2"
+
+    bench.run(story)
