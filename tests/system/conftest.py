@@ -5,20 +5,18 @@ from collections.abc import Iterator
 import pytest
 
 from anew.domain.facts import VersionPromoted
-from tests.system.loop_project import QUIET, LoopProject, loop_project
+from tests.system.loop_project import HISTORY, QUIET, WINDOW, LoopProject, loop_project
 
 
 @pytest.fixture(scope="session")
 def stale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopProject]:
     """A project that is down, to be copied: v1 serves, the world has moved, labels are there, nothing triggers."""
-    with loop_project(
-        tmp_path_factory.mktemp("stale") / "project", **{"- {psi": "{above: 0.5}, for: 500 windows}"}
-    ) as made:
+    with loop_project(tmp_path_factory.mktemp("stale") / "project", QUIET) as made:
         made.up()
         made.serves()
         made.hour()
         made.stream.shift = 6.0
-        made.drive(lambda: made.stream.count >= 1440)
+        made.drive(lambda: made.stream.count >= HISTORY + 6 * WINDOW)
         assert [fact.version for fact in made.facts(VersionPromoted)] == ["v1"]
         assert made.down() == 0
         yield made

@@ -1,6 +1,7 @@
 """A tiny project with its real programs, for the system tests of the loop: its files, its traffic, its record."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -69,7 +70,7 @@ policy: {cooldown: 3h}
 serving: {deadline_ms: 2000, workers: 1}
 """
 
-PIPELINE = '''\
+PIPELINE = r'''\
 """Trains a few trees. What a version does in a process of its own can be spoilt by the file `spoilt`."""
 
 import os
@@ -100,7 +101,9 @@ def features(rows):
 
 
 def train(data, params):
-    """Fit at once, or wait until `hold` has gone."""
+    """Say in `begun` which job this is, and fit at once or when `hold` has gone."""
+    with (PROJECT / "begun").open("a") as begun:
+        begun.write(Path.cwd().parent.name + "\n")  # a job works in its folder for results
     while (PROJECT / "hold").exists():
         time.sleep(0.02)
     rows = lightgbm.Dataset(data.x.to_numpy(), data.y.to_numpy())
@@ -149,6 +152,7 @@ class LoopProject:
     programs: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     unlabelled: list[dict[str, Any]] = field(default_factory=list)
     port: int = 0
+    launcher: "subprocess.Popen[bytes] | None" = None
 
     @property
     def state(self) -> Path:
@@ -157,26 +161,39 @@ class LoopProject:
 
     # programs
 
-    def up(self, *, kill: str = "", seen: bool = True) -> "subprocess.Popen[bytes]":
-        """Start ``anew up``; with `seen`, return only when it serves."""
+    def up(self) -> "subprocess.Popen[bytes]":
+        """Start ``anew up`` and return when it serves."""
         self.port = self.port or free_port("127.0.0.1")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANEW_")}
-        if kill:
-            environment["ANEW_KILL"] = kill
         with (self.root / "out").open("ab") as out, (self.root / "err").open("ab") as err:
             program = subprocess.Popen(
                 [ANEW, "up", str(self.root), "--port", str(self.port), "--json"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=environment,
                 start_new_session=True,
             )
         self.programs.append(program)
-        if seen:
-            wait(lambda: program.poll() is not None or self.ready() is not None, self.log)
-            assert program.poll() is None, self.log()
+        wait(lambda: program.poll() is not None or self.ready() is not None, self.log)
+        assert program.poll() is None, self.log()
         return program
+
+    def die(self, kill: str) -> None:
+        """Bring it up to be killed at the boundary `kill`, ``name:nth``, which it has to reach."""
+        self.port = self.port or free_port("127.0.0.1")
+        if self.launcher is None:
+            program = Path(__file__).with_name("loop_launcher.py")
+            self.launcher = subprocess.Popen(
+                [sys.executable, program, self.root, str(self.port)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        assert self.launcher.stdin is not None
+        assert self.launcher.stdout is not None
+        self.launcher.stdin.write(f"{kill}\n".encode())
+        self.launcher.stdin.flush()
+        code = self.launcher.stdout.readline().decode().strip()
+        assert code == str(-signal.SIGKILL), f"{kill} was not reached, it ended with {code}\n{self.log()}"
 
     def down(self, number: int = signal.SIGTERM) -> int:
         """End the last program that was started and return its exit code."""
@@ -211,6 +228,9 @@ class LoopProject:
 
     def close(self) -> None:
         """Leave no process behind."""
+        if self.launcher is not None:
+            os.killpg(self.launcher.pid, signal.SIGKILL)
+            self.launcher.communicate()
         for program in self.programs:
             program.kill()
             program.wait()
@@ -272,9 +292,14 @@ class LoopProject:
         raise AssertionError(f"{hours} hours have passed in vain\n{self.log()}")
 
     def settle(self, until: Callable[[], Any] = lambda: False) -> None:
-        """Wait until what was acknowledged is stored, its last whole window is closed, and no effect is under way."""
+        """Wait until what was acknowledged is stored, its last whole window is closed, and no effect is under way.
+
+        Where windows are long nothing says that the rows were looked at: then wait a little for `until`.
+        """
         wait(lambda: self.stored() == self.expected(), self.log)
-        wait(lambda: until() or self._seen(), self.log)
+        long = "window: 1d" in (self.root / "anew.yaml").read_text()
+        give_up = time.monotonic() + (1.5 if long else math.inf)
+        wait(lambda: until() or self._seen() or time.monotonic() > give_up, self.log)
 
     def _seen(self) -> bool:
         status = self.status()
