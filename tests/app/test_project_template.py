@@ -53,7 +53,12 @@ def test_a_project_from_a_file_loads_and_trains(tmp_path: Path, task: str, categ
     source = stream(tmp_path, **changes)
     created = create_from_file(tmp_path, source, roles(task))
     assert created.folder == tmp_path / "my-stream-2"
-    assert sorted(path.name for path in created.folder.iterdir()) == [".gitignore", "anew.yaml", "pipeline.py"]
+    assert sorted(path.name for path in created.folder.iterdir()) == [
+        ".anew-schema.json",
+        ".gitignore",
+        "anew.yaml",
+        "pipeline.py",
+    ]
     settings = load(created.folder)
     stages(settings)
     assert created.inferred is not None
@@ -116,7 +121,7 @@ def test_csv_does_as_well(tmp_path: Path) -> None:
     assert load(create_from_file(tmp_path, tmp_path / "s.csv", roles()).folder).task is Task.BINARY
 
 
-@pytest.mark.parametrize("there", ["anew.yaml", "pipeline.py", ".anew", ".gitignore"])
+@pytest.mark.parametrize("there", ["anew.yaml", "pipeline.py", ".anew", ".gitignore", ".anew-schema.json"])
 def test_nothing_is_ever_written_over(tmp_path: Path, there: str) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()

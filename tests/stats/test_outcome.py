@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn import metrics as peer  # type: ignore[import-untyped]  it has no types
+from sklearn import metrics as peer  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.column import Task
 from anew.domain.errors import InvariantError

@@ -1,6 +1,7 @@
 """Commands to a loop: posted to its inbox, or carried out here when none is running."""
 
 import getpass
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -29,14 +30,20 @@ _PATIENCE_S = 10.0
 def command(settings: Settings, make: Make) -> Answered:
     """Post a command, wait until the loop has decided on it, and return what it decided.
 
-    With no loop running the command stays in the inbox and is taken at the next `anew up`; then nothing is returned.
+    With no loop running the command stays in the inbox and is taken at the next `anew up`; then nothing is returned. So
+    it is when a loop that is there does not come to it in time.
+
+    Raises
+    ------
+    NotFoundError
+        The project was never brought up.
     """
     clock = SystemClock()
     path = settings.state / "anew.db"
     with closing(Database(path, create=False)) as database:
         log = SQLEventLog(database, clock=clock)
         at = _latest(log) or clock.now()
-        fact = make(uuid.uuid4().hex, getpass.getuser(), at).caused_by("")
+        fact = make(uuid.uuid4().hex, _who(), at).caused_by("")
         head = log.head()
         SQLInbox(database, clock=clock).post(fact)
         if SQLLease(database, clock=clock).current() is None:
@@ -47,6 +54,13 @@ def command(settings: Settings, make: Make) -> Answered:
                 return True, _following(log, head, fact.id)
             sleep(0.05)
     return False, ()
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that has no name
+        return f"uid {os.getuid()}"
 
 
 def _latest(log: SQLEventLog) -> datetime | None:

@@ -1,5 +1,6 @@
 """What `anew.yaml` may say: the policy as code."""
 
+import json
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ __all__ = [
     "ServingPolicy",
     "ShadowPolicy",
     "TrainPolicy",
+    "policy_schema",
 ]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -169,3 +171,9 @@ class ProjectPolicy(_Section):
     )
     rollout: RolloutPolicy = RolloutPolicy()
     serving: ServingPolicy = ServingPolicy()
+
+
+def policy_schema() -> str:
+    """Return the JSON Schema of the file, for editors that complete and check it while it is written."""
+    schema = ProjectPolicy.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -16,10 +16,14 @@ from anew.adapters.schema_inference import Inferred, Roles, infer_schema
 from anew.adapters.table_file import read_table
 from anew.app.duration import write_duration
 from anew.app.first_look import FirstLook, look_ahead
+from anew.app.policy import policy_schema
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import ConflictError, SchemaError, SettingsError
 
-__all__ = ["Created", "PolicyNumbers", "create_from_file", "create_skeleton"]
+__all__ = ["SCHEMA_FILE", "Created", "PolicyNumbers", "create_from_file", "create_skeleton"]
+
+SCHEMA_FILE = ".anew-schema.json"
+"""Named on the first line of `anew.yaml`, so that editors find it without a network."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -151,7 +155,9 @@ def _model_name(name: str, fallback: str) -> str:
 
 
 def _refuse_existing(folder: Path) -> None:
-    there = [name for name in ("anew.yaml", "pipeline.py", ".anew", ".gitignore") if (folder / name).exists()]
+    there = [
+        name for name in ("anew.yaml", "pipeline.py", ".anew", ".gitignore", SCHEMA_FILE) if (folder / name).exists()
+    ]
     if there or (folder.exists() and not folder.is_dir()):
         raise ConflictError(
             f"{folder} has {', '.join(there) or 'a file of this name'} already; nothing is overwritten: "
@@ -162,7 +168,13 @@ def _refuse_existing(folder: Path) -> None:
 def _write(folder: Path, pipeline: str, policy: str) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in (("pipeline.py", pipeline), ("anew.yaml", policy), (".gitignore", _template("gitignore"))):
+    texts = {
+        "pipeline.py": pipeline,
+        "anew.yaml": policy,
+        SCHEMA_FILE: policy_schema(),
+        ".gitignore": _template("gitignore"),
+    }
+    for name, text in texts.items():
         path = folder / name
         with path.open("x", encoding="utf-8") as file:  # never over a file that came meanwhile
             file.write(text)
@@ -244,6 +256,7 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             "zone_comment": "instants are stored in UTC"
             if inferred.zoned
             else "the instants in the file carry no zone and are taken as UTC",
+            "schema": SCHEMA_FILE,
             "features": "\n".join(f"    {_scalar(column.name)}: {column.kind.value}" for column in columns.features),
             "window": write_duration(window),
             "window_comment": f"about a hundredth of the {inferred.length.days} days in the file"

@@ -49,11 +49,11 @@ _REPEAT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpOptions:
-    """What the command line gives; `port` overrides the settings', `told` hears every fact after it is recorded."""
+    """What the command line gives: a `port` instead of the settings', who hears each fact, who where it is served."""
 
     port: int | None = None
     told: Callable[[Sequence[Fact]], None] = lambda _: None
-    ready: Callable[[int], None] = lambda _: None
+    ready: Callable[[str, int], None] = lambda _host, _port: None
 
 
 def up(project: Path, options: UpOptions, stop: Event) -> None:
@@ -133,7 +133,7 @@ class _Up:
             self._begin(engine)
             effects.start()
             self._start(workers)
-            self._options.ready(workers.port)
+            self._options.ready(self._settings.policy.serving.host, workers.port)
             self._turns(stop, effects, workers, grant)
         finally:
             workers.stop()

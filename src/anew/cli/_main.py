@@ -101,3 +101,6 @@ def main() -> None:
     except AnewError as exc:
         typer.echo(f"anew: {exc}", err=True)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(exc, kind)))
+    except OSError as exc:
+        typer.echo(f"anew: {exc}", err=True)
+        sys.exit(1)

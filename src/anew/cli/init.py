@@ -1,6 +1,7 @@
 """Make a project: a skeleton, or a working one from a file of labelled rows."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -42,4 +43,4 @@ def run(
         say(f"wrote {path}")
     for note in created.notes:
         say(f"note: {note}")
-    say(f"next: anew validate {created.folder}")
+    say(f"next: anew validate {quote(str(created.folder))}")

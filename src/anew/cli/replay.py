@@ -30,8 +30,6 @@ def run(
     say(f"loss                 {report['loss']:.4f}  (prequential, of the model that was live)")
     say(f"loss never retrained {report['loss_never_retrained']:.4f}  (the first champion on the same rows)")
     say(f"gain                 {gain:+.1%}")
-    say(
-        f"fits {report['fits']}, promotions {report['promotions']}, refusals {report['rejections']}, ",
-    )
-    say(f"rollbacks {report['rollbacks']}")
+    counts = ("fits", "promotions", "rejections", "rollbacks")
+    say(", ".join(f"{each} {report[each]}" for each in counts))
     say(f"time {timings['total_s']:.1f} s, of which anew itself {timings['anew_ms_per_window']:.1f} ms per window")

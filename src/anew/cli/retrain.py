@@ -29,7 +29,7 @@ def run(
     if json:
         emit_json("anew.retrain/1", {"taken": taken, "withheld": withheld, "facts": [narrate(fact) for fact in facts]})
     elif not taken:
-        say("no loop is running: the command is kept and will be taken by the next `anew up`")
+        say("not taken yet: the command is kept for the loop, which takes it when it runs (anew up)")
     for fact in () if json else facts:
         say(narrate(fact))
     if withheld:

@@ -38,7 +38,7 @@ def run(
             },
         )
     elif not taken:
-        say("no loop is running: the command is kept and will be taken by the next `anew up`")
+        say("not taken yet: the command is kept for the loop, which takes it when it runs (anew up)")
     for fact in () if json else facts:
         say(narrate(fact))
     if refused:

@@ -41,8 +41,8 @@ def run(
                 sys.stdout.write(f"{fact.at:%Y-%m-%d %H:%M}  {narrate(fact)}\n")
         sys.stdout.flush()
 
-    def ready(port: int) -> None:
-        typer.echo(f"serving on http://127.0.0.1:{port}", err=True)
+    def ready(host: str, port: int) -> None:
+        typer.echo(f"serving on http://{host}:{port}", err=True)
 
     up(project, UpOptions(port=port, told=told, ready=ready), stop)
 

@@ -1,0 +1,256 @@
+"""Every verb: its help, its data on stdout, its refusals as sentences on stderr with the exit code that they have."""
+
+import json
+import shlex
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.system_clock import SystemClock
+from anew.cli._main import EXIT_CODES, VERBS
+from anew.domain import errors
+from anew.domain.facts import RetrainCommanded, RollbackCommanded
+from tests.app.small_project import YAML, write_project
+from tests.cli.call import Called, call
+from tests.cli.recorded import AT, write_record
+
+Run = Callable[..., Called]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return lambda *arguments: call(capsys, monkeypatch, *arguments)
+
+
+def refused(called: Called, code: int, said: str) -> None:
+    assert called.code == code, called
+    assert called.out == ""
+    assert said in called.err
+    assert "Traceback" not in called.err
+
+
+def test_every_verb_is_a_file_and_every_file_a_verb() -> None:
+    folder = Path(__file__).parents[2] / "src" / "anew" / "cli"
+    assert {each.stem for each in folder.glob("[!_]*.py")} == set(VERBS)
+
+
+def test_help_lists_the_verbs(run: Run) -> None:
+    called = run("--help")
+    assert called.code == 0
+    assert all(f"  {verb} " in called.out for verb in VERBS)
+
+
+def test_no_verb_is_told_what_there_is(run: Run) -> None:
+    called = run()
+    assert "Commands:" in called.out + called.err
+    assert called.code == 2
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").out.startswith("anew ")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_json(run: Run, verb: str) -> None:
+    called = run(verb, "--help")
+    assert called.code == 0
+    assert "--json" in called.out
+    assert f"anew.{verb}/1" in called.out or verb == "up"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_unknown_option_is_a_usage_error(run: Run, verb: str) -> None:
+    refused(run(verb, "--colour", "red"), 2, "No such option: --colour")
+
+
+def test_an_unknown_verb_is_a_usage_error(run: Run) -> None:
+    refused(run("retrian"), 2, "retrian")
+
+
+def test_each_error_has_one_exit_code() -> None:
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    codes = {kind.__name__: next(code for each, code in EXIT_CODES if issubclass(kind, each)) for kind in kinds}
+    expected = {"SettingsError": 2, "SchemaError": 2, "PolicyError": 3, "NotFoundError": 4, "ConflictError": 5}
+    assert codes == dict.fromkeys(codes, 1) | expected | {"FencedError": 5, "UnavailableError": 7}
+
+
+@pytest.mark.parametrize("verb", ["validate", "status", "retrain", "rollback", "up"])
+@pytest.mark.parametrize("flag", [[], ["--json"]])
+def test_a_project_that_is_not_there_is_not_found(run: Run, tmp_path: Path, verb: str, flag: list[str]) -> None:
+    refused(run(verb, tmp_path / "nowhere", *flag), 4, str(tmp_path / "nowhere"))
+
+
+def test_explain_and_replay_find_no_project_either(run: Run, tmp_path: Path) -> None:
+    refused(run("explain", "v1", "--project", tmp_path), 4, "no database")
+    refused(run("replay", tmp_path, "--data", tmp_path / "x.parquet"), 4, "anew init")
+
+
+@pytest.mark.parametrize("verb", ["status", "retrain", "rollback"])
+def test_a_project_that_was_never_brought_up_has_no_record(run: Run, tmp_path: Path, verb: str) -> None:
+    refused(run(verb, write_project(tmp_path / "p")), 4, "anew.db")
+
+
+def test_validate_says_what_is_valid(run: Run, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p")
+    assert run("validate", project) == Called(0, f"{project}/anew.yaml: valid (model small)\n", "")
+    plain = json.loads(run("validate", project, "--json").out)
+    assert plain == {"schema": "anew.validate/1", "data": {"model": "small", "valid": True, "problems": []}}
+
+
+@pytest.mark.fault("P8")
+def test_validate_says_everything_that_is_wrong(run: Run, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p", YAML.replace("metric: error", "metric: eror").replace("psi:", "pis:"))
+    called = run("validate", project)
+    assert (called.code, called.out) == (2, "")
+    assert [line.split(": ")[0] for line in called.err.splitlines()] == ["anew.yaml:11:5", "anew.yaml:13:5"]
+    found = run("validate", project, "--json")
+    assert found.code == 2
+    assert json.loads(found.out)["data"]["problems"] == called.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [("def features(rows):\n    return rows\n", "train"), ("1 +\n", "pipeline.py"), ("import nowhere\n", "nowhere")],
+)
+def test_validate_loads_the_pipeline(run: Run, tmp_path: Path, pipeline: str, said: str) -> None:
+    refused(run("validate", write_project(tmp_path / "p", pipeline=pipeline)), 2, said)
+
+
+@pytest.mark.parametrize("verb", ["validate", "up"])
+def test_an_address_that_others_reach_is_refused(run: Run, tmp_path: Path, verb: str) -> None:
+    project = write_project(tmp_path / "p", YAML + "serving: {host: 0.0.0.0}\n")
+    refused(run(verb, project), 2, "anew.yaml:14:11: serving.host: others could reach this address")
+    assert not (project / ".anew").exists()
+
+
+def test_up_refuses_what_validate_does(run: Run, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p", YAML.replace("metric: error", "metric: eror"))
+    refused(run("up", project), 2, "anew.yaml:11:5")
+
+
+def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    found = json.loads(run("status", project, "--json").out)
+    assert found["schema"] == "anew.status/1"
+    data = found["data"]
+    assert (data["model"], data["holder"], data["challenger"]) == ("small", "", None)
+    assert data["champion"]["version"] == "v1"
+    assert data["traffic"]["stage"] == "steady"
+    assert data["last_score"]["metrics"]["error"] == {"value": 0.1, "low": 0.05, "high": 0.2, "n": 60}
+    assert (data["pending_effects"], data["quarantined"], data["workers"]) == ([], [], [])
+    assert [each["kind"] for each in data["decisions"]] == ["RetrainRequested", "VersionPromoted"]
+    text = run("status", project).out
+    assert "champion    v1 since 2024-01-01T00:00" in text
+    assert "error       0.1 (0.05 to 0.2) on 60 labels" in text
+
+
+def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    text = run("explain", "v1", "--project", project).out
+    assert [text.index(part) for part in ("ann: to begin", "snapshot", "gate slos", "v1 promoted")] == sorted(
+        text.index(part) for part in ("ann: to begin", "snapshot", "gate slos", "v1 promoted")
+    )
+    found = json.loads(run("explain", "v1", "--project", project, "--json").out)
+    assert found["schema"] == "anew.explain/1"
+    assert found["data"]["facts"][0]["kind"] == "RetrainCommanded"
+    refused(run("explain", "v7", "--project", project), 4, "there is no version 'v7'; known are v1")
+
+
+@pytest.mark.parametrize(("verb", "kind"), [("retrain", RetrainCommanded), ("rollback", RollbackCommanded)])
+def test_a_command_without_a_loop_is_kept_for_it(
+    run: Run, tmp_path: Path, verb: str, kind: type[RetrainCommanded | RollbackCommanded]
+) -> None:
+    project = write_record(tmp_path / "p")
+    called = run(verb, project, "--reason", "I say so")
+    assert called.code == 0
+    assert "anew up" in called.out
+    found = json.loads(run(verb, project, "--json").out)
+    assert found["schema"] == f"anew.{verb}/1"
+    assert (found["data"]["taken"], found["data"]["facts"]) == (False, [])
+    database = Database(project / ".anew" / "anew.db")
+    try:
+        kept = SQLInbox(database, clock=SystemClock()).pending()
+    finally:
+        database.close()
+    assert [type(fact) for fact in kept] == [kind, kind]
+    assert isinstance(kept[0], RetrainCommanded | RollbackCommanded)
+    assert (kept[0].reason, kept[0].at) == ("I say so", AT + timedelta(days=2))
+
+
+def stream(folder: Path) -> Path:
+    chance = np.random.default_rng(0)
+    n = 4000
+    x, z = chance.normal(size=(2, n))
+    start = datetime(2024, 1, 1)  # noqa: DTZ001  a file without a zone
+    at = [start + timedelta(hours=i) for i in range(n)]
+    path = folder / "small.parquet"
+    pl.DataFrame({"at": at, "y": (x > 0).astype(int), "x": x, "z": z}).write_parquet(path)
+    return path
+
+
+def test_init_replay_and_validate_go_together(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = stream(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    roles = ("--time", "at", "--target", "y", "--task", "classification")
+    made = run("init", "--data", data, *roles, "--json", "fresh")
+    assert made.code == 0
+    assert json.loads(made.out)["data"]["model"] == "fresh"
+    assert run("validate", "fresh").code == 0
+    report = json.loads(run("replay", "fresh", "--data", data, "--windows", "20", "--json").out)
+    assert report["schema"] == "anew.replay/1"
+    assert report["data"]["rows"] == sum(window["n"] for window in report["data"]["windows"])
+    text = run("replay", "fresh", "--data", data, "--windows", "20").out
+    assert f"loss                 {report['data']['loss']:.4f}" in text
+    assert "fits 2, promotions 1, rejections 1, rollbacks 0" in text
+    refused(run("init", "--data", data, *roles, "fresh"), 5, "already")
+
+
+def test_init_says_what_to_do_next(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    *_, last = run("init", "My shop").out.splitlines()
+    assert last == "next: anew validate 'My shop'"
+    assert run(*shlex.split(last.removeprefix("next: anew "))).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["init", "--time", "at", "x"], 2, "give it with --data FILE"),
+        (["init", "--data", "small.parquet", "x"], 2, "--data needs --time, --target, --task too"),
+        (["init", "--data", "gone.csv", "--time", "a", "--target", "b", "--task", "regression"], 4, "no file gone.csv"),
+        (["replay", "p", "--data", "gone.parquet"], 4, "there is no file gone.parquet"),
+        (["replay", "p", "--data", "p"], 4, "there is no file p"),
+        (["replay", "p", "--data", "p/anew.yaml"], 2, "files of type .yaml cannot be read"),
+        (["replay", "p"], 2, "--data"),
+        (["replay", "p", "--data", "small.parquet", "--windows", "1"], 2, "has 2 to 4000 windows"),
+        (["replay", "p", "--data", "small.parquet", "--windows", "many"], 2, "--windows"),
+        (["replay", "p", "--data", "small.parquet", "--label-delay", "soon"], 2, "'soon' is no duration"),
+        (["replay", "p", "--data", "small.parquet", "--label-delay", "-1"], 2, "no duration"),
+        (["explain"], 2, "version"),
+    ],
+)
+def test_wrong_input_is_said(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
+) -> None:
+    stream(tmp_path)
+    write_project(tmp_path / "p")
+    monkeypatch.chdir(tmp_path)
+    refused(run(*arguments), code, said)
+
+
+def test_a_file_of_other_columns_is_said(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("when,what\n2024-01-01,1\n")
+    refused(run("replay", write_project(tmp_path / "p"), "--data", other), 2, "other.csv has no column at, y, x, z")
+
+
+def test_what_the_system_refuses_is_said_too(run: Run, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p")
+    (project / ".anew").write_text("a file in the way")
+    refused(run("up", project), 1, ".anew")
