@@ -1,0 +1,170 @@
+"""A loop in memory that does nothing but observe: rows are served by hand, and facts come out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import polars as pl
+
+from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
+from anew.adapters.memory_lake import MemoryLake
+from anew.domain.column import Column, ColumnKind, Columns, Task
+from anew.domain.fact import Fact
+from anew.domain.facts import RolloutApproved, TrafficApplied
+from anew.domain.interval import Interval
+from anew.domain.observation import Answer, Label, Observation, Prediction
+from anew.feedback import Feedback
+from anew.loop.engine import Engine, Stages
+from anew.loop.observer import Known, Observer, ObserverPlan
+from anew.monitor import Detector, Monitor
+from anew.monitor.psi import PSI
+from anew.monitor.slo import SLO
+from anew.registry import Registry
+from anew.rollout import Outcome, Probation, Rollout, Ruling
+from anew.stats.profile import Reference
+
+__all__ = ["COLUMNS", "START", "Bed", "CountingLake", "Told", "hour"]
+
+F = TypeVar("F", bound=Fact)
+
+COLUMNS = Columns(
+    time="at",
+    target="y",
+    features=(Column(name="x", kind=ColumnKind.NUMBER),),
+    task=Task.BINARY,
+    classes=(0, 1),
+)
+START = datetime(2024, 1, 1, tzinfo=UTC)
+WALL = datetime(2030, 1, 1, tzinfo=UTC)
+DETECTORS: tuple[Detector, ...] = (PSI(at_least_rows=2), SLO(metric="error", at_most=0.9, at_least_rows=1))
+REFERENCE = Reference.fit({"x": pl.Series("x", [float(i % 50) for i in range(500)]).to_arrow()})
+
+
+def hour(number: float) -> datetime:
+    """Return so many hours after the start."""
+    return START + timedelta(hours=number)
+
+
+@dataclass(slots=True)
+class Told:
+    """A judge that rules as it was told."""
+
+    outcome: Outcome = Outcome.HOLD
+
+    def rule(self, probation: Probation) -> Ruling:
+        """Rule."""
+        return Ruling(outcome=self.outcome, reason=f"told, at {probation.stage}")
+
+
+class CountingLake(MemoryLake):
+    """A lake that remembers which spans were read."""
+
+    def __init__(self, columns: Columns) -> None:
+        super().__init__(columns)
+        self.asked: list[Interval] = []
+
+    def predictions(self, span: Interval, *, versions: object = None) -> pl.DataFrame:  # noqa: ARG002  never given here
+        """Read, and remember."""
+        self.asked.append(span)
+        return super().predictions(span)
+
+
+@dataclass
+class Bed:
+    """One observed model, ``v1`` serving from the start.
+
+    `restarts` makes each turn that of a new process, with an engine recovered from the record.
+    """
+
+    label_delay: timedelta = timedelta(0)
+    lateness: timedelta = timedelta(0)
+    restarts: bool = False
+    detectors: tuple[Detector, ...] = DETECTORS
+    judge: Told = field(default_factory=Told)
+    lake: CountingLake = field(default_factory=lambda: CountingLake(COLUMNS))
+    wall: datetime = WALL
+    first: datetime | None = None
+    _position: int = 0
+
+    def __post_init__(self) -> None:
+        clock = ManualClock()
+        lease = InMemoryLease(clock)
+        grant = lease.acquire("test", 1e9)
+        assert grant is not None
+        self.grant = grant
+        self.log = InMemoryEventLog(clock=clock, lease=lease)
+        self.boot()
+
+    def boot(self) -> None:
+        """Begin as a new process does."""
+        keyed = {each.key: each for each in self.detectors}
+        stages: Stages = {
+            "feedback": Feedback(),
+            "registry": Registry(),
+            "monitor": Monitor(keyed),
+            "rollout": Rollout(shadow=self.judge, canary=self.judge, steps=(0.5,)),
+        }
+        self.engine = Engine(stages, self.log, self.grant)
+        self.engine.recover()
+        plan = ObserverPlan(
+            model="m",
+            columns=COLUMNS,
+            detectors=keyed,
+            known=lambda _: Known(reference=REFERENCE, loss_scale=1.0),
+            window=timedelta(hours=1),
+            lateness=self.lateness,
+            label_delay=self.label_delay,
+        )
+        self.observer = Observer(plan, self.engine, self.lake)
+
+    def approve(self, version: str, at: datetime) -> None:
+        """Let `version` begin its rollout, the first one as champion at once; its traffic is applied."""
+        champion = self.engine.state("rollout").champion[0]
+        approved = RolloutApproved(
+            model="m", at=at, cause=version, version=version, champion=champion, digest=version * 3, by="test"
+        )
+        self.engine.submit(approved)
+        self.apply()
+
+    def apply(self) -> None:
+        """End every shift that was asked for."""
+        for asked in list(self.engine.pending.values()):
+            if asked.asks == "shift":
+                epoch = getattr(asked, "epoch", 0)
+                self.engine.submit(TrafficApplied(model="m", at=asked.at, cause=asked.id, epoch=epoch, workers=1))
+
+    def store(self, *observations: Observation) -> None:
+        """Bring observations into the lake, as the drainer does."""
+        self._position += len(observations)
+        self.lake.append("journal", self._position, observations)
+        times = [each.at for each in observations if isinstance(each, Prediction)]
+        self.first = min([*times, self.first] if self.first else times, default=None)
+
+    def serve(self, name: str, at: datetime, **more: object) -> None:
+        """Store one prediction: by v1, of class 1, at the present epoch, unless `more` says otherwise."""
+        given = {"version": "v1", "arm": "champion", "answer": Answer(output=1), "epoch": self.epoch} | more
+        self.store(
+            Prediction(id=name, model="m", at=at, received_at=at, key=name, row={"x": 1.0}, latency_us=1, **given)  # type: ignore[arg-type]  # names and types are those of the call
+        )
+
+    def label(self, name: str, value: int, at: datetime) -> None:
+        """Store one label."""
+        self.store(Label(id=f"l{name}{value}", model="m", prediction=name, at=at, received_at=at, value=value))
+
+    @property
+    def epoch(self) -> int:
+        """Of the routing in force."""
+        epoch: int = self.engine.state("rollout").epoch
+        return epoch
+
+    def turn(self, now: datetime, wall_s: float = 2.0) -> None:
+        """Observe at event time `now`, `wall_s` seconds later by the clock on the wall."""
+        if self.restarts:
+            self.boot()
+        self.wall += timedelta(seconds=wall_s)
+        self.observer.turn(now, self.wall, self.first)
+
+    def facts(self, kind: type[F]) -> Sequence[F]:
+        """Return the facts of a kind that are on record."""
+        return [each.fact for each in self.log.read() if isinstance(each.fact, kind)]
