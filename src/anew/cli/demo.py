@@ -92,4 +92,4 @@ def _show(console: Console, report: DemoReport, folder: Path) -> None:
         console.print(f"[bold red]failed:[/] {_escaped(failure)}")
     if report.missing:
         console.print(f"[bold red]did not happen:[/] {', '.join(report.missing)}")
-    console.print(f"explore it:  anew status {folder}    anew explain v2 --project {folder}")
+    console.print(f"explore it:  {sys.argv[0]} status {folder}    {sys.argv[0]} explain v2 --project {folder}")
