@@ -9,7 +9,7 @@ from typing import Any
 
 from anew.domain.boundary import reach
 from anew.domain.column import Columns
-from anew.domain.errors import AnewError, TrainingError, UnavailableError
+from anew.domain.errors import AnewError, IntegrityError, TrainingError, UnavailableError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -23,7 +23,7 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.loop.replay_effects import held_out_rows
-from anew.loop.training_run import TrainingRun
+from anew.loop.training_run import ARTIFACT, TrainingRun, read_outcome
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
 from anew.ports.effects import Steps
@@ -166,8 +166,11 @@ class LiveEffects:
         )
         status = self._job(self._order(fact, self._jobs.train, run.to_json()), steps)
         reach("train.collected")
-        digest = self._stores.artifacts.put(_folder(status) / "artifact")
+        made = read_outcome(_folder(status))
+        digest = self._stores.artifacts.put(_folder(status) / ARTIFACT)
         reach("train.stored")
+        if digest != made.digest:
+            raise IntegrityError(f"the run made the artifact {made.digest}, what it left has the digest {digest}")
         return CandidateTrained(
             model=fact.model,
             at=fact.at,
@@ -242,6 +245,9 @@ class LiveEffects:
         reach("shift.begin")
         traffic.publish(fact)
         reach("shift.published")
+        published = traffic.published(fact.model)
+        if published is not None and published.epoch > fact.epoch:
+            raise TrainingError("superseded", f"epoch {published.epoch} is in force, {fact.epoch} came too late")
         waited = 0.0
         while True:
             workers, epoch = traffic.applied(fact.model)

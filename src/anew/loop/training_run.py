@@ -15,7 +15,7 @@ from anew.domain.manifest import columns_from_json, columns_to_json
 from anew.loop.training import Kit, Recipe, fit
 from anew.ports.pipeline import Pipeline
 
-__all__ = ["TrainingOutcome", "TrainingRun", "read_outcome", "run_training"]
+__all__ = ["ARTIFACT", "TrainingOutcome", "TrainingRun", "read_outcome", "run_training"]
 
 ARTIFACT = "artifact"
 OUTCOME = "outcome.json"

@@ -1,0 +1,371 @@
+"""Effects end as facts, the same fact however often they are begun, and never by guessing."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from anew.adapters.local_artifact import LocalArtifactStore
+from anew.adapters.local_snapshot import LocalSnapshotStore
+from anew.adapters.memory import InlineSteps
+from anew.adapters.memory_lake import MemoryLake
+from anew.adapters.signing import Signer
+from anew.domain.errors import UnavailableError
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateMeasured,
+    CandidateTrained,
+    EffectFailed,
+    SnapshotTaken,
+    Stage,
+    Ticked,
+    TrafficApplied,
+    TrafficShifted,
+    TrainingPlanned,
+)
+from anew.domain.interval import Interval
+from anew.domain.manifest import FileEntry, digest_of
+from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
+from anew.loop.training_run import TrainingRun
+from anew.ports.compute import Job, JobState, JobStatus, Limits
+from anew.testing.fake_compute import FakeCompute
+from anew.testing.fake_traffic import FakeTraffic, worker_status
+from tests.loop.observed import COLUMNS, START, hour
+
+Work = Callable[[Job, Path], JobStatus | None]
+EVIDENCE = (Evidence.of("slos", 0.1, 10),)
+
+
+@dataclass
+class Bed:
+    """Live effects over fakes and stores in a folder."""
+
+    root: Path
+    label_delay: timedelta = timedelta(0)
+    digests: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    slept: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        signer = Signer.load_or_create(self.root / "keys")
+        self.lake = MemoryLake(COLUMNS)
+        self.artifacts = LocalArtifactStore(root=self.root / "models", verifier=signer.verifier, signer=signer)
+        self.compute = FakeCompute(self.root / "jobs", trained)
+        self.traffic = FakeTraffic()
+        self.jobs = Jobs(
+            train="anew.train:run",
+            measure="anew.measure:run",
+            orders=self.root / "orders",
+            project=self.root / "project",
+            pipeline=self.root / "project" / "pipeline.py",
+            columns=COLUMNS,
+            params={"depth": 3},
+            limits=Limits(wall_s=9),
+            read_evidence=lambda data: EVIDENCE if data == b"evidence" else (),
+        )
+        stores = Stores(
+            lake=self.lake,
+            snapshots=LocalSnapshotStore(self.root / "snapshots"),
+            artifacts=self.artifacts,
+            compute=self.compute,
+            traffic=self.traffic,
+        )
+        record = Record(digest_of=lambda version: self.digests.get(version, ""), find=self.facts.get)
+        self.effects = LiveEffects(stores, self.jobs, record, label_delay=self.label_delay)
+
+    def run(self, fact: Fact) -> Fact:
+        """Run the effect that `fact` asks for, which is on record."""
+        fact = fact if fact.id else fact.caused_by("test")
+        self.facts[fact.id] = fact
+        return self.effects.run(fact, InlineSteps(sleep_s=self.slept.append)).caused_by(fact.id)
+
+    def history(self, rows: int = 40) -> None:
+        """Import labelled rows, one an hour from the start."""
+        at = [hour(i) for i in range(rows)]
+        frame = pl.DataFrame({"_at": at, "_label": [i % 2 for i in range(rows)], "x": [float(i) for i in range(rows)]})
+        self.lake.import_history(frame, source="test")
+
+    def planned(self, champion: str = "") -> TrainingPlanned:
+        """Return a plan over all that there is."""
+        return TrainingPlanned(
+            model="m",
+            at=hour(40),
+            version="v2",
+            champion=champion,
+            span=Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=hour(40)),
+            holdout_share=0.2,
+            seed=7,
+            code="c" * 64,
+            settings="s" * 64,
+        ).caused_by("plan")
+
+    def snapshot(self, champion: str = "") -> SnapshotTaken:
+        """Return a snapshot that was taken of history."""
+        self.history()
+        taken = self.run(self.planned(champion))
+        assert isinstance(taken, SnapshotTaken)
+        return taken
+
+    def candidate(self, champion: str = "") -> CandidateTrained:
+        """Return a candidate that was trained on a snapshot."""
+        made = self.run(self.snapshot(champion))
+        assert isinstance(made, CandidateTrained)
+        return made
+
+    def stored(self, text: str) -> str:
+        """Store an artifact of one file and return its digest."""
+        folder = self.root / "made" / text
+        folder.mkdir(parents=True)
+        (folder / "model").write_text(text)
+        return self.artifacts.put(folder)
+
+    def order(self, number: int = -1) -> dict[str, object]:
+        """Return what a job was told to do."""
+        told: dict[str, object] = json.loads(Path(self.compute.submitted[number].arguments["run"]).read_text())
+        return told
+
+
+def trained(job: Job, folder: Path) -> None:
+    """Leave what a training or a measuring job leaves."""
+    if "measure" in job.entry:
+        (folder / "evidence.json").write_bytes(b"evidence")
+        return
+    (folder / "artifact").mkdir()
+    (folder / "artifact" / "model").write_text("a model")
+    digest = digest_of([FileEntry.of("model", b"a model")])
+    outcome = {"digest": digest, "rows": 32, "compute_s": 1.0, "metrics": {}}
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+
+
+def failed(fact: Fact, effect: str, reason: str, said: str) -> None:
+    assert isinstance(fact, EffectFailed), fact
+    assert (fact.effect, fact.reason) == (effect, reason), fact
+    assert said in fact.detail
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Bed:
+    return Bed(tmp_path)
+
+
+def shifted(epoch: int) -> TrafficShifted:
+    return TrafficShifted(model="m", at=START, epoch=epoch, stage=Stage.STEADY, share=0.0, champion=("v1", "d1"))
+
+
+def test_a_snapshot_fixes_rows_tables_and_what_is_held_out(bed: Bed) -> None:
+    taken = bed.snapshot()
+    assert (taken.rows, taken.holdout_rows, taken.seed) == (40, 8, 7)
+    assert dict(taken.tables)["history"] == 1
+    assert (taken.span.start, taken.span.end) == (hour(0), hour(40))
+    assert bed.run(bed.planned()) == taken
+
+
+def test_a_snapshot_beside_a_champion_leaves_out_what_is_not_mature(tmp_path: Path) -> None:
+    bed = Bed(tmp_path, label_delay=timedelta(hours=10))
+    bed.history()
+    first, later = bed.run(bed.planned()), bed.run(bed.planned("v1"))
+    assert isinstance(first, SnapshotTaken)
+    assert isinstance(later, SnapshotTaken)
+    assert (first.rows, later.rows) == (40, 30)
+
+
+def test_too_few_rows_are_no_snapshot(bed: Bed) -> None:
+    failed(bed.run(bed.planned()), "snapshot", "error", "0 labelled rows lie in the span")
+
+
+def test_a_store_that_does_not_answer_is_asked_again_later(bed: Bed) -> None:
+    bed.history()
+    (bed.root / "snapshots").write_text("in the way")
+    with pytest.raises(UnavailableError):
+        bed.run(bed.planned())
+
+
+def test_training_stores_what_the_job_left(bed: Bed) -> None:
+    snapshot = bed.snapshot()
+    made = bed.run(snapshot)
+    assert isinstance(made, CandidateTrained)
+    assert bed.artifacts.has(made.digest)
+    assert (made.rows, made.compute_s, made.snapshot) == (32, 1.0, snapshot.digest)
+    run = TrainingRun.from_json(json.dumps(bed.order()))
+    assert (run.seed, run.holdout_rows, run.params) == (7, 8, {"depth": 3})
+    assert (run.code, run.snapshot, run.previous) == ("c" * 64, snapshot.digest, "")
+    (job,) = bed.compute.submitted
+    assert (job.id, job.entry, job.limits.wall_s) == (snapshot.id, "anew.train:run", 9)
+
+
+def test_training_begins_from_the_champion(bed: Bed) -> None:
+    bed.digests["v1"] = bed.stored("champion")
+    bed.run(bed.snapshot("v1"))
+    assert bed.order()["previous_digest"] == bed.digests["v1"]
+    assert bed.order()["previous"] == str(bed.artifacts.get(bed.digests["v1"]))
+
+
+def test_training_waits_ever_longer_but_not_too_long(bed: Bed) -> None:
+    bed.compute.polls = 60
+    assert isinstance(bed.run(bed.snapshot()), CandidateTrained)
+    assert len(bed.slept) == 60
+    assert bed.slept == sorted(bed.slept)
+    assert max(bed.slept) < 5
+
+
+def test_an_effect_that_is_begun_again_ends_in_the_same_fact_and_runs_its_job_once(bed: Bed) -> None:
+    snapshot = bed.snapshot()
+    one, other = bed.run(snapshot), bed.run(snapshot)
+    assert one == other
+    assert len(bed.compute.submitted) == 1
+
+
+@pytest.mark.fault("K4")
+@pytest.mark.parametrize("reason", ["error", "killed", "oom", "timeout", "disk_full", "cancelled"])
+def test_a_job_that_failed_names_its_reason(bed: Bed, reason: str) -> None:
+    bed.compute.work = lambda *_: JobStatus(state=JobState.FAILED, reason=reason, detail="it went wrong")
+    failed(bed.run(bed.snapshot()), "train", reason, "it went wrong")
+
+
+def test_a_job_whose_records_are_gone_runs_anew(bed: Bed) -> None:
+    snapshot = bed.snapshot()
+    bed.compute.polls = 2
+    steps = InlineSteps(sleep_s=lambda _: bed.compute.forget(snapshot.id) if len(bed.compute.submitted) < 2 else None)
+    assert isinstance(bed.effects.run(snapshot, steps), CandidateTrained)
+    assert len(bed.compute.submitted) == 2
+
+
+def tampered(job: Job, folder: Path) -> None:
+    trained(job, folder)
+    (folder / "artifact" / "model").write_text("another model")
+
+
+def empty(job: Job, folder: Path) -> None:
+    (folder / "artifact").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (tampered, "what it left has the digest"),
+        (empty, "the run left no outcome"),
+        (lambda *_: JobStatus(state=JobState.DONE), "names no folder"),
+    ],
+)
+def test_what_is_not_what_was_made_is_no_candidate(bed: Bed, work: Work, said: str) -> None:
+    bed.compute.work = work
+    failed(bed.run(bed.snapshot()), "train", "error", said)
+
+
+@pytest.mark.parametrize("effect", ["train", "measure"])
+def test_a_champion_whose_artifact_is_gone_or_damaged_fails_the_effect(bed: Bed, effect: str) -> None:
+    asked = bed.snapshot("v1") if effect == "train" else bed.candidate("v1")
+    bed.digests["v1"] = "0" * 64
+    failed(bed.run(asked), effect, "error", "0" * 64)
+    bed.digests["v1"] = bed.stored("champion")
+    (bed.artifacts.get(bed.digests["v1"]) / "model").chmod(0o600)
+    (bed.artifacts.get(bed.digests["v1"]) / "model").write_text("changed!")
+    failed(bed.run(asked), effect, "error", "model")
+
+
+def test_a_snapshot_that_was_damaged_trains_nothing(bed: Bed) -> None:
+    snapshot = bed.snapshot()
+    (bed.root / "snapshots" / f"{snapshot.digest}.parquet").write_bytes(b"")
+    failed(bed.run(snapshot), "train", "error", "cannot be read")
+    assert bed.compute.submitted == []
+
+
+def test_measuring_gives_the_gates_evidence(bed: Bed) -> None:
+    bed.digests["v1"] = bed.stored("champion")
+    candidate = bed.candidate("v1")
+    measured = bed.run(candidate)
+    assert isinstance(measured, CandidateMeasured)
+    assert (measured.evidence, measured.digest, measured.champion) == (EVIDENCE, candidate.digest, "v1")
+    order = bed.order()
+    assert order["trained_rows"] == 32
+    assert order["candidate"] == ["v2", candidate.digest, str(bed.artifacts.get(candidate.digest))]
+    assert order["champion"] == ["v1", bed.digests["v1"], str(bed.artifacts.get(bed.digests["v1"]))]
+    assert bed.run(candidate) == measured
+    assert len(bed.compute.submitted) == 2
+
+
+def test_a_candidate_that_is_gone_is_not_measured(bed: Bed) -> None:
+    candidate = replace(bed.candidate(), digest="1" * 64)
+    failed(bed.run(candidate), "measure", "error", "1" * 64)
+
+
+def test_new_settings_hold_for_what_begins_after_them(bed: Bed) -> None:
+    snapshot = bed.snapshot()
+    bed.effects.reconfigure(replace(bed.jobs, params={"depth": 9}), label_delay=timedelta(hours=39))
+    bed.run(snapshot)
+    assert bed.order()["params"] == {"depth": 9}
+    failed(bed.run(bed.planned("v1")), "snapshot", "error", "1 labelled rows")
+
+
+def test_traffic_is_applied_when_every_worker_answers_by_it(bed: Bed) -> None:
+    for name in ("0", "1"):
+        bed.traffic.report(worker_status(name))
+    bed.traffic.obedient = False
+    asked = shifted(3).caused_by("x")
+    bed.facts[asked.id] = asked
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            bed.traffic.report(worker_status("0", epoch=3))
+        if len(waits) == 6:
+            bed.traffic.obey("m")
+
+    applied = bed.effects.run(asked, InlineSteps(sleep_s=sleep))
+    assert isinstance(applied, TrafficApplied)
+    assert (applied.epoch, applied.workers, len(waits)) == (3, 2, 6)
+
+
+def test_traffic_without_workers_is_what_they_will_begin_with(bed: Bed) -> None:
+    applied = bed.run(shifted(1))
+    assert isinstance(applied, TrafficApplied)
+    assert applied.workers == 0
+    assert bed.traffic.published("m") is not None
+    assert bed.run(shifted(1)) == applied
+
+
+def test_a_worker_that_refuses_fails_the_shift(bed: Bed) -> None:
+    bed.traffic.obedient = False
+    bed.traffic.report(worker_status("0", epoch=2))
+    bed.traffic.report(replace(worker_status("1", epoch=1), refused=2, problem="it does not load"))
+    failed(bed.run(shifted(2)), "shift", "refused", "worker 1: it does not load")
+
+
+def test_an_old_refusal_is_not_held_against_a_new_order(bed: Bed) -> None:
+    bed.traffic.report(replace(worker_status("0", epoch=1), refused=2, problem="it did not load"))
+    assert isinstance(bed.run(shifted(3)), TrafficApplied)
+
+
+def test_an_order_that_came_too_late_moves_nothing(bed: Bed) -> None:
+    bed.traffic.report(worker_status("0"))
+    bed.run(shifted(5))
+    failed(bed.run(shifted(4)), "shift", "superseded", "epoch 5 is in force, 4 came too late")
+    published = bed.traffic.published("m")
+    assert published is not None
+    assert published.epoch == 5
+
+
+def test_a_worker_that_never_answers_by_it_fails_the_shift(bed: Bed) -> None:
+    bed.traffic.obedient = False
+    bed.traffic.report(worker_status("0", epoch=1))
+    failed(bed.run(shifted(2)), "shift", "timeout", "a worker still answers by epoch 1")
+    assert 29 < sum(bed.slept) < 32
+
+
+def test_what_asks_for_nothing_known_fails(bed: Bed) -> None:
+    failed(bed.run(Ticked(model="m", at=START, wall=START)), "", "error", "nothing here knows how to")
+
+
+def test_other_errors_pass_through_for_another_attempt(bed: Bed) -> None:
+    def broken(job: Job, folder: Path) -> JobStatus | None:
+        raise RuntimeError("unforeseen")
+
+    bed.compute.work = broken
+    with pytest.raises(RuntimeError):
+        bed.run(bed.snapshot())
