@@ -1,0 +1,335 @@
+"""A turn of the live loop: what comes first when something does not answer, and that nothing is taken twice."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from anew.adapters.memory import InlineSteps, InMemoryEventLog, InMemoryInbox, InMemoryLease, ManualClock
+from anew.domain.errors import FencedError, UnavailableError
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    EffectFailed,
+    GuardrailTripped,
+    RetrainApproved,
+    RetrainCommanded,
+    RetrainRequested,
+    RolledBack,
+    RolloutApproved,
+    Ticked,
+    TrafficApplied,
+    TrainingPlanned,
+)
+from anew.feedback import Feedback
+from anew.governance import Governance
+from anew.loop.drain import Drainer, DrainReport
+from anew.loop.engine import Engine, Stages
+from anew.loop.guardrail import Guardrails
+from anew.loop.live import LEASE_S, LiveLoop, LivePorts
+from anew.loop.live_effects import LiveEffects
+from anew.loop.observer import Observer
+from anew.ports.effects import Steps
+from anew.ports.traffic import VersionHealth
+from anew.rollout import Rollout
+from anew.testing.fake_traffic import FakeTraffic, worker_status
+from anew.train import Train
+from anew.trigger import Trigger
+
+WALL = datetime(2030, 1, 1, tzinfo=UTC)
+OLD = datetime(2012, 6, 1, tzinfo=UTC)
+LIMITS = Guardrails(error_rate=0.02, at_least_errors=5, p99_ms=1000.0)
+
+
+@dataclass
+class Drained:
+    """A drainer that reports what it is told, or raises it."""
+
+    next: list[DrainReport | Exception] = field(default_factory=list)
+
+    def drain_once(self) -> DrainReport:
+        """Report."""
+        report = self.next.pop(0) if self.next else DrainReport()
+        if isinstance(report, Exception):
+            raise report
+        return report
+
+
+@dataclass
+class Watching:
+    """An observer that notes when it was turned."""
+
+    turns: list[tuple[datetime, datetime, datetime | None]] = field(default_factory=list)
+
+    def turn(self, now: datetime, wall: datetime, first: datetime | None) -> None:
+        """Note."""
+        self.turns.append((now, wall, first))
+
+
+@dataclass
+class Asked:
+    """Effects that are asked for and never run."""
+
+    ids: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def ask(self, fact_id: str) -> None:
+        """Note."""
+        self.ids.append(fact_id)
+
+    def active(self) -> frozenset[str]:
+        """Return none."""
+        return frozenset()
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class Running:
+    """Live effects that end as they are told."""
+
+    def __init__(self, end: Callable[[Fact], Fact]) -> None:
+        self._end = end
+        self.ran: list[str] = []
+
+    def run(self, fact: Fact, steps: Steps) -> Fact:  # noqa: ARG002  the signature of LiveEffects
+        """End."""
+        self.ran.append(fact.id)
+        return self._end(fact)
+
+
+class Bed:
+    """A loop over memory."""
+
+    def __init__(self, *, data_clock: bool = False) -> None:
+        self.clock = ManualClock(WALL)
+        self.lease = InMemoryLease(self.clock)
+        grant = self.lease.acquire("one", LEASE_S)
+        assert grant is not None
+        self.grant = grant
+        self.log = InMemoryEventLog(clock=self.clock, lease=self.lease)
+        self.inbox = InMemoryInbox()
+        self.traffic = FakeTraffic()
+        self.drainer = Drained()
+        self.observer = Watching()
+        self.effects = Asked()
+        ports = LivePorts(
+            lease=self.lease,
+            inbox=self.inbox,
+            traffic=self.traffic,
+            drainer=cast("Drainer", self.drainer),
+            clock=self.clock,
+        )
+        self.loop = LiveLoop("m", self.engine(), ports, grant, guardrails=LIMITS, data_clock=data_clock)
+
+    def engine(self) -> Engine:
+        """Return an engine over what is on record."""
+        stages: Stages = {
+            "feedback": Feedback(),
+            "trigger": Trigger(persistence={}),
+            "governance": Governance(),
+            "train": Train(),
+            "rollout": Rollout(),
+        }
+        engine = Engine(stages, self.log, self.grant)
+        engine.recover()
+        return engine
+
+    def turn(self, seconds: float = 1.0) -> None:
+        """Let time pass and turn once."""
+        self.clock.advance(seconds)
+        self.loop.turn(cast("Observer", self.observer), self.effects)
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of the facts on record."""
+        return [each.fact.kind for each in self.log.read()]
+
+    def facts(self, kind: type[Fact]) -> list[Fact]:
+        """Return the facts of a kind."""
+        return [each.fact for each in self.log.read() if isinstance(each.fact, kind)]
+
+    def probation(self) -> None:
+        """Have v1 serve and v2 on probation, their routing in force."""
+        for version, champion in (("v1", ""), ("v2", "v1")):
+            approved = RolloutApproved(
+                model="m", at=WALL, cause=version, version=version, champion=champion, digest=version * 2, by="test"
+            )
+            self.loop.submit(approved)
+            for id in self.loop.pending():
+                epoch = self.loop.state("rollout").epoch
+                self.loop.submit(TrafficApplied(model="m", at=WALL, cause=id, epoch=epoch, workers=1))
+
+
+def command(name: str, at: datetime = OLD) -> RetrainCommanded:
+    return RetrainCommanded(model="m", at=at, command=name, by="ann", reason="please").caused_by("")
+
+
+def test_a_command_is_taken_once_and_holds_from_now_on() -> None:
+    bed = Bed()
+    bed.inbox.post(command("a"))
+    bed.turn()
+    bed.turn()
+    assert bed.inbox.pending() == ()
+    (taken,) = bed.facts(RetrainCommanded)
+    assert (taken.at, taken.id) == (WALL + timedelta(seconds=1), command("a").id)
+    assert bed.kinds() == ["RetrainCommanded", "RetrainRequested", "RetrainApproved", "TrainingPlanned"]
+    (planned,) = bed.facts(TrainingPlanned)
+    assert isinstance(planned, TrainingPlanned)
+    assert planned.span.end == taken.at
+
+
+def test_a_command_whose_taking_was_not_noted_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = Bed()
+    bed.inbox.post(command("a"))
+    with monkeypatch.context() as broken:
+        broken.setattr(bed.inbox, "take", lambda _: (_ for _ in ()).throw(UnavailableError("locked")))
+        with pytest.raises(UnavailableError):
+            bed.turn()
+    bed.turn()
+    assert bed.inbox.pending() == ()
+    assert len(bed.facts(RetrainRequested)) == len(bed.facts(RetrainApproved)) == 1
+
+
+def test_what_is_pending_is_asked_for_at_every_turn() -> None:
+    bed = Bed()
+    bed.inbox.post(command("a"))
+    bed.turn()
+    (asked,) = bed.loop.pending()
+    assert set(bed.effects.ids) == {asked}
+    bed.effects.ids.clear()
+    bed.turn()
+    assert set(bed.effects.ids) == {asked}
+
+
+def test_by_the_wall_clock_it_observes_the_present() -> None:
+    bed = Bed()
+    bed.drainer.next = [DrainReport(oldest=OLD, newest=OLD)]
+    bed.turn(5)
+    assert bed.observer.turns == [(WALL + timedelta(seconds=5), WALL + timedelta(seconds=5), OLD)]
+
+
+def test_by_the_datas_clock_it_observes_the_newest_row_and_never_goes_back() -> None:
+    bed = Bed(data_clock=True)
+    bed.turn()
+    assert bed.observer.turns == []
+    hours = [OLD + timedelta(hours=i) for i in range(4)]
+    bed.drainer.next = [
+        DrainReport(oldest=hours[1], newest=hours[2]),
+        DrainReport(oldest=hours[0], newest=hours[1]),
+        DrainReport(),
+    ]
+    for _ in range(3):
+        bed.turn()
+    assert [(now, first) for now, _, first in bed.observer.turns] == [
+        (hours[2], hours[1]),
+        (hours[2], hours[0]),
+        (hours[2], hours[0]),
+    ]
+    assert bed.loop.event_time() == hours[2]
+
+
+def test_event_time_is_taken_up_where_it_was_left() -> None:
+    bed = Bed(data_clock=True)
+    bed.loop.resume(OLD, OLD + timedelta(hours=3))
+    bed.turn()
+    assert bed.observer.turns[0][0] == OLD + timedelta(hours=3)
+    assert bed.observer.turns[0][2] == OLD
+
+
+def test_it_observes_no_more_often_than_it_must() -> None:
+    bed = Bed()
+    for _ in range(10):
+        bed.turn(0.1)
+    assert 3 <= len(bed.observer.turns) <= 4
+
+
+def test_a_guardrail_trips_and_commands_are_heard_while_the_lake_does_not_answer() -> None:
+    bed = Bed()
+    bed.probation()
+    sick = VersionHealth(version="v2", asked=100, failed={"crashed": 50})
+    bed.traffic.report(replace(worker_status("0", epoch=2), challenger=sick))
+    bed.inbox.post(command("a"))
+    bed.drainer.next = [UnavailableError("the lake is down")]
+    with pytest.raises(UnavailableError, match="the lake is down"):
+        bed.turn()
+    assert bed.observer.turns == []
+    assert len(bed.facts(GuardrailTripped)) == len(bed.facts(RolledBack)) == len(bed.facts(RetrainCommanded)) == 1
+    assert set(bed.loop.pending()) <= set(bed.effects.ids)
+    bed.turn()
+    assert len(bed.facts(GuardrailTripped)) == 1
+
+
+def test_the_lease_is_kept_and_the_gateways_told_while_it_turns() -> None:
+    bed = Bed()
+    for _ in range(40):
+        bed.turn(1)
+    assert bed.lease.acquire("two", LEASE_S) is None
+    assert 10 <= bed.traffic.beats <= 20
+
+
+def test_a_loop_that_lost_its_lease_stops_before_it_does_anything() -> None:
+    bed = Bed()
+    bed.inbox.post(command("a"))
+    bed.clock.advance(LEASE_S + 1)
+    assert bed.lease.acquire("two", LEASE_S) is not None
+    with pytest.raises(FencedError):
+        bed.turn()
+    assert bed.kinds() == []
+
+
+def test_an_effect_ends_by_its_fact_and_a_late_end_is_fenced_off() -> None:
+    bed = Bed()
+    bed.loop.submit(command("a"))
+    (id,) = bed.loop.pending()
+    running = Running(
+        lambda fact: EffectFailed(
+            model="m", at=fact.at, cause=fact.id, effect=fact.asks, version="v1", reason="oom", detail="too large"
+        )
+    )
+    work = bed.loop.work(cast("LiveEffects", running))
+    assert list(work.pending()) == [id]
+    work.run(id, InlineSteps())
+    work.run(id, InlineSteps())
+    work.exhausted(id)
+    assert running.ran == [id]
+    assert list(work.pending()) == []
+    assert len(bed.facts(EffectFailed)) == 1
+
+
+def test_an_effect_that_is_given_up_ends_as_failed() -> None:
+    bed = Bed()
+    bed.loop.submit(command("a"))
+    (id,) = bed.loop.pending()
+    bed.loop.work(cast("LiveEffects", Running(lambda fact: fact))).exhausted(id)
+    (failed,) = bed.facts(EffectFailed)
+    assert isinstance(failed, EffectFailed)
+    assert (failed.reason, failed.effect, failed.version) == ("exhausted", "snapshot", "v1")
+    assert bed.kinds()[-1] == "TrainingEnded"
+
+
+def test_other_settings_take_over_what_is_on_record() -> None:
+    bed = Bed()
+    bed.loop.submit(command("a"))
+    (id,) = bed.loop.pending()
+    engine = bed.loop.reconfigure(bed.engine, LIMITS)
+    assert list(engine.pending) == [id]
+    bed.turn()
+    assert id in bed.effects.ids
+
+
+def test_facts_from_many_threads_are_recorded_one_after_another() -> None:
+    bed = Bed()
+    ticks = [Ticked(model="m", at=OLD + timedelta(seconds=i), wall=WALL) for i in range(60)]
+    threads = [
+        threading.Thread(target=lambda part=ticks[i::4]: [bed.loop.submit(each) for each in part]) for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(bed.facts(Ticked)) == 60
+    assert bed.loop.state("feedback").ticked == ticks[-1].at
