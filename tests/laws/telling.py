@@ -17,7 +17,7 @@ from anew.loop.engine import Engine, Stages
 from anew.ports.eventlog import EventLog
 from anew.testing.simulated_effects import SimulatedEffects
 from anew.testing.small_stages import SmallSettings, small_stages
-from anew.testing.story import WEIGHTS, Move, Step, Story
+from anew.testing.story import WEIGHTS, Move, Step, Story, story_of
 from anew.testing.world import Loop, Told, World
 
 SOAK = int(os.environ.get("ANEW_LAWS_EXAMPLES", "0"))
@@ -39,9 +39,13 @@ SETTINGS = SmallSettings()
 FIRST = (Move.WINDOW, Move.ANSWER, Move.ANSWER, Move.ANSWER, Move.ANSWER)
 
 _MOVES = tuple(move for move, weight in WEIGHTS.items() for _ in range(weight))
-stories = st.lists(
+_DRAWN = st.lists(
     st.builds(Step, st.sampled_from(_MOVES), st.integers(0, (1 << 16) - 1)), min_size=60, max_size=140
 ).map(tuple)
+_SEEDED = st.builds(story_of, st.integers(0, (1 << 32) - 1), st.just(110))
+stories = st.one_of(_SEEDED, _SEEDED, _DRAWN)
+"""Hypothesis draws numbers more often that stand in the modules loaded by then, which differ from run to run: stories
+told from a seed get as far in each."""
 
 Opener = Callable[[EventLog], Loop]
 
