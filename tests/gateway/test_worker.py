@@ -42,16 +42,19 @@ class Bench:
         """Store a fake version that answers the number in its name."""
         return name, self.store.make(**({"value": float(name[1:])} | fields))
 
-    def shift(self, champion: tuple[str, str], fallback: tuple[str, str] = ("", "")) -> None:
+    def shift(
+        self, champion: tuple[str, str], fallback: tuple[str, str] = ("", ""), challenger: tuple[str, str] = ("", "")
+    ) -> None:
         """Publish the next routing."""
         self.epoch += 1
         order = TrafficShifted(
             model="m",
             at=datetime.now(UTC),
             epoch=self.epoch,
-            stage=Stage.STEADY,
-            share=0.0,
+            stage=Stage.CANARY if challenger[0] else Stage.STEADY,
+            share=0.5 if challenger[0] else 0.0,
             champion=champion,
+            challenger=challenger,
             fallback=fallback,
         )
         self.traffic.publish(order)
@@ -67,7 +70,7 @@ class Bench:
                 store=self.store,
                 loader=FakeLoader(),
                 journal=FakeJournal(),
-                launch=lambda *_: [],
+                launch=lambda *_: ["false"],  # a challenger that ends before it has loaded
                 clock=SystemClock(),
             )
             await worker.start()
@@ -113,6 +116,27 @@ def test_it_is_ready_when_a_champion_answers_and_says_when_nobody_leads_it(tmp_p
         assert (status, body["status"], body["problems"]) == (200, "ready", [])
         worker.drain()
         assert (await call(worker.app, "/ready", method="GET"))[0] == 503
+
+    bench.run(story)
+
+
+def test_a_new_champion_answers_though_its_challenger_does_not_load(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    first, second, third = (bench.version(name) for name in ("v1", "v2", "v3"))
+
+    async def story(worker: GatewayWorker) -> None:
+        for champion, in_force in ((first, 0), (second, 3)):
+            bench.shift(champion, challenger=third)
+            await until(lambda: bench.traffic.workers("m")[0].refused == bench.epoch)
+            status, body = await predict(worker)
+            assert (status, body["version"], epoch(worker)) == (200, champion[0], in_force)
+            said = bench.traffic.workers("m")[0].challenger
+            assert said is not None
+            assert (said.version, said.failed, bool(said.tripped)) == ("v3", {"load": 1}, True)
+            bench.shift(champion)
+            bench.shift(champion)
+            await until(lambda: epoch(worker) == bench.epoch)
+            assert bench.traffic.workers("m")[0].challenger is None
 
     bench.run(story)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from anew.domain.facts import VersionPromoted
+from anew.domain.facts import TrafficApplied, VersionPromoted
 from tests.system.loop_project import HISTORY, QUIET, WINDOW, LoopProject, loop_project
 
 
@@ -18,5 +18,18 @@ def stale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopProject]:
         made.stream.shift = 6.0
         made.drive(lambda: made.stream.count >= HISTORY + 6 * WINDOW)
         assert [fact.version for fact in made.facts(VersionPromoted)] == ["v1"]
+        assert made.down() == 0
+        yield made
+
+
+@pytest.fixture(scope="session")
+def canary(stale: LoopProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopProject]:
+    """The same with v2 in a canary that has just begun, half of the keys going to it."""
+    with loop_project(tmp_path_factory.mktemp("canary") / "project", QUIET, like=stale) as made:
+        made.up()
+        made.serves()
+        made.anew("retrain")
+        made.wait_for(TrafficApplied, epoch=2)
+        made.drive(lambda: made.facts(TrafficApplied, epoch=3))
         assert made.down() == 0
         yield made

@@ -65,9 +65,10 @@ rollout:
   shadow: {margin: 0.1, at_least_rows: 60}
   canary: [0.5]
   judge: {harm: 0.1, at_least_rows: 30}
-  expire: 12h
+  expire: 6h
+  guardrails: {p99_ms: 60000}
 policy: {cooldown: 3h}
-serving: {deadline_ms: 2000, workers: 1}
+serving: {deadline_ms: 10000, workers: 1}
 """
 
 PIPELINE = r'''\
@@ -257,6 +258,10 @@ class LoopProject:
     def serves(self) -> str:
         """Wait for a champion and return its version."""
         return str(wait(lambda: (self.ready() or {}).get("version"), self.log))
+
+    def applied(self, epoch: int) -> None:
+        """Wait until a gateway answers by this routing."""
+        wait(lambda: (self.ready() or {}).get("epoch") == epoch, self.log)
 
     def predict(self, count: int = WINDOW) -> list[dict[str, Any]]:
         """Ask for the next `count` rows at once; returns the rows with what was answered."""

@@ -61,7 +61,7 @@ OF_OTHERS = {
 
 TWO_WORKERS = QUIET | {
     "monitor": "{window: 1d, label_delay: 1h, clock: data}",
-    "serving": "{deadline_ms: 2000, workers: 2}",
+    "serving": "{deadline_ms: 10000, workers: 2}",
 }
 
 

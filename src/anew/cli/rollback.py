@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from anew.app.accepted import accepted
 from anew.app.command import command
 from anew.app.narration import narrate
-from anew.app.settings import load
 from anew.cli._output import emit_json, say
 from anew.domain.facts import RollbackCommanded, RolledBack, RolloutHeld
 
@@ -20,7 +20,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="print anew.rollback/1")] = False,
 ) -> None:
     """Post the command and say what the loop decided."""
-    settings = load(project)
+    settings = accepted(project)
     taken, facts = command(
         settings,
         lambda id, by, at: RollbackCommanded(model=settings.model, at=at, command=id, by=by, reason=reason),

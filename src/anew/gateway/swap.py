@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from anew.domain.errors import SchemaError
-from anew.domain.facts.rollout import TrafficShifted
+from anew.domain.errors import SchemaError, UnavailableError
+from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
 from anew.gateway.routing import Answerer, Contest, Route, Switch, VersionLoader
 from anew.gateway.settings import GatewaySettings
 from anew.ports.artifact import ArtifactStore
-from anew.ports.traffic import Traffic
+from anew.ports.traffic import Traffic, VersionHealth
 
 __all__ = ["LaunchVersion", "Swapper"]
 
@@ -34,12 +34,15 @@ class Swapper:
     """Brings the switch to what the control plane published, epoch by epoch, never backwards.
 
     A newer order ends the loading for an older one: a rollback never waits for a version that hangs. A route that
-    cannot be loaded is refused: the old one stays, and it is tried again from time to time.
+    cannot be loaded is refused: the old one stays, and it is tried again from time to time. A champion that is new here
+    answers alone until its challenger has loaded: nobody waits for that.
 
     Attributes
     ----------
     refused, problem
         Epoch that could not be applied (0: none) and why; or why the routing could not be read.
+    stillborn
+        The challenger that could not be loaded, as the control plane is to hear of it.
     """
 
     settings: GatewaySettings
@@ -51,6 +54,7 @@ class Swapper:
     report: Callable[[], None]
     refused: int = 0
     problem: str = ""
+    stillborn: VersionHealth | None = None
     _warm: dict[_Pair, Answerer] = field(default_factory=dict)
     _order: TrafficShifted | None = None
     _task: asyncio.Task[None] | None = None
@@ -74,7 +78,7 @@ class Swapper:
             self.problem = ""
         if order is None or (self._order is not None and order.epoch <= self._order.epoch):
             return
-        self._order = order
+        self._order, self.stillborn = order, None
         if self._task is not None:
             self._task.cancel()
         self._task = asyncio.create_task(self._apply(order))
@@ -109,6 +113,8 @@ class Swapper:
         """Load what the order names, then change the one reference."""
         old = self.switch.route
         champion = await self._load(order.champion)
+        if order.challenger[0] and (old is None or old.champion is not champion):
+            old = self._alone(order, champion, old)
         contest = await self._contest(order, old)
         self.switch.route = Route(
             epoch=order.epoch,
@@ -119,13 +125,28 @@ class Swapper:
             fallback=self._warm.get(order.fallback),
             contest=contest,
         )
-        self.refused, self.problem = 0, ""
+        self.refused, self.problem, self.stillborn = 0, "", None
         _LOG.info(
             "swap_applied model=%s epoch=%d stage=%s version=%s challenger=%s",
             order.model, order.epoch, order.stage, champion.version, order.challenger[0],
         )  # fmt: skip
         self.report()
         self._free(order, old)
+
+    def _alone(self, order: TrafficShifted, champion: Answerer, old: Route | None) -> Route:
+        """Let the champion answer by itself, under the epoch of before: the ordered one is not in force yet."""
+        route = Route(
+            epoch=0 if old is None else old.epoch,
+            stage=Stage.STEADY,
+            share=0.0,
+            champion=champion,
+            guard=self._guard(order, old),
+            fallback=self._warm.get(order.fallback),
+        )
+        self.switch.route = route
+        self.report()
+        self._free(order, old)
+        return route
 
     def _guard(self, order: TrafficShifted, old: Route | None) -> Guard:
         """Return who watches the champion: the same as before while it is the same."""
@@ -150,7 +171,13 @@ class Swapper:
             settings=self.settings,
             launch=lambda descriptor: self.launch(version, digest, folder, descriptor),
         )
-        await challenger.start()
+        try:
+            await challenger.start()
+        except UnavailableError as exc:
+            self.stillborn = VersionHealth(
+                version=version, asked=1, failed={"load": 1}, recent_asked=1, recent_failed=1, tripped=str(exc)
+            )
+            raise
         return Contest(challenger=challenger, guard=Guard(version, self.settings))
 
     async def _load(self, pair: _Pair) -> Answerer:

@@ -153,6 +153,8 @@ class GatewayWorker:
 
     def _challenger(self) -> VersionHealth | None:
         route = self.switch.route
+        if self._swapper.stillborn is not None:
+            return self._swapper.stillborn
         return None if route is None or route.contest is None else route.contest.guard.health()
 
     def _counts(self) -> Mapping[str, int]:

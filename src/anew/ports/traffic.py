@@ -19,7 +19,8 @@ class VersionHealth:
     asked
         Rows that it was asked for.
     failed
-        Rows without a usable answer, by reason: ``deadline``, ``crashed``, ``error``, ``nonsense``, ``overload``.
+        Rows without a usable answer, by reason: ``deadline``, ``crashed``, ``error``, ``nonsense``, ``overload``; or
+        ``load`` for a challenger that could not even be loaded.
     recent_asked, recent_failed
         The same of the last rows alone, by which it trips; of a champion without the rows that the fallback could not
         answer either, which are no fault of the version.

@@ -1,0 +1,127 @@
+"""Operating it: the control plane away, a second one, a file spoilt in the midst of it, a locked database."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from anew.domain.facts import EffectFailed, ProjectChanged, TrafficApplied
+from tests.system.loop_project import ANEW, PATIENCE_S, QUIET, LoopProject, loop_project, wait, write
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+@pytest.mark.fault("S4")
+def test_a_gateway_that_starts_without_its_control_plane_serves_the_last_good_version(
+    stale: LoopProject, tmp_path: Path
+) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        ours.up()
+        ours.serves()
+        ours.down(signal.SIGKILL)
+        ours.hour()  # it goes on serving
+        os.kill(_gateway(ours), signal.SIGKILL)
+        wait(lambda: not ours.processes(), ours.log)
+        assert ours.ready() is None
+
+        long_ago = time.time() - 60.0
+        os.utime(ours.state / "run" / "control", (long_ago, long_ago))
+        command = [sys.executable, "-m", "anew.app.gateway_worker", "--project", str(ours.root), "--worker", "0"]
+        with (ours.root / "err").open("ab") as err:
+            worker = subprocess.Popen([*command, "--port", str(ours.port)], stderr=err)
+        ours.programs.append(worker)
+        assert ours.serves() == "v1"
+        ready = ours.ready()
+        assert ready is not None
+        assert ready["status"] == "degraded"
+        assert any("control plane" in problem for problem in ready["problems"])
+        ours.hour()
+
+        ours.up()  # takes it over as it is
+        wait(lambda: (ours.ready() or {}).get("status") == "ready", ours.log)
+        ours.settle()
+        assert _gateway(ours) == worker.pid
+        assert ours.stored() == ours.expected()
+        os.kill(worker.pid, signal.SIGKILL)  # and watches over it
+        worker.wait()
+        wait(lambda: ours.ready() is not None, ours.log)
+        assert ours.serves() == "v1"
+        assert ours.down() == 0
+        assert not ours.processes()
+
+
+@pytest.mark.fault("O3")
+@pytest.mark.fault("D6")
+def test_a_second_loop_is_refused_and_a_locked_database_is_waited_for(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        first = ours.up()
+        ours.serves()
+        second = subprocess.run(
+            [ANEW, "up", ours.root], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        assert second.returncode == 5
+        assert f"pid {first.pid}" in second.stderr
+        assert first.poll() is None
+
+        began = time.monotonic()
+        with closing(sqlite3.connect(ours.state / "anew.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            while time.monotonic() < began + 2.0:
+                ours.hour()
+            known = len(ours.facts(ProjectChanged))
+            other.execute("ROLLBACK")
+        ours.hour()
+        ours.settle()
+        assert known == len(ours.facts(ProjectChanged))
+        assert ours.stored() == ours.expected()
+        assert first.poll() is None
+        ours.verify_chain()
+
+
+@pytest.mark.fault("O2")
+def test_a_file_spoilt_while_it_runs_changes_nothing_until_it_is_mended(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        ours.up()
+        ours.serves()
+        before = len(ours.facts(ProjectChanged))
+        good = (ours.root / "anew.yaml").read_text()
+        spoilt = good.replace("holdout:", "holdovt:")
+        line = next(number for number, text in enumerate(spoilt.splitlines(), 1) if "holdovt" in text)
+        column = spoilt.splitlines()[line - 1].index("holdovt") + 1
+        (ours.root / "anew.yaml").write_text(spoilt)
+        wait(lambda: f"anew.yaml:{line}:{column}: unknown key 'data.holdovt'" in _said(ours), ours.log)
+
+        # Meanwhile all goes on by what was accepted: a gateway that dies, and a whole retraining.
+        gateway = _gateway(ours)
+        os.kill(gateway, signal.SIGKILL)
+        wait(lambda: ours.ready() is not None and _gateway(ours) != gateway, ours.log)
+        assert ours.serves() == "v1"
+        ours.anew("retrain")
+        ours.wait_for(TrafficApplied, epoch=2)
+        assert not ours.facts(EffectFailed)
+        (ours.root / "anew.yaml").unlink()
+        wait(lambda: "anew.yaml is not there" in _said(ours), ours.log)
+        assert len(ours.facts(ProjectChanged)) == before
+
+        write(ours.root, QUIET | {"data": "{history: history.parquet, holdout: 0.2}"})
+        wait(lambda: len(ours.facts(ProjectChanged)) == before + 1, ours.log)
+        (ours.root / "anew.yaml").write_text(good)  # a revision that was there before is one more change
+        wait(lambda: len(ours.facts(ProjectChanged)) == before + 2, ours.log)
+        ours.settle()
+        assert ours.down() == 0
+
+
+def _gateway(ours: LoopProject) -> int:
+    """Return the process of the one gateway."""
+    found = [pid for pid in ours.processes() if b"anew.app.gateway_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return found[0] if found else 0
+
+
+def _said(ours: LoopProject) -> str:
+    return (ours.root / "err").read_text()
