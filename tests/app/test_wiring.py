@@ -165,3 +165,11 @@ def test_all_problems_of_all_parts_are_told_once(tmp_path: Path) -> None:
     yaml = YAML.replace("metric: error", "metric: oops").replace("{psi: {", "{pis: {")
     found = refused(tmp_path, yaml + "validate: [{beat_champion: {}}]\nrollout: {canary: [0.5, 0.1]}\n")
     assert len(found) == 4
+
+
+def test_the_span_reaches_back_from_the_newest_mature_label(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, YAML.replace("window: 1d", "window: 1d, label_delay: 3d"))
+    live, replayed = stages(settings)["train"], stages(settings, label_delay=timedelta(days=1))["train"]
+    assert isinstance(live, Train)
+    assert isinstance(replayed, Train)
+    assert (live.span.length, replayed.span.length) == (timedelta(days=13), timedelta(days=11))

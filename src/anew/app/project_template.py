@@ -5,9 +5,10 @@ import re
 import string
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from importlib.resources import files
+from math import ceil
 from pathlib import Path
 
 import polars as pl
@@ -27,6 +28,8 @@ SCHEMA_FILE = ".anew-schema.json"
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_ENOUGH_ROWS = 75
+"""Rows held out for the gates at the least: half again what they ask for when nobody says otherwise."""
 _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
 _WINDOWS = tuple(
     timedelta(minutes=minutes)
@@ -236,6 +239,7 @@ def _listing(items: Sequence[str], indent: str) -> str:
 
 def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: PolicyNumbers) -> str:
     columns, window = inferred.columns, _window(inferred.length)
+    numbers = _attainable(numbers, inferred, window) if look else numbers
     optional = ""
     if columns.task.classifies:
         optional += f"\n  classes: [{', '.join(_scalar(label) for label in columns.classes)}]"
@@ -273,6 +277,15 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             "psi_for": _windows(numbers.psi_windows),
         },
     )
+
+
+def _attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) -> PolicyNumbers:
+    """Return numbers that a stream of this size can meet: a gate that always lacks rows would refuse every retrain."""
+    per_window = inferred.rows * (window / max(inferred.length, window))
+    least = _ENOUGH_ROWS / numbers.holdout
+    span = None if numbers.span_windows is None else max(numbers.span_windows, ceil(least / per_window))
+    held_out = numbers.holdout * (inferred.rows if span is None else span * per_window)
+    return replace(numbers, span_windows=span, gate_rows=min(numbers.gate_rows, int(0.8 * held_out)))
 
 
 def _windows(count: int) -> str:

@@ -1,8 +1,13 @@
-"""`anew replay`: a project's own deciders over a historical file."""
+"""`anew replay`: a project's own deciders over a historical file.
+
+Every version of a replay is trained by `pipeline.py` as it stands now: what an earlier revision of it would have done,
+or two versions with different code side by side, only the live loop shows.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +63,10 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     lease = InMemoryLease(clock)
     grant = lease.acquire("replay", 1e9)
     assert grant is not None, "a fresh lease is free"  # noqa: S101  an invariant of ours, not of the input
-    engine = Engine(stages(settings), InMemoryEventLog(clock=clock, lease=lease), grant)
+    delay = _delay(options.label_delay, frame, windows)
+    engine = Engine(
+        stages(settings, label_delay=delay * _length(frame, windows)), InMemoryEventLog(clock=clock, lease=lease), grant
+    )
     effects = ReplayEffects(stream, gates(settings), _trainer(settings, watch), watch)
     plan = ReplayPlan(
         model=settings.model,
@@ -67,7 +75,7 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
         code=settings.code,
         settings=settings.digest,
         warmup=next(k for k, row in enumerate(bounds) if k and row >= frame.height * WARMUP_SHARE),
-        label_delay=_delay(options.label_delay, frame, windows),
+        label_delay=delay,
     )
     return Replay(plan, engine, stream, effects, watch).run()
 
@@ -94,9 +102,15 @@ def _delay(text: str, frame: pl.DataFrame, windows: int) -> int:
     """Return a label delay in windows: a whole number of them, or a duration rounded up."""
     if text.isdecimal():
         return int(text)
-    at = frame.get_column("_at")
-    spread = (at[-1] - at[0]).total_seconds() / windows
-    return math.ceil(parse_duration(text).total_seconds() / spread) if spread else 0
+    length = _length(frame, windows)
+    return math.ceil(parse_duration(text) / length) if length else 0
+
+
+def _length(frame: pl.DataFrame, windows: int) -> timedelta:
+    """Return the event time of a window, on average."""
+    first, last = (frame.get_column("_at").item(row) for row in (0, -1))
+    spread: timedelta = (last - first) / windows
+    return spread
 
 
 class _Timed:

@@ -35,8 +35,14 @@ T = TypeVar("T")
 _UNLIMITED = Budget(retrains=1_000_000_000, period=timedelta(days=36_500))
 
 
-def stages(settings: Settings) -> Stages:
+def stages(settings: Settings, *, label_delay: timedelta | None = None) -> Stages:
     """Return the deciders of a project, in the order in which they hear a fact.
+
+    Parameters
+    ----------
+    label_delay
+        How old labels have to be, when it is not what the settings say. The span of training rows reaches back from
+        the newest mature label, so that a short one is not spent on rows that have none yet.
 
     Raises
     ------
@@ -53,6 +59,8 @@ def stages(settings: Settings) -> Stages:
     budget = policy.policy.budget.get("retrains")
     retrains, period = parse_rate(budget) if budget else (_UNLIMITED.retrains, _UNLIMITED.period)
     span = None if policy.data.span == "all" else parse_duration(policy.data.span)
+    if span is not None:
+        span += settings.label_delay if label_delay is None else label_delay
     return MappingProxyType(
         {
             "registry": Registry(),

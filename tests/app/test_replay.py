@@ -1,0 +1,149 @@
+"""`anew replay` over small files of every kind: what init writes for them replays, and gains where it can."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from anew.adapters.schema_inference import Roles
+from anew.app.project_template import create_from_file
+from anew.app.replay import ReplayOptions, replay
+from anew.app.settings import load
+from anew.domain.errors import NotFoundError, SchemaError, SettingsError
+from anew.domain.facts import SnapshotTaken
+from anew.loop.replay import ReplayReport
+from tests.app.small_project import YAML, write_project
+
+N = 16000
+START = datetime(2024, 1, 1)  # noqa: DTZ001  files without a zone are what is common
+
+
+def columns() -> dict[str, Any]:
+    chance = np.random.default_rng(0)
+    x, z = chance.normal(size=(2, N))
+    return {
+        "at": [START + timedelta(hours=i) for i in range(N)],
+        "x": np.where(chance.random(N) < 0.1, np.nan, x),
+        "z": [None if chance.random() < 0.1 else float(value) for value in z],
+        "shop": chance.choice(["north", "south", "east"], N),
+        "noise": chance.normal(size=N),
+    }
+
+
+def labels(kind: str, changing: bool) -> Sequence[Any]:
+    """Return noisy labels; in a changing world every threshold moves at the middle of the stream."""
+    given, chance = columns(), np.random.default_rng(1)
+    score = np.nan_to_num(given["x"]) + (given["shop"] == "north") + chance.normal(scale=0.3, size=N)
+    if changing:
+        score = np.where(np.arange(N) < N // 2, score, score + 1.2)
+    match kind:
+        case "binary":
+            found = (score > 0.8).astype(int)
+        case "multiclass":
+            found = np.array(["low", "mid", "high"])[np.digitize(score, [0.0, 1.2])]
+        case _:
+            found = score
+    listed: Sequence[Any] = found.tolist()
+    return listed
+
+
+def replayed(folder: Path, kind: str, *, changing: bool, **options: Any) -> ReplayReport:
+    source = folder / f"{kind}.parquet"
+    pl.DataFrame(columns() | {"y": labels(kind, changing)}).write_parquet(source)
+    task = "regression" if kind == "regression" else "classification"
+    project = folder / kind
+    if not project.exists():
+        create_from_file(folder, source, Roles(time="at", target="y", task=task))
+    return replay(load(project), ReplayOptions(data=source, **({"windows": 80} | options)))
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_a_change_is_caught_and_pays_whatever_is_predicted(tmp_path: Path, kind: str) -> None:
+    report = replayed(tmp_path, kind, changing=True)
+    data = report.data
+    assert data["promotions"] >= 2
+    assert data["loss"] < 0.8 * data["loss_never_retrained"]
+    assert data["rows"] == sum(each["n"] for each in data["windows"])
+    whole = sum(each["loss"] * each["n"] for each in data["windows"]) / data["rows"]
+    assert whole == pytest.approx(data["loss"])
+
+
+def test_what_does_not_change_costs_nothing(tmp_path: Path) -> None:
+    data = replayed(tmp_path, "binary", changing=False).data
+    assert data["loss"] <= data["loss_never_retrained"] * 1.01
+
+
+def test_the_same_file_gives_the_same_report_and_the_same_facts(tmp_path: Path) -> None:
+    one, other = (replayed(tmp_path, "binary", changing=True) for _ in range(2))
+    assert {**one.data, "timings": None} == {**other.data, "timings": None}
+    assert one.facts == other.facts
+
+
+@pytest.mark.parametrize(("delay", "windows"), [("2", 2), ("399h", 2), ("201h", 2), ("1m", 1), ("0s", 0)])
+def test_a_label_delay_is_windows_or_a_duration_rounded_up(tmp_path: Path, delay: str, windows: int) -> None:
+    report = replayed(tmp_path, "binary", changing=False, label_delay=delay)
+    (first, *_) = [fact for fact in report.facts if isinstance(fact, SnapshotTaken)]
+    waited = (first.at - first.span.end) / timedelta(hours=200)
+    assert round(waited) == windows
+
+
+def test_windows_follow_the_settings_when_none_are_asked_for(tmp_path: Path) -> None:
+    report = replayed(tmp_path, "binary", changing=False, windows=None)
+    length = load(tmp_path / "binary").window
+    starts = [datetime.fromisoformat(each["start"]) for each in report.data["windows"]]
+    assert {(each - datetime.fromisoformat("1970-01-01T00:00Z")) % length for each in starts[1:]} == {timedelta(0)}
+
+
+def test_the_positive_class_and_the_objective_are_those_of_the_project(tmp_path: Path) -> None:
+    report = replayed(tmp_path, "binary", changing=True)
+    assert report.data["windows"][-1]["loss"] < 0.2
+    assert all(isinstance(each["version"], str) and each["version"] for each in report.data["windows"])
+
+
+def small(folder: Path, rows: int, **changed: Any) -> Path:
+    path = folder / "rows.parquet"
+    at = [START + timedelta(hours=i) for i in range(rows)]
+    base = {
+        "at": pl.Series(at, dtype=pl.Datetime),
+        "y": [i % 2 for i in range(rows)],
+        "x": [1.0] * rows,
+        "z": [2.0] * rows,
+    }
+    pl.DataFrame(base | changed).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "windows", "error", "said"),
+    [
+        (0, None, SchemaError, "the file has 0 labelled rows"),
+        (1, 5, SchemaError, "the file has 1 labelled rows"),
+        (3, None, SettingsError, "the stream is shorter than two windows of 1d; try --windows"),
+        (3, 4, SettingsError, "a stream of 3 rows has 2 to 3 windows"),
+        (30, 5, NotFoundError, "no first champion was accepted in 5 windows: slos INCONCLUSIVE"),
+        (3, 3, NotFoundError, "no first champion was accepted in 3 windows: error: "),
+    ],
+)
+def test_a_stream_that_is_too_short_is_said(
+    tmp_path: Path, rows: int, windows: int | None, error: type[Exception], said: str
+) -> None:
+    settings = load(write_project(tmp_path / "p"))
+    with pytest.raises(error, match=said):
+        replay(settings, ReplayOptions(data=small(tmp_path, rows), windows=windows))
+
+
+def test_a_file_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    settings = load(write_project(tmp_path / "p", YAML.replace("z: number", "w: category")))
+    with pytest.raises(SchemaError, match="has no column w"):
+        replay(settings, ReplayOptions(data=small(tmp_path, 50)))
+
+
+def test_a_pipeline_that_raises_ends_as_a_sentence(tmp_path: Path) -> None:
+    pipeline = "def train(data, params):\n    raise ValueError('not today')\n"
+    settings = load(write_project(tmp_path / "p", pipeline=pipeline))
+    with pytest.raises(NotFoundError, match=r"train\(\) raised ValueError at .*pipeline.py:2: not today"):
+        replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))

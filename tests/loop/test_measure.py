@@ -1,0 +1,101 @@
+"""Losses, looks and what the gates are asked: numbers by hand, and nothing measured where there is nothing."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from anew.domain.column import Task
+from anew.loop.measure import as_values, look, losses, measure_gates, measure_profiles, measure_scored
+from anew.monitor import Detectors, ScoredRows
+from anew.monitor.psi import PSI
+from anew.monitor.slo import SLO
+from anew.stats.profile import Reference
+from anew.validate import Gates, HeldOut
+from anew.validate.beats_champion import BeatsChampion
+from anew.validate.slos import SLOs
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("kind", [pl.Int64, pl.String])
+def test_classes_are_compared_as_text_whatever_held_them(kind: type[pl.DataType]) -> None:
+    series = pl.Series([1, None, 0]).cast(kind)
+    assert as_values(series, Task.BINARY).tolist() == ["1", "", "0"]
+
+
+def test_no_answers_are_no_values() -> None:
+    assert len(as_values(pl.Series([], dtype=pl.String), Task.MULTICLASS)) == 0
+
+
+def test_numbers_are_floats_and_what_is_missing_is_nan() -> None:
+    assert as_values(pl.Series([1, None]), Task.REGRESSION).tolist() == [1.0, pytest.approx(NAN, nan_ok=True)]
+
+
+def test_a_wrong_class_loses_one_and_a_missing_label_nothing() -> None:
+    found = losses(Task.BINARY, np.array(["1", "0", "", "1"]), np.array(["1", "1", "1", ""]), 1.0)
+    np.testing.assert_array_equal(found, [0.0, 1.0, NAN, 1.0])
+
+
+def test_an_error_loses_its_part_of_the_scale_and_at_most_one() -> None:
+    label = np.array([1.0, 1.0, 1.0, NAN, 1.0, 1.0])
+    output = np.array([1.0, 2.0, 99.0, 1.0, NAN, np.inf])
+    np.testing.assert_array_equal(losses(Task.REGRESSION, label, output, 4.0), [0.0, 0.25, 1.0, NAN, 1.0, 1.0])
+
+
+def test_a_look_counts_pairs_and_arms() -> None:
+    champion = np.array([0.0, 1.0, 0.5, NAN, 0.0, 0.3])
+    challenger = np.array([1.0, 0.0, 0.5, 0.2, NAN, 0.1])
+    theirs = np.array([False, True, False, True, False, False])
+    in_step = np.array([True, True, True, True, True, False])
+    found = look(champion, challenger, theirs, in_step)
+    assert found.paired_down.n == found.paired_up.n == 4
+    assert found.paired_down.mean == pytest.approx(np.mean([-1, 1, 0, 0.2]))
+    assert (found.champion_loss.n, found.challenger_loss.n) == (3, 2)
+    assert found.champion_loss.mean == pytest.approx(0.5 / 3)
+    assert found.challenger_loss.mean == pytest.approx(0.1)
+
+
+def test_gains_between_grid_points_are_rounded_against_each_claim() -> None:
+    chance = np.random.default_rng(3)
+    champion, challenger = chance.random((2, 200))
+    found = look(champion, challenger, np.zeros(200, bool), np.ones(200, bool))
+    gain = float((champion - challenger).mean())
+    assert found.paired_down.mean is not None
+    assert found.paired_up.mean is not None
+    assert found.paired_down.mean <= gain <= found.paired_up.mean
+    assert found.paired_up.mean - found.paired_down.mean <= 0.005 + 1e-9
+
+
+def test_a_look_at_nothing_counts_nothing() -> None:
+    nothing = np.zeros(0)
+    found = look(nothing, nothing, nothing.astype(bool), nothing.astype(bool))
+    assert (found.paired_down.n, found.paired_up.n, found.champion_loss.n, found.challenger_loss.n) == (0, 0, 0, 0)
+
+
+def test_each_detector_is_asked_only_for_its_half() -> None:
+    psi, slo = PSI(at_least_rows=1), SLO(metric="error", at_most=0.1, at_least_rows=1)
+    detectors: Detectors = {psi.key: psi, slo.key: slo}
+    reference = Reference.fit({"x": pl.Series([float(i) for i in range(100)]).to_arrow()})
+    profile = reference.profile({"x": pl.Series([1.0, 2.0]).to_arrow()})
+    assert {each.name for each in measure_profiles(detectors, reference, profile)} == {psi.key}
+    rows = ScoredRows(
+        task=Task.BINARY, label=np.array(["1"]), output=np.array(["0"]), loss=np.array([1.0]), rows=1, positive="1"
+    )
+    assert {each.name for each in measure_scored(detectors, {slo.key: rows, psi.key: rows})} == {slo.key}
+    assert measure_scored(detectors, {}) == ()
+
+
+@pytest.mark.parametrize("champion", [True, False])
+def test_gates_that_need_a_champion_are_not_asked_about_a_first_one(champion: bool) -> None:
+    gates: Gates = {"slos": (SLOs(), True), "beats_champion": (BeatsChampion(at_least_rows=2), False)}
+    answers, loss = np.array(["1"] * 60), np.zeros(60)
+    rows = HeldOut(
+        task=Task.BINARY,
+        label=answers,
+        challenger=answers,
+        challenger_loss=loss,
+        champion=answers if champion else None,
+        champion_loss=loss if champion else None,
+    )
+    asked = {each.name for each in measure_gates(gates, rows)}
+    assert asked == ({"slos", "beats_champion"} if champion else {"slos"})
