@@ -8,10 +8,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc
 
 from anew.domain.errors import InvariantError
 from anew.stats.column import ColumnProfile, Counts, Floats
+from anew.stats.tail import chi_squared_tail
 
 __all__ = [
     "ChiSquared",
@@ -234,7 +234,7 @@ def chi_squared(reference: Countable, current: Countable) -> ChiSquared:
     # Both samples deviate from the pooled shares by the same number of rows, up to sign.
     statistic = float(((first - n * expected) ** 2 / expected).sum() * (1 / n + 1 / m))
     freedom = len(first) - 1
-    return ChiSquared(statistic, freedom, float(chdtrc(freedom, statistic)) if freedom else 1.0)
+    return ChiSquared(statistic, freedom, chi_squared_tail(freedom, statistic) if freedom else 1.0)
 
 
 def coarsen(reference: Countable, current: Countable, groups: int = 10) -> tuple[Counts, Counts]:

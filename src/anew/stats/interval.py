@@ -5,25 +5,13 @@ They are valid once, for a sample size fixed beforehand; for evidence that is re
 """
 
 import math
-from typing import NamedTuple
 
 from scipy.special import ndtri, stdtrit
 
 from anew.domain.errors import InvariantError
+from anew.stats.bound import Bounds
 
 __all__ = ["Bounds", "mean_interval", "paired_difference_interval", "paired_proportion_interval", "wilson_interval"]
-
-
-class Bounds(NamedTuple):
-    """The two ends of an interval of confidence, both included."""
-
-    low: float
-    high: float
-
-    @property
-    def width(self) -> float:
-        """High minus low."""
-        return self.high - self.low
 
 
 def _tail(confidence: float) -> float:

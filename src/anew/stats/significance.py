@@ -3,12 +3,11 @@
 import math
 from typing import NamedTuple
 
-from scipy.special import chdtrc, chndtr, chndtrinc, kolmogorov
-
 from anew.domain.errors import InvariantError
+from anew.stats.bound import Bounds
 from anew.stats.column import ColumnProfile
 from anew.stats.distance import Countable, coarsen, ks, psi
-from anew.stats.interval import Bounds
+from anew.stats.tail import chi_squared_tail, kolmogorov_tail, noncentral_share, noncentrality
 
 __all__ = ["PSIEvidence", "ks_significance", "psi_bias", "psi_evidence", "psi_interval", "psi_significance"]
 
@@ -56,8 +55,8 @@ def psi_significance(psi: float, n: int, m: int, bins: int, delta: float = 0.0) 
     if bins < 2:
         return 1.0
     if delta == 0:
-        return float(chdtrc(bins - 1, weight * psi))
-    return max(1.0 - float(chndtr(weight * psi, bins - 1, weight * delta)), 1e-16)
+        return chi_squared_tail(bins - 1, weight * psi)
+    return max(1.0 - noncentral_share(bins - 1, weight * delta, weight * psi).share, 1e-16)
 
 
 def psi_interval(psi: float, n: int, m: int, bins: int, confidence: float = 0.95) -> Bounds:
@@ -75,15 +74,8 @@ def psi_interval(psi: float, n: int, m: int, bins: int, confidence: float = 0.95
         return Bounds(0.0, 0.0)
     tail = (1 - confidence) / 2
     statistic = weight * psi
-    low = _noncentrality(statistic, bins - 1, 1 - tail)
-    return Bounds(low / weight, _noncentrality(statistic, bins - 1, tail) / weight)
-
-
-def _noncentrality(statistic: float, freedom: int, probability: float) -> float:
-    """Return the lambda at which the statistic is undershot with this probability; 0 if already less likely at 0."""
-    if float(chndtr(statistic, freedom, 0.0)) <= probability:
-        return 0.0
-    return float(chndtrinc(statistic, freedom, probability))
+    low = noncentrality(bins - 1, statistic, 1 - tail)
+    return Bounds(low / weight, noncentrality(bins - 1, statistic, tail) / weight)
 
 
 class PSIEvidence(NamedTuple):
@@ -156,4 +148,4 @@ def ks_significance(reference: ColumnProfile, current: ColumnProfile) -> float:
     """
     distance = ks(reference, current)
     n, m = (int(column.counts[:-2].sum()) for column in (reference, current))
-    return float(kolmogorov(math.sqrt(_weight(n, m)) * distance))
+    return kolmogorov_tail(math.sqrt(_weight(n, m)) * distance)
