@@ -61,10 +61,19 @@ def replayed(folder: Path, kind: str, *, changing: bool, **options: Any) -> Repl
     return replay(load(project), ReplayOptions(data=source, **({"windows": 80} | options)))
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("changing")
+
+
+@pytest.fixture(scope="module")
+def changed(folder: Path) -> ReplayReport:
+    return replayed(folder, "binary", changing=True)
+
+
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
-def test_a_change_is_caught_and_pays_whatever_is_predicted(tmp_path: Path, kind: str) -> None:
-    report = replayed(tmp_path, kind, changing=True)
-    data = report.data
+def test_a_change_is_caught_and_pays_whatever_is_predicted(folder: Path, changed: ReplayReport, kind: str) -> None:
+    data = (changed if kind == "binary" else replayed(folder, kind, changing=True)).data
     assert data["promotions"] >= 2
     assert data["loss"] < 0.8 * data["loss_never_retrained"]
     assert data["rows"] == sum(each["n"] for each in data["windows"])
@@ -77,17 +86,17 @@ def test_what_does_not_change_costs_nothing(tmp_path: Path) -> None:
     assert data["loss"] <= data["loss_never_retrained"] * 1.01
 
 
-def test_the_same_file_gives_the_same_report_and_the_same_facts(tmp_path: Path) -> None:
-    one, other = (replayed(tmp_path, "binary", changing=True) for _ in range(2))
-    assert {**one.data, "timings": None} == {**other.data, "timings": None}
-    assert one.facts == other.facts
+def test_the_same_file_gives_the_same_report_and_the_same_facts(folder: Path, changed: ReplayReport) -> None:
+    again = replayed(folder, "binary", changing=True)
+    assert {**changed.data, "timings": None} == {**again.data, "timings": None}
+    assert changed.facts == again.facts
 
 
-@pytest.mark.parametrize(("delay", "windows"), [("2", 2), ("399h", 2), ("201h", 2), ("1m", 1), ("0s", 0)])
+@pytest.mark.parametrize(("delay", "windows"), [("2", 2), ("1599h", 2), ("801h", 2), ("1m", 1), ("0s", 0)])
 def test_a_label_delay_is_windows_or_a_duration_rounded_up(tmp_path: Path, delay: str, windows: int) -> None:
-    report = replayed(tmp_path, "binary", changing=False, label_delay=delay)
+    report = replayed(tmp_path, "binary", changing=False, label_delay=delay, windows=20)
     (first, *_) = [fact for fact in report.facts if isinstance(fact, SnapshotTaken)]
-    waited = (first.at - first.span.end) / timedelta(hours=200)
+    waited = (first.at - first.span.end) / timedelta(hours=800)
     assert round(waited) == windows
 
 
@@ -98,10 +107,10 @@ def test_windows_follow_the_settings_when_none_are_asked_for(tmp_path: Path) -> 
     assert {(each - datetime.fromisoformat("1970-01-01T00:00Z")) % length for each in starts[1:]} == {timedelta(0)}
 
 
-def test_the_positive_class_and_the_objective_are_those_of_the_project(tmp_path: Path) -> None:
-    report = replayed(tmp_path, "binary", changing=True)
-    assert report.data["windows"][-1]["loss"] < 0.2
-    assert all(isinstance(each["version"], str) and each["version"] for each in report.data["windows"])
+def test_in_the_end_the_new_world_is_known(changed: ReplayReport) -> None:
+    last = changed.data["windows"][-1]
+    assert last["loss"] < 0.2
+    assert last["version"] not in ("", changed.data["windows"][0]["version"])
 
 
 def small(folder: Path, rows: int, **changed: Any) -> Path:

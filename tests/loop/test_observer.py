@@ -288,14 +288,14 @@ def life(bed: Bed) -> list[tuple[str, str]]:
     """Live ten hours with traffic, late labels, a rollout and silence; return kind and id of every fact."""
     chance = Random(7)
     bed.approve("v1", START)
-    for i in range(200):
-        at = i / 20
-        if i == 60:
+    for i in range(120):
+        at = i / 12
+        if i == 36:
             bed.approve("v2", hour(at))
-        if not 120 < i < 160:
-            said = {"shadow_version": "v2", "shadow": Answer(output=chance.choice((0, 1)))} if i > 60 else {}
+        if not 72 < i < 96:
+            said = {"shadow_version": "v2", "shadow": Answer(output=chance.choice((0, 1)))} if i > 36 else {}
             bed.serve(f"r{i:03}", hour(at), **said)
-        if i >= 10 and chance.random() < 0.8 and not 120 < i - 10 < 160:
+        if i >= 10 and chance.random() < 0.8 and not 72 < i - 10 < 96:
             bed.label(f"r{i - 10:03}", chance.choice((0, 1)), hour(at))
         bed.turn(hour(at))
     return [(each.fact.kind, each.fact.id) for each in bed.log.read()]

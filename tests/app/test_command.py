@@ -1,0 +1,105 @@
+"""A command waits for what the loop decides on it, and is kept when there is no loop."""
+
+import getpass
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.sql_lease import SQLLease
+from anew.adapters.system_clock import SystemClock
+from anew.app import command as under_test
+from anew.app.command import command
+from anew.app.settings import Settings, load
+from anew.app.wiring import stages
+from anew.domain.errors import NotFoundError
+from anew.domain.facts import RetrainCommanded
+from anew.loop.engine import Engine
+from tests.app.small_project import write_project
+from tests.cli.recorded import write_record
+
+
+def retrain(id: str, by: str, at: datetime) -> RetrainCommanded:
+    return RetrainCommanded(model="small", at=at, command=id, by=by, reason="test")
+
+
+@contextmanager
+def looping(settings: Settings, *, takes: bool = True) -> Iterator[None]:
+    """Hold the lease in another thread and take what comes into the inbox, or not."""
+    stop, ready = threading.Event(), threading.Event()
+
+    def turn() -> None:
+        clock = SystemClock()
+        with closing(Database(settings.state / "anew.db")) as database:
+            lease, inbox = SQLLease(database, clock=clock), SQLInbox(database, clock=clock)
+            grant = lease.acquire("loop", 60)
+            assert grant is not None
+            engine = Engine(stages(settings), SQLEventLog(database, clock=clock), grant)
+            engine.recover()
+            ready.set()
+            while not stop.wait(0.02):
+                for fact in inbox.pending() if takes else ():
+                    engine.submit(fact)
+                    inbox.take([fact.id])
+            lease.release(grant)
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_it_returns_what_the_loop_decided(tmp_path: Path) -> None:
+    settings = load(write_record(tmp_path / "p"))
+    with looping(settings):
+        taken, facts = command(settings, retrain)
+    assert taken
+    assert [fact.kind for fact in facts] == ["RetrainRequested", "RetrainApproved", "TrainingPlanned"]
+
+
+def test_a_loop_that_does_not_come_to_it_leaves_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(write_record(tmp_path / "p"))
+    monkeypatch.setattr(under_test, "_PATIENCE_S", 0.2)
+    with looping(settings, takes=False):
+        assert command(settings, retrain) == (False, ())
+    with closing(Database(settings.state / "anew.db")) as database:
+        assert len(SQLInbox(database, clock=SystemClock()).pending()) == 1
+
+
+def test_each_command_is_one_of_its_own(tmp_path: Path) -> None:
+    settings = load(write_record(tmp_path / "p"))
+    for _ in range(2):
+        assert command(settings, retrain) == (False, ())
+    with closing(Database(settings.state / "anew.db")) as database:
+        ids = [fact.id for fact in SQLInbox(database, clock=SystemClock()).pending()]
+    assert len(set(ids)) == 2
+
+
+def test_a_user_without_a_name_is_known_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    settings = load(write_record(tmp_path / "p"))
+    command(settings, retrain)
+    with closing(Database(settings.state / "anew.db")) as database:
+        (fact,) = SQLInbox(database, clock=SystemClock()).pending()
+    assert isinstance(fact, RetrainCommanded)
+    assert fact.by.startswith("uid ")
+
+
+def test_a_project_without_a_record_takes_none_and_gets_none(tmp_path: Path) -> None:
+    settings = load(write_project(tmp_path / "p"))
+    with pytest.raises(NotFoundError):
+        command(settings, retrain)
+    assert not (settings.state / "anew.db").exists()

@@ -1,0 +1,44 @@
+"""Every fact has a sentence of its own, one line, with its numbers."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from anew.app.narration import narrate, write_evidence
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import FACTS, Stage, TrafficShifted
+from tests.adapters.fact_samples import sample
+
+AT = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("kind", FACTS.values(), ids=FACTS)
+def test_every_fact_is_told_in_one_line(kind: type[Fact]) -> None:
+    said = narrate(sample(kind))
+    assert said != kind.__name__, "nothing is told of this kind"
+    assert "\n" not in said
+    assert "None" not in said
+
+
+def test_evidence_is_told_with_size_and_uncertainty_or_why_there_is_none() -> None:
+    measured = Evidence.of("psi", 0.3, 50, subject="x", interval=(0.1, 0.5))
+    assert write_evidence((measured,)) == "psi x 0.3 (0.1 to 0.5), n = 50"
+    assert write_evidence((Evidence.of("psi", None, 3, problem="too few"),)) == "psi: too few"
+    assert write_evidence(()) == "nothing measured"
+
+
+@pytest.mark.parametrize(
+    ("stage", "share", "said"),
+    [
+        (Stage.STEADY, 0.0, "traffic: all to v1 (epoch 3, fallback none)"),
+        (Stage.SHADOW, 0.0, "traffic: v2 in shadow beside v1 (epoch 3)"),
+        (Stage.CANARY, 0.1, "traffic: v2 in canary at 10% beside v1 (epoch 3)"),
+    ],
+)
+def test_traffic_is_told_by_its_stage(stage: Stage, share: float, said: str) -> None:
+    challenger = ("", "") if stage is Stage.STEADY else ("v2", "d2")
+    shifted = TrafficShifted(
+        model="m", at=AT, epoch=3, stage=stage, share=share, champion=("v1", "d1"), challenger=challenger
+    )
+    assert narrate(shifted) == said
