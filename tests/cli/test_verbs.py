@@ -1,5 +1,6 @@
 """Every verb: its help, its data on stdout, its refusals as sentences on stderr with the exit code that they have."""
 
+import importlib
 import json
 import shlex
 from collections.abc import Callable
@@ -56,12 +57,21 @@ def test_the_version_is_told(run: Run) -> None:
     assert run("--version").out.startswith("anew ")
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_and_json(run: Run, verb: str) -> None:
-    called = run(verb, "--help")
+def commands() -> list[tuple[str, ...]]:
+    """Return every command: a verb, or a verb and the name of one of its commands."""
+    found: list[tuple[str, ...]] = []
+    for verb in VERBS:
+        inner = getattr(importlib.import_module(f"anew.cli.{verb}"), "COMMANDS", None)
+        found += [(verb,)] if inner is None else [(verb, name) for name in inner]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_has_help_and_json(run: Run, command: tuple[str, ...]) -> None:
+    called = run(*command, "--help")
     assert called.code == 0
     assert "--json" in called.out
-    assert f"anew.{verb}/1" in called.out or verb == "up"
+    assert f"anew.{'.'.join(command)}/1" in called.out or command == ("up",)
 
 
 @pytest.mark.parametrize("verb", VERBS)
