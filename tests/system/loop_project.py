@@ -407,5 +407,5 @@ def wait(condition: Callable[[], T], log: Callable[[], str] = str, seconds: floa
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {seconds} s in vain\n{log()}"
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
