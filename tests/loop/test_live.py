@@ -300,6 +300,22 @@ def test_an_effect_ends_by_its_fact_and_a_late_end_is_fenced_off() -> None:
     assert len(bed.facts(EffectFailed)) == 1
 
 
+def test_an_effect_ends_at_the_event_time_of_its_end() -> None:
+    """A rollout that began at the instant of its plan would have expired before its first label."""
+    bed = Bed()
+    bed.loop.submit(command("a"))
+    (id,) = bed.loop.pending()
+    bed.clock.advance(3600)
+    running = Running(
+        lambda fact: EffectFailed(
+            model="m", at=fact.at, cause=fact.id, effect=fact.asks, version="v1", reason="oom", detail="too large"
+        )
+    )
+    bed.loop.work(cast("LiveEffects", running)).run(id, InlineSteps())
+    (failed,) = bed.facts(EffectFailed)
+    assert failed.at == WALL + timedelta(hours=1)
+
+
 def test_an_effect_that_is_given_up_ends_as_failed() -> None:
     bed = Bed()
     bed.loop.submit(command("a"))

@@ -76,13 +76,14 @@ class LiveLoop:
             with self._lock:
                 fact = self._engine.pending.get(fact_id)
             if fact is not None:
-                self.submit(effects.run(fact, steps))
+                self.submit(self._from_now(effects.run(fact, steps)))
 
         def exhausted(fact_id: str) -> None:
             with self._lock:
                 fact = self._engine.pending.get(fact_id)
             if fact is not None:
-                self.submit(failure(fact, "exhausted", "every attempt failed; see the log for each"))
+                reason = "every attempt failed; see the log for each"
+                self.submit(self._from_now(failure(fact, "exhausted", reason)))
 
         return Work(run=run, pending=self.pending, exhausted=exhausted)
 
@@ -147,11 +148,18 @@ class LiveLoop:
             self._renewed = now
 
     def _take_commands(self) -> None:
-        now = self.event_time()
         for fact in self._ports.inbox.pending():
-            # A command holds from now on: whoever gave it knew only the event time of the newest fact.
-            self.submit(fact if now is None or now < fact.at else replace(fact, at=now))
+            self.submit(self._from_now(fact))
             self._ports.inbox.take([fact.id])
+
+    def _from_now(self, fact: Fact) -> Fact:
+        """Return `fact` as of the present event time.
+
+        Whoever gave a command knew only the newest fact's; and while an effect ran, event time went on: a rollout
+        begins when its candidate is there, not when it was planned.
+        """
+        now = self.event_time()
+        return fact if now is None or now < fact.at else replace(fact, at=now)
 
     def _guard(self, now: datetime | None) -> None:
         """Report a version that breaks a limit at any worker."""
