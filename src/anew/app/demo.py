@@ -49,6 +49,7 @@ _FREE_PACE, _BUSY_PACE, _STAGED_PACE, _CAREFUL_PACE = 40.0, 5.0, 15.0, 1.0
 """Days per second: nothing to wait for; an effect runs; an act of the story is near; the demo changes the code."""
 _MARK = ".anew-demo"
 _DONE = ("poisoned candidate refused by the gate", "rolled back")
+_PASSED = "broken candidate passed the gates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,7 @@ class _Seen:
     facts: list[Fact] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     running: bool = False
+    ended: int = 0
     code: str = ""
 
     def take(self, fact: Fact) -> None:
@@ -106,6 +108,7 @@ class _Seen:
             isinstance(fact, TrainingEnded) and fact.outcome != "accepted"
         ):
             self.running = False
+            self.ended += 1
         elif isinstance(fact, ProjectChanged):
             self.code = fact.code
 
@@ -236,7 +239,13 @@ class Demo:
         self._retrain("the demo poisons this candidate")
         yield lambda: self._story.has(_DONE[0])
         self._change(pipeline)
-        yield lambda: not self._seen.running and traffic.day is not None and 4 <= traffic.day.day <= 12
+        while not self._story.has(_PASSED):
+            yield lambda: not self._seen.running and traffic.day is not None and 4 <= traffic.day.day <= 12
+            yield from self._break(pipeline, traffic)
+        yield lambda: False
+
+    def _break(self, pipeline: str, traffic: DemoTraffic) -> Iterator[Callable[[], bool]]:
+        """Stage the broken candidate once; a gate may refuse it for another reason, then the next month tries again."""
         month = traffic.day.month if traffic.day else 1
         self._teller.remark(
             f"on purpose: the new code's table of months ends with month {month}; its held-out rows cannot show it"
@@ -245,11 +254,12 @@ class Demo:
         self._change(broken(pipeline, month))
         yield lambda: self._is_taken_over() and not self._seen.running
         self._story.open(len(CHAPTERS))
+        ended = self._seen.ended
         self._retrain("the demo breaks this candidate")
-        yield lambda: self._story.has("broken candidate passed the gates")
+        yield lambda: self._story.has(_PASSED) or self._seen.ended > ended
         self._careful = False
         self._change(pipeline)
-        yield lambda: False
+        yield self._is_taken_over
 
     def _is_taken_over(self) -> bool:
         """Does the loop work with the code that lies in the folder now?"""
