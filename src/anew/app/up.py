@@ -44,6 +44,7 @@ _LOG = logging.getLogger("anew.up")
 _TURN_S = 0.1
 _MICRO = timedelta(microseconds=1)
 _RELOAD_S = 1.0
+_TIDY_S = 300.0
 _REPEAT_S = 60.0
 
 
@@ -159,10 +160,13 @@ class _Up:
         return None
 
     def _turns(self, stop: Event, effects: DBOSEffects, workers: GatewayProcesses, grant: Grant) -> None:
-        reload_at = 0.0
+        reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S
         while not stop.wait(_TURN_S):
             try:
                 self._loop.turn(self._observer, effects)
+                if self._stores.clock.monotonic() >= tidy_at:
+                    tidy_at = self._stores.clock.monotonic() + _TIDY_S
+                    self._stores.lake.compact()  # every turn with traffic leaves small files
                 if self._stores.clock.monotonic() >= reload_at:
                     reload_at = self._stores.clock.monotonic() + _RELOAD_S
                     self._reload(grant)
