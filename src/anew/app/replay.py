@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,9 @@ from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, Trainer, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.loop.training import Kit, Recipe, fit
+from anew.ports.candidate import Candidate
 from anew.ports.pipeline import Pipeline, TrainingData
+from anew.ports.predictor import Loader, Predictions, Predictor
 from anew.stats.profile import Reference
 
 __all__ = ["ReplayOptions", "replay"]
@@ -132,10 +134,34 @@ class _Timed:
         return self._watch.timed("fit_s", lambda: self._pipeline.train(data, params))
 
 
+class _TimedLoader:
+    """A loader whose predictors' answers are counted apart: those that a training asks for as proof."""
+
+    def __init__(self, loader: Loader, pipeline: Pipeline, watch: Stopwatch) -> None:
+        self._loader = loader
+        self._pipeline = pipeline
+        self._watch = watch
+        self.load = loader.load
+
+    def assemble(self, candidate: Candidate, *, pipeline: Pipeline, version: str) -> Predictor:  # noqa: ARG002  untimed
+        """Assemble with the pipeline that is not timed itself, so that no second counts twice."""
+        predictor = self._loader.assemble(candidate, pipeline=self._pipeline, version=version)
+        return cast("Predictor", _TimedPredictor(predictor, self._watch))
+
+
+class _TimedPredictor:
+    def __init__(self, predictor: Predictor, watch: Stopwatch) -> None:
+        self._predictor = predictor
+        self._watch = watch
+
+    def predict(self, frame: pl.DataFrame) -> Predictions:
+        return self._watch.timed("predict_s", lambda: self._predictor.predict(frame))
+
+
 def _trainer(settings: Settings, watch: Stopwatch) -> Trainer:
     pipeline = load_pipeline(settings.pipeline)
     loader = ModelLoader()
-    kit = Kit(formats=DataFormats(), loader=loader)
+    kit = Kit(formats=DataFormats(), loader=_TimedLoader(loader, pipeline, watch))
     timed = _Timed(pipeline, watch)
 
     def train(order: TrainingOrder) -> TrainedVersion:

@@ -144,4 +144,4 @@ def _nearest(loss: Floats) -> npt.NDArray[np.intp]:
 
 def _counts(low: float, counts: npt.NDArray[Any], points: int) -> Counts:
     assert len(counts) == points, f"{len(counts)} counts on a grid of {points}"  # noqa: S101  a broken invariant of ours
-    return Counts(low=low, high=1.0, counts=tuple(int(count) for count in counts))
+    return Counts(low=low, high=1.0, counts=tuple(counts.tolist()))

@@ -51,10 +51,15 @@ class Canary:
         ours, theirs = probation.challenger_loss, probation.champion_loss
         if ours is None or theirs is None or not ours.n or not theirs.n:
             return Ruling(outcome=Outcome.HOLD, reason="no labels of both arms yet")
+        excess = (ours.mean or 0.0) - (theirs.mean or 0.0)
+        enough = min(ours.n, theirs.n) >= self.at_least_rows
+        if excess <= self.harm and not enough:
+            # No interval could change this, and it costs milliseconds.
+            needed = f"{self.at_least_rows} labels of each arm are needed"
+            return Ruling(outcome=Outcome.HOLD, reason=f"excess loss {excess:+.4f} on {ours.n} labels; {needed}")
         low, high = difference_confidence_sequence(
             np.array(ours.counts), np.array(theirs.counts), grid_of(ours), self.alpha
         )
-        excess = (ours.mean or 0.0) - (theirs.mean or 0.0)
         evidence = (
             Evidence.of(
                 "excess_loss",
@@ -69,6 +74,6 @@ class Canary:
         found = f"excess loss {excess:+.4f} ({low:+.4f} to {high:+.4f}) on {ours.n} labels at {probation.share:.0%}"
         if low > 0 and excess > self.harm:
             return Ruling(outcome=Outcome.HARM, reason=f"{found}: harm beyond {self.harm:g}", evidence=evidence)
-        if min(ours.n, theirs.n) >= self.at_least_rows and excess <= self.harm:
+        if enough and excess <= self.harm:
             return Ruling(outcome=Outcome.ADVANCE, reason=f"{found}: no harm beyond {self.harm:g}", evidence=evidence)
         return Ruling(outcome=Outcome.HOLD, reason=found, evidence=evidence)
