@@ -13,7 +13,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
-import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.errors import SchemaError
 
@@ -140,7 +139,7 @@ def _is_text(kind: pa.DataType) -> bool:
 def _encode(chunk: "pa.Array") -> "pa.DictionaryArray":
     if pa.types.is_string_view(chunk.type) or pa.types.is_binary_view(chunk.type):
         chunk = chunk.cast(pa.large_string())
-    return pc.dictionary_encode(chunk)
+    return chunk.dictionary_encode()
 
 
 def _text(level: object) -> str | None:

@@ -15,9 +15,17 @@ import numpy as np
 
 from anew.domain.errors import InvariantError
 from anew.stats._column import Column, Kind, kind_of, levels, numbers
-from anew.stats.column import ColumnProfile, Counts, Floats, settle
+from anew.stats.column import ColumnProfile, Floats, settle
 
-__all__ = ["Binning", "CategoricalBinning", "NumericBinning", "binning_from_dict", "fit_binning"]
+__all__ = [
+    "Binning",
+    "CategoricalBinning",
+    "NumericBinning",
+    "binning_from_dict",
+    "fit_binning",
+    "fit_column",
+    "scratch_for",
+]
 
 _BATCH = 65_536  # rows sorted at once: half a megabyte, which fits a core's cache
 _LOWEST = -float(np.finfo(np.float64).max)
@@ -49,57 +57,84 @@ class NumericBinning:
     def _cuts(self) -> Floats:
         return np.array([_LOWEST, *self.edges, np.inf, np.nan])
 
-    def count(self, column: Column) -> ColumnProfile:
+    def count(self, column: Column, scratch: Floats | None = None) -> ColumnProfile:
         """Return the counts of a column's values, shape (n,), on these bins.
+
+        Parameters
+        ----------
+        scratch
+            Room to work in, from `scratch_for`, for a caller that counts many columns: fresh memory for each costs more
+            than its sums.
 
         Raises
         ------
         SchemaError
             The column holds something that is not a number.
         """
-        counts = np.zeros(len(self._cuts) + 2, dtype=np.int64)
-        sums = np.zeros(len(counts) + 1)  # the last one is the sum of squares
-        low, high = np.inf, -np.inf
-        with np.errstate(over="ignore", invalid="ignore"):
-            for values, nulls in numbers(column):
-                counts[-1] += nulls
-                for start in range(0, len(values), _BATCH):
-                    finite = self._add(values[start : start + _BATCH], counts, sums)
-                    if len(finite):
-                        low, high = min(low, float(finite[0])), max(high, float(finite[-1]))
-            kept = settle(sums)
-        return ColumnProfile(
-            kind="numeric",
-            edges=self.hash,
-            counts=counts,
-            sums=kept[:-1],
-            squares=float(kept[-1]),
-            centre=self.centre,
-            minimum=low,
-            maximum=high,
-        )
-
-    def _add(self, values: Floats, counts: Counts, sums: Floats) -> Floats:
-        """Add one batch to `counts` and `sums`; return its finite values in order."""
-        ordered = np.sort(values)
-        at = ordered.searchsorted(self._cuts)
-        here = np.empty(len(at) + 1, dtype=np.int64)
-        here[0], here[-1] = at[0], len(ordered) - at[-1]
-        np.subtract(at[1:], at[:-1], out=here[1:-1])
-        counts[:-1] += here
-        first = at[0]
-        finite = ordered[first : at[-2]]
-        if len(finite):
-            centred = finite - self.centre
-            filled = here[1:-2].nonzero()[0]
-            sums[1:-4][filled] += np.add.reduceat(centred, at[filled] - first)
-            # Not np.dot: it wakes the threads of BLAS, which costs more than the squares.
-            sums[-1] += np.add.reduce(np.square(centred, out=centred))
-        return finite
+        room = scratch_for(len(column)) if scratch is None else scratch
+        tally = _Tally(self)
+        for values, nulls in numbers(column):
+            tally.counts[-1] += nulls
+            for start in range(0, len(values), _BATCH):
+                batch = values[start : start + _BATCH]
+                ordered = room[0, : len(batch)]
+                ordered[:] = batch
+                ordered.sort()
+                tally.add(ordered, room[1])
+        return tally.profile()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds; numbers come back to the last bit."""
         return {"kind": "numeric", "edges": list(self.edges), "centre": self.centre}
+
+
+class _Tally:
+    """What was counted so far on some bins."""
+
+    def __init__(self, binning: NumericBinning) -> None:
+        self.binning = binning
+        self.cuts = binning._cuts
+        self.counts = np.zeros(len(self.cuts) + 2, dtype=np.int64)
+        self.sums = np.zeros(len(self.counts))
+        self.squares = 0.0
+        self.low, self.high = np.inf, -np.inf
+
+    def add(self, ordered: Floats, room: Floats) -> None:
+        """Add values in order, NaN last; `room` is as long or longer and is written over."""
+        at = ordered.searchsorted(self.cuts)
+        here = np.empty(len(at) + 1, dtype=np.int64)
+        here[0], here[-1] = at[0], len(ordered) - at[-1]
+        np.subtract(at[1:], at[:-1], out=here[1:-1])
+        self.counts[:-1] += here
+        first = at[0]
+        finite = ordered[first : at[-2]]
+        if not len(finite):
+            return
+        self.low, self.high = min(self.low, float(finite[0])), max(self.high, float(finite[-1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = np.subtract(finite, self.binning.centre, out=room[: len(finite)])
+            filled = here[1:-2].nonzero()[0]
+            self.sums[1:-3][filled] += np.add.reduceat(centred, at[filled] - first)
+            # Not np.dot: it wakes the threads of BLAS, which costs more than the squares.
+            self.squares += float(np.add.reduce(np.square(centred, out=centred)))
+
+    def profile(self) -> ColumnProfile:
+        kept = settle(np.append(self.sums, self.squares))
+        return ColumnProfile(
+            kind="numeric",
+            edges=self.binning.hash,
+            counts=self.counts,
+            sums=kept[:-1],
+            squares=float(kept[-1]),
+            centre=self.binning.centre,
+            minimum=self.low,
+            maximum=self.high,
+        )
+
+
+def scratch_for(rows: int) -> Floats:
+    """Return room in which columns of so many rows can be counted, one after another."""
+    return np.empty((2, min(rows, _BATCH)))
 
 
 @dataclass(frozen=True)
@@ -128,7 +163,7 @@ class CategoricalBinning:
     def _slots(self) -> dict[str | None, int]:
         return {**{level: slot for slot, level in enumerate(self.levels)}, None: len(self.levels) + 2}
 
-    def count(self, column: Column) -> ColumnProfile:
+    def count(self, column: Column, scratch: Floats | None = None) -> ColumnProfile:  # noqa: ARG002  of numbers alone
         """Return the counts of a column's levels, shape (n,), on this vocabulary."""
         size = len(self.levels)
         unknown = size + 1 if self.complete else size
@@ -172,10 +207,9 @@ def fit_binning(column: Column, *, kind: Kind | None = None, bins: int = 256, vo
     >>> fit_binning(np.array(["b", "a", "b", None], dtype=object)).to_dict()
     {'kind': 'categorical', 'levels': ['b', 'a'], 'complete': True}
     """
-    if bins < 16 or vocabulary < 1:
-        raise InvariantError(f"a binning has 16 or more bins and 1 or more levels, not {bins} and {vocabulary}")
+    _check(bins, vocabulary)
     if (kind or kind_of(column)) == "numeric":
-        return _numeric(column, bins)
+        return _at_quantiles(_in_order(column)[0], bins)
     totals: dict[str, int] = {}
     for names, found in levels(column):
         for name, count in zip(names, found.tolist(), strict=True):
@@ -185,9 +219,46 @@ def fit_binning(column: Column, *, kind: Kind | None = None, bins: int = 256, vo
     return CategoricalBinning(tuple(ranked[:vocabulary]), complete=len(ranked) <= vocabulary)
 
 
-def _numeric(column: Column, bins: int) -> NumericBinning:
-    parts = [values[np.isfinite(values)] for values, _ in numbers(column)]
-    ordered = np.sort(np.concatenate(parts)) if parts else np.empty(0)
+def _check(bins: int, vocabulary: int) -> None:
+    if bins < 16 or vocabulary < 1:
+        raise InvariantError(f"a binning has 16 or more bins and 1 or more levels, not {bins} and {vocabulary}")
+
+
+def fit_column(
+    column: Column, *, kind: Kind | None = None, bins: int = 256, vocabulary: int = 1000
+) -> tuple[Binning, ColumnProfile]:
+    """Choose the bins of one reference column, shape (n,), as `fit_binning` does, and count it on them.
+
+    Raises
+    ------
+    InvariantError, SchemaError
+        See `fit_binning`.
+    """
+    if (kind or kind_of(column)) != "numeric":
+        binning = fit_binning(column, kind="categorical", bins=bins, vocabulary=vocabulary)
+        return binning, binning.count(column)
+    _check(bins, vocabulary)
+    ordered, nulls = _in_order(column)
+    chosen = _at_quantiles(ordered, bins)
+    tally = _Tally(chosen)
+    tally.counts[-1] = nulls
+    room = np.empty(min(len(ordered), _BATCH))
+    for start in range(0, len(ordered), _BATCH):
+        tally.add(ordered[start : start + _BATCH], room)
+    return chosen, tally.profile()
+
+
+def _in_order(column: Column) -> tuple[Floats, int]:
+    """Return a numeric column's values in order, NaN last, and the number of nulls."""
+    parts = list(numbers(column))
+    ordered = np.concatenate([values for values, _ in parts]) if parts else np.empty(0)
+    ordered.sort()
+    return ordered, sum(nulls for _, nulls in parts)
+
+
+def _at_quantiles(values: Floats, bins: int) -> NumericBinning:
+    """Choose bins on values in order, NaN last."""
+    ordered = values[values.searchsorted(_LOWEST) : values.searchsorted(np.inf)]
     n = len(ordered)
     if not n:
         return NumericBinning((0.0,), 0.0)

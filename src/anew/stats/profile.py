@@ -7,7 +7,8 @@ days, machines to a fleet.
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from anew.domain.errors import InvariantError, SchemaError
 from anew.stats._column import Column, Kind
 from anew.stats.column import ColumnProfile
-from anew.stats.edge import Binning, binning_from_dict, fit_binning
+from anew.stats.edge import Binning, binning_from_dict, fit_column, scratch_for
 
 __all__ = ["Column", "ColumnProfile", "Profile", "Reference"]
 
@@ -167,7 +168,7 @@ class Reference:
         kinds
             ``numeric`` or ``categorical`` for columns whose type does not say it, such as integers that are codes.
         bins, vocabulary
-            At most so many bins and levels (see `fit_binning`).
+            At most so many bins and levels (see `anew.stats.edge.fit_binning`).
 
         Raises
         ------
@@ -176,12 +177,12 @@ class Reference:
         """
         told = kinds or {}
         binnings: dict[str, Binning] = {}
+        counted: dict[str, ColumnProfile] = {}
         for name, column in columns.items():
-            try:
-                binnings[name] = fit_binning(column, kind=told.get(name), bins=bins, vocabulary=vocabulary)
-            except SchemaError as exc:
-                raise SchemaError(f"column {name!r}: {exc}", name) from exc
-        return cls(binnings, _count(binnings, columns))
+            with _named(name):
+                fitted = fit_column(column, kind=told.get(name), bins=bins, vocabulary=vocabulary)
+            binnings[name], counted[name] = fitted
+        return cls(binnings, Profile(_height(columns), counted))
 
     def profile(self, columns: Mapping[str, Column]) -> Profile:
         """Count columns, each of shape (n,), on the reference's bins; columns that it does not know are left out.
@@ -225,16 +226,28 @@ class Reference:
 
 
 def _count(binnings: Mapping[str, Binning], columns: Mapping[str, Column]) -> Profile:
+    height = _height({name: columns[name] for name in binnings})
+    scratch = scratch_for(height)
     counted: dict[str, ColumnProfile] = {}
     for name, binning in binnings.items():
-        try:
-            counted[name] = binning.count(columns[name])
-        except SchemaError as exc:
-            raise SchemaError(f"column {name!r}: {exc}", name) from exc
-    heights = {name: len(columns[name]) for name in binnings}
+        with _named(name):
+            counted[name] = binning.count(columns[name], scratch)
+    return Profile(height, counted)
+
+
+def _height(columns: Mapping[str, Column]) -> int:
+    heights = {name: len(column) for name, column in columns.items()}
     if len(set(heights.values())) > 1:
         raise SchemaError(f"the columns of one set of rows have one length, these have {heights}")
-    return Profile(next(iter(heights.values()), 0), counted)
+    return next(iter(heights.values()), 0)
+
+
+@contextmanager
+def _named(column: str) -> Iterator[None]:
+    try:
+        yield
+    except SchemaError as exc:
+        raise SchemaError(f"column {column!r}: {exc}", column) from exc
 
 
 def _check_schema(held: Mapping[str, Any]) -> None:
