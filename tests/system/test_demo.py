@@ -32,7 +32,9 @@ def processes_of(folder: Path) -> list[int]:
 @pytest.mark.timeout(400)
 def test_every_part_of_the_story_happens(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    done = subprocess.run([*ANEW, "demo", "--folder", str(folder), "--json"], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [*ANEW, "demo", "--folder", str(folder), "--json"], check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout)
     assert said["schema"] == "anew.demo/1"
