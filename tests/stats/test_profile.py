@@ -236,3 +236,17 @@ def test_a_profile_cannot_be_changed() -> None:
         own.columns["x"].counts[0] = 1
     with pytest.raises(TypeError):
         own.columns["x"] = own.columns["c"]  # type: ignore[index]  # the mistake under test
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [1, 0, 2], [70_000, 10, 140_000]])
+def test_batches_are_counted_as_their_sum_is(sizes: list[int]) -> None:
+    against = reference()
+    rng = np.random.default_rng(7)
+    batches: list[dict[str, Column]] = [
+        {"x": rng.normal(size=size), "c": np.array(["a", "b", "new"])[rng.integers(0, 3, size)]} for size in sizes
+    ]
+    found = against.profile_batches(iter(batches))
+    none: dict[str, Column] = {"x": np.empty(0), "c": np.empty(0, dtype=str)}
+    whole = against.profile({name: np.concatenate([none[name], *(each[name] for each in batches)]) for name in none})
+    assert found.n == sum(sizes)
+    assert close(found, whole)

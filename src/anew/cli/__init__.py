@@ -1,5 +1,5 @@
 """The command line: one file per verb; parses, calls app, prints."""
 
-from anew.cli._main import main
+from anew.cli._light import main
 
 __all__ = ["main"]

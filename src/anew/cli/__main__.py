@@ -1,6 +1,6 @@
 """``python -m anew.cli``: the same as the `anew` command."""
 
-from anew.cli._main import main
+from anew.cli._light import main
 
 __all__: list[str] = []
 

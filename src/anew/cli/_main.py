@@ -1,8 +1,6 @@
 """The `anew` command: finds the verb's file when it is asked for, and turns errors into exit codes."""
 
 import importlib
-import sys
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,19 +8,13 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from anew import __version__
-from anew.domain.errors import (
-    AnewError,
-    ConflictError,
-    NotFoundError,
-    PolicyError,
-    SchemaError,
-    SettingsError,
-    UnavailableError,
-)
+from anew.cli._exit import EXIT_CODES, exits
+from anew.cli._light import LIGHT
 
 __all__ = ["EXIT_CODES", "VERBS", "main"]
 
 VERBS = {
+    "data": "Compare sets of rows: `anew data drift`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",
     "init": "Make a project, empty or from a file of labelled rows.",
@@ -35,17 +27,6 @@ VERBS = {
 }
 """Each verb is the file of its name in this package, loaded only when it is called."""
 
-EXIT_CODES: Sequence[tuple[type[AnewError], int]] = (
-    (SettingsError, 2),
-    (SchemaError, 2),
-    (PolicyError, 3),
-    (NotFoundError, 4),
-    (ConflictError, 5),
-    (UnavailableError, 7),
-    (AnewError, 1),
-)
-"""Exit code of each error, the closest class first; 0 is done, 6 not allowed, 8 waiting for an approval."""
-
 
 class _Verbs(TyperGroup):
     """The group of verbs; help needs none of their files."""
@@ -56,7 +37,7 @@ class _Verbs(TyperGroup):
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002  likewise
         """Load a verb's file and return its command."""
-        if cmd_name not in VERBS:
+        if cmd_name not in VERBS or cmd_name in LIGHT:
             return None
         module = importlib.import_module(f"anew.cli.{cmd_name}")
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -93,14 +74,5 @@ def main() -> None:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_anew)
-    try:
+    with exits():
         get_command(app)()
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
-    except AnewError as exc:
-        typer.echo(f"anew: {exc}", err=True)
-        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(exc, kind)))
-    except OSError as exc:
-        typer.echo(f"anew: {exc}", err=True)
-        sys.exit(1)

@@ -1,21 +1,17 @@
-"""Bins chosen once on a reference, on which every later window is counted.
-
-One kernel serves numbers: sort a batch (numpy's sort uses vector instructions), look the few edges up in it, take
-differences.
-"""
+"""Bins chosen once on a reference, on which every later window is counted."""
 
 import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from anew.domain.errors import InvariantError
 from anew.stats._column import Column, Kind, kind_of, levels, numbers
-from anew.stats.column import ColumnProfile, Floats, settle
+from anew.stats._tally import LevelTally, NumberTally, scratch_for
+from anew.stats.column import ColumnProfile, Floats
 
 __all__ = [
     "Binning",
@@ -24,10 +20,8 @@ __all__ = [
     "binning_from_dict",
     "fit_binning",
     "fit_column",
-    "scratch_for",
 ]
 
-_BATCH = 65_536  # rows sorted at once: half a megabyte, which fits a core's cache
 _LOWEST = -float(np.finfo(np.float64).max)
 _TAIL_BINS = 4  # extra bins on each side, each half as heavy as the one before
 
@@ -57,84 +51,23 @@ class NumericBinning:
     def _cuts(self) -> Floats:
         return np.array([_LOWEST, *self.edges, np.inf, np.nan])
 
-    def count(self, column: Column, scratch: Floats | None = None) -> ColumnProfile:
-        """Return the counts of a column's values, shape (n,), on these bins.
+    def tally(self) -> NumberTally:
+        """Begin to count on these bins."""
+        return NumberTally(self._cuts, self.centre, self.hash)
 
-        Parameters
-        ----------
-        scratch
-            Room to work in, from `scratch_for`, for a caller that counts many columns: fresh memory for each costs more
-            than its sums.
+    def count(self, column: Column) -> ColumnProfile:
+        """Return the counts of a column's values, shape (n,), on these bins.
 
         Raises
         ------
         SchemaError
             The column holds something that is not a number.
         """
-        room = scratch_for(len(column)) if scratch is None else scratch
-        tally = _Tally(self)
-        for values, nulls in numbers(column):
-            tally.counts[-1] += nulls
-            for start in range(0, len(values), _BATCH):
-                batch = values[start : start + _BATCH]
-                ordered = room[0, : len(batch)]
-                ordered[:] = batch
-                ordered.sort()
-                tally.add(ordered, room[1])
-        return tally.profile()
+        return _counted(self.tally(), column)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds; numbers come back to the last bit."""
         return {"kind": "numeric", "edges": list(self.edges), "centre": self.centre}
-
-
-class _Tally:
-    """What was counted so far on some bins."""
-
-    def __init__(self, binning: NumericBinning) -> None:
-        self.binning = binning
-        self.cuts = binning._cuts
-        self.counts = np.zeros(len(self.cuts) + 2, dtype=np.int64)
-        self.sums = np.zeros(len(self.counts))
-        self.squares = 0.0
-        self.low, self.high = np.inf, -np.inf
-
-    def add(self, ordered: Floats, room: Floats) -> None:
-        """Add values in order, NaN last; `room` is as long or longer and is written over."""
-        at = ordered.searchsorted(self.cuts)
-        here = np.empty(len(at) + 1, dtype=np.int64)
-        here[0], here[-1] = at[0], len(ordered) - at[-1]
-        np.subtract(at[1:], at[:-1], out=here[1:-1])
-        self.counts[:-1] += here
-        first = at[0]
-        finite = ordered[first : at[-2]]
-        if not len(finite):
-            return
-        self.low, self.high = min(self.low, float(finite[0])), max(self.high, float(finite[-1]))
-        with np.errstate(over="ignore", invalid="ignore"):
-            centred = np.subtract(finite, self.binning.centre, out=room[: len(finite)])
-            filled = here[1:-2].nonzero()[0]
-            self.sums[1:-3][filled] += np.add.reduceat(centred, at[filled] - first)
-            # Not np.dot: it wakes the threads of BLAS, which costs more than the squares.
-            self.squares += float(np.add.reduce(np.square(centred, out=centred)))
-
-    def profile(self) -> ColumnProfile:
-        kept = settle(np.append(self.sums, self.squares))
-        return ColumnProfile(
-            kind="numeric",
-            edges=self.binning.hash,
-            counts=self.counts,
-            sums=kept[:-1],
-            squares=float(kept[-1]),
-            centre=self.binning.centre,
-            minimum=self.low,
-            maximum=self.high,
-        )
-
-
-def scratch_for(rows: int) -> Floats:
-    """Return room in which columns of so many rows can be counted, one after another."""
-    return np.empty((2, min(rows, _BATCH)))
 
 
 @dataclass(frozen=True)
@@ -163,16 +96,14 @@ class CategoricalBinning:
     def _slots(self) -> dict[str | None, int]:
         return {**{level: slot for slot, level in enumerate(self.levels)}, None: len(self.levels) + 2}
 
-    def count(self, column: Column, scratch: Floats | None = None) -> ColumnProfile:  # noqa: ARG002  of numbers alone
-        """Return the counts of a column's levels, shape (n,), on this vocabulary."""
+    def tally(self) -> LevelTally:
+        """Begin to count on this vocabulary."""
         size = len(self.levels)
-        unknown = size + 1 if self.complete else size
-        counts = np.zeros(size + 3, dtype=np.int64)
-        for names, found in levels(column):
-            slots = np.array(list(map(self._slots.get, names, repeat(unknown))), dtype=np.int64)
-            # Weights are float64, which is exact up to 2**53 rows.
-            counts += np.bincount(slots, found, len(counts)).astype(np.int64)
-        return ColumnProfile(kind="categorical", edges=self.hash, counts=counts, sums=np.zeros(0))
+        return LevelTally(self._slots, size + 1 if self.complete else size, self.hash)
+
+    def count(self, column: Column) -> ColumnProfile:
+        """Return the counts of a column's levels, shape (n,), on this vocabulary."""
+        return _counted(self.tally(), column)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds."""
@@ -180,6 +111,11 @@ class CategoricalBinning:
 
 
 Binning: TypeAlias = NumericBinning | CategoricalBinning
+
+
+def _counted(tally: NumberTally | LevelTally, column: Column) -> ColumnProfile:
+    tally.add(column, scratch_for(len(column)))
+    return tally.profile()
 
 
 def fit_binning(column: Column, *, kind: Kind | None = None, bins: int = 256, vocabulary: int = 1000) -> Binning:
@@ -240,11 +176,8 @@ def fit_column(
     _check(bins, vocabulary)
     ordered, nulls = _in_order(column)
     chosen = _at_quantiles(ordered, bins)
-    tally = _Tally(chosen)
-    tally.counts[-1] = nulls
-    room = np.empty(min(len(ordered), _BATCH))
-    for start in range(0, len(ordered), _BATCH):
-        tally.add(ordered[start : start + _BATCH], room)
+    tally = chosen.tally()
+    tally.add_ordered(ordered, nulls)
     return chosen, tally.profile()
 
 

@@ -7,7 +7,7 @@ days, machines to a fleet.
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,8 +17,9 @@ import numpy as np
 
 from anew.domain.errors import InvariantError, SchemaError
 from anew.stats._column import Column, Kind
+from anew.stats._tally import scratch_for
 from anew.stats.column import ColumnProfile
-from anew.stats.edge import Binning, binning_from_dict, fit_column, scratch_for
+from anew.stats.edge import Binning, binning_from_dict, fit_column
 
 __all__ = ["Column", "ColumnProfile", "Profile", "Reference"]
 
@@ -192,10 +193,29 @@ class Reference:
         SchemaError
             A column is missing, differs in length, or is not of the kind it was.
         """
-        missing = sorted(self._names - columns.keys())
-        if missing:
-            raise SchemaError(f"the reference has the columns {missing}, these rows have not", missing[0])
-        return _count(self.binnings, columns)
+        return self.profile_batches([columns])
+
+    def profile_batches(self, batches: Iterable[Mapping[str, Column]]) -> Profile:
+        """Count rows that come in batches, as `profile` does each; at most one is held at a time.
+
+        Raises
+        ------
+        SchemaError
+            A batch lacks a column, has columns that differ in length, or one is not of the kind it was.
+        """
+        tallies = {name: binning.tally() for name, binning in self.binnings.items()}
+        rows, scratch = 0, scratch_for(0)
+        for columns in batches:
+            missing = sorted(self._names - columns.keys())
+            if missing:
+                raise SchemaError(f"the reference has the columns {missing}, these rows have not", missing[0])
+            height = _height({name: columns[name] for name in tallies})
+            scratch = max(scratch, scratch_for(height), key=np.size)
+            rows += height
+            for name, tally in tallies.items():
+                with _named(name):
+                    tally.add(columns[name], scratch)
+        return Profile(rows, {name: tally.profile() for name, tally in tallies.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds, `from_dict`'s inverse."""
@@ -223,16 +243,6 @@ class Reference:
     def from_bytes(cls, packed: bytes) -> "Reference":
         """Return what `to_bytes` was made from."""
         return cls.from_dict(json.loads(zlib.decompress(packed)))
-
-
-def _count(binnings: Mapping[str, Binning], columns: Mapping[str, Column]) -> Profile:
-    height = _height({name: columns[name] for name in binnings})
-    scratch = scratch_for(height)
-    counted: dict[str, ColumnProfile] = {}
-    for name, binning in binnings.items():
-        with _named(name):
-            counted[name] = binning.count(columns[name], scratch)
-    return Profile(height, counted)
 
 
 def _height(columns: Mapping[str, Column]) -> int:

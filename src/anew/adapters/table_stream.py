@@ -1,0 +1,118 @@
+"""A Parquet file as a stream of record batches: memory is bounded by the batch, not by the table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
+
+from anew.domain.errors import NotFoundError, SchemaError
+
+__all__ = ["TableStream", "open_table"]
+
+_BATCH = 131_072
+# Pages of a column chunk are read as they are needed; without it the reader holds whole chunks of every column.
+_BUFFER = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class TableStream:
+    """The rows of a Parquet file, by column or by batch. It may be read any number of times.
+
+    Text comes dictionary-encoded, so that a category costs one small integer per row.
+
+    Parameters
+    ----------
+    path
+        The file.
+    rows
+        How many there are.
+    types
+        Arrow type of each column as text, in the file's order; ``dictionary`` types are told as what they hold.
+    unsupported
+        Columns that hold neither numbers nor levels: lists, structs, maps.
+    """
+
+    path: Path
+    rows: int
+    types: Mapping[str, str]
+    unsupported: frozenset[str]
+    _metadata: Any
+    _text: tuple[str, ...]
+
+    def column(self, name: str) -> "pa.ChunkedArray":
+        """Return one column whole.
+
+        Raises
+        ------
+        SchemaError
+            The file is damaged.
+        """
+        with _told(self.path), self._opened() as file:
+            return file.read(columns=[name], use_threads=False).column(name)
+
+    def batches(self, names: Sequence[str]) -> Iterator[Mapping[str, "pa.Array"]]:
+        """Yield batches of the named columns, in the file's order.
+
+        Raises
+        ------
+        SchemaError
+            The file is damaged.
+        """
+        with _told(self.path), self._opened() as file:
+            for batch in file.iter_batches(batch_size=_BATCH, columns=list(names), use_threads=False):
+                yield {name: batch.column(name) for name in names}
+
+    def _opened(self) -> "pq.ParquetFile":
+        return pq.ParquetFile(
+            self.path, metadata=self._metadata, read_dictionary=self._text, buffer_size=_BUFFER, pre_buffer=False
+        )
+
+
+def open_table(path: Path) -> TableStream:
+    """Read what a Parquet file says about its rows.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    SchemaError
+        It is not Parquet, or two of its columns bear one name.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}")
+    with _told(path), pq.ParquetFile(path, pre_buffer=False) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise SchemaError(f"{path.name}: more than one column is called {', '.join(twice)}", twice[0])
+    return TableStream(
+        path=path,
+        rows=metadata.num_rows,
+        types={field.name: str(_held(field.type)) for field in schema},
+        unsupported=frozenset(field.name for field in schema if pa.types.is_nested(_held(field.type))),
+        _metadata=metadata,
+        _text=tuple(field.name for field in schema if _is_text(field.type)),
+    )
+
+
+def _held(kind: "pa.DataType") -> "pa.DataType":
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: "pa.DataType") -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(test(kind) for test in tests)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as exc:
+        # Arrow's first line says it; the rest quotes its own source.
+        said = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+        raise SchemaError(f"{path.name} cannot be read as Parquet: {said}") from exc

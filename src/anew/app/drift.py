@@ -1,0 +1,206 @@
+"""Compare two sets of rows column by column, in one pass over each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.adapters.reference_file import StoredReference, read_reference, write_reference
+from anew.adapters.table_stream import TableStream, open_table
+from anew.domain.errors import SchemaError, SettingsError
+from anew.stats.comparison import ColumnDrift, DriftVerdict, judge, measure
+from anew.stats.profile import Profile, Reference
+
+__all__ = ["DriftOptions", "DriftReport", "TypeChange", "measure_drift"]
+
+_FAMILIES = {
+    "level": {"string", "large_string", "string_view", "binary", "large_binary", "binary_view", "fixed_size_binary"},
+    "instant": {"timestamp", "date32", "date64"},
+    "time of day": {"time32", "time64"},
+    "duration": {"duration"},
+    "nothing": {"null"},
+}
+"""Arrow types that are compared among themselves; all others are numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftOptions:
+    """What to compare, and how strictly.
+
+    Parameters
+    ----------
+    current
+        Parquet file of the rows to judge.
+    reference
+        Parquet file of the rows to judge them by, or None with `reference_profile`.
+    reference_profile
+        What an earlier run stored of its reference.
+    save_profile
+        Where to store the reference's profile, None not to.
+    alpha
+        Chance of any false finding among the columns.
+    margin
+        Population stability index up to which a change does not matter; 0.005 is a shift of the mean by 0.07 standard
+        deviations.
+    """
+
+    current: Path
+    reference: Path | None = None
+    reference_profile: Path | None = None
+    save_profile: Path | None = None
+    alpha: float = 0.01
+    margin: float = 0.005
+
+    def __post_init__(self) -> None:
+        problems = []
+        if (self.reference is None) == (self.reference_profile is None):
+            problems.append("give one of --reference FILE and --reference-profile FILE")
+        if self.save_profile is not None and self.reference is None:
+            problems.append("--save-profile stores what is made of --reference FILE: give it too")
+        if not 0 < self.alpha < 1:
+            problems.append(f"--alpha {self.alpha:g}: a chance lies between 0 and 1, e.g. 0.01")
+        if not 0 <= self.margin < 10:
+            problems.append(f"--margin {self.margin:g}: a margin on the index is 0 or more, e.g. 0.005")
+        if problems:
+            raise SettingsError(*problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeChange:
+    """A column that holds something else than it did.
+
+    Parameters
+    ----------
+    before, after
+        Arrow types as text.
+    comparable
+        Whether its values could still be compared, as numbers of another width can.
+    """
+
+    before: str
+    after: str
+    comparable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftReport:
+    """What was found.
+
+    Parameters
+    ----------
+    columns
+        Verdict on each column that both sides have and that could be compared, in the reference's order.
+    reference, current
+        The profiles of those columns.
+    missing
+        Columns of the reference that the current rows lack.
+    new
+        Columns that the reference lacks.
+    retyped
+        Columns whose type changed.
+    unsupported
+        Columns of either side that hold lists, structs or maps: not looked at.
+    """
+
+    options: DriftOptions
+    columns: Mapping[str, ColumnDrift]
+    reference: Profile
+    current: Profile
+    missing: tuple[str, ...]
+    new: tuple[str, ...]
+    retyped: Mapping[str, TypeChange]
+    unsupported: tuple[str, ...]
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """Columns found to have drifted, the furthest first."""
+        found = [
+            (-each.measured.psi, name)
+            for name, each in self.columns.items()
+            if each.verdict is DriftVerdict.DRIFT and each.measured is not None
+        ]
+        return tuple(name for _, name in sorted(found))
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a column drifted, is missing or cannot be compared any more."""
+        broken = any(not change.comparable for change in self.retyped.values())
+        return bool(self.drifted or self.missing) or broken
+
+
+def measure_drift(options: DriftOptions) -> DriftReport:
+    """Profile the current rows on the reference's bins and judge every column.
+
+    Raises
+    ------
+    NotFoundError
+        A file is not there.
+    SchemaError
+        A file is not Parquet, or both sides have no column in common.
+    IntegrityError
+        The stored reference is none, or damaged.
+    """
+    current = open_table(options.current)
+    stored = _reference(options)
+    own = stored.reference.own.columns
+    retyped = {name: _change(stored, current, name) for name in stored.types if _is_retyped(stored, current, name)}
+    shared = [name for name in own if name in current.types and (name not in retyped or retyped[name].comparable)]
+    if not shared:
+        raise SchemaError(
+            f"{current.path.name} has no column that can be compared: the reference has {', '.join(own) or 'none'}, "
+            f"the current rows have {', '.join(current.types) or 'none'}"
+        )
+    seen = _profile(stored.reference, current, shared)
+    measured = {name: measure(own[name], seen.columns[name], options.margin) for name in shared}
+    return DriftReport(
+        options=options,
+        columns=judge(measured, options.alpha),
+        reference=Profile(stored.reference.own.n, {name: own[name] for name in shared}),
+        current=seen,
+        missing=tuple(name for name in stored.types if name not in current.types),
+        new=tuple(name for name in current.types if name not in stored.types),
+        retyped=retyped,
+        unsupported=tuple(sorted(current.unsupported | (stored.types.keys() - own.keys()))),
+    )
+
+
+def _reference(options: DriftOptions) -> StoredReference:
+    if options.reference is None:
+        if options.reference_profile is None:
+            raise SettingsError("give one of --reference FILE and --reference-profile FILE")
+        return read_reference(options.reference_profile)
+    table = open_table(options.reference)
+    fitted = {name: Reference.fit({name: table.column(name)}) for name in table.types if name not in table.unsupported}
+    whole = Reference(
+        {name: each.binnings[name] for name, each in fitted.items()},
+        Profile(table.rows, {name: each.own.columns[name] for name, each in fitted.items()}),
+    )
+    stored = StoredReference(whole, table.types)
+    if options.save_profile is not None:
+        write_reference(options.save_profile, stored)
+    return stored
+
+
+def _is_retyped(stored: StoredReference, current: TableStream, name: str) -> bool:
+    return name in current.types and stored.types[name] != current.types[name]
+
+
+def _change(stored: StoredReference, current: TableStream, name: str) -> TypeChange:
+    before, after = stored.types[name], current.types[name]
+    looked_at = name in stored.reference.binnings and name not in current.unsupported
+    # A column without any value has no type of its own: it is compared, as nulls.
+    same = after == "null" or _family(before) == _family(after)
+    return TypeChange(before=before, after=after, comparable=looked_at and same)
+
+
+def _family(kind: str) -> str:
+    """Return what values of an Arrow type are compared as."""
+    name = kind.partition("[")[0].partition("(")[0]
+    return next((family for family, names in _FAMILIES.items() if name in names), "number")
+
+
+def _profile(reference: Reference, current: TableStream, names: list[str]) -> Profile:
+    only = Reference(
+        {name: reference.binnings[name] for name in names},
+        Profile(reference.own.n, {name: reference.own.columns[name] for name in names}),
+    )
+    return only.profile_batches(current.batches(names))

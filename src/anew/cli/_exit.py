@@ -1,0 +1,44 @@
+"""How a command ends: done, or with one sentence on stderr and the exit code of its error."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from anew.domain.errors import (
+    AnewError,
+    ConflictError,
+    NotFoundError,
+    PolicyError,
+    SchemaError,
+    SettingsError,
+    UnavailableError,
+)
+
+__all__ = ["EXIT_CODES", "exits"]
+
+EXIT_CODES: Sequence[tuple[type[AnewError], int]] = (
+    (SettingsError, 2),
+    (SchemaError, 2),
+    (PolicyError, 3),
+    (NotFoundError, 4),
+    (ConflictError, 5),
+    (UnavailableError, 7),
+    (AnewError, 1),
+)
+"""Exit code of each error, the closest class first; 0 is done, 6 not allowed, 8 waiting for an approval."""
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turn what ends a command early into words and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except AnewError as exc:
+        sys.stderr.write(f"anew: {exc}\n")
+        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(exc, kind)))
+    except OSError as exc:
+        sys.stderr.write(f"anew: {exc}\n")
+        sys.exit(1)

@@ -1,0 +1,206 @@
+"""Compare sets of rows."""
+
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, NoReturn
+
+from anew.app.drift import DriftOptions, DriftReport, measure_drift
+from anew.cli._output import emit_json, say
+from anew.stats.column import ColumnProfile
+from anew.stats.comparison import ColumnDrift, DriftVerdict
+
+__all__ = ["COMMANDS", "drift", "main"]
+
+_WORDS = {
+    DriftVerdict.DRIFT: "DRIFT",
+    DriftVerdict.SHIFT: "shift within the margin",
+    DriftVerdict.NONE_SEEN: "no drift seen",
+    DriftVerdict.INCONCLUSIVE: "inconclusive: no rows",
+}
+
+
+class _Parser(ArgumentParser):
+    """Refuses as the other verbs do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments and exit 2."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        said = f"No such option: {unknown[0]}" if unknown[0].startswith("-") else f"{message[:1].upper()}{message[1:]}"
+        self.exit(2, f"{self.format_usage()}Try '{self.prog} --help' for help.\n\nError: {said}\n")
+
+
+def main(words: Sequence[str]) -> None:
+    """Run the command that the words after ``anew data`` name."""
+    parser = _Parser(prog="anew data", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(title="Commands", metavar="COMMAND")
+    for name, (describe, run) in COMMANDS.items():
+        described = cleandoc(run.__doc__ or "")
+        command = commands.add_parser(
+            name,
+            help=described.partition("\n")[0],
+            description=described,
+            formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        describe(command)
+        command.set_defaults(run=run)
+    if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
+        # Argparse would take the option's value for the command.
+        parser.error(f"unrecognized arguments: {words[0]}")
+    given = parser.parse_args(words)
+    if not hasattr(given, "run"):
+        parser.print_help(sys.stderr)
+        sys.exit(2)
+    given.run(given)
+
+
+def _drift_options(parser: ArgumentParser) -> None:
+    default = DriftOptions(current=Path(), reference=Path())
+    for flag, said in (
+        ("--current", "Parquet file of the rows to judge"),
+        ("--reference", "Parquet file of the rows to judge them by"),
+        ("--reference-profile", "instead of --reference: what --save-profile stored"),
+        ("--save-profile", "store the profile of the reference here"),
+    ):
+        parser.add_argument(flag, type=Path, metavar="FILE", required=flag == "--current", help=said)
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        metavar="SHARE",
+        default=default.alpha,
+        help="chance of any false finding among all columns (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        metavar="PSI",
+        default=default.margin,
+        help="population stability index up to which a change is no drift (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fail-on-drift", action="store_true", help="exit 3 if a column drifted, is missing or changed its type"
+    )
+    parser.add_argument("--json", action="store_true", help="print anew.data.drift/1")
+
+
+def drift(given: Namespace) -> None:
+    """Say of each column whether it drifted from a reference, how far, and how sure that is.
+
+    One pass over the rows, in batches: memory does not grow with the table. A finding is
+    data, so the exit code is 0 unless --fail-on-drift is given.
+    """
+    report = measure_drift(
+        DriftOptions(
+            current=given.current,
+            reference=given.reference,
+            reference_profile=given.reference_profile,
+            save_profile=given.save_profile,
+            alpha=given.alpha,
+            margin=given.margin,
+        )
+    )
+    if given.json:
+        emit_json("anew.data.drift/1", _plain(report))
+    else:
+        _say(report)
+    if given.fail_on_drift and report.unsettled:
+        sys.exit(3)
+
+
+COMMANDS = {"drift": (_drift_options, drift)}
+"""The commands of `anew data` by name: what declares the options of each, and what runs it."""
+
+
+def _plain(report: DriftReport) -> dict[str, Any]:
+    retyped = {
+        name: {"before": change.before, "after": change.after, "comparable": change.comparable}
+        for name, change in report.retyped.items()
+    }
+    return {
+        "reference_rows": report.reference.n,
+        "current_rows": report.current.n,
+        "alpha": report.options.alpha,
+        "margin": report.options.margin,
+        "drifted": list(report.drifted),
+        "missing": list(report.missing),
+        "new": list(report.new),
+        "retyped": retyped,
+        "unsupported": list(report.unsupported),
+        "columns": {name: _column(report, name) for name in report.columns},
+    }
+
+
+def _column(report: DriftReport, name: str) -> dict[str, Any]:
+    found, sides = report.columns[name], (report.reference.columns[name], report.current.columns[name])
+    plain: dict[str, Any] = {"kind": sides[0].kind, "verdict": str(found.verdict)}
+    if found.measured is not None:
+        measured = found.measured
+        plain |= {
+            "psi": measured.psi,
+            "psi_low": measured.psi_interval.low,
+            "psi_high": measured.psi_interval.high,
+            "js": measured.js,
+            "total_variation": measured.total_variation,
+            "chi_squared": measured.chi_squared,
+            "ks": measured.ks,
+            "wasserstein": measured.wasserstein,
+            "p_value": found.p_value,
+            "p_beyond_margin": found.p_margin,
+        }
+    for side, profile in zip(("reference", "current"), sides, strict=True):
+        plain[side] = {"nulls": profile.nulls, "mean": profile.mean, "unseen": _unseen(profile)}
+    return plain
+
+
+def _unseen(profile: ColumnProfile) -> int:
+    """Return the rows outside what the reference had: unknown levels, or numbers beyond its range."""
+    counts = profile.counts
+    return int(counts[-2]) if profile.kind == "categorical" else int(counts[:2].sum() + counts[-4:-2].sum())
+
+
+def _say(report: DriftReport) -> None:
+    heads: tuple[str, ...] = ("column", "verdict", "PSI", "JS", "KS", "Wasserstein", "p", "nulls", "unseen")
+    order = list(DriftVerdict)
+    found = sorted((order.index(each.verdict), -_size(each), name) for name, each in report.columns.items())
+    rows = [heads, *(_row(report, name) for _, _, name in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        say("  ".join(cells).rstrip())
+    say()
+    for name in report.missing:
+        say(f"missing: {name} is in the reference, not in the current rows")
+    for name, change in report.retyped.items():
+        more = "" if change.comparable else ", which cannot be compared"
+        say(f"type changed: {name} was {change.before}, is {change.after}{more}")
+    for name in report.new:
+        say(f"new: {name} is not in the reference")
+    for name in report.unsupported:
+        say(f"not looked at: {name} holds lists or structs")
+    say(
+        f"{len(report.drifted)} of {len(report.columns)} columns drifted: {report.current.n:,} rows against "
+        f"{report.reference.n:,}, alpha {report.options.alpha:g} over all columns, margin {report.options.margin:g}"
+    )
+
+
+def _size(found: ColumnDrift) -> float:
+    return found.measured.psi if found.measured is not None else -1.0
+
+
+def _row(report: DriftReport, name: str) -> tuple[str, ...]:
+    found, column = report.columns[name], report.current.columns[name]
+    measured = found.measured
+    if measured is None:
+        return (name, _WORDS[found.verdict], *[""] * 7)
+    sizes = (measured.psi, measured.js, measured.ks, measured.wasserstein)
+    return (
+        name,
+        _WORDS[found.verdict],
+        *("" if size is None else f"{size:.4f}" for size in sizes),
+        f"{found.p_value:.2g}",
+        f"{column.nulls / column.n:.2%}",
+        f"{_unseen(column) / column.n:.2%}",
+    )

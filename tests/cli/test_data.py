@@ -1,0 +1,109 @@
+"""``anew data drift``: a finding is data, a mistake is an error, and nothing heavy is imported for either."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.cli.call import Called, call
+
+Run = Callable[..., Called]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return lambda *arguments: call(capsys, monkeypatch, "data", *arguments)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    for name, shift in (("before", 0.0), ("after", 1.0)):
+        levels = np.array(["a", "b"])[rng.integers(0, 2, 4000)]
+        frame = pl.DataFrame({"x": rng.normal(shift, size=4000), "c": levels, name: [1] * 4000, "l": [[1]] * 4000})
+        frame.write_parquet(tmp_path / name)
+    return tmp_path / "before", tmp_path / "after"
+
+
+def test_text_says_what_drifted_is_missing_and_is_new(run: Run, files: tuple[Path, Path]) -> None:
+    called = run("drift", "--reference", files[0], "--current", files[1])
+    assert (called.code, called.err) == (0, "")
+    heads, first, second, *_ = called.out.splitlines()
+    assert heads.split()[:3] == ["column", "verdict", "PSI"]
+    assert first.split()[:2] == ["x", "DRIFT"]
+    assert second.startswith("c       no drift seen")
+    assert "missing: before is in the reference" in called.out
+    assert "new: after is not in the reference" in called.out
+    assert "not looked at: l holds lists" in called.out
+    assert "1 of 2 columns drifted: 4,000 rows against 4,000" in called.out
+
+
+def test_json_holds_it_all_and_a_stored_profile_gives_the_same(run: Run, files: tuple[Path, Path]) -> None:
+    profile = files[0].with_name("p")
+    first = run("drift", "--reference", files[0], "--current", files[1], "--save-profile", profile, "--json")
+    found = json.loads(first.out)
+    assert found["schema"] == "anew.data.drift/1"
+    data = found["data"]
+    assert (data["drifted"], data["missing"], data["unsupported"]) == (["x"], ["before"], ["l"])
+    x = data["columns"]["x"]
+    assert x["verdict"] == "drift"
+    assert x["psi_low"] < x["psi"] < x["psi_high"]
+    assert (x["kind"], x["reference"]["nulls"]) == ("numeric", 0)
+    assert x["current"]["mean"] == pytest.approx(1.0, abs=0.1)
+    assert data["columns"]["c"]["ks"] is None
+    assert run("drift", "--reference-profile", profile, "--current", files[1], "--json").out == first.out
+
+
+def test_drift_fails_only_where_it_is_asked_to(run: Run, files: tuple[Path, Path]) -> None:
+    before, after = files
+    assert run("drift", "--reference", before, "--current", after, "--fail-on-drift").code == 3
+    assert run("drift", "--reference", before, "--current", after, "--fail-on-drift", "--json").code == 3
+    assert run("drift", "--reference", before, "--current", before, "--fail-on-drift").code == 0
+
+
+def test_mistakes_are_said(run: Run, files: tuple[Path, Path]) -> None:
+    before, after = files
+    for arguments, code, said in (
+        (["drift", "--current", after], 2, "give one of --reference FILE"),
+        (["drift"], 2, "required: --current"),
+        (["drift", "--current", after, "--reference", before, "--alpha", "many"], 2, "--alpha"),
+        (["drift", "--current", after, "--reference", before, "--colour", "red"], 2, "No such option: --colour"),
+        (["drift", "--current", "gone", "--reference", before], 4, "no file gone"),
+        (["drift", "--current", after, "--reference-profile", before], 1, "no stored reference"),
+        (["drift", "--current", __file__, "--reference", before], 2, "cannot be read as Parquet"),
+        (["shift"], 2, "shift"),
+    ):
+        called = run(*arguments)
+        assert (called.code, called.out) == (code, ""), arguments
+        assert said in called.err
+        assert "Traceback" not in called.err
+
+
+def test_no_command_is_told_what_there_is(run: Run) -> None:
+    called = run()
+    assert called.code == 2
+    assert "drift" in called.err
+
+
+PROGRAM = """
+import sys
+from anew.cli import main
+try:
+    main()
+finally:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+
+
+def test_nothing_is_imported_that_takes_longer_than_the_verdict(files: tuple[Path, Path]) -> None:
+    words = ["data", "drift", "--reference", str(files[0]), "--current", str(files[1])]
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=True)
+    modules = set(done.stderr.split())
+    assert {"numpy", "pyarrow.parquet"} <= modules
+    heavy = {"typer", "pydantic", "rich", "polars", "pandas", "scipy", "sklearn", "pyarrow.compute", "sqlalchemy"}
+    assert modules & heavy == set()
