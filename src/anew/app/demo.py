@@ -232,17 +232,25 @@ class Demo:
     def _acts(self, pipeline: str, traffic: DemoTraffic) -> Iterator[Callable[[], bool]]:
         """Yield, one after another, the conditions to wait for; between them, do what the story needs."""
         yield lambda: self._story.has("promotion") and not self._seen.running
-        self._teller.remark("on purpose: pipeline.py now permutes half of the training labels; a retrain is asked for")
-        self._change(poisoned(pipeline))
-        yield self._is_taken_over
-        self._story.open(11)
-        self._retrain("the demo poisons this candidate")
-        yield lambda: self._story.has(_DONE[0])
-        self._change(pipeline)
+        while not self._story.has(_DONE[0]):
+            yield lambda: not self._seen.running
+            yield from self._poison(pipeline)
         while not self._story.has(_PASSED):
             yield lambda: not self._seen.running and traffic.day is not None and 4 <= traffic.day.day <= 12
             yield from self._break(pipeline, traffic)
         yield lambda: False
+
+    def _poison(self, pipeline: str) -> Iterator[Callable[[], bool]]:
+        """Stage the poisoned candidate once; where another retrain came first, the next one tries again."""
+        self._teller.remark("on purpose: pipeline.py now permutes half of the training labels; a retrain is asked for")
+        self._change(poisoned(pipeline))
+        yield lambda: self._is_taken_over() and not self._seen.running
+        self._story.open(11)
+        ended = self._seen.ended
+        self._retrain("the demo poisons this candidate")
+        yield lambda: self._story.has(_DONE[0]) or self._seen.ended > ended
+        self._change(pipeline)
+        yield self._is_taken_over
 
     def _break(self, pipeline: str, traffic: DemoTraffic) -> Iterator[Callable[[], bool]]:
         """Stage the broken candidate once; a gate may refuse it for another reason, then the next month tries again."""
