@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from anew.app.settings import Settings, load
-from anew.app.wiring import detectors, gates, stages
+from anew.app.watch import watched_by
+from anew.app.wiring import gates, stages
 from anew.domain.errors import SettingsError
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
@@ -47,14 +48,14 @@ def test_the_policy_reaches_the_stages(tmp_path: Path) -> None:
     )
     trigger, train, rollout = made["trigger"], made["train"], made["rollout"]
     assert isinstance(trigger, Trigger)
-    assert trigger.persistence == {"slo(f1>=0.6 over 72h)": 4, "psi>0.5": 2}
+    assert [(each.name, each.windows) for each in trigger.conditions] == [("slo(f1>=0.6 over 72h)", 4), ("psi>0.5", 2)]
     assert trigger.cooldown.length == timedelta(days=2)
     assert (trigger.budget.retrains, trigger.budget.period) == (3, timedelta(weeks=1))
     assert isinstance(train, Train)
     assert (train.span.length, train.holdout_share) == (timedelta(days=10), 0.2)
     assert isinstance(rollout, Rollout)
     assert (rollout.steps, rollout.expire) == ((0.2,), timedelta(days=9))
-    assert detectors(settings_of(tmp_path)) == {
+    assert watched_by(settings_of(tmp_path)).detectors == {
         "slo(error<=0.3)": SLO(metric="error", at_most=0.3),
         "psi>0.5": PSI(above=0.5),
     }
@@ -110,7 +111,7 @@ def test_regression_has_metrics_of_its_own(tmp_path: Path) -> None:
     assert refused(tmp_path, yaml) == (
         "anew.yaml:10:5: metric 'error' makes no sense for regression (known: mae, rmse)",
     )
-    assert "slo(mae<=0.3)" in detectors(settings_of(tmp_path, yaml.replace("error", "mae")))
+    assert "slo(mae<=0.3)" in watched_by(settings_of(tmp_path, yaml.replace("error", "mae"))).detectors
 
 
 @pytest.mark.fault("P8")

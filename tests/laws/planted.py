@@ -33,7 +33,7 @@ from anew.ports.decider import Decider
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 from anew.testing.small_stages import Remembered, SmallSettings, small_gates, small_stages
-from anew.trigger import Trigger
+from anew.trigger import Condition, Trigger
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
 from anew.validate import Gate, Gates, HeldOut, Judgement
@@ -74,7 +74,8 @@ def planted(name: str, **fault: Any) -> Callable[[], Stages]:
 def two_detectors() -> Stages:
     """Return stages in which two detectors, each for one window, ask for a retrain."""
     detectors = {each.key: each for each in (PSI(above=0.25), PSI(above=0.5))}
-    trigger = Trigger(persistence=dict.fromkeys(detectors, 1), cooldown=Cooldown(length=timedelta(hours=4)))
+    conditions = tuple(Condition(detectors=(key,)) for key in detectors)
+    trigger = Trigger(conditions=conditions, cooldown=Cooldown(length=timedelta(hours=4)))
     return MappingProxyType({**small_stages(), "monitor": Monitor(detectors), "trigger": trigger})
 
 

@@ -17,7 +17,7 @@ from anew.domain.observation import Answer, Label, Observation, Prediction
 from anew.feedback import Feedback
 from anew.loop.engine import Engine, Stages
 from anew.loop.observer import Known, Observer, ObserverPlan
-from anew.monitor import Detector, Monitor
+from anew.monitor import Detector, Monitor, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.registry import Registry
@@ -111,7 +111,7 @@ class Bed:
             model="m",
             columns=COLUMNS,
             detectors=keyed,
-            known=lambda _: Known(reference=REFERENCE, loss_scale=1.0),
+            known=lambda _: Known(yardstick=Yardstick(features=REFERENCE), loss_scale=1.0),
             window=timedelta(hours=1),
             lateness=self.lateness,
             label_delay=self.label_delay,

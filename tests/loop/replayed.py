@@ -18,7 +18,7 @@ from anew.loop.engine import Engine
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
-from anew.monitor import Detectors, Monitor
+from anew.monitor import Detectors, Monitor, Yardstick
 from anew.monitor.slo import SLO
 from anew.ports.predictor import Predictions
 from anew.registry import Registry
@@ -27,7 +27,7 @@ from anew.rollout.shadow import Shadow
 from anew.stats.profile import Reference
 from anew.train import Train
 from anew.train.span import Span
-from anew.trigger import Trigger
+from anew.trigger import Condition, Trigger
 from anew.validate import Gates, Validate
 from anew.validate.beats_champion import BeatsChampion
 from anew.validate.slos import Objective, SLOs
@@ -140,7 +140,7 @@ class Case:
                 "registry": Registry(),
                 "feedback": Feedback(),
                 "monitor": Monitor(detectors),
-                "trigger": Trigger(persistence={self.detector.key: 1}),
+                "trigger": Trigger(conditions=(Condition(detectors=(self.detector.key,)),)),
                 "governance": Governance(),
                 "train": Train(span=Span(length=self._span()), holdout_share=0.2),
                 "validate": Validate(gates=gates),
@@ -170,4 +170,4 @@ class Case:
         version = self.spoil(Majority(order.version, says, f"{order.version} says {says}"))
         self.made[order.version] = version
         reference = Reference.fit({"x": order.rows.get_column("x").to_arrow()})
-        return TrainedVersion(predictor=cast("Any", version), reference=reference)
+        return TrainedVersion(predictor=cast("Any", version), yardstick=Yardstick(features=reference))

@@ -130,7 +130,7 @@ class Bed:
         """Return an engine over what is on record."""
         stages: Stages = {
             "feedback": Feedback(),
-            "trigger": Trigger(persistence={}),
+            "trigger": Trigger(),
             "governance": Governance(),
             "train": Train(),
             "rollout": Rollout(),

@@ -1,12 +1,15 @@
 """Losses, looks and what the gates are asked: numbers by hand, and nothing measured where there is nothing."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import polars as pl
 import pytest
 
-from anew.domain.column import Task
-from anew.loop.measure import as_values, look, losses, measure_gates, measure_profiles, measure_scored
-from anew.monitor import Detectors, ScoredRows
+from anew.domain.column import Column, ColumnKind, Columns, Task
+from anew.domain.interval import Interval
+from anew.loop.measure import as_values, look, losses, measure_gates, measure_scored, measure_seen, seen_rows
+from anew.monitor import Detectors, ScoredRows, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.stats.profile import Reference
@@ -76,8 +79,12 @@ def test_each_detector_is_asked_only_for_its_half() -> None:
     psi, slo = PSI(at_least_rows=1), SLO(metric="error", at_most=0.1, at_least_rows=1)
     detectors: Detectors = {psi.key: psi, slo.key: slo}
     reference = Reference.fit({"x": pl.Series([float(i) for i in range(100)]).to_arrow()})
-    profile = reference.profile({"x": pl.Series([1.0, 2.0]).to_arrow()})
-    assert {each.name for each in measure_profiles(detectors, reference, profile)} == {psi.key}
+    window = Interval(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC))
+    columns = Columns(
+        time="at", target="y", features=(Column(name="x", kind=ColumnKind.NUMBER),), task=Task.BINARY, classes=(0, 1)
+    )
+    seen = seen_rows(pl.DataFrame({"x": [1.0, 2.0]}), columns, Yardstick(features=reference), window)
+    assert {each.name for each in measure_seen(detectors, seen)} == {psi.key}
     rows = ScoredRows(
         task=Task.BINARY, label=np.array(["1"]), output=np.array(["0"]), loss=np.array([1.0]), rows=1, positive="1"
     )

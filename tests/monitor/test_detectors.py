@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
 from anew.domain.column import Task
@@ -11,7 +12,7 @@ from anew.domain.evidence import Evidence
 from anew.domain.facts import AlertRaised, Ticked, WindowClosed, WindowScored
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
-from anew.monitor import Monitor, ScoredRows
+from anew.monitor import Monitor, ScoredRows, SeenRows, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.stats.profile import Reference
@@ -56,23 +57,34 @@ def reference(n: int = 2000) -> tuple[Reference, np.random.Generator]:
     return Reference.fit({"amount": chance.normal(size=n), "hour": chance.normal(size=n)}), chance
 
 
+def seen(base: Reference, columns: dict[str, np.ndarray]) -> SeenRows:
+    profile = base.profile(columns)
+    return SeenRows(
+        task=Task.BINARY,
+        window=Interval(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC)),
+        yardstick=Yardstick(features=base),
+        profile=lambda: profile,
+        rows=pl.DataFrame(columns),
+    )
+
+
 def test_psi_finds_the_column_that_moved_and_not_the_other() -> None:
     base, chance = reference()
-    current = base.profile({"amount": chance.normal(loc=2.0, size=500), "hour": chance.normal(size=500)})
+    current = seen(base, {"amount": chance.normal(loc=2.0, size=500), "hour": chance.normal(size=500)})
     detector = PSI()
-    evidence = detector.measure_profiles(base, current)
+    evidence = detector.measure_seen(current)
     assert [each.subject for each in evidence] == ["amount", "hour"]
     assert all(each.p_value is not None for each in evidence)
     finding = detector.judge(evidence)
     assert finding is not None
     assert [each.subject for each in finding.evidence] == ["amount"]
-    assert PSI(column="hour").judge(PSI(column="hour").measure_profiles(base, current)) is None
+    assert PSI(column="hour").judge(PSI(column="hour").measure_seen(current)) is None
 
 
 def test_psi_of_too_few_rows_is_no_evidence() -> None:
     base, chance = reference()
-    current = base.profile({"amount": chance.normal(loc=9.0, size=99), "hour": chance.normal(size=99)})
-    evidence = PSI().measure_profiles(base, current)
+    current = seen(base, {"amount": chance.normal(loc=9.0, size=99), "hour": chance.normal(size=99)})
+    evidence = PSI().measure_seen(current)
     assert [each.measured for each in evidence] == [False, False]
     assert "99 rows, 100 are needed" in evidence[0].problem
     assert PSI().judge(evidence) is None

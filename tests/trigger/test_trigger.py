@@ -24,7 +24,7 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
-from anew.trigger import Trigger, TriggerState
+from anew.trigger import Condition, Trigger, TriggerState
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
 
@@ -122,7 +122,7 @@ def heard(
 
 
 def trigger(**given: object) -> Trigger:
-    return Trigger(persistence={PSI: 1, "slo": 1}, **given)  # type: ignore[arg-type]  # fields of Trigger
+    return Trigger(conditions=(Condition(detectors=(PSI,)), Condition(detectors=("slo",))), **given)  # type: ignore[arg-type]  # fields of Trigger
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def trigger(**given: object) -> Trigger:
 )
 def test_three_measured_windows_in_a_row_are_needed(story: str, fires: list[bool]) -> None:
     """`a` alerts, `q` is quiet, `u` measured nothing: it neither breaks nor lengthens the run."""
-    stage = Trigger(persistence={PSI: 3})
+    stage = Trigger(conditions=(Condition(detectors=(PSI,), windows=3),))
     state, found = stage.initial(), []
     for hour, kind in enumerate(story):
         state, _ = heard(stage, [window(hour, measured=kind != "u")], state)
@@ -151,13 +151,13 @@ def test_three_measured_windows_in_a_row_are_needed(story: str, fires: list[bool
 
 
 def test_each_detector_has_its_own_run() -> None:
-    stage = Trigger(persistence={PSI: 2, "slo": 2})
+    stage = Trigger(conditions=(Condition(detectors=(PSI,), windows=2), Condition(detectors=("slo",), windows=2)))
     facts = [window(0), alert(0), window(1, detector="slo"), alert(1, detector="slo")]
     assert heard(stage, facts)[1] == []
 
 
 def test_a_repeated_revision_does_not_lengthen_the_run() -> None:
-    stage = Trigger(persistence={PSI: 2})
+    stage = Trigger(conditions=(Condition(detectors=(PSI,), windows=2),))
     assert heard(stage, [scored(0, 1, 1), alert(0), scored(0, 2, 2), alert(0, at=2)])[1] == []
 
 
@@ -170,14 +170,14 @@ def test_alerts_on_another_version_than_the_champion_do_not_trigger() -> None:
 
 
 def test_a_run_ends_with_the_champion_that_it_was_seen_on() -> None:
-    stage = Trigger(persistence={PSI: 2})
+    stage = Trigger(conditions=(Condition(detectors=(PSI,), windows=2),))
     before = [promoted("v2"), window(0, version="v2"), alert(0, version="v2")]
     _, decided = heard(stage, [*before, back("v2", "v1"), window(1), alert(1)])
     assert decided == []
 
 
 def test_a_rolled_back_challenger_does_not_end_the_champions_run() -> None:
-    stage = Trigger(persistence={PSI: 2})
+    stage = Trigger(conditions=(Condition(detectors=(PSI,), windows=2),))
     _, decided = heard(stage, [promoted("v1"), window(0), alert(0), back("v2", "v1"), window(1), alert(1)])
     assert [each.kind for each in decided] == ["RetrainRequested"]
 

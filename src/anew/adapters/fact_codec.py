@@ -20,9 +20,6 @@ Reader = Callable[[bytes], Fact]
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
-_OLD: Mapping[tuple[str, int], Reader] = {}
-"""Readers of schema numbers that are no longer written; they stay for ever."""
-
 
 def readers() -> frozenset[tuple[str, int]]:
     """Return every (kind, schema) that can be read."""
@@ -83,3 +80,11 @@ def _reader(kind: str, schema: int) -> Reader:
 def _current(kind: str) -> Reader:
     reader: Reader = msgspec.json.Decoder(FACTS[kind]).decode
     return reader
+
+
+_OLD: Mapping[tuple[str, int], Reader] = {
+    # What schema 2 of these added has a default: what the fact meant before.
+    (kind, 1): _current(kind)
+    for kind in ("RetrainApproved", "RetrainRequested", "RetrainWithheld", "SnapshotTaken", "TrainingPlanned")
+}
+"""Readers of schema numbers that are no longer written; they stay for ever."""

@@ -2,21 +2,23 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from anew.app.duration import parse_duration
 from anew.domain.errors import AnewError, SettingsError
 
-__all__ = ["find_component", "known_components", "make_component"]
+__all__ = ["collect", "find_component", "hint", "known_components", "make_component"]
+
+T = TypeVar("T")
 
 _CONTRACTS: Mapping[str, Sequence[str]] = {
-    "monitor": ("judge", "key", "labels", "measure_profiles", "measure_scored", "over"),
+    "monitor": ("judge", "key", "labels", "measure_scored", "measure_seen", "over"),
     "validate": ("judge", "key", "measure", "needs_champion"),
 }
 """What a component of a stage must have: the members of its Protocol."""
@@ -41,7 +43,7 @@ def find_component(stage: str, name: str) -> type[Any]:
     else:
         known = known_components(stage)
         if name not in known:
-            raise SettingsError(f"{name!r} is no component of {stage}{_hint(name, known)}")
+            raise SettingsError(f"{name!r} is no component of {stage}{hint(name, known)}")
         module = importlib.import_module(f"anew.{stage}.{name}")
         plain = name.replace("_", "")
         found = next(getattr(module, each) for each in module.__all__ if each.casefold() == plain)
@@ -65,7 +67,8 @@ def _stranger(name: str) -> object:
         raise SettingsError(f"{name} cannot be loaded: {type(exc).__name__}: {exc}") from exc
 
 
-def _hint(name: str, known: Sequence[str]) -> str:
+def hint(name: str, known: Sequence[str]) -> str:
+    """Return ``; did you mean X?``, or what is known, to stand behind an unknown name."""
     close = get_close_matches(name, known, 1)
     return f"; did you mean {close[0]}?" if close else f" (known: {', '.join(known)})"
 
@@ -82,7 +85,7 @@ def make_component(kind: type[Any], settings: object) -> Any:
     if not isinstance(settings, Mapping):
         raise SettingsError(f"found {settings!r}; write its options as {{NAME: VALUE}} (known: {', '.join(known)})")
     hints = get_type_hints(kind)
-    problems = [f"unknown option {name!r}{_hint(str(name), known)}" for name in settings if name not in known]
+    problems = [f"unknown option {name!r}{hint(str(name), known)}" for name in settings if name not in known]
     ready: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, bool) and name in known and hints[name] is not bool:
@@ -101,6 +104,18 @@ def make_component(kind: type[Any], settings: object) -> Any:
         raise SettingsError(*(_problem(error) for error in exc.errors())) from exc
     except AnewError as exc:
         raise SettingsError(str(exc)) from exc
+
+
+def collect(problems: list[str], where: str, make: Callable[[], T]) -> T | None:
+    """Make something, or note what is wrong with it: at `where`, or at the places that the problems name themselves."""
+    prefix = f"{where}: " if where else ""
+    try:
+        return make()
+    except SettingsError as exc:
+        problems.extend(prefix + problem for problem in exc.problems)
+    except AnewError as exc:
+        problems.append(f"{prefix}{exc}")
+    return None
 
 
 def _problem(error: Any) -> str:

@@ -21,13 +21,15 @@ from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.table_file import labelled_rows, read_table
 from anew.app.duration import parse_duration
 from anew.app.settings import Settings
-from anew.app.wiring import detectors, gates, stages
+from anew.app.watch import watched_by
+from anew.app.wiring import gates, stages
 from anew.domain.errors import SchemaError, SettingsError
 from anew.loop.engine import Engine
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, Trainer, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.loop.training import Kit, Recipe, fit
+from anew.monitor import Yardstick
 from anew.ports.candidate import Candidate
 from anew.ports.pipeline import Pipeline, TrainingData
 from anew.ports.predictor import Loader, Predictions, Predictor
@@ -70,10 +72,12 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
         stages(settings, label_delay=delay * _length(frame, windows)), InMemoryEventLog(clock=clock, lease=lease), grant
     )
     effects = ReplayEffects(stream, gates(settings), _trainer(settings, watch), watch)
+    watched = watched_by(settings)
     plan = ReplayPlan(
         model=settings.model,
         bounds=bounds,
-        detectors=detectors(settings),
+        detectors=watched.detectors,
+        at_once=watched.at_once,
         code=settings.code,
         settings=settings.digest,
         warmup=next(k for k, row in enumerate(bounds) if k and row >= frame.height * WARMUP_SHARE),
@@ -175,6 +179,7 @@ def _trainer(settings: Settings, watch: Stopwatch) -> Trainer:
         previous = order.champion.predictor.model if order.champion else None
         candidate = fit(order.rows, recipe, timed, kit, previous=previous)
         predictor = loader.assemble(candidate, pipeline=pipeline, version=order.version)
-        return TrainedVersion(predictor=predictor, reference=Reference.from_bytes(candidate.files["reference.bin"]))
+        yardstick = Yardstick(features=Reference.from_bytes(candidate.files["reference.bin"]))
+        return TrainedVersion(predictor=predictor, yardstick=yardstick)
 
     return train

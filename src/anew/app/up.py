@@ -22,12 +22,13 @@ from anew.app.measure_job import read_evidence
 from anew.app.settings import FILE, Settings, load
 from anew.app.stores import OpenStores, open_stores
 from anew.app.training_job import ENTRY as TRAIN
-from anew.app.wiring import detectors, stages
+from anew.app.watch import watched_by
+from anew.app.wiring import stages
 from anew.app.workers import GatewayProcesses, free_port
+from anew.app.yardstick import read_known
 from anew.domain.errors import AnewError, ConflictError, FencedError, SettingsError, UnavailableError
 from anew.domain.fact import Fact
 from anew.domain.facts import ProjectChanged, RetrainCommanded
-from anew.domain.manifest import Manifest
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.guardrail import Guardrails
@@ -36,7 +37,6 @@ from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
 from anew.loop.observer import Known, Observer, ObserverPlan, rows_seen
 from anew.ports.compute import Limits
 from anew.ports.eventlog import Grant
-from anew.stats.profile import Reference
 
 __all__ = ["UpOptions", "up"]
 
@@ -261,10 +261,12 @@ class _Up:
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
     def _observing(self, settings: Settings, engine: Engine) -> Observer:
+        watched = watched_by(settings)
         plan = ObserverPlan(
             model=settings.model,
             columns=settings.columns,
-            detectors=detectors(settings),
+            detectors=watched.detectors,
+            at_once=watched.at_once,
             known=self._version,
             window=settings.window,
             lateness=settings.lateness,
@@ -273,14 +275,9 @@ class _Up:
         return Observer(plan, engine, self._stores.lake)
 
     def _version(self, digest: str) -> Known:
-        """Return reference and loss scale of a version, read from its verified artifact once."""
+        """Return yardstick and loss scale of a version, read from its verified artifact once."""
         if digest not in self._known:
-            folder = self._stores.artifacts.get(digest)
-            manifest = Manifest.from_json((folder / "manifest.json").read_text("utf-8"))
-            self._known[digest] = Known(
-                reference=Reference.from_bytes((folder / "reference.bin").read_bytes()),
-                loss_scale=manifest.loss_scale or 1.0,
-            )
+            self._known[digest] = read_known(self._stores.artifacts.get(digest))
         return self._known[digest]
 
     def _effect_stores(self) -> Stores:

@@ -1,26 +1,24 @@
 """Settings into a wired loop: which detectors, gates and judges the stages are made of."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from anew.app.component import find_component, make_component
-from anew.app.duration import parse_count, parse_duration, parse_rate
+from anew.app.component import collect, find_component, make_component
+from anew.app.duration import parse_duration, parse_rate
 from anew.app.settings import Settings
-from anew.domain.column import Task
-from anew.domain.errors import AnewError, SettingsError
+from anew.app.watch import make_slo, metric_problem, watched_by
+from anew.domain.errors import SettingsError
 from anew.feedback import Feedback
 from anew.governance import Governance
 from anew.loop.engine import Stages
-from anew.monitor import Detector, Monitor
-from anew.monitor.slo import SLO
+from anew.monitor import Monitor
 from anew.registry import Registry
 from anew.rollout import Rollout
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
-from anew.stats.outcome import known_for
 from anew.train import Train
 from anew.train.span import Span
 from anew.trigger import Trigger
@@ -29,9 +27,8 @@ from anew.trigger.cooldown import Cooldown
 from anew.validate import Gate, Gates, Validate
 from anew.validate.slos import Objective
 
-__all__ = ["detectors", "gates", "stages"]
+__all__ = ["gates", "stages"]
 
-T = TypeVar("T")
 _UNLIMITED = Budget(retrains=1_000_000_000, period=timedelta(days=36_500))
 
 
@@ -51,9 +48,9 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None) -> Stage
     """
     policy = settings.policy
     problems: list[str] = []
-    watched = _collect(problems, "", partial(_watched, settings))
-    chosen = _collect(problems, "", partial(gates, settings))
-    rollout = _collect(problems, settings.document.where(("rollout", "canary")), partial(_rollout, settings))
+    watched = collect(problems, "", partial(watched_by, settings))
+    chosen = collect(problems, "", partial(gates, settings))
+    rollout = collect(problems, settings.document.where(("rollout", "canary")), partial(_rollout, settings))
     if watched is None or chosen is None or rollout is None:
         raise SettingsError(*dict.fromkeys(problems))
     budget = policy.policy.budget.get("retrains")
@@ -65,9 +62,12 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None) -> Stage
         {
             "registry": Registry(),
             "feedback": Feedback(),
-            "monitor": Monitor(watched[0]),
+            "monitor": Monitor(watched.detectors),
             "trigger": Trigger(
-                persistence=watched[1],
+                conditions=tuple(watched.conditions),
+                schedules=tuple(watched.schedules),
+                changes=watched.changes,
+                new_data=watched.new_data,
                 cooldown=Cooldown(length=parse_duration(policy.policy.cooldown)),
                 budget=Budget(retrains=retrains, period=period),
             ),
@@ -88,11 +88,6 @@ def _rollout(settings: Settings) -> Rollout:
         canary=Canary(harm=judge.harm, alpha=judge.alpha, at_least_rows=judge.at_least_rows),
         expire=parse_duration(policy.expire),
     )
-
-
-def detectors(settings: Settings) -> Mapping[str, Detector]:
-    """Return the project's detectors by key."""
-    return _watched(settings)[0]
 
 
 def gates(settings: Settings) -> Gates:
@@ -117,11 +112,11 @@ def gates(settings: Settings) -> Gates:
         given = entry[names[0]]
         if names[0] == "slos" and isinstance(given or {}, Mapping):
             given = {"objectives": objectives} | dict(given or {})
-        gate = _collect(problems, where, partial(_make, "validate", names[0], given))
+        gate = collect(problems, where, partial(_make, "validate", names[0], given))
         if gate is None:
             continue
         own = getattr(gate, "objectives", ()) if "objectives" in (entry[names[0]] or ()) else ()
-        problems.extend(f"{where}: {problem}" for each in own for problem in _metric_problem(each, settings.task))
+        problems.extend(f"{where}: {problem}" for each in own for problem in metric_problem(each, settings.task))
         if gate.key in found:
             problems.append(f"{where}: the gate {gate.key} stands twice")
         found[gate.key] = (gate, required)
@@ -135,7 +130,7 @@ def gates(settings: Settings) -> Gates:
 
 def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...]:
     made = (
-        _collect(
+        collect(
             problems,
             settings.document.where(("slos", i)),
             partial(_objective, slo),
@@ -146,84 +141,9 @@ def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...
 
 
 def _objective(slo: Mapping[str, Any]) -> Objective:
-    checked = _slo(slo)
+    checked = make_slo({name: slo[name] for name in slo if name != "for"})
     return Objective(metric=checked.metric, at_most=checked.at_most, at_least=checked.at_least)
-
-
-def _watched(settings: Settings) -> tuple[Mapping[str, Detector], Mapping[str, int]]:
-    """Return the detectors by key, and the windows in a row that each must find something in."""
-    found: dict[str, Detector] = {}
-    persistence: dict[str, int] = {}
-    problems: list[str] = []
-    for where, entry, make in _declared(settings, problems):
-        detector = _collect(problems, where, make)
-        count = _collect(problems, where, partial(parse_count, entry.get("for", 1), "window"))
-        if detector is None or count is None:
-            continue
-        wrong = _detector_problems(detector, settings)
-        if detector.key in found:
-            wrong.append(f"the detector {detector.key} stands twice")
-        problems.extend(f"{where}: {problem}" for problem in wrong)
-        found[detector.key] = detector
-        persistence[detector.key] = count
-    if problems:
-        raise SettingsError(*problems)
-    return MappingProxyType(found), MappingProxyType(persistence)
-
-
-def _declared(
-    settings: Settings, problems: list[str]
-) -> Iterator[tuple[str, Mapping[str, Any], Callable[[], Detector]]]:
-    """Yield place, entry and maker of each detector that the file declares."""
-    for i, slo in enumerate(settings.policy.slos):
-        yield settings.document.where(("slos", i)), slo, partial(_slo, slo)
-    for i, entry in enumerate(settings.policy.triggers):
-        where = settings.document.where(("triggers", i))
-        names = [name for name in entry if name != "for"]
-        if len(names) == 1:
-            yield where, entry, partial(_make, "monitor", names[0], entry[names[0]])
-        else:
-            problems.append(f"{where}: an entry of triggers is one detector, {{NAME: OPTIONS}}, found {names}")
-
-
-def _detector_problems(detector: Detector, settings: Settings) -> list[str]:
-    """Say what of a detector this project could never measure: a rule that cannot fire would be silently off."""
-    problems = _metric_problem(detector, settings.task)
-    column = getattr(detector, "column", "")
-    if column and column not in settings.columns.names:
-        problems.append(f"{column!r} is no feature (known: {', '.join(settings.columns.names)})")
-    if detector.over is not None and detector.over < settings.window:
-        problems.append(f"over {detector.over} is less than the window, {settings.window}; leave it out for one window")
-    return problems
-
-
-def _metric_problem(measuring: object, task: Task) -> list[str]:
-    metric = getattr(measuring, "metric", None)
-    if metric is None or metric in known_for(task):
-        return []
-    return [f"metric {metric!r} makes no sense for {task} (known: {', '.join(known_for(task))})"]
-
-
-def _slo(entry: Mapping[str, Any]) -> SLO:
-    """Make an objective's detector; in the file its period is called `over`."""
-    if "period" in entry:
-        raise SettingsError("unknown option 'period'; did you mean over?")
-    given = {"period" if name == "over" else name: value for name, value in entry.items() if name != "for"}
-    made: SLO = make_component(SLO, given)
-    return made
 
 
 def _make(stage: str, name: str, given: object) -> Any:
     return make_component(find_component(stage, name), {} if given is None else given)
-
-
-def _collect(problems: list[str], where: str, make: Callable[[], T]) -> T | None:
-    """Make something, or note what is wrong with it: at `where`, or at the places that the problems name themselves."""
-    prefix = f"{where}: " if where else ""
-    try:
-        return make()
-    except SettingsError as exc:
-        problems.extend(prefix + problem for problem in exc.problems)
-    except AnewError as exc:
-        problems.append(f"{prefix}{exc}")
-    return None

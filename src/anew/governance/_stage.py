@@ -31,7 +31,7 @@ class Governance:
         """Approve a requested retrain, and an accepted candidate's way to traffic."""
         match fact:
             case RetrainRequested():
-                return (RetrainApproved(model=fact.model, at=fact.at, by=self.by),)
+                return (RetrainApproved(model=fact.model, at=fact.at, by=self.by, corrected=fact.corrected),)
             case CandidateAccepted():
                 return (
                     RolloutApproved(

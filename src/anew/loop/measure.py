@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import polars as pl
 
 from anew.domain.column import Columns, Task
 from anew.domain.evidence import Counts, Evidence
-from anew.monitor import Detectors, ScoredRows
+from anew.domain.interval import Interval
+from anew.monitor import Detectors, ScoredRows, SeenRows, Yardstick
 from anew.stats.betting import discretise
-from anew.stats.profile import Profile, Reference
+from anew.stats.profile import Profile
 from anew.validate import Gates, HeldOut
 
 __all__ = [
@@ -23,9 +25,10 @@ __all__ = [
     "look",
     "losses",
     "measure_gates",
-    "measure_profiles",
     "measure_scored",
+    "measure_seen",
     "profile_columns",
+    "seen_rows",
 ]
 
 PAIRED_POINTS = 401
@@ -66,13 +69,23 @@ def profile_columns(frame: pl.DataFrame, columns: Columns) -> Mapping[str, Any]:
     return {name: frame.get_column(name).to_arrow() for name in columns.names}
 
 
-def measure_profiles(detectors: Detectors, reference: Reference, current: Profile) -> tuple[Evidence, ...]:
-    """Ask every detector that compares profiles."""
+def seen_rows(frame: pl.DataFrame, columns: Columns, yardstick: Yardstick, window: Interval) -> SeenRows:
+    """Return rows as detectors read them; they are profiled when the first detector asks for it, once.
+
+    `frame` has what SeenRows lists, and may have more.
+    """
+
+    @cache
+    def profile() -> Profile:
+        return yardstick.features.profile(profile_columns(frame, columns))
+
+    return SeenRows(task=columns.task, window=window, yardstick=yardstick, profile=profile, rows=frame)
+
+
+def measure_seen(detectors: Detectors, seen: SeenRows) -> tuple[Evidence, ...]:
+    """Ask every detector that needs no labels."""
     return tuple(
-        evidence
-        for detector in detectors.values()
-        if not detector.labels
-        for evidence in detector.measure_profiles(reference, current)
+        evidence for detector in detectors.values() if not detector.labels for evidence in detector.measure_seen(seen)
     )
 
 

@@ -1,7 +1,7 @@
 """The observer: turns new rows of the lake into facts about windows and about the challenger."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,7 +9,7 @@ import polars as pl
 
 from anew.domain.column import Columns
 from anew.domain.evidence import Evidence
-from anew.domain.facts import RolloutObserved, Ticked, WindowClosed, WindowScored
+from anew.domain.facts import RolloutObserved, RowsChecked, Ticked, WindowClosed, WindowScored
 from anew.domain.interval import Interval
 from anew.feedback import FeedbackState
 from anew.feedback.address import rows_address
@@ -21,14 +21,13 @@ from anew.loop.measure import (
     as_values,
     look,
     losses,
-    measure_profiles,
     measure_scored,
-    profile_columns,
+    measure_seen,
+    seen_rows,
 )
-from anew.monitor import Detectors, ScoredRows
+from anew.monitor import Detectors, ScoredRows, Yardstick
 from anew.ports.lake import Lake
 from anew.rollout import Probation, RolloutState, next_look
-from anew.stats.profile import Reference
 
 __all__ = ["Known", "Observer", "ObserverPlan", "rows_seen"]
 
@@ -42,9 +41,9 @@ _ALWAYS = Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(9999, 1,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the observer needs of a version: its reference, and the range that absolute errors are divided by."""
+    """What the observer needs of a version: its yardstick, and the range that absolute errors are divided by."""
 
-    reference: Reference
+    yardstick: Yardstick
     loss_scale: float
 
 
@@ -52,7 +51,8 @@ class Known:
 class ObserverPlan:
     """What is observed, and when it is ripe; durations in event time.
 
-    `known` returns what is needed of a version by its digest.
+    `known` returns what is needed of a version by its digest; `at_once` are those detectors that do not wait for the
+    end of a window.
     """
 
     model: str
@@ -62,6 +62,7 @@ class ObserverPlan:
     window: timedelta
     lateness: timedelta
     label_delay: timedelta
+    at_once: Detectors = field(default_factory=dict)
 
 
 def rows_seen(lake: Lake, state: FeedbackState) -> tuple[datetime | None, datetime | None]:
@@ -90,6 +91,8 @@ class Observer:
         self._clock = WindowClock(length=plan.window, lateness=plan.lateness)
         self._first: datetime | None = None
         self._looked: datetime | None = None
+        self._checked: datetime | None = None
+        self._checked_at: datetime | None = None
         self._ticked: datetime | None = None
 
     def turn(self, now: datetime, wall: datetime, first: datetime | None) -> None:
@@ -97,6 +100,7 @@ class Observer:
         self._first = first
         if not self._rollout.champion[0]:
             return
+        self._check(now, wall)
         closed = self._close(now)
         scored = self._score(now)
         if _passed(self._looked, wall, _LOOK_EVERY):
@@ -122,6 +126,31 @@ class Observer:
             return True  # routing that could not be published is published again at a tick
         return ticked is None or now - ticked >= self._plan.window
 
+    def _check(self, now: datetime, wall: datetime) -> None:
+        """Report new rows in which a detector that does not wait measured anything but 0.
+
+        A row that comes late is seen when its window closes.
+        """
+        if not self._plan.at_once or not _passed(self._checked_at, wall, _LOOK_EVERY):
+            return
+        self._checked_at = wall
+        since, self._checked = self._checked or self._windows.closed or self._first, now
+        if since is None or since >= now:
+            return
+        version, digest = self._rollout.champion
+        window = Interval(start=since, end=now)
+        rows = _spread(self._lake.predictions(window))
+        if not rows.height:
+            return
+        yardstick = self._plan.known(digest).yardstick
+        evidence = measure_seen(self._plan.at_once, seen_rows(rows, self._plan.columns, yardstick, window))
+        if any(each.value for each in evidence):
+            self._engine.submit(
+                RowsChecked(
+                    model=self._plan.model, at=now, version=version, window=window, n=rows.height, evidence=evidence
+                )
+            )
+
     def _close(self, now: datetime) -> int:
         """Close the windows that the watermark has passed; return how many."""
         state = self._windows
@@ -143,9 +172,8 @@ class Observer:
         rows = self._lake.predictions(window)
         evidence: tuple[Evidence, ...] = ()
         if rows.height:
-            reference = self._plan.known(digest).reference
-            profile = reference.profile(profile_columns(rows, self._plan.columns))
-            evidence = measure_profiles(self._plan.detectors, reference, profile)
+            seen = seen_rows(_spread(rows), self._plan.columns, self._plan.known(digest).yardstick, window)
+            evidence = measure_seen(self._plan.detectors, seen)
         self._engine.submit(
             WindowClosed(
                 model=self._plan.model,
@@ -176,14 +204,14 @@ class Observer:
         joined = self._joined(window)
         version = _served_most(joined) or self._rollout.champion[0]
         digest = self._rollout.digest(version) or self._rollout.champion[1]
-        scale = self._plan.known(digest).loss_scale
+        known = self._plan.known(digest)
         rows: dict[str, ScoredRows] = {}
         for key, detector in self._plan.detectors.items():
             if detector.labels:
                 over = joined
                 if detector.over is not None and detector.over > self._plan.window:
                     over = self._joined(Interval(start=window.end - detector.over, end=window.end))
-                rows[key] = self._scored(over, scale)
+                rows[key] = self._scored(over, known)
         self._engine.submit(
             WindowScored(
                 model=self._plan.model,
@@ -197,18 +225,21 @@ class Observer:
             )
         )
 
-    def _scored(self, joined: pl.DataFrame, scale: float) -> ScoredRows:
+    def _scored(self, joined: pl.DataFrame, known: Known) -> ScoredRows:
         columns = self._plan.columns
-        known = joined.filter(pl.col("_label").is_not_null())
-        label = as_values(known.get_column("_label"), columns.task)
-        output = as_values(known.get_column("_output"), columns.task)
+        labelled = joined.filter(pl.col("_label").is_not_null())
+        label = as_values(labelled.get_column("_label"), columns.task)
+        output = as_values(labelled.get_column("_output"), columns.task)
         return ScoredRows(
             task=columns.task,
             label=label,
             output=output,
-            loss=losses(columns.task, label, output, scale),
+            loss=losses(columns.task, label, output, known.loss_scale),
             rows=joined.height,
             positive=str(columns.classes[-1]) if columns.classes else "",
+            classes=tuple(map(str, columns.classes)),
+            table=_spread(labelled),
+            yardstick=known.yardstick,
         )
 
     def _look(self, now: datetime) -> None:
@@ -273,6 +304,14 @@ class Observer:
 
     def _joined(self, span: Interval) -> pl.DataFrame:
         return join(self._lake.predictions(span), self._lake.labels(span))
+
+
+def _spread(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give class probabilities a column each, ``_p0 … _pk``, where any row has them."""
+    widths = rows.get_column("_proba").drop_nulls().list.len()
+    names = [f"_p{k}" for k in range(int(widths.to_numpy().max()) if widths.len() else 0)]
+    found = [pl.col("_proba").list.get(k, null_on_oob=True).alias(name) for k, name in enumerate(names)]
+    return rows.with_columns(found).drop("_proba")
 
 
 def _served_most(joined: pl.DataFrame) -> str:

@@ -17,6 +17,7 @@ from anew.domain.facts import (
     RetrainCommanded,
     RolledBack,
     RolloutObserved,
+    RowsChecked,
     Stage,
     Ticked,
     TrafficShifted,
@@ -26,10 +27,10 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.loop.engine import Engine
-from anew.loop.measure import Values, look, measure_profiles, measure_scored, profile_columns
+from anew.loop.measure import Values, look, measure_scored, measure_seen, seen_rows
 from anew.loop.replay_effects import ReplayEffects
 from anew.loop.replay_stream import ReplayStream, Stopwatch
-from anew.monitor import Detector, Detectors, ScoredRows
+from anew.monitor import Detector, Detectors, ScoredRows, SeenRows
 from anew.rollout import RolloutState, answered_by_challenger
 
 __all__ = ["Replay", "ReplayPlan", "ReplayReport"]
@@ -50,7 +51,9 @@ class ReplayPlan:
     label_delay
         Windows after which a window's labels are mature.
     looks
-        Looks at a rollout per window.
+        Looks at a rollout per window, and at what does not wait for its end.
+    at_once
+        Those detectors that do not wait.
     """
 
     model: str
@@ -61,6 +64,7 @@ class ReplayPlan:
     warmup: int = 5
     label_delay: int = 0
     looks: int = 4
+    at_once: Detectors = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +170,7 @@ class Replay:
             self._serve(low, high)
             self._now = high
             self._effects.mature = self._mature(number, high)
+            self._check(low, high)
             self._look(self._effects.mature)
         at = self._stream.at[end - 1]
         self._submit(Ticked(model=self._plan.model, at=at, wall=at))
@@ -230,11 +235,24 @@ class Replay:
             )
         )
 
+    def _check(self, low: int, high: int) -> None:
+        """Report new rows in which a detector that does not wait measured anything but 0."""
+        evidence = measure_seen(self._plan.at_once, self._seen(low, high)) if self._plan.at_once and low < high else ()
+        if any(each.value for each in evidence):
+            self._submit(
+                RowsChecked(
+                    model=self._plan.model,
+                    at=self._stream.at[high - 1],
+                    version=self._champion,
+                    window=self._stream.interval(low, high),
+                    n=high - low,
+                    evidence=evidence,
+                )
+            )
+
     def _close(self, start: int, end: int) -> None:
         """Profile a window against the champion's reference."""
-        reference = self._stream.versions[self._champion].reference
-        rows = self._stream.frame.slice(start, end - start)
-        profile = reference.profile(profile_columns(rows, self._stream.columns))
+        seen = self._seen(start, end)
         self._submit(
             WindowClosed(
                 model=self._plan.model,
@@ -243,9 +261,14 @@ class Replay:
                 window=self._stream.interval(start, end),
                 n=end - start,
                 rows=f"stream {start}:{end}",
-                evidence=measure_profiles(self._plan.detectors, reference, profile),
+                evidence=measure_seen(self._plan.detectors, seen),
             )
         )
+
+    def _seen(self, low: int, high: int) -> SeenRows:
+        stream = self._stream
+        yardstick = stream.versions[self._champion].yardstick
+        return seen_rows(stream.seen(low, high), stream.columns, yardstick, stream.interval(low, high))
 
     def _score(self, start: int, end: int) -> None:
         """Measure the served answers of a window whose labels are mature."""
@@ -266,7 +289,7 @@ class Replay:
         )
 
     def _scored(self, detector: Detector, start: int, end: int) -> ScoredRows:
-        low, scale = start, self._stream.versions[self._stream.champion_of(start, end)].loss_scale
+        low, version = start, self._stream.versions[self._stream.champion_of(start, end)]
         if detector.over is not None:
             since = self._stream.interval(start, end).end - detector.over
             low = min(start, max(self._began, bisect_left(self._stream.at, since)))
@@ -277,9 +300,12 @@ class Replay:
             task=columns.task,
             label=self._stream.label[low:end],
             output=output,
-            loss=self._stream.loss(output, low, end, scale),
+            loss=self._stream.loss(output, low, end, version.loss_scale),
             rows=end - low,
             positive=str(columns.classes[-1]) if columns.classes else "",
+            classes=tuple(map(str, columns.classes)),
+            table=self._stream.scored(low, end),
+            yardstick=version.yardstick,
         )
 
     def _refusal(self) -> str:

@@ -15,8 +15,8 @@ from anew.domain.column import Columns
 from anew.domain.interval import Interval
 from anew.loop.measure import Floats, Values, as_values, losses
 from anew.loop.training import user_code
+from anew.monitor import Yardstick
 from anew.ports.predictor import Predictor
-from anew.stats.profile import Reference
 
 __all__ = ["ReplayStream", "Stopwatch", "TrainedVersion"]
 
@@ -42,15 +42,29 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedVersion:
-    """What training gives a replay: the loaded version and the reference of its training rows."""
+    """What training gives a replay: the loaded version and the yardstick of its training rows."""
 
     predictor: Predictor
-    reference: Reference
+    yardstick: Yardstick
 
     @property
     def loss_scale(self) -> float:
         """Range that absolute errors are divided by; 1 for classification."""
         return self.predictor.manifest.loss_scale or 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a version said to the rows that `known` marks: outputs and class probabilities."""
+
+    output: Values
+    proba: Floats
+    known: npt.NDArray[np.bool_]
+
+    @classmethod
+    def room(cls, output: Values, proba: Floats) -> "_Answers":
+        """Make room as large as these."""
+        return cls(np.empty_like(output), np.full_like(proba, np.nan), np.zeros(len(output), dtype=np.bool_))
 
 
 class ReplayStream:
@@ -80,7 +94,8 @@ class ReplayStream:
         self.served_by = np.full(self.n, "", dtype=object)
         self.champion = np.full(self.n, "", dtype=object)
         self.output: Values = np.empty(self.n, dtype=object if columns.task.classifies else np.float64)
-        self._answers: dict[str, tuple[Values, npt.NDArray[np.bool_]]] = {}
+        self._proba = np.full((self.n, len(columns.classes)), np.nan)
+        self._answers: dict[str, _Answers] = {}
         self._watch = watch
 
     def interval(self, low: int, high: int) -> Interval:
@@ -96,22 +111,23 @@ class ReplayStream:
         TrainingError
             The user's code could not answer; the message has its line.
         """
-        values, known = self._answers.setdefault(
-            version, (np.empty_like(self.output), np.zeros(self.n, dtype=np.bool_))
-        )
-        if not known[low:high].all():
+        held = self._answers.get(version) or self._answers.setdefault(version, _Answers.room(self.output, self._proba))
+        if not held.known[low:high].all():
             predictor = self.versions[version].predictor
             rows = self.frame.slice(low, high - low)
             said = self._watch.timed(
                 "predict_s", lambda: user_code(f"version {version}", lambda: predictor.predict(rows))
             )
-            values[low:high] = as_values(said.output, self.columns.task)
-            known[low:high] = True
-        return values[low:high]
+            held.output[low:high] = as_values(said.output, self.columns.task)
+            if said.proba is not None:
+                held.proba[low:high] = said.proba
+            held.known[low:high] = True
+        return held.output[low:high]
 
     def serve(self, low: int, high: int, champion: str) -> None:
         """Answer rows `low` up to `high` by the champion."""
         self.output[low:high] = self.answers(champion, low, high)
+        self._proba[low:high] = self._answers[champion].proba[low:high]
         self.served_by[low:high] = champion
         self.champion[low:high] = champion
 
@@ -122,7 +138,24 @@ class ReplayStream:
     def divert(self, low: int, high: int, challenger: str, rows: npt.NDArray[np.bool_]) -> None:
         """Let the challenger answer those of the rows `low` up to `high` that `rows` marks."""
         self.output[low:high][rows] = self.answers(challenger, low, high)[rows]
+        self._proba[low:high][rows] = self._answers[challenger].proba[low:high][rows]
         self.served_by[low:high][rows] = challenger
+
+    def seen(self, low: int, high: int) -> pl.DataFrame:
+        """Return rows `low` up to `high` with what was answered, as detectors read them; see SeenRows."""
+        rows = self.frame.slice(low, high - low)
+        output = self.output[low:high]
+        said = [pl.Series("_output", output, dtype=pl.String if self.columns.task.classifies else pl.Float64)]
+        proba = self._proba[low:high]
+        if proba.shape[1] and not np.isnan(proba).all():
+            said += [pl.Series(f"_p{k}", proba[:, k]) for k in range(proba.shape[1])]
+        return rows.select(*self.columns.names, "_at").with_columns(said)
+
+    def scored(self, low: int, high: int) -> pl.DataFrame:
+        """Return the same with their labels; see ScoredRows."""
+        label = self.label[low:high]
+        dtype = pl.String if self.columns.task.classifies else pl.Float64
+        return self.seen(low, high).with_columns(pl.Series("_label", label, dtype=dtype))
 
     def loss(self, output: Values, low: int, high: int, scale: float) -> Floats:
         """Return the bounded losses of `output`, the answers to rows `low` up to `high`."""

@@ -1,6 +1,6 @@
 """Windows in, alerts out: one detector per file."""
 
-from anew.monitor._detector import Detector, Detectors, Finding, ScoredRows
+from anew.monitor._detector import Detector, Detectors, Finding, ScoredRows, SeenRows, Yardstick
 from anew.monitor._stage import Monitor, MonitorState
 
-__all__ = ["Detector", "Detectors", "Finding", "Monitor", "MonitorState", "ScoredRows"]
+__all__ = ["Detector", "Detectors", "Finding", "Monitor", "MonitorState", "ScoredRows", "SeenRows", "Yardstick"]

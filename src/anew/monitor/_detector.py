@@ -1,19 +1,73 @@
 """What a detector is: a measurement on a window, and a judgement on that measurement."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from anew.domain.column import Task
 from anew.domain.evidence import Evidence
+from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.stats.profile import Profile, Reference
 
-__all__ = ["Detector", "Detectors", "Finding", "ScoredRows"]
+__all__ = ["Detector", "Detectors", "Finding", "ScoredRows", "SeenRows", "Yardstick"]
+
+
+def _no_rows() -> pl.DataFrame:
+    return pl.DataFrame()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """What the rows of a version are compared with: what it was trained on.
+
+    Attributes
+    ----------
+    features
+        Profile of the declared features of the training rows, with the bins that windows are counted on.
+    labels, outputs
+        The same of their labels and of the version's answers to them; None for a version that was stored without.
+    sample
+        Some rows of its snapshot, evenly spaced: declared features, ``_label``, ``_output``, ``_p0 … _pk`` (class
+        probabilities in class order, when the model has them) and ``_held`` (was the row kept from training?). Empty
+        where no detector asked for one.
+    """
+
+    features: Reference
+    labels: Reference | None = None
+    outputs: Reference | None = None
+    sample: pl.DataFrame = field(default_factory=_no_rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRows:
+    """What was asked and answered in a period, labelled or not.
+
+    Attributes
+    ----------
+    window
+        The period: a window that has closed, or, for a detector that cannot wait, what came since its last look.
+    profile
+        Of the declared features, on the yardstick's bins.
+    rows
+        Declared features, ``_at``, ``_output``, and ``_p0 … _pk`` where the model has probabilities.
+    """
+
+    task: Task
+    window: Interval
+    yardstick: Yardstick
+    profile: Callable[[], Profile]
+    rows: pl.DataFrame
+
+    @property
+    def n(self) -> int:
+        """Rows of the period."""
+        return self.rows.height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +84,9 @@ class ScoredRows:
         Shape `(n,)`, in [0, 1].
     rows
         Predictions of the period, labelled or not.
+    table
+        The labelled rows: declared features, ``_at``, ``_output``, ``_label``, ``_p0 … _pk`` where the model has
+        probabilities, and the outcomes that were reported for them by name.
     """
 
     task: Task
@@ -38,6 +95,14 @@ class ScoredRows:
     loss: npt.NDArray[np.float64]
     rows: int
     positive: str = ""
+    classes: tuple[str, ...] = ()
+    table: pl.DataFrame = field(default_factory=_no_rows)
+    yardstick: Yardstick | None = None
+
+    @property
+    def n(self) -> int:
+        """Labelled rows."""
+        return len(self.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +117,16 @@ class Finding:
 class Detector(Protocol):
     """One way of seeing that a model goes stale; a frozen dataclass whose fields are its settings.
 
-    `labels` says which half of `measure` it has: False, it compares profiles when a window closes; True, it reads
-    scored rows when the window's labels are mature, over `over` (None: that window).
+    `labels` says which half of the measuring it has: False, it reads the rows of a window when it closes; True, it
+    reads scored rows when the window's labels are mature, over `over` (None: that window). Three more class
+    variables say what is special, each False where it is left out:
+
+    `at_once`
+        It reads new rows as they come as well, and does not wait for the window's end.
+    `incident`
+        What it finds is a broken feed: nobody retrains on that (see IncidentRaised).
+    `needs_sample`
+        It reads the yardstick's sample, which is then stored with every version.
     """
 
     labels: ClassVar[bool]
@@ -68,8 +141,8 @@ class Detector(Protocol):
         """Period of the rows that it reads; None for one window."""
         ...
 
-    def measure_profiles(self, reference: Reference, current: Profile) -> tuple[Evidence, ...]:
-        """Measure a window's profile against the reference; pure."""
+    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
+        """Measure the rows of a window against the yardstick; pure."""
         ...
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:

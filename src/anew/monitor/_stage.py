@@ -1,11 +1,11 @@
-"""Monitor: windows in, alerts out."""
+"""Monitor: windows in, alerts and incidents out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import AlertRaised, WindowClosed, WindowScored
+from anew.domain.facts import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
 from anew.monitor._detector import Detector
 
 __all__ = ["Monitor", "MonitorState"]
@@ -37,21 +37,34 @@ class Monitor:
         return state
 
     def decide(self, state: MonitorState, fact: Fact) -> tuple[Fact, ...]:  # noqa: ARG002  the decider's contract
-        """Raise an alert for each detector that finds something in a closed or scored window."""
+        """Raise an alert for each detector that finds something; incidents come first: nobody acts on broken data."""
         match fact:
-            case WindowClosed() | WindowScored():
-                return tuple(self._alerts(fact))
+            case WindowClosed() | WindowScored() | RowsChecked():
+                found = self._found(fact)
+                return tuple(sorted(found, key=lambda each: not isinstance(each, IncidentRaised)))
         return ()
 
-    def _alerts(self, fact: WindowClosed | WindowScored) -> list[Fact]:
+    def _found(self, fact: WindowClosed | WindowScored | RowsChecked) -> list[Fact]:
         by_key: dict[str, list[Evidence]] = {}
         for evidence in fact.evidence:
             by_key.setdefault(evidence.name, []).append(evidence)
-        alerts: list[Fact] = []
+        found: list[Fact] = []
         for key, detector in self.detectors.items():
             finding = detector.judge(tuple(by_key[key])) if key in by_key else None
-            if finding is not None:
-                alerts.append(
+            if finding is not None and getattr(detector, "incident", False):
+                found.append(
+                    IncidentRaised(
+                        model=fact.model,
+                        at=fact.at,
+                        detector=key,
+                        version=fact.version,
+                        window=fact.window,
+                        evidence=finding.evidence,
+                        message=finding.message,
+                    )
+                )
+            elif finding is not None:
+                found.append(
                     AlertRaised(
                         model=fact.model,
                         at=fact.at,
@@ -63,4 +76,4 @@ class Monitor:
                         message=finding.message,
                     )
                 )
-        return alerts
+        return found

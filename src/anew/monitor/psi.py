@@ -7,9 +7,8 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
-from anew.monitor._detector import Finding, ScoredRows
+from anew.monitor._detector import Finding, ScoredRows, SeenRows
 from anew.stats.distance import coarsen, psi, psi_deciles
-from anew.stats.profile import Profile, Reference
 from anew.stats.significance import psi_significance
 
 __all__ = ["PSI"]
@@ -62,16 +61,17 @@ class PSI:
         """One window."""
         return None
 
-    def measure_profiles(self, reference: Reference, current: Profile) -> tuple[Evidence, ...]:
+    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
         """Measure the index of each watched column, with its p-value."""
         found = []
+        reference, current = seen.yardstick.features, seen.profile()
         for name in (self.column,) if self.column else tuple(reference.own.columns):
-            base, seen = reference.own.columns[name], current.columns[name]
-            if seen.n < self.at_least_rows:
-                problem = f"{seen.n} rows, {self.at_least_rows} are needed"
-                found.append(Evidence.of(self.key, None, seen.n, subject=name, problem=problem))
+            base, window = reference.own.columns[name], current.columns[name]
+            if window.n < self.at_least_rows:
+                problem = f"{window.n} rows, {self.at_least_rows} are needed"
+                found.append(Evidence.of(self.key, None, window.n, subject=name, problem=problem))
                 continue
-            first, second = coarsen(base, seen)
+            first, second = coarsen(base, window)
             n, m = int(first.sum()), int(second.sum())
             p_value = psi_significance(max(psi(first, second), 0.0), n, m, len(first))
             found.append(Evidence.of(self.key, psi_deciles(first, second), m, subject=name, p_value=p_value))

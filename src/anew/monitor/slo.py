@@ -8,9 +8,8 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
-from anew.monitor._detector import Finding, ScoredRows
+from anew.monitor._detector import Finding, ScoredRows, SeenRows
 from anew.stats.outcome import METRIC_NAMES, measure_metric
-from anew.stats.profile import Profile, Reference
 
 __all__ = ["SLO"]
 
@@ -67,7 +66,7 @@ class SLO:
         """The objective's period."""
         return self.period
 
-    def measure_profiles(self, reference: Reference, current: Profile) -> tuple[Evidence, ...]:  # noqa: ARG002  the contract
+    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
         """Measure nothing: this detector needs labels."""
         return ()
 

@@ -17,7 +17,7 @@ from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 from anew.train import Train
 from anew.train.span import Span
-from anew.trigger import Trigger
+from anew.trigger import Condition, Trigger
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
 from anew.validate import Gates, Validate
@@ -84,7 +84,7 @@ def small_stages(settings: SmallSettings | None = None) -> Mapping[str, Decider[
             "registry": Registry(),
             "monitor": Monitor(detectors),
             "trigger": Trigger(
-                persistence=dict.fromkeys(detectors, chosen.windows),
+                conditions=tuple(Condition(detectors=(key,), windows=chosen.windows) for key in detectors),
                 cooldown=Cooldown(length=chosen.cooldown),
                 budget=chosen.budget,
             ),

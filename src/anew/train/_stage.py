@@ -13,6 +13,7 @@ from anew.domain.facts import (
     CandidateRefused,
     CandidateTrained,
     EffectFailed,
+    IncidentRaised,
     ProjectChanged,
     RetrainApproved,
     RolledBack,
@@ -21,6 +22,7 @@ from anew.domain.facts import (
     TrainingPlanned,
     VersionPromoted,
 )
+from anew.domain.interval import Interval
 from anew.train.span import Span
 
 __all__ = ["Train", "TrainState"]
@@ -32,7 +34,8 @@ T = TypeVar("T")
 class TrainState:
     """What the stage remembers: how many versions were named, who is champion, and the runs that have not ended.
 
-    `runs` maps the id of the fact that asked for a run's present effect to the run's version.
+    `runs` maps the id of the fact that asked for a run's present effect to the run's version; `broken` has the windows
+    in which broken data was found, joined where they touch.
     """
 
     planned: int = 0
@@ -41,6 +44,7 @@ class TrainState:
     settings: str = ""
     runs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     compute_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    broken: tuple[Interval, ...] = ()
 
     def is_running(self, version: str) -> bool:
         """Has the run of `version` not ended yet?"""
@@ -75,6 +79,8 @@ class Train:
         match fact:
             case ProjectChanged():
                 return replace(state, code=fact.code, settings=fact.settings)
+            case IncidentRaised():
+                return replace(state, broken=_joined(state.broken, fact.window))
             case TrainingPlanned():
                 return replace(state, planned=state.planned + 1, runs=_with(state.runs, fact.id, fact.version))
             case SnapshotTaken():
@@ -95,17 +101,22 @@ class Train:
         """Plan an approved run; end a run when its candidate was accepted or refused, or an effect of it failed."""
         match fact:
             case RetrainApproved():
+                span = self.span.before(fact.at)
                 return (
                     TrainingPlanned(
                         model=fact.model,
                         at=fact.at,
                         version=f"v{state.planned + 1}",
                         champion=state.champion,
-                        span=self.span.before(fact.at),
+                        span=span,
                         holdout_share=self.holdout_share,
                         seed=_seed(fact.id),
                         code=state.code,
                         settings=state.settings,
+                        corrected=fact.corrected,
+                        left_out=tuple(
+                            each for each in state.broken if each.start < span.end and span.start < each.end
+                        ),
                     ),
                 )
             case CandidateAccepted() if state.is_running(fact.version):
@@ -130,6 +141,17 @@ def _end(state: TrainState, fact: Fact, version: str, outcome: str, detail: str)
         detail=detail,
         compute_s=state.compute_s.get(version, 0.0),
     )
+
+
+def _joined(broken: tuple[Interval, ...], window: Interval) -> tuple[Interval, ...]:
+    """Return the intervals with `window` among them, ascending, those that touch made one."""
+    found: list[Interval] = []
+    for each in sorted((*broken, window), key=lambda interval: interval.start):
+        if found and each.start <= found[-1].end:
+            found[-1] = Interval(start=found[-1].start, end=max(found[-1].end, each.end))
+        else:
+            found.append(each)
+    return tuple(found)
 
 
 def _with(mapping: Mapping[str, T], key: str, value: T) -> Mapping[str, T]:

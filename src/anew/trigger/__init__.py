@@ -1,5 +1,6 @@
-"""Alerts in, retrain requests out: persistence, cooldown, budget."""
+"""Alerts, schedules and commands in, retrain requests out: conditions, cooldown, budget."""
 
+from anew.trigger._condition import Changes, Condition, NewData, Schedule
 from anew.trigger._stage import Trigger, TriggerState
 
-__all__ = ["Trigger", "TriggerState"]
+__all__ = ["Changes", "Condition", "NewData", "Schedule", "Trigger", "TriggerState"]

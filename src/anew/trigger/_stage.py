@@ -1,25 +1,32 @@
-"""Trigger: alerts and commands in, requests to retrain out, or reasons why not."""
+"""Trigger: alerts, schedules, changes and commands in, requests to retrain out, or reasons why not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    IncidentRaised,
+    ProjectChanged,
     RetrainCommanded,
     RetrainRefused,
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
     RolloutStarted,
+    RowsChecked,
+    Ticked,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
     WindowClosed,
     WindowScored,
 )
+from anew.domain.interval import Interval
 from anew.domain.severity import Severity
+from anew.trigger._condition import Changes, Condition, NewData, Schedule
 from anew.trigger._streak import Streaks, streaks_after
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
@@ -27,6 +34,10 @@ from anew.trigger.cooldown import Cooldown
 __all__ = ["Trigger", "TriggerState"]
 
 _KEPT = 1_000
+
+
+def _never() -> Mapping[str, datetime]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,20 @@ class TriggerState:
         Event times of the last requests, in order of recording.
     answered
         Was a decision given since the last window? There is one decision per window; further alerts fold into it.
+    served
+        Since when there is a champion: schedules begin then.
+    scheduled
+        Last intended instant that was answered, by name of the schedule.
+    alerted
+        Start of the window of the last alert.
+    fired
+        The same of the alert at which each condition last asked.
+    code, settings, changed
+        The project's revision, and what of it the last ProjectChanged changed.
+    labelled
+        Labelled rows scored since the last training was planned.
+    broken
+        Windows with broken data, the latest last.
     """
 
     running: bool = False
@@ -51,6 +76,15 @@ class TriggerState:
     requests: tuple[datetime, ...] = ()
     streaks: Streaks = field(default_factory=Streaks)
     answered: bool = False
+    served: datetime | None = None
+    scheduled: Mapping[str, datetime] = field(default_factory=_never)
+    alerted: datetime | None = None
+    fired: Mapping[str, datetime] = field(default_factory=_never)
+    code: str = ""
+    settings: str = ""
+    changed: frozenset[str] = frozenset()
+    labelled: int = 0
+    broken: tuple[Interval, ...] = ()
 
     @property
     def last(self) -> datetime | None:
@@ -61,19 +95,38 @@ class TriggerState:
         """Is what was seen of `version` about the present champion?"""
         return not self.champion or version == self.champion
 
+    def is_broken(self, window: Interval) -> bool:
+        """Was broken data found in a window that overlaps this one?"""
+        return any(each.start < window.end and window.start < each.end for each in self.broken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """Why a retrain is asked for, before it is known whether it may be."""
+
+    triggers: tuple[str, ...]
+    reason: str
+    severity: Severity = Severity.MEDIUM
+    considered: tuple[tuple[str, str], ...] = ()
+    intended: datetime | None = None
+    past_cooldown: bool = False
+    corrected: bool = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """Turns findings that last into requests, within cooldown and budget.
+    """Turns findings that last, schedules, changes and new data into requests, within cooldown and budget.
 
     Parameters
     ----------
-    persistence
-        For each detector that may trigger, the windows in a row that it must find something in; a detector that is
-        not listed alerts and never triggers.
+    conditions
+        What may ask; a detector that stands in none alerts and never triggers. The first that holds asks.
     """
 
-    persistence: Mapping[str, int]
+    conditions: tuple[Condition, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    changes: Changes = Changes()
+    new_data: NewData | None = None
     cooldown: Cooldown = Cooldown()
     budget: Budget = Budget(retrains=1_000_000, period=timedelta(days=1))
 
@@ -84,16 +137,20 @@ class Trigger:
     def apply(self, state: TriggerState, fact: Fact) -> TriggerState:
         """Fold a fact."""
         match fact:
-            case WindowClosed() | WindowScored():
-                streaks = streaks_after(state.streaks, fact) if state.concerns(fact.version) else state.streaks
-                return replace(state, streaks=streaks, answered=False)
+            case WindowClosed() | WindowScored() | RowsChecked():
+                return _measured(state, fact)
+            case IncidentRaised():
+                return replace(state, broken=(*state.broken, fact.window)[-_KEPT:])
             case AlertRaised() if state.concerns(fact.version):
-                return replace(state, streaks=streaks_after(state.streaks, fact))
+                return replace(state, streaks=streaks_after(state.streaks, fact), alerted=fact.window.start)
             case RetrainRequested():
                 requests = (*state.requests, fact.at)[-_KEPT:]
-                return replace(state, running=True, version="", requests=requests, answered=True)
+                asked = replace(state, running=True, version="", requests=requests, answered=True, labelled=0)
+                return _answered(asked, fact)
             case RetrainWithheld():
-                return replace(state, answered=True)
+                return _answered(replace(state, answered=True), fact)
+            case ProjectChanged():
+                return _revised(state, fact)
             case TrainingPlanned():
                 return replace(state, version=fact.version)
             case RetrainRefused():
@@ -103,29 +160,100 @@ class Trigger:
             case RolloutStarted() if not state.running:
                 return replace(state, running=True, version=fact.version)  # let through by a person after its refusal
             case VersionPromoted():
-                return self._settled(replace(state, champion=fact.version, streaks=Streaks()), fact.version)
+                served = state.served or fact.at
+                return _settled(_changed_hands(replace(state, served=served), fact.version), fact.version)
             case RolledBack() if fact.to and fact.to != state.champion:
-                return self._settled(replace(state, champion=fact.to, streaks=Streaks()), fact.version)
+                return _settled(_changed_hands(state, fact.to), fact.version)
             case RolledBack():
-                return self._settled(state, fact.version)
+                return _settled(state, fact.version)
         return state
 
     def decide(self, state: TriggerState, fact: Fact) -> tuple[Fact, ...]:
-        """Answer an alert that has lasted long enough, or a command."""
+        """Answer what asks for a retrain: an alert that has lasted, a schedule, a change, new data, a command."""
         match fact:
-            case AlertRaised():
-                need = self.persistence.get(fact.detector)
-                if need is None or not state.concerns(fact.version):
-                    return ()
-                length = state.streaks.length(fact.detector)
-                return () if length < need else self._answer_alert(state, fact, length)
+            case AlertRaised() if state.concerns(fact.version) and not state.answered:
+                question = self._asked_by_alert(state, fact)
+            case WindowScored() if self.new_data is not None and state.labelled >= self.new_data.rows:
+                count = f"{state.labelled} labelled rows have come since the last training was planned"
+                question = _Question(triggers=(self.new_data.name,), reason=count)
+            case Ticked() if state.served is not None:
+                question = self._asked_by_schedule(state, state.served, fact.at)
+            case ProjectChanged():
+                question = self._asked_by_change(state)
             case RetrainCommanded():
                 return (self._answer_command(state, fact),)
-        return ()
+            case _:
+                return ()
+        return () if question is None else (self._answer(state, fact, question),)
 
-    @staticmethod
-    def _settled(state: TriggerState, version: str) -> TriggerState:
-        return replace(state, running=False, version="") if version == state.version else state
+    def _asked_by_alert(self, state: TriggerState, alert: AlertRaised) -> _Question | None:
+        for condition in self.conditions:
+            if not (
+                condition.holds(state.streaks, alert) and condition.armed(state.streaks, state.fired, alert.detector)
+            ):
+                continue
+            length = state.streaks.length(alert.detector)
+            broken = state.is_broken(alert.window)
+            return _Question(
+                triggers=(condition.name,),
+                reason=alert.message,
+                severity=alert.severity,
+                considered=(("windows in a row", str(length)), ("broken data", "yes" if broken else "no")),
+                past_cooldown=condition.past_cooldown,
+                corrected=condition.corrected,
+            )
+        return None
+
+    def _asked_by_schedule(self, state: TriggerState, served: datetime, at: datetime) -> _Question | None:
+        due = {each: each.due(state.scheduled.get(each.name, served), at) for each in self.schedules}
+        found = {each: instant for each, instant in due.items() if instant is not None}
+        if not found:
+            return None
+        intended = max(found.values())
+        names = tuple(each.name for each in found)
+        return _Question(
+            triggers=names,
+            reason=f"{' and '.join(names)}: intended for {intended.isoformat()}",
+            intended=intended,
+            past_cooldown=any(each.past_cooldown for each in found),
+        )
+
+    def _asked_by_change(self, state: TriggerState) -> _Question | None:
+        wanted = {each for each in ("code", "policy") if getattr(self.changes, each)} & state.changed
+        if not wanted or state.served is None:
+            return None
+        what = " and ".join(sorted(wanted))
+        return _Question(triggers=(self.changes.name,), reason=f"the project's {what} changed")
+
+    def _answer(self, state: TriggerState, fact: Fact, question: _Question) -> RetrainRequested | RetrainWithheld:
+        reason, detail = self._hindrance(state, fact, question)
+        considered = (*question.considered, *self._considered(state, fact.at))
+        if reason:
+            return RetrainWithheld(
+                model=fact.model,
+                at=fact.at,
+                reason=reason,
+                detail=detail,
+                triggers=question.triggers,
+                considered=considered,
+                intended=question.intended,
+            )
+        return RetrainRequested(
+            model=fact.model,
+            at=fact.at,
+            reason=question.reason,
+            triggers=question.triggers,
+            severity=question.severity,
+            considered=considered,
+            intended=question.intended,
+            corrected=question.corrected,
+        )
+
+    def _answer_command(self, state: TriggerState, command: RetrainCommanded) -> Fact:
+        """Answer a person, whom cooldown, budget and broken data do not hold."""
+        question = _Question(triggers=("command",), reason=f"{command.by}: {command.reason}")
+        answer = Trigger()._answer(state, command, question)
+        return replace(answer, considered=self._considered(state, command.at))
 
     def _considered(self, state: TriggerState, at: datetime) -> tuple[tuple[str, str], ...]:
         until = self.cooldown.until(state.last)
@@ -138,59 +266,55 @@ class Trigger:
             ("under way", (state.version or "requested") if state.running else "nothing"),
         )
 
-    def _answer_alert(self, state: TriggerState, alert: AlertRaised, length: int) -> tuple[Fact, ...]:
-        if state.answered:
-            return ()  # folded into the decision that this window already got
-        considered = (("windows in a row", str(length)), *self._considered(state, alert.at))
-        reason, detail = self._hindrance(state, alert.at)
-        if reason:
+    def _hindrance(self, state: TriggerState, fact: Fact, question: _Question) -> tuple[str, str]:
+        """Return why not, as a word and a sentence; empty when nothing stands against it."""
+        if isinstance(fact, AlertRaised) and state.is_broken(fact.window):
             return (
-                RetrainWithheld(
-                    model=alert.model,
-                    at=alert.at,
-                    reason=reason,
-                    detail=detail,
-                    triggers=(alert.detector,),
-                    considered=considered,
-                ),
+                "incident",
+                "the window's data is broken: the feed has to be mended, the model learns nothing from it",
             )
-        return (
-            RetrainRequested(
-                model=alert.model,
-                at=alert.at,
-                reason=alert.message,
-                triggers=(alert.detector,),
-                severity=alert.severity,
-                considered=considered,
-            ),
-        )
-
-    def _hindrance(self, state: TriggerState, at: datetime) -> tuple[str, str]:
         if state.running:
             return "busy", f"a retrain is under way already ({state.version or 'requested'})"
         until = self.cooldown.until(state.last)
-        if until is not None and at < until:
+        if until is not None and fact.at < until and not question.past_cooldown:
             return "cooldown", f"the last request was at {state.last}; the cooldown lasts until {until}"
-        if self.budget.left(state.requests, at) == 0:
+        if self.budget.left(state.requests, fact.at) == 0:
             return "budget", f"{self.budget.retrains} retrains per {self.budget.period} are spent"
         return "", ""
 
-    def _answer_command(self, state: TriggerState, command: RetrainCommanded) -> Fact:
-        considered = self._considered(state, command.at)
-        if state.running:
-            return RetrainWithheld(
-                model=command.model,
-                at=command.at,
-                reason="busy",
-                detail=f"a retrain is under way already ({state.version or 'requested'})",
-                triggers=("command",),
-                considered=considered,
-            )
-        return RetrainRequested(
-            model=command.model,
-            at=command.at,
-            reason=f"{command.by}: {command.reason}",
-            triggers=("command",),
-            severity=Severity.MEDIUM,
-            considered=considered,
+
+def _measured(state: TriggerState, fact: WindowClosed | WindowScored | RowsChecked) -> TriggerState:
+    streaks = streaks_after(state.streaks, fact) if state.concerns(fact.version) else state.streaks
+    fresh = fact.labelled if isinstance(fact, WindowScored) and not fact.revision else 0
+    return replace(state, streaks=streaks, answered=False, labelled=state.labelled + fresh)
+
+
+def _answered(state: TriggerState, fact: RetrainRequested | RetrainWithheld) -> TriggerState:
+    """Note which schedules were answered, and at which window a condition asked."""
+    if fact.intended is not None:
+        times = {**state.scheduled, **dict.fromkeys(fact.triggers, fact.intended)}
+        return replace(state, scheduled=MappingProxyType(times))
+    if isinstance(fact, RetrainWithheld) or state.alerted is None:
+        return state
+    return replace(state, fired=MappingProxyType({**state.fired, **dict.fromkeys(fact.triggers, state.alerted)}))
+
+
+def _revised(state: TriggerState, fact: ProjectChanged) -> TriggerState:
+    changed = {
+        each
+        for each, before, now in (
+            ("code", state.code, fact.code),
+            ("policy", state.settings, fact.settings),
         )
+        if before not in ("", now)
+    }
+    return replace(state, code=fact.code, settings=fact.settings, changed=frozenset(changed))
+
+
+def _changed_hands(state: TriggerState, champion: str) -> TriggerState:
+    """Begin anew: what was found concerned another champion."""
+    return replace(state, champion=champion, streaks=Streaks(), fired=MappingProxyType({}))
+
+
+def _settled(state: TriggerState, version: str) -> TriggerState:
+    return replace(state, running=False, version="") if version == state.version else state

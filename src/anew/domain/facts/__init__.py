@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from anew.domain.fact import Fact
 from anew.domain.facts.command import ProjectChanged, QuarantineReleased, RetrainCommanded, RollbackCommanded, Ticked
-from anew.domain.facts.observation import AlertRaised, WindowClosed, WindowScored
+from anew.domain.facts.observation import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
 from anew.domain.facts.retraining import (
     CandidateTrained,
     EffectFailed,
@@ -46,6 +46,7 @@ __all__ = [
     "EffectFailed",
     "GateJudged",
     "GuardrailTripped",
+    "IncidentRaised",
     "OverrideSigned",
     "ProjectChanged",
     "QuarantineReleased",
@@ -60,6 +61,7 @@ __all__ = [
     "RolloutHeld",
     "RolloutObserved",
     "RolloutStarted",
+    "RowsChecked",
     "SnapshotTaken",
     "Stage",
     "Ticked",
@@ -83,6 +85,7 @@ FACTS: Mapping[str, type[Fact]] = {
         EffectFailed,
         GateJudged,
         GuardrailTripped,
+        IncidentRaised,
         OverrideSigned,
         ProjectChanged,
         QuarantineReleased,
@@ -97,6 +100,7 @@ FACTS: Mapping[str, type[Fact]] = {
         RolloutHeld,
         RolloutObserved,
         RolloutStarted,
+        RowsChecked,
         SnapshotTaken,
         Ticked,
         TrafficApplied,

@@ -7,7 +7,7 @@ from anew.domain.fact import Fact
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 
-__all__ = ["AlertRaised", "WindowClosed", "WindowScored"]
+__all__ = ["AlertRaised", "IncidentRaised", "RowsChecked", "WindowClosed", "WindowScored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,43 @@ class AlertRaised(Fact):
     version: str
     window: Interval
     severity: Severity
+    evidence: tuple[Evidence, ...]
+    message: str
+
+    @property
+    def key(self) -> str:
+        """One per detector and cause."""
+        return self.detector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsChecked(Fact):
+    """New rows broke something that does not wait for the end of their window.
+
+    `window` is the period since the last look, `n` the predictions in it. Looks that found nothing leave no fact.
+    """
+
+    version: str
+    window: Interval
+    n: int
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def key(self) -> str:
+        """One per period."""
+        return self.window.start.isoformat()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentRaised(Fact):
+    """What came in a window is broken data, not a changed world: the feed has to be mended, not the model.
+
+    Alerts about the same window never lead to a retrain, and its rows are kept from training.
+    """
+
+    detector: str
+    version: str
+    window: Interval
     evidence: tuple[Evidence, ...]
     message: str
 

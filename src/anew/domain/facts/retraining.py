@@ -1,6 +1,7 @@
 """Facts on the way from a finding to a candidate: trigger, governance, train."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from anew.domain.evidence import Evidence
@@ -23,29 +24,51 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRequested(Fact):
-    """The trigger holds that retraining is worth it; `considered` has every number that it used."""
+    """The trigger holds that retraining is worth it.
+
+    Attributes
+    ----------
+    triggers
+        Names of the rules of the policy that ask for it.
+    considered
+        Every number that was used.
+    intended
+        For a schedule, the instant that it named; each is answered once.
+    corrected
+        Is the history to be repaired first, so that it keeps the policy's rules?
+    """
+
+    schema: ClassVar[int] = 2
 
     reason: str
     triggers: tuple[str, ...]
     severity: Severity
     considered: tuple[tuple[str, str], ...] = ()
+    intended: datetime | None = None
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainWithheld(Fact):
     """The trigger was asked and said no; `reason` is one word, `detail` a sentence with the numbers."""
 
+    schema: ClassVar[int] = 2
+
     reason: str
     detail: str
     triggers: tuple[str, ...]
     considered: tuple[tuple[str, str], ...] = ()
+    intended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainApproved(Fact):
-    """Governance consents to the request that caused this fact."""
+    """Governance consents to the request that caused this fact, and to history being corrected where it asks."""
+
+    schema: ClassVar[int] = 2
 
     by: str
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +95,14 @@ class TrainingPlanned(Fact):
         For everything random in the run.
     code, settings
         Digests of the project's files at the time of planning.
+    corrected
+        Are rows to be repaired, or left out, that break the policy's rules?
+    left_out
+        Parts of the span whose rows are kept from training: incidents.
     """
 
     asks: ClassVar[str] = "snapshot"
+    schema: ClassVar[int] = 2
 
     version: str
     champion: str
@@ -83,17 +111,21 @@ class TrainingPlanned(Fact):
     seed: int
     code: str
     settings: str
+    corrected: bool = False
+    left_out: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotTaken(Fact):
     """The rows of a run are fixed; asks for the training itself.
 
-    `tables` pairs each table with the version it was read at; `digest` addresses rows and order.
+    `tables` pairs each table with the version it was read at; `digest` addresses rows and order. Of the rows that broke
+    a rule, `repaired` were mended by the pipeline's ``correct`` and `dropped` left out.
     """
 
     asks: ClassVar[str] = "train"
     ends: ClassVar[bool] = True
+    schema: ClassVar[int] = 2
 
     version: str
     champion: str
@@ -103,6 +135,8 @@ class SnapshotTaken(Fact):
     rows: int
     holdout_rows: int
     seed: int
+    repaired: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

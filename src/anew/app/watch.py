@@ -1,0 +1,271 @@
+"""What a project watches, and what may ask for a retrain: `slos` and `triggers` of the settings as values."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from anew.adapters.cron_schedule import CronSchedule
+from anew.app.component import collect, find_component, hint, make_component
+from anew.app.duration import parse_count, parse_duration
+from anew.app.settings import Settings
+from anew.domain.column import Task
+from anew.domain.errors import SettingsError
+from anew.domain.severity import Severity
+from anew.monitor import Detector
+from anew.monitor.rule import Rule
+from anew.monitor.slo import SLO
+from anew.stats.outcome import known_for
+from anew.trigger import Changes, Condition, NewData, Schedule
+from anew.trigger.every import Every
+
+__all__ = ["Watch", "make_slo", "metric_problem", "watched_by"]
+
+_COMMON = ("bypass", "for", "rearm", "severity")
+_BYPASS = ("cooldown",)
+_SEVERITIES = {each.name.lower(): each for each in Severity}
+_SPECIAL = {
+    "all": (*_COMMON, "all"),
+    "any": (*_COMMON, "any"),
+    "at_least": (*_COMMON, "at_least", "of"),
+    "changed": ("changed",),
+    "cron": ("bypass", "cron", "zone"),
+    "every": ("bypass", "every"),
+    "new_data": ("new_data",),
+    "rule": (*_COMMON, "data", "rule"),
+}
+"""Entries of `triggers` that are no `{DETECTOR: OPTIONS}`, each with all the keys that it may have."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """What is watched, and what of it may ask.
+
+    Attributes
+    ----------
+    detectors
+        By key, in the order of the file.
+    at_once
+        Keys of those that do not wait for a window's end.
+    """
+
+    detectors: dict[str, Detector] = field(default_factory=dict)
+    conditions: list[Condition] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
+    new_data: NewData | None = None
+
+    @property
+    def at_once(self) -> Mapping[str, Detector]:
+        """Those detectors that do not wait for a window's end, by key."""
+        held = {key for each in self.conditions if each.windows > 1 for key in each.detectors}
+        return {
+            key: each for key, each in self.detectors.items() if getattr(each, "at_once", False) and key not in held
+        }
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that corrected history has to keep."""
+        return tuple(each for each in self.detectors.values() if isinstance(each, Rule) and each.data == "corrected")
+
+    @property
+    def needs_sample(self) -> bool:
+        """Does a detector read the yardstick's sample?"""
+        return any(getattr(each, "needs_sample", False) for each in self.detectors.values())
+
+
+def watched_by(settings: Settings) -> Watch:
+    """Read what the project watches.
+
+    Raises
+    ------
+    SettingsError
+        Everything in `slos` and `triggers` that cannot be, each with its place in the file.
+    """
+    found, problems = Watch(), list[str]()
+    for i, slo in enumerate(settings.policy.slos):
+        where = settings.document.where(("slos", i))
+        made = collect(problems, where, partial(_detector, settings, partial(make_slo, _without(slo, "for"))))
+        condition = collect(problems, where, partial(_condition, slo, [] if made is None else [made.key]))
+        _keep(found, problems, where, made, condition)
+    for i, entry in enumerate(settings.policy.triggers):
+        where = settings.document.where(("triggers", i))
+        collect(problems, where, partial(_read, found, settings, entry))
+    if problems:
+        raise SettingsError(*problems)
+    return found
+
+
+def _keep(found: Watch, problems: list[str], where: str, made: Detector | None, condition: Condition | None) -> None:
+    if made is None or condition is None:
+        return
+    if made.key in found.detectors:
+        problems.append(f"{where}: the detector {made.key} stands twice")
+    found.detectors[made.key] = made
+    found.conditions.append(condition)
+
+
+def _read(found: Watch, settings: Settings, entry: Mapping[str, Any]) -> None:
+    """Add what one entry of `triggers` says."""
+    special = next((name for name in _SPECIAL if name in entry), None)
+    if special is None:
+        names = [name for name in entry if name not in _COMMON]
+        if len(names) != 1:
+            raise SettingsError(
+                f"an entry of triggers is one detector, {{NAME: OPTIONS}}, or one of {', '.join(_SPECIAL)}; "
+                f"found {names}"
+            )
+        made = _detector(settings, partial(_component, names[0], entry[names[0]]))
+        _add(found, _condition(entry, [made.key]), made)
+        return
+    wrong = [
+        f"unknown option {name!r}{hint(name, _SPECIAL[special])}" for name in entry if name not in _SPECIAL[special]
+    ]
+    if wrong:
+        raise SettingsError(*wrong)
+    match special:
+        case "every" | "cron":
+            schedule = _schedule(special, entry)
+            if schedule.name in {each.name for each in found.schedules}:
+                raise SettingsError(f"the schedule {schedule.name} stands twice")
+            found.schedules.append(schedule)
+        case "changed":
+            found.changes = _changes(entry["changed"])
+        case "new_data":
+            found.new_data = NewData(rows=parse_count(entry["new_data"], "row"))
+        case "rule":
+            made = _detector(settings, partial(_rule, entry))
+            _add(found, _condition(entry, [made.key], corrected=entry.get("data") == "corrected"), made)
+        case _:
+            _combine(found, settings, special, entry)
+
+
+def _add(found: Watch, condition: Condition, *made: Detector) -> None:
+    """Add a condition and its detectors; a detector may stand in several combinations, but only once alone."""
+    twice = [each.key for each in made if each.key in found.detectors]
+    if twice and len(condition.detectors) == 1:
+        raise SettingsError(f"the detector {twice[0]} stands twice")
+    if condition.name in {each.name for each in found.conditions}:
+        raise SettingsError(f"the condition {condition.name} stands twice")
+    found.detectors.update({each.key: each for each in made})
+    found.conditions.append(condition)
+
+
+def _combine(found: Watch, settings: Settings, special: str, entry: Mapping[str, Any]) -> None:
+    given = entry.get("of") if special == "at_least" else entry[special]
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) < 2:
+        name = "of" if special == "at_least" else special
+        raise SettingsError(f"{name}: found {given!r}; write a list of two or more detectors, [{{NAME: OPTIONS}}, …]")
+    made: list[Detector] = []
+    problems: list[str] = []
+    for i, each in enumerate(given):
+        if not isinstance(each, Mapping) or len(each) != 1:
+            problems.append(f"number {i + 1}: found {each!r}; write {{NAME: OPTIONS}}")
+            continue
+        ((name, options),) = each.items()
+        make = partial(_rule, each) if name == "rule" else partial(_component, name, options)
+        detector = collect(problems, f"number {i + 1}", partial(_detector, settings, make))
+        made += [] if detector is None else [detector]
+    if problems:
+        raise SettingsError(*problems)
+    needs = {"any": 1, "all": len(made)}.get(special) or entry["at_least"]
+    if not isinstance(needs, int) or not 1 <= needs <= len(made):
+        raise SettingsError(f"at_least: found {needs!r}; write a number from 1 to {len(made)}")
+    keys = [each.key for each in made]
+    if len(set(keys)) < len(keys):
+        raise SettingsError("a detector stands twice in it")
+    corrected = any(isinstance(each, Rule) and each.data == "corrected" for each in made)
+    _add(found, _condition(entry, keys, needs=needs, corrected=corrected), *made)
+
+
+def _condition(entry: Mapping[str, Any], keys: Sequence[str], *, needs: int = 1, corrected: bool = False) -> Condition:
+    severity = entry.get("severity", "low")
+    if severity not in _SEVERITIES:
+        raise SettingsError(f"severity: found {severity!r}; known are {', '.join(_SEVERITIES)}")
+    bypass = entry.get("bypass")
+    if bypass not in (None, *_BYPASS):
+        raise SettingsError(f"bypass: found {bypass!r}; known are {', '.join(_BYPASS)}")
+    rearm = entry.get("rearm", 0)
+    return Condition(
+        detectors=tuple(keys) or ("",),
+        needs=needs,
+        windows=parse_count(entry.get("for", 1), "window"),
+        severity=_SEVERITIES[severity],
+        rearm=0 if rearm == 0 else parse_count(rearm, "window"),
+        past_cooldown=bypass == "cooldown",
+        corrected=corrected,
+    )
+
+
+def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
+    """Make a detector and refuse one that this project could never measure: it would be silently off."""
+    made = make()
+    problems = metric_problem(made, settings.task)
+    known = settings.columns.names
+    asked = (getattr(made, "column", ""), *getattr(made, "columns", ()))
+    problems += [
+        f"{column!r} is no feature (known: {', '.join(known)})"
+        for column in asked
+        if column and column not in (*known, "prediction")
+    ]
+    if made.over is not None and made.over < settings.window:
+        problems.append(f"over {made.over} is less than the window, {settings.window}; leave it out for one window")
+    if problems:
+        raise SettingsError(*problems)
+    return made
+
+
+def _component(name: str, given: object) -> Detector:
+    if name == "slo":
+        if not isinstance(given, Mapping):
+            raise SettingsError(f"found {given!r}; write its options as {{NAME: VALUE}}")
+        return make_slo(given)
+    made: Detector = make_component(find_component("monitor", name), {} if given is None else given)
+    return made
+
+
+def _rule(entry: Mapping[str, Any]) -> Rule:
+    given = entry["rule"]
+    options = dict(given) if isinstance(given, Mapping) else {"keep": given}
+    if "data" in entry:
+        options["data"] = entry["data"]
+    made: Rule = make_component(Rule, options)
+    return made
+
+
+def _schedule(special: str, entry: Mapping[str, Any]) -> Schedule:
+    past_cooldown = _condition({name: entry[name] for name in entry if name == "bypass"}, [""]).past_cooldown
+    if special == "every":
+        return Every(length=parse_duration(entry["every"]), past_cooldown=past_cooldown)
+    expression, zone = entry["cron"], entry.get("zone", "UTC")
+    if not isinstance(expression, str) or not isinstance(zone, str):
+        raise SettingsError(f"cron {expression!r}, zone {zone!r}: write both as text")
+    return CronSchedule(expression=expression, zone=zone, past_cooldown=past_cooldown)
+
+
+def _changes(given: object) -> Changes:
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not names or set(names) - {"code", "policy"}:
+        raise SettingsError(f"changed: found {given!r}; write code, policy or [code, policy]")
+    return Changes(code="code" in names, policy="policy" in names)
+
+
+def make_slo(entry: Mapping[str, Any]) -> SLO:
+    """Make an objective's detector; in the file its period is called `over`."""
+    if "period" in entry:
+        raise SettingsError("unknown option 'period'; did you mean over?")
+    given = {"period" if name == "over" else name: value for name, value in entry.items() if name not in _COMMON}
+    made: SLO = make_component(SLO, given)
+    return made
+
+
+def metric_problem(measuring: object, task: Task) -> list[str]:
+    """Say, in a list of none or one, why a metric cannot be measured on this task."""
+    metric = getattr(measuring, "metric", None)
+    if metric is None or metric in known_for(task):
+        return []
+    return [f"metric {metric!r} makes no sense for {task} (known: {', '.join(known_for(task))})"]
+
+
+def _without(entry: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    return {name: value for name, value in entry.items() if name not in names}

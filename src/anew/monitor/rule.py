@@ -1,0 +1,101 @@
+"""A business rule that every answered row has to keep."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Literal
+
+import polars as pl
+
+from anew.domain.errors import InvariantError
+from anew.domain.evidence import Evidence
+from anew.domain.severity import Severity
+from anew.monitor._detector import Finding, ScoredRows, SeenRows
+
+__all__ = ["Rule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Alert at once when a row breaks a rule.
+
+    Parameters
+    ----------
+    keep
+        What every row must keep: a condition in SQL over the declared features and ``prediction``, e.g.
+        ``prediction >= 0`` or ``prediction <= capacity``. A row for which it is null keeps it.
+    data
+        ``corrected``: the retrain that follows is trained on history in which every row keeps the rule, read with the
+        label in the prediction's place (rows are repaired by the pipeline's ``correct``, or left out).
+    at_most
+        Broken rows that are tolerated in one look.
+
+    Notes
+    -----
+    No statistics: a rule is broken or it is not. Use an SLO for what may happen now and then.
+    """
+
+    labels: ClassVar[bool] = False
+    at_once: ClassVar[bool] = True
+
+    keep: str
+    data: Literal["as_is", "corrected"] = "as_is"
+    at_most: int = 0
+
+    def __post_init__(self) -> None:
+        if self.at_most < 0:
+            raise InvariantError(f"rule {self.keep!r}: at_most is {self.at_most}; it counts rows")
+        try:
+            pl.sql_expr(self.keep)
+        except pl.exceptions.PolarsError as exc:
+            raise InvariantError(f"rule {self.keep!r} is no condition in SQL: {exc}") from exc
+
+    @property
+    def key(self) -> str:
+        """``rule(condition)``."""
+        return f"rule({self.keep})"
+
+    @property
+    def over(self) -> timedelta | None:
+        """One window."""
+        return None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names that the condition reads."""
+        return tuple(pl.sql_expr(self.keep).meta.root_names())
+
+    def broken(self, rows: pl.DataFrame) -> pl.Series:
+        """Return which of `rows` break the rule, as booleans of the same length; raises PolarsError.
+
+        Where they have no column ``prediction``, it is ``_output``.
+        """
+        if "prediction" not in rows.columns:
+            rows = rows.with_columns(prediction=pl.col("_output"))
+        kept = rows.select(pl.sql_expr(self.keep).alias("kept")).get_column("kept")
+        if kept.dtype != pl.Boolean:
+            raise pl.exceptions.InvalidOperationError(f"{self.keep} gives {kept.dtype}, not true or false")
+        kept = kept.new_from_index(0, rows.height) if kept.len() == 1 and rows.height != 1 else kept
+        return ~kept.fill_null(value=True)
+
+    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
+        """Count the rows that break the rule."""
+        try:
+            count = int(self.broken(seen.rows).sum())
+        except pl.exceptions.PolarsError as exc:
+            return (Evidence.of(self.key, None, seen.n, problem=f"the rule could not be read on these rows: {exc}"),)
+        return (Evidence.of(self.key, float(count), seen.n),)
+
+    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
+        """Measure nothing: a rule needs no labels."""
+        return ()
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
+        """Find a breach when more rows than tolerated break the rule; always HIGH."""
+        for each in evidence:
+            if each.measured and each.value is not None and each.value > self.at_most:
+                return Finding(
+                    severity=Severity.HIGH,
+                    message=f"{each.value:.0f} of {each.n} rows break the rule {self.keep}",
+                    evidence=(each,),
+                )
+        return None
