@@ -25,7 +25,7 @@ class Always:
     key = "always"
     over = None
 
-    def measure_profiles(self, reference, current):
+    def measure_seen(self, seen):
         return ()
 
     def measure_scored(self, rows):
@@ -82,7 +82,7 @@ def test_every_public_file_of_a_stage_is_a_component(stage: str) -> None:
 def test_an_unknown_name_lists_the_known_and_guesses() -> None:
     with pytest.raises(SettingsError, match=r"'pis' is no component of monitor; did you mean psi\?"):
         find_component("monitor", "pis")
-    with pytest.raises(SettingsError, match=r"known: psi, slo"):
+    with pytest.raises(SettingsError, match=r"known: psi, rule, slo"):
         find_component("monitor", "zzz")
 
 
@@ -98,7 +98,7 @@ def test_a_stranger_is_found_by_module_and_class() -> None:
     [
         ("anew_test_own:Melting", "a component is a frozen dataclass"),
         ("anew_test_own:plain", "a component is a frozen dataclass"),
-        ("anew_test_own:Stone", "it lacks judge, key, labels, measure_profiles, measure_scored, over"),
+        ("anew_test_own:Stone", "it lacks judge, key, labels, measure_scored, measure_seen, over"),
         ("anew_test_own:Nothing", "AttributeError"),
         ("anew_test_missing:X", "ModuleNotFoundError"),
         ("anew_test_broken:X", "NameError: no luck"),

@@ -28,7 +28,7 @@ __all__ = ["PipelineModule", "load_pipeline"]
 class PipelineModule:
     """A loaded `pipeline.py`; see `anew.ports.pipeline.Pipeline`.
 
-    `transform` is its `features`, or None when it defines none.
+    `transform` is its `features`, `correct` its function of that name; None where it defines none.
     """
 
     path: Path
@@ -36,6 +36,7 @@ class PipelineModule:
     digest: str
     fit: Callable[[TrainingData, Mapping[str, Any]], object]
     transform: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    correct: Callable[[pl.DataFrame], pl.DataFrame] | None = None
 
     @property
     def inputs_are_numbers(self) -> bool:
@@ -70,13 +71,15 @@ def load_pipeline(path: Path) -> PipelineModule:
         ) from exc
     digest = hashlib.sha256(source).hexdigest()
     module = _run(path, source, f"anew_pipeline_{digest[:16]}")
-    train, features = getattr(module, "train", None), getattr(module, "features", None)
+    train, features, correct = (getattr(module, name, None) for name in ("train", "features", "correct"))
     problems = [*_problems(path, "train", train, 2, "(data, params)")]
     if features is not None:
         problems += _problems(path, "features", features, 1, "(rows)")
+    if correct is not None:
+        problems += _problems(path, "correct", correct, 1, "(rows)")
     if problems or train is None:
         raise SettingsError(*problems)
-    return PipelineModule(path=path, source=source, digest=digest, fit=train, transform=features)
+    return PipelineModule(path=path, source=source, digest=digest, fit=train, transform=features, correct=correct)
 
 
 def _run(path: Path, source: bytes, name: str) -> ModuleType:

@@ -14,6 +14,7 @@ from anew.domain.facts import (
     EffectFailed,
     GateJudged,
     GuardrailTripped,
+    IncidentRaised,
     OverrideSigned,
     ProjectChanged,
     QuarantineReleased,
@@ -28,6 +29,7 @@ from anew.domain.facts import (
     RolloutHeld,
     RolloutObserved,
     RolloutStarted,
+    RowsChecked,
     SnapshotTaken,
     Stage,
     Ticked,
@@ -100,6 +102,16 @@ def _(fact: WindowClosed) -> str:
 @narrate.register
 def _(fact: WindowScored) -> str:
     return f"window {_span(fact.window)} scored, {fact.labelled} of {fact.n} labelled: {write_evidence(fact.evidence)}"
+
+
+@narrate.register
+def _(fact: RowsChecked) -> str:
+    return f"{fact.n} new rows in {_span(fact.window)}: {write_evidence(fact.evidence)}"
+
+
+@narrate.register
+def _(fact: IncidentRaised) -> str:
+    return f"incident in {_span(fact.window)} ({fact.detector}): {fact.message}"
 
 
 @narrate.register

@@ -117,6 +117,9 @@ class GuardrailPolicy(_Section):
 class RolloutPolicy(_Section):
     """The way to traffic."""
 
+    strategy: Literal["staged", "blue_green"] = Field(
+        default="staged", description="shadow and canary, or all traffic at once on the proof of the gates"
+    )
     shadow: ShadowPolicy = ShadowPolicy()
     canary: tuple[Share, ...] = Field(default=(0.1, 0.5), description="shares of traffic, ascending")
     judge: CanaryPolicy = CanaryPolicy()

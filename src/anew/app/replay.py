@@ -24,6 +24,7 @@ from anew.app.settings import Settings
 from anew.app.watch import watched_by
 from anew.app.wiring import gates, stages
 from anew.domain.errors import SchemaError, SettingsError
+from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, Trainer, TrainingOrder
@@ -71,8 +72,13 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     engine = Engine(
         stages(settings, label_delay=delay * _length(frame, windows)), InMemoryEventLog(clock=clock, lease=lease), grant
     )
-    effects = ReplayEffects(stream, gates(settings), _trainer(settings, watch), watch)
     watched = watched_by(settings)
+    pipeline = load_pipeline(settings.pipeline)
+
+    def correction(rows: pl.DataFrame) -> Corrected:
+        return corrected_rows(rows, watched.rules, settings.columns, pipeline.correct)
+
+    effects = ReplayEffects(stream, gates(settings), _trainer(settings, pipeline, watch), watch, correction)
     plan = ReplayPlan(
         model=settings.model,
         bounds=bounds,
@@ -128,6 +134,7 @@ class _Timed:
         self.source = pipeline.source
         self.digest = pipeline.digest
         self.inputs_are_numbers = pipeline.inputs_are_numbers
+        self.correct = pipeline.correct
 
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Time and call the user's `features`."""
@@ -162,8 +169,7 @@ class _TimedPredictor:
         return self._watch.timed("predict_s", lambda: self._predictor.predict(frame))
 
 
-def _trainer(settings: Settings, watch: Stopwatch) -> Trainer:
-    pipeline = load_pipeline(settings.pipeline)
+def _trainer(settings: Settings, pipeline: Pipeline, watch: Stopwatch) -> Trainer:
     loader = ModelLoader()
     kit = Kit(formats=DataFormats(), loader=_TimedLoader(loader, pipeline, watch))
     timed = _Timed(pipeline, watch)

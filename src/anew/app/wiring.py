@@ -86,6 +86,7 @@ def _rollout(settings: Settings) -> Rollout:
         shadow=Shadow(margin=shadow.margin, alpha=shadow.alpha, at_least_rows=shadow.at_least_rows),
         steps=policy.canary,
         canary=Canary(harm=judge.harm, alpha=judge.alpha, at_least_rows=judge.at_least_rows),
+        blue_green=policy.strategy == "blue_green",
         expire=parse_duration(policy.expire),
     )
 

@@ -18,11 +18,12 @@ from anew.domain.facts import (
     TrafficShifted,
     TrainingPlanned,
 )
-from anew.loop.measure import measure_gates
+from anew.loop.correction import Corrected
+from anew.loop.measure import Values, as_values, losses, measure_gates
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.validate import Gates, HeldOut
 
-__all__ = ["ReplayEffects", "Trainer", "TrainingOrder", "held_out_rows"]
+__all__ = ["Correction", "ReplayEffects", "Trainer", "TrainingOrder", "held_out_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,9 @@ class TrainingOrder:
     champion: TrainedVersion | None
 
 
+Correction = Callable[[pl.DataFrame], Corrected]
+"""Repairs history; see `corrected_rows`."""
+
 Trainer = Callable[[TrainingOrder], TrainedVersion]
 """Trains in this process; raises TrainingError when nothing came of it."""
 
@@ -45,15 +49,35 @@ def held_out_rows(rows: int, share: float) -> int:
     return min(max(1, round(rows * share)), rows // 2)
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The rows of a snapshot, the newest `held` of which are kept from training.
+
+    `end` is the number of the stream's row after the last, where the held-out rows are the stream's own; else None.
+    """
+
+    rows: pl.DataFrame
+    held: int
+    end: int | None
+
+
 class ReplayEffects:
     """Runs what facts ask for; `mature` is the row up to which labels may be used, moved by the replay."""
 
-    def __init__(self, stream: ReplayStream, gates: Gates, train: Trainer, watch: Stopwatch) -> None:
+    def __init__(
+        self,
+        stream: ReplayStream,
+        gates: Gates,
+        train: Trainer,
+        watch: Stopwatch,
+        correction: Correction | None = None,
+    ) -> None:
         self._stream = stream
         self._gates = gates
         self._train = train
         self._watch = watch
-        self._ranges: dict[str, tuple[int, int, int]] = {}
+        self._correction = correction
+        self._taken: dict[str, _Taken] = {}
         self.mature = 0
         self.fits = 0
 
@@ -84,33 +108,42 @@ class ReplayEffects:
 
     def _snapshot(self, fact: TrainingPlanned) -> SnapshotTaken:
         low = bisect_left(self._stream.at, fact.span.start, hi=self.mature)
-        rows = self.mature - low
-        if rows < 4:
+        rows = self._stream.frame.slice(low, self.mature - low)
+        for each in fact.left_out:
+            rows = rows.filter(~pl.col("_at").is_between(each.start, each.end, closed="left"))
+        corrected = Corrected(rows=rows, repaired=0, dropped=0)
+        if fact.corrected and self._correction is not None:
+            corrected = self._correction(rows)
+        count = corrected.rows.height
+        if count < 4:
             raise TrainingError(
-                "error", f"{rows} labelled rows lie in the span from {fact.span.start}; 4 are the least"
+                "error", f"{count} labelled rows lie in the span from {fact.span.start}; 4 are the least"
             )
-        held = held_out_rows(rows, fact.holdout_share)
-        self._ranges[fact.version] = (low, self.mature, held)
+        held = held_out_rows(count, fact.holdout_share)
+        own = self.mature if count == self.mature - low and not corrected.repaired else None
+        self._taken[fact.version] = _Taken(rows=corrected.rows, held=held, end=own)
         return SnapshotTaken(
             model=fact.model,
             at=fact.at,
             cause=fact.id,
             version=fact.version,
             champion=fact.champion,
-            digest=hashlib.sha256(f"{low}:{self.mature}:{held}".encode()).hexdigest(),
+            digest=_digest(fact, low, self.mature, held, corrected),
             tables=(("stream", 0),),
             span=self._stream.interval(low, self.mature),
-            rows=rows,
+            rows=count,
             holdout_rows=held,
             seed=fact.seed,
+            repaired=corrected.repaired,
+            dropped=corrected.dropped,
         )
 
     def _fit(self, fact: SnapshotTaken) -> CandidateTrained:
-        low, high, held = self._ranges[fact.version]
+        taken = self._taken[fact.version]
         order = TrainingOrder(
             version=fact.version,
-            rows=self._stream.frame.slice(low, high - low),
-            holdout_rows=held,
+            rows=taken.rows,
+            holdout_rows=taken.held,
             seed=fact.seed,
             champion=self._stream.versions.get(fact.champion),
         )
@@ -125,24 +158,31 @@ class ReplayEffects:
             champion=fact.champion,
             digest=trained.predictor.digest,
             snapshot=fact.digest,
-            rows=high - low - held,
+            rows=taken.rows.height - taken.held,
             compute_s=0.0,
         )
 
     def _measure(self, fact: CandidateTrained) -> CandidateMeasured:
-        _, high, held = self._ranges[fact.version]
-        low = high - held
-        stream = self._stream
+        stream, taken = self._stream, self._taken.pop(fact.version)
+        rows = taken.rows.tail(taken.held)
+        task = stream.columns.task
+        label = as_values(rows.get_column("_label"), task)
         scale = stream.versions[fact.version].loss_scale
-        ours = stream.answers(fact.version, low, high)
-        theirs = stream.answers(fact.champion, low, high) if fact.champion else None
-        rows = HeldOut(
-            task=stream.columns.task,
-            label=stream.label[low:high],
+
+        def said(version: str) -> Values:
+            if taken.end is None:
+                return stream.answers_to(version, rows)
+            return stream.answers(version, taken.end - taken.held, taken.end)
+
+        ours = said(fact.version)
+        theirs = said(fact.champion) if fact.champion else None
+        held = HeldOut(
+            task=task,
+            label=label,
             challenger=ours,
-            challenger_loss=stream.loss(ours, low, high, scale),
+            challenger_loss=losses(task, label, ours, scale),
             champion=theirs,
-            champion_loss=None if theirs is None else stream.loss(theirs, low, high, scale),
+            champion_loss=None if theirs is None else losses(task, label, theirs, scale),
             positive=str(stream.columns.classes[-1]) if stream.columns.classes else "",
         )
         return CandidateMeasured(
@@ -152,5 +192,12 @@ class ReplayEffects:
             version=fact.version,
             champion=fact.champion,
             digest=fact.digest,
-            evidence=measure_gates(self._gates, rows),
+            evidence=measure_gates(self._gates, held),
         )
+
+
+def _digest(fact: TrainingPlanned, low: int, high: int, held: int, corrected: Corrected) -> str:
+    """Address the rows of a snapshot: the stream's own, by their numbers, and what was done to them."""
+    left_out = ",".join(f"{each.start.isoformat()}/{each.end.isoformat()}" for each in fact.left_out)
+    done = f":{left_out}:{corrected.repaired}:{corrected.dropped}" if left_out or fact.corrected else ""
+    return hashlib.sha256(f"{low}:{high}:{held}{done}".encode()).hexdigest()

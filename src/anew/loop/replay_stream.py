@@ -124,6 +124,18 @@ class ReplayStream:
             held.known[low:high] = True
         return held.output[low:high]
 
+    def answers_to(self, version: str, rows: pl.DataFrame) -> Values:
+        """Return what `version` answers to `rows` of the stream, or such as they are after repair.
+
+        Raises
+        ------
+        TrainingError
+            The user's code could not answer; the message has its line.
+        """
+        predictor = self.versions[version].predictor
+        said = self._watch.timed("predict_s", lambda: user_code(f"version {version}", lambda: predictor.predict(rows)))
+        return as_values(said.output, self.columns.task)
+
     def serve(self, low: int, high: int, champion: str) -> None:
         """Answer rows `low` up to `high` by the champion."""
         self.output[low:high] = self.answers(champion, low, high)

@@ -1,6 +1,6 @@
 """The user's side of the contract: what `pipeline.py` defines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,6 +54,11 @@ class Pipeline(Protocol):
     @property
     def inputs_are_numbers(self) -> bool:
         """Does it define no `features`, so that the declared numbers go to the model as they are?"""
+        ...
+
+    @property
+    def correct(self) -> "Callable[[pl.DataFrame], pl.DataFrame] | None":
+        """Mends rows of history that break a rule; None when the user wrote nothing that does."""
         ...
 
     def features(self, rows: "pl.DataFrame") -> "pl.DataFrame":

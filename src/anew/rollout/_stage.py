@@ -17,6 +17,7 @@ from anew.domain.facts import (
     RolloutStarted,
     Stage,
     Ticked,
+    TrafficApplied,
     TrafficShifted,
     VersionPromoted,
 )
@@ -43,6 +44,9 @@ class Rollout:
         Shares of traffic of the canary steps, ascending in (0, 1); none: promotion straight from shadow.
     canary
         Judge of each canary step.
+    blue_green
+        No probation by labels: the challenger takes all traffic as soon as every worker has it loaded, on the proof of
+        its gates alone; the guardrails and the way back stay.
     expire
         Event time without a step or a label after which a rollout is given up; one that gets labels and never decides
         is given up after four times that.
@@ -51,6 +55,7 @@ class Rollout:
     shadow: Judge = Shadow()
     steps: tuple[float, ...] = (0.1, 0.5)
     canary: Judge = Canary()
+    blue_green: bool = False
     expire: timedelta = timedelta(days=30)
 
     def __post_init__(self) -> None:
@@ -71,8 +76,11 @@ class Rollout:
         match fact:
             case RolloutApproved():
                 return self._start(state, fact)
-            case RolloutObserved() if probation and fact.version == probation.challenger[0]:
+            case RolloutObserved() if probation and not self.blue_green and fact.version == probation.challenger[0]:
                 return self._look(state, probation, fact)
+            case TrafficApplied() if self.blue_green and probation and state.in_force:
+                reason = "blue-green: every worker has it loaded, and its gates have passed"
+                return _promote(state, fact, probation.challenger, (), reason)
             case GuardrailTripped():
                 return _tripped(state, fact)
             case RollbackCommanded():
