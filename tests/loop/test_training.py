@@ -104,7 +104,7 @@ def test_the_manifest_and_the_profiles_say_what_was_trained(pipeline: Pipeline) 
     assert (manifest.snapshot, manifest.previous, manifest.params) == ("s" * 64, "p" * 64, {"unused": 1})
     assert 0 <= manifest.metrics["training_error"] < 0.2
     assert sorted(candidate.files) == sorted(
-        ["manifest.json", "model.skops", "pipeline.py", "environment.txt", "reference.bin", "outputs.bin"]
+        ["manifest.json", "model.skops", "pipeline.py", "environment.txt", "reference.bin", "outputs.bin", "labels.bin"]
     )
     reference = Reference.from_bytes(candidate.files["reference.bin"])
     assert (reference.own.n, sorted(reference.own.columns)) == (100, ["a", "b"])

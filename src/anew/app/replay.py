@@ -185,7 +185,10 @@ def _trainer(settings: Settings, pipeline: Pipeline, watch: Stopwatch) -> Traine
         previous = order.champion.predictor.model if order.champion else None
         candidate = fit(order.rows, recipe, timed, kit, previous=previous)
         predictor = loader.assemble(candidate, pipeline=pipeline, version=order.version)
-        yardstick = Yardstick(features=Reference.from_bytes(candidate.files["reference.bin"]))
+        features, labels, outputs = (
+            Reference.from_bytes(candidate.files[name]) for name in ("reference.bin", "labels.bin", "outputs.bin")
+        )
+        yardstick = Yardstick(features=features, labels=labels, outputs=outputs)
         return TrainedVersion(predictor=predictor, yardstick=yardstick)
 
     return train

@@ -1,7 +1,7 @@
 """What a project watches, and what may ask for a retrain: `slos` and `triggers` of the settings as values."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -220,7 +220,8 @@ def _component(name: str, given: object) -> Detector:
         if not isinstance(given, Mapping):
             raise SettingsError(f"found {given!r}; write its options as {{NAME: VALUE}}")
         return make_slo(given)
-    made: Detector = make_component(find_component("monitor", name), {} if given is None else given)
+    kind = find_component("monitor", name)
+    made: Detector = make_component(kind, _over(kind, {} if given is None else given))
     return made
 
 
@@ -252,11 +253,17 @@ def _changes(given: object) -> Changes:
 
 def make_slo(entry: Mapping[str, Any]) -> SLO:
     """Make an objective's detector; in the file its period is called `over`."""
-    if "period" in entry:
-        raise SettingsError("unknown option 'period'; did you mean over?")
-    given = {"period" if name == "over" else name: value for name, value in entry.items() if name not in _COMMON}
-    made: SLO = make_component(SLO, given)
+    made: SLO = make_component(SLO, _over(SLO, {name: value for name, value in entry.items() if name not in _COMMON}))
     return made
+
+
+def _over(kind: type[Any], given: object) -> object:
+    """Rename ``over``, as the period of a detector is called in the file, to its field."""
+    if not isinstance(given, Mapping) or "period" not in {each.name for each in fields(kind)}:
+        return given
+    if "period" in given:
+        raise SettingsError("unknown option 'period'; did you mean over?")
+    return {"period" if name == "over" else name: value for name, value in given.items()}
 
 
 def metric_problem(measuring: object, task: Task) -> list[str]:

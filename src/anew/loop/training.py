@@ -121,10 +121,16 @@ def _proved(draft: Candidate, declared: pl.DataFrame, y: pl.Series, predictor: P
         name, loss = "training_mae", float(np.abs(output.to_numpy() - labels.to_numpy()).mean())
     manifest = replace(draft.manifest, metrics={name: loss})
     files = dict(draft.files) | {
-        "outputs.bin": Reference.fit({"output": output.to_arrow()}).to_bytes(),
+        "outputs.bin": _reference("output", output, columns).to_bytes(),
+        "labels.bin": _reference("label", y, columns).to_bytes(),
         "manifest.json": manifest.to_json().encode(),
     }
     return replace(draft, manifest=manifest, files=files)
+
+
+def _reference(name: str, values: pl.Series, columns: Columns) -> Reference:
+    """Count labels or answers, class labels as the text that the lake has of them."""
+    return Reference.fit({name: (values.cast(pl.String) if columns.task.classifies else values).to_arrow()})
 
 
 def _training_data(

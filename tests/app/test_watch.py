@@ -1,0 +1,126 @@
+"""What `triggers` may say reaches the trigger as conditions, schedules and changes; nonsense is refused."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.cron_schedule import CronSchedule
+from anew.app.settings import load
+from anew.app.watch import Watch, watched_by
+from anew.domain.errors import SettingsError
+from anew.domain.severity import Severity
+from anew.monitor.label_shift import LabelShift
+from anew.monitor.rule import Rule
+from anew.trigger import Changes, Condition, NewData
+from anew.trigger.every import Every
+from tests.app.small_project import YAML, write_project
+
+LINE = "  - {psi: {above: 0.5}, for: 2 windows}\n"
+
+
+def watch_of(folder: Path, *lines: str) -> Watch:
+    text = YAML.replace(LINE, "".join(f"  - {line}\n" for line in lines))
+    assert text != YAML
+    return watched_by(load(write_project(folder, text)))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{psi: {}, for: 3}", Condition(detectors=("psi>0.25",), windows=3)),
+        ("{psi: {}, severity: high}", Condition(detectors=("psi>0.25",), severity=Severity.HIGH)),
+        (
+            "{psi: {}, rearm: 2 windows, bypass: cooldown}",
+            Condition(detectors=("psi>0.25",), rearm=2, past_cooldown=True),
+        ),
+        ("{rule: 'prediction >= 0'}", Condition(detectors=("rule(prediction >= 0)",))),
+        ("{rule: 'x >= 0', data: corrected}", Condition(detectors=("rule(x >= 0)",), corrected=True)),
+        (
+            "{all: [{psi: {}}, {label_shift: {}}], for: 2 windows}",
+            Condition(detectors=("psi>0.25", "label_shift(p<0.01)"), needs=2, windows=2),
+        ),
+        (
+            "{any: [{psi: {column: x}}, {slo: {metric: f1, at_least: 0.5}}]}",
+            Condition(detectors=("psi(x)>0.25", "slo(f1>=0.5)")),
+        ),
+        (
+            "{at_least: 2, of: [{psi: {}}, {label_shift: {}}, {prediction_shift: {}}]}",
+            Condition(detectors=("psi>0.25", "label_shift(p<0.01)", "prediction_shift(psi>0.25)"), needs=2),
+        ),
+    ],
+)
+def test_an_entry_is_a_condition(tmp_path: Path, line: str, expected: Condition) -> None:
+    found = watch_of(tmp_path, line)
+    assert found.conditions[-1] == expected
+    assert set(expected.detectors) <= set(found.detectors)
+
+
+def test_schedules_changes_and_new_data(tmp_path: Path) -> None:
+    found = watch_of(
+        tmp_path,
+        "{every: 24h}",
+        "{cron: '0 3 * * MON', zone: Europe/Berlin, bypass: cooldown}",
+        "{changed: [code, policy]}",
+        "{new_data: 5000 rows}",
+    )
+    assert found.schedules == [
+        Every(length=timedelta(days=1)),
+        CronSchedule(expression="0 3 * * MON", zone="Europe/Berlin", past_cooldown=True),
+    ]
+    assert found.changes == Changes(code=True, policy=True)
+    assert found.new_data == NewData(rows=5000)
+    assert len(found.conditions) == 1  # the objective's
+
+
+def test_a_period_is_called_over(tmp_path: Path) -> None:
+    found = watch_of(tmp_path, "{label_shift: {test: psi, above: 0.1, over: 7d}}")
+    assert found.detectors["label_shift(psi>0.1)"] == LabelShift(test="psi", above=0.1, period=timedelta(days=7))
+
+
+def test_a_detector_may_stand_alone_and_in_a_combination(tmp_path: Path) -> None:
+    found = watch_of(tmp_path, "{psi: {}, for: 3}", "{all: [{psi: {}}, {label_shift: {}}]}")
+    assert len(found.conditions) == 3
+
+
+def test_only_what_need_not_last_is_looked_at_at_once(tmp_path: Path) -> None:
+    found = watch_of(tmp_path, "{rule: 'x > 0', data: corrected}", "{rule: 'z > 0', for: 2 windows}", "{psi: {}}")
+    assert list(found.at_once) == ["rule(x > 0)"]
+    assert found.rules == (Rule(keep="x > 0", data="corrected"),)
+
+
+@pytest.mark.fault("P8")
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{every: 10s}", "anew.yaml:13:5: every 0:00:10: a minute is the least"),
+        ("{every: daily}", "anew.yaml:13:5: 'daily' is no duration"),
+        ("{every: 24h, for: 2 windows}", "anew.yaml:13:5: unknown option 'for'"),
+        ("{cron: '0 3 * *'}", "anew.yaml:13:5: '0 3 * *' is no cron expression"),
+        ("{cron: '0 3 * * *', zone: Berlin}", "anew.yaml:13:5: 'Berlin' is no time zone"),
+        ("{cron: '0 3 * * *', zne: UTC}", "unknown option 'zne'; did you mean zone?"),
+        ("{changed: [data]}", "anew.yaml:13:5: changed: found ['data']; write code, policy"),
+        ("{changed: []}", "changed: found []"),
+        ("{new_data: many}", "anew.yaml:13:5: 'many' is no number of rows"),
+        ("{rule: 'nobody >= 0'}", "anew.yaml:13:5: 'nobody' is no feature"),
+        ("{rule: 'x >'}", "anew.yaml:13:5: rule 'x >' is no condition in SQL"),
+        ("{rule: 'x > 0', data: fixed}", "anew.yaml:13:5: data: "),
+        ("{rule: 'x > 0', keep: 1}", "unknown option 'keep'"),
+        ("{all: [{psi: {}}]}", "anew.yaml:13:5: all: found"),
+        ("{all: [{psi: {}}, {pis: {}}]}", "anew.yaml:13:5: number 2: 'pis' is no component of monitor"),
+        ("{all: [{psi: {}}, {psi: {}}]}", "anew.yaml:13:5: a detector stands twice in it"),
+        ("{any: [{psi: {}}, psi]}", "anew.yaml:13:5: number 2: found 'psi'; write {NAME: OPTIONS}"),
+        ("{at_least: 3, of: [{psi: {}}, {label_shift: {}}]}", "at_least: found 3; write a number from 1 to 2"),
+        ("{at_least: 1}", "of: found None"),
+        ("{psi: {}, severity: severe}", "severity: found 'severe'; known are low, medium, high, critical"),
+        ("{psi: {}, bypass: budget}", "bypass: found 'budget'; known are cooldown"),
+        ("{psi: {}, rearm: often}", "'often' is no number of windows"),
+        ("{label_shift: {period: 7d}}", "did you mean over?"),
+        ("{label_shift: {over: 1h}}", "is less than the window"),
+        ("{every: 24h}\n  - {every: 1d}", "anew.yaml:14:5: the schedule every 24h stands twice"),
+    ],
+)
+def test_what_could_never_ask_is_refused_at_its_place(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(SettingsError) as found:
+        watch_of(tmp_path, line)
+    assert any(said in each for each in found.value.problems), found.value.problems
