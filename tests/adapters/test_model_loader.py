@@ -106,7 +106,7 @@ def trained(folder: Path, source: str, task: Task, n: int = 400) -> tuple[Candid
     path = folder / "pipeline.py"
     path.write_text(source)
     pipeline = load_pipeline(path)
-    candidate = fit(rows(task, n), Recipe(columns=columns(task), seed=3, holdout_rows=50), pipeline, KIT)
+    candidate = fit(rows(task, n), Recipe(columns=columns(task), seed=3, holdout_rows=50), pipeline, KIT).candidate
     artifact = folder / candidate.digest
     artifact.mkdir()
     for name, data in candidate.files.items():
@@ -201,9 +201,9 @@ def test_another_seed_or_row_gives_another_digest(tmp_path: Path) -> None:
     pipeline, frame = load_pipeline(path), rows(Task.BINARY)
     recipe = Recipe(columns=columns(Task.BINARY), seed=1)
     found = {
-        fit(frame, recipe, pipeline, KIT).digest,
-        fit(frame, dataclasses.replace(recipe, seed=2), pipeline, KIT).digest,
-        fit(frame.head(399), recipe, pipeline, KIT).digest,
+        fit(frame, recipe, pipeline, KIT).candidate.digest,
+        fit(frame, dataclasses.replace(recipe, seed=2), pipeline, KIT).candidate.digest,
+        fit(frame.head(399), recipe, pipeline, KIT).candidate.digest,
     }
     assert len(found) == 3
 

@@ -38,7 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Recipe(columns=settings.columns, seed=1, holdout_rows=held),
             load_pipeline(settings.pipeline),
             training_kit(),
-        )
+        ).candidate
         (folder / name).mkdir()
         for file, data in candidate.files.items():
             (folder / name / file).write_bytes(data)

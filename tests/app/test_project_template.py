@@ -68,7 +68,7 @@ def test_a_project_from_a_file_loads_and_trains(tmp_path: Path, task: str, categ
     rows = labelled_rows(pl.read_parquet(source), settings.columns, "file")
     recipe = Recipe(columns=settings.columns, seed=0, params={"n_estimators": 5})
     kit = Kit(formats=DataFormats(), loader=ModelLoader())
-    predictor = kit.loader.assemble(fit(rows, recipe, pipeline, kit), pipeline=pipeline, version="v1")
+    predictor = kit.loader.assemble(fit(rows, recipe, pipeline, kit).candidate, pipeline=pipeline, version="v1")
     unseen = dict.fromkeys(settings.columns.names, None) | ({"c": "never seen"} if categories else {})
     assert predictor.answer([unseen]) == predictor.answer([dict.fromkeys(settings.columns.names, None)])
 

@@ -96,7 +96,7 @@ def test_the_manifest_and_the_profiles_say_what_was_trained(pipeline: Pipeline) 
     recipe = Recipe(
         columns=columns(), seed=9, holdout_rows=20, snapshot="s" * 64, previous="p" * 64, params={"unused": 1}
     )
-    candidate = fit(rows(), recipe, pipeline, KIT)
+    candidate = fit(rows(), recipe, pipeline, KIT).candidate
     manifest = Manifest.from_json(candidate.files["manifest.json"].decode())
     assert manifest == candidate.manifest
     assert (manifest.rows, manifest.holdout_rows, manifest.seed, manifest.format) == (100, 20, 9, "skops")
@@ -187,7 +187,7 @@ def test_a_run_on_files_makes_the_artifact_that_memory_makes(tmp_path: Path, pip
     assert TrainingRun.from_json(run.to_json()) == run
     outcome = run_training(run, folder, KIT, load_pipeline)
     recipe = Recipe(columns=columns(), seed=4, holdout_rows=20, snapshot="s" * 64)
-    candidate = fit(rows(), recipe, pipeline, KIT)
+    candidate = fit(rows(), recipe, pipeline, KIT).candidate
     assert outcome.digest == candidate.digest
     assert {path.name: path.read_bytes() for path in (folder / "artifact").iterdir()} == candidate.files
     assert read_outcome(folder) == outcome

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -44,7 +46,11 @@ class LightGBMFormat:
         """Write the text of the best iteration, or of all when there was no early stopping."""
         try:
             booster = getattr(model, "booster_", model)
-            return cast("str", cast("Any", booster).model_to_string()).encode()
+            # model_to_string works twice when the text is longer than a megabyte; writing a file works once.
+            with TemporaryDirectory() as folder:
+                file = Path(folder) / self.file
+                cast("Any", booster).save_model(file)
+                return file.read_bytes()
         except (AttributeError, ValueError) as exc:  # LightGBM's "not fitted" error is both
             raise TrainingError("error", f"train() returned a LightGBM model that was never fitted: {exc}") from exc
 

@@ -68,7 +68,7 @@ def _look(rows: pl.DataFrame, test: int, columns: Columns, source: str) -> First
         path = Path(folder) / "pipeline.py"
         path.write_text(source, encoding="utf-8")
         pipeline = load_pipeline(path)
-        candidate = fit(rows, Recipe(columns=columns, seed=0, holdout_rows=test), pipeline, kit)
+        candidate = fit(rows, Recipe(columns=columns, seed=0, holdout_rows=test), pipeline, kit).candidate
         predictor = kit.loader.assemble(candidate, pipeline=pipeline, version="first")
         output = predictor.predict(rows.tail(test)).output
     label = rows.get_column("_label").tail(test)

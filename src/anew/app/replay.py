@@ -29,12 +29,10 @@ from anew.loop.engine import Engine
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, Trainer, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
-from anew.loop.training import Kit, Recipe, fit
-from anew.monitor import Yardstick
+from anew.loop.training import SAMPLE_ROWS, Kit, Recipe, fit
 from anew.ports.candidate import Candidate
 from anew.ports.pipeline import Pipeline, TrainingData
 from anew.ports.predictor import Loader, Predictions, Predictor
-from anew.stats.profile import Reference
 
 __all__ = ["ReplayOptions", "replay"]
 
@@ -181,14 +179,11 @@ def _trainer(settings: Settings, pipeline: Pipeline, watch: Stopwatch) -> Traine
             params=settings.policy.train.params,
             holdout_rows=order.holdout_rows,
             previous=order.champion.predictor.digest if order.champion else "",
+            sample_rows=SAMPLE_ROWS if watched_by(settings).needs_sample else 0,
         )
         previous = order.champion.predictor.model if order.champion else None
-        candidate = fit(order.rows, recipe, timed, kit, previous=previous)
-        predictor = loader.assemble(candidate, pipeline=pipeline, version=order.version)
-        features, labels, outputs = (
-            Reference.from_bytes(candidate.files[name]) for name in ("reference.bin", "labels.bin", "outputs.bin")
-        )
-        yardstick = Yardstick(features=features, labels=labels, outputs=outputs)
-        return TrainedVersion(predictor=predictor, yardstick=yardstick)
+        fitted = fit(order.rows, recipe, timed, kit, previous=previous)
+        predictor = loader.assemble(fitted.candidate, pipeline=pipeline, version=order.version)
+        return TrainedVersion(predictor=predictor, yardstick=fitted.yardstick)
 
     return train

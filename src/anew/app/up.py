@@ -35,6 +35,7 @@ from anew.loop.guardrail import Guardrails
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts
 from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
 from anew.loop.observer import Known, Observer, ObserverPlan, rows_seen
+from anew.loop.training import SAMPLE_ROWS
 from anew.ports.compute import Limits
 from anew.ports.eventlog import Grant
 
@@ -302,6 +303,7 @@ class _Up:
             params=policy.params,
             limits=Limits(wall_s=parse_duration(policy.timeout).total_seconds(), memory_bytes=policy.memory_mb << 20),
             read_evidence=read_evidence,
+            sample_rows=SAMPLE_ROWS if watched_by(self._settings).needs_sample else 0,
         )
 
     def _record(self) -> Record:

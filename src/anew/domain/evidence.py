@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from operator import add
 
 from anew.domain.errors import InvariantError
 
@@ -112,9 +113,7 @@ class Counts:
     def __add__(self, other: "Counts") -> "Counts":
         if (self.low, self.high, len(self.counts)) != (other.low, other.high, len(other.counts)):
             raise InvariantError("counts on different grids do not add up")
-        return Counts(
-            low=self.low, high=self.high, counts=tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
-        )
+        return Counts(low=self.low, high=self.high, counts=tuple(map(add, self.counts, other.counts)))
 
     @property
     def mean(self) -> float | None:

@@ -64,6 +64,8 @@ class Jobs:
         The project's folder; its gates are measured.
     pipeline, columns, params
         The user's code, the row contract and what `train` is given.
+    sample_rows
+        Rows of a snapshot that are stored with its version, for the detectors that need some.
     """
 
     train: str
@@ -75,6 +77,7 @@ class Jobs:
     params: Mapping[str, Any]
     limits: Limits
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
+    sample_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,7 @@ class LiveEffects:
             snapshot=fact.digest,
             previous=folder,
             previous_digest=digest,
+            sample_rows=self._jobs.sample_rows,
         )
         status = self._job(self._order(fact, self._jobs.train, run.to_json()), steps)
         reach("train.collected")

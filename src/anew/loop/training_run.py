@@ -34,6 +34,8 @@ class TrainingRun:
         The pipeline file, and the SHA-256 that it had when the run was planned (empty: whatever it is).
     previous, previous_digest
         Folder of the champion's verified artifact to start warm from, and its digest; or empty.
+    sample_rows
+        Rows of the snapshot that are stored with the version.
     """
 
     columns: Columns
@@ -46,6 +48,7 @@ class TrainingRun:
     snapshot: str = ""
     previous: str = ""
     previous_digest: str = ""
+    sample_rows: int = 0
 
     def to_json(self) -> str:
         """Write as JSON."""
@@ -115,11 +118,12 @@ def run_training(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path]
         holdout_rows=run.holdout_rows,
         snapshot=run.snapshot,
         previous=run.previous_digest,
+        sample_rows=run.sample_rows,
     )
     previous = None
     if run.previous:
         previous = kit.loader.load(Path(run.previous), version="previous", digest=run.previous_digest).model
-    candidate = fit(pl.read_parquet(run.rows), recipe, pipeline, kit, previous=previous)
+    candidate = fit(pl.read_parquet(run.rows), recipe, pipeline, kit, previous=previous).candidate
     artifact = folder / ARTIFACT
     artifact.mkdir()
     for name, data in candidate.files.items():
