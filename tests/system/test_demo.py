@@ -1,5 +1,6 @@
-"""The demo's manners: an interruption in its middle, and a folder that is not its own."""
+"""The demo: the whole story with real processes, and an interruption in its middle."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from anew.app.demo_story import CHAPTERS
 
 pytestmark = pytest.mark.system
 
@@ -24,6 +27,33 @@ def processes_of(folder: Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.timeout(500)
+def test_every_part_of_the_story_happens(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    done = subprocess.run(
+        [*ANEW, "demo", "--folder", str(folder), "--json"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    assert said["schema"] == "anew.demo/1"
+    report = said["data"]
+    assert report["told"] == [chapter.name for chapter in CHAPTERS]
+    assert report["acknowledged"] == report["stored"] == {"predictions": report["rows"], "labels": report["rows"]}
+    assert report["failures"] == []
+    assert report["refusals"] >= 1
+    assert report["rollbacks"] >= 1
+    assert report["error"] < 0.9 * report["error_never_retrained"]
+    assert processes_of(folder) == []
+
+    status = subprocess.run([*ANEW, "status", str(folder), "--json"], capture_output=True, text=True, check=True)
+    champion = json.loads(status.stdout)["data"]["champion"]["version"]
+    explained = subprocess.run(
+        [*ANEW, "explain", champion, "--project", str(folder)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "alert" in explained
+    assert f"{champion} promoted over" in explained
 
 
 @pytest.mark.timeout(120)

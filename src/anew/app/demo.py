@@ -25,7 +25,7 @@ from anew.app.command import command
 from anew.app.demo_story import CHAPTERS, Story, broken, poisoned
 from anew.app.demo_traffic import DemoTraffic
 from anew.app.settings import load
-from anew.app.status import project_status
+from anew.app.status import project_status, stored_rows
 from anew.app.workers import free_port
 from anew.domain.errors import ConflictError, UnavailableError
 from anew.domain.fact import Fact
@@ -45,8 +45,12 @@ from anew.ports.predictor import Predictor
 __all__ = ["Demo", "DemoReport", "Teller"]
 
 _HISTORY_WEEKS = 8
-_FREE_PACE, _BUSY_PACE, _STAGED_PACE, _CAREFUL_PACE = 40.0, 5.0, 15.0, 1.0
-"""Days per second: nothing to wait for; an effect runs; an act of the story is near; the demo changes the code."""
+_FREE_LEAD, _STAGED_LEAD, _CAREFUL_LEAD = 10, 4, 1
+"""Days that traffic may be ahead of what the loop has taken in, so that the story keeps its event time on a slow
+machine too: nothing to wait for; an act of the story is near; the demo changes the code."""
+_DAYS_PER_EFFECT, _CAREFUL_DAYS = 10, 3
+"""Days that come while one effect runs, whatever it takes; then event time stands still until it has ended."""
+_MONTH_ENDS = 25
 _MARK = ".anew-demo"
 _DONE = ("poisoned candidate refused by the gate", "rolled back")
 _PASSED = "broken candidate passed the gates"
@@ -91,17 +95,17 @@ class _Seen:
     """What the director knows of the loop from its facts."""
 
     facts: list[Fact] = field(default_factory=list)
-    pending: set[str] = field(default_factory=set)
+    pending: list[str] = field(default_factory=list)
     running: bool = False
     ended: int = 0
     code: str = ""
 
     def take(self, fact: Fact) -> None:
         self.facts.append(fact)
-        if fact.ends:
-            self.pending.discard(fact.cause)
+        if fact.ends and fact.cause in self.pending:
+            self.pending.remove(fact.cause)
         if fact.asks:
-            self.pending.add(fact.id)
+            self.pending.append(fact.id)
         if isinstance(fact, RetrainRequested):
             self.running = True
         elif isinstance(fact, VersionPromoted | RolledBack) or (
@@ -124,14 +128,15 @@ class Demo:
         Seconds after which the demo gives up.
     """
 
-    def __init__(self, folder: Path, teller: Teller, *, limit_s: float = 240.0) -> None:
+    def __init__(self, folder: Path, teller: Teller, *, limit_s: float = 400.0) -> None:
         self._folder = folder
         self._teller = teller
         self._limit_s = limit_s
         self._story = Story()
         self._seen = _Seen()
         self._heard: queue.Queue[Fact | None] = queue.Queue()
-        self._careful = False
+        self._careful = self._changed = False
+        self._effect = ("", 0)
 
     def run(self) -> DemoReport:
         """Run the demo.
@@ -213,21 +218,37 @@ class Demo:
         while not traffic.ended and time.monotonic() < deadline:
             if loop.poll() is not None:
                 raise UnavailableError(f"the loop ended by itself; see {self._folder / 'up.log'}")
-            self._hear(0.1)
+            self._hear(0.05)
             if traffic.ident is None and self._story.has("first champion") and traffic.ready():
                 traffic.start()
-            traffic.pace = self._pace(traffic)
+            traffic.granted = self._granted(traffic)
             if waiting():
                 waiting = next(staged)
             self._teller.progress(traffic.sent_days, traffic.days, f"{traffic.day:%Y-%m-%d}" if traffic.day else "")
 
-    def _pace(self, traffic: DemoTraffic) -> float:
+    def _granted(self, traffic: DemoTraffic) -> int:
+        """Return how many days may be sent in all: so far ahead of the loop, and so many while an effect runs.
+
+        None while the loop has not taken over the code that the demo wrote: no retrain of its own may come between.
+        """
+        if self._changed and not self._is_taken_over():
+            return traffic.sent_days
+        self._changed = False
         if self._careful:
-            late = traffic.day is not None and traffic.day.day > 25
-            return 0.0 if late and self._seen.pending else _CAREFUL_PACE
-        if self._seen.pending:
-            return _BUSY_PACE
-        return _FREE_PACE if self._story.has(_DONE[1]) or not self._story.has("promotion") else _STAGED_PACE
+            lead = _CAREFUL_LEAD
+        elif self._story.has(_DONE[1]) or not self._story.has("promotion"):
+            lead = _FREE_LEAD
+        else:
+            lead = _STAGED_LEAD
+        stored = stored_rows(self._folder / ".anew") or {}
+        granted = traffic.days_within(stored.get("predictions", 0)) + lead
+        if not self._seen.pending:
+            return granted
+        if self._effect[0] != self._seen.pending[-1]:
+            self._effect = (self._seen.pending[-1], traffic.sent_days)
+        late = self._careful and traffic.day is not None and traffic.day.day > _MONTH_ENDS
+        days = _CAREFUL_DAYS if self._careful else _DAYS_PER_EFFECT
+        return min(granted, self._effect[1] + (0 if late else days))
 
     def _acts(self, pipeline: str, traffic: DemoTraffic) -> Iterator[Callable[[], bool]]:
         """Yield, one after another, the conditions to wait for; between them, do what the story needs."""
@@ -277,6 +298,7 @@ class Demo:
         draft = self._folder / "pipeline.part"
         draft.write_text(text, encoding="utf-8")
         draft.rename(self._folder / "pipeline.py")
+        self._changed = True
 
     def _retrain(self, reason: str) -> None:
         settings = load(self._folder)

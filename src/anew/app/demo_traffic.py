@@ -1,7 +1,8 @@
-"""The demo's users: a real stream sent over HTTP, its labels a day late, event time as fast as it is told."""
+"""The demo's users: a real stream sent over HTTP, its labels a day late, event time as far as it is told."""
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,8 +20,8 @@ class DemoTraffic(threading.Thread):
 
     Attributes
     ----------
-    pace
-        Days of event time per second; 0 pauses.
+    granted
+        How many days may be sent in all; more are not, until it is raised.
     day
         The day that was sent last.
     outputs
@@ -41,7 +42,7 @@ class DemoTraffic(threading.Thread):
         self._days = _days(frame)
         self._halt = threading.Event()
         self._late: list[tuple[str, int]] = []
-        self.pace = 0.0
+        self.granted = 0
         self.day: datetime | None = None
         self.sent_days = 0
         self.outputs: dict[int, float] = {}
@@ -59,6 +60,10 @@ class DemoTraffic(threading.Thread):
         """Has every day been sent?"""
         return self.sent_days == len(self._days)
 
+    def days_within(self, rows: int) -> int:
+        """Return how many whole days the first `rows` rows are."""
+        return bisect_right(self._days, rows, key=lambda day: day[1].stop)
+
     def ready(self) -> bool:
         """Is the first champion served?"""
         try:
@@ -74,14 +79,13 @@ class DemoTraffic(threading.Thread):
         """Send day after day until the stream or the demo ends."""
         with httpx.Client(base_url=self._url, timeout=30.0) as client:
             for day, rows in self._days:
-                due = time.monotonic()
-                self._send(client, rows)
-                self.day = day
-                self.sent_days += 1
-                while not self._halt.is_set() and (self.pace <= 0 or time.monotonic() < due + 1 / self.pace):
+                while not self._halt.is_set() and self.sent_days >= self.granted:
                     time.sleep(0.005)
                 if self._halt.is_set():
                     return
+                self._send(client, rows)
+                self.day = day
+                self.sent_days += 1
             if self._late:
                 self._label(client, self._rows[-1]["ts"])
 

@@ -22,7 +22,7 @@ from anew.domain.facts import (
 )
 from anew.registry import Registry, Standing, VersionRecord
 
-__all__ = ["project_status", "state_folder"]
+__all__ = ["project_status", "state_folder", "stored_rows"]
 
 _DECISIONS = (RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
 _UNSEEN = frozenset({"Ticked", "RolloutObserved"})
@@ -75,7 +75,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "pending_effects": sorted(asked.values()),
         "quarantined": [record.version for record in versions.standing(Standing.QUARANTINED)],
         "workers": _workers(state),
-        "stored": _stored(state),
+        "stored": stored_rows(state),
     }
 
 
@@ -147,7 +147,7 @@ def _workers(state: Path) -> list[Mapping[str, Any]]:
     return found
 
 
-def _stored(state: Path) -> Mapping[str, int] | None:
+def stored_rows(state: Path) -> Mapping[str, int] | None:
     """Return the rows of each table by the lake's high-water mark, None before the first."""
     file = state / "lake.db"
     if not file.is_file():

@@ -34,6 +34,7 @@ from anew.ports.traffic import Traffic
 __all__ = ["Jobs", "LiveEffects", "Record", "Stores", "failure"]
 
 _POLL_S = 0.2
+_POLL_SOON_S = 10.0  # small jobs end soon, and somebody may be watching
 _POLL_MOST_S = 3.0  # a run that died shall be known to be dead within five seconds
 _SHIFT_PATIENCE_S = 30.0
 
@@ -226,7 +227,7 @@ class LiveEffects:
     def _job(self, job: Job, steps: Steps) -> JobStatus:
         """Submit a job, wait for it durably, and return its status once it is done."""
         steps.run("submit", lambda: self._submitted(job))
-        wait = _POLL_S
+        wait, waited = _POLL_S, 0.0
         while True:
             status = self._stores.compute.poll(job.id)
             if status.state is JobState.DONE:
@@ -236,7 +237,8 @@ class LiveEffects:
             if status.state is JobState.UNKNOWN:
                 self._stores.compute.submit(job)  # its records are gone: nothing of it is left, so it runs anew
             steps.sleep(wait)
-            wait = min(_POLL_MOST_S, wait * 1.1)
+            waited += wait
+            wait = _POLL_S if waited < _POLL_SOON_S else min(_POLL_MOST_S, wait * 1.1)
 
     def _submitted(self, job: Job) -> str:
         reach("job.begin")
