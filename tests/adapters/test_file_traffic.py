@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from anew.adapters.file_traffic import FileTraffic, process_started
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
 from anew.domain.errors import IntegrityError, PolicyError, UnavailableError
 from anew.domain.facts.rollout import Stage, TrafficShifted

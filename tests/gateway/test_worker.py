@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from anew.adapters.file_traffic import FileTraffic, process_started
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
 from anew.adapters.system_clock import SystemClock
 from anew.domain.facts.rollout import Stage, TrafficShifted
+from anew.gateway import swap
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.worker import GatewayWorker, Identity
+from anew.loop.guardrail import Guardrails
+from anew.rollout import RolloutState
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakeLoader, FakeStore
 from tests.gateway.test_app import ROW, call
@@ -189,5 +193,48 @@ def test_a_fallback_that_cannot_be_loaded_now_is_tried_again(tmp_path: Path, cap
         bench.store.gone.clear()
         await until(lambda: worker.switch.route is not None and worker.switch.route.fallback is not None)
         assert (await predict(worker))[1]["predictions"][0]["version"] == "v2"
+
+    bench.run(story)
+
+
+@pytest.mark.fault("P5")
+def test_where_the_champion_does_not_load_its_fallback_stands_in_and_the_control_plane_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "_FIRST_PAUSE_S", 0.05)
+    bench = Bench(tmp_path)
+    good, bad = bench.version("v1"), bench.version("v2", load="raise")
+    bench.shift(bad, good)  # before the worker begins: it never had another route
+
+    async def story(worker: GatewayWorker) -> None:
+        await until(lambda: worker.switch.route is not None)
+        status, body = await predict(worker)
+        assert (status, body["version"], epoch(worker)) == (200, "v1", 0)
+        assert (await call(worker.app, "/ready", method="GET"))[1]["status"] == "degraded"
+        await until(lambda: bool((said := bench.traffic.workers("m")[0].champion) and said.version == "v2"))
+        said = bench.traffic.workers("m")[0].champion
+        assert said is not None
+        assert "it cannot be loaded" in said.tripped
+        found = Guardrails(error_rate=0.02, at_least_errors=5, p99_ms=1000.0).broken(
+            RolloutState(champion=bad, fallback=good, shifts="s"), bench.traffic.workers("m"), "m", datetime.now(UTC)
+        )
+        assert found is not None
+        assert (found.version, found.guardrail) == ("v2", "error_rate")
+        bench.shift(good)
+        await until(lambda: epoch(worker) == 2)
+        said = bench.traffic.workers("m")[0].champion
+        assert said is not None
+        assert (said.version, said.tripped) == ("v1", "")
+
+    bench.run(story)
+
+
+def test_where_neither_loads_nobody_is_served(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.shift(bench.version("v2", load="raise"), bench.version("v1", load="raise"))
+
+    async def story(worker: GatewayWorker) -> None:
+        await until(lambda: "nor does the fallback v1" in bench.traffic.workers("m")[0].problem)
+        assert (await predict(worker))[0] == 503
 
     bench.run(story)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from anew.adapters.file_traffic import FileTraffic, process_started
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
 from anew.domain.facts import GuardrailTripped, QuarantineReleased, RolloutHeld, Stage, TrafficShifted
 from anew.ports.traffic import VersionHealth, WorkerStatus

@@ -1,6 +1,7 @@
 """Effects end as facts, the same fact however often they are begun, and never by guessing."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -369,3 +370,20 @@ def test_other_errors_pass_through_for_another_attempt(bed: Bed) -> None:
     bed.compute.work = broken
     with pytest.raises(RuntimeError):
         bed.run(bed.snapshot())
+
+
+def test_jobs_of_ended_effects_are_deleted_but_the_last_and_those_under_way(tmp_path: Path) -> None:
+    bed = Bed(tmp_path)
+    bed.jobs.orders.mkdir()
+    names = [f"{number:026d}" for number in range(30)]
+    for age, name in enumerate(names):
+        file = bed.jobs.orders / f"{name}.json"
+        file.write_text("{}")
+        os.utime(file, (age, age))
+        bed.compute.submit(Job(id=name, entry="x:y", arguments={}, limits=Limits(wall_s=1)))
+    assert bed.effects.tidy({names[3]}) == 9
+    kept = sorted(file.stem for file in bed.jobs.orders.iterdir())
+    assert kept == [names[3], *names[10:]]
+    assert bed.compute.poll(names[0]).state is JobState.UNKNOWN
+    assert bed.compute.poll(names[3]).state is not JobState.UNKNOWN
+    assert bed.effects.tidy({names[3]}) == 0

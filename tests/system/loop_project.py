@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from anew.adapters.fact_reader import read_facts
-from anew.adapters.file_traffic import process_started
+from anew.adapters.process_table import process_started
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.system_clock import SystemClock
@@ -82,7 +82,7 @@ from pathlib import Path
 import lightgbm
 import polars as pl
 
-PROJECT = next(folder for folder in Path(__file__).parents if (folder / "history.parquet").exists())
+PROJECT = next(folder for folder in Path(__file__).parents if (folder / ".anew").exists())
 SPOILT = PROJECT / "spoilt"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from anew.adapters.file_traffic import process_started
+from anew.adapters.process_table import process_started
 from anew.domain.observation import Prediction
 from tests.system.gateway_bed import Bed, Client, bed, wait
 

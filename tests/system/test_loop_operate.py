@@ -56,6 +56,16 @@ def test_a_gateway_that_starts_without_its_control_plane_serves_the_last_good_ve
         assert not ours.processes()
 
 
+def test_history_is_needed_until_it_was_imported(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        (ours.root / "history.parquet").unlink()
+        ours.up()
+        assert ours.serves() == "v1"
+        ours.hour()
+        ours.settle()
+        assert ours.down() == 0
+
+
 @pytest.mark.fault("O3")
 @pytest.mark.fault("D6")
 def test_a_second_loop_is_refused_and_a_locked_database_is_waited_for(stale: LoopProject, tmp_path: Path) -> None:

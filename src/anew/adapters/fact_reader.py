@@ -11,7 +11,7 @@ from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import NotFoundError
 from anew.ports.eventlog import Grant, Recorded
 
-__all__ = ["read_facts", "read_lease"]
+__all__ = ["count_facts", "read_facts", "read_lease"]
 
 
 def read_facts(path: Path, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Recorded]:
@@ -36,6 +36,12 @@ def read_facts(path: Path, after: int = 0, kinds: Collection[str] | None = None)
         for seq, recorded_at, kind, schema, body in connection.execute(query + " ORDER BY seq", values):
             fact = decode(kind, schema, body.encode())
             yield Recorded(seq=seq, recorded_at=datetime.fromisoformat(recorded_at), fact=fact)
+
+
+def count_facts(path: Path) -> int:
+    """Return how many facts are on record; raises the same errors as `read_facts`."""
+    with _opened(path) as connection:
+        return int(connection.execute("SELECT COUNT(*) FROM fact").fetchone()[0])
 
 
 def read_lease(path: Path, *, now: datetime, name: str = "loop") -> Grant | None:

@@ -13,13 +13,14 @@ from typing import Any, Final
 import msgspec
 
 from anew.adapters.local_disk import LocalDisk
+from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer, Verifier
 from anew.domain.errors import AnewError, IntegrityError, PolicyError, UnavailableError
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.ports.disk import Disk
 from anew.ports.traffic import WorkerStatus
 
-__all__ = ["FileTraffic", "process_started"]
+__all__ = ["FileTraffic"]
 
 SCHEMA: Final = 1
 _CONTEXT: Final = b"anew.routing/1\n"
@@ -176,16 +177,6 @@ class FileTraffic:
         self.disk.replace(temporary, path)
         if durable:
             self.disk.sync_folder(path.parent)
-
-
-def process_started(pid: int) -> int | None:
-    """Return the start time of a process in clock ticks since boot, None when it is gone or a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
-    except OSError:
-        return None
-    state, *rest = stat[stat.rindex(")") + 2 :].split()
-    return None if state in "ZX" else int(rest[18])
 
 
 @contextmanager

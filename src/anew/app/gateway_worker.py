@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from anew.adapters.file_traffic import process_started
+from anew.adapters.process_table import process_started
 from anew.adapters.system_clock import SystemClock
 from anew.adapters.uvicorn_server import listen, run, serve
 from anew.app.gateway_parts import GatewayParts, PartsMaker, named

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from anew.adapters.fact_reader import read_facts, read_lease
+from anew.adapters.fact_reader import count_facts, read_facts, read_lease
+from anew.adapters.process_table import process_started
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
@@ -47,11 +48,10 @@ def project_status(project: Path) -> Mapping[str, Any]:
     last: dict[str, Fact] = {}
     decisions: list[Fact] = []
     asked: dict[str, str] = {}
-    count = 0
     model = ""
     for recorded in read_facts(state / "anew.db", kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
-        count, model = recorded.seq, fact.model
+        model = fact.model
         versions = registry.apply(versions, fact)
         last[fact.kind] = fact
         if isinstance(fact, _DECISIONS):
@@ -63,7 +63,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     traffic = last.get("TrafficShifted")
     return {
         "model": model,
-        "facts": count,
+        "facts": count_facts(state / "anew.db"),
         "holder": _holder(state),
         "champion": _version(versions.champion),
         "challenger": _version(versions.challenger),
@@ -136,12 +136,14 @@ def _holder(state: Path) -> str:
 
 
 def _workers(state: Path) -> list[Mapping[str, Any]]:
-    """Return what each gateway worker said last; a file that is being replaced is read at the next call."""
+    """Return what each living gateway worker said last; a file that is being replaced is read at the next call."""
     found: list[Mapping[str, Any]] = []
     for file in sorted((state / "workers").glob("*.json")):
         try:
             said = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
+            continue
+        if process_started(said.get("pid", 0)) != said.get("started", -1):
             continue
         found.append({key: said.get(key) for key in ("worker", "pid", "port", "epoch", "at", "counts", "problem")})
     return found

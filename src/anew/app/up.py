@@ -161,13 +161,14 @@ class _Up:
         return None
 
     def _turns(self, stop: Event, effects: DBOSEffects, workers: GatewayProcesses, grant: Grant) -> None:
-        reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S
+        reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
         while not stop.wait(_TURN_S):
             try:
                 self._loop.turn(self._observer, effects)
                 if self._stores.clock.monotonic() >= tidy_at:
                     tidy_at = self._stores.clock.monotonic() + _TIDY_S
                     self._stores.lake.compact()  # every turn with traffic leaves small files
+                    self._effects.tidy(self._loop.pending())
                 if self._stores.clock.monotonic() >= reload_at:
                     reload_at = self._stores.clock.monotonic() + _RELOAD_S
                     self._reload(grant)
@@ -215,11 +216,16 @@ class _Up:
         self._loop.resume(first, max(filter(None, (newest, history)), default=None))
 
     def _history(self) -> datetime | None:
-        """Import the project's history file once; return the event time of its newest row."""
+        """Import the project's history file once; return the event time of its newest row.
+
+        A file that was imported may go afterwards.
+        """
         name = self._settings.policy.data.history
         if not name:
             return None
         file = self._settings.root / name
+        if not file.exists() and self._stores.lake.counts().get("history"):
+            return None
         rows = labelled_rows(read_table(file), self._settings.columns, file.name)
         self._stores.lake.import_history(rows, source=f"{name}@{file_digest(file)}")
         newest = rows.get_column("_at").max()

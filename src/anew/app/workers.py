@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anew.adapters.file_traffic import process_started
+from anew.adapters.process_table import process_started
 from anew.domain.errors import UnavailableError
 from anew.ports.traffic import WorkerStatus
 

@@ -20,18 +20,25 @@ def run(
     time: Annotated[str, typer.Option(help="with --data: the event-time column")] = "",
     target: Annotated[str, typer.Option(help="with --data: the label column")] = "",
     task: Annotated[str, typer.Option(help="with --data: classification or regression")] = "",
+    key: Annotated[str, typer.Option(help="with --data: the column that keeps a user on one arm")] = "",
+    sensitive: Annotated[
+        list[str] | None, typer.Option(help="with --data: a column kept for fairness, never for the model; repeatable")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.init/1")] = False,
 ) -> None:
     """Write pipeline.py and anew.yaml."""
     if data is None:
-        if time or target or task:
-            raise SettingsError("--time, --target and --task describe a file: give it with --data FILE")
+        if time or target or task or key or sensitive:
+            raise SettingsError(
+                "--time, --target, --task, --key and --sensitive describe a file: give it with --data FILE"
+            )
         created = create_skeleton(Path(name or "."))
     else:
         missing = [f"--{flag}" for flag, value in (("time", time), ("target", target), ("task", task)) if not value]
         if missing:
             raise SettingsError(f"--data needs {', '.join(missing)} too")
-        created = create_from_file(Path(), data, Roles(time=time, target=target, task=task), name=name)
+        roles = Roles(time=time, target=target, task=task, key=key, sensitive=tuple(sensitive or ()))
+        created = create_from_file(Path(), data, roles, name=name)
     if json:
         written = [str(path) for path in created.written]
         notes = list(created.notes)

@@ -43,6 +43,8 @@ class Swapper:
         Epoch that could not be applied (0: none) and why; or why the routing could not be read.
     stillborn
         The challenger that could not be loaded, as the control plane is to hear of it.
+    unloadable
+        The champion that could not be loaded twice while nobody else was served here, likewise.
     """
 
     settings: GatewaySettings
@@ -55,6 +57,7 @@ class Swapper:
     refused: int = 0
     problem: str = ""
     stillborn: VersionHealth | None = None
+    unloadable: VersionHealth | None = None
     _warm: dict[_Pair, Answerer] = field(default_factory=dict)
     _order: TrafficShifted | None = None
     _task: asyncio.Task[None] | None = None
@@ -78,7 +81,7 @@ class Swapper:
             self.problem = ""
         if order is None or (self._order is not None and order.epoch <= self._order.epoch):
             return
-        self._order, self.stillborn = order, None
+        self._order, self.stillborn, self.unloadable = order, None, None
         if self._task is not None:
             self._task.cancel()
         self._task = asyncio.create_task(self._apply(order))
@@ -92,7 +95,7 @@ class Swapper:
             self.switch.route.contest.challenger.close()
 
     async def _apply(self, order: TrafficShifted) -> None:
-        pause = _FIRST_PAUSE_S
+        pause, refusals = _FIRST_PAUSE_S, 0
         while True:
             try:
                 await self._swap(order)
@@ -103,6 +106,9 @@ class Swapper:
                     "swap_refused model=%s epoch=%d version=%s problem=%s",
                     order.model, order.epoch, order.challenger[0] or order.champion[0], self.problem,
                 )  # fmt: skip
+                refusals += 1
+                if order.champion not in self._warm and order.fallback[0]:
+                    await self._stand_in(order, again=refusals > 1)
                 self.report()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_S)
@@ -125,13 +131,35 @@ class Swapper:
             fallback=self._warm.get(order.fallback),
             contest=contest,
         )
-        self.refused, self.problem, self.stillborn = 0, "", None
+        self.refused, self.problem, self.stillborn, self.unloadable = 0, "", None, None
         _LOG.info(
             "swap_applied model=%s epoch=%d stage=%s version=%s challenger=%s",
             order.model, order.epoch, order.stage, champion.version, order.challenger[0],
         )  # fmt: skip
         self.report()
         self._free(order, old)
+
+    async def _stand_in(self, order: TrafficShifted, *, again: bool) -> None:
+        """Let the fallback answer where nobody does, for a champion that does not load, under no epoch at all.
+
+        From its second refusal on the control plane hears of the champion as of one that fails every request.
+        """
+        if self.switch.route is not None and self.switch.route.champion.version != order.fallback[0]:
+            return
+        try:
+            fallback = await self._load(order.fallback)
+        except Exception as exc:  # noqa: BLE001 - neither loads: /ready says so, and both are tried again
+            self.problem += f"; nor does the fallback {order.fallback[0]}: {exc}"
+            return
+        if self.switch.route is None:
+            guard = Guard(order.fallback[0], self.settings)
+            self.switch.route = Route(epoch=0, stage=Stage.STEADY, share=0.0, champion=fallback, guard=guard)
+            _LOG.error("fallback_stands_in model=%s version=%s", self.settings.model, fallback.version)
+        if again:
+            reason = f"it cannot be loaded: {self.problem}"
+            self.unloadable = VersionHealth(
+                version=order.champion[0], asked=1, failed={"load": 1}, recent_asked=1, recent_failed=1, tripped=reason
+            )
 
     def _alone(self, order: TrafficShifted, champion: Answerer, old: Route | None) -> Route:
         """Let the champion answer by itself, under the epoch of before: the ordered one is not in force yet."""

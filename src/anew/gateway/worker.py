@@ -149,6 +149,8 @@ class GatewayWorker:
 
     def _champion(self) -> VersionHealth | None:
         route = self.switch.route
+        if self._swapper.unloadable is not None:
+            return self._swapper.unloadable
         return None if route is None else route.guard.health()
 
     def _challenger(self) -> VersionHealth | None:

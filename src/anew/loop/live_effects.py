@@ -1,7 +1,7 @@
 """The effects of a live loop: snapshot, train, measure, shift; each reads before it writes and ends as a fact."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from anew.domain.boundary import reach
 from anew.domain.column import Columns
-from anew.domain.errors import AnewError, IntegrityError, TrainingError, UnavailableError
+from anew.domain.errors import AnewError, ConflictError, IntegrityError, TrainingError, UnavailableError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -37,6 +37,8 @@ _POLL_S = 0.2
 _POLL_SOON_S = 10.0  # small jobs end soon, and somebody may be watching
 _POLL_MOST_S = 3.0  # a run that died shall be known to be dead within five seconds
 _SHIFT_PATIENCE_S = 30.0
+_KEPT_JOBS = 20
+"""Jobs that are kept after their effects have ended, for whoever asks why one failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,22 @@ class LiveEffects:
     def reconfigure(self, jobs: Jobs, *, label_delay: timedelta) -> None:
         """Run what begins from now on by other settings."""
         self._jobs, self._label_delay = jobs, label_delay
+
+    def tidy(self, pending: Collection[str]) -> int:
+        """Delete the jobs of effects that have ended, all but the last few, and return how many were deleted.
+
+        `pending` are the ids of facts whose effects have not ended. What is left over by a crash in the middle is
+        deleted at the next call.
+        """
+        orders = sorted(self._jobs.orders.glob("*.json"), key=lambda file: file.stat().st_mtime)
+        ended = [file for file in orders if file.stem not in pending][:-_KEPT_JOBS]
+        for file in ended:
+            try:
+                self._stores.compute.forget(file.stem)
+            except ConflictError:
+                continue  # it was given up and has not ended yet
+            file.unlink(missing_ok=True)
+        return len(ended)
 
     def run(self, fact: Fact, steps: Steps) -> Fact:
         """Run what `fact` asks for; an error that anew knows ends it as EffectFailed, any other passes through."""
