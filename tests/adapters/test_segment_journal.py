@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,8 +119,17 @@ def test_two_writers_of_one_journal_are_refused(tmp_path: Path) -> None:
         journal.append([label("late")])
 
 
+class SlowDisk(FaultyDisk):
+    """A disk whose syncs take as long as a real one's, so that others come meanwhile."""
+
+    def sync(self, descriptor: int) -> None:
+        """Sync after a while."""
+        time.sleep(0.001)
+        super().sync(descriptor)
+
+
 def test_appends_of_many_threads_share_syncs_and_each_knows_its_number(tmp_path: Path) -> None:
-    disk = FaultyDisk()
+    disk = SlowDisk()
     journal = SegmentJournal(tmp_path / "w1", disk=disk)
     numbers: dict[int, str] = {}
 
