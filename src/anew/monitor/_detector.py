@@ -36,12 +36,15 @@ class Yardstick:
         Some rows of its snapshot, evenly spaced: declared features, ``_label``, ``_output``, ``_p0 … _pk`` (class
         probabilities in class order, when the model has them) and ``_held`` (was the row kept from training?). Empty
         where no detector asked for one.
+    kept
+        What detectors have made of it, by key, so that it is made once.
     """
 
     features: Reference
     labels: Reference | None = None
     outputs: Reference | None = None
     sample: pl.DataFrame = field(default_factory=_no_rows)
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
