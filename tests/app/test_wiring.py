@@ -79,12 +79,25 @@ def test_a_gate_may_have_objectives_of_its_own(tmp_path: Path) -> None:
     assert [str(each) for each in slos.objectives] == ["f1 at least 0.5"]
 
 
+def test_a_business_metric_is_watched_and_not_asked_of_a_candidate(tmp_path: Path) -> None:
+    own = "  - {metric: business.ctr, at_least: 0.3}\nbusiness: {ctr: avg(label)}\n"
+    settings = settings_of(tmp_path, YAML.replace(SLO_LINE, SLO_LINE + own))
+    watched = watched_by(settings).detectors
+    assert watched["slo(business.ctr>=0.3)"] == SLO(metric="business.ctr", at_least=0.3, definition="avg(label)")
+    slos, _ = gates(settings)["slos"]
+    assert isinstance(slos, SLOs)
+    assert [str(each) for each in slos.objectives] == ["error at most 0.3"]
+
+
 @pytest.mark.fault("P8")
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("{metric: eror, at_most: 0.3}", "anew.yaml:11:5: slo on metric 'eror': known are accuracy, error"),
-        ("{metric: business.ctr, at_least: 0.3}", "anew.yaml:11:5: slo on metric 'business.ctr'"),
+        ("{metric: business.ctr, at_least: 0.3}", "'business.ctr', which `business` does not define"),
+        ("{metric: business.ctr, at_least: 0.3}\nbusiness: {cts: avg(label)}", "did you mean cts?"),
+        ("{metric: business.ctr, at_least: 0.3}\nbusiness: {ctr: avg(label}", "'avg(label' is no aggregate in SQL"),
+        ("{metric: error, at_most: 0.3, definition: avg(label)}", "stand under `business`"),
         ("{metric: mae, at_most: 0.3}", "anew.yaml:11:5: metric 'mae' makes no sense for binary"),
         ("{metric: error}", "give exactly one of at_most and at_least"),
         ("{metric: error, at_most: 0.1, at_least: 0.1}", "give exactly one"),

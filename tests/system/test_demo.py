@@ -61,10 +61,14 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     demo = subprocess.Popen([*ANEW, "demo", "--folder", str(folder)], stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
-    assert any("first champion" in line for line in demo.stdout)
-    demo.send_signal(signal.SIGINT)
-    assert demo.wait(60) == 130
-    demo.stdout.close()
+    try:
+        assert any("first champion" in line for line in demo.stdout)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 130
+    finally:
+        demo.kill()
+        demo.stdout.close()
+        demo.wait(60)
     deadline = time.monotonic() + 30
     while processes_of(folder) and time.monotonic() < deadline:
         time.sleep(0.1)

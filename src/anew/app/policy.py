@@ -163,6 +163,9 @@ class ProjectPolicy(_Section):
     columns: ColumnsPolicy
     data: DataPolicy = DataPolicy()
     monitor: MonitorPolicy = MonitorPolicy()
+    business: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str] = Field(
+        default_factory=dict, description="the project's own metrics by name: an aggregate in SQL over labelled rows"
+    )
     slos: tuple[dict[str, Any], ...] = Field(
         default=(), description="objectives: metric, at_most or at_least, over, for, at_least_rows"
     )

@@ -155,7 +155,9 @@ def stored_rows(state: Path) -> Mapping[str, int] | None:
     if not file.is_file():
         return None
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
-        return dict(connection.execute(_STORED).fetchall())
+        made = connection.execute(_MADE).fetchone()  # the file is there a moment before its tables are
+        return None if made is None else dict(connection.execute(_STORED).fetchall())
 
 
+_MADE = "SELECT 1 FROM sqlite_master WHERE name = 'tables'"
 _STORED = "SELECT name, rows FROM tables"

@@ -85,7 +85,7 @@ def watched_by(settings: Settings) -> Watch:
     found, problems = Watch(), list[str]()
     for i, slo in enumerate(settings.policy.slos):
         where = settings.document.where(("slos", i))
-        made = collect(problems, where, partial(_detector, settings, partial(make_slo, _without(slo, "for"))))
+        made = collect(problems, where, partial(_detector, settings, partial(make_slo, slo, settings.policy.business)))
         condition = collect(problems, where, partial(_condition, slo, [] if made is None else [made.key]))
         _keep(found, problems, where, made, condition)
     for i, entry in enumerate(settings.policy.triggers):
@@ -115,7 +115,7 @@ def _read(found: Watch, settings: Settings, entry: Mapping[str, Any]) -> None:
                 f"an entry of triggers is one detector, {{NAME: OPTIONS}}, or one of {', '.join(_SPECIAL)}; "
                 f"found {names}"
             )
-        made = _detector(settings, partial(_component, names[0], entry[names[0]]))
+        made = _detector(settings, partial(_component, settings, names[0], entry[names[0]]))
         _add(found, _condition(entry, [made.key]), made)
         return
     wrong = [
@@ -163,7 +163,7 @@ def _combine(found: Watch, settings: Settings, special: str, entry: Mapping[str,
             problems.append(f"number {i + 1}: found {each!r}; write {{NAME: OPTIONS}}")
             continue
         ((name, options),) = each.items()
-        make = partial(_rule, each) if name == "rule" else partial(_component, name, options)
+        make = partial(_rule, each) if name == "rule" else partial(_component, settings, name, options)
         detector = collect(problems, f"number {i + 1}", partial(_detector, settings, make))
         made += [] if detector is None else [detector]
     if problems:
@@ -215,11 +215,11 @@ def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
     return made
 
 
-def _component(name: str, given: object) -> Detector:
+def _component(settings: Settings, name: str, given: object) -> Detector:
     if name == "slo":
         if not isinstance(given, Mapping):
             raise SettingsError(f"found {given!r}; write its options as {{NAME: VALUE}}")
-        return make_slo(given)
+        return make_slo(given, settings.policy.business)
     kind = find_component("monitor", name)
     made: Detector = make_component(kind, _over(kind, {} if given is None else given))
     return made
@@ -251,9 +251,25 @@ def _changes(given: object) -> Changes:
     return Changes(code="code" in names, policy="policy" in names)
 
 
-def make_slo(entry: Mapping[str, Any]) -> SLO:
-    """Make an objective's detector; in the file its period is called `over`."""
-    made: SLO = make_component(SLO, _over(SLO, {name: value for name, value in entry.items() if name not in _COMMON}))
+def make_slo(entry: Mapping[str, Any], business: Mapping[str, str]) -> SLO:
+    """Make an objective's detector; in the file its period is called `over`.
+
+    Parameters
+    ----------
+    business
+        The project's own metrics by name, each an aggregate in SQL.
+    """
+    if "definition" in entry:
+        raise SettingsError("unknown option 'definition'; the project's own metrics stand under `business`")
+    given = {name: value for name, value in entry.items() if name not in _COMMON}
+    own = str(given.get("metric", "")).removeprefix("business.")
+    if str(given.get("metric", "")).startswith("business."):
+        if own not in business:
+            raise SettingsError(
+                f"slo on metric 'business.{own}', which `business` does not define{hint(own, [*business])}"
+            )
+        given["definition"] = business[own]
+    made: SLO = make_component(SLO, _over(SLO, given))
     return made
 
 
@@ -269,10 +285,7 @@ def _over(kind: type[Any], given: object) -> object:
 def metric_problem(measuring: object, task: Task) -> list[str]:
     """Say, in a list of none or one, why a metric cannot be measured on this task."""
     metric = getattr(measuring, "metric", None)
-    if metric is None or metric in known_for(task):
+    own = isinstance(measuring, SLO) and bool(measuring.definition)
+    if metric is None or own or metric in known_for(task):
         return []
     return [f"metric {metric!r} makes no sense for {task} (known: {', '.join(known_for(task))})"]
-
-
-def _without(entry: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    return {name: value for name, value in entry.items() if name not in names}

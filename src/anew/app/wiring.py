@@ -130,20 +130,20 @@ def gates(settings: Settings) -> Gates:
 
 
 def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...]:
+    """Return what the gate asks of a candidate: the business's own metrics can only be seen of what was served."""
     made = (
         collect(
             problems,
             settings.document.where(("slos", i)),
-            partial(_objective, slo),
+            partial(make_slo, slo, settings.policy.business),
         )
         for i, slo in enumerate(settings.policy.slos)
     )
-    return tuple(each for each in made if each is not None)
-
-
-def _objective(slo: Mapping[str, Any]) -> Objective:
-    checked = make_slo({name: slo[name] for name in slo if name != "for"})
-    return Objective(metric=checked.metric, at_most=checked.at_most, at_least=checked.at_least)
+    return tuple(
+        Objective(metric=slo.metric, at_most=slo.at_most, at_least=slo.at_least)
+        for slo in made
+        if slo is not None and not slo.definition
+    )
 
 
 def _make(stage: str, name: str, given: object) -> Any:

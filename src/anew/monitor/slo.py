@@ -8,7 +8,9 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
+from anew.monitor._business import check_definition, measure_business
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
+from anew.stats.metric import Score
 from anew.stats.outcome import METRIC_NAMES, measure_metric
 
 __all__ = ["SLO"]
@@ -22,13 +24,16 @@ class SLO:
     ----------
     metric
         ``error``, ``accuracy``, ``f1``, ``precision``, ``recall``, ``mae``, ``rmse``; mae and rmse in units of the
-        target.
+        target. Or ``business.NAME``, one of the project's own.
     at_most, at_least
         The objective; exactly one is given.
     period
         Rows that it is measured over, back from the window's end; None for one window.
     at_least_rows
         Labelled rows needed; below, nothing is judged.
+    definition
+        For a business metric what it is: an aggregate in SQL over the labelled rows (their features, ``prediction`` and
+        ``label``), e.g. ``avg(label)`` for a click-through rate. Class labels that are numbers count as numbers.
 
     Notes
     -----
@@ -44,9 +49,12 @@ class SLO:
     at_least: float | None = None
     period: timedelta | None = None
     at_least_rows: int = 50
+    definition: str = ""
 
     def __post_init__(self) -> None:
-        if self.metric not in METRIC_NAMES:
+        if self.definition:
+            check_definition(self.metric, self.definition)
+        elif self.metric not in METRIC_NAMES:
             raise InvariantError(f"slo on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"slo on {self.metric}: give exactly one of at_most and at_least")
@@ -78,7 +86,7 @@ class SLO:
             return (Evidence.of(self.key, None, n, subject=self.metric, problem=problem),)
         limit = self.at_most if self.at_most is not None else self.at_least
         try:
-            score = measure_metric(self.metric, rows.task, rows.label, rows.output, positive=rows.positive)
+            score = self._score(rows)
         except InvariantError as exc:
             return (Evidence.of(self.key, None, n, subject=self.metric, reference=limit, problem=str(exc)),)
         return (
@@ -91,6 +99,11 @@ class SLO:
                 interval=None if score.low is None or score.high is None else (score.low, score.high),
             ),
         )
+
+    def _score(self, rows: ScoredRows) -> Score:
+        if self.definition:
+            return measure_business(self.metric, self.definition, rows.table)
+        return measure_metric(self.metric, rows.task, rows.label, rows.output, positive=rows.positive)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
         """Find a breach when the measured value breaks the objective."""
