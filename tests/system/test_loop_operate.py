@@ -6,7 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -127,10 +128,52 @@ def test_a_file_spoilt_while_it_runs_changes_nothing_until_it_is_mended(stale: L
         assert ours.down() == 0
 
 
+@pytest.mark.fault("O2")
+def test_changed_settings_of_serving_come_into_force_without_a_request_lost(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        ours.up()
+        ours.serves()
+        first = _gateway(ours)
+
+        def served(until: Callable[[], bool]) -> bool:
+            ours.predict(1)  # every request is answered, whoever answers it
+            return until()
+
+        write(ours.root, QUIET | {"serving": "{deadline_ms: 9000, workers: 2}"})
+        wait(lambda: served(lambda: "were replaced" in _said(ours)), ours.log)
+        wait(lambda: served(lambda: first not in ours.processes()), ours.log)
+        assert len(_gateways(ours)) == 2
+
+        write(ours.root, QUIET | {"serving": "{deadline_ms: 8000, workers: 1}"})
+        wait(lambda: served(lambda: _said(ours).count("were replaced") == 2), ours.log)
+        wait(lambda: served(lambda: len(_gateways(ours)) == 1), ours.log)
+        ours.settle()
+        assert ours.stored() == ours.expected()
+
+        # One that cannot begin changes nothing.
+        last = _gateway(ours)
+        keys = ours.state / "keys"
+        keys.rename(ours.state / "away")
+        write(ours.root, QUIET | {"serving": "{deadline_ms: 7000, workers: 1}"})
+        wait(lambda: served(lambda: "did not begin to serve" in _said(ours)), ours.log)
+        (ours.state / "away").rename(keys)
+        assert _gateways(ours) == [last]
+        assert ours.down() == 0
+        assert not ours.processes()
+
+
 def _gateway(ours: LoopProject) -> int:
-    """Return the process of the one gateway."""
-    found = [pid for pid in ours.processes() if b"anew.app.gateway_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return found[0] if found else 0
+    """Return the process of the one gateway, 0 for none."""
+    return next(iter(_gateways(ours)), 0)
+
+
+def _gateways(ours: LoopProject) -> list[int]:
+    found = []
+    for pid in ours.processes():
+        with suppress(OSError):  # it ended since
+            if b"anew.app.gateway_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
 
 
 def _said(ours: LoopProject) -> str:

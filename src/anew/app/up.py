@@ -17,6 +17,7 @@ from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.table_file import file_digest, labelled_rows, read_table
 from anew.app.accepted import accept, is_accepted
 from anew.app.duration import parse_duration
+from anew.app.gateway_wiring import gateway_settings
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
 from anew.app.settings import FILE, Settings, load
@@ -130,24 +131,25 @@ class _Up:
             self._effect_stores(), self._jobs(), self._record(), label_delay=self._settings.label_delay
         )
         effects = DBOSEffects(self._settings.state / "dbos.db", work=self._loop.work(self._effects), executor=executor)
-        workers = self._gateway()
+        self._workers = self._gateway()
         try:
             self._begin(engine)
             effects.start()
-            self._start(workers)
-            self._options.ready(self._settings.policy.serving.host, workers.port)
-            self._turns(stop, effects, workers, grant)
+            self._start()
+            self._options.ready(self._settings.policy.serving.host, self._workers.port)
+            self._turns(stop, effects, grant)
         finally:
-            workers.stop()
+            self._workers.stop()
             effects.close()
             stores.lease.release(grant)
 
-    def _start(self, workers: GatewayProcesses) -> None:
-        """Start the gateway; workers that outlived a killed control plane go on, unless the settings changed since."""
+    def _start(self) -> None:
+        """Start the gateway; workers that outlived a killed control plane go on, or are replaced by new settings'."""
         same = is_accepted(self._settings)
         accept(self._settings)
         self._stores.traffic.beat()
-        workers.start(self._stores.traffic.workers(self._settings.model), adopt=same)
+        if self._workers.start() and not same:
+            self._workers.renew(self._settings.policy.serving.workers)
 
     def _lease(self, executor: str, stop: Event) -> Grant | None:
         left = self._stores.lease.current()
@@ -160,7 +162,7 @@ class _Up:
             stop.wait(0.2)
         return None
 
-    def _turns(self, stop: Event, effects: DBOSEffects, workers: GatewayProcesses, grant: Grant) -> None:
+    def _turns(self, stop: Event, effects: DBOSEffects, grant: Grant) -> None:
         reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
         while not stop.wait(_TURN_S):
             try:
@@ -178,7 +180,7 @@ class _Up:
             except AnewError as exc:  # serving goes on, and so does the loop once somebody has seen to it
                 self._complain(exc)
             try:
-                for sentence in workers.keep():
+                for sentence in self._workers.keep():
                     _LOG.warning("%s", sentence)
             except UnavailableError as exc:
                 self._complain(exc)
@@ -258,8 +260,13 @@ class _Up:
             _LOG.error("changed settings are refused, the old ones stay: %s", exc)
             return
         self._rejected = ""
-        if changed.policy.serving != self._settings.policy.serving:
-            _LOG.warning("changed settings of serving are taken over when it is stopped and started again")
+        if (changed.policy.serving.host, changed.policy.serving.port) != (
+            self._settings.policy.serving.host,
+            self._settings.policy.serving.port,
+        ):
+            _LOG.warning("a changed host or port is taken over when it is stopped and started again")
+        if _gateway_of(changed) != _gateway_of(self._settings):
+            self._workers.renew(changed.policy.serving.workers)
         engine = self._loop.reconfigure(lambda: self._engine(changed, grant), _guardrails(changed))
         self._settings = changed
         self._observer = self._observing(changed, engine)
@@ -327,7 +334,14 @@ class _Up:
             log=self._settings.state / "logs",
             port=port or free_port(serving.host),
             count=serving.workers,
+            living=lambda: self._stores.traffic.workers(self._settings.model),
         )
+
+
+def _gateway_of(settings: Settings) -> tuple[object, ...]:
+    """Return what a gateway worker is told at its start, its port apart."""
+    serving = settings.policy.serving
+    return gateway_settings(settings), serving.workers, serving.journal_mb
 
 
 def _revision(settings: Settings) -> str:

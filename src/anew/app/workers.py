@@ -1,4 +1,4 @@
-"""Gateway workers as processes of their own: started, watched, started again, drained at the end."""
+"""Gateway workers as processes of their own: started, watched, started again, replaced, drained at the end."""
 
 import os
 import signal
@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import ascii_lowercase
 
 from anew.adapters.process_table import process_started
 from anew.domain.errors import UnavailableError
@@ -18,6 +19,9 @@ __all__ = ["GatewayProcesses", "free_port"]
 
 _BACKOFF_S = (0.2, 1.0, 5.0)
 _GRACE_S = 10.0
+_READY_S = 90.0
+_SETTLED_S = 0.5
+_MARKS = ("", *ascii_lowercase)
 
 
 def free_port(host: str) -> int:
@@ -48,6 +52,21 @@ class _Worker:
         if self.code() is None:
             os.kill(self.pid, number)
 
+    def gone(self) -> bool:
+        """Has one that was asked to end done so? After its grace it is made to."""
+        if self.code() is None and self.again_at is not None and time.monotonic() > self.again_at:
+            self.signal(signal.SIGKILL)
+        return self.code() is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Change:
+    """A set of workers on its way to take the place of the one that serves."""
+
+    workers: list[_Worker]
+    until: float
+    ready_at: float | None = None
+
 
 @dataclass(slots=True, kw_only=True)
 class GatewayProcesses:
@@ -59,44 +78,56 @@ class GatewayProcesses:
     ----------
     log
         Folder of the workers' logs, one file each.
+    living
+        Returns what each living worker of the project said last.
     """
 
     project: Path
     log: Path
     port: int
     count: int
+    living: Callable[[], Sequence[WorkerStatus]]
     _workers: list[_Worker] = field(default_factory=list, init=False)
+    _change: _Change | None = field(default=None, init=False)
+    _leaving: list[_Worker] = field(default_factory=list, init=False)
 
-    def start(self, living: Sequence[WorkerStatus] = (), *, adopt: bool = True) -> None:
-        """Start every worker that is not among the `living`; of these, end those that cannot be taken over.
-
-        Without `adopt` that is all of them, as after a change of what they were told.
-        """
+    def start(self) -> bool:
+        """Take over the living workers of this port, end other ones, start the missing; say whether any lived."""
         self.log.mkdir(parents=True, exist_ok=True)
-        names = [str(number) for number in range(self.count)]
-        found = {
-            each.worker: _Worker(name=each.worker, pid=each.pid, started=each.started)
-            for each in living
-            if adopt and each.worker in names and each.port == self.port
-        }
-        _end(
-            [
-                _Worker(name=each.worker, pid=each.pid, started=each.started)
-                for each in living
-                if each.worker not in found
-            ]
-        )
+        living = self.living()
+        mine = [each for each in living if each.port == self.port]
+        found = {each.worker.rstrip(ascii_lowercase): _known(each) for each in mine}
+        names = self._names("")
+        kept = [found[name] for name in names if name in found]
+        pids = {each.pid for each in kept}
+        _end([_known(each) for each in living if each.pid not in pids])
         self._workers = [found.get(name) or self._launch(name) for name in names]
+        return bool(kept)
+
+    def renew(self, count: int) -> None:
+        """Start a second set of `count` workers beside the one that serves; `keep` lets it take over once it can.
+
+        What is being renewed already is given up for it.
+        """
+        if self._change is not None:
+            self._leave(self._change.workers)
+        taken = {each.name for each in self._workers + self._leaving}
+        self.count = count
+        mark = next(mark for mark in _MARKS if not taken & set(self._names(mark)))
+        self._change = _Change(
+            workers=[self._launch(name) for name in self._names(mark)], until=time.monotonic() + _READY_S
+        )
 
     def keep(self) -> list[str]:
-        """Start again those that died, after a wait that grows; return a sentence for each death seen now.
+        """Start again those that died, after a wait that grows, and go on with a change; return what there is to say.
 
         Raises
         ------
         UnavailableError
             One cannot be started now; the next call tries again.
         """
-        seen = []
+        self._leaving = [each for each in self._leaving if not each.gone()]
+        seen = self._renewed()
         for place, worker in enumerate(self._workers):
             code = worker.code()
             if code is None:
@@ -114,7 +145,41 @@ class GatewayProcesses:
 
     def stop(self) -> None:
         """Let every worker finish what it answers, and end those that do not within the grace."""
-        _end(self._workers)
+        _end([*self._workers, *self._leaving, *(self._change.workers if self._change else [])])
+
+    def _names(self, mark: str) -> list[str]:
+        return [f"{number}{mark}" for number in range(self.count)]
+
+    def _renewed(self) -> list[str]:
+        """Let the second set take over when all of it answers by the newest routing; give it up when it never will."""
+        change = self._change
+        if change is None:
+            return []
+        epochs = {each.pid: each.epoch for each in self.living()}
+        newest = max((epochs.get(each.pid, 0) for each in self._workers), default=0)
+        if not all(epochs.get(each.pid, -1) >= newest for each in change.workers):
+            change.ready_at = None
+        elif change.ready_at is None:
+            change.ready_at = time.monotonic()
+        elif time.monotonic() >= change.ready_at + _SETTLED_S:
+            self._leave(self._workers)
+            self._workers, self._change = change.workers, None
+            return ["the gateway's workers were replaced: changed settings of serving are in force"]
+        dead = [each.name for each in change.workers if each.code() is not None]
+        if not dead and time.monotonic() < change.until:
+            return []
+        self._leave(change.workers)
+        self._change = None
+        names = ", ".join(dead or [each.name for each in change.workers])
+        return [
+            f"changed settings of serving are not in force: the new gateway worker {names} did not begin to serve; "
+            f"the old ones go on; see {self.log}"
+        ]
+
+    def _leave(self, workers: Sequence[_Worker]) -> None:
+        for each in workers:
+            each.signal(signal.SIGTERM)
+        self._leaving += [replace(each, again_at=time.monotonic() + _GRACE_S) for each in workers]
 
     def _launch(self, name: str) -> _Worker:
         command = [sys.executable, "-m", "anew.app.gateway_worker", "--project", str(self.project)]
@@ -133,6 +198,10 @@ class GatewayProcesses:
         except OSError as exc:
             raise UnavailableError(f"gateway worker {name} cannot be started: {exc}") from exc
         return _Worker(name=name, pid=process.pid, started=process_started(process.pid), process=process)
+
+
+def _known(status: WorkerStatus) -> _Worker:
+    return _Worker(name=status.worker, pid=status.pid, started=status.started)
 
 
 def _end(workers: Sequence[_Worker]) -> None:

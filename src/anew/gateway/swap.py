@@ -61,6 +61,13 @@ class Swapper:
     _warm: dict[_Pair, Answerer] = field(default_factory=dict)
     _order: TrafficShifted | None = None
     _task: asyncio.Task[None] | None = None
+    _tried: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def settle(self) -> None:
+        """Look once, and wait until what is published answers or has been refused."""
+        self.look()
+        while self._order is not None and self.switch.route is None and not self._tried.is_set():
+            await asyncio.sleep(self.settings.poll_s)
 
     async def follow(self) -> None:
         """Look at the routing again and again, until cancelled."""
@@ -109,6 +116,7 @@ class Swapper:
                 refusals += 1
                 if order.champion not in self._warm and order.fallback[0]:
                     await self._stand_in(order, again=refusals > 1)
+                self._tried.set()
                 self.report()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_S)

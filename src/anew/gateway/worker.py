@@ -67,8 +67,13 @@ class GatewayWorker:
         self.app = GatewayApp(serving=serving, ready=self.ready, stats=self.stats, now=self.clock.now)
 
     async def start(self) -> None:
-        """Begin to follow the routing and to report; the last published routing is enough, no control plane needed."""
+        """Begin to follow the routing and to report; the last published routing is enough, no control plane needed.
+
+        Returns when the published version answers or was refused: a worker that listened before would refuse requests
+        that its siblings can answer.
+        """
         self.report()
+        await self._swapper.settle()
         self._tasks = [asyncio.create_task(self._swapper.follow()), asyncio.create_task(self._report_often())]
 
     async def stop(self) -> None:
