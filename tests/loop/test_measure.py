@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from anew.domain.column import Column, ColumnKind, Columns, Task
+from anew.domain.evidence import Evidence
 from anew.domain.interval import Interval
 from anew.loop.measure import as_values, look, losses, measure_gates, measure_scored, measure_seen, seen_rows
 from anew.monitor import Detectors, ScoredRows, Yardstick
@@ -106,3 +107,20 @@ def test_gates_that_need_a_champion_are_not_asked_about_a_first_one(champion: bo
     )
     asked = {each.name for each in measure_gates(gates, rows)}
     assert asked == ({"slos", "beats_champion"} if champion else {"slos"})
+
+
+class Spoilt(SLOs):
+    """A gate of somebody's own, with a mistake in it."""
+
+    def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:  # noqa: ARG002  the gate's contract
+        """Fail."""
+        raise KeyError("amount")
+
+
+def test_what_fails_to_measure_is_evidence_of_nothing_and_the_others_go_on() -> None:
+    gates: Gates = {"mine": (Spoilt(), True), "slos": (SLOs(), True)}
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    mine, *others = measure_gates(gates, rows)
+    assert (mine.name, mine.value, mine.n, mine.problem) == ("mine", None, 0, "KeyError: 'amount'")
+    assert {each.name for each in others} == {"slos"}

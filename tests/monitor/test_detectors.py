@@ -9,7 +9,7 @@ import pytest
 from anew.domain.column import Task
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
-from anew.domain.facts import AlertRaised, Ticked, WindowClosed, WindowScored
+from anew.domain.facts import AlertRaised, IncidentRaised, Ticked, WindowClosed, WindowScored
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.monitor import Monitor, ScoredRows, SeenRows, Yardstick
@@ -195,3 +195,26 @@ def test_no_evidence_and_other_facts_raise_nothing() -> None:
     stage = Monitor({PSI().key: PSI()})
     for fact in (window(WindowClosed, ()), Ticked(model="m", at=T0, wall=T0)):
         assert stage.decide(stage.initial(), fact) == ()
+
+
+class Raising(SLO):
+    """A detector of somebody's own, with a mistake in it."""
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> None:  # noqa: ARG002  the contract
+        """Fail."""
+        raise KeyError("amount")
+
+
+def test_a_detector_that_fails_to_judge_is_an_incident_and_keeps_no_other_from_judging() -> None:
+    slo, broken = SLO(metric="error", at_most=0.1), Raising(metric="error", at_most=0.2)
+    evidence = tuple(Evidence.of(each.key, 0.5, 100, subject="error", reference=0.1) for each in (slo, broken))
+    window = Interval(start=T0, end=T0 + timedelta(days=1))
+    fact = WindowScored(
+        model="m", at=window.end, version="v1", window=window, n=100, labelled=100, revision=0, evidence=evidence
+    )
+    stage = Monitor({slo.key: slo, broken.key: broken})
+    incident, alert = stage.decide(stage.initial(), fact)
+    assert isinstance(incident, IncidentRaised)
+    assert incident.message == "slo(error<=0.2) cannot judge what it measured: KeyError: 'amount'"
+    assert isinstance(alert, AlertRaised)
+    assert alert.detector == slo.key

@@ -239,3 +239,24 @@ def test_a_changed_gate_changes_no_decision_taken() -> None:
     today = Validate(gates={"z": (Limit(key="z"), True)})
     assert today.decide(today.apply(state, signed("z")), signed("z")) == ()
     assert [fact.kind for fact in today.decide(today.apply(state, signed("a")), signed("a"))] == ["CandidateAccepted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failing(Limit):
+    """A gate of somebody's own, with a mistake in it."""
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:  # noqa: ARG002  the gate's contract
+        """Fail."""
+        raise ZeroDivisionError("division by zero")
+
+
+def test_a_gate_that_fails_lets_nobody_through() -> None:
+    stage = Validate(gates={"a": (Failing(key="a"), True)})
+    state = stage.apply(stage.initial(), trained())
+    judged, refused = stage.decide(state, measured({"a": 0.5}))
+    assert isinstance(judged, GateJudged)
+    assert (judged.verdict, judged.reason) == (
+        Verdict.ERROR,
+        "the gate itself failed: ZeroDivisionError: division by zero",
+    )
+    assert isinstance(refused, CandidateRefused)

@@ -1,15 +1,16 @@
 """Measurements that effects make on rows and profiles, for the deciders to judge; pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from anew.domain.column import Columns, Task
+from anew.domain.errors import failure
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.interval import Interval
 from anew.monitor import Detectors, ScoredRows, SeenRows, Yardstick
@@ -38,6 +39,7 @@ LOSS_POINTS = 201
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[Any]
+_Rows = TypeVar("_Rows")
 
 
 def as_values(series: pl.Series, task: Task) -> Values:
@@ -85,7 +87,10 @@ def seen_rows(frame: pl.DataFrame, columns: Columns, yardstick: Yardstick, windo
 def measure_seen(detectors: Detectors, seen: SeenRows) -> tuple[Evidence, ...]:
     """Ask every detector that needs no labels."""
     return tuple(
-        evidence for detector in detectors.values() if not detector.labels for evidence in detector.measure_seen(seen)
+        evidence
+        for key, detector in detectors.items()
+        if not detector.labels
+        for evidence in _measured(key, detector.measure_seen, seen)
     )
 
 
@@ -95,7 +100,7 @@ def measure_scored(detectors: Detectors, rows: Mapping[str, ScoredRows]) -> tupl
         evidence
         for key, detector in detectors.items()
         if detector.labels and key in rows
-        for evidence in detector.measure_scored(rows[key])
+        for evidence in _measured(key, detector.measure_scored, rows[key])
     )
 
 
@@ -103,10 +108,18 @@ def measure_gates(gates: Gates, rows: HeldOut) -> tuple[Evidence, ...]:
     """Ask every gate; those that need a champion are left out for a first one."""
     return tuple(
         evidence
-        for gate, _ in gates.values()
+        for key, (gate, _) in gates.items()
         if not (gate.needs_champion and rows.champion is None)
-        for evidence in gate.measure(rows)
+        for evidence in _measured(key, gate.measure, rows)
     )
+
+
+def _measured(key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: _Rows) -> tuple[Evidence, ...]:
+    """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring."""
+    try:
+        return measure(rows)
+    except Exception as exc:  # noqa: BLE001 - components may be anybody's
+        return (Evidence.of(key, None, 0, problem=failure(exc)),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
+from anew.domain.errors import failure
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
-from anew.monitor._detector import Detector
+from anew.domain.interval import Interval
+from anew.domain.severity import Severity
+from anew.monitor._detector import Detector, Finding
 
 __all__ = ["Monitor", "MonitorState"]
 
@@ -50,30 +55,35 @@ class Monitor:
             by_key.setdefault(evidence.name, []).append(evidence)
         found: list[Fact] = []
         for key, detector in self.detectors.items():
-            finding = detector.judge(tuple(by_key[key])) if key in by_key else None
-            if finding is not None and getattr(detector, "incident", False):
-                found.append(
-                    IncidentRaised(
-                        model=fact.model,
-                        at=fact.at,
-                        detector=key,
-                        version=fact.version,
-                        window=fact.window,
-                        evidence=finding.evidence,
-                        message=finding.message,
-                    )
-                )
-            elif finding is not None:
-                found.append(
-                    AlertRaised(
-                        model=fact.model,
-                        at=fact.at,
-                        detector=key,
-                        version=fact.version,
-                        window=fact.window,
-                        severity=finding.severity,
-                        evidence=finding.evidence,
-                        message=finding.message,
-                    )
-                )
+            finding, broken = _judged(detector, tuple(by_key.get(key, ())))
+            if finding is None:
+                continue
+            about = _About(fact.model, fact.at, key, fact.version, fact.window)
+            incident = broken or getattr(detector, "incident", False)
+            found.append(_incident(about, finding) if incident else _alert(about, finding))
         return found
+
+
+class _About(NamedTuple):
+    model: str
+    at: datetime
+    detector: str
+    version: str
+    window: Interval
+
+
+def _incident(about: _About, finding: Finding) -> IncidentRaised:
+    return IncidentRaised(**about._asdict(), evidence=finding.evidence, message=finding.message)
+
+
+def _alert(about: _About, finding: Finding) -> AlertRaised:
+    return AlertRaised(**about._asdict(), severity=finding.severity, evidence=finding.evidence, message=finding.message)
+
+
+def _judged(detector: Detector, evidence: tuple[Evidence, ...]) -> tuple[Finding | None, bool]:
+    """Return what the detector finds, and whether it failed to judge: then nobody knows how things stand."""
+    try:
+        return (detector.judge(evidence) if evidence else None), False
+    except Exception as exc:  # noqa: BLE001 - detectors may be anybody's
+        message = f"{detector.key} cannot judge what it measured: {failure(exc)}"
+        return Finding(severity=Severity.HIGH, message=message, evidence=evidence), True

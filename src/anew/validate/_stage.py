@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from anew.domain.errors import failure
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -129,7 +130,7 @@ class Validate:
             if stray:
                 judgement = Judgement(verdict=Verdict.ERROR, reason=stray)
             elif found:
-                judgement = gate.judge(found)
+                judgement = _judgement(gate, found)
             else:
                 judgement = Judgement(verdict=Verdict.INCONCLUSIVE, reason="nothing measured")
             judged.append(_verdict(candidacy, fact, (key, required), judgement, found))
@@ -168,6 +169,14 @@ def _stray(candidacy: Candidacy, fact: CandidateMeasured) -> str:
     """Say in what the measurement is about something else than the candidate; empty when it is not."""
     found, asked = ((each.version, each.digest, each.champion) for each in (fact, candidacy))
     return "" if found == asked else f"measured (version, digest, champion) {found}, asked for {asked}"
+
+
+def _judgement(gate: Gate, evidence: tuple[Evidence, ...]) -> Judgement:
+    """Let a gate judge; one that fails has not let anybody through."""
+    try:
+        return gate.judge(evidence)
+    except Exception as exc:  # noqa: BLE001 - gates may be anybody's
+        return Judgement(verdict=Verdict.ERROR, reason=f"the gate itself failed: {failure(exc)}")
 
 
 def _verdict(
