@@ -27,7 +27,6 @@ __all__ = [
     "SettingsError",
     "TrainingError",
     "UnavailableError",
-    "failure",
 ]
 
 
@@ -107,8 +106,3 @@ class MissingExtraError(AnewError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; install it with: pip install 'anew[{extra}]'")
-
-
-def failure(raised: Exception) -> str:
-    """Return what a component of somebody's own raised, short enough for a fact."""
-    return f"{type(raised).__name__}: {raised}"[:300]

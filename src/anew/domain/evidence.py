@@ -6,7 +6,7 @@ from operator import add
 
 from anew.domain.errors import InvariantError
 
-__all__ = ["Counts", "Evidence"]
+__all__ = ["Counts", "Evidence", "failure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,3 +122,8 @@ class Counts:
             return None
         step = (self.high - self.low) / (len(self.counts) - 1)
         return sum(count * (self.low + i * step) for i, count in enumerate(self.counts)) / self.n
+
+
+def failure(raised: Exception) -> str:
+    """Return what a component of somebody's own raised, short enough for a fact."""
+    return f"{type(raised).__name__}: {raised}"[:300]

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from anew.domain.column import Columns, Task
-from anew.domain.errors import failure
-from anew.domain.evidence import Counts, Evidence
+from anew.domain.evidence import Counts, Evidence, failure
 from anew.domain.interval import Interval
 from anew.monitor import Detectors, ScoredRows, SeenRows, Yardstick
 from anew.stats.betting import discretise

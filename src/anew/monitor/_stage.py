@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from anew.domain.errors import failure
-from anew.domain.evidence import Evidence
+from anew.domain.evidence import Evidence, failure
 from anew.domain.fact import Fact
 from anew.domain.facts import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
 from anew.domain.interval import Interval

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from anew.domain.errors import failure
-from anew.domain.evidence import Evidence
+from anew.domain.evidence import Evidence, failure
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateAccepted,
