@@ -80,7 +80,8 @@ def seen_rows(frame: pl.DataFrame, columns: Columns, yardstick: Yardstick, windo
     def profile() -> Profile:
         return yardstick.features.profile(profile_columns(frame, columns))
 
-    return SeenRows(task=columns.task, window=window, yardstick=yardstick, profile=profile, rows=frame)
+    classes = tuple(map(str, columns.classes))
+    return SeenRows(task=columns.task, window=window, yardstick=yardstick, profile=profile, rows=frame, classes=classes)
 
 
 def measure_seen(detectors: Detectors, seen: SeenRows) -> tuple[Evidence, ...]:

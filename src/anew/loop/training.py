@@ -40,7 +40,7 @@ SANITY_ROWS = 256
 """Rows that a new model must answer before it is a candidate; enough for the distribution of its answers."""
 
 SAMPLE_ROWS = 2_000
-"""Rows that are stored with a version where a detector needs some."""
+"""Rows that are stored with a version where a detector needs some: so many trained on, and so many held out."""
 
 T = TypeVar("T")
 
@@ -58,7 +58,8 @@ class Recipe:
     """What a run needs to know besides its rows and code.
 
     `holdout_rows` newest rows are kept from training; `snapshot` and `previous` are digests, for the record;
-    `sample_rows` of the snapshot are stored with the version, where a detector needs them.
+    up to `sample_rows` of those trained on, and of those held out, are stored with the version, where a detector needs
+    them.
     """
 
     columns: Columns
@@ -162,11 +163,15 @@ def _proved(
 
 
 def _sample(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> pl.DataFrame:
-    """Return rows of the snapshot, evenly spaced, with what the model says to them; see Yardstick."""
+    """Return rows of the snapshot with what the model says to them; see Yardstick."""
     if not recipe.sample_rows:
         return pl.DataFrame()
-    held = pl.int_range(pl.len()) >= rows.height - recipe.holdout_rows
-    chosen = rows.with_columns(_held=held).gather_every(-(-rows.height // recipe.sample_rows))
+    parts = (rows.head(rows.height - recipe.holdout_rows), rows.tail(recipe.holdout_rows))
+    chosen = pl.concat(
+        part.gather_every(-(-part.height // recipe.sample_rows)).with_columns(_held=pl.lit(held))
+        for part, held in zip(parts, (False, True), strict=True)
+        if part.height
+    )
     said = user_code("the model", lambda: predictor.predict(chosen))
     kind = pl.String if recipe.columns.task.classifies else pl.Float64
     answers = [said.output.cast(kind).alias("_output")]

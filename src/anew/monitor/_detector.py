@@ -33,9 +33,9 @@ class Yardstick:
     labels, outputs
         The same of their labels and of the version's answers to them; None for a version that was stored without.
     sample
-        Some rows of its snapshot, evenly spaced: declared features, ``_label``, ``_output``, ``_p0 … _pk`` (class
-        probabilities in class order, when the model has them) and ``_held`` (was the row kept from training?). Empty
-        where no detector asked for one.
+        Some rows of its snapshot, evenly spaced among those trained on and among those held out: declared features,
+        ``_label``, ``_output``, ``_p0 … _pk`` (class probabilities in class order, when the model has them) and
+        ``_held`` (was the row kept from training?). Empty where no detector asked for one.
     kept
         What detectors have made of it, by key, so that it is made once.
     """
@@ -55,6 +55,8 @@ class SeenRows:
     ----------
     window
         The period: a window that has closed, or, for a detector that cannot wait, what came since its last look.
+    classes
+        For classification the declared labels, as strings, in the order of the probabilities.
     profile
         Of the declared features, on the yardstick's bins.
     rows
@@ -66,6 +68,7 @@ class SeenRows:
     yardstick: Yardstick
     profile: Callable[[], Profile]
     rows: pl.DataFrame
+    classes: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
