@@ -42,10 +42,13 @@ WARMUP_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOptions:
-    """What the command line gives: `label_delay` in windows or as a duration, `windows` of equal size."""
+    """What the command line gives: `label_delay` in windows or as a duration, `windows` of equal size.
+
+    Without them it is the settings' delay, and the settings' windows.
+    """
 
     data: Path
-    label_delay: str = "0"
+    label_delay: str = ""
     windows: int | None = None
 
 
@@ -66,10 +69,9 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     lease = InMemoryLease(clock)
     grant = lease.acquire("replay", 1e9)
     assert grant is not None, "a fresh lease is free"  # noqa: S101  an invariant of ours, not of the input
-    delay = _delay(options.label_delay, frame, windows)
-    engine = Engine(
-        stages(settings, label_delay=delay * _length(frame, windows)), InMemoryEventLog(clock=clock, lease=lease), grant
-    )
+    length = settings.window if options.windows is None else _length(frame, windows)
+    delay = _delay(options.label_delay or settings.policy.monitor.label_delay, length)
+    engine = Engine(stages(settings, label_delay=delay * length), InMemoryEventLog(clock=clock, lease=lease), grant)
     watched = watched_by(settings)
     pipeline = load_pipeline(settings.pipeline)
 
@@ -108,11 +110,10 @@ def _bounds(frame: pl.DataFrame, settings: Settings, windows: int | None) -> Seq
     return [*starts.tolist(), frame.height]
 
 
-def _delay(text: str, frame: pl.DataFrame, windows: int) -> int:
-    """Return a label delay in windows: a whole number of them, or a duration rounded up."""
+def _delay(text: str, length: timedelta) -> int:
+    """Return a label delay in windows of this length: a whole number of them, or a duration rounded up."""
     if text.isdecimal():
         return int(text)
-    length = _length(frame, windows)
     return math.ceil(parse_duration(text) / length) if length else 0
 
 

@@ -15,7 +15,9 @@ __all__ = ["run"]
 def run(
     project: Annotated[Path, typer.Argument(help="the project's folder")],
     data: Annotated[Path, typer.Option(help="Parquet or CSV file of labelled rows")],
-    label_delay: Annotated[str, typer.Option(help="windows, or a duration, until labels are mature")] = "0",
+    label_delay: Annotated[
+        str, typer.Option(help="windows, or a duration, until labels are mature [default: the policy's]")
+    ] = "",
     windows: Annotated[int | None, typer.Option(help="cut into so many windows of equal size")] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.replay/1")] = False,
 ) -> None:
