@@ -10,6 +10,7 @@ from anew.app.settings import load
 from anew.app.watch import Watch, watched_by
 from anew.domain.errors import SettingsError
 from anew.domain.severity import Severity
+from anew.monitor.drift import Drift
 from anew.monitor.label_shift import LabelShift
 from anew.monitor.rule import Rule
 from anew.trigger import Changes, Condition, NewData
@@ -87,6 +88,34 @@ def test_only_what_need_not_last_is_looked_at_at_once(tmp_path: Path) -> None:
     found = watch_of(tmp_path, "{rule: 'x > 0', data: corrected}", "{rule: 'z > 0', for: 2 windows}", "{psi: {}}")
     assert list(found.at_once) == ["rule(x > 0)"]
     assert found.rules == (Rule(keep="x > 0", data="corrected"),)
+
+
+def test_the_budget_of_false_alarms_is_shared_over_windows_and_calibrated_detectors(tmp_path: Path) -> None:
+    found = watch_of(tmp_path / "a", "{drift: {}}", "{psi: {}}")
+    assert found.detectors["drift>0.005"] == Drift(alpha=1 / 365, declared="1 per 365d declared")
+    assert found.needs_traits
+    both = watch_of(tmp_path / "b", "{drift: {columns: [x]}}", "{drift: {columns: [z]}}", "{drift: {alpha: 0.01}}")
+    shared = "1 per 365d declared, shared by 2 detectors"
+    assert both.detectors["drift(x)>0.005"] == Drift(columns=("x",), alpha=1 / 730, declared=shared)
+    assert both.detectors["drift>0.005"] == Drift(alpha=0.01)
+    assert not watch_of(tmp_path / "c", "{psi: {}}").needs_traits
+
+
+def test_a_budget_is_read_and_follows_the_length_of_windows(tmp_path: Path) -> None:
+    text = YAML.replace(LINE, "  - {drift: {}}\n").replace("{window: 1d}", "{window: 1h, false_alarms: 3 per 30d}")
+    settings = load(write_project(tmp_path, text))
+    assert watched_by(settings).detectors["drift>0.005"].alpha == pytest.approx(3 / 720)  # type: ignore[attr-defined]  # a Drift
+    wide = watched_by(settings, window=timedelta(days=1))
+    assert wide.detectors["drift>0.005"].alpha == pytest.approx(0.1)  # type: ignore[attr-defined]  # a Drift
+    with pytest.raises(SettingsError, match=r"anew.yaml:9:\d+: false_alarms: '3 per 30d' over windows of 2w lets 140%"):
+        watched_by(settings, window=timedelta(days=14))
+
+
+@pytest.mark.parametrize("rate", ["0 per 30d", "often", "1 per 0d", "1 per"])
+def test_a_budget_that_is_none_is_refused_at_its_place(tmp_path: Path, rate: str) -> None:
+    text = YAML.replace("{window: 1d}", f"{{window: 1d, false_alarms: {rate}}}")
+    with pytest.raises(SettingsError, match=r"anew.yaml:9:\d+: monitor.false_alarms: "):
+        load(write_project(tmp_path, text))
 
 
 @pytest.mark.fault("P8")

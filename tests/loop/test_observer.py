@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from anew.domain.facts import (
+    AlertRaised,
     EffectFailed,
     RolloutObserved,
     Stage,
@@ -16,6 +17,7 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.domain.observation import Answer
+from anew.monitor.drift import Drift
 from anew.monitor.slo import SLO
 from anew.rollout import Outcome
 from tests.loop.observed import START, Bed, hour
@@ -47,6 +49,18 @@ def test_windows_close_by_the_passing_of_time_with_or_without_traffic() -> None:
     assert [each.evidence for each in closed if not each.n] == [()] * 3
     bed.turn(hour(5.2))
     assert len(bed.facts(WindowClosed)) == 5
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_drift_is_alerted_with_its_beginning(restarts: bool) -> None:
+    bed = started(detectors=(Drift(),), restarts=restarts)
+    for i in range(150):
+        bed.serve(str(i), hour(i / 60))  # all of them alike, which the reference is not
+    bed.turn(hour(1.1))
+    bed.turn(hour(3.1))
+    found = bed.facts(AlertRaised)
+    assert [(each.window.start, each.since) for each in found] == [(hour(0), hour(0)), (hour(1), hour(0))]
+    assert [each.n for each in bed.facts(WindowClosed)] == [60, 60, 30]  # the last one has too few rows to say anything
 
 
 def test_nothing_is_observed_before_a_champion_or_before_traffic() -> None:

@@ -85,6 +85,13 @@ def _current(kind: str) -> Reader:
 _OLD: Mapping[tuple[str, int], Reader] = {
     # What schema 2 of these added has a default: what the fact meant before.
     (kind, 1): _current(kind)
-    for kind in ("RetrainApproved", "RetrainRequested", "RetrainWithheld", "SnapshotTaken", "TrainingPlanned")
+    for kind in (
+        "AlertRaised",
+        "RetrainApproved",
+        "RetrainRequested",
+        "RetrainWithheld",
+        "SnapshotTaken",
+        "TrainingPlanned",
+    )
 }
 """Readers of schema numbers that are no longer written; they stay for ever."""

@@ -116,7 +116,8 @@ def _(fact: IncidentRaised) -> str:
 
 @narrate.register
 def _(fact: AlertRaised) -> str:
-    return f"alert {fact.severity.name} in {_span(fact.window)}: {fact.message}"
+    since = f", since {fact.since:%Y-%m-%d %H:%M}" if fact.since and fact.since < fact.window.start else ""
+    return f"alert {fact.severity.name} in {_span(fact.window)}{since}: {fact.message}"
 
 
 @narrate.register

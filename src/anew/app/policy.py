@@ -70,6 +70,9 @@ class MonitorPolicy(_Section):
     window: str = Field(default="1d", description="length of a window")
     lateness: str = Field(default="0s", description="how long a window waits for late rows")
     label_delay: str = Field(default="0s", description="age at which a label counts as mature")
+    false_alarms: str = Field(
+        default="1 per 365d", description="false alerts that all calibrated detectors together may raise: N per PERIOD"
+    )
     clock: Literal["wall", "data"] = Field(
         default="wall", description="event time follows the wall clock, or the newest row seen"
     )

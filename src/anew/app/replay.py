@@ -21,7 +21,7 @@ from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.table_file import labelled_rows, read_table
 from anew.app.duration import parse_duration
 from anew.app.settings import Settings
-from anew.app.watch import watched_by
+from anew.app.watch import Watch, watched_by
 from anew.app.wiring import gates, stages
 from anew.domain.errors import SchemaError, SettingsError
 from anew.loop.correction import Corrected, corrected_rows
@@ -71,14 +71,15 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     assert grant is not None, "a fresh lease is free"  # noqa: S101  an invariant of ours, not of the input
     length = settings.window if options.windows is None else _length(frame, windows)
     delay = _delay(options.label_delay or settings.policy.monitor.label_delay, length)
-    engine = Engine(stages(settings, label_delay=delay * length), InMemoryEventLog(clock=clock, lease=lease), grant)
-    watched = watched_by(settings)
+    deciders = stages(settings, label_delay=delay * length, window=length)
+    engine = Engine(deciders, InMemoryEventLog(clock=clock, lease=lease), grant)
+    watched = watched_by(settings, window=length)
     pipeline = load_pipeline(settings.pipeline)
 
     def correction(rows: pl.DataFrame) -> Corrected:
         return corrected_rows(rows, watched.rules, settings.columns, pipeline.correct)
 
-    effects = ReplayEffects(stream, gates(settings), _trainer(settings, pipeline, watch), watch, correction)
+    effects = ReplayEffects(stream, gates(settings), _trainer(settings, watched, pipeline, watch), watch, correction)
     plan = ReplayPlan(
         model=settings.model,
         bounds=bounds,
@@ -168,7 +169,7 @@ class _TimedPredictor:
         return self._watch.timed("predict_s", lambda: self._predictor.predict(frame))
 
 
-def _trainer(settings: Settings, pipeline: Pipeline, watch: Stopwatch) -> Trainer:
+def _trainer(settings: Settings, watched: Watch, pipeline: Pipeline, watch: Stopwatch) -> Trainer:
     loader = ModelLoader()
     kit = Kit(formats=DataFormats(), loader=_TimedLoader(loader, pipeline, watch))
     timed = _Timed(pipeline, watch)
@@ -180,7 +181,8 @@ def _trainer(settings: Settings, pipeline: Pipeline, watch: Stopwatch) -> Traine
             params=settings.policy.train.params,
             holdout_rows=order.holdout_rows,
             previous=order.champion.predictor.digest if order.champion else "",
-            sample_rows=SAMPLE_ROWS if watched_by(settings).needs_sample else 0,
+            sample_rows=SAMPLE_ROWS if watched.needs_sample else 0,
+            traits=watched.needs_traits,
         )
         previous = order.champion.predictor.model if order.champion else None
         fitted = fit(order.rows, recipe, timed, kit, previous=previous)

@@ -205,6 +205,7 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
         *((path, partial(_positive, text)) for path, text in positive.items()),
         *((path, partial(parse_duration, text)) for path, text in any_length.items()),
+        (("monitor", "false_alarms"), partial(_positive_rate, policy.monitor.false_alarms)),
         *((("policy", "budget", name), partial(parse_rate, text)) for name, text in policy.policy.budget.items()),
     ]
     problems = []
@@ -219,3 +220,8 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
 def _positive(text: str) -> None:
     if parse_duration(text) <= timedelta(0):
         raise SettingsError(f"{text!r} is no length of time; it must be positive")
+
+
+def _positive_rate(text: str) -> None:
+    if parse_rate(text)[0] < 1:
+        raise SettingsError(f"{text!r}: no test keeps that; allow one in a longer period, e.g. 1 per 365d")

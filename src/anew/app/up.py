@@ -305,7 +305,7 @@ class _Up:
         )
 
     def _jobs(self) -> Jobs:
-        policy = self._settings.policy.train
+        policy, watched = self._settings.policy.train, watched_by(self._settings)
         return Jobs(
             train=TRAIN,
             measure=MEASURE,
@@ -316,7 +316,8 @@ class _Up:
             params=policy.params,
             limits=Limits(wall_s=parse_duration(policy.timeout).total_seconds(), memory_bytes=policy.memory_mb << 20),
             read_evidence=read_evidence,
-            sample_rows=SAMPLE_ROWS if watched_by(self._settings).needs_sample else 0,
+            sample_rows=SAMPLE_ROWS if watched.needs_sample else 0,
+            traits=watched.needs_traits,
         )
 
     def _record(self) -> Record:

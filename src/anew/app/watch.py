@@ -1,13 +1,14 @@
 """What a project watches, and what may ask for a retrain: `slos` and `triggers` of the settings as values."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from anew.adapters.cron_schedule import CronSchedule
 from anew.app.component import collect, find_component, hint, make_component
-from anew.app.duration import parse_count, parse_duration
+from anew.app.duration import parse_count, parse_duration, parse_rate, write_duration
 from anew.app.settings import Settings
 from anew.domain.column import Task
 from anew.domain.errors import SettingsError
@@ -21,6 +22,8 @@ from anew.trigger.every import Every
 
 __all__ = ["Watch", "make_slo", "metric_problem", "watched_by"]
 
+_MOST_ALPHA = 0.2
+"""Chance of a false alert in a window above which an alert says nothing."""
 _COMMON = ("bypass", "for", "rearm", "severity")
 _BYPASS = ("cooldown",)
 _SEVERITIES = {each.name.lower(): each for each in Severity}
@@ -73,9 +76,19 @@ class Watch:
         """Does a detector read the yardstick's sample?"""
         return any(getattr(each, "needs_sample", False) for each in self.detectors.values())
 
+    @property
+    def needs_traits(self) -> bool:
+        """Does a detector read the yardstick's traits?"""
+        return any(getattr(each, "needs_traits", False) for each in self.detectors.values())
 
-def watched_by(settings: Settings) -> Watch:
+
+def watched_by(settings: Settings, *, window: timedelta | None = None) -> Watch:
     """Read what the project watches.
+
+    Parameters
+    ----------
+    window
+        Length of a window, when it is not what the settings say; the budget of false alarms is shared out over windows.
 
     Raises
     ------
@@ -91,9 +104,33 @@ def watched_by(settings: Settings) -> Watch:
     for i, entry in enumerate(settings.policy.triggers):
         where = settings.document.where(("triggers", i))
         collect(problems, where, partial(_read, found, settings, entry))
+    place = settings.document.where(("monitor", "false_alarms"))
+    collect(problems, place, partial(_share_budget, found, settings, window or settings.window))
     if problems:
         raise SettingsError(*problems)
     return found
+
+
+def _share_budget(found: Watch, settings: Settings, window: timedelta) -> None:
+    """Give each calibrated detector its share of the false alarms that the project allows."""
+    text = settings.policy.monitor.false_alarms
+    alarms, period = parse_rate(text)
+    sharing = {
+        key: each
+        for key, each in found.detectors.items()
+        if getattr(each, "calibrated", False) and getattr(each, "alpha", None) is None
+    }
+    if not sharing:
+        return
+    alpha = alarms * (window / period) / len(sharing)
+    if alpha > _MOST_ALPHA:
+        raise SettingsError(
+            f"false_alarms: {text!r} over windows of {write_duration(window)} lets {alpha:.0%} of windows alarm "
+            f"without cause; at most {_MOST_ALPHA:.0%} can be, so allow fewer, or make windows shorter"
+        )
+    among = f", shared by {len(sharing)} detectors" if len(sharing) > 1 else ""
+    for key, each in sharing.items():
+        found.detectors[key] = replace(each, alpha=alpha, declared=f"{text} declared{among}")  # type: ignore[type-var]  # a component is a dataclass, which its Protocol cannot say
 
 
 def _keep(found: Watch, problems: list[str], where: str, made: Detector | None, condition: Condition | None) -> None:

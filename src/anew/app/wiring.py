@@ -32,7 +32,7 @@ __all__ = ["gates", "stages"]
 _UNLIMITED = Budget(retrains=1_000_000_000, period=timedelta(days=36_500))
 
 
-def stages(settings: Settings, *, label_delay: timedelta | None = None) -> Stages:
+def stages(settings: Settings, *, label_delay: timedelta | None = None, window: timedelta | None = None) -> Stages:
     """Return the deciders of a project, in the order in which they hear a fact.
 
     Parameters
@@ -40,6 +40,8 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None) -> Stage
     label_delay
         How old labels have to be, when it is not what the settings say. The span of training rows reaches back from
         the newest mature label, so that a short one is not spent on rows that have none yet.
+    window
+        Length of a window, when it is not what the settings say.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None) -> Stage
     """
     policy = settings.policy
     problems: list[str] = []
-    watched = collect(problems, "", partial(watched_by, settings))
+    watched = collect(problems, "", partial(watched_by, settings, window=window))
     chosen = collect(problems, "", partial(gates, settings))
     rollout = collect(problems, settings.document.where(("rollout", "canary")), partial(_rollout, settings))
     if watched is None or chosen is None or rollout is None:

@@ -6,7 +6,7 @@ import polars as pl
 
 from anew.domain.manifest import Manifest
 from anew.loop.observer import Known
-from anew.monitor import Yardstick
+from anew.monitor import Traits, Yardstick
 from anew.stats.profile import Reference
 
 __all__ = ["read_known"]
@@ -22,13 +22,14 @@ def read_known(folder: Path) -> Known:
     """
     manifest = Manifest.from_json((folder / "manifest.json").read_text("utf-8"))
     features = Reference.from_bytes((folder / "reference.bin").read_bytes())
-    sample = folder / "sample.arrow"
+    sample, traits = folder / "sample.arrow", folder / "traits.json"
     return Known(
         yardstick=Yardstick(
             features=features,
             labels=_reference(folder / "labels.bin"),
             outputs=_reference(folder / "outputs.bin"),
             sample=pl.read_ipc(sample.read_bytes()) if sample.exists() else pl.DataFrame(),
+            traits=Traits.from_json(traits.read_text("utf-8")) if traits.exists() else None,
         ),
         loss_scale=manifest.loss_scale or 1.0,
     )

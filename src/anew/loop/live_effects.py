@@ -67,8 +67,9 @@ class Jobs:
         The project's folder; its gates are measured.
     pipeline, columns, params
         The user's code, the row contract and what `train` is given.
-    sample_rows
-        Rows of a snapshot that are stored with its version, for the detectors that need some.
+    sample_rows, traits
+        Rows of a snapshot that are stored with its version, and whether the traits of its columns are, for the
+        detectors that need them.
     """
 
     train: str
@@ -81,6 +82,7 @@ class Jobs:
     limits: Limits
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
     sample_rows: int = 0
+    traits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +188,7 @@ class LiveEffects:
             previous=folder,
             previous_digest=digest,
             sample_rows=self._jobs.sample_rows,
+            traits=self._jobs.traits,
         )
         status = self._job(self._order(fact, self._jobs.train, run.to_json()), steps)
         reach("train.collected")

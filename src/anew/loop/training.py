@@ -16,11 +16,12 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, TrainingError
 from anew.domain.manifest import Manifest
-from anew.monitor import Yardstick
+from anew.loop.trait import measure_traits
+from anew.monitor import Traits, Yardstick
 from anew.ports.candidate import Candidate
 from anew.ports.model_format import Formats
 from anew.ports.pipeline import Pipeline, TrainingData
-from anew.ports.predictor import Loader, Predictor
+from anew.ports.predictor import Loader, Predictions, Predictor
 from anew.ports.rows import declared_rows, model_inputs
 from anew.stats.profile import Reference
 
@@ -58,8 +59,8 @@ class Recipe:
     """What a run needs to know besides its rows and code.
 
     `holdout_rows` newest rows are kept from training; `snapshot` and `previous` are digests, for the record;
-    up to `sample_rows` of those trained on, and of those held out, are stored with the version, where a detector needs
-    them.
+    up to `sample_rows` of those trained on, and of those held out, and the `traits` of the columns are stored with the
+    version, where a detector needs them.
     """
 
     columns: Columns
@@ -69,6 +70,7 @@ class Recipe:
     snapshot: str = ""
     previous: str = ""
     sample_rows: int = 0
+    traits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,7 @@ def fit(
         labels=_reference("label", data.y, recipe.columns),
         outputs=outputs,
         sample=_sample(rows, recipe, predictor),
+        traits=_traits(rows, recipe, predictor),
     )
     manifest = replace(manifest, metrics=metrics)
     whole = files | _packed(yardstick) | {"manifest.json": manifest.to_json().encode()}
@@ -181,6 +184,16 @@ def _sample(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> pl.Data
     return features.with_columns(chosen.get_column("_label").cast(kind), *answers, chosen.get_column("_held"))
 
 
+def _traits(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> Traits | None:
+    if not recipe.traits:
+        return None
+
+    def answer(frame: pl.DataFrame) -> Predictions:
+        return user_code("the model", lambda: predictor.predict(frame))
+
+    return measure_traits(rows, recipe.holdout_rows, recipe.columns, answer, recipe.seed)
+
+
 def _packed(yardstick: Yardstick) -> dict[str, bytes]:
     """Return the yardstick as files of an artifact."""
     parts = {"reference.bin": yardstick.features, "labels.bin": yardstick.labels, "outputs.bin": yardstick.outputs}
@@ -189,6 +202,8 @@ def _packed(yardstick: Yardstick) -> dict[str, bytes]:
         written = BytesIO()
         yardstick.sample.write_ipc(written)
         files["sample.arrow"] = written.getvalue()
+    if yardstick.traits is not None:
+        files["traits.json"] = yardstick.traits.to_json().encode()
     return files
 
 

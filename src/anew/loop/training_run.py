@@ -34,8 +34,8 @@ class TrainingRun:
         The pipeline file, and the SHA-256 that it had when the run was planned (empty: whatever it is).
     previous, previous_digest
         Folder of the champion's verified artifact to start warm from, and its digest; or empty.
-    sample_rows
-        Rows of the snapshot that are stored with the version.
+    sample_rows, traits
+        Rows of the snapshot that are stored with the version, and whether the traits of its columns are.
     """
 
     columns: Columns
@@ -49,6 +49,7 @@ class TrainingRun:
     previous: str = ""
     previous_digest: str = ""
     sample_rows: int = 0
+    traits: bool = False
 
     def to_json(self) -> str:
         """Write as JSON."""
@@ -119,6 +120,7 @@ def run_training(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path]
         snapshot=run.snapshot,
         previous=run.previous_digest,
         sample_rows=run.sample_rows,
+        traits=run.traits,
     )
     previous = None
     if run.previous:

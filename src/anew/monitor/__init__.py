@@ -2,5 +2,16 @@
 
 from anew.monitor._detector import Detector, Detectors, Finding, ScoredRows, SeenRows, Yardstick
 from anew.monitor._stage import Monitor, MonitorState
+from anew.monitor._trait import Traits
 
-__all__ = ["Detector", "Detectors", "Finding", "Monitor", "MonitorState", "ScoredRows", "SeenRows", "Yardstick"]
+__all__ = [
+    "Detector",
+    "Detectors",
+    "Finding",
+    "Monitor",
+    "MonitorState",
+    "ScoredRows",
+    "SeenRows",
+    "Traits",
+    "Yardstick",
+]

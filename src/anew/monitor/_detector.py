@@ -13,6 +13,7 @@ from anew.domain.column import Task
 from anew.domain.evidence import Evidence
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
+from anew.monitor._trait import Traits
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["Detector", "Detectors", "Finding", "ScoredRows", "SeenRows", "Yardstick"]
@@ -36,6 +37,8 @@ class Yardstick:
         Some rows of its snapshot, evenly spaced among those trained on and among those held out: declared features,
         ``_label``, ``_output``, ``_p0 … _pk`` (class probabilities in class order, when the model has them) and
         ``_held`` (was the row kept from training?). Empty where no detector asked for one.
+    traits
+        What is known of its columns besides; None for a version that was stored without.
     kept
         What detectors have made of it, by key, so that it is made once.
     """
@@ -44,6 +47,7 @@ class Yardstick:
     labels: Reference | None = None
     outputs: Reference | None = None
     sample: pl.DataFrame = field(default_factory=_no_rows)
+    traits: Traits | None = None
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -124,8 +128,8 @@ class Detector(Protocol):
     """One way of seeing that a model goes stale; a frozen dataclass whose fields are its settings.
 
     `labels` says which half of the measuring it has: False, it reads the rows of a window when it closes; True, it
-    reads scored rows when the window's labels are mature, over `over` (None: that window). Three more class
-    variables say what is special, each False where it is left out:
+    reads scored rows when the window's labels are mature, over `over` (None: that window). More class variables say
+    what is special, each False where it is left out:
 
     `at_once`
         It reads new rows as they come as well, and does not wait for the window's end.
@@ -133,6 +137,12 @@ class Detector(Protocol):
         What it finds is a broken feed: nobody retrains on that (see IncidentRaised).
     `needs_sample`
         It reads the yardstick's sample, which is then stored with every version.
+    `needs_traits`
+        It reads the yardstick's traits, likewise.
+    `calibrated`
+        Its false alarms are counted against the budget that the project declares. It has the fields `alpha`, the chance
+        of a false alert in a window, which is its share of the budget where the project says None; and `declared`, the
+        budget in words.
     """
 
     labels: ClassVar[bool]

@@ -1,8 +1,9 @@
 """Monitor: windows in, alerts and incidents out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from anew.domain.evidence import Evidence, failure
@@ -15,9 +16,39 @@ from anew.monitor._detector import Detector, Finding
 __all__ = ["Monitor", "MonitorState"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What a detector has found window after window of one version.
+
+    Attributes
+    ----------
+    window
+        Start of the last window that it measured something in.
+    found, before
+        Since when each subject has been found, in that window and in the one before it.
+    """
+
+    version: str
+    window: datetime
+    found: Mapping[str, datetime]
+    before: Mapping[str, datetime]
+
+
 @dataclass(frozen=True, slots=True)
 class MonitorState:
-    """Nothing has to be remembered: each window is judged by itself; persistence is the trigger's."""
+    """Since when each detector has found what it finds; persistence is the trigger's."""
+
+    runs: Mapping[str, _Run] = field(default_factory=lambda: MappingProxyType({}))
+
+    def since(self, detector: str, version: str, window: Interval, subjects: Iterable[str]) -> datetime:
+        """Return the start of the first window in a row in which one of the subjects was found; no later than this."""
+        run = self.runs.get(detector)
+        if run is None or run.version != version or run.window != window.start:
+            return window.start
+        return min((run.before.get(each, window.start) for each in subjects), default=window.start)
+
+
+_Measured = WindowClosed | WindowScored | RowsChecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +67,24 @@ class Monitor:
         """Return the empty state."""
         return MonitorState()
 
-    def apply(self, state: MonitorState, fact: Fact) -> MonitorState:  # noqa: ARG002  the decider's contract
-        """Return `state`: no fact changes it."""
+    def apply(self, state: MonitorState, fact: Fact) -> MonitorState:
+        """Fold a fact."""
+        match fact:
+            case WindowClosed() | WindowScored() | RowsChecked():
+                return _measured(state, fact)
+            case AlertRaised():
+                return _alerted(state, fact)
         return state
 
-    def decide(self, state: MonitorState, fact: Fact) -> tuple[Fact, ...]:  # noqa: ARG002  the decider's contract
+    def decide(self, state: MonitorState, fact: Fact) -> tuple[Fact, ...]:
         """Raise an alert for each detector that finds something; incidents come first: nobody acts on broken data."""
         match fact:
             case WindowClosed() | WindowScored() | RowsChecked():
-                found = self._found(fact)
+                found = self._found(state, fact)
                 return tuple(sorted(found, key=lambda each: not isinstance(each, IncidentRaised)))
         return ()
 
-    def _found(self, fact: WindowClosed | WindowScored | RowsChecked) -> list[Fact]:
+    def _found(self, state: MonitorState, fact: _Measured) -> list[Fact]:
         by_key: dict[str, list[Evidence]] = {}
         for evidence in fact.evidence:
             by_key.setdefault(evidence.name, []).append(evidence)
@@ -59,7 +95,8 @@ class Monitor:
                 continue
             about = _About(fact.model, fact.at, key, fact.version, fact.window)
             incident = broken or getattr(detector, "incident", False)
-            found.append(_incident(about, finding) if incident else _alert(about, finding))
+            since = state.since(key, fact.version, fact.window, (each.subject for each in finding.evidence))
+            found.append(_incident(about, finding) if incident else _alert(about, finding, since))
         return found
 
 
@@ -75,8 +112,36 @@ def _incident(about: _About, finding: Finding) -> IncidentRaised:
     return IncidentRaised(**about._asdict(), evidence=finding.evidence, message=finding.message)
 
 
-def _alert(about: _About, finding: Finding) -> AlertRaised:
-    return AlertRaised(**about._asdict(), severity=finding.severity, evidence=finding.evidence, message=finding.message)
+def _alert(about: _About, finding: Finding, since: datetime) -> AlertRaised:
+    return AlertRaised(
+        **about._asdict(),
+        severity=finding.severity,
+        evidence=finding.evidence,
+        message=finding.message,
+        since=since,
+    )
+
+
+def _measured(state: MonitorState, fact: _Measured) -> MonitorState:
+    """Turn to the fact's window, for each detector that measured something in it; others have not seen it."""
+    runs = dict(state.runs)
+    for detector in {each.name for each in fact.evidence if each.measured}:
+        run = runs.get(detector)
+        if run is None or run.version != fact.version:
+            runs[detector] = _Run(version=fact.version, window=fact.window.start, found={}, before={})
+        elif run.window < fact.window.start:
+            runs[detector] = _Run(version=fact.version, window=fact.window.start, found={}, before=run.found)
+        elif run.window == fact.window.start:
+            runs[detector] = replace(run, found={})  # measured again, with labels that came later
+    return MonitorState(MappingProxyType(runs))
+
+
+def _alerted(state: MonitorState, alert: AlertRaised) -> MonitorState:
+    run = state.runs.get(alert.detector)
+    if run is None or run.version != alert.version or run.window != alert.window.start:
+        return state
+    found = {each.subject: run.before.get(each.subject, alert.window.start) for each in alert.evidence}
+    return MonitorState(MappingProxyType({**state.runs, alert.detector: replace(run, found=found)}))
 
 
 def _judged(detector: Detector, evidence: tuple[Evidence, ...]) -> tuple[Finding | None, bool]:

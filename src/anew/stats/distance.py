@@ -23,6 +23,7 @@ __all__ = [
     "ks",
     "psi",
     "psi_deciles",
+    "quantile_groups",
     "total_variation",
     "wasserstein",
 ]
@@ -252,15 +253,22 @@ def coarsen(reference: Countable, current: Countable, groups: int = 10) -> tuple
     held = _pair(reference, current)
     if not isinstance(reference, ColumnProfile) or not isinstance(current, ColumnProfile):
         return held
-    slots = _groups(reference.counts, groups) if reference.kind == "numeric" else _pools(reference.counts, current.n)
+    slots = (
+        quantile_groups(reference.counts, groups)
+        if reference.kind == "numeric"
+        else _pools(reference.counts, current.n)
+    )
     size = int(slots.max()) + 1
     first, second = (np.bincount(slots, side.counts, size).astype(np.int64) for side in (reference, current))
     some = (first > 0) | (second > 0)
     return first[some], second[some]
 
 
-def _groups(counts: Counts, groups: int) -> Counts:
-    """Return for each slot of a numeric column the group that it goes to."""
+def quantile_groups(counts: Counts, groups: int) -> Counts:
+    """Return for each slot of a numeric column, shape (k,), the quantile group of the reference that it goes to.
+
+    The outer groups are open; -infinity, +infinity, NaN and null go to groups of their own, `groups` and above.
+    """
     inner = counts[1:-3]
     total = max(int(inner.sum()), 1)
     # A bin goes where its middle lies.

@@ -1,6 +1,8 @@
 """Facts about windows: summaries of observations, and what a detector found in them."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
 
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
@@ -62,8 +64,11 @@ class WindowScored(Fact):
 class AlertRaised(Fact):
     """A detector's finding about a window.
 
-    `detector` is the key of the configured detector (``psi(temp)``), `message` one sentence for people.
+    `detector` is the key of the configured detector (``psi(temp)``), `message` one sentence for people. `since` is the
+    start of the first window in a row in which one of the evidence's subjects was found; None in alerts of schema 1.
     """
+
+    schema: ClassVar[int] = 2
 
     detector: str
     version: str
@@ -71,6 +76,7 @@ class AlertRaised(Fact):
     severity: Severity
     evidence: tuple[Evidence, ...]
     message: str
+    since: datetime | None = None
 
     @property
     def key(self) -> str:
