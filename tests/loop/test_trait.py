@@ -81,7 +81,11 @@ def test_a_model_that_cannot_answer_or_that_nothing_moves_is_no_failure() -> Non
     def constant(frame: pl.DataFrame) -> Predictions:
         return Predictions(output=pl.Series([1.0] * frame.height))
 
-    assert measure_traits(rows(), 0, COLUMNS, failing, 7).reliance == {}
+    def huge(frame: pl.DataFrame) -> Predictions:
+        return Predictions(output=frame.get_column("much").sign() * 1.7e308)
+
+    for answer in (failing, huge):
+        assert measure_traits(rows(), 0, COLUMNS, answer, 7).reliance == {}
     assert set(measure_traits(rows(), 0, COLUMNS, constant, 7).reliance.values()) == {0.0}
     assert measure_traits(rows(3), 1, COLUMNS, linear, 7).rows == 3
 

@@ -99,7 +99,7 @@ def _followed(values: npt.NDArray[Any], known: npt.NDArray[np.bool_], units: lis
     """Return the first unit that accounts for the values on phases that recur."""
     for unit in units:
         rows = known & unit.again
-        if rows.sum() < _RECURRING * known.sum() or len(np.unique(unit.place[rows])) < 2:
+        if rows.sum() < _RECURRING * known.sum() or np.ptp(unit.place[rows]) == 0:
             continue
         if explained(values[rows], unit.place[rows]) >= _EXPLAINED:
             return unit.name
