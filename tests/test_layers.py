@@ -27,6 +27,7 @@ HOMES = {
     "pydantic": ("app",),
     "pytest": ("testing",),
     "rich": ("cli",),
+    "river": ("stats.rise",),
     "skops": ("adapters.model_format_skops",),
     "sqlalchemy": ("adapters.sql_", "adapters.migrations", "adapters.dbos_runtime"),
     "structlog": ("app", "cli"),
@@ -40,7 +41,7 @@ HOMES = {
 The demo's project is what a user writes, and imports what a user would.
 """
 
-HEAVY = SHARED | {"alembic", "dbos", "deltalake", "lightgbm", "pandas", "skops", "sqlalchemy"}
+HEAVY = SHARED | {"alembic", "dbos", "deltalake", "lightgbm", "pandas", "river", "skops", "sqlalchemy"}
 """Libraries that nobody who asks for help should wait for."""
 
 

@@ -17,7 +17,10 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.domain.observation import Answer
+from anew.monitor.adwin import ADWIN
 from anew.monitor.drift import Drift
+from anew.monitor.page_hinkley import PageHinkley
+from anew.monitor.sequential import Sequential
 from anew.monitor.slo import SLO
 from anew.rollout import Outcome
 from tests.loop.observed import START, Bed, hour
@@ -365,3 +368,26 @@ def test_routing_that_could_not_be_published_is_tried_again_within_seconds() -> 
     ticks = len(bed.facts(Ticked))
     bed.turn(hour(0.003), wall_s=60)
     assert len(bed.facts(Ticked)) == ticks
+
+
+def test_a_loss_is_followed_through_a_period_by_who_answered() -> None:
+    period = timedelta(hours=4)
+    watching = (
+        ADWIN(period=period, at_least_rows=2),
+        PageHinkley(period=period, at_least_rows=2),
+        Sequential(period=timedelta(hours=8)),
+    )
+    bed = started(detectors=watching)
+    for i in range(4):
+        for k in range(3):
+            bed.serve(f"r{i}{k}", hour(i + 0.2 * k), version="v1" if k else "v2")
+            bed.label(f"r{i}{k}", WRONG if i == 3 else RIGHT, hour(i + 0.2 * k))
+        bed.turn(hour(i + 1))
+    found = [each.evidence for each in bed.facts(WindowScored)]
+    assert [(one.n, two.n) for one, two, _ in found] == [(2, 2), (4, 4), (6, 6), (8, 8)]
+    assert [one.value for one, _, _ in found] == pytest.approx([0, 0, 0, 0.25])
+    assert [each.problem for _, _, each in found] == [
+        f"{n} labelled rows of this version, 50 are needed" for n in (2, 4, 6, 8)
+    ]
+    # Read are each window when it closes, and it and each of the two periods, with their labels, when it is scored.
+    assert len(bed.lake.asked) == 4 * (1 + 2 * 3)

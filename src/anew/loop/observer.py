@@ -1,7 +1,7 @@
 """The observer: turns new rows of the lake into facts about windows and about the challenger."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -205,13 +205,16 @@ class Observer:
         version = _served_most(joined) or self._rollout.champion[0]
         digest = self._rollout.digest(version) or self._rollout.champion[1]
         known = self._plan.known(digest)
+        kept: dict[timedelta, ScoredRows] = {}
         rows: dict[str, ScoredRows] = {}
         for key, detector in self._plan.detectors.items():
             if detector.labels:
-                over = joined
-                if detector.over is not None and detector.over > self._plan.window:
-                    over = self._joined(Interval(start=window.end - detector.over, end=window.end))
-                rows[key] = self._scored(over, known)
+                over = max(detector.over or self._plan.window, self._plan.window)
+                if over not in kept:
+                    wider = Interval(start=window.end - over, end=window.end)
+                    of_period = self._joined(wider) if over > self._plan.window else joined
+                    kept[over] = replace(self._scored(of_period, known), version=version, window=window)
+                rows[key] = kept[over]
         self._engine.submit(
             WindowScored(
                 model=self._plan.model,
@@ -240,6 +243,7 @@ class Observer:
             classes=tuple(map(str, columns.classes)),
             table=_spread(labelled),
             yardstick=known.yardstick,
+            loss_scale=known.loss_scale,
         )
 
     def _look(self, now: datetime) -> None:

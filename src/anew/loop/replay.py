@@ -272,9 +272,11 @@ class Replay:
 
     def _score(self, start: int, end: int) -> None:
         """Measure the served answers of a window whose labels are mature."""
-        rows = {
-            key: self._scored(detector, start, end) for key, detector in self._plan.detectors.items() if detector.labels
+        lows = {
+            key: self._since(detector, start, end) for key, detector in self._plan.detectors.items() if detector.labels
         }
+        of_period = {low: self._scored(low, start, end) for low in set(lows.values())}
+        rows = {key: of_period[low] for key, low in lows.items()}
         self._submit(
             WindowScored(
                 model=self._plan.model,
@@ -288,11 +290,16 @@ class Replay:
             )
         )
 
-    def _scored(self, detector: Detector, start: int, end: int) -> ScoredRows:
-        low, version = start, self._stream.versions[self._stream.champion_of(start, end)]
-        if detector.over is not None:
-            since = self._stream.interval(start, end).end - detector.over
-            low = min(start, max(self._began, bisect_left(self._stream.at, since)))
+    def _since(self, detector: Detector, start: int, end: int) -> int:
+        """Return the first row that `detector` reads for the window from `start` to `end`."""
+        if detector.over is None:
+            return start
+        since = self._stream.interval(start, end).end - detector.over
+        return min(start, max(self._began, bisect_left(self._stream.at, since)))
+
+    def _scored(self, low: int, start: int, end: int) -> ScoredRows:
+        name = self._stream.champion_of(start, end)
+        version = self._stream.versions[name]
         columns, output = self._stream.columns, self._stream.output[low:end]
         if columns.task.classifies:
             output = output.astype(np.str_)
@@ -306,6 +313,9 @@ class Replay:
             classes=tuple(map(str, columns.classes)),
             table=self._stream.scored(low, end),
             yardstick=version.yardstick,
+            version=name,
+            window=self._stream.interval(start, end),
+            loss_scale=version.loss_scale,
         )
 
     def _refusal(self) -> str:

@@ -167,7 +167,8 @@ class ReplayStream:
         """Return the same with their labels; see ScoredRows."""
         label = self.label[low:high]
         dtype = pl.String if self.columns.task.classifies else pl.Float64
-        return self.seen(low, high).with_columns(pl.Series("_label", label, dtype=dtype))
+        served_by = pl.Series("_version", self.served_by[low:high], dtype=pl.String)
+        return self.seen(low, high).with_columns(pl.Series("_label", label, dtype=dtype), served_by)
 
     def loss(self, output: Values, low: int, high: int, scale: float) -> Floats:
         """Return the bounded losses of `output`, the answers to rows `low` up to `high`."""

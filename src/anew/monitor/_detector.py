@@ -91,12 +91,17 @@ class ScoredRows:
     positive
         For binary tasks the label that counts as positive, as a string.
     loss
-        Shape `(n,)`, in [0, 1].
+        Shape `(n,)`, in [0, 1]; `loss_scale` is the absolute error that counts as 1, for regression.
     rows
         Predictions of the period, labelled or not.
     table
-        The labelled rows: declared features, ``_at``, ``_output``, ``_label``, ``_p0 … _pk`` where the model has
-        probabilities, and the outcomes that were reported for them by name.
+        The labelled rows in time order: declared features, ``_at``, ``_version`` (who answered), ``_output``,
+        ``_label``, ``_p0 … _pk`` where the model has probabilities, and the outcomes that were reported for them by
+        name.
+    version
+        The champion that answered most of the window; `yardstick` is its own.
+    window
+        The newest window of the period, whose labels are mature now.
     """
 
     task: Task
@@ -108,6 +113,9 @@ class ScoredRows:
     classes: tuple[str, ...] = ()
     table: pl.DataFrame = field(default_factory=_no_rows)
     yardstick: Yardstick | None = None
+    version: str = ""
+    window: Interval | None = None
+    loss_scale: float = 1.0
 
     @property
     def n(self) -> int:
