@@ -93,7 +93,7 @@ def test_a_business_metric_is_watched_and_not_asked_of_a_candidate(tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{metric: eror, at_most: 0.3}", "anew.yaml:11:5: slo on metric 'eror': known are accuracy, error"),
+        ("{metric: eror, at_most: 0.3}", "anew.yaml:11:5: slo on metric 'eror': known are accuracy, brier"),
         ("{metric: business.ctr, at_least: 0.3}", "'business.ctr', which `business` does not define"),
         ("{metric: business.ctr, at_least: 0.3}\nbusiness: {cts: avg(label)}", "did you mean cts?"),
         ("{metric: business.ctr, at_least: 0.3}\nbusiness: {ctr: avg(label}", "'avg(label' is no aggregate in SQL"),
@@ -122,7 +122,7 @@ def test_an_objective_that_could_never_be_kept_watch_on_is_an_error(tmp_path: Pa
 def test_regression_has_metrics_of_its_own(tmp_path: Path) -> None:
     yaml = YAML.replace("task: binary", "task: regression").replace("  classes: [0, 1]\n", "")
     assert refused(tmp_path, yaml) == (
-        "anew.yaml:10:5: metric 'error' makes no sense for regression (known: mae, rmse)",
+        "anew.yaml:10:5: metric 'error' makes no sense for regression (known: mae, quantile_loss(0.9), rmse)",
     )
     assert "slo(mae<=0.3)" in watched_by(settings_of(tmp_path, yaml.replace("error", "mae"))).detectors
 

@@ -18,10 +18,10 @@ from anew.stats.metric import (
     error,
     error_loss,
     f1,
-    is_loss,
     mae,
     metric,
     precision,
+    quantile_loss,
     recall,
     rmse,
 )
@@ -103,7 +103,6 @@ def test_losses_by_hand() -> None:
 
 
 def test_metrics_are_found_by_name() -> None:
-    assert {name for name in METRICS if is_loss(name)} == {"error", "mae", "rmse"}
     assert metric("f1") is f1
     with pytest.raises(InvariantError, match="no metric 'acuracy'; there are accuracy, error"):
         metric("acuracy")
@@ -140,3 +139,12 @@ def test_answers_and_labels_that_are_no_numbers() -> None:
     for scale in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(InvariantError, match="above 0"):
             absolute_loss([1.0], [1.0], scale)
+
+
+def test_pinball_loss_is_scikit_learns() -> None:
+    y, answer = RNG.normal(size=(2, 300))
+    for quantile in (0.1, 0.5, 0.9):
+        expected = theirs.mean_pinball_loss(y, answer, alpha=quantile)
+        assert quantile_loss(y, answer, quantile=quantile).value == pytest.approx(expected)
+    with pytest.raises(InvariantError, match="between 0 and 1"):
+        quantile_loss(y, answer, quantile=1.0)

@@ -29,12 +29,14 @@ def run(arguments: Mapping[str, str], folder: Path) -> None:
     task = candidate.columns.task
     scale = candidate.manifest.loss_scale or 1.0
     label = as_values(held.get_column("_label"), task)
-    ours = as_values(candidate.predict(held).output, task)
+    said = candidate.predict(held)
+    ours = as_values(said.output, task)
     version, digest, place = order["champion"]
-    theirs = None
+    theirs, their_chance = None, None
     if digest:
         champion = ModelLoader().load(Path(place), version=version, digest=digest)
-        theirs = as_values(champion.predict(held).output, task)
+        answered = champion.predict(held)
+        theirs, their_chance = as_values(answered.output, task), answered.proba
     rows = HeldOut(
         task=task,
         label=label,
@@ -43,6 +45,9 @@ def run(arguments: Mapping[str, str], folder: Path) -> None:
         champion=theirs,
         champion_loss=None if theirs is None else losses(task, label, theirs, scale),
         positive=str(candidate.columns.classes[-1]) if candidate.columns.classes else "",
+        classes=tuple(map(str, candidate.columns.classes)),
+        challenger_chance=said.proba,
+        champion_chance=their_chance,
     )
     (folder / "evidence.json").write_bytes(msgspec.json.encode(measure_gates(gates(settings), rows)))
 

@@ -16,7 +16,7 @@ from anew.domain.severity import Severity
 from anew.monitor import Detector
 from anew.monitor.rule import Rule
 from anew.monitor.slo import SLO
-from anew.stats.outcome import known_for
+from anew.stats.outcome import is_known, known_for
 from anew.trigger import Changes, Condition, NewData, Schedule
 from anew.trigger.every import Every
 
@@ -239,7 +239,7 @@ def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
     made = make()
     problems = metric_problem(made, settings.task)
     known = settings.columns.names
-    asked = (getattr(made, "column", ""), *getattr(made, "columns", ()))
+    asked = (getattr(made, "column", ""), *getattr(made, "columns", ()), *getattr(made, "by", ()))
     problems += [
         f"{column!r} is no feature (known: {', '.join(known)})"
         for column in asked
@@ -323,6 +323,6 @@ def metric_problem(measuring: object, task: Task) -> list[str]:
     """Say, in a list of none or one, why a metric cannot be measured on this task."""
     metric = getattr(measuring, "metric", None)
     own = isinstance(measuring, SLO) and bool(measuring.definition)
-    if metric is None or own or metric in known_for(task):
+    if metric is None or own or is_known(metric, task):
         return []
     return [f"metric {metric!r} makes no sense for {task} (known: {', '.join(known_for(task))})"]

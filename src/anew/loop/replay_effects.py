@@ -19,7 +19,7 @@ from anew.domain.facts import (
     TrainingPlanned,
 )
 from anew.loop.correction import Corrected
-from anew.loop.measure import Values, as_values, losses, measure_gates
+from anew.loop.measure import Floats, Values, as_values, losses, measure_gates
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.validate import Gates, HeldOut
 
@@ -169,13 +169,17 @@ class ReplayEffects:
         label = as_values(rows.get_column("_label"), task)
         scale = stream.versions[fact.version].loss_scale
 
-        def said(version: str) -> Values:
+        def said(version: str) -> tuple[Values | None, Floats | None]:
+            if not version:
+                return None, None
             if taken.end is None:
                 return stream.answers_to(version, rows)
-            return stream.answers(version, taken.end - taken.held, taken.end)
+            low, high = taken.end - taken.held, taken.end
+            return stream.answers(version, low, high), stream.chance(version, low, high)
 
-        ours = said(fact.version)
-        theirs = said(fact.champion) if fact.champion else None
+        ours, our_chance = said(fact.version)
+        theirs, their_chance = said(fact.champion)
+        assert ours is not None, "a candidate has a name"  # noqa: S101  an invariant of ours
         held = HeldOut(
             task=task,
             label=label,
@@ -184,6 +188,9 @@ class ReplayEffects:
             champion=theirs,
             champion_loss=None if theirs is None else losses(task, label, theirs, scale),
             positive=str(stream.columns.classes[-1]) if stream.columns.classes else "",
+            classes=tuple(map(str, stream.columns.classes)),
+            challenger_chance=our_chance,
+            champion_chance=their_chance,
         )
         return CandidateMeasured(
             model=fact.model,

@@ -124,8 +124,13 @@ class ReplayStream:
             held.known[low:high] = True
         return held.output[low:high]
 
-    def answers_to(self, version: str, rows: pl.DataFrame) -> Values:
-        """Return what `version` answers to `rows` of the stream, or such as they are after repair.
+    def chance(self, version: str, low: int, high: int) -> Floats | None:
+        """Return the class probabilities with which `version` answered rows `low` up to `high`; None for none."""
+        found = self._answers[version].proba[low:high]
+        return found if found.shape[1] and not np.isnan(found).all() else None
+
+    def answers_to(self, version: str, rows: pl.DataFrame) -> tuple[Values, Floats | None]:
+        """Return what `version` answers to `rows` of the stream, or such as they are after repair, with probabilities.
 
         Raises
         ------
@@ -134,7 +139,7 @@ class ReplayStream:
         """
         predictor = self.versions[version].predictor
         said = self._watch.timed("predict_s", lambda: user_code(f"version {version}", lambda: predictor.predict(rows)))
-        return as_values(said.output, self.columns.task)
+        return as_values(said.output, self.columns.task), said.proba
 
     def serve(self, low: int, high: int, champion: str) -> None:
         """Answer rows `low` up to `high` by the champion."""

@@ -22,7 +22,7 @@ def check_definition(name: str, definition: str) -> None:
         raise InvariantError(f"{name}: {definition!r} is no aggregate in SQL: {exc}") from exc
 
 
-def measure_business(name: str, definition: str, rows: pl.DataFrame) -> Score:
+def measure_business(name: str, definition: str, rows: pl.DataFrame, confidence: float = 0.95) -> Score:
     """Measure the aggregate on all rows; its interval comes from that of groups of rows (batch means, Student's t).
 
     Parameters
@@ -54,7 +54,7 @@ def measure_business(name: str, definition: str, rows: pl.DataFrame) -> Score:
     whole = apart.drop_nulls().drop_nans()
     if whole.len() < 2:
         return Score(value=value, n=rows.height, low=None, high=None)
-    low, high = mean_interval(whole.len(), value, float(whole.var(ddof=1) or 0.0))  # type: ignore[arg-type]  # a number
+    low, high = mean_interval(whole.len(), value, float(whole.var(ddof=1) or 0.0), confidence)  # type: ignore[arg-type]  # a number
     return Score(value=value, n=rows.height, low=low, high=high)
 
 

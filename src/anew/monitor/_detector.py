@@ -1,7 +1,7 @@
 """What a detector is: a measurement on a window, and a judgement on that measurement."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
@@ -14,6 +14,8 @@ from anew.domain.evidence import Evidence
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.monitor._trait import Traits
+from anew.stats.metric import Score
+from anew.stats.outcome import measure_metric
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["Detector", "Detectors", "Finding", "ScoredRows", "SeenRows", "Yardstick"]
@@ -121,6 +123,38 @@ class ScoredRows:
     def n(self) -> int:
         """Labelled rows."""
         return len(self.label)
+
+    def score(self, metric: str, confidence: float = 0.95) -> Score:
+        """Measure a metric of these rows.
+
+        Raises
+        ------
+        InvariantError
+            It makes no sense for the task, or cannot be measured on these rows.
+        """
+        names = [f"_p{k}" for k in range(len(self.classes))]
+        known = bool(names) and set(names) <= set(self.table.columns)
+        return measure_metric(
+            metric,
+            self.task,
+            self.label,
+            self.output,
+            positive=self.positive,
+            chance=self.table.select(names).to_numpy() if known else None,
+            classes=self.classes,
+            confidence=confidence,
+        )
+
+    def where(self, rows: pl.Series) -> "ScoredRows":
+        """Return those rows that `rows`, booleans of length n, marks."""
+        marked = rows.to_numpy()
+        return replace(
+            self,
+            label=self.label[marked],
+            output=self.output[marked],
+            loss=self.loss[marked],
+            table=self.table.filter(rows),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

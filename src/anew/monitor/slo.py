@@ -1,19 +1,24 @@
 """Service-level objective on a metric of the served answers, once their labels are there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import isfinite
 from typing import ClassVar
+
+import polars as pl
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._business import check_definition, measure_business
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
-from anew.stats.metric import Score
-from anew.stats.outcome import METRIC_NAMES, measure_metric
+from anew.stats.outcome import METRIC_NAMES, is_known
 
 __all__ = ["SLO"]
+
+_CONFIDENCE = 0.95
+_MOST_SLICES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +28,18 @@ class SLO:
     Parameters
     ----------
     metric
-        ``error``, ``accuracy``, ``f1``, ``precision``, ``recall``, ``mae``, ``rmse``; mae and rmse in units of the
-        target. Or ``business.NAME``, one of the project's own.
+        ``error``, ``accuracy``, ``f1``, ``precision``, ``recall``, ``roc_auc``, ``log_loss``, ``brier``,
+        ``calibration_error``; for regression ``mae``, ``rmse``, ``quantile_loss(q)``, in units of the target. Or
+        ``business.NAME``, one of the project's own.
     at_most, at_least
         The objective; exactly one is given.
     period
         Rows that it is measured over, back from the window's end; None for one window.
     at_least_rows
         Labelled rows needed; below, nothing is judged.
+    by
+        Feature columns whose values are slices: each slice of at least `at_least_rows` rows has to keep the objective
+        too. One that breaks it counts when its whole interval does, at a confidence that allows for their number.
     definition
         For a business metric what it is: an aggregate in SQL over the labelled rows (their features, ``prediction`` and
         ``label``), e.g. ``avg(label)`` for a click-through rate. Class labels that are numbers count as numbers.
@@ -49,12 +58,13 @@ class SLO:
     at_least: float | None = None
     period: timedelta | None = None
     at_least_rows: int = 50
+    by: tuple[str, ...] = ()
     definition: str = ""
 
     def __post_init__(self) -> None:
         if self.definition:
             check_definition(self.metric, self.definition)
-        elif self.metric not in METRIC_NAMES:
+        elif not is_known(self.metric):
             raise InvariantError(f"slo on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"slo on {self.metric}: give exactly one of at_most and at_least")
@@ -63,8 +73,9 @@ class SLO:
 
     @property
     def key(self) -> str:
-        """``slo(metric<=limit)`` or ``slo(metric>=limit)``, with `` over 168h`` when it has a period."""
+        """``slo(metric<=limit)``, ``>=``; with `` over 168h`` for a period, `` by column`` for slices."""
         over = "" if self.period is None else f" over {self.period / timedelta(hours=1):g}h"
+        over += f" by {', '.join(self.by)}" if self.by else ""
         if self.at_most is not None:
             return f"slo({self.metric}<={self.at_most:g}{over})"
         return f"slo({self.metric}>={self.at_least:g}{over})"
@@ -79,48 +90,74 @@ class SLO:
         return ()
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
-        """Measure the metric with its interval."""
-        n = len(rows.label)
-        if n < self.at_least_rows:
-            problem = f"{n} labelled rows, {self.at_least_rows} are needed"
-            return (Evidence.of(self.key, None, n, subject=self.metric, problem=problem),)
-        limit = self.at_most if self.at_most is not None else self.at_least
-        try:
-            score = self._score(rows)
-        except InvariantError as exc:
-            return (Evidence.of(self.key, None, n, subject=self.metric, reference=limit, problem=str(exc)),)
+        """Measure the metric with its interval: of all rows, then of each slice that has enough of them."""
+        slices = {} if rows.n < self.at_least_rows else self._slices(rows)
+        confidence = 1 - (1 - _CONFIDENCE) / max(len(slices), 1)
         return (
-            Evidence.of(
-                self.key,
-                score.value,
-                n,
-                subject=self.metric,
-                reference=limit,
-                interval=None if score.low is None or score.high is None else (score.low, score.high),
-            ),
+            self._measured(rows, self.metric, _CONFIDENCE),
+            *(self._measured(each, f"{self.metric} where {name}", confidence) for name, each in slices.items()),
         )
 
-    def _score(self, rows: ScoredRows) -> Score:
-        if self.definition:
-            return measure_business(self.metric, self.definition, rows.table)
-        return measure_metric(self.metric, rows.task, rows.label, rows.output, positive=rows.positive)
+    def _slices(self, rows: ScoredRows) -> Mapping[str, ScoredRows]:
+        """Return the slices that have enough rows, by name; of each column the largest ones."""
+        found: dict[str, ScoredRows] = {}
+        for column in self.by:
+            values = rows.table.get_column(column)
+            counted = values.drop_nulls().value_counts().filter(pl.col("count") >= self.at_least_rows)
+            largest = counted.sort("count", column, descending=[True, False]).head(_MOST_SLICES)
+            for value in largest.get_column(column).to_list():
+                found[f"{column} = {value}"] = rows.where((values == value).fill_null(value=False))
+        return found
+
+    def _measured(self, rows: ScoredRows, subject: str, confidence: float) -> Evidence:
+        if rows.n < self.at_least_rows:
+            problem = f"{rows.n} labelled rows, {self.at_least_rows} are needed"
+            return Evidence.of(self.key, None, rows.n, subject=subject, problem=problem)
+        limit = self.at_most if self.at_most is not None else self.at_least
+        try:
+            if self.definition:
+                score = measure_business(self.metric, self.definition, rows.table, confidence)
+            else:
+                score = rows.score(self.metric, confidence)
+        except InvariantError as exc:
+            return Evidence.of(self.key, None, rows.n, subject=subject, reference=limit, problem=str(exc))
+        return Evidence.of(
+            self.key,
+            score.value,
+            rows.n,
+            subject=subject,
+            reference=limit,
+            interval=None if score.low is None or score.high is None else (score.low, score.high),
+            confidence=confidence,
+        )
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
-        """Find a breach when the measured value breaks the objective."""
-        for each in evidence:
-            if not each.measured or each.value is None:
-                continue
-            low = each.value if each.low is None else each.low
-            high = each.value if each.high is None else each.high
-            if self.at_most is not None:
-                broken, surely, limit = each.value > self.at_most, low > self.at_most, f"at most {self.at_most:g}"
-            else:
-                bound = self.at_least or 0.0
-                broken, surely, limit = each.value < bound, high < bound, f"at least {bound:g}"
-            if broken:
-                return Finding(
-                    severity=Severity.HIGH if surely else Severity.MEDIUM,
-                    message=f"{self.metric} {each.value:.4g} ({low:.4g} to {high:.4g}, n = {each.n}); wanted {limit}",
-                    evidence=(each,),
-                )
-        return None
+        """Find a breach when the value of all rows breaks the objective, or the whole interval of a slice does."""
+        broken = [
+            each
+            for each in evidence
+            if each.measured and (self._surely(each) if self._is_slice(each) else self._breaks(each.value))
+        ]
+        if not broken:
+            return None
+        limit = f"at most {self.at_most:g}" if self.at_most is not None else f"at least {self.at_least:g}"
+        first = broken[0]
+        more = f"; and {len(broken) - 1} more of its slices" if len(broken) > 1 else ""
+        low, high = (first.value if end is None else end for end in (first.low, first.high))
+        return Finding(
+            severity=Severity.HIGH if any(map(self._surely, broken)) else Severity.MEDIUM,
+            message=f"{first.subject} {first.value:.4g} ({low:.4g} to {high:.4g}, n = {first.n}); wanted {limit}{more}",
+            evidence=tuple(broken),
+        )
+
+    def _is_slice(self, evidence: Evidence) -> bool:
+        return evidence.subject.startswith(f"{self.metric} where ")
+
+    def _breaks(self, value: float | None) -> bool:
+        if value is None:
+            return False
+        return value > self.at_most if self.at_most is not None else value < (self.at_least or 0.0)
+
+    def _surely(self, evidence: Evidence) -> bool:
+        nearest = evidence.low if self.at_most is not None else evidence.high
+        return self._breaks(evidence.value if nearest is None and not self._is_slice(evidence) else nearest)

@@ -19,10 +19,11 @@ __all__ = [
     "error",
     "error_loss",
     "f1",
-    "is_loss",
     "mae",
+    "mean_score",
     "metric",
     "precision",
+    "quantile_loss",
     "recall",
     "rmse",
 ]
@@ -132,18 +133,36 @@ def mae(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float = 0.95
     InvariantError
         There are no rows, not as many predictions as labels, or a label is NaN. A prediction of NaN gives NaN.
     """
-    return _mean(_errors(*_some(y, prediction)), confidence)
+    return mean_score(_errors(*_some(y, prediction)), confidence)
 
 
 def rmse(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float = 0.95) -> Score:
     """Return the root of the mean squared error, with the root of its t interval; otherwise as `mae`."""
     with np.errstate(over="ignore"):
-        square = _mean(np.square(_errors(*_some(y, prediction))), confidence)
+        square = mean_score(np.square(_errors(*_some(y, prediction))), confidence)
     low, high = (None if end is None else math.sqrt(end) for end in (square.low, square.high))
     return Score(math.sqrt(square.value), low, high, square.n)
 
 
-def _mean(values: Floats, confidence: float) -> Score:
+def quantile_loss(
+    y: npt.ArrayLike, prediction: npt.ArrayLike, *, quantile: float = 0.5, confidence: float = 0.95
+) -> Score:
+    """Return the mean pinball loss of answers that mean the target's `quantile`; otherwise as `mae`.
+
+    What lies above the answer costs `quantile` of its distance, what lies below the rest of it; as scikit-learn's
+    `mean_pinball_loss`.
+    """
+    if not 0 < quantile < 1:
+        raise InvariantError(f"a quantile lies between 0 and 1, not at {quantile}")
+    truth, answer = _some(y, prediction)
+    errors = _errors(truth, answer)
+    with np.errstate(invalid="ignore"):
+        above = truth.astype(np.float64) >= answer.astype(np.float64)
+    return mean_score(errors * np.where(above, quantile, 1 - quantile), confidence)
+
+
+def mean_score(values: Floats, confidence: float) -> Score:
+    """Return the mean of values >= 0, shape (n,), with its t interval cut at 0."""
     n = len(values)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, variance = float(values.mean()), float(values.var(ddof=1)) if n > 1 else math.nan
@@ -282,8 +301,3 @@ def metric(name: str) -> Callable[..., Score]:
     if name not in METRICS:
         raise InvariantError(f"there is no metric {name!r}; there are {', '.join(sorted(METRICS))}")
     return METRICS[name]
-
-
-def is_loss(name: str) -> bool:
-    """Say whether less of this metric is better."""
-    return metric(name) in (error, mae, rmse)

@@ -1,27 +1,48 @@
 """A named metric of served answers, whatever the task: binary, multiclass or regression."""
 
+import re
+from collections.abc import Sequence
+
 import numpy.typing as npt
 
 from anew.domain.column import Task
 from anew.domain.errors import InvariantError
-from anew.stats.metric import METRICS, Score, metric
+from anew.stats.metric import METRICS, Score, metric, quantile_loss
+from anew.stats.probability import PROBABILISTIC
 
-__all__ = ["METRIC_NAMES", "known_for", "measure_metric"]
-
-METRIC_NAMES: tuple[str, ...] = tuple(sorted(METRICS))
-"""Every metric by name."""
+__all__ = ["METRIC_NAMES", "is_known", "known_for", "measure_metric"]
 
 _NUMERIC = frozenset({"mae", "rmse"})
 _AVERAGED = frozenset({"f1", "precision", "recall"})
+_QUANTILE = re.compile(r"quantile_loss\((0?\.\d+)\)")
+
+METRIC_NAMES: tuple[str, ...] = tuple(sorted({*METRICS, *PROBABILISTIC, "quantile_loss(0.9)"}))
+"""Every metric by name; quantile_loss stands for any quantile."""
 
 
 def known_for(task: Task) -> tuple[str, ...]:
     """Return the metrics that can be asked of a task, sorted."""
-    return tuple(name for name in METRIC_NAMES if (name in _NUMERIC) != task.classifies)
+    return tuple(
+        name for name in METRIC_NAMES if (name in _NUMERIC or _QUANTILE.fullmatch(name) is not None) != task.classifies
+    )
+
+
+def is_known(name: str, task: Task | None = None) -> bool:
+    """Is there such a metric, and can it be asked of the task?"""
+    plain = "quantile_loss(0.9)" if _QUANTILE.fullmatch(name) else name
+    return plain in (METRIC_NAMES if task is None else known_for(task))
 
 
 def measure_metric(
-    name: str, task: Task, label: npt.ArrayLike, output: npt.ArrayLike, *, positive: object = None
+    name: str,
+    task: Task,
+    label: npt.ArrayLike,
+    output: npt.ArrayLike,
+    *,
+    positive: object = None,
+    chance: npt.ArrayLike | None = None,
+    classes: Sequence[str] = (),
+    confidence: float = 0.95,
 ) -> Score:
     """Measure the metric `name` on labels and answers, both of shape (n,).
 
@@ -29,16 +50,24 @@ def measure_metric(
     ----------
     positive
         For binary f1, precision and recall the label that counts as positive; multiclass ones are macro averages.
+    chance, classes
+        For roc_auc, log_loss, brier and calibration_error: probabilities, shape (n, k), and the k classes as text.
 
     Raises
     ------
     InvariantError
         The metric is unknown or makes no sense for the task, or there are no rows to measure it on.
     """
-    if name not in known_for(task):
+    if not is_known(name, task):
         raise InvariantError(f"there is no metric {name!r} for {task}; there are {', '.join(known_for(task))}")
+    if name in PROBABILISTIC:
+        if chance is None:
+            raise InvariantError(f"{name} needs class probabilities, and the model gives none")
+        return PROBABILISTIC[name](label, chance, classes=classes, confidence=confidence)
+    if quantile := _QUANTILE.fullmatch(name):
+        return quantile_loss(label, output, quantile=float(quantile[1]), confidence=confidence)
     if name not in _AVERAGED:
-        return metric(name)(label, output)
+        return metric(name)(label, output, confidence=confidence)
     if task is Task.BINARY:
-        return metric(name)(label, output, average="binary", positive=positive)
-    return metric(name)(label, output, average="macro")
+        return metric(name)(label, output, average="binary", positive=positive, confidence=confidence)
+    return metric(name)(label, output, average="macro", confidence=confidence)

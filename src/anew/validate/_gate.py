@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from anew.domain.column import Task
+from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
+from anew.stats.metric import Score
+from anew.stats.outcome import measure_metric
 
 __all__ = ["Gate", "Gates", "HeldOut", "Judgement"]
 
@@ -26,6 +29,10 @@ class HeldOut:
         Shape `(n,)`, in [0, 1], on one scale.
     positive
         For binary tasks the label that counts as positive, as a string.
+    classes
+        Class labels as strings, in the order of the columns of the probabilities.
+    challenger_chance, champion_chance
+        Class probabilities, shape `(n, k)`; None of a model that gives none.
     """
 
     task: Task
@@ -35,6 +42,26 @@ class HeldOut:
     champion: npt.NDArray[Any] | None = None
     champion_loss: npt.NDArray[np.float64] | None = None
     positive: str = ""
+    classes: tuple[str, ...] = ()
+    challenger_chance: npt.NDArray[np.float64] | None = None
+    champion_chance: npt.NDArray[np.float64] | None = None
+
+    def score(self, metric: str, *, of_champion: bool = False) -> Score:
+        """Measure the candidate's metric, or the champion's.
+
+        Raises
+        ------
+        InvariantError
+            It makes no sense for the task, or cannot be measured on these rows.
+        """
+        answers, chance = self.challenger, self.challenger_chance
+        if of_champion:
+            if self.champion is None:
+                raise InvariantError("there is no champion")
+            answers, chance = self.champion, self.champion_chance
+        return measure_metric(
+            metric, self.task, self.label, answers, positive=self.positive, chance=chance, classes=self.classes
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

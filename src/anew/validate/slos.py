@@ -7,7 +7,7 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
-from anew.stats.outcome import METRIC_NAMES, measure_metric
+from anew.stats.outcome import METRIC_NAMES, is_known
 from anew.validate._gate import HeldOut, Judgement
 
 __all__ = ["Objective", "SLOs"]
@@ -24,7 +24,7 @@ class Objective:
     at_least: float | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in METRIC_NAMES:
+        if not is_known(self.metric):
             raise InvariantError(f"objective on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"objective on {self.metric}: give exactly one of at_most and at_least")
@@ -87,7 +87,7 @@ class SLOs:
             problem = f"{n} held-out rows, {self.at_least_rows} are needed"
             return Evidence.of(self.key, None, n, subject=str(objective), problem=problem)
         try:
-            score = measure_metric(objective.metric, rows.task, rows.label, rows.challenger, positive=rows.positive)
+            score = rows.score(objective.metric)
         except InvariantError as exc:
             return Evidence.of(self.key, None, n, subject=str(objective), problem=str(exc))
         interval = None if score.low is None or score.high is None else (score.low, score.high)
@@ -99,7 +99,7 @@ class SLOs:
         if rows.champion is None:
             return None
         try:
-            score = measure_metric(objective.metric, rows.task, rows.label, rows.champion, positive=rows.positive)
+            score = rows.score(objective.metric, of_champion=True)
         except InvariantError:
             return None
         return score.value if isfinite(score.value) else None
