@@ -31,6 +31,8 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.domain.manifest import FileEntry, digest_of
+from anew.loop.correction import Corrected
+from anew.loop.correction_run import CorrectionRun, leave_correction
 from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
 from anew.loop.training_run import TrainingRun
 from anew.ports.compute import Job, JobState, JobStatus, Limits
@@ -61,6 +63,7 @@ class Bed:
         self.jobs = Jobs(
             train="anew.train:run",
             measure="anew.measure:run",
+            correct="anew.correct:run",
             orders=self.root / "orders",
             project=self.root / "project",
             pipeline=self.root / "project" / "pipeline.py",
@@ -177,6 +180,56 @@ def test_a_snapshot_beside_a_champion_leaves_out_what_is_not_mature(tmp_path: Pa
 
 def test_too_few_rows_are_no_snapshot(bed: Bed) -> None:
     failed(bed.run(bed.planned()), "snapshot", "error", "0 labelled rows lie in the span")
+
+
+def corrected(job: Job, folder: Path) -> None:
+    """Correct as the job does: the rows below 3 are left out, that with 5 is mended."""
+    order = CorrectionRun.from_json(Path(job.arguments["run"]).read_text())
+    x = pl.col("x")
+    mended = pl.read_parquet(order.rows).with_columns(x=pl.when(x == 5.0).then(50.0).otherwise(x))
+    rows = mended.filter(x >= 3.0)
+    leave_correction(order, Corrected(rows=rows, repaired=1, dropped=3), folder)
+
+
+def test_a_corrected_snapshot_holds_what_the_job_made_of_history(bed: Bed) -> None:
+    bed.compute.work = corrected
+    bed.history()
+    plain = bed.run(bed.planned())
+    taken = bed.run(replace(bed.planned(), corrected=True).caused_by("rule"))
+    assert isinstance(plain, SnapshotTaken)
+    assert isinstance(taken, SnapshotTaken)
+    assert (taken.rows, taken.repaired, taken.dropped) == (37, 1, 3)
+    assert (taken.tables, taken.digest != plain.digest) == (plain.tables, True)
+    rows = pl.read_parquet(LocalSnapshotStore(bed.root / "snapshots").get(taken.digest))
+    assert sorted(rows.get_column("x"))[-1] == 50.0
+    (job,) = bed.compute.submitted
+    assert (job.entry, job.limits.wall_s, bed.order()["code"]) == ("anew.correct:run", 9, "c" * 64)
+
+
+def test_a_correction_begun_before_a_crash_says_what_it_read(bed: Bed) -> None:
+    bed.compute.work = corrected
+    bed.history()
+    fact = replace(bed.planned(), corrected=True).caused_by("rule")
+    first = bed.run(fact)
+    late = pl.DataFrame({"_at": [hour(1)], "_label": [1], "x": [9.0]})
+    bed.lake.import_history(late, source="late")
+    assert bed.run(fact) == first
+    assert len(bed.compute.submitted) == 1
+
+
+@pytest.mark.parametrize("reason", ["nothing_to_correct", "timeout", "oom"])
+def test_a_correction_that_came_to_nothing_holds_the_retrain(bed: Bed, reason: str) -> None:
+    bed.compute.work = lambda *_: JobStatus(state=JobState.FAILED, reason=reason, detail="no row breaks x >= 3")
+    bed.history()
+    fact = replace(bed.planned(), corrected=True).caused_by("rule")
+    failed(bed.run(fact), "snapshot", reason, "no row breaks x >= 3")
+
+
+def test_rows_of_incidents_are_kept_from_a_snapshot(bed: Bed) -> None:
+    bed.history()
+    taken = bed.run(replace(bed.planned(), left_out=(Interval(start=hour(4), end=hour(10)),)).caused_by("broken"))
+    assert isinstance(taken, SnapshotTaken)
+    assert taken.rows == 34
 
 
 def test_a_store_that_does_not_answer_is_asked_again_later(bed: Bed) -> None:

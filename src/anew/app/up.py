@@ -16,6 +16,7 @@ from threading import Event
 from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.table_file import file_digest, labelled_rows, read_table
 from anew.app.accepted import accept, is_accepted
+from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.duration import parse_duration
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.measure_job import ENTRY as MEASURE
@@ -309,6 +310,7 @@ class _Up:
         return Jobs(
             train=TRAIN,
             measure=MEASURE,
+            correct=CORRECT,
             orders=self._settings.state / "orders",
             project=self._settings.root,
             pipeline=self._settings.pipeline,

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from anew.domain.boundary import reach
 from anew.domain.column import Columns
@@ -22,7 +24,8 @@ from anew.domain.facts import (
     TrainingPlanned,
 )
 from anew.domain.interval import Interval
-from anew.loop.replay_effects import held_out_rows
+from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
+from anew.loop.replay_effects import held_out_rows, kept_rows
 from anew.loop.training_run import ARTIFACT, TrainingRun, read_outcome
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
@@ -58,9 +61,9 @@ class Jobs:
 
     Attributes
     ----------
-    train, measure
+    train, measure, correct
         ``package.module:function`` entries. Training leaves ``artifact/`` and ``outcome.json`` in the job's folder,
-        measuring ``evidence.json``.
+        measuring ``evidence.json``, correcting ``corrected.parquet`` and ``corrected.json``.
     orders
         Folder for the files that tell a job what to do.
     project
@@ -74,6 +77,7 @@ class Jobs:
 
     train: str
     measure: str
+    correct: str
     orders: Path
     project: Path
     pipeline: Path
@@ -83,6 +87,16 @@ class Jobs:
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
     sample_rows: int = 0
     traits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """Labelled rows, the table versions that they were read at, and what was done to those that broke a rule."""
+
+    rows: pl.DataFrame
+    tables: tuple[tuple[str, int], ...]
+    repaired: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +153,7 @@ class LiveEffects:
     def _run(self, fact: Fact, steps: Steps) -> Fact:
         match fact:
             case TrainingPlanned():
-                return self._snapshot(fact)
+                return self._snapshot(fact, steps)
             case SnapshotTaken():
                 return self._train(fact, steps)
             case CandidateTrained():
@@ -148,14 +162,18 @@ class LiveEffects:
                 return self._shift(fact, steps)
         raise TrainingError("error", f"nothing here knows how to {fact.asks!r}")
 
-    def _snapshot(self, fact: TrainingPlanned) -> SnapshotTaken:
+    def _snapshot(self, fact: TrainingPlanned, steps: Steps) -> SnapshotTaken:
         end = fact.span.end - self._label_delay if fact.champion else fact.span.end
         span = Interval(start=fact.span.start, end=max(end, fact.span.start))
-        versions = dict(self._stores.lake.versions())
-        rows = self._stores.lake.labelled(span, versions=versions)
+        tables = dict(self._stores.lake.versions())
+        rows = kept_rows(self._stores.lake.labelled(span, versions=tables), fact.left_out)
+        read = _Read(rows=rows, tables=tuple(sorted(tables.items())))
+        reach("snapshot.begin")
+        if fact.corrected and rows.height:
+            read = self._corrected(fact, read, steps)
+        rows = read.rows
         if rows.height < 4:
             raise TrainingError("error", f"{rows.height} labelled rows lie in the span to {span.end}; 4 are the least")
-        reach("snapshot.begin")
         digest = self._stores.snapshots.put(rows)
         reach("snapshot.stored")
         at = rows.get_column("_at")
@@ -166,12 +184,29 @@ class LiveEffects:
             version=fact.version,
             champion=fact.champion,
             digest=digest,
-            tables=tuple(sorted(versions.items())),
+            tables=read.tables,
             span=Interval(start=at[0], end=max(span.end, at[-1])),
             rows=rows.height,
             holdout_rows=held_out_rows(rows.height, fact.holdout_share),
             seed=fact.seed,
+            repaired=read.repaired,
+            dropped=read.dropped,
         )
+
+    def _corrected(self, fact: TrainingPlanned, read: _Read, steps: Steps) -> _Read:
+        """Have rows that break a rule mended or left out, by the user's code in a process of its own."""
+        run = CorrectionRun(
+            project=self._jobs.project,
+            rows=self._stores.snapshots.get(self._stores.snapshots.put(read.rows)),
+            code=fact.code,
+            tables=read.tables,
+        )
+        status = self._job(self._order(fact, self._jobs.correct, run.to_json()), steps)
+        reach("correct.collected")
+        # A job that was begun before a crash read the tables as they were then: it says at which versions.
+        done = read_correction(_folder(status))
+        rows = pl.read_parquet(_folder(status) / CORRECTED)
+        return replace(read, rows=rows, tables=done.tables, repaired=done.repaired, dropped=done.dropped)
 
     def _train(self, fact: SnapshotTaken, steps: Steps) -> CandidateTrained:
         plan = self._record.find(fact.cause)

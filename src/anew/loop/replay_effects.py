@@ -2,7 +2,7 @@
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,12 +18,13 @@ from anew.domain.facts import (
     TrafficShifted,
     TrainingPlanned,
 )
+from anew.domain.interval import Interval
 from anew.loop.correction import Corrected
 from anew.loop.measure import Floats, Values, as_values, losses, measure_gates
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.validate import Gates, HeldOut
 
-__all__ = ["Correction", "ReplayEffects", "Trainer", "TrainingOrder", "held_out_rows"]
+__all__ = ["Correction", "ReplayEffects", "Trainer", "TrainingOrder", "held_out_rows", "kept_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,13 @@ Trainer = Callable[[TrainingOrder], TrainedVersion]
 def held_out_rows(rows: int, share: float) -> int:
     """Return how many of `rows` are held out: the share, at least one row, and never more than half."""
     return min(max(1, round(rows * share)), rows // 2)
+
+
+def kept_rows(rows: pl.DataFrame, left_out: Sequence[Interval]) -> pl.DataFrame:
+    """Return the rows whose event time lies in none of the parts to be left out."""
+    for each in left_out:
+        rows = rows.filter(~pl.col("_at").is_between(each.start, each.end, closed="left"))
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +116,7 @@ class ReplayEffects:
 
     def _snapshot(self, fact: TrainingPlanned) -> SnapshotTaken:
         low = bisect_left(self._stream.at, fact.span.start, hi=self.mature)
-        rows = self._stream.frame.slice(low, self.mature - low)
-        for each in fact.left_out:
-            rows = rows.filter(~pl.col("_at").is_between(each.start, each.end, closed="left"))
+        rows = kept_rows(self._stream.frame.slice(low, self.mature - low), fact.left_out)
         corrected = Corrected(rows=rows, repaired=0, dropped=0)
         if fact.corrected and self._correction is not None:
             corrected = self._correction(rows)
