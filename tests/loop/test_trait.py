@@ -74,6 +74,13 @@ def test_the_calendar_is_recognised_from_the_training_rows() -> None:
     assert measure_traits(rows(12_000), 0, COLUMNS, linear, 7).calendar == {"weekday": "the day of the week"}
 
 
+def test_how_alike_rows_are_is_measured_in_their_order() -> None:
+    traits = measure_traits(rows(), 0, COLUMNS, linear, 7)
+    assert set(traits.inertia) == set(COLUMNS.names)
+    assert traits.inertia["much"] < 1.2
+    assert traits.inertia["weekday"] > 10  # a day of hours is of one weekday
+
+
 def test_a_model_that_cannot_answer_or_that_nothing_moves_is_no_failure() -> None:
     def failing(frame: pl.DataFrame) -> Predictions:
         raise TrainingError("error", "not these")

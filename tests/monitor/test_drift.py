@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
@@ -146,6 +148,51 @@ def test_the_margin_forgives_a_change_that_is_certain_and_small() -> None:
     grown = rows(20_000, 13).with_columns(pl.col("age") + 1.0)
     assert drifted(grown) == []
     assert drifted(grown, detector=Drift(margin=0.0)) == ["age"]
+
+
+numbers = st.lists(st.none() | st.floats(width=32), min_size=1, max_size=120)
+texts = st.lists(st.none() | st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=120)
+
+
+@given(numbers, numbers, texts, texts, st.floats(1.0, 1e6), st.sampled_from([0.0, 0.005]))
+def test_whatever_stands_in_the_rows_the_evidence_is_finite_and_can_be_judged(
+    before: list[float | None], now: list[float | None], kinds: list[str | None], seen_now: list[str | None],
+    inertia: float, margin: float,
+) -> None:  # fmt: skip
+    n, m = min(len(before), len(kinds)), min(len(now), len(seen_now))
+    base = pl.DataFrame({"x": pl.Series(before[:n], dtype=pl.Float64), "c": pl.Series(kinds[:n], dtype=pl.String)})
+    window = pl.DataFrame({"x": pl.Series(now[:m], dtype=pl.Float64), "c": pl.Series(seen_now[:m], dtype=pl.String)})
+    traits = Traits(reliance={"x": 1.0, "c": 0.0}, calendar={}, rows=n, inertia={"x": inertia, "c": 1.0})
+    detector = Drift(margin=margin, at_least_rows=1, alpha=1e-6)
+    evidence = detector.measure_seen(seen(window, Yardstick(features=reference_of(base), traits=traits)))
+    tested = [each for each in evidence if each.p_value is not None]
+    assert sorted(each.subject for each in tested) == ["c", "x"]
+    assert all(each.measured and 0 <= (each.p_value or 0.0) <= 1 and (each.value or 0.0) >= 0 for each in tested)
+    detector.judge(evidence)
+    assert detector.judge(detector.measure_seen(seen(base, Yardstick(features=reference_of(base))))) is None
+
+
+def alike(inertia: float) -> Yardstick:
+    traits = Traits(reliance=TRAITS.reliance, calendar={}, rows=256, inertia={"age": inertia})
+    return Yardstick(features=REFERENCE, traits=traits)
+
+
+def test_rows_that_resemble_each_other_are_judged_by_fewer() -> None:
+    grown = rows(500, 16).with_columns(pl.col("age") + 8.0)
+    assert drifted(grown, yardstick=alike(1.0)) == ["age"]
+    assert drifted(grown, yardstick=alike(20.0)) == []
+    (evidence,) = [each for each in Drift().measure_seen(seen(grown, alike(20.0))) if each.subject == "age"]
+    assert evidence.n == 25
+
+
+def test_a_change_of_unit_is_found_however_alike_rows_are_and_says_what_it_cannot_promise() -> None:
+    in_months = rows(500, 17).with_columns(pl.col("age") * 12)
+    finding = found(in_months, yardstick=alike(10_000.0))
+    assert finding is not None
+    assert finding.evidence[0].subject == "age"
+    assert finding.message.endswith("per window, which does not hold for age: too few independent rows")
+    assert "does not hold" not in str(found(in_months, yardstick=alike(20.0)))
+    assert drifted(rows(500, 17), yardstick=alike(10_000.0)) == []
 
 
 def change(subject: str, low: float, p: float = 1e-9) -> Evidence:

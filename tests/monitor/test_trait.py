@@ -5,7 +5,7 @@ import pytest
 from anew.domain.errors import IntegrityError, InvariantError
 from anew.monitor import Traits
 
-SOME = Traits(reliance={"a": 0.25, "ß": 0.75}, calendar={"a": "the time"}, rows=256)
+SOME = Traits(reliance={"a": 0.25, "ß": 0.75}, calendar={"a": "the time"}, rows=256, inertia={"a": 3.5})
 
 
 def test_traits_come_back() -> None:
@@ -36,3 +36,6 @@ def test_a_share_is_a_share() -> None:
     for share in (-0.1, 1.1, float("nan")):
         with pytest.raises(InvariantError):
             Traits(reliance={"a": share}, calendar={}, rows=1)
+    for inertia in (0.9, float("nan"), float("inf")):
+        with pytest.raises(InvariantError):
+            Traits(reliance={}, calendar={}, rows=1, inertia={"a": inertia})

@@ -119,6 +119,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
         measure_change(one, two)
     with pytest.raises(InvariantError, match="margin"):
         measure_change(one, one, margin=-0.1)
+    for inertia in (0.5, math.nan, math.inf):
+        with pytest.raises(InvariantError, match="inertia"):
+            measure_change(one, one, inertia=inertia)
 
 
 def test_one_huge_value_among_twenty_thousand_changes_nothing() -> None:

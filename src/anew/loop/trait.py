@@ -15,6 +15,7 @@ from anew.monitor import Traits
 from anew.ports.predictor import Predictions
 from anew.ports.rows import declared_rows
 from anew.stats.calendar_column import calendar_columns
+from anew.stats.inertia import level_inertia, number_inertia
 
 __all__ = ["measure_traits"]
 
@@ -22,6 +23,7 @@ MOST_ROWS, LEAST_ROWS, ANSWERS = 256, 32, 20_000
 """Rows to shuffle: so many, or as many as keep the answers for all columns below this number."""
 AT_ONCE = 1_000_000
 """Values that the model is handed at once."""
+INERTIA_ROWS = 10_000
 CALENDAR_ROWS = 5_000
 """Rows, chosen by chance, that calendar-like columns are recognised on."""
 
@@ -62,6 +64,7 @@ def measure_traits(rows: pl.DataFrame, held: int, columns: Columns, answer: Answ
         reliance={name: each / whole if whole else 0.0 for name, each in moved.items()},
         calendar=_calendar(rows, columns, chance),
         rows=chosen.height,
+        inertia=_inertia(rows, columns),
     )
 
 
@@ -95,6 +98,17 @@ def _distance(first: Predictions, second: Predictions, columns: Columns) -> floa
         return float((said[0] != said[1]).mean())
     with np.errstate(over="ignore"):
         return float(np.abs(said[0] - said[1]).mean())
+
+
+def _inertia(rows: pl.DataFrame, columns: Columns) -> dict[str, float]:
+    """Measure it on the newest rows, in their order."""
+    features = declared_rows(rows.tail(INERTIA_ROWS), columns)
+    return {
+        column.name: number_inertia(_numbers(features.get_column(column.name), column.kind))
+        if column.kind is ColumnKind.NUMBER
+        else level_inertia(_numbers(features.get_column(column.name), column.kind))
+        for column in columns.features
+    }
 
 
 def _calendar(rows: pl.DataFrame, columns: Columns, chance: np.random.Generator) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Drift of the features, with its false alarms held to what the project declared."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -13,7 +14,7 @@ from anew.stats.multiple import holm
 
 __all__ = ["Drift"]
 
-_CARRIED = "output carried by "
+_CARRIED, _ALIKE = "output carried by ", "independent rows of "
 _MODERATE, _LARGE = 0.1, 0.25
 """Population stability index from which on credit-risk practice speaks of a moderate and of a major shift."""
 _LITTLE, _SOME, _MUCH = 0.02, 0.05, 0.2
@@ -21,6 +22,8 @@ _LITTLE, _SOME, _MUCH = 0.02, 0.05, 0.2
 _ALPHA = 1 / 365
 """Chance of a false alert in a window where nobody declared one: one in a year of days."""
 _NAMED = 5
+_LEAST_INDEPENDENT = 20
+"""Rows that a window counts as at least, however alike they are: else nothing at all would be seen in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +49,11 @@ class Drift:
     Notes
     -----
     Each column is tested (`anew.stats.change`), and Holm's correction holds the chance of any false finding in a window
-    to `alpha`, however the columns depend on each other. That presumes rows that are independent of each other: from
-    autocorrelated rows every such test alarms too often (`bench/alarms.py` tells how much), and a season that training
-    never saw is drift to it. Columns that follow the calendar are recognised when a version is trained, and left out.
+    to `alpha`, however the columns depend on each other. Rows that resemble those before them tell less than as many
+    independent ones; how many count as one is measured when a version is trained, and a window is judged by so many
+    fewer, though by no fewer than 20: where that is too many, the alert says that the promise does not hold.
+    Columns that follow the calendar are recognised at the same time, and left out; a season that training never saw is
+    drift all the same. Versions that were stored without these traits are judged as if every row were independent.
 
     LOW, MEDIUM or HIGH follows from the lower end of the 95 % interval of the index (0.1 is moderate, 0.25 large), and
     from the share of the model's output that the changed columns carry. Where that share is not known, severity follows
@@ -90,7 +95,8 @@ class Drift:
     def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
         """Measure each column: size and interval of its change, and the p-value that it is within the margin.
 
-        For each column that was measured, the share of the model's output that it carries follows, where it is known.
+        The size of the evidence is that of independent rows. For each column that was measured, the share of the
+        model's output that it carries follows, where it is known.
         """
         names = [
             name
@@ -98,16 +104,27 @@ class Drift:
             if name not in self.leave_out and name in seen.yardstick.features.own.columns
         ]
         found = tuple(self._measured(seen, name) for name in names)
+        measured = [each.subject for each in found if each.measured]
+        return (*found, *self._carried(seen, measured), *self._alike(seen, measured))
+
+    def _carried(self, seen: SeenRows, names: list[str]) -> list[Evidence]:
         traits = seen.yardstick.traits
-        reliance = {} if traits is None else traits.reliance
-        carried = (
-            Evidence.of(
-                self.key, reliance[each.subject], 0 if traits is None else traits.rows, subject=_CARRIED + each.subject
-            )
-            for each in found
-            if each.measured and each.subject in reliance
-        )
-        return (*found, *carried)
+        if traits is None:
+            return []
+        return [
+            Evidence.of(self.key, traits.reliance[name], traits.rows, subject=_CARRIED + name)
+            for name in names
+            if name in traits.reliance
+        ]
+
+    def _alike(self, seen: SeenRows, names: list[str]) -> list[Evidence]:
+        """Return how many independent rows the window tells as much as, for columns where that is too few."""
+        independent = {name: seen.n / _inertia(seen, name) for name in names}
+        return [
+            Evidence.of(self.key, each, seen.n, subject=_ALIKE + name)
+            for name, each in independent.items()
+            if each < min(_LEAST_INDEPENDENT, seen.n)
+        ]
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
         """Measure nothing: this detector needs no labels."""
@@ -121,26 +138,27 @@ class Drift:
         changed = [each for each, p in zip(tested, corrected, strict=True) if p <= alpha]
         if not changed:
             return None
-        carried = {
-            each.subject.removeprefix(_CARRIED): each
-            for each in evidence
-            if each.measured and each.p_value is None and each.subject.startswith(_CARRIED)
-        }
+        carried, alike = _noted(evidence, _CARRIED), _noted(evidence, _ALIKE)
         reliance = {name: each.value or 0.0 for name, each in carried.items()}
         changed.sort(key=lambda each: (-_at_least(each), each.p_value or 0.0, each.subject))
         return Finding(
             severity=_severity(changed, reliance),
-            message=f"drift of {_named(changed)}; {_carrying(changed, reliance)}; {self._promise()}",
-            evidence=(*changed, *(carried[each.subject] for each in changed if each.subject in carried)),
+            message=f"drift of {_named(changed)}; {_carrying(changed, reliance)}; {self._promise(changed, alike)}",
+            evidence=(
+                *changed,
+                *(notes[each.subject] for notes in (carried, alike) for each in changed if each.subject in notes),
+            ),
         )
 
     @property
     def _alpha(self) -> float:
         return _ALPHA if self.alpha is None else self.alpha
 
-    def _promise(self) -> str:
+    def _promise(self, changed: list[Evidence], alike: Mapping[str, Evidence]) -> str:
         declared = f" ({self.declared})" if self.declared else ""
-        return f"false alarms at most {self._alpha:.2g} per window{declared}"
+        names = [each.subject for each in changed if each.subject in alike]
+        but = f", which does not hold for {', '.join(names)}: too few independent rows" if names else ""
+        return f"false alarms at most {self._alpha:.2g} per window{declared}{but}"
 
     def _measured(self, seen: SeenRows, name: str) -> Evidence:
         traits = seen.yardstick.traits
@@ -151,18 +169,34 @@ class Drift:
             problem = f"{seen.n} rows, {self.at_least_rows} are needed"
             return Evidence.of(self.key, None, seen.n, subject=name, problem=problem)
         base = seen.yardstick.features.own.columns[name]
-        change = measure_change(base, seen.profile().columns[name], margin=self.margin)
+        inertia = min(_inertia(seen, name), max(seen.n / _LEAST_INDEPENDENT, 1.0))
+        change = measure_change(base, seen.profile().columns[name], margin=self.margin, inertia=inertia)
         if change is None:
             return Evidence.of(self.key, None, seen.n, subject=name, problem="the version was trained on no rows")
         return Evidence.of(
             self.key,
             change.size,
-            change.n,
+            int(change.n / inertia),
             subject=name,
             reference=self.margin,
             interval=change.interval,
             p_value=change.p_beyond,
         )
+
+
+def _noted(evidence: tuple[Evidence, ...], what: str) -> dict[str, Evidence]:
+    """Return by column what was noted of columns besides their change."""
+    return {
+        each.subject.removeprefix(what): each
+        for each in evidence
+        if each.measured and each.p_value is None and each.subject.startswith(what)
+    }
+
+
+def _inertia(seen: SeenRows, name: str) -> float:
+    """Return the rows of a column that count as one."""
+    traits = seen.yardstick.traits
+    return 1.0 if traits is None else traits.inertia.get(name, 1.0)
 
 
 def _at_least(each: Evidence) -> float:

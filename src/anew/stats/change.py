@@ -49,7 +49,12 @@ class Change:
 
 
 def measure_change(
-    reference: ColumnProfile, current: ColumnProfile, *, margin: float = 0.0, confidence: float = 0.95
+    reference: ColumnProfile,
+    current: ColumnProfile,
+    *,
+    margin: float = 0.0,
+    confidence: float = 0.95,
+    inertia: float = 1.0,
 ) -> Change | None:
     """Measure one column; None if a side has no rows.
 
@@ -67,24 +72,26 @@ def measure_change(
     ----------
     margin
         Population stability index up to which a change does not matter; see `psi_significance`.
+    inertia
+        Rows that count as one, because they resemble those before them; see `anew.stats.inertia`.
 
     Raises
     ------
     InvariantError
-        The two are on different bins, or the margin is negative.
+        The two are on different bins, the margin is negative or the inertia below 1.
     """
     if reference.edges != current.edges:
         raise InvariantError(f"columns are compared on the same bins: {reference.edges} is not {current.edges}")
-    if not margin >= 0:
-        raise InvariantError(f"a margin is 0 or more, not {margin}")
+    if not (margin >= 0 and 1 <= inertia < float("inf")):
+        raise InvariantError(f"a margin is 0 or more and inertia 1 or more, not {margin} and {inertia}")
     if not reference.n or not current.n:
         return None
-    tests = (_numbers if reference.kind == "numeric" else _levels)(reference.counts, current.counts)
+    tests = (_numbers if reference.kind == "numeric" else _levels)(reference.counts, current.counts, inertia)
     whole = sum(weight for _, weight in tests)
     p_value = min((p * whole / weight for p, weight in tests), default=1.0)
     p_value = min(p_value, 1.0)
     first, second = coarsen(reference, current)
-    n, m, bins = reference.n, current.n, len(first)
+    n, m, bins = reference.n / inertia, current.n / inertia, len(first)
     size = max(psi(first, second), 0.0)
     p_beyond = p_value
     if margin > 0 and p_value <= _MARGIN_BELOW:
@@ -95,30 +102,30 @@ def measure_change(
         p_beyond=p_beyond,
         size=max(size - psi_bias(n, m, bins), 0.0),
         interval=interval,
-        n=m,
+        n=current.n,
     )
 
 
-def _numbers(first: Counts, second: Counts) -> _Weighted:
+def _numbers(first: Counts, second: Counts, inertia: float) -> _Weighted:
     """Return p-values and weights of the tests of a numeric column."""
     infinite = [int(side[0] + side[-3]) for side in (first, second)]
     special = [infinite, [int(first[-2]), int(second[-2])], [int(first[-1]), int(second[-1])]]
     n, m = int(first.sum()), int(second.sum())
-    tests = [(same_share(now, m, then + now, n + m), 0.1) for then, now in special if then + now]
+    tests = [(same_share(now, m, then + now, n + m, inertia), 0.1) for then, now in special if then + now]
     ordered = first[:-2], second[:-2]
     if ordered[0].any() and ordered[1].any():
-        tests += [(same_rank(*ordered), 0.35), (same_order(*ordered), 0.3)]
+        tests += [(same_rank(*ordered, inertia), 0.35), (same_order(*ordered, inertia), 0.3)]
     slots = quantile_groups(first, _GROUPS)[1:-3]
     a, b = (np.bincount(slots, side[1:-3], _GROUPS).astype(np.int64) for side in (first, second))
     if a.any() and b.any():
-        tests.append((same_shares(*_merged(a, b)), 0.25))
+        tests.append((same_shares(*_merged(a, b, inertia), inertia), 0.25))
     return tests
 
 
-def _merged(first: Counts, second: Counts) -> tuple[Counts, Counts]:
+def _merged(first: Counts, second: Counts, inertia: float) -> tuple[Counts, Counts]:
     """Return ordered groups of which each is expected five times or more on both sides, from left to right."""
     sums = first + second
-    needed = _needed(int(first.sum()), int(second.sum()))
+    needed = inertia * _needed(int(first.sum()), int(second.sum()))
     group, held, found = 0, 0, []
     for each in sums.tolist():
         found.append(group)
@@ -139,11 +146,11 @@ def _needed(n: int, m: int) -> float:
     return _LEAST_EXPECTED * (n + m) / min(n, m)
 
 
-def _levels(first: Counts, second: Counts) -> _Weighted:
+def _levels(first: Counts, second: Counts, inertia: float) -> _Weighted:
     """Return p-values and weights of the tests of a categorical column."""
     n, m = int(first.sum()), int(second.sum())
     sums = (first + second)[:-3]
-    least = _needed(n, m)
+    least = inertia * _needed(n, m)
     if first[-3] and len(sums):
         cut = float(first[:-3].min())
         least = max(least, (cut + 4 * cut**0.5 + 4) * (n + m) / n)
@@ -151,11 +158,11 @@ def _levels(first: Counts, second: Counts) -> _Weighted:
     a, b = first[:-3][usual], second[:-3][usual]
     tests = []
     if a.any() and b.any() and len(a) > 1:
-        tests.append((same_shares(a, b), 0.7))
+        tests.append((same_shares(a, b, inertia), 0.7))
     nulls, none = int(second[-1]), int(first[-1] + second[-1])
     rare, both = int(second[:-1].sum() - b.sum()), int((first + second)[:-1].sum() - a.sum() - b.sum())
     if none:
-        tests.append((same_share(nulls, m, none, n + m), 0.1))
+        tests.append((same_share(nulls, m, none, n + m, inertia), 0.1))
     if both:
-        tests.append((same_share(rare, m, both, n + m), 0.2))
+        tests.append((same_share(rare, m, both, n + m, inertia), 0.2))
     return tests

@@ -35,13 +35,18 @@ def _sizes(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Counts, Counts,
     return a, b, n, m
 
 
-def same_shares(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+def same_shares(first: npt.ArrayLike, second: npt.ArrayLike, inertia: float = 1.0) -> float:
     """Return the p-value that two count vectors, shape (k,), have the same shares; the order of slots does not matter.
 
     The larger one of two: Pearson's statistic with a gamma distribution of its exact mean and variance, and the
     likelihood ratio's with chi-squared. At small counts Pearson's overrates what is more than expected, the likelihood
     ratio what is less; both together keep the level down to 1e-5 where 5 are expected in a slot. Merge smaller slots
     before (by the sum of both sides, which leaves the test exact).
+
+    Parameters
+    ----------
+    inertia
+        Rows that count as one, because they resemble those before them; see `anew.stats.inertia`.
 
     Raises
     ------
@@ -71,8 +76,8 @@ def same_shares(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     variance = _pearson_variance(sums, n, m)
     if variance <= 0:
         return 1.0
-    by_pearson = chi_squared_tail(2 * mean * mean / variance, 2 * pearson * mean / variance)
-    ratio = 2 * (_gain(b, expected) + _gain(a, sums.astype(np.float64) - expected))
+    by_pearson = chi_squared_tail(2 * mean * mean / variance, 2 * pearson / inertia * mean / variance)
+    ratio = 2 / inertia * (_gain(b, expected) + _gain(a, sums.astype(np.float64) - expected))
     return max(by_pearson, chi_squared_tail(k - 1, max(ratio, 0.0)))
 
 
@@ -90,7 +95,7 @@ def _gain(found: Counts, expected: Floats) -> float:
     return float((found[some] * np.log(found[some] / expected[some])).sum())
 
 
-def same_order(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+def same_order(first: npt.ArrayLike, second: npt.ArrayLike, inertia: float = 1.0) -> float:
     """Return Kolmogorov and Smirnov's p-value of two count vectors, shape (k,), over ordered slots.
 
     With Stephens's correction for finite samples. Conservative: gaps are seen at slots' ends only, and heavy slots make
@@ -107,12 +112,12 @@ def same_order(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     Journal of the Royal Statistical Society B 32.
     """
     a, b, n, m = _sizes(first, second)
-    root = math.sqrt(n * m / (n + m))
+    root = math.sqrt(n * m / (n + m) / inertia)
     gap = float(np.abs(np.cumsum(a) / n - np.cumsum(b) / m).max())
     return kolmogorov_tail((root + 0.12 + 0.11 / root) * gap)
 
 
-def same_rank(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+def same_rank(first: npt.ArrayLike, second: npt.ArrayLike, inertia: float = 1.0) -> float:
     """Return Wilcoxon's rank-sum p-value of two count vectors, shape (k,), over ordered slots: has the whole moved?
 
     Rows of one slot are ties and get their middle rank; the variance is that of all ways to share out the rows, so that
@@ -138,11 +143,11 @@ def same_rank(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     spread = float((sums * rank**2).sum()) / total
     if spread <= 0:
         return 1.0
-    deviation = math.sqrt(spread * n / (m * (total - 1)))
+    deviation = math.sqrt(spread * n / (m * (total - 1)) * inertia)
     z = float((b * rank).sum()) / m / deviation
     third = float((sums * rank**3).sum()) / total / spread**1.5
     # Of a mean of m drawn without replacement out of all: the skewness of one, less what the rest takes of it.
-    skewness = third / math.sqrt(m) * (n - m) / math.sqrt(n * total)
+    skewness = third / math.sqrt(m / inertia) * (n - m) / math.sqrt(n * total)
     return min(2 * _skewed_tail(abs(z), skewness if z > 0 else -skewness), 1.0)
 
 
@@ -157,7 +162,7 @@ def _skewed_tail(z: float, skewness: float) -> float:
     return 1 - chi_squared_tail(2 * shape, 2 * (shape - z * root)) if z < root else 0.0
 
 
-def same_share(found: int, m: int, together: int, total: int) -> float:
+def same_share(found: int, m: int, together: int, total: int, inertia: float = 1.0) -> float:
     """Return the exact two-sided p-value that a kind of row is as frequent in a window as in the reference (Fisher).
 
     Twice the smaller tail of the hypergeometric distribution. Where `together` has no row there is nothing to test: 1.
@@ -168,6 +173,8 @@ def same_share(found: int, m: int, together: int, total: int) -> float:
         Rows of the kind in the window of `m` rows.
     together
         The same in window and reference, which have `total` rows together.
+    inertia
+        Rows that count as one; where it is above 1 the test is no longer exact.
 
     Raises
     ------
@@ -184,6 +191,10 @@ def same_share(found: int, m: int, together: int, total: int) -> float:
     low, high = max(0, m + together - total), min(m, together)
     if not (0 <= m <= total and 0 <= together <= total and low <= found <= high):
         raise InvariantError(f"{found} of {m} and {together} of {total}: no such counts can be")
+    if inertia > 1:
+        n, rest = max(round((total - m) / inertia), 1), round((together - found) / inertia)
+        m, found = max(round(m / inertia), 1), round(found / inertia)
+        return same_share(min(found, m), m, min(found, m) + min(rest, n), n + m)
     if low == high:
         return 1.0
     mean = m * together / total

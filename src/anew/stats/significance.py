@@ -18,7 +18,7 @@ def _weight(n: float, m: float) -> float:
     return n * m / (n + m)
 
 
-def psi_bias(n: int, m: int, bins: int) -> float:
+def psi_bias(n: float, m: float, bins: int) -> float:
     """Return what PSI is on average when nothing has drifted: (bins - 1)(1/n + 1/m).
 
     It holds where each bin is expected 5 times or more; hence `coarsen`.
@@ -26,7 +26,7 @@ def psi_bias(n: int, m: int, bins: int) -> float:
     return max(bins - 1, 0) / _weight(n, m)
 
 
-def psi_significance(psi: float, n: int, m: int, bins: int, delta: float = 0.0) -> float:
+def psi_significance(psi: float, n: float, m: float, bins: int, delta: float = 0.0) -> float:
     """Return the p-value of a PSI between n reference and m current rows on `bins` bins.
 
     Without drift ``nm / (n + m) * PSI`` is chi-squared with bins - 1 degrees of freedom; at a true PSI of `delta` it is
@@ -59,7 +59,7 @@ def psi_significance(psi: float, n: int, m: int, bins: int, delta: float = 0.0) 
     return max(1.0 - noncentral_share(bins - 1, weight * delta, weight * psi).share, 1e-16)
 
 
-def psi_interval(psi: float, n: int, m: int, bins: int, confidence: float = 0.95) -> Bounds:
+def psi_interval(psi: float, n: float, m: float, bins: int, confidence: float = 0.95) -> Bounds:
     """Return an interval of the true PSI: those margins that the noncentral test does not reject on either side.
 
     Raises

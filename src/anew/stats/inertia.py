@@ -1,0 +1,58 @@
+"""How many rows of a stream tell as much as one independent row: rows that resemble those before them tell less."""
+
+import numpy as np
+import numpy.typing as npt
+
+from anew.stats.column import Floats
+
+__all__ = ["level_inertia", "number_inertia"]
+
+_LEAST_ROWS = 100
+_LEVELS = 3
+"""Most frequent levels of a category that are looked at."""
+
+
+def number_inertia(values: Floats) -> float:
+    """Return the rows that count as one, 1 or more, of numbers in time order, shape (n,); NaN is missing.
+
+    That of the ranks, by which outliers weigh no more than others, or of being missing, whichever is larger. Windows
+    are then judged as if they had so many times fewer rows. Under 100 rows nothing can be said: 1.
+
+    Examples
+    --------
+    >>> number_inertia(np.random.default_rng(1).normal(size=5000)) < 1.1
+    True
+    """
+    known = np.isfinite(values)
+    _, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+    ranks = np.zeros(len(values))
+    if known.any():
+        middle = np.cumsum(counts) - counts / 2
+        ranks[known] = middle[place] / known.sum() - 0.5
+    return max(_inertia(ranks), _inertia((~known).astype(np.float64)))
+
+
+def level_inertia(codes: npt.NDArray[np.int64]) -> float:
+    """Return the same of levels, given as codes from 0, -1 for missing: the largest one of the most frequent levels."""
+    found, counts = np.unique(codes, return_counts=True)
+    frequent = found[np.argsort(-counts, kind="stable")][:_LEVELS]
+    return max((_inertia((codes == each).astype(np.float64)) for each in frequent), default=1.0)
+
+
+def _inertia(series: Floats) -> float:
+    """Return the integrated autocorrelation time: by how much the variance of a mean exceeds that of independent rows.
+
+    References
+    ----------
+    Geyer (1992), "Practical Markov chain Monte Carlo", Statistical Science 7, section 3.3: the sum over pairs of lags
+    ends with the first pair that is not positive; here, that is not above one standard deviation of its noise.
+    """
+    n = len(series)
+    centred = series - series.mean() if n else series
+    if n < _LEAST_ROWS or not centred.any():
+        return 1.0
+    spectrum = np.fft.rfft(centred, 2 * n)
+    together = np.fft.irfft(spectrum * np.conj(spectrum))[: n // 2]
+    pairs = together[: len(together) // 2 * 2].reshape(-1, 2).sum(axis=1) / together[0]
+    below = np.flatnonzero(pairs <= (2 / n) ** 0.5)
+    return max(2 * float(pairs[: below[0] if len(below) else len(pairs)].sum()) - 1, 1.0)
