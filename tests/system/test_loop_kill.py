@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import polars as pl
 import pytest
 
 from anew.adapters.fact_reader import read_facts
@@ -15,6 +16,7 @@ from anew.domain.facts import (
     CandidateTrained,
     EffectFailed,
     RetrainCommanded,
+    RetrainRequested,
     RolledBack,
     SnapshotTaken,
     TrafficApplied,
@@ -52,12 +54,24 @@ TRAINING_TO_TRAFFIC = (
     "shift.begin:1",
     "shift.published:1",
 )
+RULE_TO_CORRECTED = (
+    "snapshot.begin:1",  # a rule was broken, its retrain is planned
+    "job.submitted:1",  # the correction
+    "correct.collected:1",
+    "snapshot.stored:1",
+)
 OF_OTHERS = {
     *("drain.before_write", "drain.after_write", "drain.before_trim", "drain.after_trim"),
     *("lake.files_stored", "lake.intent_stored", "lake.commit_stored", "lake.mark_moved"),
     *("migration.done", "migration.between"),
 }
 """Boundaries of the drainer, the lake and the migrations, at which their own tests kill."""
+
+RULED = QUIET | {
+    "- {psi": '{above: 0.5}, for: 500 windows}\n  - {rule: "x < 8", data: corrected}',
+    "policy": "{cooldown: 6h}",
+}
+"""Some of the rows of the moved world break the rule; the cooldown allows one request more."""
 
 TWO_WORKERS = QUIET | {
     "monitor": "{window: 1d, label_delay: 1h, clock: data}",
@@ -67,8 +81,8 @@ TWO_WORKERS = QUIET | {
 
 @pytest.mark.fault("K1")
 def test_a_retraining_survives_a_kill_at_each_of_its_boundaries(stale: LoopProject, tmp_path: Path) -> None:
-    killed = {name.partition(":")[0] for name in (*COMMAND_TO_SUBMISSION, *TRAINING_TO_TRAFFIC)}
-    assert killed | OF_OTHERS == set(boundaries())
+    all_kills = (*COMMAND_TO_SUBMISSION, *TRAINING_TO_TRAFFIC, *RULE_TO_CORRECTED)
+    assert {name.partition(":")[0] for name in all_kills} | OF_OTHERS == set(boundaries())
     with ThreadPoolExecutor(2) as both:
         runs = [
             both.submit(_retrain_under_kills, stale, tmp_path / name, kills)
@@ -91,6 +105,29 @@ def _retrain_under_kills(stale: LoopProject, root: Path, kills: Sequence[str]) -
         assert ours.serves() == "v1"  # and v2 is in shadow
         assert len([pid for pid in ours.processes() if b"gateway_worker" in _command(pid)]) == 1
         assert ours.down() == 0
+
+
+@pytest.mark.fault("K1")
+def test_a_correction_of_history_survives_a_kill_at_each_of_its_boundaries(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", RULED, like=stale) as ours:
+        ours.up()
+        ours.serves()
+        ours.down(signal.SIGKILL)
+        ours.predict()  # the gateway goes on; among these rows are some that break the rule
+        for kill in RULE_TO_CORRECTED:
+            ours.die(kill)
+            ours.verify_chain()
+        ours.up()
+        snapshot = ours.wait_for(SnapshotTaken, version="v2")
+        ours.wait_for(TrainingEnded, version="v2")
+        assert [fact.corrected for fact in ours.facts(RetrainRequested)] == [False, True]
+        assert snapshot.dropped > 0  # the pipeline has no correct(): rows that break the rule are left out
+        rows = pl.read_parquet(ours.state / "snapshots" / f"{snapshot.digest}.parquet")
+        assert rows.filter(pl.col("x") >= 8).is_empty()
+        facts = [each.fact for each in read_facts(ours.state / "anew.db")]
+        assert {fact.id for fact in facts if fact.asks and fact.asks != "shift"} <= {f.cause for f in facts if f.ends}
+        assert len(ours.facts(SnapshotTaken, version="v2")) == 1
+        assert _begun(ours) == {"v1": 1, "v2": 1}
 
 
 def _once(ours: LoopProject) -> None:
