@@ -133,7 +133,22 @@ def test_a_cut_off_tail_shows_only_against_a_head_from_before(store: Store) -> N
     store.log.append([command(n) for n in range(5)], grant=store.grant())
     exported = store.log.verify_chain()
     edit(store.path, "DELETE FROM fact WHERE seq > 3")
-    assert store.log.verify_chain() != exported
+    assert store.log.verify_chain().seq == 3  # whole in itself
+    with pytest.raises(IntegrityError, match="ends at fact 3, and reached fact 5"):
+        store.log.verify_chain(exported)
+
+
+@pytest.mark.fault("A10")
+def test_a_record_written_anew_shows_only_against_a_head_from_before(store: Store) -> None:
+    grant = store.grant()
+    store.log.append([command(n) for n in range(5)], grant=grant)
+    exported = store.log.verify_chain()
+    assert store.log.verify_chain(exported) == exported
+    edit(store.path, "DELETE FROM fact WHERE seq > 3")
+    store.log.append([command(n) for n in (7, 8, 9)], grant=grant)  # a chain as whole as any
+    assert store.log.verify_chain().seq == 6
+    with pytest.raises(IntegrityError, match=r"at fact 5 .* another than"):
+        store.log.verify_chain(exported)
 
 
 # -- locks, disks, files

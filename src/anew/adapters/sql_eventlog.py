@@ -87,15 +87,17 @@ class SQLEventLog:
         with self._database.read() as connection:
             return int(connection.execute(select(func.max(FACT.c.seq))).scalar() or 0)
 
-    def verify_chain(self) -> ChainHead:
+    def verify_chain(self, earlier: ChainHead | None = None) -> ChainHead:
         """Recompute the hash chain from the first fact to the last.
 
-        A cut-off tail leaves a whole chain: compare the result with a head that was exported earlier.
+        A cut-off tail, or a record that was written anew from some fact on, leaves a whole chain: it shows only against
+        `earlier`, a head that was exported before.
 
         Raises
         ------
         IntegrityError
-            A fact was changed, removed or put in between; the message names the first bad row.
+            A fact was changed, removed or put in between; the message names the first bad row. Or the record does not
+            go on from `earlier`.
         """
         seq, previous = 0, GENESIS
         for row in self._pages(0):
@@ -104,6 +106,16 @@ class SQLEventLog:
             if problem:
                 raise IntegrityError(f"the record of facts was altered: fact {row.seq} ({row.id}) {problem}")
             previous = row.hash
+            if earlier is not None and seq == earlier.seq and previous != earlier.hash:
+                raise IntegrityError(
+                    f"the record of facts was altered: at fact {seq} ({row.id}) it is another than the one whose head "
+                    "was exported"
+                )
+        if earlier is not None and seq < earlier.seq:
+            raise IntegrityError(
+                f"the record of facts was altered: it ends at fact {seq}, and reached fact {earlier.seq} when its head "
+                "was exported"
+            )
         return ChainHead(seq=seq, hash=previous)
 
     def _pages(self, after: int) -> Iterator[Row[tuple[object, ...]]]:

@@ -1,6 +1,8 @@
 """The `anew` command: finds the verb's file when it is asked for, and turns errors into exit codes."""
 
 import importlib
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from anew.cli._light import LIGHT
 __all__ = ["EXIT_CODES", "VERBS", "main"]
 
 VERBS = {
+    "audit": "Verify, show and export the record of every decision.",
     "data": "Compare sets of rows: `anew data drift`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",
@@ -39,15 +42,25 @@ class _Verbs(TyperGroup):
         """Load a verb's file and return its command."""
         if cmd_name not in VERBS or cmd_name in LIGHT:
             return None
-        module = importlib.import_module(f"anew.cli.{cmd_name}")
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name=cmd_name, help=module.__doc__)(module.run)
-        return get_command(app)
+        return _command(cmd_name, importlib.import_module(f"anew.cli.{cmd_name}"))
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002  likewise
         """Write the list of verbs."""
         with formatter.section("Commands"):
             formatter.write_dl([(verb, VERBS[verb]) for verb in sorted(VERBS)])
+
+
+def _command(name: str, module: ModuleType) -> Any:
+    """Return a verb's command: its `run`, or the group of its ``COMMANDS``, functions by name."""
+    commands: Mapping[str, Callable[..., None]] = getattr(module, "COMMANDS", {})
+    app = typer.Typer(name=name, help=module.__doc__, add_completion=False, rich_markup_mode=None)
+    if not commands:
+        app.command(name=name, help=module.__doc__)(module.run)
+        return get_command(app)
+    app.callback(no_args_is_help=True)(lambda: None)
+    for each, run in commands.items():
+        app.command(name=each)(run)
+    return get_command(app)
 
 
 def _version(asked: bool) -> None:

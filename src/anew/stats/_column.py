@@ -86,7 +86,12 @@ def _floats(chunk: "pa.Array") -> npt.NDArray[np.float64]:
         raise SchemaError(f"a numeric column holds numbers, this one holds {kind}")
     if pa.types.is_decimal(kind):
         chunk = chunk.cast(pa.float64())
-    return np.asarray(chunk.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(_plain(chunk.cast(pa.uint8()) if pa.types.is_boolean(kind) else chunk), dtype=np.float64)
+
+
+def _plain(chunk: "pa.Array") -> npt.NDArray[Any]:
+    """Return numbers without nulls as they lie in memory; `to_numpy` would import pandas, where it is installed."""
+    return np.from_dlpack(chunk)
 
 
 def numbers(column: Column) -> Iterator[tuple[npt.NDArray[np.float64], int]]:
@@ -128,7 +133,7 @@ def levels(column: Column) -> Iterator[tuple[list[str | None], npt.NDArray[np.in
             names = [_text(name) for name in names]
         codes = coded.indices
         nulls = codes.null_count
-        held = (codes.drop_null() if nulls else codes).to_numpy(zero_copy_only=False)
+        held = _plain(codes.drop_null() if nulls else codes)
         yield [*names, None], np.append(np.bincount(held, minlength=len(names)), nulls)
 
 

@@ -1,0 +1,139 @@
+"""The audit of a project's record: verified, shown, and exported so that others can verify it."""
+
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from anew.adapters.fact_codec import encode
+from anew.adapters.fact_reader import read_facts
+from anew.adapters.signing import Signer, Verifier
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
+from anew.adapters.system_clock import SystemClock
+from anew.app.narration import narrate
+from anew.app.status import state_folder
+from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, SettingsError
+
+__all__ = ["SignedHead", "entries", "export", "read_head", "signed_head", "verify"]
+
+_PEOPLE = ("by",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedHead:
+    """How far the record went at some instant, signed with the project's key; it belongs outside the project's folder.
+
+    Attributes
+    ----------
+    head
+        Number of the last fact and the hash of the chain up to it.
+    signature
+        Ed25519, hex, of ``seq`` and ``hash``.
+    """
+
+    head: ChainHead
+    signature: str
+
+    def to_json(self) -> str:
+        """Write as one line of JSON."""
+        return json.dumps({"seq": self.head.seq, "hash": self.head.hash, "signature": self.signature})
+
+
+def verify(project: Path, earlier: SignedHead | None = None) -> ChainHead:
+    """Recompute the chain over the whole record and return its head.
+
+    Parameters
+    ----------
+    earlier
+        A head exported before: the record has to go on from it.
+
+    Raises
+    ------
+    IntegrityError
+        A fact was changed, removed or put in between (the message names the first bad row), the record does not reach
+        as far as `earlier`, or `earlier` was not signed by this project.
+    NotFoundError
+        The project was never brought up.
+    """
+    state = state_folder(project)
+    if earlier is not None:
+        Verifier.load(state / "keys").verify(_signed(earlier.head), earlier.signature)
+    with closing(Database(state / "anew.db", create=False)) as database:
+        return SQLEventLog(database, clock=SystemClock()).verify_chain(None if earlier is None else earlier.head)
+
+
+def signed_head(project: Path, head: ChainHead) -> SignedHead:
+    """Sign a verified head with the project's key."""
+    keys = state_folder(project) / "keys"
+    if not keys.is_dir():
+        raise NotFoundError(f"there is no signing key in {keys}; the control plane makes one when it starts")
+    return SignedHead(head=head, signature=Signer.load_or_create(keys).sign(_signed(head)))
+
+
+def read_head(file: Path) -> SignedHead:
+    """Read an exported head: the file of ``audit head``, or the last line of an export.
+
+    Raises
+    ------
+    SettingsError
+        The file holds none.
+    """
+    try:
+        plain = json.loads(file.read_text("utf-8").splitlines()[-1])
+        plain = plain.get("data", plain)
+        head = ChainHead(seq=int(plain["seq"]), hash=str(plain["hash"]))
+        return SignedHead(head=head, signature=str(plain["signature"]))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as exc:
+        raise SettingsError(f"{file} holds no exported head ({exc!r}); `anew audit head` prints one") from exc
+
+
+def entries(project: Path, *, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Mapping[str, Any]]:
+    """Yield the facts of the record with ``seq > after`` as plain values: who and when, in one sentence, and whole."""
+    for recorded in read_facts(state_folder(project) / "anew.db", after, kinds):
+        fact = recorded.fact
+        yield {
+            "seq": recorded.seq,
+            "recorded_at": recorded.recorded_at.isoformat(),
+            "at": fact.at.isoformat(),
+            "kind": fact.kind,
+            "by": next((getattr(fact, name) for name in _PEOPLE if getattr(fact, name, "")), ""),
+            "said": narrate(fact),
+            "fact": msgspec.json.decode(encode(fact)),
+        }
+
+
+def export(project: Path, to: Path) -> SignedHead:
+    """Write the verified record to a new file, one fact a line and its signed head last, and bring it to disk.
+
+    Raises
+    ------
+    IntegrityError
+        The record does not verify; nothing is written.
+    ConflictError
+        The file is there already: an export is never written over.
+    """
+    head = signed_head(project, verify(project))
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            for entry in entries(project):
+                if entry["seq"] <= head.head.seq:
+                    file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(head.to_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError as exc:
+        raise ConflictError(f"{to} is there already; an export is never written over: name another file") from exc
+    except IntegrityError:
+        to.unlink(missing_ok=True)
+        raise
+    return head
+
+
+def _signed(head: ChainHead) -> bytes:
+    return f"anew.audit.head/1\n{head.seq}\n{head.hash}\n".encode()

@@ -1,0 +1,81 @@
+"""Verify, show and export the record of every decision."""
+
+import json as plain_json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anew.app.audit import entries, export, read_head, signed_head, verify
+from anew.cli._output import emit_json, say
+from anew.domain.errors import NotFoundError
+from anew.domain.facts import FACTS
+
+__all__ = ["COMMANDS"]
+
+Project = Annotated[Path, typer.Argument(help="the project's folder")]
+
+
+def _verify(
+    project: Project = Path(),
+    head: Annotated[Path | None, typer.Option(help="a head exported earlier: finds a tail that was cut off")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print anew.audit.verify/1")] = False,
+) -> None:
+    """Recompute the hash chain; name the first bad row when the record was altered."""
+    found = verify(project, None if head is None else read_head(head))
+    if json:
+        emit_json("anew.audit.verify/1", {"facts": found.seq, "head": found.hash, "against": str(head or "")})
+        return
+    against = f"; it goes on from the head in {head}" if head else ""
+    say(f"{found.seq} facts verified, head {found.hash}{against}")
+    if not head:
+        say(
+            "A tail that was cut off shows only against a head kept elsewhere: anew audit head > FILE, then --head FILE"
+        )
+
+
+def _show(
+    project: Project = Path(),
+    after: Annotated[int, typer.Option(min=0, help="only facts after this number")] = 0,
+    kind: Annotated[list[str] | None, typer.Option(help="only facts of this kind; may be given again")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print anew.audit.show/1")] = False,
+) -> None:
+    """Print the record, oldest first: number, when it was recorded, what happened."""
+    unknown = sorted(set(kind or ()) - FACTS.keys())
+    if unknown:
+        raise NotFoundError(f"there is no fact called {', '.join(unknown)}; there are {', '.join(sorted(FACTS))}")
+    found = entries(project, after=after, kinds=kind or None)
+    if json:
+        emit_json("anew.audit.show/1", {"facts": list(found)})
+        return
+    for entry in found:
+        say(f"{entry['seq']:>6}  {entry['recorded_at'][:19]}  {entry['kind']:<18}  {entry['said']}")
+
+
+def _head(
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.audit.head/1")] = False,
+) -> None:
+    """Verify the record and print its signed head, to be kept where nobody who can write the record can."""
+    signed = signed_head(project, verify(project))
+    if json:
+        emit_json("anew.audit.head/1", plain_json.loads(signed.to_json()))
+        return
+    say(signed.to_json())
+
+
+def _export(
+    project: Project = Path(),
+    to: Annotated[Path, typer.Option(help="a new file: a fact a line, the signed head last")] = Path("audit.jsonl"),
+    json: Annotated[bool, typer.Option("--json", help="print anew.audit.export/1")] = False,
+) -> None:
+    """Write the verified record into a file of its own."""
+    signed = export(project, to)
+    if json:
+        emit_json("anew.audit.export/1", {"file": str(to), **plain_json.loads(signed.to_json())})
+        return
+    say(f"{signed.head.seq} facts in {to}, head {signed.head.hash}")
+
+
+COMMANDS = {"verify": _verify, "show": _show, "head": _head, "export": _export}
+"""The commands of `anew audit` by name."""

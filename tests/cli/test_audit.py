@@ -1,0 +1,96 @@
+"""`anew audit`: what verifies, what does not, and what leaves the folder."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.signing import Signer
+from tests.cli.call import Called, call
+from tests.cli.recorded import write_record
+
+Run = Callable[..., Called]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return lambda *arguments: call(capsys, monkeypatch, "audit", *arguments)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    made = write_record(tmp_path / "small")
+    Signer.load_or_create(made / ".anew" / "keys")
+    return made
+
+
+def edit(project: Path, statement: str) -> None:
+    with closing(sqlite3.connect(project / ".anew" / "anew.db")) as connection, connection:
+        connection.execute(statement)
+
+
+def test_a_whole_record_verifies_and_its_facts_are_told(run: Run, project: Path) -> None:
+    verified = json.loads(run("verify", project, "--json").out)["data"]
+    shown = json.loads(run("show", project, "--json").out)["data"]["facts"]
+    assert verified["facts"] == len(shown) > 10
+    command = next(fact for fact in shown if fact["kind"] == "RetrainCommanded")
+    assert (command["by"], command["said"]) == ("ann", "retrain asked for by ann: to begin")
+    assert "facts verified" in run("verify", project).out
+
+
+def test_show_takes_a_number_and_kinds(run: Run, project: Path) -> None:
+    shown = json.loads(run("show", project, "--after", 3, "--kind", "VersionPromoted", "--json").out)["data"]["facts"]
+    assert [fact["kind"] for fact in shown] == ["VersionPromoted"]
+    assert shown[0]["seq"] > 3
+    missing = run("show", project, "--kind", "Nonsense")
+    assert missing.code == 4
+    assert "no fact called Nonsense" in missing.err
+
+
+@pytest.mark.fault("A10")
+def test_an_altered_row_is_named(run: Run, project: Path) -> None:
+    edit(project, "UPDATE fact SET body = replace(body, 'ann', 'eve') WHERE kind = 'RetrainCommanded'")
+    refused = run("verify", project)
+    assert refused.code == 1
+    assert "fact 1 " in refused.err
+
+
+@pytest.mark.fault("A10")
+def test_a_cut_tail_is_found_by_an_exported_head(run: Run, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "head").write_text(run("head", project).out)
+    (tmp_path / "head.json").write_text(run("head", project, "--json").out)
+    assert run("export", project, "--to", tmp_path / "all.jsonl").code == 0
+    edit(project, "DELETE FROM fact WHERE seq > 5")
+    assert run("verify", project).code == 0  # nothing in the folder can tell
+    for kept in ("head", "head.json", "all.jsonl"):
+        refused = run("verify", project, "--head", tmp_path / kept)
+        assert refused.code == 1
+        assert "ends at fact 5" in refused.err
+
+
+@pytest.mark.fault("A10")
+def test_a_head_that_somebody_else_made_is_refused(run: Run, project: Path, tmp_path: Path) -> None:
+    head = json.loads(run("head", project).out)
+    edit(project, "DELETE FROM fact WHERE seq > 5")
+    (tmp_path / "head").write_text(json.dumps(head | {"seq": 5}))
+    refused = run("verify", project, "--head", tmp_path / "head")
+    assert refused.code == 1
+    assert "signature" in refused.err
+    (tmp_path / "head").write_text("nothing\n")
+    assert run("verify", project, "--head", tmp_path / "head").code == 2
+
+
+def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_path: Path) -> None:
+    to = tmp_path / "audit.jsonl"
+    said = json.loads(run("export", project, "--to", to, "--json").out)["data"]
+    *facts, head = map(json.loads, to.read_text().splitlines())
+    assert [fact["seq"] for fact in facts] == list(range(1, said["seq"] + 1))
+    assert head == {key: said[key] for key in ("seq", "hash", "signature")}
+    assert run("export", project, "--to", to).code == 5
+
+
+def test_a_project_that_never_ran_has_no_record(run: Run, tmp_path: Path) -> None:
+    assert run("verify", tmp_path).code == 4
