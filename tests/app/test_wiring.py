@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from anew.app.gates import chosen_gates
 from anew.app.settings import Settings, load
 from anew.app.watch import watched_by
-from anew.app.wiring import gates, stages
+from anew.app.wiring import stages
 from anew.domain.errors import SettingsError
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
@@ -62,9 +63,9 @@ def test_the_policy_reaches_the_stages(tmp_path: Path) -> None:
 
 
 def test_the_gates_keep_the_projects_objectives(tmp_path: Path) -> None:
-    made = gates(
-        settings_of(tmp_path, YAML + "validate: [{slos: {or_closer: true}}, {beats_champion: {}, required: false}]\n")
-    )
+    made = chosen_gates(
+        settings_of(tmp_path, YAML + "validate: [{slos: {or_closer: true}}, {beats_champion: {}, mode: advisory}]\n")
+    ).gates
     slos, required = made["slos"]
     assert isinstance(slos, SLOs)
     assert [str(each) for each in slos.objectives] == ["error at most 0.3"]
@@ -74,7 +75,7 @@ def test_the_gates_keep_the_projects_objectives(tmp_path: Path) -> None:
 
 def test_a_gate_may_have_objectives_of_its_own(tmp_path: Path) -> None:
     own = "validate: [{slos: {objectives: [{metric: f1, at_least: 0.5}]}}]\n"
-    slos, _ = gates(settings_of(tmp_path, YAML + own))["slos"]
+    slos, _ = chosen_gates(settings_of(tmp_path, YAML + own)).gates["slos"]
     assert isinstance(slos, SLOs)
     assert [str(each) for each in slos.objectives] == ["f1 at least 0.5"]
 
@@ -84,7 +85,7 @@ def test_a_business_metric_is_watched_and_not_asked_of_a_candidate(tmp_path: Pat
     settings = settings_of(tmp_path, YAML.replace(SLO_LINE, SLO_LINE + own))
     watched = watched_by(settings).detectors
     assert watched["slo(business.ctr>=0.3)"] == SLO(metric="business.ctr", at_least=0.3, definition="avg(label)")
-    slos, _ = gates(settings)["slos"]
+    slos, _ = chosen_gates(settings).gates["slos"]
     assert isinstance(slos, SLOs)
     assert [str(each) for each in slos.objectives] == ["error at most 0.3"]
 
@@ -154,19 +155,19 @@ def test_a_trigger_that_could_never_fire_is_an_error(tmp_path: Path, line: str, 
     [
         ("[{slo: {}}]", "'slo' is no component of validate; did you mean slos?"),
         ("[{slos: {}, beats_champion: {}}]", "an entry of validate is one gate"),
-        ("[{required: true}]", "an entry of validate is one gate"),
-        ("[{slos: {}, required: 'no'}]", "an entry of validate is one gate"),
+        ("[{mode: ask}]", "an entry of validate is one gate"),
+        ("[{slos: {}, mode: askk}]", "did you mean ask?"),
         ("[{slos: {}}, {slos: {}}]", "the gate slos stands twice"),
         ("[{slos: {objectives: [{metric: mae, at_most: 1}]}}]", "metric 'mae' makes no sense for binary"),
         ("[{slos: {objectives: [{metric: oops, at_most: 1}]}}]", "objective on metric 'oops'"),
         ("[{slos: 3}]", "write its options as {NAME: VALUE}"),
         ("[{beats_champion: {margin: 2}}]", "margin in [0, 1)"),
-        ("[{slos: {}, required: false}]", "at least one gate has to be required"),
+        ("[{slos: {}, mode: advisory}]", "at least one gate has to be required"),
         ("[]", "at least one gate has to be required"),
     ],
 )
 def test_gates_that_could_prove_nothing_are_an_error(tmp_path: Path, given: str, said: str) -> None:
-    found = refused(tmp_path, YAML + f"validate: {given}\n", gates)
+    found = refused(tmp_path, YAML + f"validate: {given}\n", chosen_gates)
     assert any(each.startswith("anew.yaml:14:") and said in each for each in found)
 
 

@@ -349,3 +349,13 @@ def test_facts_from_many_threads_are_recorded_one_after_another() -> None:
         thread.join()
     assert len(bed.facts(Ticked)) == 60
     assert bed.loop.state("feedback").ticked == ticks[-1].at
+
+
+def test_a_command_that_is_not_admitted_is_struck_off_and_has_no_effect() -> None:
+    bed = Bed()
+    ports = replace(bed.loop._ports, admits=lambda fact: not isinstance(fact, RetrainCommanded))
+    loop = LiveLoop("m", bed.engine(), ports, bed.grant, guardrails=LIMITS, data_clock=False)
+    bed.inbox.post(RetrainCommanded(model="m", at=WALL, command="c", by="ada", reason="").caused_by(""))
+    loop.turn(cast("Observer", bed.observer), bed.effects)
+    assert bed.kinds() == []
+    assert bed.inbox.pending() == ()

@@ -10,7 +10,9 @@ import pytest
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    ApprovalSigned,
     CandidateAccepted,
+    CandidateHeld,
     CandidateMeasured,
     CandidateRefused,
     CandidateTrained,
@@ -105,8 +107,16 @@ def signed(gate: str, *, version: str = "v2", digest: str = "d2") -> OverrideSig
     )
 
 
-def heard(facts: list[Fact], gates: Mapping[str, tuple[Gate, bool]] = GATES) -> tuple[ValidateState, list[Fact]]:
-    stage = Validate(gates=gates)
+def approved(gate: str, *, version: str = "v2", digest: str = "d2") -> ApprovalSigned:
+    return ApprovalSigned(
+        model="m", at=T0, version=version, digest=digest, gate=gate, by="ada", reason="looked", signature="s"
+    )
+
+
+def heard(
+    facts: list[Fact], gates: Mapping[str, tuple[Gate, bool]] = GATES, asking: frozenset[str] = frozenset()
+) -> tuple[ValidateState, list[Fact]]:
+    stage = Validate(gates=gates, asking=asking)
     state = stage.initial()
     decided: list[Fact] = []
     for fact in facts:
@@ -118,7 +128,7 @@ def heard(facts: list[Fact], gates: Mapping[str, tuple[Gate, bool]] = GATES) -> 
 
 
 def outcomes(decided: list[Fact]) -> list[str]:
-    return [fact.kind for fact in decided if isinstance(fact, CandidateAccepted | CandidateRefused)]
+    return [fact.kind for fact in decided if isinstance(fact, CandidateAccepted | CandidateHeld | CandidateRefused)]
 
 
 def verdicts(decided: list[Fact]) -> dict[str, Verdict]:
@@ -260,3 +270,42 @@ def test_a_gate_that_fails_lets_nobody_through() -> None:
         "the gate itself failed: ZeroDivisionError: division by zero",
     )
     assert isinstance(refused, CandidateRefused)
+
+
+ASKS = frozenset({"b"})
+HELD, ACCEPTED, REFUSED = "CandidateHeld", "CandidateAccepted", "CandidateRefused"
+
+
+@pytest.mark.parametrize(
+    ("values", "signatures", "found"),
+    [
+        ({"a": 0, "b": 0}, [], [ACCEPTED]),
+        ({"a": 0, "b": 5}, [], [HELD]),
+        ({"a": 0}, [], [HELD]),
+        ({"a": 0, "b": float("nan")}, [], [HELD]),
+        ({"a": 5, "b": 5}, [], [REFUSED]),
+        ({"a": 0, "b": 5}, [approved("b")], [HELD, ACCEPTED]),
+        ({"a": 0, "b": 5}, [approved("b"), approved("b")], [HELD, ACCEPTED]),
+        ({"a": 0, "b": 5}, [signed("b")], [HELD, ACCEPTED]),
+        ({"a": 0, "b": 5}, [approved("a")], [HELD]),
+        ({"a": 0, "b": 5}, [approved("b", digest="d3")], [HELD]),
+        ({"a": 0, "b": 5}, [approved("b", version="v1")], [HELD]),
+        ({"a": 5, "b": 0}, [approved("a")], [REFUSED]),
+        ({"a": 5, "b": 5}, [signed("a")], [REFUSED, HELD]),
+        ({"a": 5, "b": 5}, [signed("a"), approved("b")], [REFUSED, HELD, ACCEPTED]),
+        ({"a": 5, "b": 5}, [approved("b"), signed("a")], [REFUSED, ACCEPTED]),
+    ],
+)
+def test_a_gate_that_asks_waits_for_its_own_approval(
+    values: dict[str, float | None], signatures: list[Fact], found: list[str]
+) -> None:
+    _, decided = heard([trained(), measured(values), *signatures], asking=ASKS)
+    assert outcomes(decided) == found
+    for fact in decided:
+        if isinstance(fact, CandidateHeld):
+            assert (fact.gates, fact.digest) == (("b",), "d2")
+
+
+def test_a_newer_candidate_ends_the_waiting() -> None:
+    held = [trained("v1", digest="d1"), measured({"a": 0, "b": 5}, version="v1", digest="d1")]
+    assert outcomes(heard([*held, trained("v2"), approved("b", version="v1", digest="d1")], asking=ASKS)[1]) == [HELD]

@@ -87,6 +87,7 @@ _OLD: Mapping[tuple[str, int], Reader] = {
     (kind, 1): _current(kind)
     for kind in (
         "AlertRaised",
+        "GateJudged",
         "RetrainApproved",
         "RetrainRequested",
         "RetrainWithheld",

@@ -9,7 +9,7 @@ import polars as pl
 
 from anew.adapters.model_loader import ModelLoader
 from anew.app.accepted import accepted
-from anew.app.wiring import gates
+from anew.app.gates import chosen_gates
 from anew.domain.evidence import Evidence
 from anew.loop.measure import as_values, losses, measure_gates
 from anew.validate import HeldOut
@@ -49,7 +49,7 @@ def run(arguments: Mapping[str, str], folder: Path) -> None:
         challenger_chance=said.proba,
         champion_chance=their_chance,
     )
-    (folder / "evidence.json").write_bytes(msgspec.json.encode(measure_gates(gates(settings), rows)))
+    (folder / "evidence.json").write_bytes(msgspec.json.encode(measure_gates(chosen_gates(settings).gates, rows)))
 
 
 def read_evidence(data: bytes) -> tuple[Evidence, ...]:

@@ -7,7 +7,9 @@ from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    ApprovalSigned,
     CandidateAccepted,
+    CandidateHeld,
     CandidateMeasured,
     CandidateRefused,
     CandidateTrained,
@@ -28,6 +30,7 @@ from anew.domain.facts import (
     RolloutApproved,
     RolloutHeld,
     RolloutObserved,
+    RolloutRefused,
     RolloutStarted,
     RowsChecked,
     SnapshotTaken,
@@ -178,7 +181,7 @@ def _(fact: CandidateMeasured) -> str:
 
 @narrate.register
 def _(fact: GateJudged) -> str:
-    weight = "" if fact.required else " (advisory)"
+    weight = " (asks)" if fact.ask else "" if fact.required else " (advisory)"
     return f"gate {fact.gate}{weight} on {fact.version}: {fact.verdict.name}, {fact.reason}"
 
 
@@ -188,8 +191,18 @@ def _(fact: OverrideSigned) -> str:
 
 
 @narrate.register
+def _(fact: ApprovalSigned) -> str:
+    return f"gate {fact.gate} of {fact.version} approved by {fact.by}: {fact.reason}"
+
+
+@narrate.register
 def _(fact: CandidateAccepted) -> str:
     return f"{fact.version} accepted: every required gate passed"
+
+
+@narrate.register
+def _(fact: CandidateHeld) -> str:
+    return f"{fact.version} waits for a person ({', '.join(fact.gates)}): {fact.reason}"
 
 
 @narrate.register
@@ -200,6 +213,11 @@ def _(fact: CandidateRefused) -> str:
 @narrate.register
 def _(fact: RolloutApproved) -> str:
     return f"rollout of {fact.version} approved by {fact.by}"
+
+
+@narrate.register
+def _(fact: RolloutRefused) -> str:
+    return f"rollout of {fact.version} refused by {fact.by}: {fact.reason}"
 
 
 @narrate.register

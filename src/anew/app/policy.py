@@ -176,7 +176,9 @@ class ProjectPolicy(_Section):
     policy: LoopPolicy = LoopPolicy()
     train: TrainPolicy = TrainPolicy()
     gates: tuple[dict[str, Any], ...] = Field(
-        default=({"slos": {}}, {"beats_champion": {}}), alias="validate", description="gates, each required by default"
+        default=({"slos": {}}, {"beats_champion": {}}),
+        alias="validate",
+        description="gates; mode: required, advisory or ask",
     )
     rollout: RolloutPolicy = RolloutPolicy()
     serving: ServingPolicy = ServingPolicy()

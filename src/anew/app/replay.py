@@ -20,9 +20,10 @@ from anew.adapters.model_loader import ModelLoader
 from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.table_file import labelled_rows, read_table
 from anew.app.duration import parse_duration
+from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
 from anew.app.watch import Watch, watched_by
-from anew.app.wiring import gates, stages
+from anew.app.wiring import stages
 from anew.domain.errors import SchemaError, SettingsError
 from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine
@@ -79,7 +80,9 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     def correction(rows: pl.DataFrame) -> Corrected:
         return corrected_rows(rows, watched.rules, settings.columns, pipeline.correct)
 
-    effects = ReplayEffects(stream, gates(settings), _trainer(settings, watched, pipeline, watch), watch, correction)
+    effects = ReplayEffects(
+        stream, chosen_gates(settings).gates, _trainer(settings, watched, pipeline, watch), watch, correction
+    )
     plan = ReplayPlan(
         model=settings.model,
         bounds=bounds,

@@ -16,6 +16,7 @@ from threading import Event
 from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.table_file import file_digest, labelled_rows, read_table
 from anew.app.accepted import accept, is_accepted
+from anew.app.consent import admits
 from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.duration import parse_duration
 from anew.app.gateway_wiring import gateway_settings
@@ -117,7 +118,12 @@ class _Up:
         engine = self._engine(self._settings, grant)
         drainer = Drainer(stores.journals, stores.lake)
         ports = LivePorts(
-            lease=stores.lease, inbox=stores.inbox, traffic=stores.traffic, drainer=drainer, clock=stores.clock
+            lease=stores.lease,
+            inbox=stores.inbox,
+            traffic=stores.traffic,
+            drainer=drainer,
+            clock=stores.clock,
+            admits=admits(self._settings.state / "keys"),
         )
         self._loop = LiveLoop(
             self._settings.model,

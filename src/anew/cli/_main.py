@@ -17,10 +17,12 @@ __all__ = ["EXIT_CODES", "VERBS", "main"]
 
 VERBS = {
     "audit": "Verify, show and export the record of every decision.",
+    "approve": "Approve a gate that asks a person.",
     "data": "Compare sets of rows: `anew data drift`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",
     "init": "Make a project, empty or from a file of labelled rows.",
+    "override": "Override a required gate, by a signed reason.",
     "replay": "Run a project's own policy over a historical file, in virtual time.",
     "retrain": "Ask for a retrain now.",
     "rollback": "Go back to the fallback, or stop the rollout under way.",

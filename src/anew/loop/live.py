@@ -28,13 +28,14 @@ _OBSERVE_S = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePorts:
-    """What the loop asks of the world."""
+    """What the loop asks of the world; a command that `admits` refuses is struck off and has no effect."""
 
     lease: Lease
     inbox: Inbox
     traffic: Traffic
     drainer: Drainer
     clock: Clock
+    admits: Callable[[Fact], bool] = lambda _: True
 
 
 class LiveLoop:
@@ -149,7 +150,8 @@ class LiveLoop:
 
     def _take_commands(self) -> None:
         for fact in self._ports.inbox.pending():
-            self.submit(self._from_now(fact))
+            if self._ports.admits(fact):
+                self.submit(self._from_now(fact))
             self._ports.inbox.take([fact.id])
 
     def _from_now(self, fact: Fact) -> Fact:

@@ -8,10 +8,12 @@ from types import MappingProxyType
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    CandidateHeld,
     CandidateRefused,
     CandidateTrained,
     QuarantineReleased,
     RolledBack,
+    RolloutRefused,
     RolloutStarted,
     TrainingEnded,
     TrainingPlanned,
@@ -26,6 +28,7 @@ class Standing(StrEnum):
 
     TRAINING = "training"
     CANDIDATE = "candidate"
+    HELD = "held"
     CHALLENGER = "challenger"
     CHAMPION = "champion"
     RETIRED = "retired"
@@ -81,7 +84,9 @@ class Registry:
                 return _put(state, fact, fact.version, Standing.TRAINING)
             case CandidateTrained():
                 return _put(state, fact, fact.version, Standing.CANDIDATE, digest=fact.digest)
-            case CandidateRefused():
+            case CandidateHeld():
+                return _put(state, fact, fact.version, Standing.HELD, reason=fact.reason)
+            case CandidateRefused() | RolloutRefused():
                 return _put(state, fact, fact.version, Standing.REFUSED, reason=fact.reason)
             case TrainingEnded() if fact.outcome == "failed":
                 return _put(state, fact, fact.version, Standing.FAILED, reason=fact.detail)

@@ -10,6 +10,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateAccepted,
+    CandidateHeld,
     CandidateRefused,
     CandidateTrained,
     EffectFailed,
@@ -121,6 +122,8 @@ class Train:
                 )
             case CandidateAccepted() if state.is_running(fact.version):
                 return (_end(state, fact, fact.version, "accepted", "every required gate passed"),)
+            case CandidateHeld() if state.is_running(fact.version):
+                return (_end(state, fact, fact.version, "held", fact.reason),)
             case CandidateRefused() if state.is_running(fact.version):
                 return (_end(state, fact, fact.version, "refused", fact.reason),)
             case EffectFailed() if fact.cause in state.runs and fact.effect in ("snapshot", "train"):

@@ -15,6 +15,7 @@ from anew.domain.facts import (
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
+    RolloutRefused,
     RolloutStarted,
     RowsChecked,
     Ticked,
@@ -164,7 +165,7 @@ class Trigger:
                 return _settled(_changed_hands(replace(state, served=served), fact.version), fact.version)
             case RolledBack() if fact.to and fact.to != state.champion:
                 return _settled(_changed_hands(state, fact.to), fact.version)
-            case RolledBack():
+            case RolledBack() | RolloutRefused():
                 return _settled(state, fact.version)
         return state
 

@@ -7,7 +7,9 @@ from types import MappingProxyType
 from anew.domain.evidence import Evidence, failure
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    ApprovalSigned,
     CandidateAccepted,
+    CandidateHeld,
     CandidateMeasured,
     CandidateRefused,
     CandidateTrained,
@@ -23,31 +25,35 @@ __all__ = ["Candidacy", "Validate", "ValidateState"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidacy:
-    """A candidate on its way through the gates: verdict and requiredness by gate, and gates overridden by a person."""
+    """A candidate on its way through the gates: what each said, and what persons signed."""
 
     version: str
     champion: str
     digest: str
     asked: str
-    verdicts: Mapping[str, tuple[Verdict, bool]] = field(default_factory=lambda: MappingProxyType({}))
+    judged: Mapping[str, GateJudged] = field(default_factory=lambda: MappingProxyType({}))
     overridden: frozenset[str] = frozenset()
+    approved: frozenset[str] = frozenset()
     accepted: bool = False
 
     @property
     def is_judged(self) -> bool:
-        """Has any required gate given its verdict? Without one nothing is proved, whatever is overridden."""
-        return any(required for _, required in self.verdicts.values())
+        """Has any gate that counts given its verdict? Without one nothing is proved, whatever is signed."""
+        return any(each.required for each in self.judged.values())
 
     @property
-    def in_the_way(self) -> tuple[str, ...]:
-        """Required gates that neither passed nor were overridden, sorted."""
+    def in_the_way(self) -> tuple[GateJudged, ...]:
+        """Verdicts that count, are no PASS and were not signed away, in order of the gates' names."""
         return tuple(
-            sorted(
-                gate
-                for gate, (verdict, required) in self.verdicts.items()
-                if required and verdict is not Verdict.PASS and gate not in self.overridden
-            )
+            each
+            for gate, each in sorted(self.judged.items())
+            if each.required and each.verdict is not Verdict.PASS and gate not in self.signed_away
         )
+
+    @property
+    def signed_away(self) -> frozenset[str]:
+        """Gates that a person overrode; or approved, where they ask for that."""
+        return self.overridden | {gate for gate in self.approved if gate in self.judged and self.judged[gate].ask}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,13 @@ class Validate:
     Parameters
     ----------
     gates
-        By key, with whether each is required. Gates that need a champion are left out for a first one.
+        By key, with whether each counts. Gates that need a champion are left out for a first one.
+    asking
+        Keys of those that count and ask a person where they do not pass, instead of refusing.
     """
 
     gates: Gates = field(default_factory=lambda: MappingProxyType({}))
+    asking: frozenset[str] = frozenset()
 
     def initial(self) -> ValidateState:
         """Return the state before any candidate."""
@@ -81,33 +90,36 @@ class Validate:
                     Candidacy(version=fact.version, champion=fact.champion, digest=fact.digest, asked=fact.id)
                 )
             case GateJudged() if state.candidacy and fact.version == state.candidacy.version:
-                verdicts = MappingProxyType({**state.candidacy.verdicts, fact.gate: (fact.verdict, fact.required)})
-                return ValidateState(replace(state.candidacy, verdicts=verdicts))
-            case OverrideSigned() if state.candidacy and (fact.version, fact.digest) == (
+                judged = MappingProxyType({**state.candidacy.judged, fact.gate: fact})
+                return ValidateState(replace(state.candidacy, judged=judged))
+            case OverrideSigned() | ApprovalSigned() if state.candidacy and (fact.version, fact.digest) == (
                 state.candidacy.version,
                 state.candidacy.digest,
             ):
-                return ValidateState(replace(state.candidacy, overridden=state.candidacy.overridden | {fact.gate}))
+                kind = "approved" if isinstance(fact, ApprovalSigned) else "overridden"
+                signed = getattr(state.candidacy, kind) | {fact.gate}
+                return ValidateState(replace(state.candidacy, **{kind: signed}))
             case CandidateAccepted() if state.candidacy and fact.version == state.candidacy.version:
                 return ValidateState(replace(state.candidacy, accepted=True))
         return state
 
     def decide(self, state: ValidateState, fact: Fact) -> tuple[Fact, ...]:
-        """Judge what was measured; accept after an override that clears the last gate in the way."""
+        """Judge what was measured; go on after a signature that clears a gate in the way."""
+        candidacy = state.candidacy
         match fact:
-            case CandidateMeasured() if state.candidacy and fact.cause == state.candidacy.asked:
-                return self._conclude(state.candidacy, fact, self._judged(state.candidacy, fact))
-            case EffectFailed() if state.candidacy and fact.cause == state.candidacy.asked:
+            case CandidateMeasured() if candidacy and fact.cause == candidacy.asked:
+                return self._conclude(candidacy, fact, self._judged(candidacy, fact))
+            case EffectFailed() if candidacy and fact.cause == candidacy.asked:
                 broken = Judgement(verdict=Verdict.ERROR, reason=f"not measured: {fact.reason}: {fact.detail}")
                 judged = tuple(
-                    _verdict(state.candidacy, fact, (key, required), broken, ())
-                    for key, (_, required) in self._asked(state.candidacy).items()
+                    self._verdict(candidacy, fact, (key, required), broken, ())
+                    for key, (_, required) in self._asked(candidacy).items()
                 )
-                return self._conclude(state.candidacy, fact, judged)
-            case OverrideSigned() if state.candidacy and fact.version == state.candidacy.version:
-                candidacy = state.candidacy
-                if fact.gate in candidacy.overridden and not candidacy.accepted and candidacy.is_judged:
-                    return (self._accepted(candidacy, fact),) if not candidacy.in_the_way else ()
+                return self._conclude(candidacy, fact, judged)
+            case OverrideSigned() | ApprovalSigned() if candidacy and fact.version == candidacy.version:
+                signed = fact.digest == candidacy.digest and fact.gate in candidacy.signed_away
+                if signed and not candidacy.accepted and candidacy.is_judged:
+                    return _after_signature(candidacy, fact)
         return ()
 
     def _asked(self, candidacy: Candidacy) -> Mapping[str, tuple[Gate, bool]]:
@@ -132,36 +144,79 @@ class Validate:
                 judgement = _judgement(gate, found)
             else:
                 judgement = Judgement(verdict=Verdict.INCONCLUSIVE, reason="nothing measured")
-            judged.append(_verdict(candidacy, fact, (key, required), judgement, found))
+            judged.append(self._verdict(candidacy, fact, (key, required), judgement, found))
         return tuple(judged)
 
     def _conclude(self, candidacy: Candidacy, fact: Fact, judged: tuple[GateJudged, ...]) -> tuple[Fact, ...]:
-        required = [each for each in judged if each.required]
-        failed = [
-            each for each in required if each.verdict is not Verdict.PASS and each.gate not in candidacy.overridden
-        ]
-        if required and not failed:
-            return (*judged, self._accepted(candidacy, fact))
-        reason = "; ".join(f"{each.gate} {each.verdict.name}: {each.reason}" for each in failed)
+        after = replace(candidacy, judged=MappingProxyType({each.gate: each for each in judged}))
+        in_the_way = after.in_the_way
+        if after.is_judged and not in_the_way:
+            return (*judged, _accepted(candidacy, fact))
+        if after.is_judged and all(each.ask for each in in_the_way):
+            return (*judged, _held(candidacy, fact, in_the_way))
         refused = CandidateRefused(
             model=fact.model,
             at=fact.at,
             version=candidacy.version,
-            verdict=worst(each.verdict for each in failed),
-            gates=tuple(sorted(each.gate for each in failed)),
-            reason=reason or "no required gate is configured, so nothing was proved",
+            verdict=worst(each.verdict for each in in_the_way),
+            gates=tuple(each.gate for each in in_the_way),
+            reason=_said(in_the_way) or "no required gate is configured, so nothing was proved",
         )
         return (*judged, refused)
 
-    @staticmethod
-    def _accepted(candidacy: Candidacy, fact: Fact) -> CandidateAccepted:
-        return CandidateAccepted(
+    def _verdict(
+        self,
+        candidacy: Candidacy,
+        fact: Fact,
+        asked: tuple[str, bool],
+        judgement: Judgement,
+        evidence: tuple[Evidence, ...],
+    ) -> GateJudged:
+        return GateJudged(
             model=fact.model,
             at=fact.at,
             version=candidacy.version,
-            champion=candidacy.champion,
-            digest=candidacy.digest,
+            gate=asked[0],
+            verdict=judgement.verdict,
+            required=asked[1],
+            reason=judgement.reason,
+            evidence=evidence,
+            ask=asked[1] and asked[0] in self.asking,
         )
+
+
+def _after_signature(candidacy: Candidacy, fact: Fact) -> tuple[Fact, ...]:
+    """Accept when nothing is in the way any more; wait when all that is left asks a person."""
+    in_the_way = candidacy.in_the_way
+    if not in_the_way:
+        return (_accepted(candidacy, fact),)
+    return (_held(candidacy, fact, in_the_way),) if all(each.ask for each in in_the_way) else ()
+
+
+def _accepted(candidacy: Candidacy, fact: Fact) -> CandidateAccepted:
+    return CandidateAccepted(
+        model=fact.model,
+        at=fact.at,
+        version=candidacy.version,
+        champion=candidacy.champion,
+        digest=candidacy.digest,
+    )
+
+
+def _held(candidacy: Candidacy, fact: Fact, in_the_way: tuple[GateJudged, ...]) -> CandidateHeld:
+    return CandidateHeld(
+        model=fact.model,
+        at=fact.at,
+        version=candidacy.version,
+        champion=candidacy.champion,
+        digest=candidacy.digest,
+        gates=tuple(each.gate for each in in_the_way),
+        reason=_said(in_the_way),
+    )
+
+
+def _said(verdicts: tuple[GateJudged, ...]) -> str:
+    return "; ".join(f"{each.gate} {each.verdict.name}: {each.reason}" for each in verdicts)
 
 
 def _stray(candidacy: Candidacy, fact: CandidateMeasured) -> str:
@@ -176,18 +231,3 @@ def _judgement(gate: Gate, evidence: tuple[Evidence, ...]) -> Judgement:
         return gate.judge(evidence)
     except Exception as exc:  # noqa: BLE001 - gates may be anybody's
         return Judgement(verdict=Verdict.ERROR, reason=f"the gate itself failed: {failure(exc)}")
-
-
-def _verdict(
-    candidacy: Candidacy, fact: Fact, asked: tuple[str, bool], judgement: Judgement, evidence: tuple[Evidence, ...]
-) -> GateJudged:
-    return GateJudged(
-        model=fact.model,
-        at=fact.at,
-        version=candidacy.version,
-        gate=asked[0],
-        verdict=judgement.verdict,
-        required=asked[1],
-        reason=judgement.reason,
-        evidence=evidence,
-    )

@@ -28,18 +28,23 @@ from anew.domain.facts.rollout import (
     VersionPromoted,
 )
 from anew.domain.facts.validation import (
+    ApprovalSigned,
     CandidateAccepted,
+    CandidateHeld,
     CandidateMeasured,
     CandidateRefused,
     GateJudged,
     OverrideSigned,
     RolloutApproved,
+    RolloutRefused,
 )
 
 __all__ = [
     "FACTS",
     "AlertRaised",
+    "ApprovalSigned",
     "CandidateAccepted",
+    "CandidateHeld",
     "CandidateMeasured",
     "CandidateRefused",
     "CandidateTrained",
@@ -60,6 +65,7 @@ __all__ = [
     "RolloutApproved",
     "RolloutHeld",
     "RolloutObserved",
+    "RolloutRefused",
     "RolloutStarted",
     "RowsChecked",
     "SnapshotTaken",
@@ -78,7 +84,9 @@ FACTS: Mapping[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
         AlertRaised,
+        ApprovalSigned,
         CandidateAccepted,
+        CandidateHeld,
         CandidateMeasured,
         CandidateRefused,
         CandidateTrained,
@@ -99,6 +107,7 @@ FACTS: Mapping[str, type[Fact]] = {
         RolloutApproved,
         RolloutHeld,
         RolloutObserved,
+        RolloutRefused,
         RolloutStarted,
         RowsChecked,
         SnapshotTaken,

@@ -169,7 +169,7 @@ class EffectFailed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingEnded(Fact):
-    """A run is over: its slot is free again and its outcome known (``accepted``, ``refused``, ``failed``)."""
+    """A run is over: its slot is free again and its outcome known (``accepted``, ``held``, ``refused``, ``failed``)."""
 
     version: str
     outcome: str

@@ -8,12 +8,15 @@ from anew.domain.fact import Fact
 from anew.domain.verdict import Verdict
 
 __all__ = [
+    "ApprovalSigned",
     "CandidateAccepted",
+    "CandidateHeld",
     "CandidateMeasured",
     "CandidateRefused",
     "GateJudged",
     "OverrideSigned",
     "RolloutApproved",
+    "RolloutRefused",
 ]
 
 
@@ -31,7 +34,9 @@ class CandidateMeasured(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateJudged(Fact):
-    """One gate's verdict on a candidate."""
+    """One gate's verdict on a candidate; a gate that does not pass stands in the way, or with `ask` asks a person."""
+
+    schema: ClassVar[int] = 2
 
     version: str
     gate: str
@@ -39,6 +44,7 @@ class GateJudged(Fact):
     required: bool
     reason: str
     evidence: tuple[Evidence, ...] = ()
+    ask: bool = False
 
     @property
     def key(self) -> str:
@@ -47,9 +53,7 @@ class GateJudged(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OverrideSigned(Fact):
-    """A person takes responsibility for a gate that did not pass; `signature` over digest, gate, person and reason."""
-
+class _Signed(Fact):
     version: str
     digest: str
     gate: str
@@ -59,17 +63,44 @@ class OverrideSigned(Fact):
 
     @property
     def key(self) -> str:
-        """One per gate and person."""
+        """One per version, gate and person."""
         return f"{self.version}/{self.gate}/{self.by}"
+
+    @property
+    def signed(self) -> bytes:
+        """What the signature is over: everything but the instant, each with its length before it."""
+        parts = (self.kind, self.model, self.version, self.digest, self.gate, self.by, self.reason)
+        return "".join(f"{len(part.encode())}:{part}" for part in parts).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideSigned(_Signed):
+    """A person takes responsibility for a required gate that did not pass, for exactly this digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalSigned(_Signed):
+    """A person answers a gate that asked: this digest may go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateAccepted(Fact):
-    """Every required gate passed or was overridden by a signed fact."""
+    """Every gate passed, only advises, or was approved or overridden by a signed fact."""
 
     version: str
     champion: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateHeld(Fact):
+    """No required gate is in the way, and `gates` ask a person; the candidate waits for a signed fact for each."""
+
+    version: str
+    champion: str
+    digest: str
+    gates: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +121,13 @@ class RolloutApproved(Fact):
     champion: str
     digest: str
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutRefused(Fact):
+    """Governance refuses to bring an accepted candidate to traffic: what was consented to is no longer so."""
+
+    version: str
+    digest: str
+    by: str
+    reason: str

@@ -1,0 +1,149 @@
+"""A signature is taken for what it signs alone, and for nothing that does not ask for it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.signing import Signer
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.sql_lease import SQLLease
+from anew.adapters.system_clock import SystemClock
+from anew.app.consent import admits, consent
+from anew.app.settings import Settings, load
+from anew.domain.errors import AnewError, ConflictError, NotFoundError, PolicyError
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    ApprovalSigned,
+    CandidateAccepted,
+    CandidateTrained,
+    GateJudged,
+    OverrideSigned,
+    Ticked,
+)
+from anew.domain.verdict import Verdict
+from tests.app.small_project import write_project
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def judged(gate: str, verdict: Verdict, *, required: bool = True, ask: bool = False) -> GateJudged:
+    return GateJudged(
+        model="small", at=T0, version="v2", gate=gate, verdict=verdict, required=required, reason="", ask=ask
+    )
+
+
+def trained(version: str) -> CandidateTrained:
+    return CandidateTrained(
+        model="small",
+        at=T0,
+        cause=version,
+        version=version,
+        champion="v1",
+        digest="d" * 64,
+        snapshot="",
+        rows=1,
+        compute_s=0.0,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Settings]:
+    """Return what makes a project with facts on record."""
+
+    def make(*more: Fact) -> Settings:
+        settings = load(write_project(tmp_path / "small"))
+        settings.state.mkdir()
+        clock = SystemClock()
+        database = Database(settings.state / "anew.db")
+        lease = SQLLease(database, clock=clock)
+        grant = lease.acquire("test", 60)
+        assert grant is not None
+        facts = (
+            trained("v2"),
+            judged("slos", Verdict.PASS),
+            judged("fairness", Verdict.FAIL, ask=True),
+            judged("rules", Verdict.ERROR),
+            judged("slices", Verdict.FAIL, required=False),
+            *more,
+        )
+        SQLEventLog(database, clock=clock).append([each.caused_by(each.cause) for each in facts], grant=grant)
+        lease.release(grant)
+        database.close()
+        return settings
+
+    return make
+
+
+def posted(settings: Settings) -> list[Fact]:
+    database = Database(settings.state / "anew.db")
+    found = list(SQLInbox(database, clock=SystemClock()).pending())
+    database.close()
+    return found
+
+
+@pytest.mark.parametrize(("kind", "gate"), [(ApprovalSigned, "fairness"), (OverrideSigned, "rules")])
+def test_what_is_signed_is_posted_and_admitted(
+    project: Callable[..., Settings], kind: type[ApprovalSigned] | type[OverrideSigned], gate: str
+) -> None:
+    settings = project()
+    assert consent(settings, kind, "v2", gate, "looked into it") == (False, ())
+    (fact,) = posted(settings)
+    assert isinstance(fact, kind)
+    assert (fact.version, fact.digest, fact.gate, fact.reason) == ("v2", "d" * 64, gate, "looked into it")
+    assert admits(settings.state / "keys")(fact)
+
+
+@pytest.mark.parametrize("changed", ["version", "digest", "gate", "by", "reason", "signature"])
+def test_a_signature_for_something_else_is_not_admitted(tmp_path: Path, changed: str) -> None:
+    signer = Signer.load_or_create(tmp_path)
+    fact = ApprovalSigned(model="m", at=T0, version="v2", digest="d", gate="a", by="ada", reason="looked", signature="")
+    fact = replace(fact, signature=signer.sign(fact.signed))
+    admitted = admits(tmp_path)
+    assert admitted(fact)
+    assert not admitted(replace(fact, **{changed: "0" + getattr(fact, changed)}))
+    override = {name: getattr(fact, name) for name in ("version", "digest", "gate", "by", "reason", "signature")}
+    assert not admitted(OverrideSigned(model="m", at=T0, **override))
+    assert admitted(Ticked(model="m", at=T0, wall=T0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "gate", "error", "said"),
+    [
+        (ApprovalSigned, "v9", "fairness", NotFoundError, "there is no candidate 'v9'; known are v2"),
+        (ApprovalSigned, "v2", "speed", NotFoundError, "fairness, rules, slices, slos"),
+        (ApprovalSigned, "v2", "slos", ConflictError, "passed"),
+        (OverrideSigned, "v2", "slices", ConflictError, "only advises"),
+        (ApprovalSigned, "v2", "rules", PolicyError, "anew override v2 rules"),
+        (OverrideSigned, "v2", "fairness", PolicyError, "anew approve v2 fairness"),
+    ],
+)
+def test_what_needs_no_signature_gets_none(
+    project: Callable[..., Settings],
+    kind: type[ApprovalSigned] | type[OverrideSigned],
+    version: str,
+    gate: str,
+    error: type[AnewError],
+    said: str,
+) -> None:
+    settings = project()
+    with pytest.raises(error, match=said):
+        consent(settings, kind, version, gate, "why not")
+    assert posted(settings) == []
+
+
+def test_nothing_is_signed_for_what_was_accepted_or_is_no_candidate_any_more(project: Callable[..., Settings]) -> None:
+    accepted = CandidateAccepted(model="small", at=T0, version="v2", champion="v1", digest="d" * 64)
+    settings = project(accepted)
+    with pytest.raises(ConflictError, match="accepted already"):
+        consent(settings, ApprovalSigned, "v2", "fairness", "looked")
+
+
+def test_nothing_is_signed_for_an_older_candidate(project: Callable[..., Settings]) -> None:
+    settings = project(trained("v3"))
+    with pytest.raises(ConflictError, match="v3 was trained after it"):
+        consent(settings, ApprovalSigned, "v2", "fairness", "looked")
