@@ -209,7 +209,7 @@ def test_compaction_keeps_every_row_and_every_old_version(
         ) == before
         assert list(opened.verify()) == []
     _fill(opened, journal, 1)
-    assert opened.counts() == {"predictions": 39, "labels": 39, "history": 0}
+    assert opened.counts() == {"predictions": 39, "labels": 39, "feedback": 0, "history": 0}
 
 
 def test_checkpoints_are_marked_and_a_torn_one_is_dropped(
@@ -398,7 +398,7 @@ def test_a_crash_between_two_steps_is_finished_or_undone(
     except ConflictError as refusal:
         assert "read again" in str(refusal)
         lake.append("w0", len(journal.rows), journal.rows[lake.drained("w0") :])
-    assert lake.counts() == {"predictions": 11, "labels": 11, "history": 0}
+    assert lake.counts() == {"predictions": 11, "labels": 11, "feedback": 0, "history": 0}
     assert DeltaTable(tmp_path / "lake" / "labels").count() == 11
     assert list(lake.verify()) == []
     stored = {p.name for p in (tmp_path / "lake" / "labels").glob("*.parquet")}
@@ -417,7 +417,7 @@ def test_a_commit_that_was_cut_before_its_mark_is_set_aside_and_made_again(
     _empty(_commit(tmp_path, "labels", 3))
     lake = reopen()
     lake.append("w0", 18, journal.rows[12:])
-    assert lake.counts() == {"predictions": 9, "labels": 9, "history": 0}
+    assert lake.counts() == {"predictions": 9, "labels": 9, "feedback": 0, "history": 0}
     assert list(lake.verify()) == []
     assert [p.name for p in (tmp_path / "lake" / "labels" / "_quarantine").iterdir()]
 
@@ -443,7 +443,7 @@ def test_a_write_that_fails_stores_nothing_or_is_finished_later(
     assert (lake.drained("w0"), lake.counts()["predictions"], lake.predictions(EVER).height) == (12, 6, 6)
     monkeypatch.undo()
     lake.append("w0", 16, journal.rows[12:])
-    assert lake.counts() == {"predictions": 8, "labels": 8, "history": 0}
+    assert lake.counts() == {"predictions": 8, "labels": 8, "feedback": 0, "history": 0}
     assert list(lake.verify()) == []
 
 

@@ -13,47 +13,119 @@ from hypothesis import strategies as st
 from anew.domain.column import Task
 from anew.domain.errors import SchemaError
 from anew.feedback.address import rows_address
-from anew.feedback.join import coverage, join, losses, one_per_id
+from anew.feedback.join import LabelRules, coverage, join, losses, one_per_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INSTANT = pl.Datetime("us", "UTC")
 PREDICTIONS: dict[str, Any] = {"_id": pl.String, "_at": INSTANT, "_received_at": INSTANT, "_output": pl.String}
-LABELS: dict[str, Any] = {"_id": pl.String, "_prediction": pl.String, "_received_at": INSTANT, "_value": pl.String}
+LABELS: dict[str, Any] = {
+    "_id": pl.String, "_prediction": pl.String, "_received_at": INSTANT, "_value": pl.String, "_source": pl.String,
+    "_revision": pl.Int64,
+}  # fmt: skip
+SOURCES = ("audit", "api", "clerk", "user")
+RULES = LabelRules(trust=("audit",), park=timedelta(minutes=3))
+RANKS = {"audit": 1, "api": 0, "clerk": 0, "user": -1}
 
 
 def _at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-Deliveries = list[tuple[int, int, int]]
+Delivery = tuple[int, int, str | None, str, int]
+"""Number of the prediction, minute of arrival, value or withdrawal, source, revision."""
+Deliveries = list[Delivery]
 
 
 def _reference(n: int, deliveries: Deliveries) -> list[str | None]:
-    """Join by a dictionary, one label after the other in the order in which they count."""
-    last: dict[int, str] = {}
-    for i, (of, _, value) in sorted(enumerate(deliveries), key=lambda d: (d[1][1], f"l{d[0]:05d}")):
-        del i
-        last[of] = str(value)
-    return [last.get(i) for i in range(n)]
+    """Join by dictionaries: each source's last word, then the most trusted source that has not withdrawn."""
+    words: dict[int, dict[str, tuple[tuple[int, int, str], str | None]]] = {}
+    for i, (of, at, value, source, revision) in enumerate(deliveries):
+        if of < n and of - at <= 3:  # prediction number `of` is answered in minute `of`
+            place, said = (revision, at, f"l{i:05d}"), words.setdefault(of, {})
+            if source not in said or said[source][0] < place:
+                said[source] = (place, value)
+    found: list[str | None] = []
+    for of in range(n):
+        standing = [
+            (RANKS[source], place[1:], value)
+            for source, (place, value) in words.get(of, {}).items()
+            if value is not None
+        ]
+        found.append(max(standing)[2] if standing else None)
+    return found
+
+
+def _frames(n: int, deliveries: Deliveries, chance: random.Random) -> tuple[pl.DataFrame, pl.DataFrame]:
+    predictions = [(f"p{i:05d}", _at(i), _at(i), "0") for i in range(n)]
+    labels = [
+        (f"l{i:05d}", f"p{of:05d}", _at(at), value, source, revision)
+        for i, (of, at, value, source, revision) in enumerate(deliveries)
+    ]
+    chance.shuffle(predictions)
+    chance.shuffle(labels)
+    return (
+        pl.DataFrame(predictions, schema=PREDICTIONS, orient="row"),
+        pl.DataFrame(labels, schema=LABELS, orient="row"),
+    )
 
 
 @pytest.mark.fault("L9")
+@pytest.mark.fault("L3")
 @given(
-    n=st.integers(0, 30),
-    deliveries=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5), st.integers(0, 2)), max_size=80),
+    n=st.integers(0, 12),
+    deliveries=st.lists(
+        st.tuples(
+            st.integers(0, 14),
+            st.integers(0, 12),
+            st.sampled_from(["0", "1", None]),
+            st.sampled_from(SOURCES),
+            st.integers(0, 2),
+        ),
+        max_size=60,
+    ),
     chance=st.randoms(use_true_random=False),
 )
 def test_labels_in_any_order_join_as_the_reference(n: int, deliveries: Deliveries, chance: random.Random) -> None:
-    predictions = [(f"p{i:05d}", _at(i), _at(i), "0") for i in range(n)]
-    labels = [(f"l{i:05d}", f"p{of:05d}", _at(at), str(value)) for i, (of, at, value) in enumerate(deliveries)]
-    expected = _reference(n, deliveries)
-    chance.shuffle(predictions)
-    chance.shuffle(labels)
-    joined = join(
-        pl.DataFrame(predictions, schema=PREDICTIONS, orient="row"), pl.DataFrame(labels, schema=LABELS, orient="row")
-    )
-    assert joined["_label"].to_list() == expected
+    joined = join(*_frames(n, deliveries, chance), RULES)
+    assert joined["_label"].to_list() == _reference(n, deliveries)
     assert joined["_id"].to_list() == [f"p{i:05d}" for i in range(n)]
+
+
+def _one(*deliveries: Delivery, rules: LabelRules = RULES) -> str | None:
+    frames = _frames(1, list(deliveries), random.Random(1))
+    label: str | None = join(*frames, rules)["_label"][0]
+    return label
+
+
+@pytest.mark.fault("L3")
+def test_what_a_more_trusted_source_says_outranks_what_comes_later() -> None:
+    audited, later = (0, 1, "1", "audit", 0), (0, 9, "0", "api", 7)
+    assert _one(audited, later) == "1"
+    assert _one(audited, later, rules=LabelRules()) == "0"  # nobody is trusted more: the latest counts
+    assert _one((0, 1, "1", "api", 0), (0, 9, "0", "user", 9)) == "1"
+
+
+@pytest.mark.fault("L3")
+def test_a_source_corrects_itself_by_revision_and_a_late_old_revision_changes_nothing() -> None:
+    assert _one((0, 1, "0", "api", 2), (0, 9, "1", "api", 1)) == "0"
+    assert _one((0, 1, "0", "api", 0), (0, 9, "1", "api", 0)) == "1"
+
+
+@pytest.mark.fault("L3")
+def test_a_withdrawn_label_counts_no_more_and_another_sources_stands_again() -> None:
+    said, withdrawn = (0, 1, "1", "api", 0), (0, 2, None, "api", 0)
+    assert _one(said, withdrawn) is None
+    assert _one((0, 0, "0", "user", 0), said) == "1"
+    assert _one((0, 0, "0", "user", 0), said, withdrawn) == "0"
+    assert _one(said, withdrawn, (0, 3, "0", "api", 0)) == "0"
+
+
+@pytest.mark.fault("L1")
+def test_a_label_waits_for_its_prediction_for_so_long_and_no_longer() -> None:
+    predictions = pl.DataFrame([("p", _at(5), _at(5), "0")], schema=PREDICTIONS, orient="row")
+    for came, joined in ((2, "1"), (1.99, None)):
+        labels = pl.DataFrame([("l", "p", _at(came), "1", "api", 0)], schema=LABELS, orient="row")
+        assert join(predictions, labels, RULES)["_label"].to_list() == [joined]
 
 
 def test_a_prediction_twice_is_one_row_the_first_received() -> None:
@@ -114,3 +186,25 @@ def test_the_address_of_rows_sees_every_difference() -> None:
     assert len(addresses) == len(changed) + 1
     parts = pl.concat([frame.head(1), frame.slice(1)], rechunk=False).select("x", "p", "t")
     assert rows_address(parts) == rows_address(frame)
+
+
+@pytest.mark.system
+@pytest.mark.fault("L9")
+def test_a_million_predictions_join_in_random_order_as_the_reference() -> None:
+    n, chance = 1_000_000, np.random.default_rng(7)
+    of = chance.integers(0, n, n)
+    value, at = chance.integers(0, 2, n), chance.permutation(n)
+    ids = pl.Series("_id", np.arange(n)).cast(pl.String).str.zfill(32)
+    minute = pl.from_epoch(pl.Series(np.full(n, START.timestamp() * 1e6).astype(np.int64)), time_unit="us")
+    first = minute.dt.replace_time_zone("UTC")
+    order = chance.permutation(n)
+    predictions = pl.DataFrame({"_id": ids, "_at": first, "_received_at": first})[order]
+    came = first + pl.Series(at).cast(pl.Duration("us"))
+    labels = pl.DataFrame(
+        {"_id": ids, "_prediction": ids[of], "_received_at": came, "_value": pl.Series(value).cast(pl.String)}
+    ).with_columns(_source=pl.lit("api"), _revision=pl.lit(0))
+    expected = np.full(n, -1)
+    by_arrival = np.argsort(at)
+    expected[of[by_arrival]] = value[by_arrival]  # the last to arrive is written last
+    joined = join(predictions, labels).get_column("_label").cast(pl.Int64).fill_null(-1)
+    np.testing.assert_array_equal(joined.to_numpy(), expected)

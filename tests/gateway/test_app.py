@@ -198,3 +198,11 @@ def test_a_version_gets_the_columns_that_it_was_trained_on() -> None:
     older = Older(version="v0", digest="d", columns=replace(FAKE_COLUMNS, features=FAKE_COLUMNS.features[:1]))
     assert post(make(FakeJournal(), older), "/predict", {"row": ROW})[0] == 200
     assert seen == [{"amount": 1.5}]
+
+
+def test_feedback_is_on_disk_before_it_is_acknowledged() -> None:
+    journal = FakeJournal()
+    entry = {"prediction": "0" * 32, "thumb": "down", "id": "f1"}
+    assert post(make(journal), "/feedback", {"feedback": [entry]}) == (200, {"accepted": 1, "ids": ["f1"]})
+    (kept,) = journal.records
+    assert (kept.id, kept.event, kept.value) == ("f1", "thumb", 0.0)  # type: ignore[union-attr]  # it is feedback

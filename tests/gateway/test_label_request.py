@@ -101,3 +101,52 @@ def test_where_time_comes_with_the_data_it_is_demanded() -> None:
     parser = LabelParser(GatewaySettings(model="m", columns=FAKE_COLUMNS, clock=EventClock.DATA))
     with pytest.raises(RefusedError, match="give `at`"):
         parse(parser, value=1)
+
+
+@pytest.mark.fault("L3")
+def test_a_source_withdraws_and_numbers_its_words() -> None:
+    label = parse(BINARY, withdraw=True, source="crm", revision=3)
+    assert (label.value, label.source, label.revision) == (None, "crm", 3)
+    assert parse(BINARY, value=1, withdraw=False).value == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        ({"value": 1, "withdraw": True}, "labels[0].value"),
+        ({"withdraw": False}, "labels[0].value"),
+        ({"withdraw": 1}, "labels[0].withdraw"),
+        ({"value": 1, "revision": -1}, "labels[0].revision"),
+        ({"value": 1, "revision": 1.5}, "labels[0].revision"),
+    ],
+)
+def test_a_withdrawal_is_never_guessed(entry: dict[str, Any], path: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        parse(REGRESSION, **entry)
+    assert (caught.value.status, caught.value.path) == (422, path)
+
+
+@pytest.mark.fault("L6")
+@pytest.mark.parametrize(
+    ("at", "accepted"),
+    [
+        ("2026-06-01T12:01:00Z", True),  # a minute ahead, within the skew that is allowed
+        ("2026-06-02T12:00:00Z", False),
+        ("2126-06-01T12:00:00Z", False),
+        ("0001-01-01T00:00:00Z", False),
+        ("9999-12-31T23:59:59Z", False),
+        ("9999-12-31T23:59:59-12:00", False),
+        (1780315200, False),  # seconds
+        (1780315200000, False),  # milliseconds
+        (1780315200000000, False),  # microseconds
+        ("1780315200", False),
+        ("2026-06-01T12:00:00", False),  # naive
+    ],
+)
+def test_an_instant_is_accepted_or_refused_and_its_unit_never_guessed(at: object, accepted: bool) -> None:
+    if accepted:
+        assert parse(REGRESSION, value=1, at=at).at == datetime(2026, 6, 1, 12, 1, tzinfo=UTC)
+        return
+    with pytest.raises(RefusedError) as caught:
+        parse(REGRESSION, value=1, at=at)
+    assert (caught.value.status, caught.value.path) == (422, "labels[0].at")

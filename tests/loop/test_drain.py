@@ -84,7 +84,7 @@ def test_everything_acknowledged_is_stored_once() -> None:
         read += report.read
         assert report.behind == any(lake.drained(j) < len(rows) for j, rows in journals.rows.items())
     assert read == 94
-    assert lake.counts() == {"predictions": 47, "labels": 47, "history": 0}
+    assert lake.counts() == {"predictions": 47, "labels": 47, "feedback": 0, "history": 0}
     assert {j: lake.drained(j) for j in journals.rows} == {j: len(rows) for j, rows in journals.rows.items()}
     journals.rows["w0"] += [None]
     assert drainer.drain_once().read == 0

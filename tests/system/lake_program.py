@@ -49,7 +49,7 @@ class CarelessLake(MemoryLake):
         """Return the rows of the table."""
         table = self.folder / "careless"
         rows = DeltaTable(table).count() if DeltaTable.is_deltatable(str(table)) else 0
-        return {"predictions": rows, "labels": 0, "history": 0}
+        return {"predictions": rows, "labels": 0, "feedback": 0, "history": 0}
 
 
 def main(folder: Path, kind: str) -> None:

@@ -10,13 +10,15 @@ import polars as pl
 
 from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import SchemaError
-from anew.domain.observation import Label, Observation, Prediction
+from anew.domain.observation import FeedbackEvent, Label, Observation, Prediction
 
 __all__ = ["RANGED_BY", "Schema", "as_classes", "class_text", "frames", "history_frame", "schema_of", "table_frame"]
 
 Schema = dict[str, pl.DataType]
 
-RANGED_BY: Mapping[str, str] = {"predictions": "_at", "labels": "_prediction", "history": "_at"}
+RANGED_BY: Mapping[str, str] = {
+    "predictions": "_at", "labels": "_prediction", "feedback": "_prediction", "history": "_at",
+}  # fmt: skip
 """The tables, each with the column that reads select by."""
 
 _INSTANT = pl.Datetime("us", "UTC")
@@ -31,6 +33,7 @@ _DEFAULTS: Mapping[str, str | int] = {
     "_shadow_version": "",
     "_shadow_problem": "",
     "_source": "api",
+    "_revision": 0,
 }
 """What a frame may leave out, with the value it then has; `_proba`, `_shadow_output` and `_extra` are null then."""
 
@@ -57,7 +60,11 @@ def schema_of(columns: Columns) -> Mapping[str, Schema]:
         },
         "labels": {
             "_id": text, "_prediction": text, "_at": _INSTANT, "_received_at": _INSTANT,
-            "_value": answer, "_source": text,
+            "_value": answer, "_source": text, "_revision": whole,
+        },
+        "feedback": {
+            "_id": text, "_prediction": text, "_at": _INSTANT, "_received_at": _INSTANT,
+            "_event": text, "_value": pl.Float64(), "_source": text,
         },
         "history": {"_at": _INSTANT, "_label": answer, **features},
     }  # fmt: skip
@@ -86,16 +93,18 @@ def as_classes(texts: pl.Series, columns: Columns) -> pl.Series:
 
 
 def frames(columns: Columns, observations: Sequence[Observation]) -> Mapping[str, pl.DataFrame]:
-    """Turn a batch into frames of the tables ``predictions`` and ``labels``, rows in the order of the batch.
+    """Turn a batch into frames of the tables ``predictions``, ``labels`` and ``feedback``, rows in their order.
 
     What the edge let through is stored: a value that does not fit its column becomes null, it never blocks the batch.
     """
     schemas = schema_of(columns)
     predictions = [o for o in observations if isinstance(o, Prediction)]
     labels = [o for o in observations if isinstance(o, Label)]
+    feedback = [o for o in observations if isinstance(o, FeedbackEvent)]
     return {
         "predictions": _frame(_prediction_cells(columns, predictions), schemas["predictions"]),
         "labels": _frame(_label_cells(columns, labels), schemas["labels"]),
+        "feedback": _frame(_feedback_cells(feedback), schemas["feedback"]),
     }
 
 
@@ -130,7 +139,20 @@ def _label_cells(columns: Columns, batch: Sequence[Label]) -> dict[str, list[Any
         "_prediction": [o.prediction for o in batch],
         "_at": [_micros(o.at) for o in batch],
         "_received_at": [_micros(o.received_at) for o in batch],
-        "_value": [value(o.value) for o in batch],
+        "_value": [None if o.value is None else value(o.value) for o in batch],
+        "_source": [o.source for o in batch],
+        "_revision": [o.revision for o in batch],
+    }
+
+
+def _feedback_cells(batch: Sequence[FeedbackEvent]) -> dict[str, list[Any]]:
+    return {
+        "_id": [o.id for o in batch],
+        "_prediction": [o.prediction for o in batch],
+        "_at": [_micros(o.at) for o in batch],
+        "_received_at": [_micros(o.received_at) for o in batch],
+        "_event": [o.event for o in batch],
+        "_value": [_number(o.value) for o in batch],
         "_source": [o.source for o in batch],
     }
 

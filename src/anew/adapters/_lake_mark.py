@@ -145,6 +145,10 @@ class LakeMark:
             (table, low, high, version, version),
         )
 
+    def arrived(self, table: str, after: int, upto: int) -> Sequence[StoredFile]:
+        """Return the files with which rows came at versions above `after` up to `upto`; compacted ones brought none."""
+        return self._files("tab = ? AND added > ? AND added <= ? AND journal != ''", (table, after, upto))
+
     def live(self, table: str) -> Sequence[StoredFile]:
         """Return the files of `table` now, ordered by where their range begins."""
         return self._files("tab = ? AND removed IS NULL", (table,), order="low, id")

@@ -7,9 +7,10 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import NotFoundError
 from anew.domain.interval import Interval
-from anew.feedback.join import join, last_labels
+from anew.domain.observation import id_prefix
+from anew.feedback.join import LabelRules, join, last_labels, timely_labels
 
-__all__ = ["at_version", "labelled_rows", "labels_of", "within"]
+__all__ = ["about", "at_version", "feedback_of", "labelled_rows", "labels_of", "within"]
 
 
 def at_version(table: str, present: int, versions: Mapping[str, int] | None) -> int:
@@ -31,9 +32,25 @@ def within(span: Interval) -> pl.Expr:
     return pl.col("_at").is_between(span.start, span.end, closed="left")
 
 
-def labels_of(ids: pl.Series, labels: pl.DataFrame) -> pl.DataFrame:
-    """Return the last label of each of the predictions `ids`; labels of unknown predictions never join."""
-    return last_labels(labels.filter(pl.col("_prediction").is_in(ids.implode())))
+def labels_of(predictions: pl.DataFrame, labels: pl.DataFrame, rules: LabelRules) -> pl.DataFrame:
+    """Return the label of each of the predictions that counts; labels of unknown predictions never join."""
+    return last_labels(timely_labels(labels, predictions, rules), rules)
+
+
+def feedback_of(ids: pl.Series, feedback: pl.DataFrame) -> pl.DataFrame:
+    """Return the feedback on the predictions `ids`, each delivery once, ordered by (_prediction, _at, _id)."""
+    met = feedback.filter(pl.col("_prediction").is_in(ids.implode()))
+    return met.sort("_prediction", "_at", "_id", "_received_at").unique("_id", keep="first", maintain_order=True)
+
+
+def about(span: Interval, ids: pl.Series) -> tuple[str, str, pl.Expr]:
+    """Return the range of prediction ids, and what selects within it labels about `ids` or others of that time."""
+    first, last = id_prefix(span.start), id_prefix(span.end)
+    where = pl.col("_prediction").is_in(ids.implode()) | (
+        pl.col("_prediction").is_between(pl.lit(first), pl.lit(last), closed="left")
+    )
+    bounds = [first, last, *(str(each) for each in (ids.min(), ids.max()) if each is not None)]
+    return min(bounds), max(bounds), where
 
 
 def labelled_rows(

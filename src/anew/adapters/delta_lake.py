@@ -15,13 +15,13 @@ from anew.adapters._delta_repair import LakeRepair, in_order
 from anew.adapters._delta_writer import LakeWriter
 from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of
 from anew.adapters._lake_mark import Bound, Intent, LakeMark, StoredFile
-from anew.adapters._lake_read import at_version, labelled_rows, labels_of, within
+from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
 from anew.adapters.local_disk import LocalDisk
 from anew.domain.column import Columns
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation
-from anew.feedback.join import one_per_id
+from anew.feedback.join import LabelRules, one_per_id
 from anew.ports.disk import Disk
 from anew.ports.journal import JournalReader
 
@@ -35,7 +35,7 @@ SMALL_FILES = 8
 
 
 class DeltaLake:
-    """Keeps ``predictions``, ``labels`` and ``history`` as Delta tables under `root`; see `anew.ports.lake.Lake`.
+    """Keeps predictions, labels, feedback and history as Delta tables under `root`; see `anew.ports.lake.Lake`.
 
     Thread-safe. One process writes, any may read. Reads use the mark's index of files: cost grows with the span.
     Every file is verified by its digest before its first read in a process; damage raises IntegrityError, fewer rows
@@ -51,6 +51,8 @@ class DeltaLake:
         Name of the model; likewise.
     marks
         The SQLite file with the high-water mark, e.g. ``.anew/lake.db``.
+    rules
+        Which of several labels counts; may be set anew at any time.
     file_rows
         Rows that a file is filled up to by `compact` and by imports.
     """
@@ -63,9 +65,11 @@ class DeltaLake:
         marks: Path,
         *,
         disk: Disk | None = None,
+        rules: LabelRules = LabelRules(),  # noqa: B008  frozen
         file_rows: int = 200_000,
     ) -> None:
         self._columns = columns
+        self.rules = rules
         self._file_rows = file_rows
         self._schemas = schema_of(columns)
         disk = LocalDisk() if disk is None else disk
@@ -124,6 +128,22 @@ class DeltaLake:
         """Return the last label of each prediction whose event time lies in `span`, ordered by prediction."""
         return self._labels(self.predictions(span, versions=versions), versions)
 
+    def feedback(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return the feedback on predictions of `span`, each delivery once, ordered by (_prediction, _at, _id)."""
+        ids = self.predictions(span, versions=versions).get_column("_id")
+        if ids.is_empty():
+            return pl.DataFrame(schema=self._schemas["feedback"])
+        return feedback_of(ids, self._read("feedback", str(ids.min()), str(ids.max()), versions))
+
+    def fresh(self, table: str, *, after: int, upto: int) -> pl.DataFrame:
+        """Return the rows of `table` that came with its versions above `after` up to `upto`."""
+        return self._readers[table].read(self._mark.arrived(table, after, upto))
+
+    def deliveries(self, span: Interval, ids: pl.Series) -> pl.DataFrame:
+        """Return all labels about the predictions `ids` of `span`, and about other ids of that time."""
+        low, high, where = about(span, ids)
+        return self._read("labels", low, high, None, where)
+
     def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
         """Return history and joined predictions of `span`, in time order: features, _at, _label."""
         predictions = self.predictions(span, versions=versions)
@@ -157,7 +177,7 @@ class DeltaLake:
         replaced = 0
         with self._lock:
             self._writer.ready()
-            for table in ("predictions", "labels"):
+            for table in ("predictions", "labels", "feedback"):
                 for group in self._groups(table):
                     rows = self._readers[table].read(group)
                     self._writer.exchange(table, tuple(group), in_order(rows, RANGED_BY[table]))
@@ -186,7 +206,8 @@ class DeltaLake:
         ids = predictions["_id"]
         if ids.is_empty():
             return pl.DataFrame(schema=self._schemas["labels"])
-        return labels_of(ids, self._read("labels", str(ids.min()), str(ids.max()), versions))
+        rows = self._read("labels", str(ids.min()), str(ids.max()), versions)
+        return labels_of(predictions, rows, self.rules)
 
     def _span(self, table: str, span: Interval, versions: Mapping[str, int] | None) -> pl.DataFrame:
         low, high = ((at - _EPOCH) // _MICRO for at in (span.start, span.end))

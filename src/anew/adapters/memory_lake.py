@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of, table_frame
-from anew.adapters._lake_read import at_version, labelled_rows, labels_of, within
+from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
 from anew.domain.column import Columns
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation
-from anew.feedback.join import one_per_id
+from anew.feedback.join import LabelRules, one_per_id
 from anew.ports.journal import JournalReader
 
 __all__ = ["MemoryLake"]
@@ -33,8 +33,9 @@ class MemoryLake:
     cost grows with the span, not with history.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, rules: LabelRules = LabelRules()) -> None:  # noqa: B008  frozen
         self._columns = columns
+        self.rules = rules
         self._schemas = schema_of(columns)
         self._chunks: dict[str, list[_Chunk]] = {table: [] for table in RANGED_BY}
         self._drained: dict[str, int] = {}
@@ -53,7 +54,7 @@ class MemoryLake:
         self._drained[journal] = position
 
     def append_frame(self, table: str, frame: pl.DataFrame) -> None:
-        """Store rows of ``predictions`` or ``labels`` as one commit, without objects per row and without a journal.
+        """Store rows of ``predictions``, ``labels`` or ``feedback`` as one commit, without objects or a journal.
 
         Optional system columns (`_key`, `_arm`, `_proba`, `_epoch`, `_latency_us`, `_shadow_*`, `_extra`, `_source`)
         may be left out.
@@ -87,6 +88,21 @@ class MemoryLake:
         """Return the last label of each prediction whose event time lies in `span`, ordered by prediction."""
         return self._labels(self.predictions(span, versions=versions), versions)
 
+    def feedback(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Return the feedback on predictions of `span`, each delivery once, ordered by (_prediction, _at, _id)."""
+        ids = self.predictions(span, versions=versions).get_column("_id")
+        return feedback_of(ids, self._read("feedback", ids.min(), ids.max(), versions))
+
+    def fresh(self, table: str, *, after: int, upto: int) -> pl.DataFrame:
+        """Return the rows of `table` that came with its versions above `after` up to `upto`."""
+        met = [chunk.frame for chunk in self._chunks[table][after:upto]]
+        return pl.concat(met) if met else pl.DataFrame(schema=self._schemas[table])
+
+    def deliveries(self, span: Interval, ids: pl.Series) -> pl.DataFrame:
+        """Return all labels about the predictions `ids` of `span`, and about other ids of that time."""
+        low, high, where = about(span, ids)
+        return self._read("labels", low, high, None).filter(where)
+
     def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
         """Return history and joined predictions of `span`, in time order: features, _at, _label."""
         rows = self._read("history", span.start, span.end, versions).filter(within(span))
@@ -107,7 +123,7 @@ class MemoryLake:
 
     def _labels(self, predictions: pl.DataFrame, versions: Mapping[str, int] | None) -> pl.DataFrame:
         ids = predictions["_id"]
-        return labels_of(ids, self._read("labels", ids.min(), ids.max(), versions))
+        return labels_of(predictions, self._read("labels", ids.min(), ids.max(), versions), self.rules)
 
     def _add(self, table: str, frame: pl.DataFrame) -> None:
         if frame.height:

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from anew.domain.errors import IntegrityError
-from anew.domain.observation import Label, Observation, Prediction, ShadowAnswer
+from anew.domain.observation import FeedbackEvent, Label, Observation, Prediction, ShadowAnswer
 
 __all__ = ["GROUP_BYTES", "HEADER_BYTES", "Group", "Header", "Record", "encode_group", "encode_record", "read_group"]
 
@@ -34,7 +34,7 @@ _GROUP_MAGIC: Final = b"\xc1anw"
 HEADER_BYTES: Final = _HEADER.size + _CRC.size
 GROUP_BYTES: Final = _GROUP.size + _CRC.size
 
-_KINDS: Final[tuple[type[Record], ...]] = (Prediction, Label, ShadowAnswer)
+_KINDS: Final[tuple[type[Record], ...]] = (Prediction, Label, ShadowAnswer, FeedbackEvent)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODERS: Final[tuple[msgspec.msgpack.Decoder[Record], ...]] = tuple(msgspec.msgpack.Decoder(kind) for kind in _KINDS)
 

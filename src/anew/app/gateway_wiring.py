@@ -30,6 +30,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         clock=EventClock(settings.policy.monitor.clock),
         trip_failures=guardrails.at_least_errors,
         trip_share=guardrails.error_rate,
+        events=settings.events,
         trip_window=max(250, guardrails.at_least_errors),
     )
 

@@ -12,7 +12,9 @@ __all__ = [
     "CanaryPolicy",
     "ColumnsPolicy",
     "DataPolicy",
+    "FeedbackPolicy",
     "GuardrailPolicy",
+    "ImplicitPolicy",
     "LoopPolicy",
     "MonitorPolicy",
     "ProjectPolicy",
@@ -76,6 +78,29 @@ class MonitorPolicy(_Section):
     clock: Literal["wall", "data"] = Field(
         default="wall", description="event time follows the wall clock, or the newest row seen"
     )
+
+
+EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class ImplicitPolicy(_Section):
+    """Labels that follow from what happened after an answer."""
+
+    event: EventName = Field(description="the event that gives the label")
+    within: str = Field(description="event time after the prediction in which it counts")
+    then: int | float | str | None = Field(
+        default=None, description="label where it happened; unless told the last class, or the event's value"
+    )
+    otherwise: int | float | str = Field(description="label where it did not happen")
+
+
+class FeedbackPolicy(_Section):
+    """What comes back after an answer, and whom to believe."""
+
+    events: tuple[EventName, ...] = Field(default=(), description="events that POST /feedback takes, besides thumbs")
+    implicit: ImplicitPolicy | None = Field(default=None, description="labels that follow from an event")
+    trust: tuple[str, ...] = Field(default=(), description="sources of labels, most trusted first")
+    park: str = Field(default="30d", description="how long a label that comes first waits for its prediction")
 
 
 class TrainPolicy(_Section):
@@ -166,6 +191,7 @@ class ProjectPolicy(_Section):
     columns: ColumnsPolicy
     data: DataPolicy = DataPolicy()
     monitor: MonitorPolicy = MonitorPolicy()
+    feedback: FeedbackPolicy = FeedbackPolicy()
     business: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str] = Field(
         default_factory=dict, description="the project's own metrics by name: an aggregate in SQL over labelled rows"
     )

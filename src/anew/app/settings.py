@@ -16,6 +16,7 @@ from anew.app.policy import ProjectPolicy
 from anew.app.yaml_file import Document, read_yaml
 from anew.domain.column import Column, Columns, Task
 from anew.domain.errors import AnewError, SettingsError
+from anew.feedback.join import LabelRules
 
 __all__ = ["FILE", "Settings", "load"]
 
@@ -78,6 +79,19 @@ class Settings:
         """How long a window waits for late rows."""
         return parse_duration(self.policy.monitor.lateness)
 
+    @property
+    def label_rules(self) -> LabelRules:
+        """Which of several labels of a prediction counts."""
+        feedback = self.policy.feedback
+        return LabelRules(trust=feedback.trust, park=parse_duration(feedback.park))
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Events that feedback may bear, thumbs apart."""
+        feedback = self.policy.feedback
+        implied = (feedback.implicit.event,) if feedback.implicit else ()
+        return tuple(dict.fromkeys((*feedback.events, *implied)))
+
 
 def load(project: Path) -> Settings:
     """Read and check the project in the folder `project`.
@@ -95,6 +109,7 @@ def load(project: Path) -> Settings:
     except ValidationError as exc:
         raise SettingsError(*dict.fromkeys(_problem(document, error) for error in exc.errors())) from exc
     problems = [*_durations(document, policy), *_columns_problems(document, policy)]
+    problems += [] if problems else _feedback_problems(document, policy)
     try:
         code = _digest(project / policy.pipeline)
     except SettingsError as exc:
@@ -154,6 +169,26 @@ def _columns_problems(document: Document, policy: ProjectPolicy) -> list[str]:
     return found
 
 
+def _feedback_problems(document: Document, policy: ProjectPolicy) -> list[str]:
+    """Return a problem for each thing about feedback that cannot be."""
+    feedback = policy.feedback
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    known = {*policy.columns.features, "prediction", "label", "thumb"}
+    for i, name in enumerate(feedback.events):
+        if name in known:
+            problems.append((("events", i), f"{name!r} is the name of something else"))
+    implicit = feedback.implicit
+    if implicit is not None:
+        for key, value in (("then", implicit.then), ("otherwise", implicit.otherwise)):
+            if value is not None and policy.task.classifies and value not in policy.columns.classes:
+                problems.append((("implicit", key), f"{value!r} is none of the classes {list(policy.columns.classes)}"))
+        if parse_duration(implicit.within) > parse_duration(policy.monitor.label_delay):
+            problems.append(
+                (("implicit", "within"), f"{implicit.within} is longer than monitor.label_delay; raise that to it")
+            )
+    return [f"{document.where(('feedback', *path))}: feedback.{path[0]}: {problem}" for path, problem in problems]
+
+
 def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
@@ -189,16 +224,19 @@ def _known_keys(path: tuple[str | int, ...]) -> list[str]:
 
 def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     """Return a problem for each text that should be a duration or a rate and is none."""
-    positive = {
+    positive: dict[tuple[str, ...], str] = {
         ("monitor", "window"): policy.monitor.window,
         ("train", "timeout"): policy.train.timeout,
         ("rollout", "expire"): policy.rollout.expire,
     }
+    if policy.feedback.implicit is not None:
+        positive["feedback", "implicit", "within"] = policy.feedback.implicit.within
     if policy.data.span != "all":
         positive["data", "span"] = policy.data.span
     any_length = {
         ("monitor", "lateness"): policy.monitor.lateness,
         ("monitor", "label_delay"): policy.monitor.label_delay,
+        ("feedback", "park"): policy.feedback.park,
         ("policy", "cooldown"): policy.policy.cooldown,
         ("serving", "future_skew"): policy.serving.future_skew,
     }

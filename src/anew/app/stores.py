@@ -58,7 +58,9 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
     database = Database(state / "anew.db")
     try:
         database.integrity_check()
-        lake = DeltaLake(state / "lake", settings.columns, settings.model, state / "lake.db")
+        lake = DeltaLake(
+            state / "lake", settings.columns, settings.model, state / "lake.db", rules=settings.label_rules
+        )
         try:
             signer = Signer.load_or_create(state / "keys")
             yield OpenStores(

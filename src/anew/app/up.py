@@ -276,6 +276,7 @@ class _Up:
             self._workers.renew(changed.policy.serving.workers)
         engine = self._loop.reconfigure(lambda: self._engine(changed, grant), _guardrails(changed))
         self._settings = changed
+        self._stores.lake.rules = changed.label_rules
         self._observer = self._observing(changed, engine)
         self._effects.reconfigure(self._jobs(), label_delay=changed.label_delay)
         self._record_revision(changed)

@@ -1,14 +1,30 @@
-"""Observations: predictions served and labels that came back, as journal and lake hold them."""
+"""Observations: predictions served, labels and feedback that came back, as journal and lake hold them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from anew.domain.column import Value
 
-__all__ = ["Answer", "Label", "Observation", "Prediction", "ShadowAnswer"]
+__all__ = ["Answer", "FeedbackEvent", "Label", "Observation", "Prediction", "ShadowAnswer", "id_prefix", "instant_of"]
 
 Probabilities = tuple[float, ...] | None
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLI = timedelta(milliseconds=1)
+
+
+def id_prefix(at: datetime) -> str:
+    """Return the 12 hex digits that ids of predictions of the instant `at` begin with; earlier ids sort before it."""
+    return f"{max(0, (at - _EPOCH) // _MILLI) & (1 << 48) - 1:012x}"
+
+
+def instant_of(id: str) -> datetime | None:
+    """Return the event time in an id, cut to milliseconds; None where there is none in it."""
+    try:
+        return _EPOCH + int(id[:12], 16) * _MILLI if len(id) == 32 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +75,47 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """Ground truth for one prediction; `id` is unique per delivery, a repeat of it changes nothing."""
+    """What a source says is the truth for one prediction; `id` is unique per delivery, a repeat of it changes nothing.
+
+    Attributes
+    ----------
+    value
+        None withdraws what the source said before.
+    source
+        Who says it: ``api``, ``user`` (whoever got the answer), ``implicit`` (followed from what happened), or a name.
+    revision
+        The source's own number for its word on this prediction: the greatest counts, among equal ones the latest.
+    """
 
     id: str
     model: str
     prediction: str
     at: datetime
     received_at: datetime
-    value: float | int | str
+    value: float | int | str | None
+    source: str = "api"
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackEvent:
+    """What happened after a prediction, or what somebody thought of it; `id` is unique per delivery.
+
+    Attributes
+    ----------
+    event
+        ``thumb`` (value 1 is up, 0 down), or one that the project declares, such as ``item_purchased``.
+    at
+        When it happened, in event time.
+    """
+
+    id: str
+    model: str
+    prediction: str
+    at: datetime
+    received_at: datetime
+    event: str
+    value: float = 1.0
     source: str = "api"
 
 
@@ -82,4 +131,4 @@ class ShadowAnswer:
     problem: str = ""
 
 
-Observation = Prediction | Label
+Observation = Prediction | Label | FeedbackEvent

@@ -5,6 +5,7 @@ prediction or for a prediction that nobody made; the order of the rows never mat
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,35 @@ import polars as pl
 from anew.domain.column import Task
 from anew.domain.errors import SchemaError
 
-__all__ = ["Coverage", "coverage", "join", "last_labels", "losses", "one_per_id"]
+__all__ = ["Coverage", "LabelRules", "coverage", "join", "last_labels", "losses", "one_per_id", "timely_labels"]
+
+_LEAST_TRUSTED = {"user": -1, "implicit": -2}
+"""Whoever got an answer may say anything of it, and what followed is a proxy: both give way, unless they are listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRules:
+    """Which of several labels of a prediction counts.
+
+    Attributes
+    ----------
+    trust
+        Sources, most trusted first. What a more trusted source says outranks what others say, whenever it came. Sources
+        that are not listed come after those that are, ``user`` and ``implicit`` last; among equals the latest counts.
+    park
+        How long a label that came before its prediction waits for it.
+    """
+
+    trust: tuple[str, ...] = ()
+    park: timedelta = timedelta(days=30)
+
+    def rank(self) -> pl.Expr:
+        """Return the rank of ``_source``, greater for the more trusted."""
+        ranks = _LEAST_TRUSTED | {name: len(self.trust) - i for i, name in enumerate(self.trust)}
+        return pl.col("_source").replace_strict(ranks, default=0, return_dtype=pl.Int64)
+
+
+_PLAIN = LabelRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +71,34 @@ def one_per_id(predictions: pl.DataFrame) -> pl.DataFrame:
     return unique.sort("_at", "_id")
 
 
-def last_labels(labels: pl.DataFrame) -> pl.DataFrame:
-    """Keep the last label of each prediction, by (_received_at, _id), ordered by prediction."""
-    ordered = labels.sort("_prediction", "_received_at", "_id", maintain_order=True)
-    return ordered.unique("_prediction", keep="last", maintain_order=True)
+def last_labels(labels: pl.DataFrame, rules: LabelRules = _PLAIN) -> pl.DataFrame:
+    """Keep the label of each prediction that counts, ordered by prediction.
+
+    A source's last word is that of its greatest (_revision, _received_at, _id); one that withdrew has said nothing. Of
+    several sources the most trusted counts, and among equally trusted ones the latest.
+    """
+    last = ["_received_at", "_id"]
+    ordered = labels.sort("_prediction", "_source", "_revision", *last, maintain_order=True)
+    words = ordered.unique(["_prediction", "_source"], keep="last", maintain_order=True)
+    ranked = words.filter(pl.col("_value").is_not_null()).with_columns(_rank=rules.rank())
+    return (
+        ranked.sort("_prediction", "_rank", *last, maintain_order=True)
+        .unique("_prediction", keep="last", maintain_order=True)
+        .drop("_rank")
+    )
 
 
-def join(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+def timely_labels(labels: pl.DataFrame, predictions: pl.DataFrame, rules: LabelRules = _PLAIN) -> pl.DataFrame:
+    """Keep the labels of these predictions, but for those that came so early that they waited for too long."""
+    answered = predictions.group_by("_id").agg(_answered_at=pl.col("_received_at").min())
+    met = labels.join(answered, left_on="_prediction", right_on="_id", how="inner", maintain_order="left")
+    return met.filter(pl.col("_answered_at") - pl.col("_received_at") <= rules.park).drop("_answered_at")
+
+
+def join(predictions: pl.DataFrame, labels: pl.DataFrame, rules: LabelRules = _PLAIN) -> pl.DataFrame:
     """Return the predictions, one per id by (_at, _id), with `_label` and `_labelled_at`, null where there is none."""
-    answers = last_labels(labels).select("_prediction", _label="_value", _labelled_at="_received_at")
+    timely = timely_labels(labels, predictions, rules)
+    answers = last_labels(timely, rules).select("_prediction", _label="_value", _labelled_at="_received_at")
     return one_per_id(predictions).join(
         answers, left_on="_id", right_on="_prediction", how="left", maintain_order="left", validate="1:1"
     )

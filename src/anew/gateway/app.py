@@ -12,6 +12,7 @@ import msgspec
 
 from anew.domain.errors import AnewError
 from anew.domain.observation import Prediction
+from anew.gateway.feedback_request import FeedbackParser
 from anew.gateway.label_request import LabelParser
 from anew.gateway.refusal import RefusedError
 from anew.gateway.replay import Replays
@@ -29,12 +30,14 @@ Readiness = Callable[[], tuple[int, Mapping[str, Any]]]
 
 _LOG = logging.getLogger("anew.gateway")
 _ENCODER: Final = msgspec.json.Encoder()
-_METHODS: Final = {"/predict": "POST", "/labels": "POST", "/live": "GET", "/ready": "GET", "/stats": "GET"}
+_METHODS: Final = {
+    "/predict": "POST", "/labels": "POST", "/feedback": "POST", "/live": "GET", "/ready": "GET", "/stats": "GET",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
 class GatewayApp:
-    """``POST /predict`` and ``/labels``, ``GET /live``, ``/ready`` and ``/stats``; every error is JSON with a path."""
+    """``POST /predict, /labels, /feedback`` and ``GET /live, /ready, /stats``; every error is JSON with a path."""
 
     serving: Serving
     ready: Readiness
@@ -43,12 +46,14 @@ class GatewayApp:
     replays: Replays = field(init=False)
     _predict: PredictParser = field(init=False)
     _labels: LabelParser = field(init=False)
+    _feedback: FeedbackParser = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.serving.settings
         self.replays = Replays(settings.most_replayed)
         self._predict = PredictParser(settings)
         self._labels = LabelParser(settings)
+        self._feedback = FeedbackParser(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,7 +91,7 @@ class GatewayApp:
         if path == "/stats":
             return 200, self.stats()
         body = await self._body(scope, receive)
-        return await (self._answer(body) if path == "/predict" else self._take(body))
+        return await (self._answer(body) if path == "/predict" else self._take(path, body))
 
     async def _answer(self, body: bytes) -> tuple[int, Any]:
         rows = self._predict.parse(body, self.now())
@@ -98,10 +103,10 @@ class GatewayApp:
             "predictions": [_shown(prediction) for prediction in predictions],
         }
 
-    async def _take(self, body: bytes) -> tuple[int, Any]:
-        labels = self._labels.parse(body, self.now())
-        await self.serving.label(labels)
-        return 200, {"accepted": len(labels), "ids": [label.id for label in labels]}
+    async def _take(self, path: str, body: bytes) -> tuple[int, Any]:
+        said = (self._labels if path == "/labels" else self._feedback).parse(body, self.now())
+        await self.serving.take(said)
+        return 200, {"accepted": len(said), "ids": [each.id for each in said]}
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         most = self.serving.settings.most_body_bytes

@@ -8,20 +8,25 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from anew.domain.column import Columns
 from anew.domain.observation import Label
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.strict_json import check_text, decode, instant, latest
 
-__all__ = ["LabelParser"]
+__all__ = ["DELIVERY", "PREDICTION", "LabelParser", "known_value"]
 
 _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_PREDICTION: Final = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
-_DELIVERY: Final = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+PREDICTION: Final = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+DELIVERY: Final = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 
 
 class LabelParser:
-    """Turns a body into labels of one model. Immutable, thread-safe."""
+    """Turns a body into labels of one model. Immutable, thread-safe.
+
+    An entry has either a `value` or ``withdraw: true``, which takes back what its source said. Whether its prediction
+    is known is never looked up: labels may come first, and nobody can find out which ids there are.
+    """
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -29,10 +34,12 @@ class LabelParser:
         label = msgspec.defstruct(
             "Label",
             [
-                ("prediction", _PREDICTION),
-                ("value", _INTEGER | float | text),
+                ("prediction", PREDICTION),
+                ("value", _INTEGER | float | text, msgspec.UNSET),
+                ("withdraw", bool, msgspec.UNSET),
+                ("revision", Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], 0),
                 ("at", text, msgspec.UNSET),
-                ("id", _DELIVERY, msgspec.UNSET),
+                ("id", DELIVERY, msgspec.UNSET),
                 ("source", Annotated[str, msgspec.Meta(min_length=1, max_length=200)], msgspec.UNSET),
             ],
             forbid_unknown_fields=True,
@@ -55,11 +62,11 @@ class LabelParser:
         at = instant(entry.at, limit, f"{path}.at") if timed else now
         source = "api" if entry.source is msgspec.UNSET else entry.source
         check_text(source, f"{path}.source")
-        value = self._value(entry.value, f"{path}.value")
+        value = self._value(entry, path)
         id = entry.id
         if id is msgspec.UNSET:
             # A timed label that is sent again is the same delivery; an untimed one is a new word on the prediction.
-            said = f"{entry.prediction} {value!r} {at.isoformat()} {source}"
+            said = f"{entry.prediction} {value!r} {at.isoformat()} {source} {entry.revision}"
             id = hashlib.sha256(said.encode()).hexdigest()[:32] if timed else secrets.token_hex(16)
         return Label(
             id=id,
@@ -69,27 +76,35 @@ class LabelParser:
             received_at=now,
             value=value,
             source=source,
+            revision=entry.revision,
         )
 
-    def _value(self, value: float | str, path: str) -> float | int | str:
-        columns = self._settings.columns
-        if not columns.task.classifies:
-            if isinstance(value, str):
-                raise RefusedError(422, "invalid", "the label of a regression is a number, found a string", path)
-            return float(value)
-        for known in columns.classes:
-            if known == value and isinstance(known, str) == isinstance(value, str):
-                return known
-        raise RefusedError(
-            422, "unknown_class", f"{str(value)[:40]!r} is none of the classes {list(columns.classes)}", path
-        )
+    def _value(self, entry: Any, path: str) -> float | int | str | None:
+        withdrawn = entry.withdraw is not msgspec.UNSET and entry.withdraw
+        if withdrawn != (entry.value is msgspec.UNSET):
+            raise RefusedError(422, "invalid", "give either a `value` or `withdraw`: true", f"{path}.value")
+        return None if withdrawn else known_value(entry.value, self._settings.columns, f"{path}.value")
+
+
+def known_value(value: float | str, columns: Columns, path: str) -> float | int | str:
+    """Return a label as declared: the class that `value` is, or a number; raises RefusedError for what is neither."""
+    if not columns.task.classifies:
+        if isinstance(value, str):
+            raise RefusedError(422, "invalid", "the label of a regression is a number, found a string", path)
+        return float(value)
+    for known in columns.classes:
+        if known == value and isinstance(known, str) == isinstance(value, str):
+            return known
+    raise RefusedError(
+        422, "unknown_class", f"{str(value)[:40]!r} is none of the classes {list(columns.classes)}", path
+    )
 
 
 def _count(request: Any) -> int:
-    """Count the colons of a body without a key twice; see `decode`."""
+    """Count the colons of a body without a key twice; see `decode`. A revision of 0 may be left out: a search tells."""
     total = 1
     for entry in request.labels:
         cells = msgspec.structs.astuple(entry)
-        total += sum(1 for cell in cells if cell is not msgspec.UNSET)
+        total += sum(1 for cell in cells if cell is not msgspec.UNSET) - (entry.revision == 0)
         total += sum(cell.count(":") for cell in cells if isinstance(cell, str))
     return total

@@ -11,7 +11,7 @@ from datetime import datetime
 from anew.domain.column import Value
 from anew.domain.errors import UnavailableError
 from anew.domain.facts.rollout import Stage
-from anew.domain.observation import Answer, Label, Prediction, ShadowAnswer
+from anew.domain.observation import Answer, FeedbackEvent, Label, Prediction, ShadowAnswer
 from anew.gateway.challenger import ChallengerError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.identity import prediction_id
@@ -36,8 +36,9 @@ class Serving:
     Attributes
     ----------
     counts
-        ``predictions`` and ``labels`` that are on disk and were acknowledged, ``dropped``; ``fallbacks``, rows that
-        another version answered than was to; ``champion_failed``, rows that the champion was asked for in vain …
+        ``predictions``, ``labels`` and ``feedback`` that are on disk and were acknowledged, ``dropped``;
+        ``fallbacks``, rows that another version answered than was to; ``champion_failed``, rows that the champion was
+        asked for in vain …
     """
 
     settings: GatewaySettings
@@ -79,9 +80,10 @@ class Serving:
             asked.add_done_callback(lambda done: self._complete([ids[i] for i in chosen], done))
         return route, predictions
 
-    async def label(self, labels: Sequence[Label]) -> None:
-        """Return when `labels` are on disk; raises RefusedError as `predict` does."""
-        await self._keep(labels, "labels")
+    async def take(self, said: Sequence[Label | FeedbackEvent]) -> None:
+        """Return when labels and feedback are on disk; raises RefusedError as `predict` does."""
+        labels = sum(isinstance(each, Label) for each in said)
+        await self._keep(said, "labels" if labels == len(said) else "feedback")
 
     def _chosen(self, route: Route, rows: Sequence[RequestRow], ids: Sequence[str]) -> Sequence[int]:
         """Return the indices of the rows for the challenger: all in shadow, its share of keys in a canary."""
@@ -144,7 +146,7 @@ class Serving:
         else:
             self.commit.later([ShadowAnswer(prediction=i, answer=None, problem=str(problem)) for i in ids])
 
-    async def _keep(self, records: Sequence[Prediction] | Sequence[Label], name: str) -> None:
+    async def _keep(self, records: Sequence[Prediction | Label | FeedbackEvent], name: str) -> None:
         try:
             await self.commit.append(records)
         except UnavailableError as exc:

@@ -50,6 +50,8 @@ class GatewaySettings:
         How often routing is looked at and the status written.
     stale_s
         Silence of the control plane after which the worker calls itself degraded.
+    events
+        Names that feedback may bear.
     load_timeout_s
         How long loading a version may take before the swap is refused.
     """
@@ -73,6 +75,7 @@ class GatewaySettings:
     report_s: float = 1.0
     stale_s: float = 10.0
     load_timeout_s: float = 60.0
+    events: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.deadline_ms > 0 or not self.future_skew_s >= 0:

@@ -136,7 +136,7 @@ class Drainer:
 
     def _rows(self) -> int:
         counts = self.lake.counts()
-        return counts["predictions"] + counts["labels"]
+        return counts["predictions"] + counts["labels"] + counts["feedback"]
 
     def _repair(self, damage: IntegrityError) -> tuple[str, ...]:
         _LOG.error("lake damaged problem=%s", damage)

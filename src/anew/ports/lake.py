@@ -14,12 +14,15 @@ __all__ = ["Lake"]
 
 
 class Lake(Protocol):
-    """Tables ``predictions``, ``labels`` and ``history``; exactly once by (journal, position). One writer process.
+    """Tables ``predictions``, ``labels``, ``feedback`` and ``history``; exactly once by (journal, position).
+
+    One writer process.
 
     Frames have the declared feature columns as they are and system columns that begin with an underscore:
     predictions ``_id, _at, _received_at, _key, _version, _arm, _output, _proba, _epoch, _latency_us,
     _shadow_version, _shadow_output, _shadow_problem``; labels ``_id, _prediction, _at, _received_at, _value,
-    _source``; history ``_at, _label`` and the features. Instants are UTC microseconds.
+    _source, _revision``; feedback ``_id, _prediction, _at, _received_at, _event, _value, _source``; history ``_at,
+    _label`` and the features. Instants are UTC microseconds.
     """
 
     def drained(self, journal: str) -> int:
@@ -55,7 +58,25 @@ class Lake(Protocol):
         ...
 
     def labels(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
-        """Return the last label of each prediction whose event time lies in `span`."""
+        """Return the label that counts, by the lake's rules, of each prediction whose event time lies in `span`."""
+        ...
+
+    def feedback(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
+        """Return the feedback on predictions of `span`, each delivery once, ordered by (_prediction, _at, _id)."""
+        ...
+
+    def fresh(self, table: str, *, after: int, upto: int) -> "pl.DataFrame":
+        """Return the rows of `table` that came with its versions above `after` up to `upto`, as they were stored.
+
+        Costs what came since, never what was there.
+        """
+        ...
+
+    def deliveries(self, span: Interval, ids: "pl.Series") -> "pl.DataFrame":
+        """Return all labels about the predictions `ids` of `span`, corrected and withdrawn ones too, as they were said.
+
+        Those about other ids of that time are among them: nobody answered those.
+        """
         ...
 
     def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
@@ -63,7 +84,7 @@ class Lake(Protocol):
         ...
 
     def counts(self) -> Mapping[str, int]:
-        """Return the rows stored in each table: ``predictions``, ``labels``, ``history``."""
+        """Return the rows stored in each table: ``predictions``, ``labels``, ``feedback``, ``history``."""
         ...
 
     def verify(self) -> Sequence[str]:

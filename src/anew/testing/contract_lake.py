@@ -7,6 +7,7 @@ class TestMyLake(LakeContract):
 # ruff: noqa: S101, D102 - a contract suite asserts, and its tests say by their names what they do
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from anew.domain.column import Column, ColumnKind, Columns, Task, Value
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.domain.interval import Interval
-from anew.domain.observation import Answer, Label, Observation, Prediction
+from anew.domain.observation import Answer, FeedbackEvent, Label, Observation, Prediction, id_prefix
 from anew.ports.lake import Lake
 
 __all__ = ["COLUMNS", "DAY", "EVER", "START", "LakeContract", "label", "prediction"]
@@ -77,7 +78,7 @@ class LakeContract:
     def test_an_empty_lake_answers_with_empty_frames(self, lake: Lake) -> None:
         assert lake.predictions(EVER).height == lake.labels(EVER).height == lake.labelled(EVER).height == 0
         assert lake.drained("w0") == 0
-        assert dict(lake.counts()) == {"predictions": 0, "labels": 0, "history": 0}
+        assert dict(lake.counts()) == {"predictions": 0, "labels": 0, "feedback": 0, "history": 0}
         assert list(lake.verify()) == []
         assert lake.labelled(EVER).columns == ["temp", "sky", "_at", "_label"]
 
@@ -148,6 +149,53 @@ class LakeContract:
         lake.append("w0", 2, [prediction(0), label(0, 1, delay=late, id="b")])
         lake.append("w0", 4, [label(0, 0, delay=early, id="z"), label(0, 0, delay=late, id="c")])
         assert lake.labels(EVER).select("_id", "_value").rows() == [("c", "0")]
+
+    @pytest.mark.fault("L3")
+    def test_a_label_is_corrected_and_withdrawn_and_its_history_kept(self, lake: Lake) -> None:
+        lake.append("w0", 2, [prediction(0), label(0, 1, id="a")])
+        then = dict(lake.versions())
+        lake.append("w0", 3, [replace(label(0, 0, id="b"), revision=1)])
+        lake.append("w0", 4, [label(0, 1, id="c", delay=9 * DAY)])  # an older revision that comes late
+        assert lake.labels(EVER).select("_id", "_value").rows() == [("b", "0")]
+        lake.append("w0", 5, [replace(label(0, id="d", delay=10 * DAY), value=None, revision=2)])
+        assert lake.labels(EVER).height == lake.labelled(EVER).height == 0
+        said = lake.deliveries(EVER, lake.predictions(EVER)["_id"])
+        assert sorted(said["_id"].to_list()) == ["a", "b", "c", "d"]
+        assert lake.labelled(EVER, versions=then)["_label"].to_list() == ["1"]
+
+    @pytest.mark.fault("L2")
+    def test_labels_of_ids_that_nobody_answered_are_found_by_the_time_in_the_id(self, lake: Lake) -> None:
+        ids = [f"{id_prefix(START + timedelta(minutes=i))}{'7' * 20}" for i in (0, 5, 60)]
+        lake.append("w0", 5, [prediction(0), label(0), *(label(1, of=id, id=id) for id in ids)])
+        of_hour = _minutes(0, 60)
+        said = lake.deliveries(of_hour, lake.predictions(of_hour)["_id"])
+        assert sorted(said["_prediction"].to_list()) == sorted([*ids[:2], "p00000000"])
+
+    def test_feedback_is_found_by_the_time_of_its_prediction_each_delivery_once(self, lake: Lake) -> None:
+        said = [
+            FeedbackEvent(
+                id=f"f{i}", model="m", prediction=f"p{i:08d}", at=START, received_at=START, event="thumb", value=i % 2
+            )
+            for i in range(4)
+        ]
+        lake.append("w0", 8, [prediction(i) for i in range(4)])
+        lake.append("w0", 13, [*said, said[1]])
+        found = lake.feedback(_minutes(1, 3))
+        assert found.select("_id", "_prediction", "_event", "_value", "_source").rows() == [
+            ("f1", "p00000001", "thumb", 1.0, "api"),
+            ("f2", "p00000002", "thumb", 0.0, "api"),
+        ]
+        assert lake.counts()["feedback"] == 5
+
+    def test_fresh_rows_are_those_that_came_since(self, lake: Lake) -> None:
+        lake.append("w0", 2, [prediction(0), label(0)])
+        then = lake.versions()["labels"]
+        lake.append("w0", 3, [prediction(1)])
+        assert lake.fresh("labels", after=then, upto=lake.versions()["labels"]).height == 0
+        lake.append("w0", 5, [label(1), label(0, 0, id="again")])
+        now = lake.versions()["labels"]
+        assert lake.fresh("labels", after=then, upto=now)["_id"].to_list() == ["l00000001", "again"]
+        assert lake.fresh("labels", after=now, upto=now).height == 0
 
     def test_labels_are_found_by_the_time_of_their_prediction(self, lake: Lake) -> None:
         lake.append("w0", 10, [prediction(i) for i in range(10)])
