@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-system check lock soak
+.PHONY: help setup demo test test-system test-torch check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ test: check ## run lint, types, layers and all but the long tests
 
 test-system: .venv/test.stamp ## run the tests with real programs and real faults
 	@$(BIN)/python -m pytest -m system
+
+test-torch: build/torch/stamp ## run the tests that need PyTorch, which is installed beside .venv for them
+	@build/torch/bin/python -m pytest tests/torch
 
 check: .venv/test.stamp ## run lint, format, types and layers alone
 	@$(BIN)/ruff check
@@ -59,6 +62,16 @@ LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-
 .venv/test.stamp: requirements/test.txt requirements/run.txt pyproject.toml .venv/bin/python
 	$(call install,what anew and its tests run with,requirements/test.txt)
 	@touch .venv/run.stamp $@
+
+# PyTorch's releases for CPUs carry a local version that a lock without hosts cannot name; all else comes from .venv.
+TORCH := torch==2.13.0 onnxscript==0.7.2
+build/torch/stamp: .venv/test.stamp Makefile
+	@echo "Installing PyTorch into build/torch: about a minute."
+	@rm -rf build/torch && $(BIN)/python -m venv build/torch
+	@$(BIN)/python -c "import site, sysconfig; print('import site; site.addsitedir(' + repr(sysconfig.get_path('purelib')) + ')')" \
+	  >"$$(build/torch/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/anew.pth"
+	@build/torch/bin/python -m pip --disable-pip-version-check install -qq $(TORCH)
+	@touch $@
 
 define install
 @echo "Installing $(1) into .venv: about a minute the first time."

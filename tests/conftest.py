@@ -1,5 +1,6 @@
 """What holds for every test: nothing leaves the machine, and nothing that is set in the shell changes a result."""
 
+import importlib.util
 import ipaddress
 import os
 import sys
@@ -12,6 +13,9 @@ settings.load_profile("default")
 
 for name in [each for each in os.environ if each.startswith("ANEW_") and not each.startswith("ANEW_LAWS_")]:
     del os.environ[name]
+
+collect_ignore = [] if importlib.util.find_spec("torch") else ["torch"]
+"""What needs PyTorch, a gigabyte that only `make test-torch` installs."""
 
 
 def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:

@@ -21,19 +21,28 @@ HOMES = {
     "cryptography": ("adapters.signing",),
     "dbos": ("adapters.dbos_runtime",),
     "deltalake": ("adapters._delta_log",),
+    "google": ("adapters.model_format_onnx",),
     "httpx": ("app",),
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project"),
+    "mlflow": ("adapters.mlflow_",),
     "msgspec": ("adapters", "app", "cli", "gateway"),
+    "onnx": ("adapters.model_format_onnx", "adapters.model_format_torch"),
+    "onnxmltools": ("adapters.onnx_export",),
+    "onnxruntime": ("adapters.model_format_onnx",),
+    "optuna": ("adapters.optuna_",),
     "pydantic": ("app",),
     "pytest": ("testing",),
     "rich": ("cli",),
     "river": ("stats.rise",),
+    "skl2onnx": ("adapters.onnx_export",),
     "skops": ("adapters.model_format_skops",),
     "sqlalchemy": ("adapters.sql_", "adapters.migrations", "adapters.dbos_runtime"),
     "structlog": ("app", "cli"),
+    "torch": ("adapters.model_format_torch",),
     "typer": ("cli",),
     "uvicorn": ("adapters.uvicorn_server",),
     "uvloop": ("adapters.uvicorn_server",),
+    "xgboost": ("adapters.model_format_xgboost",),
     "yaml": ("app.yaml_file",),
 }
 """Where each other library may be imported: modules whose names, after `anew.`, begin so.
@@ -41,7 +50,8 @@ HOMES = {
 The demo's project is what a user writes, and imports what a user would.
 """
 
-HEAVY = SHARED | {"alembic", "dbos", "deltalake", "lightgbm", "pandas", "river", "skops", "sqlalchemy"}
+HEAVY = SHARED | {"alembic", "dbos", "deltalake", "lightgbm", "mlflow", "onnx", "onnxruntime", "optuna", "pandas"}
+HEAVY |= {"river", "skops", "sqlalchemy", "torch", "xgboost"}
 """Libraries that nobody who asks for help should wait for."""
 
 

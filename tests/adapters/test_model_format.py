@@ -41,7 +41,7 @@ def test_the_format_follows_from_the_type() -> None:
     assert formats.accepting(lightgbm.LGBMClassifier()).name == "lightgbm"
     assert formats.accepting(LogisticRegression()).name == "skops"
     for model in (Custom(), None, {"a": 1}):
-        with pytest.raises(TrainingError, match="lightgbm, skops"):
+        with pytest.raises(TrainingError, match="lightgbm, skops, xgboost, onnx"):
             formats.accepting(model)
     with pytest.raises(IntegrityError, match="'pickle'"):
         formats.named("pickle")

@@ -19,7 +19,7 @@ from anew.domain.manifest import Manifest
 from anew.loop.trait import measure_traits
 from anew.monitor import Traits, Yardstick
 from anew.ports.candidate import Candidate
-from anew.ports.model_format import Formats
+from anew.ports.model_format import Exporter, Formats
 from anew.ports.pipeline import Pipeline, TrainingData
 from anew.ports.predictor import Loader, Predictions, Predictor
 from anew.ports.rows import declared_rows, model_inputs
@@ -48,10 +48,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """The adapters that a training needs."""
+    """The adapters that a training needs; `exporter` where models are exported."""
 
     formats: Formats
     loader: Loader
+    exporter: Exporter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-__all__ = ["Formats", "ModelFormat", "Scores"]
+__all__ = ["Exporter", "Formats", "ModelFormat", "Scores"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +79,31 @@ class Formats(Protocol):
 
     def named(self, name: str) -> ModelFormat:
         """Return the format with this name; raises IntegrityError, naming the formats, when there is none."""
+        ...
+
+
+class Exporter(Protocol):
+    """Writes a model a second time, in a format that others read. Stateless."""
+
+    @property
+    def file(self) -> str:
+        """Name of the exported file in the artifact."""
+        ...
+
+    def export(self, model: object, kind: str, width: int) -> bytes:
+        """Convert a model as decoded from the format called `kind`, taking `width` inputs; always to the same bytes.
+
+        Raises
+        ------
+        TrainingError
+            Models of this kind cannot be converted.
+        """
+        ...
+
+    def decode(self, data: bytes) -> object:
+        """Read what `export` wrote."""
+        ...
+
+    def score(self, model: object, inputs: "pl.DataFrame | npt.NDArray[np.float64]", *, classify: bool) -> Scores:
+        """Ask a decoded export; see `ModelFormat.score`."""
         ...
