@@ -21,6 +21,7 @@ VERBS = {
     "data": "Compare sets of rows: `anew data drift`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",
+    "lineage": "Show where a version, a prediction or a decision came from, and what it led to.",
     "init": "Make a project, empty or from a file of labelled rows.",
     "override": "Override a required gate, by a signed reason.",
     "replay": "Run a project's own policy over a historical file, in virtual time.",

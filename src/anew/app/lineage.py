@@ -1,0 +1,88 @@
+"""The lineage of a version, a prediction or a decision of a project."""
+
+import re
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.fact_reader import read_facts
+from anew.app.accepted import accepted
+from anew.app.status import state_folder
+from anew.domain.errors import NotFoundError
+from anew.domain.fact import Fact
+from anew.domain.interval import Interval
+from anew.lineage import Edge, Lineage, Node, NodeKind, index, lineage_of
+
+__all__ = ["find_lineage"]
+
+_PREDICTION = re.compile(r"[0-9a-f]{12}7[0-9a-f]{19}")
+_FACT = re.compile(r"[0-9a-f]{26}")
+
+
+def find_lineage(project: Path, subject: str) -> Lineage:
+    """Return the lineage of `subject`: the name of a version, the id of a prediction, or the id of a fact.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing on record has this name or id; or the project was never brought up.
+    """
+    facts = index(recorded.fact for recorded in read_facts(state_folder(project) / "anew.db"))
+    if _PREDICTION.fullmatch(subject):
+        return _of_prediction(project, facts, subject)
+    if _FACT.fullmatch(subject):
+        return replace(lineage_of(facts, _version_of(facts, subject)), subject=subject)
+    return lineage_of(facts, subject)
+
+
+def _version_of(facts: Mapping[str, Fact], id: str) -> str:
+    """Return the version that a fact, or the first later one that it led to, names."""
+    if id not in facts:
+        raise NotFoundError(f"no fact on record has the id {id}; `anew audit show --json` has them all")
+    led = {id}
+    for fact in facts.values():
+        if fact.id in led or fact.cause in led:
+            led.add(fact.id)
+            version = getattr(fact, "version", "")
+            if version and fact.kind not in ("WindowClosed", "WindowScored", "RowsChecked", "AlertRaised"):
+                return str(version)
+    raise NotFoundError(f"the fact {id} ({facts[id].kind}) led to no version")
+
+
+def _of_prediction(project: Path, facts: Mapping[str, Fact], id: str) -> Lineage:
+    settings = accepted(project)
+    at = datetime.fromtimestamp(int(id[:12], 16) / 1000, UTC)  # an id begins with its event time, cut to milliseconds
+    span = Interval(start=at - timedelta(milliseconds=1), end=at + timedelta(milliseconds=2))
+    with closing(
+        DeltaLake(settings.state / "lake", settings.columns, settings.model, settings.state / "lake.db")
+    ) as lake:
+        rows = lake.predictions(span)
+    rows = rows.filter(rows.get_column("_id") == id)
+    if rows.is_empty():
+        raise NotFoundError(f"no stored prediction has the id {id}; what was answered last may not be drained yet")
+    row = rows.row(0, named=True)
+    found = lineage_of(facts, row["_version"])
+    shift = _routing(facts, row["_epoch"])
+    detail = (
+        ("answer", str(row["_output"])),
+        ("arm", row["_arm"]),
+        ("epoch", str(row["_epoch"])),
+        ("received", row["_received_at"].isoformat()),
+    )
+    node = Node(id=id, kind=NodeKind.PREDICTION, label="prediction", at=row["_at"].isoformat(), detail=detail)
+    edges = [
+        Edge(each.id, id, "answered") for each in found.nodes.values() if _is(each, NodeKind.VERSION, row["_version"])
+    ]
+    edges += [Edge(shift, id, "routed")] if shift in found.nodes else []
+    return Lineage(subject=id, nodes={**found.nodes, id: node}, edges=tuple(sorted({*found.edges, *edges})))
+
+
+def _is(node: Node, kind: NodeKind, version: str) -> bool:
+    return node.kind is kind and node.label.split()[0] == version
+
+
+def _routing(facts: Mapping[str, Fact], epoch: int) -> str:
+    return next((f.id for f in facts.values() if f.kind == "TrafficShifted" and getattr(f, "epoch", 0) == epoch), "")

@@ -1,0 +1,94 @@
+"""A lineage graph as SVG: layers from left to right, readable without colour, with a text alternative."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from anew.lineage import Lineage, Node
+
+__all__ = ["lineage_svg"]
+
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 232, 44, 56, 14, 16
+_LABEL = 34
+
+_STYLE = (
+    "svg{--fill:var(--paper,#fff);background:var(--fill);color:var(--ink,#1a1d21);font:12px system-ui,sans-serif}"
+    ".box{fill:var(--fill);stroke:currentColor;stroke-opacity:.55}.edge{fill:none;stroke:currentColor;stroke-opacity:.35}"
+    ".kind{font-size:10px;fill-opacity:.75}text{fill:currentColor}.subject{stroke-width:2.5;stroke-opacity:1}"
+    "@media(prefers-color-scheme:dark){svg{--fill:var(--paper,#14171a);color:var(--ink,#e8eaed)}}"
+)
+
+
+def lineage_svg(lineage: Lineage) -> str:
+    """Draw the graph; every node names its kind in words, and its details are its title."""
+    layers = _layers(lineage)
+    places = {
+        id: (_MARGIN + column * (_WIDTH + _GAP_X), _MARGIN + row * (_HEIGHT + _GAP_Y))
+        for column, ids in enumerate(layers)
+        for row, id in enumerate(ids)
+    }
+    width = 2 * _MARGIN + len(layers) * (_WIDTH + _GAP_X) - _GAP_X
+    height = 2 * _MARGIN + max(map(len, layers), default=1) * (_HEIGHT + _GAP_Y) - _GAP_Y
+    said = escape(f"Lineage of {lineage.subject}: {len(lineage.nodes)} nodes, {len(lineage.edges)} edges")
+    body = [
+        *(_edge(places[each.source], places[each.target], each.role) for each in lineage.edges),
+        *(_box(lineage.nodes[id], place, lineage.subject) for id, place in places.items()),
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{said}" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}"><title>{said}</title><style>{_STYLE}</style>{"".join(body)}</svg>\n'
+    )
+
+
+def _layers(lineage: Lineage) -> Sequence[Sequence[str]]:
+    """Return the nodes in columns: each stands right of the last that leads to it, a first one by what it led to."""
+    before: dict[str, list[str]] = defaultdict(list)
+    after: dict[str, list[str]] = defaultdict(list)
+    for edge in lineage.edges:
+        before[edge.target].append(edge.source)
+        after[edge.source].append(edge.target)
+    depth: dict[str, int] = {}
+    for id in lineage.nodes:
+        _place(id, before, depth)
+    for id in lineage.nodes.keys() - before.keys():
+        depth[id] = min((depth[each] for each in after[id]), default=1) - 1
+    columns: list[list[str]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
+    for id in lineage.nodes:
+        columns[depth[id]].append(id)
+    return columns
+
+
+def _place(start: str, before: Mapping[str, Sequence[str]], depth: dict[str, int]) -> None:
+    """Note the depth of `start` and of all that leads to it; no recursion, a chain may be long."""
+    stack = [start]
+    while stack:
+        id = stack[-1]
+        waiting = [each for each in before.get(id, ()) if each not in depth]
+        if waiting:
+            stack += waiting
+            continue
+        depth[id] = 1 + max((depth[each] for each in before.get(id, ())), default=-1)
+        stack.pop()
+
+
+def _box(node: Node, place: tuple[int, int], subject: str) -> str:
+    x, y = place
+    label = node.label if len(node.label) <= _LABEL else f"{node.label[: _LABEL - 1]}…"
+    marked = " subject" if subject in (node.id, node.label.split()[0] if node.kind == "version" else "") else ""
+    detail = "\n".join([node.label, node.at, *(f"{name}: {value}" for name, value in node.detail)])
+    return (
+        f'<g><title>{escape(detail)}</title><rect class="box{marked}" x="{x}" y="{y}" width="{_WIDTH}" '
+        f'height="{_HEIGHT}" rx="6"/><text class="kind" x="{x + 10}" y="{y + 16}">{escape(node.kind)}'
+        f"{escape(f' · {node.at[:16]}' if node.at else '')}</text>"
+        f'<text x="{x + 10}" y="{y + 33}">{escape(label)}</text></g>'
+    )
+
+
+def _edge(source: tuple[int, int], target: tuple[int, int], role: str) -> str:
+    (x1, y1), (x2, y2) = source, target
+    x1, y1, y2 = x1 + _WIDTH, y1 + _HEIGHT // 2, y2 + _HEIGHT // 2
+    bend = max(20, (x2 - x1) // 2)
+    return (
+        f'<path class="edge" d="M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"><title>{escape(role)}</title>'
+        "</path>"
+    )

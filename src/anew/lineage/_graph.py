@@ -1,0 +1,272 @@
+"""The lineage of a version as a graph: what it came from, what was decided about it, and what it did."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    AlertRaised,
+    CandidateAccepted,
+    CandidateRefused,
+    CandidateTrained,
+    EffectFailed,
+    GateJudged,
+    GuardrailTripped,
+    IncidentRaised,
+    OverrideSigned,
+    ProjectChanged,
+    QuarantineReleased,
+    RetrainApproved,
+    RetrainCommanded,
+    RetrainRequested,
+    RolledBack,
+    RolloutApproved,
+    RolloutStarted,
+    RowsChecked,
+    SnapshotTaken,
+    Stage,
+    Ticked,
+    TrafficShifted,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+    WindowClosed,
+    WindowScored,
+)
+from anew.lineage._walk import causes, history_of
+
+__all__ = ["Edge", "Lineage", "Node", "NodeKind", "lineage_of"]
+
+
+class NodeKind(StrEnum):
+    """What a node is; the order is that of a walk from the cause to the effect."""
+
+    CAUSE = "cause"
+    DECISION = "decision"
+    PLAN = "plan"
+    DATA = "data"
+    CODE = "code"
+    VERSION = "version"
+    VERDICT = "verdict"
+    TRAFFIC = "traffic"
+    OUTCOME = "outcome"
+    PREDICTION = "prediction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Something that a version came from or led to.
+
+    Attributes
+    ----------
+    id
+        The fact's id, or ``kind:name`` for what is no fact (a table, a file's digest).
+    label
+        A few words; digests are cut to 12 digits here and whole in `detail`.
+    at
+        Event time, ISO 8601; empty for what has none.
+    detail
+        Names and values, in order.
+    """
+
+    id: str
+    kind: NodeKind
+    label: str
+    at: str = ""
+    detail: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Edge:
+    """`source` led to `target`; `role` says how."""
+
+    source: str
+    target: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Nodes by id, in order of recording, and edges, sorted, with no circle among them."""
+
+    subject: str
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    edges: tuple[Edge, ...] = ()
+
+
+_KINDS: Mapping[type[Fact], NodeKind] = {
+    WindowClosed: NodeKind.CAUSE,
+    WindowScored: NodeKind.CAUSE,
+    RowsChecked: NodeKind.CAUSE,
+    Ticked: NodeKind.CAUSE,
+    RetrainCommanded: NodeKind.CAUSE,
+    ProjectChanged: NodeKind.CAUSE,
+    AlertRaised: NodeKind.CAUSE,
+    IncidentRaised: NodeKind.CAUSE,
+    RetrainRequested: NodeKind.DECISION,
+    RetrainApproved: NodeKind.DECISION,
+    TrainingPlanned: NodeKind.PLAN,
+    SnapshotTaken: NodeKind.DATA,
+    CandidateTrained: NodeKind.VERSION,
+    GateJudged: NodeKind.VERDICT,
+    OverrideSigned: NodeKind.VERDICT,
+    RolloutApproved: NodeKind.VERDICT,
+    TrafficShifted: NodeKind.TRAFFIC,
+    CandidateAccepted: NodeKind.OUTCOME,
+    CandidateRefused: NodeKind.OUTCOME,
+    TrainingEnded: NodeKind.OUTCOME,
+    EffectFailed: NodeKind.OUTCOME,
+    RolloutStarted: NodeKind.OUTCOME,
+    GuardrailTripped: NodeKind.OUTCOME,
+    VersionPromoted: NodeKind.OUTCOME,
+    RolledBack: NodeKind.OUTCOME,
+    QuarantineReleased: NodeKind.OUTCOME,
+}
+"""Facts that are nodes; others (looks, measurements, deliveries) are in the record and not in the graph."""
+
+
+def lineage_of(facts: Mapping[str, Fact], version: str) -> Lineage:
+    """Return the graph of `version`: back to the window or command that began it, on to what it served and led to.
+
+    Parameters
+    ----------
+    facts
+        The record by id, as `index` returns it.
+
+    Raises
+    ------
+    NotFoundError
+        No version of this name was ever planned.
+    """
+    told = {fact.id for fact in history_of(facts, version)}
+    history = [fact for fact in facts.values() if type(fact) in _KINDS and (fact.id in told or _routes(fact, version))]
+    nodes: dict[str, Node] = {fact.id: _node(fact) for fact in history}
+    edges: set[Edge] = set()
+    made = ""
+    for fact in history:
+        cause = _shown_cause(facts, fact, nodes)
+        if cause:
+            edges.add(Edge(cause, fact.id, "led to"))
+        elif made:  # what was seen of it, or commanded, came from outside
+            edges.add(Edge(made, fact.id, "seen or commanded"))
+        if isinstance(fact, CandidateTrained) and fact.version == version:
+            made = fact.id
+        for node, edge in _materials(facts, fact, version):
+            nodes.setdefault(node.id, node)
+            edges.add(edge)
+    for node, edge in _successors(facts, version, made):
+        nodes.setdefault(node.id, node)
+        edges.add(edge)
+    return Lineage(subject=version, nodes=nodes, edges=tuple(sorted(edges)))
+
+
+def _routes(fact: Fact, version: str) -> bool:
+    return isinstance(fact, TrafficShifted) and version in (fact.champion[0], fact.challenger[0])
+
+
+def _successors(facts: Mapping[str, Fact], version: str, made: str) -> Iterator[tuple[Node, Edge]]:
+    """Yield the versions that were trained to succeed this one, which was `made` by that fact (empty: never)."""
+    for fact in facts.values() if made else ():
+        if isinstance(fact, TrainingPlanned) and fact.champion == version:
+            node = _version(facts, fact.version)
+            yield node, Edge(made, node.id, "succeeded by")
+
+
+def _shown_cause(facts: Mapping[str, Fact], fact: Fact, nodes: Mapping[str, Node]) -> str:
+    """Return the nearest cause of `fact` that is a node; empty for none."""
+    return next((each.id for each in causes(facts, fact)[1:] if each.id in nodes), "")
+
+
+def _materials(facts: Mapping[str, Fact], fact: Fact, version: str) -> Iterator[tuple[Node, Edge]]:
+    """Yield what a fact names that is no fact itself: tables, files, other versions."""
+    match fact:
+        case TrainingPlanned() if fact.version == version:
+            for name, digest in (("pipeline.py", fact.code), ("anew.yaml", fact.settings)):
+                yield _thing(NodeKind.CODE, name, digest), Edge(_name(NodeKind.CODE, name, digest), fact.id, "fixed")
+            if fact.champion:
+                node = _version(facts, fact.champion)
+                yield node, Edge(node.id, fact.id, "to be compared with")
+        case SnapshotTaken() if fact.version == version:
+            for table, number in fact.tables:
+                yield (
+                    _thing(NodeKind.DATA, f"table {table}", f"version {number}"),
+                    Edge(_name(NodeKind.DATA, f"table {table}", f"version {number}"), fact.id, "read"),
+                )
+
+
+def _version(facts: Mapping[str, Fact], version: str) -> Node:
+    trained = next(
+        (each for each in facts.values() if isinstance(each, CandidateTrained) and each.version == version), None
+    )
+    detail = (("artifact", trained.digest),) if trained else ()
+    return Node(id=f"version:{version}", kind=NodeKind.VERSION, label=version, detail=detail)
+
+
+def _thing(kind: NodeKind, name: str, value: str) -> Node:
+    return Node(id=_name(kind, name, value), kind=kind, label=f"{name} {_short(value)}", detail=((name, value),))
+
+
+def _name(kind: NodeKind, name: str, value: str) -> str:
+    return f"{kind}:{name}:{value}"
+
+
+def _short(value: str) -> str:
+    return value[:12] if len(value) == 64 else value
+
+
+def _node(fact: Fact) -> Node:
+    label, detail = _said(fact)
+    return Node(
+        id=fact.id,
+        kind=_KINDS[type(fact)],
+        label=label,
+        at=fact.at.isoformat(),
+        detail=(("fact", fact.kind), *((name, value) for name, value in detail if value)),
+    )
+
+
+def _said(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return a node's few words, and what stands behind them."""
+    match fact:
+        case WindowClosed() | WindowScored() | RowsChecked():
+            done = (
+                "scored" if isinstance(fact, WindowScored) else "closed" if isinstance(fact, WindowClosed) else "rows"
+            )
+            span = f"{fact.window.start.isoformat()} to {fact.window.end.isoformat()}"
+            return f"window {done}: {fact.n} rows", (("window", span), ("served by", fact.version))
+        case AlertRaised() | IncidentRaised():
+            return f"{fact.detector}", (("found", fact.message), ("served by", fact.version))
+        case RetrainRequested():
+            return "retrain requested", (("why", fact.reason), ("triggers", ", ".join(fact.triggers)), *fact.considered)
+        case TrainingPlanned():
+            return f"{fact.version} planned", (("seed", str(fact.seed)), ("span", _span(fact)))
+        case SnapshotTaken():
+            counts = f"{fact.rows} rows, {fact.holdout_rows} held out"
+            return f"snapshot {_short(fact.digest)}", (("digest", fact.digest), ("rows", counts))
+        case CandidateTrained():
+            return f"{fact.version} {_short(fact.digest)}", (
+                ("artifact", fact.digest),
+                ("rows", str(fact.rows)),
+                ("seconds of compute", f"{fact.compute_s:.3g}"),
+            )
+        case GateJudged():
+            return f"{fact.gate}: {fact.verdict.name}", (("why", fact.reason), ("required", str(fact.required).lower()))
+        case TrafficShifted():
+            where = "all" if fact.stage is Stage.STEADY else f"{fact.stage} {fact.share:.0%}"
+            return f"traffic: {where} (epoch {fact.epoch})", (
+                ("champion", " ".join(fact.champion).strip()),
+                ("challenger", " ".join(fact.challenger).strip()),
+                ("fallback", " ".join(fact.fallback).strip()),
+            )
+    return _plainly(fact)
+
+
+def _plainly(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
+    words = "".join(f" {each.lower()}" if each.isupper() else each for each in fact.kind).strip()
+    named = ((name, str(getattr(fact, name, ""))) for name in ("by", "gate", "reason", "detail", "outcome", "to"))
+    return words, tuple((name, value) for name, value in named if value)
+
+
+def _span(fact: TrainingPlanned) -> str:
+    return f"{fact.span.start.isoformat()} to {fact.span.end.isoformat()}"

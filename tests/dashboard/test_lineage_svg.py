@@ -1,0 +1,42 @@
+"""The drawn graph: well-formed, whole, and inert whatever names it holds."""
+
+from itertools import pairwise
+from xml.etree import ElementTree
+
+from anew.dashboard.lineage_svg import lineage_svg
+from anew.lineage import Edge, Lineage, Node, NodeKind
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "<script>alert(1)</script>\"&'\u202e"
+
+
+def graph(*names: str) -> Lineage:
+    nodes = {name: Node(id=name, kind=NodeKind.VERDICT, label=name, detail=(("why", name),)) for name in names}
+    return Lineage(
+        subject=names[-1],
+        nodes=nodes,
+        edges=tuple(sorted(Edge(a, b, f"led to {b}") for a, b in pairwise(names))),
+    )
+
+
+def test_every_node_and_edge_is_drawn_once_from_left_to_right() -> None:
+    drawn = ElementTree.fromstring(lineage_svg(graph("a", "b", "c")))  # noqa: S314  our own text
+    boxes = drawn.findall(f".//{SVG}rect")
+    assert [float(box.attrib["x"]) for box in boxes] == sorted({float(box.attrib["x"]) for box in boxes})
+    assert len(boxes) == 3
+    assert len(drawn.findall(f".//{SVG}path")) == 2
+    assert drawn.attrib["aria-label"] == "Lineage of c: 3 nodes, 2 edges"
+
+
+def test_names_are_text_and_nothing_else() -> None:
+    drawn = ElementTree.fromstring(lineage_svg(graph("a", HOSTILE)))  # noqa: S314  our own text
+    assert not drawn.findall(f".//{SVG}script")
+    assert HOSTILE in {text.text for text in drawn.iter(f"{SVG}text")}
+
+
+def test_a_long_chain_needs_no_recursion() -> None:
+    assert lineage_svg(graph(*map(str, range(3000)))).count("<rect") == 3000
+
+
+def test_nothing_is_drawn_as_nothing() -> None:
+    assert "0 nodes" in lineage_svg(Lineage(subject="v1"))

@@ -1,0 +1,80 @@
+"""The graph of a version: everything it came from, every verdict, and what it led to."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from anew.domain.errors import NotFoundError
+from anew.domain.fact import Fact
+from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingPlanned, VersionPromoted
+from anew.lineage import Lineage, NodeKind, index, lineage_of
+from tests.laws.telling import Teller, warmed
+
+
+@pytest.fixture(scope="module")
+def facts() -> Mapping[str, Fact]:
+    """The first record among drawn ones in which a promoted champion was succeeded by another candidate."""
+    for seed in range(500):
+        record = index(Teller().tell(warmed(seed)).facts)
+        promoted = {each.version for each in record.values() if isinstance(each, VersionPromoted) and each.previous}
+        if any(isinstance(each, TrainingPlanned) and each.champion in promoted for each in record.values()):
+            return record
+    raise AssertionError("no story has a promoted champion that was to be succeeded")
+
+
+@pytest.fixture(scope="module")
+def graph(facts: Mapping[str, Fact]) -> Lineage:
+    promoted = next(each for each in facts.values() if isinstance(each, VersionPromoted) and each.previous)
+    return lineage_of(facts, promoted.version)
+
+
+def before(graph: Lineage, id: str) -> set[str]:
+    """Return the ids of all nodes from which a way leads to `id`."""
+    found: set[str] = set()
+    waiting = [id]
+    while waiting:
+        target = waiting.pop()
+        sources = {edge.source for edge in graph.edges if edge.target == target} - found
+        found |= sources
+        waiting += sources
+    return found
+
+
+def test_a_version_is_led_back_to_data_code_champion_and_cause(graph: Lineage, facts: Mapping[str, Fact]) -> None:
+    trained = next(
+        each for each in facts.values() if isinstance(each, CandidateTrained) and each.version == graph.subject
+    )
+    behind = [graph.nodes[id] for id in before(graph, trained.id)]
+    kinds = {node.kind for node in behind}
+    assert {NodeKind.CAUSE, NodeKind.DECISION, NodeKind.PLAN, NodeKind.DATA, NodeKind.CODE} <= kinds
+    labels = {node.label.split()[0] for node in behind}
+    assert {"pipeline.py", "anew.yaml"} <= labels
+    assert trained.champion in labels
+    snapshot = next(
+        each for each in facts.values() if isinstance(each, SnapshotTaken) and each.version == graph.subject
+    )
+    assert {f"table {table}" for table, _ in snapshot.tables} <= {name for node in behind for name, _ in node.detail}
+
+
+def test_verdicts_and_traffic_follow_from_the_version(graph: Lineage) -> None:
+    promoted = next(node for node in graph.nodes.values() if node.label.startswith("version promoted"))
+    behind = {graph.nodes[id].kind for id in before(graph, promoted.id)}
+    assert NodeKind.VERSION in behind
+    assert {NodeKind.VERDICT, NodeKind.TRAFFIC} <= {node.kind for node in graph.nodes.values()}
+
+
+def test_a_version_says_who_was_trained_to_succeed_it(facts: Mapping[str, Fact]) -> None:
+    for plan in [each for each in facts.values() if isinstance(each, TrainingPlanned) and each.champion]:
+        assert f"version:{plan.version}" in lineage_of(facts, plan.champion).nodes
+
+
+def test_every_graph_is_whole_and_has_no_circle(facts: Mapping[str, Fact]) -> None:
+    for plan in [each for each in facts.values() if isinstance(each, TrainingPlanned)]:
+        graph = lineage_of(facts, plan.version)
+        assert {end for edge in graph.edges for end in (edge.source, edge.target)} <= graph.nodes.keys()
+        assert all(id not in before(graph, id) for id in graph.nodes)
+
+
+def test_an_unknown_version_is_not_found(facts: Mapping[str, Fact]) -> None:
+    with pytest.raises(NotFoundError, match="there is no version 'v999'"):
+        lineage_of(facts, "v999")
