@@ -74,8 +74,8 @@ def _agree(ours: LoopProject, *, champion: str) -> None:
     assert status["stored"]["predictions"] == len(ours.acknowledged.predictions)
     answer = next(each for each in reversed(ours.acknowledged.answers) if each["version"] == champion)
     traced = ours.anew("lineage", answer["id"], "--svg", "lineage.svg")
-    kinds = {node["kind"] for node in traced["nodes"]}
-    assert {"cause", "data", "code", "version", "verdict", "traffic", "prediction"} <= kinds
+    shown = {node["kind"] for node in traced["nodes"]}
+    assert {"cause", "data", "code", "version", "verdict", "traffic", "prediction"} <= shown
     led = {(edge["target"], edge["role"]) for edge in traced["edges"]}
     assert {(answer["id"], "answered"), (answer["id"], "routed")} <= led
     said = ours.anew("explain", champion)
