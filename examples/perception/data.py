@@ -16,7 +16,7 @@ KINDS = ("car", "cyclist", "pedestrian")
 
 
 def rows() -> pl.DataFrame:
-    """Return the pictures in time order, as embeddings of sixteen numbers, with what people saw in them."""
+    """Return the pictures in time order, as embeddings (one column of vectors), with what people saw in them."""
     chance = np.random.default_rng(20260105)
     centres = chance.normal(scale=2.0, size=(len(KINDS), WIDTH))
     shift = np.where(np.arange(WIDTH) < WIDTH // 2, 6.0, 0.0)
@@ -29,8 +29,8 @@ def rows() -> pl.DataFrame:
         centres[(kind[strange] + 1) % len(KINDS)] + shift + chance.normal(size=(int(strange.sum()), WIDTH))
     )
     at = [START + timedelta(seconds=86_400 / A_DAY * i) for i in range(count)]
-    embedding = {f"e{i}": picture[:, i] for i in range(WIDTH)}
-    return pl.DataFrame({"at": at, **embedding, "kind": [KINDS[each] for each in kind]})
+    embedding = pl.Series("embedding", picture, dtype=pl.Array(pl.Float64, WIDTH))
+    return pl.DataFrame({"at": at, "embedding": embedding, "kind": [KINDS[each] for each in kind]})
 
 
 if __name__ == "__main__":

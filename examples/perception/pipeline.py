@@ -9,7 +9,7 @@ from anew.ports.pipeline import TrainingData
 
 
 def train(data: TrainingData, params: Mapping[str, Any]) -> lightgbm.LGBMClassifier:
-    """Fit trees on the sixteen numbers; the same rows and seed give the same model."""
+    """Fit trees on the numbers of the embedding, one column each; the same rows and seed give the same model."""
     model = lightgbm.LGBMClassifier(
         n_estimators=int(params.get("rounds", 30)),
         num_leaves=7,

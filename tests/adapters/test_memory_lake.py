@@ -30,6 +30,7 @@ def _frame(first: int, n: int) -> pl.DataFrame:
         "_output": i % 2,
         "temp": i.cast(pl.Int16),
         "sky": pl.Series(["clear"] * n, dtype=pl.Categorical),
+        "view": [[float(i), 0.5] for i in range(first, first + n)],
     })  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def test_frames_in_bulk_are_what_observations_are() -> None:
     bulk, single = MemoryLake(COLUMNS), MemoryLake(COLUMNS)
     bulk.append_frame("predictions", _frame(0, 20))
     single.append("w0", 20, [prediction(i, output=i % 2) for i in range(20)])
-    names = ["_id", "_at", "_received_at", "_version", "_output", "_arm", "temp", "sky", "_shadow_output"]
+    names = ["_id", "_at", "_received_at", "_version", "_output", "_arm", "temp", "sky", "view", "_shadow_output"]
     assert bulk.predictions(EVER).select(names).equals(single.predictions(EVER).select(names))
     assert bulk.predictions(EVER).schema == single.predictions(EVER).schema
     single.append("w0", 40, [label(i, i % 2) for i in range(20)])

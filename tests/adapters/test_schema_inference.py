@@ -34,7 +34,10 @@ def test_kinds_follow_from_types() -> None:
         level=pl.Series(["u", None] * (N // 2), dtype=pl.Enum(["u", "w"])),
         nothing=[None] * N,
         when=[date(2024, 1, 1)] * N,
-        several=[[1.0]] * N,
+        several=[["a"]] * N,
+        ragged=[[1.0], [1.0, 2.0]] * (N // 2),
+        vector=[[1.0, 2.0], None] * (N // 2),
+        broken=[[1.0, float("nan")]] * N,
         _own=[1.0] * N,
     )
     found = infer_schema(frame, ROLES)
@@ -47,6 +50,7 @@ def test_kinds_follow_from_types() -> None:
         "factor": category,
         "level": category,
         "nothing": number,
+        "vector": ColumnKind.VECTOR,
     }
     assert found.vocabulary == {
         "text": ("a", "b"),
@@ -54,7 +58,10 @@ def test_kinds_follow_from_types() -> None:
         "factor": ("u", "v"),
         "level": ("u",),
     }
-    assert [note.split(":")[0] for note in found.notes] == ["column 'when'", "column 'several'", "column '_own'"]
+    assert [note.split(":")[0] for note in found.notes] == [
+        f"column {name!r}" for name in ("when", "several", "ragged", "broken", "_own")
+    ]
+    assert next(column.width for column in found.columns.features if column.name == "vector") == 2
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ def test_missing_new_and_retyped_columns_are_said(tmp_path: Path) -> None:
 
 
 def test_lists_are_left_out_and_said(tmp_path: Path) -> None:
-    reference = rows(tmp_path, "r", {"x": [1.0, 2.0], "items": [[1], [2]]})
+    reference = rows(tmp_path, "r", {"x": [1.0, 2.0], "items": [["a"], ["b"]], "ragged": [[1], [2, 3]]})
     report = measure_drift(DriftOptions(reference=reference, current=reference))
-    assert report.unsupported == ("items",)
+    assert report.unsupported == ("items", "ragged")
     assert not report.unsettled
     current = rows(tmp_path, "c", {"x": [1.0, 2.0], "items": [1, 2]})
     changed = measure_drift(DriftOptions(reference=reference, current=current))

@@ -25,7 +25,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     rng = np.random.default_rng(0)
     for name, shift in (("before", 0.0), ("after", 1.0)):
         levels = np.array(["a", "b"])[rng.integers(0, 2, 4000)]
-        frame = pl.DataFrame({"x": rng.normal(shift, size=4000), "c": levels, name: [1] * 4000, "l": [[1]] * 4000})
+        frame = pl.DataFrame({"x": rng.normal(shift, size=4000), "c": levels, name: [1] * 4000, "l": [["a"]] * 4000})
         frame.write_parquet(tmp_path / name)
     return tmp_path / "before", tmp_path / "after"
 

@@ -128,7 +128,7 @@ def test_perception_one_day_of_fog_is_no_reason_and_a_new_camera_is() -> None:
     alerts = [each.window.start.date() for each in of_kind(report, AlertRaised)]
     assert alerts[:4] == [day(12), day(24), day(25), day(26)]
     first = asked(report)[0]
-    assert (first.at.date(), first.triggers) == (day(26), ("ood(mahalanobis)>0.15",))
+    assert (first.at.date(), first.triggers) == (day(26), ("ood(mahalanobis: embedding)>0.15",))
     assert report.data["loss"] < 0.5 * report.data["loss_never_retrained"]
 
 

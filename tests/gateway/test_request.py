@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.gateway.refusal import RefusedError
 from anew.gateway.request import PredictParser, RequestRow
 from anew.gateway.settings import EventClock, GatewaySettings
@@ -228,3 +229,43 @@ def test_any_bytes_are_refused_or_read_never_more(body: bytes) -> None:
         parse(body)
     except RefusedError as exc:
         assert 400 <= exc.status < 500
+
+
+VIEWS = Columns(
+    time="at",
+    target="y",
+    task=Task.REGRESSION,
+    features=(
+        Column(name="view", kind=ColumnKind.VECTOR, width=3),
+        Column(name="x", kind=ColumnKind.NUMBER),
+    ),
+)
+VIEW_PARSER = PredictParser(GatewaySettings(model="m", columns=VIEWS))
+
+
+def test_a_vector_is_read_as_so_many_numbers() -> None:
+    found = parse({"rows": [{"view": [1, 2.5, -3e5], "x": 1}, {"view": None, "x": 2}]}, VIEW_PARSER)
+    assert [each.values["view"] for each in found] == [(1.0, 2.5, -3e5), None]
+    assert all(isinstance(number, float) for number in found[0].values["view"] or ())  # type: ignore[union-attr] # it is a tuple
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("[1, 2]", "rows[0].view"),
+        ("[1, 2, 3, 4]", "rows[0].view"),
+        ("[]", "rows[0].view"),
+        ("3.0", "rows[0].view"),
+        ('"123"', "rows[0].view"),
+        ('[1, "2", 3]', "rows[0].view[1]"),
+        ("[1, 2, null]", "rows[0].view[2]"),
+        ("[true, 2, 3]", "rows[0].view[0]"),
+        ("[1, [2], 3]", "rows[0].view[1]"),
+        ("[1, 1e999, 3]", "rows[0].view[1]"),
+        ("[1, NaN, 3]", "rows[0].view[1]"),
+        ("[1, 2, -Infinity]", "rows[0].view[2]"),
+    ],
+)
+def test_a_vector_of_other_things_is_refused_at_its_place(written: str, path: str) -> None:
+    found = refused(b'{"rows": [{"view": %s, "x": 1}]}' % written.encode(), VIEW_PARSER)
+    assert (found.status, found.path) == (422, path)

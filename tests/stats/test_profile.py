@@ -220,7 +220,7 @@ def test_rows_that_do_not_fit_the_reference_are_refused_by_name() -> None:
     with pytest.raises(SchemaError, match=r"column 'x'.*mixture"):
         Reference.fit({"x": np.array([1, "a"], dtype=object)})
     with pytest.raises(SchemaError, match=r"column 'x'.*list"):
-        Reference.fit({"x": pa.array([[1.0]])})
+        Reference.fit({"x": pa.array([["a"]])})
 
 
 def test_damaged_or_newer_bytes_are_refused() -> None:

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -41,13 +42,16 @@ _OPTIONAL = frozenset({"_proba", "_shadow_output", "_extra", *_DEFAULTS})
 
 
 def _feature(column: Column) -> pl.DataType:
+    if column.kind is ColumnKind.VECTOR:
+        return pl.List(pl.Float64())  # Delta has no arrays of one width
     return pl.Float64() if column.kind is ColumnKind.NUMBER else pl.String()
 
 
 def schema_of(columns: Columns) -> Mapping[str, Schema]:
-    """Return the columns of each table: text is String, numbers are Float64, answers text or, for regression, numbers.
+    """Return the columns of each table.
 
-    `_extra` keeps what requests carried beside the features (sensitive columns, the key) as JSON, or null.
+    Text is String, numbers are Float64, vectors lists of them; answers are text or, for regression, numbers. `_extra`
+    keeps what requests carried beside the features (sensitive columns, the key) as JSON, or null.
     """
     features = {column.name: _feature(column) for column in columns.features}
     answer: pl.DataType = pl.String() if columns.task.classifies else pl.Float64()
@@ -127,7 +131,7 @@ def _prediction_cells(columns: Columns, batch: Sequence[Prediction]) -> dict[str
         "_extra": [json.dumps(dict(p.extra), sort_keys=True) if p.extra else None for p in batch],
     }
     for column in columns.features:
-        cell = _number if column.kind is ColumnKind.NUMBER else _text
+        cell = _cell(column)
         cells[column.name] = [cell(p.row.get(column.name)) for p in batch]
     return cells
 
@@ -168,6 +172,19 @@ def _number(value: object) -> float | None:
         except OverflowError:  # an integer beyond 1e308
             return math.inf if value > 0 else -math.inf
     return None
+
+
+def _cell(column: Column) -> Callable[[object], object]:
+    if column.kind is ColumnKind.VECTOR:
+        return partial(_vector, width=column.width)
+    return _number if column.kind is ColumnKind.NUMBER else _text
+
+
+def _vector(value: object, width: int) -> list[float] | None:
+    if not isinstance(value, tuple | list) or len(value) != width:
+        return None
+    numbers = [_number(each) for each in value]
+    return [each for each in numbers if each is not None] if None not in numbers else None
 
 
 def _text(value: object) -> str | None:

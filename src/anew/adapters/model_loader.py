@@ -19,9 +19,11 @@ from anew.ports.candidate import Candidate
 from anew.ports.model_format import Formats, ModelFormat, Scores
 from anew.ports.pipeline import Pipeline
 from anew.ports.predictor import Predictions
-from anew.ports.rows import declared_rows, model_inputs
+from anew.ports.rows import column_type, declared_rows, model_inputs
 
 __all__ = ["LoadedPredictor", "ModelLoader"]
+
+_ZEROS = {ColumnKind.NUMBER: 0.0, ColumnKind.CATEGORY: ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +38,20 @@ class LoadedPredictor:
     model: object
     positions: tuple[int, ...] = field(init=False)
     numbers: tuple[str, ...] | None = field(init=False)
+    widths: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         known = self.manifest.columns.classes
         object.__setattr__(self, "positions", tuple(known.index(label) for label in self.manifest.classes))
         object.__setattr__(self, "numbers", self._numbers())
+        widths = tuple(c.width for c in self.columns.features if c.kind is not ColumnKind.CATEGORY)
+        object.__setattr__(self, "widths", widths if any(widths) else ())
 
     def _numbers(self) -> tuple[str, ...] | None:
         """Names of the columns that go to the model as they are, or None when `features` must be asked."""
         if not self.pipeline.inputs_are_numbers:
             return None
-        return tuple(c.name for c in self.columns.features if c.kind is ColumnKind.NUMBER)
+        return tuple(c.name for c in self.columns.features if c.kind is not ColumnKind.CATEGORY)
 
     @property
     def columns(self) -> Columns:
@@ -72,6 +77,8 @@ class LoadedPredictor:
             predictions = self.predict(self._frame(rows))
         else:
             cells = [[math.nan if row[name] is None else row[name] for name in self.numbers] for row in rows]
+            if self.widths:
+                cells = [self._flat(row) for row in cells]
             scores = self._checked(np.array(cells, dtype=np.float64), len(rows))
             if len(rows) == 1:
                 return (self._one(scores),)
@@ -82,11 +89,20 @@ class LoadedPredictor:
         pairs = zip(outputs, predictions.proba.tolist(), strict=True)
         return [Answer(output=output, proba=tuple(proba)) for output, proba in pairs]
 
+    def _flat(self, cells: Sequence[Any]) -> list[Any]:
+        """Return the cells of the columns that go to the model as they are, vectors number by number."""
+        flat: list[Any] = []
+        for cell, width in zip(cells, self.widths, strict=True):
+            if isinstance(cell, tuple | list):
+                flat += cell
+            else:  # a number, or a vector that is missing
+                flat += [cell] * (width or 1)
+        return flat
+
     def _frame(self, rows: Sequence[Mapping[str, Value]]) -> pl.DataFrame:
-        types = {ColumnKind.NUMBER: pl.Float64, ColumnKind.CATEGORY: pl.String}
         return pl.DataFrame(
             [
-                pl.Series(column.name, [row[column.name] for row in rows], dtype=types[column.kind])
+                pl.Series(column.name, [row[column.name] for row in rows], dtype=column_type(column))
                 for column in self.columns.features
             ]
         )
@@ -170,7 +186,7 @@ class ModelLoader:
     @staticmethod
     def _warm(predictor: LoadedPredictor) -> LoadedPredictor:
         """Answer one row of zeros and empty categories, or else of nulls; a model may be unable to take either."""
-        zeros = {c.name: 0.0 if c.kind is ColumnKind.NUMBER else "" for c in predictor.columns.features}
+        zeros = {c.name: _ZEROS[c.kind] if not c.width else (0.0,) * c.width for c in predictor.columns.features}
         problems = []
         for row in (zeros, dict.fromkeys(zeros)):
             try:

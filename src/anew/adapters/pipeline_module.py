@@ -44,8 +44,8 @@ class PipelineModule:
         return self.transform is None
 
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Turn declared columns into model inputs; without a `features` of the user, the numbers as they are."""
-        return rows.select(selectors.numeric()) if self.transform is None else self.transform(rows)
+        """Turn declared columns into model inputs; without the user's own, numbers and vectors as they are."""
+        return rows.select(selectors.numeric() | selectors.array()) if self.transform is None else self.transform(rows)
 
     def train(self, data: TrainingData, params: Mapping[str, Any]) -> object:
         """Fit the user's model."""

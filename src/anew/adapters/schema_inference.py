@@ -8,6 +8,7 @@ import polars as pl
 
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import SchemaError, SettingsError
+from anew.ports.rows import vectors
 
 __all__ = ["Inferred", "Roles", "infer_schema"]
 
@@ -62,8 +63,8 @@ class Inferred:
 def infer_schema(frame: pl.DataFrame, roles: Roles) -> Inferred:
     """Infer the row contract of `frame`.
 
-    Integers stay numbers, however few values they have; text, booleans, categoricals and enums are categories. Columns
-    of any other type are left out, with a note.
+    Integers stay numbers, however few values they have; text, booleans, categoricals and enums are categories; lists of
+    numbers that are all of one length are vectors. Columns of any other type are left out, with a note.
 
     Raises
     ------
@@ -79,12 +80,12 @@ def infer_schema(frame: pl.DataFrame, roles: Roles) -> Inferred:
     for series in frame:
         if series.name in taken:
             continue
-        kind, problem = _kind(series)
-        if kind is None:
+        column, problem = _column(series)
+        if column is None:
             notes.append(f"column {series.name!r}: {problem}")
             continue
-        features.append(Column(name=series.name, kind=kind, nullable=True))
-        if kind is ColumnKind.CATEGORY:
+        features.append(column)
+        if column.kind is ColumnKind.CATEGORY:
             vocabulary[series.name], note = _levels(series)
             notes += [note] if note else []
     try:
@@ -172,6 +173,26 @@ def _target(series: pl.Series, task: str) -> tuple[Task, tuple[int | str, ...]]:
     else:
         classes = tuple(found.cast(pl.String).unique().sort())
     return (Task.BINARY if distinct == 2 else Task.MULTICLASS), classes
+
+
+def _column(series: pl.Series) -> tuple[Column | None, str]:
+    kind = series.dtype
+    if isinstance(kind, pl.List | pl.Array):
+        return _vector(series)
+    found, problem = _kind(series)
+    return (None if found is None else Column(name=series.name, kind=found)), problem
+
+
+def _vector(series: pl.Series) -> tuple[Column | None, str]:
+    known = series.drop_nulls()
+    lengths = known.arr.to_list().list.len() if isinstance(known.dtype, pl.Array) else known.list.len()
+    width = int(lengths[0]) if len(lengths) else 0
+    try:
+        column = Column(name=series.name, kind=ColumnKind.VECTOR, width=width)
+        vectors(series, width)
+    except SchemaError as exc:
+        return None, f"left out; {exc}"
+    return column, ""
 
 
 def _kind(series: pl.Series) -> tuple[ColumnKind | None, str]:

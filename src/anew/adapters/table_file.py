@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from anew.domain.column import ColumnKind, Columns
+from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import NotFoundError, SchemaError
+from anew.ports.rows import vectors
 
 __all__ = ["file_digest", "labelled_rows", "read_table"]
 
@@ -66,7 +67,7 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFr
     chosen = [_instants(at).alias("_at"), _label(frame.get_column(columns.target), columns, name).alias("_label")]
     for column in columns.features:
         try:
-            chosen.append(_feature(frame.get_column(column.name), column.kind, name))
+            chosen.append(_feature(frame.get_column(column.name), column, name))
         except pl.exceptions.PolarsError as exc:
             raise SchemaError(f"{name}: column {column.name!r} is no {column.kind}: {exc}", column.name) from exc
     if columns.key and columns.key not in columns.names and columns.key in frame.columns:
@@ -111,9 +112,14 @@ def _whole(label: pl.Series) -> pl.Series:
     return label
 
 
-def _feature(values: pl.Series, kind: ColumnKind, name: str) -> pl.Series:
-    if kind is ColumnKind.CATEGORY:
+def _feature(values: pl.Series, column: Column, name: str) -> pl.Series:
+    if column.kind is ColumnKind.CATEGORY:
         return values.cast(pl.String)
+    if column.kind is ColumnKind.VECTOR:
+        try:
+            return vectors(values, column.width)
+        except SchemaError as exc:
+            raise SchemaError(f"{name}: {exc}", column.name) from exc
     if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
         raise SchemaError(f"{name}: column {values.name!r} is {values.dtype}, declared is a number", values.name)
     return values.cast(pl.Float64)

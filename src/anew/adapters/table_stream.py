@@ -14,6 +14,8 @@ from anew.domain.errors import NotFoundError, SchemaError
 __all__ = ["TableStream", "open_table"]
 
 _BATCH = 131_072
+_NARROW = 16
+_LIKELY_WIDTH = 384
 # Pages of a column chunk are read as they are needed; without it the reader holds whole chunks of every column.
 _BUFFER = 262_144
 
@@ -33,13 +35,16 @@ class TableStream:
     types
         Arrow type of each column as text, in the file's order; ``dictionary`` types are told as what they hold.
     unsupported
-        Columns that hold neither numbers nor levels: lists, structs, maps.
+        Columns that hold neither numbers nor levels nor lists of numbers: other lists, structs, maps.
+    widths
+        Numbers in a vector, or a guess at it, of each column that holds lists of numbers.
     """
 
     path: Path
     rows: int
     types: Mapping[str, str]
     unsupported: frozenset[str]
+    widths: Mapping[str, int]
     _metadata: Any
     _text: tuple[str, ...]
 
@@ -62,8 +67,10 @@ class TableStream:
         SchemaError
             The file is damaged.
         """
+        # Batches of vectors are smaller, so that they take no more memory.
+        size = max(_BATCH // max(1, sum(self.widths.get(name, 0) for name in names) // _NARROW), 1)
         with _told(self.path), self._opened() as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=list(names), use_threads=False):
+            for batch in file.iter_batches(batch_size=size, columns=list(names), use_threads=False):
                 yield {name: batch.column(name) for name in names}
 
     def _opened(self) -> "pq.ParquetFile":
@@ -93,7 +100,10 @@ def open_table(path: Path) -> TableStream:
         path=path,
         rows=metadata.num_rows,
         types={field.name: str(_held(field.type)) for field in schema},
-        unsupported=frozenset(field.name for field in schema if pa.types.is_nested(_held(field.type))),
+        unsupported=frozenset(
+            field.name for field in schema if pa.types.is_nested(_held(field.type)) and not _width(field.type)
+        ),
+        widths={field.name: width for field in schema if (width := _width(field.type))},
         _metadata=metadata,
         _text=tuple(field.name for field in schema if _is_text(field.type)),
     )
@@ -101,6 +111,17 @@ def open_table(path: Path) -> TableStream:
 
 def _held(kind: "pa.DataType") -> "pa.DataType":
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _width(kind: "pa.DataType") -> int:
+    """Return how many numbers a list of this type likely has; 0 for what is no list of numbers."""
+    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(test(kind) for test in tests):
+        return 0
+    inner = kind.value_type
+    if not (pa.types.is_floating(inner) or pa.types.is_integer(inner)):
+        return 0
+    return int(kind.list_size) if pa.types.is_fixed_size_list(kind) else _LIKELY_WIDTH
 
 
 def _is_text(kind: "pa.DataType") -> bool:

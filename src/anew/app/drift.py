@@ -9,6 +9,7 @@ from anew.adapters.table_stream import TableStream, open_table
 from anew.domain.errors import SchemaError, SettingsError
 from anew.stats.comparison import ColumnDrift, DriftVerdict, judge, measure
 from anew.stats.profile import Profile, Reference
+from anew.stats.vector import is_ragged
 
 __all__ = ["DriftOptions", "DriftReport", "TypeChange", "measure_drift"]
 
@@ -18,6 +19,7 @@ _FAMILIES = {
     "time of day": {"time32", "time64"},
     "duration": {"duration"},
     "nothing": {"null"},
+    "vector": {"list", "large_list", "fixed_size_list"},
 }
 """Arrow types that are compared among themselves; all others are numbers."""
 
@@ -88,7 +90,8 @@ class DriftReport:
     Parameters
     ----------
     columns
-        Verdict on each column that both sides have and that could be compared, in the reference's order.
+        Verdict on each column that both sides have and that could be compared, in the reference's order; on each part
+        of a column of vectors.
     reference, current
         The profiles of those columns.
     missing
@@ -98,7 +101,7 @@ class DriftReport:
     retyped
         Columns whose type changed.
     unsupported
-        Columns of either side that hold lists, structs or maps: not looked at.
+        Columns of either side that hold structs, maps, or lists that are no vectors: not looked at.
     """
 
     options: DriftOptions
@@ -143,18 +146,23 @@ def measure_drift(options: DriftOptions) -> DriftReport:
     stored = _reference(options)
     own = stored.reference.own.columns
     retyped = {name: _change(stored, current, name) for name in stored.types if _is_retyped(stored, current, name)}
-    shared = [name for name in own if name in current.types and (name not in retyped or retyped[name].comparable)]
+    shared = [
+        name
+        for name in stored.reference.names
+        if name in current.types and (name not in retyped or retyped[name].comparable)
+    ]
     if not shared:
         raise SchemaError(
-            f"{current.path.name} has no column that can be compared: the reference has {', '.join(own) or 'none'}, "
+            f"{current.path.name} has no column that can be compared: "
+            f"the reference has {', '.join(stored.reference.names) or 'none'}, "
             f"the current rows have {', '.join(current.types) or 'none'}"
         )
     seen = _profile(stored.reference, current, shared)
-    measured = {name: measure(own[name], seen.columns[name], options.margin) for name in shared}
+    measured = {name: measure(own[name], column, options.margin) for name, column in seen.columns.items()}
     return DriftReport(
         options=options,
         columns=judge(measured, options.alpha),
-        reference=Profile(stored.reference.own.n, {name: own[name] for name in shared}),
+        reference=Profile(stored.reference.own.n, {name: own[name] for name in seen.columns}),
         current=seen,
         missing=tuple(name for name in stored.types if name not in current.types),
         new=tuple(name for name in current.types if name not in stored.types),
@@ -169,12 +177,12 @@ def _reference(options: DriftOptions) -> StoredReference:
             raise SettingsError("give one of --reference FILE and --reference-profile FILE")
         return read_reference(options.reference_profile)
     table = open_table(options.reference)
-    fitted = {name: Reference.fit({name: table.column(name)}) for name in table.types if name not in table.unsupported}
-    whole = Reference(
-        {name: each.binnings[name] for name, each in fitted.items()},
-        Profile(table.rows, {name: each.own.columns[name] for name, each in fitted.items()}),
-    )
-    stored = StoredReference(whole, table.types)
+    fitted = []
+    for name in table.types:
+        column = None if name in table.unsupported else table.column(name)
+        if column is not None and not (name in table.widths and is_ragged(column)):
+            fitted.append(Reference.fit({name: column}))
+    stored = StoredReference(Reference.together(fitted), table.types)
     if options.save_profile is not None:
         write_reference(options.save_profile, stored)
     return stored
@@ -194,13 +202,9 @@ def _change(stored: StoredReference, current: TableStream, name: str) -> TypeCha
 
 def _family(kind: str) -> str:
     """Return what values of an Arrow type are compared as."""
-    name = kind.partition("[")[0].partition("(")[0]
+    name = kind.partition("[")[0].partition("(")[0].partition("<")[0]
     return next((family for family, names in _FAMILIES.items() if name in names), "number")
 
 
 def _profile(reference: Reference, current: TableStream, names: list[str]) -> Profile:
-    only = Reference(
-        {name: reference.binnings[name] for name in names},
-        Profile(reference.own.n, {name: reference.own.columns[name] for name in names}),
-    )
-    return only.profile_batches(current.batches(names))
+    return reference.only(names).profile_batches(current.batches(names))

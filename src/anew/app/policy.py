@@ -4,9 +4,9 @@ import json
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from anew.domain.column import ColumnKind, Task
+from anew.domain.column import Column, Task
 
 __all__ = [
     "CanaryPolicy",
@@ -29,6 +29,19 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
 
 
+def _feature_kind(given: object) -> object:
+    if isinstance(given, str):
+        Column.declared_as("feature", given)
+    return given
+
+
+FeatureKind = Annotated[
+    str,
+    BeforeValidator(_feature_kind),
+    Field(json_schema_extra={"pattern": r"^(number|category|vector\([1-9][0-9]{0,3}\))$"}),
+]
+
+
 class _Section(BaseModel):
     """A section that knows all its keys."""
 
@@ -49,7 +62,7 @@ class ColumnsPolicy(_Section):
 
     time: str = Field(description="event-time column")
     target: str = Field(description="label column")
-    features: dict[str, ColumnKind] = Field(description="feature columns in order: number or category")
+    features: dict[str, FeatureKind] = Field(description="feature columns in order: number, category or vector(WIDTH)")
     classes: tuple[int | str, ...] = Field(default=(), description="class labels, for classification")
     key: str = Field(default="", description="column that keeps a user on one arm; empty: the prediction id")
     sensitive: tuple[str, ...] = Field(

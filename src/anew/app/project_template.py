@@ -194,7 +194,7 @@ def _fill(name: str, values: Mapping[str, object]) -> str:
 
 
 def _pipeline(model: str, columns: Columns, vocabulary: Mapping[str, Sequence[str]]) -> str:
-    numbers = [column.name for column in columns.features if column.kind is ColumnKind.NUMBER]
+    numbers = [column.name for column in columns.features if column.kind is not ColumnKind.CATEGORY]
     features = (
         _fill("features.py", {"numbers": _listing(numbers, ""), "categories": _vocabulary(vocabulary)})
         if vocabulary
@@ -261,7 +261,7 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             if inferred.zoned
             else "the instants in the file carry no zone and are taken as UTC",
             "schema": SCHEMA_FILE,
-            "features": "\n".join(f"    {_scalar(column.name)}: {column.kind.value}" for column in columns.features),
+            "features": "\n".join(f"    {_scalar(column.name)}: {column.declared}" for column in columns.features),
             "window": write_duration(window),
             "window_comment": f"about a hundredth of the {inferred.length.days} days in the file"
             if look

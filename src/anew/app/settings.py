@@ -131,7 +131,7 @@ def _columns(policy: ProjectPolicy) -> Columns:
     return Columns(
         time=declared.time,
         target=declared.target,
-        features=tuple(Column(name=name, kind=kind) for name, kind in declared.features.items()),
+        features=tuple(Column.declared_as(name, kind) for name, kind in declared.features.items()),
         task=policy.task,
         classes=tuple(sorted(declared.classes, key=_class_order)),
         key=declared.key,

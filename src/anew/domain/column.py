@@ -1,5 +1,6 @@
 """The declared columns of a model: what a row is made of."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,8 +8,11 @@ from anew.domain.errors import SchemaError
 
 __all__ = ["Column", "ColumnKind", "Columns", "Task", "Value"]
 
-Value = float | str | None
-"""A cell of a row: a number, a category or nothing."""
+Value = float | str | tuple[float, ...] | None
+"""A cell of a row: a number, a category, a vector or nothing."""
+
+MOST_WIDTH = 4096
+_VECTOR = re.compile(r"vector\(([1-9][0-9]{0,3})\)")
 
 
 class Task(StrEnum):
@@ -25,19 +29,57 @@ class Task(StrEnum):
 
 
 class ColumnKind(StrEnum):
-    """Numbers are compared by size, categories by equality."""
+    """Numbers are compared by size, categories by equality, vectors (embeddings) by distance."""
 
     NUMBER = "number"
     CATEGORY = "category"
+    VECTOR = "vector"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One declared feature column; `nullable` says whether null is a value that it may take."""
+    """One declared feature column.
+
+    Attributes
+    ----------
+    nullable
+        Is null a value that it may take?
+    width
+        Numbers in each value of a vector, 1 to 4,096; 0 for the other kinds.
+    """
 
     name: str
     kind: ColumnKind
     nullable: bool = True
+    width: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.width > 0) != (self.kind is ColumnKind.VECTOR) or not 0 <= self.width <= MOST_WIDTH:
+            raise SchemaError(
+                f"column {self.name!r}: a vector has 1 to {MOST_WIDTH} numbers, a {self.kind} no width; "
+                f"found a width of {self.width}",
+                self.name,
+            )
+
+    @classmethod
+    def declared_as(cls, name: str, kind: str) -> "Column":
+        """Read a kind as it is declared: ``number``, ``category`` or ``vector(WIDTH)``.
+
+        Raises
+        ------
+        SchemaError
+            It is none of them.
+        """
+        if found := _VECTOR.fullmatch(kind):
+            return cls(name=name, kind=ColumnKind.VECTOR, width=int(found[1]))
+        if kind not in (ColumnKind.NUMBER, ColumnKind.CATEGORY):
+            raise SchemaError("a feature is number, category or vector(WIDTH), such as vector(384)", name)
+        return cls(name=name, kind=ColumnKind(kind))
+
+    @property
+    def declared(self) -> str:
+        """The kind as it is declared."""
+        return f"{self.kind}({self.width})" if self.width else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +123,8 @@ class Columns:
         if len(set(folded)) != len(folded):
             twins = sorted(name for name in names if folded.count(name.casefold()) > 1)
             raise SchemaError(f"columns {twins} differ at most in case; rename them", "columns.features")
+        if any(column.name == self.key and column.width for column in self.features):
+            raise SchemaError(f"the key {self.key!r} is a vector; a key is text or a number", "columns.key")
         if {self.time, self.target} & set(names):
             raise SchemaError("the time or target column is also listed as a feature", "columns.features")
         if self.task.classifies and len(self.classes) < 2:

@@ -129,7 +129,9 @@ def columns_to_json(columns: Columns) -> dict[str, object]:
         "key": columns.key,
         "sensitive": list(columns.sensitive),
         "features": [
-            {"name": column.name, "kind": column.kind.value, "nullable": column.nullable} for column in columns.features
+            {"name": column.name, "kind": column.kind.value, "nullable": column.nullable}
+            | ({"width": column.width} if column.width else {})
+            for column in columns.features
         ],
     }
 
@@ -145,7 +147,12 @@ def columns_from_json(plain: Mapping[str, object]) -> Columns:
         key=read["key"],
         sensitive=tuple(read["sensitive"]),
         features=tuple(
-            Column(name=column["name"], kind=ColumnKind(column["kind"]), nullable=column["nullable"])
+            Column(
+                name=column["name"],
+                kind=ColumnKind(column["kind"]),
+                nullable=column["nullable"],
+                width=column.get("width", 0),
+            )
             for column in read["features"]
         ),
     )

@@ -23,6 +23,7 @@ def rows_address(frame: pl.DataFrame) -> str:
 
 def _update(digest: "hashlib._Hash", series: pl.Series) -> None:
     digest.update(np.packbits(series.is_null().to_numpy()).tobytes())
+    series = series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
     if isinstance(series.dtype, pl.List):
         digest.update(series.list.len().fill_null(0).to_numpy().astype("<u8").tobytes())
         _update(digest, series.drop_nulls().filter(series.drop_nulls().list.len() > 0).explode())

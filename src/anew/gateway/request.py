@@ -100,6 +100,8 @@ class PredictParser:
                 values[column.name] = None
             elif column.kind is ColumnKind.NUMBER:
                 values[column.name] = float(cell)
+            elif column.kind is ColumnKind.VECTOR:
+                values[column.name] = tuple(cell)
             else:
                 check_text(cell, f"{path}.{column.name}")
                 values[column.name] = cell
@@ -146,6 +148,8 @@ class PredictParser:
 
 def _type(column: Column, text: Any) -> Any:
     kind = _INTEGER | float if column.kind is ColumnKind.NUMBER else text
+    if column.kind is ColumnKind.VECTOR:
+        kind = Annotated[list[float], msgspec.Meta(min_length=column.width, max_length=column.width)]
     return kind | None if column.nullable else kind
 
 
@@ -153,4 +157,4 @@ def _key(value: Value) -> str:
     """Return the text that keeps a user on one arm: the same number is the same user however it is written."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
-    return value or ""
+    return value if isinstance(value, str) else ""

@@ -137,12 +137,13 @@ def fit(
     draft = Candidate(manifest=manifest, files=files, model=kept_as.decode(files[kept_as.file]))
     predictor = kit.loader.assemble(draft, pipeline=pipeline, version="draft")
     outputs, metrics = _proved(declared, data.y, predictor, recipe.columns)
+    features = Reference.fit({column.name: column.to_arrow() for column in declared})
     yardstick = Yardstick(
-        features=Reference.fit({column.name: column.to_arrow() for column in declared}),
+        features=features,
         labels=_reference("label", data.y, recipe.columns),
         outputs=outputs,
         sample=_sample(rows, recipe, predictor),
-        traits=_traits(rows, recipe, predictor),
+        traits=_traits(rows, recipe, predictor, features),
     )
     manifest = replace(manifest, metrics=metrics)
     whole = files | _packed(yardstick) | {"manifest.json": manifest.to_json().encode()}
@@ -185,14 +186,14 @@ def _sample(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> pl.Data
     return features.with_columns(chosen.get_column("_label").cast(kind), *answers, chosen.get_column("_held"))
 
 
-def _traits(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> Traits | None:
+def _traits(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor, features: Reference) -> Traits | None:
     if not recipe.traits:
         return None
 
     def answer(frame: pl.DataFrame) -> Predictions:
         return user_code("the model", lambda: predictor.predict(frame))
 
-    return measure_traits(rows, recipe.holdout_rows, recipe.columns, answer, recipe.seed)
+    return measure_traits(rows, recipe.holdout_rows, recipe.columns, answer, recipe.seed, features.vectors)
 
 
 def _packed(yardstick: Yardstick) -> dict[str, bytes]:

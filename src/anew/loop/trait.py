@@ -1,7 +1,8 @@
 """Measure what a version knows of its columns: how much its model relies on each, and which follow the calendar."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from anew.ports.predictor import Predictions
 from anew.ports.rows import declared_rows
 from anew.stats.calendar_column import calendar_columns
 from anew.stats.inertia import level_inertia, number_inertia
+from anew.stats.vector import VectorView
 
 __all__ = ["measure_traits"]
 
 MOST_ROWS, LEAST_ROWS, ANSWERS = 256, 32, 20_000
 """Rows to shuffle: so many, or as many as keep the answers for all columns below this number."""
+_NO_VECTORS: Mapping[str, VectorView] = MappingProxyType({})
 AT_ONCE = 1_000_000
 """Values that the model is handed at once."""
 INERTIA_ROWS = 10_000
@@ -32,7 +35,14 @@ Answer = Callable[[pl.DataFrame], Predictions]
 """A model's answers to rows; raises TrainingError where the user's code fails."""
 
 
-def measure_traits(rows: pl.DataFrame, held: int, columns: Columns, answer: Answer, seed: int) -> Traits:
+def measure_traits(
+    rows: pl.DataFrame,
+    held: int,
+    columns: Columns,
+    answer: Answer,
+    seed: int,
+    vectors: Mapping[str, VectorView] = _NO_VECTORS,
+) -> Traits:
     """Measure the traits of a model's columns.
 
     Reliance is permutation importance of the answers, not of their errors: one column at a time is shuffled among the
@@ -47,6 +57,8 @@ def measure_traits(rows: pl.DataFrame, held: int, columns: Columns, answer: Answ
         Newest rows that the model was not trained on.
     seed
         For the choice of rows and the shuffling.
+    vectors
+        How each column of vectors is looked at.
     """
     chance = np.random.default_rng(seed)
     names = columns.names
@@ -64,7 +76,7 @@ def measure_traits(rows: pl.DataFrame, held: int, columns: Columns, answer: Answ
         reliance={name: each / whole if whole else 0.0 for name, each in moved.items()},
         calendar=_calendar(rows, columns, chance),
         rows=chosen.height,
-        inertia=_inertia(rows, columns),
+        inertia=_inertia(rows, columns, vectors),
     )
 
 
@@ -100,22 +112,32 @@ def _distance(first: Predictions, second: Predictions, columns: Columns) -> floa
         return float(np.abs(said[0] - said[1]).mean())
 
 
-def _inertia(rows: pl.DataFrame, columns: Columns) -> dict[str, float]:
-    """Measure it on the newest rows, in their order."""
+def _inertia(rows: pl.DataFrame, columns: Columns, vectors: Mapping[str, VectorView]) -> dict[str, float]:
+    """Measure it on the newest rows, in their order; of vectors part by part."""
     features = declared_rows(rows.tail(INERTIA_ROWS), columns)
-    return {
-        column.name: number_inertia(_numbers(features.get_column(column.name), column.kind))
-        if column.kind is ColumnKind.NUMBER
-        else level_inertia(_numbers(features.get_column(column.name), column.kind))
-        for column in columns.features
-    }
+    found: dict[str, float] = {}
+    for column in columns.features:
+        values = features.get_column(column.name)
+        if column.kind is ColumnKind.VECTOR:
+            parts = vectors[column.name].parts(column.name, values.to_arrow())
+            for name, part in parts.items():
+                found[name] = number_inertia(_numbers(pl.Series(part), ColumnKind.NUMBER))
+        elif column.kind is ColumnKind.NUMBER:
+            found[column.name] = number_inertia(_numbers(values, column.kind))
+        else:
+            found[column.name] = level_inertia(_numbers(values, column.kind))
+    return found
 
 
 def _calendar(rows: pl.DataFrame, columns: Columns, chance: np.random.Generator) -> dict[str, str]:
     if rows.height > CALENDAR_ROWS:
         rows = rows[np.sort(chance.choice(rows.height, CALENDAR_ROWS, replace=False))]
     features = declared_rows(rows, columns)
-    values = {column.name: _numbers(features.get_column(column.name), column.kind) for column in columns.features}
+    values = {
+        column.name: _numbers(features.get_column(column.name), column.kind)
+        for column in columns.features
+        if column.kind is not ColumnKind.VECTOR
+    }
     at = rows.get_column("_at").dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
     return dict(calendar_columns(values, at))
 

@@ -52,6 +52,9 @@ class Drift:
     to `alpha`, however the columns depend on each other. Rows that resemble those before them tell less than as many
     independent ones; how many count as one is measured when a version is trained, and a window is judged by so many
     fewer, though by no fewer than 20: where that is too many, the alert says that the promise does not hold.
+    Of a column of vectors its parts are tested (`anew.stats.vector`): the distance from the training vectors' centre,
+    and the place along the directions in which those varied most.
+
     Columns that follow the calendar are recognised at the same time, and left out; a season that training never saw is
     drift all the same. Versions that were stored without these traits are judged as if every row were independent.
 
@@ -98,23 +101,32 @@ class Drift:
         The size of the evidence is that of independent rows. For each column that was measured, the share of the
         model's output that it carries follows, where it is known.
         """
+        reference = seen.yardstick.features
         names = [
-            name
-            for name in (self.columns or seen.yardstick.features.own.columns)
-            if name not in self.leave_out and name in seen.yardstick.features.own.columns
+            part
+            for name in (self.columns or reference.names)
+            if name not in self.leave_out and name in reference.names
+            for part in reference.parts(name)
         ]
         found = tuple(self._measured(seen, name) for name in names)
         measured = [each.subject for each in found if each.measured]
         return (*found, *self._carried(seen, measured), *self._alike(seen, measured))
 
     def _carried(self, seen: SeenRows, names: list[str]) -> list[Evidence]:
-        traits = seen.yardstick.traits
+        """Return the shares of the output; that of vectors is spread evenly over their parts."""
+        traits, reference = seen.yardstick.traits, seen.yardstick.features
         if traits is None:
             return []
-        return [
-            Evidence.of(self.key, traits.reliance[name], traits.rows, subject=_CARRIED + name)
-            for name in names
+        shares = {
+            part: traits.reliance[name] / len(reference.parts(name))
+            for name in reference.names
             if name in traits.reliance
+            for part in reference.parts(name)
+        }
+        return [
+            Evidence.of(self.key, shares[name], traits.rows, subject=_CARRIED + name)
+            for name in names
+            if name in shares
         ]
 
     def _alike(self, seen: SeenRows, names: list[str]) -> list[Evidence]:

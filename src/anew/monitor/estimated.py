@@ -138,7 +138,7 @@ class Estimated:
         return kept["estimated/confidence"].estimate(self.metric, scores, answers, averaged=len(said) > 2)
 
     def _direct(self, seen: SeenRows) -> Score:
-        names = [*seen.yardstick.features.binnings, "_output"]
+        names = [*seen.yardstick.features.names, "_output"]
         kept: dict[str, tuple[DirectEstimator, npt.NDArray[np.float64]]] = seen.yardstick.kept
         if "estimated/direct" not in kept:
             held = _held(seen.yardstick.sample, ["_label", "_output"])

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from anew.domain.errors import InvariantError
@@ -13,6 +11,7 @@ from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
 from anew.stats.interval import wilson_interval
+from anew.stats.matrix import is_numeric, number_matrix
 from anew.stats.ood import Method, OutOfDistribution, fit_out_of_distribution
 
 __all__ = ["OOD"]
@@ -29,7 +28,7 @@ class OOD:
     method
         ``mahalanobis`` or ``isolation_forest``; see `anew.stats.ood`.
     columns
-        The numeric columns that are looked at together, e.g. those of an embedding; empty: all numeric features.
+        The columns of numbers or vectors that are looked at together, such as an embedding; empty: all there are.
     false_share
         Share of ordinary rows that a row's own threshold takes for strange; well below `share_above`.
     at_least_rows
@@ -76,7 +75,7 @@ class OOD:
             model, names = self._fitted(seen)
         except InvariantError as exc:
             return (Evidence.of(self.key, None, seen.n, problem=f"the version's sample does not do: {exc}"),)
-        strange = int(model.strange(_matrix(seen.rows, names)).sum())
+        strange = int(model.strange(number_matrix(seen.rows, names)).sum())
         share = strange / seen.n
         interval = wilson_interval(strange, seen.n)
         return (Evidence.of(self.key, share, seen.n, reference=self.false_share, interval=interval),)
@@ -109,17 +108,10 @@ class OOD:
             if "_held" in sample.columns:
                 sample = sample.filter(~pl.col("_held"))
             names = self.columns or tuple(
-                name for name in seen.yardstick.features.binnings if name in sample and sample.schema[name].is_numeric()
+                name for name in seen.yardstick.features.names if name in sample and is_numeric(sample.schema[name])
             )
             kept[self.key] = (
-                fit_out_of_distribution(_matrix(sample, names), self.method, false_share=self.false_share),
+                fit_out_of_distribution(number_matrix(sample, names), self.method, false_share=self.false_share),
                 names,
             )
         return kept[self.key]
-
-
-def _matrix(rows: pl.DataFrame, names: tuple[str, ...]) -> npt.NDArray[np.float64]:
-    missing = [name for name in names if name not in rows.columns]
-    if missing:
-        raise InvariantError(f"the rows lack the columns {missing}")
-    return np.asarray(rows.select(pl.col(names).cast(pl.Float64).fill_null(float("nan"))).to_numpy(), dtype=np.float64)

@@ -26,7 +26,7 @@ class PSI:
     above
         Threshold on the index; 0.25 is the customary sign of a major shift.
     column
-        The column to watch; empty: any declared feature.
+        The column to watch, of vectors each part (`anew.stats.vector`); empty: any declared feature.
     at_least_rows
         Below it nothing is judged: at `n` rows the index of an unchanged column is about `9 / n` too high.
 
@@ -65,7 +65,7 @@ class PSI:
         """Measure the index of each watched column, with its p-value."""
         found = []
         reference, current = seen.yardstick.features, seen.profile()
-        for name in (self.column,) if self.column else tuple(reference.own.columns):
+        for name in reference.parts(self.column) if self.column else tuple(reference.own.columns):
             base, window = reference.own.columns[name], current.columns[name]
             if window.n < self.at_least_rows:
                 problem = f"{window.n} rows, {self.at_least_rows} are needed"

@@ -92,8 +92,8 @@ class Quality:
         if seen.n < self.at_least_rows:
             return (Evidence.of(self.key, None, seen.n, problem=f"{seen.n} rows, {self.at_least_rows} are needed"),)
         found = []
-        for name, base in seen.yardstick.features.own.columns.items():
-            now = seen.profile().columns[name]
+        for name in seen.yardstick.features.names:
+            base, now = seen.yardstick.features.own.columns[name], seen.profile().columns[name]
             if base.nulls <= self.nulls_at_most / 10 * base.n:
                 found.append(self._share("nulls in", name, now.nulls, now.n, self.nulls_at_most))
             binning = seen.yardstick.features.binnings[name]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from anew.domain.column import ColumnKind, Columns
+from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import SchemaError
 from anew.ports.pipeline import Pipeline
 
@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["declared_rows", "input_matrix", "model_inputs"]
+__all__ = ["column_type", "declared_rows", "flat_inputs", "input_matrix", "model_inputs", "vectors"]
 
-_TYPES = {ColumnKind.NUMBER: pl.Float64, ColumnKind.CATEGORY: pl.String}
+
+def column_type(column: Column) -> pl.DataType:
+    """Return what a declared column is held as: Float64, String, or an Array of Float64 as wide as its vectors."""
+    if column.kind is ColumnKind.VECTOR:
+        return pl.Array(pl.Float64, column.width)
+    return pl.Float64() if column.kind is ColumnKind.NUMBER else pl.String()
 
 
 def declared_rows(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
-    """Return the declared features of `frame` in their order, numbers as Float64 and categories as String.
+    """Return the declared features of `frame` in their order, each as `column_type` says.
 
     Raises
     ------
@@ -29,21 +34,73 @@ def declared_rows(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     missing = [name for name in columns.names if name not in schema]
     if missing:
         raise SchemaError(f"declared columns {missing} are missing; the rows have {list(schema)}", missing[0])
-    if all(schema[column.name] == _TYPES[column.kind] for column in columns.features):
+    if all(schema[column.name] == column_type(column) for column in columns.features):
         return frame.select(columns.names)
-    return frame.select(_cast(frame, column.name, column.kind) for column in columns.features)
+    return frame.select(_cast(frame.get_column(column.name), column) for column in columns.features)
 
 
-def _cast(frame: pl.DataFrame, name: str, kind: ColumnKind) -> pl.Series:
-    series = frame.get_column(name)
+def _cast(series: pl.Series, column: Column) -> pl.Series:
+    if column.kind is ColumnKind.VECTOR:
+        return vectors(series, column.width)
     number = series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)
-    if (kind is ColumnKind.NUMBER and not number) or series.dtype.is_nested():
-        raise SchemaError(f"column {name!r} is declared as a {kind} and holds {series.dtype}", name)
-    return series.cast(_TYPES[kind])
+    if (column.kind is ColumnKind.NUMBER and not number) or series.dtype.is_nested():
+        raise SchemaError(
+            f"column {column.name!r} is declared as a {column.kind} and holds {series.dtype}", column.name
+        )
+    return series.cast(column_type(column))
+
+
+def vectors(series: pl.Series, width: int) -> pl.Series:
+    """Return lists or arrays of numbers as an Array of Float64; null stays null.
+
+    Raises
+    ------
+    SchemaError
+        It holds something else, a vector has another width, or a number in one is missing or not finite.
+    """
+    name, kind = series.name, series.dtype
+    if kind == pl.Null:
+        return series.cast(pl.Array(pl.Float64, width))
+    inner = getattr(kind, "inner", None)
+    if not isinstance(kind, pl.List | pl.Array) or not (inner and (inner.is_numeric() or inner == pl.Null)):
+        raise SchemaError(f"column {name!r} is declared as a vector({width}) and holds {kind}", name)
+    lists = series.arr.to_list() if isinstance(kind, pl.Array) else series
+    known = lists.drop_nulls()
+    other = known.filter(known.list.len() != width)
+    if other.len():
+        found = f"{other.len()} of its values, the first with {other.list.len()[0]}"
+        raise SchemaError(f"column {name!r} is declared as vectors of {width} numbers; not so {found}", name)
+    flat = known.explode(empty_as_null=False).cast(pl.Float64) if known.len() else pl.Series(dtype=pl.Float64)
+    bad = flat.len() - int(flat.is_finite().fill_null(value=False).sum())
+    if bad:
+        raise SchemaError(f"column {name!r}: {bad} numbers in its vectors are missing or not finite", name)
+    return lists.cast(pl.List(pl.Float64)).list.to_array(width)
+
+
+def flat_inputs(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with each Array of numbers as columns of its own, ``NAME.0``, ``NAME.1`` and on; null as nulls.
+
+    Raises
+    ------
+    SchemaError
+        Two columns would bear one name.
+    """
+    wide = {name: kind for name, kind in frame.schema.items() if isinstance(kind, pl.Array) and len(kind.shape) == 1}
+    if not wide:
+        return frame
+    flat = [
+        pl.col(name).arr.get(i).alias(f"{name}.{i}") if name in wide else pl.col(name)
+        for name in frame.columns
+        for i in range(wide[name].shape[0] if name in wide else 1)
+    ]
+    try:
+        return frame.select(flat)
+    except pl.exceptions.DuplicateError as exc:
+        raise SchemaError(f"the numbers of {list(wide)} become columns whose names are taken: {exc}") from exc
 
 
 def model_inputs(pipeline: Pipeline, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return what `features` makes of declared rows.
+    """Return what `features` makes of declared rows, vectors as columns of numbers; see `flat_inputs`.
 
     Raises
     ------
@@ -59,7 +116,7 @@ def model_inputs(pipeline: Pipeline, rows: pl.DataFrame) -> pl.DataFrame:
             "it must keep every row and return at least one column",
             "features",
         )
-    return found
+    return flat_inputs(found)
 
 
 def input_matrix(inputs: pl.DataFrame) -> "npt.NDArray[np.float64]":

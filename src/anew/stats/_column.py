@@ -16,7 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.errors import SchemaError
 
-__all__ = ["Column", "Kind", "kind_of", "levels", "numbers"]
+__all__ = ["Column", "Kind", "kind_of", "levels", "numbers", "plain"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Column: TypeAlias = "Array | pa.Array | pa.ChunkedArray"
@@ -84,14 +84,18 @@ def _floats(chunk: "pa.Array") -> npt.NDArray[np.float64]:
     if not _is_number(kind):
         # Text that reads as a number is another type all the same.
         raise SchemaError(f"a numeric column holds numbers, this one holds {kind}")
-    if pa.types.is_decimal(kind):
-        chunk = chunk.cast(pa.float64())
-    return np.asarray(_plain(chunk.cast(pa.uint8()) if pa.types.is_boolean(kind) else chunk), dtype=np.float64)
+    if pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
+        chunk = chunk.cast(pa.uint8() if pa.types.is_boolean(kind) else pa.float64())
+    return np.asarray(plain(chunk), dtype=np.float64)
 
 
-def _plain(chunk: "pa.Array") -> npt.NDArray[Any]:
-    """Return numbers without nulls as they lie in memory; `to_numpy` would import pandas, where it is installed."""
-    return np.from_dlpack(chunk)
+def plain(chunk: "pa.Array") -> Array:
+    """Return an Arrow array of numbers without nulls as it lies in memory.
+
+    Its `to_numpy` would import pandas, where that is installed, which takes as long as a million rows do.
+    """
+    found: Array = np.from_dlpack(chunk)
+    return found
 
 
 def numbers(column: Column) -> Iterator[tuple[npt.NDArray[np.float64], int]]:
@@ -133,7 +137,7 @@ def levels(column: Column) -> Iterator[tuple[list[str | None], npt.NDArray[np.in
             names = [_text(name) for name in names]
         codes = coded.indices
         nulls = codes.null_count
-        held = _plain(codes.drop_null() if nulls else codes)
+        held = plain(codes.drop_null() if nulls else codes)
         yield [*names, None], np.append(np.bincount(held, minlength=len(names)), nulls)
 
 

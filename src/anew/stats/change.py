@@ -9,7 +9,7 @@ from anew.domain.errors import InvariantError
 from anew.stats.bound import Bounds
 from anew.stats.column import ColumnProfile, Counts
 from anew.stats.distance import coarsen, psi, quantile_groups
-from anew.stats.homogeneity import same_order, same_rank, same_share, same_shares
+from anew.stats.homogeneity import same_extremes, same_order, same_rank, same_share, same_shares
 from anew.stats.significance import psi_bias, psi_interval, psi_significance
 
 __all__ = ["Change", "measure_change"]
@@ -59,9 +59,10 @@ def measure_change(
     """Measure one column; None if a side has no rows.
 
     The p-value is that of several tests, each of which sees what the others are blind to, by a weighted Bonferroni
-    correction. Numbers: rank sum and Kolmogorov-Smirnov on all bins, shares of ten groups, and Fisher's exact test for
-    each of infinite, NaN and null. Levels: shares of those expected five times or more, and Fisher's test for all the
-    rare ones together (new ones among them) and for null. Tests that no row bears on are left out.
+    correction. Numbers: rank sum and Kolmogorov-Smirnov on all bins, shares of ten groups, Rosenbaum's test of those
+    beyond the reference's range, and Fisher's exact test for each of infinite, NaN and null. Levels: shares of those
+    expected five times or more, and Fisher's test for all the rare ones together (new ones among them) and for null.
+    Tests that no row bears on are left out.
 
     What is rare is told by the rows of both sides together, which keeps the tests exact: told by the reference alone,
     levels that were frequent in it by chance would seem to become rarer. For the same reason, where the reference had
@@ -119,6 +120,8 @@ def _numbers(first: Counts, second: Counts, inertia: float) -> _Weighted:
     a, b = (np.bincount(slots, side[1:-3], _GROUPS).astype(np.int64) for side in (first, second))
     if a.any() and b.any():
         tests.append((same_shares(*_merged(a, b, inertia), inertia), 0.25))
+        outside = int(second[1]), int(second[-4])
+        tests.append((same_extremes(*outside, int(a.sum()), int(b.sum()), inertia), 0.1))
     return tests
 
 

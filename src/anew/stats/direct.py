@@ -13,6 +13,7 @@ from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
 
 from anew.domain.errors import InvariantError
 from anew.stats.column import Floats
+from anew.stats.matrix import number_matrix
 from anew.stats.metric import Score
 
 __all__ = ["DirectEstimator", "fit_direct"]
@@ -75,7 +76,7 @@ class DirectEstimator:
         """
         if not rows.height or loss.shape != (self.rows,):
             raise InvariantError(f"an estimate needs rows, and {self.rows} losses: {rows.height}, {loss.shape}")
-        asked = _matrix(self._columns, rows)
+        asked = _matrix(self._columns, _flat(rows))
         weight, value, square = np.zeros(self.rows), np.zeros(rows.height), np.zeros(rows.height)
         for tree, leaves in zip(self._trees, self._leaves, strict=True):
             at = tree.apply(asked)
@@ -98,8 +99,8 @@ def fit_direct(rows: pl.DataFrame, loss: Floats, *, seed: int = 0) -> DirectEsti
     Parameters
     ----------
     rows
-        Features and answers, numbers or categories; what is missing counts as the median, or as a category of average
-        loss.
+        Features and answers, numbers, categories or vectors; what is missing counts as the median, or as a category of
+        average loss.
     loss
         Shape (m,), m at least 50, one for each row; finite.
 
@@ -127,6 +128,7 @@ def fit_direct(rows: pl.DataFrame, loss: Floats, *, seed: int = 0) -> DirectEsti
             f"{_LEAST} held-out rows, each with a finite loss, are the least that an estimate rests on: "
             f"{rows.height} rows, {int(np.isfinite(loss).sum())} losses"
         )
+    rows = _flat(rows)
     columns = tuple(_column(rows.get_column(name), loss) for name in rows.columns)
     matrix = _matrix(columns, rows)
     forest = ExtraTreesRegressor(n_estimators=_TREES, min_samples_leaf=_LEAF_ROWS, random_state=seed, n_jobs=1).fit(
@@ -144,6 +146,15 @@ def _left_out(leaves: tuple[Leaves, ...], loss: Floats) -> Floats:
         size, sums = np.bincount(each), np.bincount(each, loss)
         total += (sums[each] - loss) / np.maximum(size[each] - 1, 1)
     return total / len(leaves)
+
+
+def _flat(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with each vector as columns of numbers."""
+    wide = [name for name, kind in rows.schema.items() if kind.is_nested()]
+    blocks = {name: number_matrix(rows, [name]) for name in wide}
+    return rows.drop(wide).with_columns(
+        pl.Series(f"{name}.{i}", block[:, i]) for name, block in blocks.items() for i in range(block.shape[1])
+    )
 
 
 def _column(values: pl.Series, loss: Floats) -> _Column:

@@ -13,7 +13,7 @@ from anew.domain.errors import InvariantError
 from anew.stats.column import Counts, Floats
 from anew.stats.tail import chi_squared_tail, kolmogorov_tail
 
-__all__ = ["same_order", "same_rank", "same_share", "same_shares"]
+__all__ = ["same_extremes", "same_order", "same_rank", "same_share", "same_shares"]
 
 _REACH = 12.0
 """Standard deviations beyond which a share of equal counts is less than a float64 resolves."""
@@ -160,6 +160,44 @@ def _skewed_tail(z: float, skewness: float) -> float:
     if skewness > 0:
         return chi_squared_tail(2 * shape, 2 * (shape + z * root))
     return 1 - chi_squared_tail(2 * shape, 2 * (shape - z * root)) if z < root else 0.0
+
+
+def same_extremes(below: int, above: int, n: int, m: int, inertia: float = 1.0) -> float:
+    """Return the exact two-sided p-value that so many of a window's m numbers lie outside the range of n others.
+
+    When both are drawn alike, the k largest of all belong to the window with the probability
+    ``m (m - 1) … / ((n + m)(n + m - 1) …)``, k factors each; likewise the smallest. Twice the smaller of the two. Ties
+    make it conservative. It sees the few that lie far out: another unit, a broken sensor, a mixture.
+
+    Parameters
+    ----------
+    below, above
+        Numbers of the window below the least and above the greatest of the n.
+    inertia
+        Numbers that count as one; where it is above 1 the test is no longer exact.
+
+    Raises
+    ------
+    InvariantError
+        The counts cannot be.
+
+    References
+    ----------
+    Rosenbaum (1954), "Tables for a nonparametric test of location", Annals of Mathematical Statistics 25.
+
+    Examples
+    --------
+    >>> round(same_extremes(0, 2, 3, 3), 3)  # 2 (3/6) (2/5)
+    0.4
+    """
+    if not (n > 0 and m > 0 and below >= 0 and above >= 0 and below + above <= m):
+        raise InvariantError(f"{below} below and {above} above of {m}, beside {n}: no such counts can be")
+    if inertia > 1:
+        n, m = max(round(n / inertia), 1), max(round(m / inertia), 1)
+        below, above = min(int(below / inertia), m), min(int(above / inertia), m)
+    k = max(below, above)
+    log_p = math.lgamma(m + 1) - math.lgamma(m - k + 1) + math.lgamma(n + m - k + 1) - math.lgamma(n + m + 1)
+    return min(2 * math.exp(log_p), 1.0)
 
 
 def same_share(found: int, m: int, together: int, total: int, inertia: float = 1.0) -> float:

@@ -20,10 +20,13 @@ from anew.stats._column import Column, Kind
 from anew.stats._tally import scratch_for
 from anew.stats.column import ColumnProfile
 from anew.stats.edge import Binning, binning_from_dict, fit_column
+from anew.stats.vector import VectorView, fit_view, is_vector, part_names
 
 __all__ = ["Column", "ColumnProfile", "Profile", "Reference"]
 
 _SCHEMA = 1
+_WITH_VECTORS = 2
+"""Schema of a reference with columns of vectors, which would be read as if it had none by what knows only 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Profile:
         InvariantError
             It was written by a newer version.
         """
-        _check_schema(held)
+        _check_schema(held, _SCHEMA)
         return cls(held["n"], {name: ColumnProfile.from_dict(column) for name, column in held["columns"].items()})
 
     def to_bytes(self) -> bytes:
@@ -131,6 +134,14 @@ class Profile:
 class Reference:
     """The bins of a version's training data and their counts: what windows are compared with.
 
+    Parameters
+    ----------
+    binnings, own
+        Of each column that is counted: the bins, and the counts of the training data on them.
+    vectors
+        How the columns of vectors are looked at, by name. Such a column is counted as several, its parts: see
+        `VectorView.parts`.
+
     Examples
     --------
     >>> reference = Reference.fit({"colour": np.array(["red", "red", "blue"])})
@@ -141,11 +152,13 @@ class Reference:
 
     binnings: Mapping[str, Binning]
     own: Profile
-    _names: frozenset[str] = field(init=False, repr=False, compare=False)
+    vectors: Mapping[str, VectorView] = field(default_factory=dict, compare=False)
+    _parts: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "binnings", MappingProxyType(dict(self.binnings)))
-        object.__setattr__(self, "_names", frozenset(self.binnings))
+        object.__setattr__(self, "vectors", MappingProxyType(dict(self.vectors)))
+        object.__setattr__(self, "_parts", MappingProxyType(_parts_of(self.binnings, self.vectors)))
         hashes = {name: binning.hash for name, binning in self.binnings.items()}
         if hashes != {name: column.edges for name, column in self.own.columns.items()}:
             raise InvariantError("a reference's own profile is counted on its own bins")
@@ -179,11 +192,72 @@ class Reference:
         told = kinds or {}
         binnings: dict[str, Binning] = {}
         counted: dict[str, ColumnProfile] = {}
+        vectors: dict[str, VectorView] = {}
         for name, column in columns.items():
             with _named(name):
-                fitted = fit_column(column, kind=told.get(name), bins=bins, vocabulary=vocabulary)
-            binnings[name], counted[name] = fitted
-        return cls(binnings, Profile(_height(columns), counted))
+                parts: Mapping[str, Column] = {name: column}
+                if is_vector(column):
+                    vectors[name] = fit_view(column)
+                    parts = vectors[name].parts(name, column)
+                if taken := sorted(parts.keys() & (columns.keys() - {name})):
+                    raise SchemaError(f"its parts would bear the names of other columns: {', '.join(taken)}")
+                for part, values in parts.items():
+                    fitted = fit_column(values, kind=told.get(part), bins=bins, vocabulary=vocabulary)
+                    binnings[part], counted[part] = fitted
+        return cls(binnings, Profile(_height(columns), counted), vectors)
+
+    @classmethod
+    def together(cls, references: Iterable["Reference"]) -> "Reference":
+        """Return references to columns of the same rows as one.
+
+        Raises
+        ------
+        InvariantError
+            They are of unlike numbers of rows.
+        """
+        held = list(references)
+        columns = {name: column for each in held for name, column in each.own.columns.items()}
+        return cls(
+            {name: binning for each in held for name, binning in each.binnings.items()},
+            Profile(held[0].own.n if held else 0, columns),
+            {name: view for each in held for name, view in each.vectors.items()},
+        )
+
+    def only(self, names: Iterable[str]) -> "Reference":
+        """Return the reference to some of its columns, by the names in the rows."""
+        kept = {name: self._parts[name] for name in names}
+        parts = [part for each in kept.values() for part in each]
+        return Reference(
+            {part: self.binnings[part] for part in parts},
+            Profile(self.own.n, {part: self.own.columns[part] for part in parts}),
+            {name: view for name, view in self.vectors.items() if name in kept},
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that rows have, in order."""
+        return tuple(self._parts)
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Return the names under which a column of the rows is counted: its own, or those of a vector's parts."""
+        return self._parts[name]
+
+    def counted(self, columns: Mapping[str, Column]) -> Mapping[str, Column]:
+        """Return the columns as they are counted: those that the reference knows, vectors by their parts.
+
+        Raises
+        ------
+        SchemaError
+            A column of vectors holds something else.
+        """
+        found: dict[str, Column] = {}
+        for name in self._parts:
+            if name not in self.vectors:
+                found[name] = columns[name]
+                continue
+            with _named(name):
+                found |= self.vectors[name].parts(name, columns[name])
+        return found
 
     def profile(self, columns: Mapping[str, Column]) -> Profile:
         """Count columns, each of shape (n,), on the reference's bins; columns that it does not know are left out.
@@ -206,21 +280,28 @@ class Reference:
         tallies = {name: binning.tally() for name, binning in self.binnings.items()}
         rows, scratch = 0, scratch_for(0)
         for columns in batches:
-            missing = sorted(self._names - columns.keys())
+            missing = sorted(self._parts.keys() - columns.keys())
             if missing:
                 raise SchemaError(f"the reference has the columns {missing}, these rows have not", missing[0])
-            height = _height({name: columns[name] for name in tallies})
+            height = _height({name: columns[name] for name in self._parts})
+            parts = self.counted(columns) if self.vectors else columns
             scratch = max(scratch, scratch_for(height), key=np.size)
             rows += height
             for name, tally in tallies.items():
                 with _named(name):
-                    tally.add(columns[name], scratch)
+                    tally.add(parts[name], scratch)
         return Profile(rows, {name: tally.profile() for name, tally in tallies.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds, `from_dict`'s inverse."""
-        binnings = {name: binning.to_dict() for name, binning in self.binnings.items()}
-        return {"schema": _SCHEMA, "binnings": binnings, "own": base64.b64encode(self.own.to_bytes()).decode()}
+        plain: dict[str, Any] = {
+            "schema": _SCHEMA,
+            "binnings": {name: binning.to_dict() for name, binning in self.binnings.items()},
+            "own": base64.b64encode(self.own.to_bytes()).decode(),
+        }
+        if self.vectors:
+            plain |= {"schema": _WITH_VECTORS, "vectors": {name: each.to_dict() for name, each in self.vectors.items()}}
+        return plain
 
     @classmethod
     def from_dict(cls, held: dict[str, Any]) -> "Reference":
@@ -231,9 +312,10 @@ class Reference:
         InvariantError
             It was written by a newer version, or its counts do not belong to its bins.
         """
-        _check_schema(held)
+        _check_schema(held, _SCHEMA, _WITH_VECTORS)
         binnings = {name: binning_from_dict(binning) for name, binning in held["binnings"].items()}
-        return cls(binnings, Profile.from_bytes(base64.b64decode(held["own"])))
+        vectors = {name: VectorView.from_dict(each) for name, each in held.get("vectors", {}).items()}
+        return cls(binnings, Profile.from_bytes(base64.b64decode(held["own"])), vectors)
 
     def to_bytes(self) -> bytes:
         """Return a compact form of `to_dict`."""
@@ -246,6 +328,13 @@ class Reference:
     def from_bytes(cls, packed: bytes) -> "Reference":
         """Return what `to_bytes` was made from."""
         return cls.from_dict(json.loads(zlib.decompress(packed)))
+
+
+def _parts_of(binnings: Mapping[str, Binning], vectors: Mapping[str, VectorView]) -> dict[str, tuple[str, ...]]:
+    """Return by the name of each column of the rows the names under which it is counted."""
+    of_vectors = {name: part_names(name, len(view.directions)) for name, view in vectors.items()}
+    further = {part for parts in of_vectors.values() for part in parts[1:]}
+    return {name: of_vectors.get(name, (name,)) for name in binnings if name not in further}
 
 
 def _height(columns: Mapping[str, Column]) -> int:
@@ -263,6 +352,8 @@ def _named(column: str) -> Iterator[None]:
         raise SchemaError(f"column {column!r}: {exc}", column) from exc
 
 
-def _check_schema(held: Mapping[str, Any]) -> None:
-    if held.get("schema") != _SCHEMA:
-        raise InvariantError(f"this anew reads schema {_SCHEMA}, not {held.get('schema')}: update anew or profile anew")
+def _check_schema(held: Mapping[str, Any], *known: int) -> None:
+    if held.get("schema") not in known:
+        raise InvariantError(
+            f"this anew reads schema {known[-1]}, not {held.get('schema')}: update anew or profile anew"
+        )

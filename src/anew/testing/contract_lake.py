@@ -6,6 +6,7 @@ class TestMyLake(LakeContract):
 """
 # ruff: noqa: S101, D102 - a contract suite asserts, and its tests say by their names what they do
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,11 @@ EVER = Interval(start=datetime(1900, 1, 1, tzinfo=UTC), end=datetime(2200, 1, 1,
 COLUMNS = Columns(
     time="ts",
     target="y",
-    features=(Column(name="temp", kind=ColumnKind.NUMBER), Column(name="sky", kind=ColumnKind.CATEGORY)),
+    features=(
+        Column(name="temp", kind=ColumnKind.NUMBER),
+        Column(name="sky", kind=ColumnKind.CATEGORY),
+        Column(name="view", kind=ColumnKind.VECTOR, width=2),
+    ),
     task=Task.BINARY,
     classes=(0, 1),
 )
@@ -46,7 +51,7 @@ def prediction(
         at=at,
         received_at=at + timedelta(seconds=1),
         key=f"k{i % 7}",
-        row={"temp": float(i), "sky": "clear"} if row is None else row,
+        row={"temp": float(i), "sky": "clear", "view": (float(i), 0.5)} if row is None else row,
         version="v1",
         arm="champion",
         answer=Answer(output=output, proba=(1.0 - output, float(output))),
@@ -80,14 +85,15 @@ class LakeContract:
         assert lake.drained("w0") == 0
         assert dict(lake.counts()) == {"predictions": 0, "labels": 0, "feedback": 0, "history": 0}
         assert list(lake.verify()) == []
-        assert lake.labelled(EVER).columns == ["temp", "sky", "_at", "_label"]
+        assert lake.labelled(EVER).columns == ["temp", "sky", "view", "_at", "_label"]
 
     def test_what_goes_in_comes_out(self, lake: Lake) -> None:
         lake.append("w0", 1, [prediction(3, output=1)])
         row: dict[str, Any] = lake.predictions(EVER).to_dicts()[0]
         assert (row["_id"], row["_key"], row["_version"], row["_arm"]) == ("p00000003", "k3", "v1", "champion")
         assert (row["_output"], row["_proba"], row["_epoch"], row["_latency_us"]) == ("1", [0.0, 1.0], 1, 903)
-        assert (row["temp"], row["sky"], row["_shadow_output"], row["_shadow_version"]) == (3.0, "clear", None, "")
+        assert (row["temp"], row["sky"], row["view"]) == (3.0, "clear", [3.0, 0.5])
+        assert (row["_shadow_output"], row["_shadow_version"]) == (None, "")
         assert row["_at"] == START + timedelta(minutes=3)
         assert row["_received_at"] == START + timedelta(minutes=3, seconds=1)
 
@@ -205,7 +211,13 @@ class LakeContract:
 
     def test_history_is_stored_once_per_source(self, lake: Lake) -> None:
         frame = pl.DataFrame(
-            {"ts": [START - DAY, START - 2 * DAY], "y": [1, 0], "temp": [1, 2], "sky": ["fog", None]},
+            {
+                "ts": [START - DAY, START - 2 * DAY],
+                "y": [1, 0],
+                "temp": [1, 2],
+                "sky": ["fog", None],
+                "view": [[1, 2], None],
+            },
             schema_overrides={"ts": pl.Datetime("ns", "UTC"), "temp": pl.UInt8, "sky": pl.Categorical},
         )
         assert lake.import_history(frame, source="file.parquet") == 2
@@ -215,11 +227,13 @@ class LakeContract:
         assert rows["_label"].to_list() == ["0", "1", "1"]
         assert rows["temp"].to_list() == [2.0, 1.0, 0.0]
         assert rows["sky"].to_list() == [None, "fog", "clear"]
+        assert rows["view"].to_list() == [None, [1.0, 2.0], [0.0, 0.5]]
         assert lake.counts()["history"] == 2
 
     @pytest.mark.fault("V7")
     def test_history_without_a_zone_or_a_label_is_refused(self, lake: Lake) -> None:
-        naive = pl.DataFrame({"ts": [datetime(2026, 1, 1)], "y": [1], "temp": [1.0], "sky": ["fog"]})  # noqa: DTZ001 - the fault itself
+        start = datetime(2026, 1, 1)  # noqa: DTZ001 - the fault itself
+        naive = pl.DataFrame({"ts": [start], "y": [1], "temp": [1.0], "sky": ["fog"], "view": [[0.0, 1.0]]})
         with pytest.raises(SchemaError, match="no time zone"):
             lake.import_history(naive, source="a")
         bare = naive.with_columns(pl.col("ts").dt.replace_time_zone("UTC"), y=pl.lit(None, pl.Int64))
@@ -251,11 +265,16 @@ class LakeContract:
             {},
             {"temp": "warm", "sky": 3.0},
             {"temp": 10**400, "sky": "\ud800"},
+            {"temp": 1.0, "view": (1.0,)},
+            {"temp": 2.0, "view": "far"},
+            {"temp": 3.0, "view": (1.0, math.nan)},
         ]
         lake.append("w0", len(odd), [prediction(i, row=row) for i, row in enumerate(odd)])
         rows = lake.predictions(EVER)
-        assert str(rows["temp"].to_list()) == str([float("nan"), float("-inf"), None, None, None, float("inf")])
-        assert rows["sky"].to_list() == ["", "\U0001f600 \x00", None, None, "3", "?"]
+        temps = [float("nan"), float("-inf"), None, None, None, float("inf"), 1.0, 2.0, 3.0]
+        assert str(rows["temp"].to_list()) == str(temps)
+        assert rows["sky"].to_list() == ["", "\U0001f600 \x00", None, None, "3", "?", None, None, None]
+        assert str(rows["view"].to_list()) == str([None] * 8 + [[1.0, math.nan]])
         assert lake.counts()["predictions"] == len(odd)
 
     def test_a_whole_number_and_its_float_are_one_class(self, lake: Lake) -> None:

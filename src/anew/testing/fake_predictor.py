@@ -69,7 +69,7 @@ class FakePredictor:
             case "text":
                 return [Answer(output="undeclared") for _ in rows]
             case "amount":
-                return [Answer(output=row["amount"] or 0.0) for row in rows]
+                return [Answer(output=_number(row["amount"])) for row in rows]
         return [Answer(output=self.value) for _ in rows]
 
 
@@ -128,6 +128,10 @@ class FakeStore:
     def has(self, digest: str) -> bool:
         """Is it there, and not hidden by `gone`?"""
         return digest not in self.gone and (self.root / digest).is_dir()
+
+
+def _number(value: Value) -> float:
+    return value if isinstance(value, float) else 0.0
 
 
 def _multiple(amount: Value) -> bool:
