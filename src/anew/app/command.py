@@ -16,7 +16,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.settings import Settings
 from anew.domain.fact import Fact
 
-__all__ = ["Answered", "command"]
+__all__ = ["Answered", "command", "who_asks"]
 
 Make = Callable[[str, str, datetime], Fact]
 """Makes the command's fact from its unique id, who asks, and the event time."""
@@ -43,7 +43,7 @@ def command(settings: Settings, make: Make) -> Answered:
     with closing(Database(path, create=False)) as database:
         log = SQLEventLog(database, clock=clock)
         at = _latest(log) or clock.now()
-        fact = make(uuid.uuid4().hex, _who(), at).caused_by("")
+        fact = make(uuid.uuid4().hex, who_asks(), at).caused_by("")
         head = log.head()
         SQLInbox(database, clock=clock).post(fact)
         if SQLLease(database, clock=clock).current() is None:
@@ -56,7 +56,8 @@ def command(settings: Settings, make: Make) -> Answered:
     return False, ()
 
 
-def _who() -> str:
+def who_asks() -> str:
+    """Return the name of the user who runs this program."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user that has no name

@@ -6,6 +6,8 @@ from functools import singledispatch
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    AccessGranted,
+    AccessRevoked,
     AlertRaised,
     ApprovalSigned,
     CandidateAccepted,
@@ -75,6 +77,17 @@ def narrate(fact: Fact) -> str:
 @narrate.register
 def _(fact: Ticked) -> str:
     return f"event time is {fact.at:%Y-%m-%d %H:%M}"
+
+
+@narrate.register
+def _(fact: AccessGranted) -> str:
+    until = f", until {fact.expires:%Y-%m-%d %H:%M}" if fact.expires else ""
+    return f"access for {fact.name} as {fact.role} given by {fact.by}{until} (token {fact.token})"
+
+
+@narrate.register
+def _(fact: AccessRevoked) -> str:
+    return f"access of {fact.name} taken back by {fact.by} (token {fact.token})"
 
 
 @narrate.register

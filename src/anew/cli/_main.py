@@ -16,6 +16,7 @@ from anew.cli._light import LIGHT
 __all__ = ["EXIT_CODES", "VERBS", "main"]
 
 VERBS = {
+    "access": "Give, list and take back the tokens that programs and people use this project with.",
     "audit": "Verify, show and export the record of every decision.",
     "approve": "Approve a gate that asks a person.",
     "data": "Compare sets of rows: `anew data drift`.",

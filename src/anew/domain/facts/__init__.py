@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from anew.domain.fact import Fact
+from anew.domain.facts.access import AccessGranted, AccessRevoked
 from anew.domain.facts.command import ProjectChanged, QuarantineReleased, RetrainCommanded, RollbackCommanded, Ticked
 from anew.domain.facts.observation import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
 from anew.domain.facts.retraining import (
@@ -41,6 +42,8 @@ from anew.domain.facts.validation import (
 
 __all__ = [
     "FACTS",
+    "AccessGranted",
+    "AccessRevoked",
     "AlertRaised",
     "ApprovalSigned",
     "CandidateAccepted",
@@ -83,6 +86,8 @@ __all__ = [
 FACTS: Mapping[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
+        AccessGranted,
+        AccessRevoked,
         AlertRaised,
         ApprovalSigned,
         CandidateAccepted,
