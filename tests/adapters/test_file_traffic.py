@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
-from anew.domain.errors import IntegrityError, PolicyError, UnavailableError
-from anew.domain.facts.rollout import Stage, TrafficShifted
+from anew.domain.errors import IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.domain.facts.rollout import Order, Stage, TrafficOrdered, TrafficShifted
+from anew.domain.order import ordered
 from anew.ports.traffic import VersionHealth, WorkerStatus
 from anew.testing.faulty_disk import FaultyDisk, PowerLoss
 
@@ -77,6 +79,72 @@ def test_an_epoch_not_above_the_published_one_changes_nothing(tmp_path: Path) ->
     ours.publish(routing(4))
     ours.publish(routing(5, share=0.9))
     assert ours.published("fraud") == routing(5)
+
+
+def ordering(action: Order, command: str = "c") -> Callable[[TrafficShifted], TrafficOrdered]:
+    return lambda found: ordered(found, action, command=command, by="ada", reason="now")
+
+
+def test_an_order_takes_the_place_of_the_routing_and_is_kept_for_the_record(tmp_path: Path) -> None:
+    ours = traffic(tmp_path)
+    ours.publish(routing(7))
+    assert ours.ordered("fraud") == ()
+    held = ours.order("fraud", ordering(Order.HOLD))
+    back = ours.order("fraud", ordering(Order.ROLLBACK, "d"))
+    assert (held.epoch, back.epoch) == (1000, 2000)
+    reader = FileTraffic(tmp_path, ours.verifier)
+    assert reader.ordered("fraud") == (held, back)
+    found = reader.published("fraud")
+    assert found is not None
+    assert (found.epoch, found.champion, found.challenger) == (2000, ("v1", "a" * 64), ("", ""))
+    ours.publish(routing(1999))
+    assert reader.ordered("fraud") == (held, back), "what the loop decided meanwhile comes too late"
+    ours.publish(routing(2001))
+    assert reader.ordered("fraud") == ()
+
+
+def test_an_order_needs_something_that_was_published_and_the_key(tmp_path: Path) -> None:
+    ours = traffic(tmp_path)
+    with pytest.raises(NotFoundError):
+        ours.order("fraud", ordering(Order.HOLD))
+    ours.publish(routing(1))
+    with pytest.raises(PolicyError):
+        FileTraffic(tmp_path, ours.verifier).order("fraud", ordering(Order.HOLD))
+
+
+def test_an_order_that_is_refused_changes_nothing(tmp_path: Path) -> None:
+    ours = traffic(tmp_path)
+    ours.publish(routing(1, stage=Stage.STEADY, challenger=("", ""), share=0))
+    with pytest.raises(PolicyError):
+        ours.order("fraud", ordering(Order.HOLD))
+    assert ours.published("fraud") == routing(1, stage=Stage.STEADY, challenger=("", ""), share=0)
+
+
+def test_of_many_orders_at_once_none_is_lost(tmp_path: Path) -> None:
+    ours = traffic(tmp_path)
+    ours.publish(routing(1))
+    threads = [
+        threading.Thread(target=lambda n=n: traffic(tmp_path).order("fraud", ordering(Order.HOLD, f"c{n}")))
+        for n in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {each.command for each in ours.ordered("fraud")} == {f"c{n}" for n in range(20)}
+    assert [each.epoch for each in ours.ordered("fraud")] == [1000 * (n + 1) for n in range(20)]
+
+
+def test_routing_of_before_there_were_orders_is_read(tmp_path: Path) -> None:
+    ours, path = traffic(tmp_path), tmp_path / "routing" / "fraud.json"
+    ours.publish(routing(1))
+    body = json.loads(path.read_bytes())["routing"]
+    body.pop("orders")
+    text = json.dumps(body).encode()
+    assert ours.signer is not None
+    signature = ours.signer.sign(b"anew.routing/1\n" + text)
+    path.write_bytes(b'{"schema":1,"routing":%s,"signature":"%s"}' % (text, signature.encode()))
+    assert traffic(tmp_path).published("fraud") == routing(1)
 
 
 def test_of_many_publishers_the_greatest_epoch_stays(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.cli._main import EXIT_CODES, VERBS
 from anew.domain import errors
-from anew.domain.facts import RetrainCommanded, RollbackCommanded
+from anew.domain.facts import RetrainCommanded
 from tests.app.small_project import YAML, write_project
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, write_record
@@ -101,7 +101,7 @@ def test_explain_and_replay_find_no_project_either(run: Run, tmp_path: Path) -> 
     refused(run("replay", tmp_path, "--data", tmp_path / "x.parquet"), 4, "anew init")
 
 
-@pytest.mark.parametrize("verb", ["status", "retrain", "rollback"])
+@pytest.mark.parametrize("verb", ["status", "retrain"])
 def test_a_project_that_was_never_brought_up_has_no_record(run: Run, tmp_path: Path, verb: str) -> None:
     refused(run(verb, write_project(tmp_path / "p")), 4, "anew.db")
 
@@ -172,24 +172,21 @@ def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> No
     refused(run("explain", "v7", "--project", project), 4, "there is no version 'v7'; known are v1")
 
 
-@pytest.mark.parametrize(("verb", "kind"), [("retrain", RetrainCommanded), ("rollback", RollbackCommanded)])
-def test_a_command_without_a_loop_is_kept_for_it(
-    run: Run, tmp_path: Path, verb: str, kind: type[RetrainCommanded | RollbackCommanded]
-) -> None:
+def test_a_command_without_a_loop_is_kept_for_it(run: Run, tmp_path: Path) -> None:
     project = write_record(tmp_path / "p")
-    called = run(verb, project, "--reason", "I say so")
+    called = run("retrain", project, "--reason", "I say so")
     assert called.code == 0
     assert "anew up" in called.out
-    found = json.loads(run(verb, project, "--json").out)
-    assert found["schema"] == f"anew.{verb}/1"
+    found = json.loads(run("retrain", project, "--json").out)
+    assert found["schema"] == "anew.retrain/1"
     assert (found["data"]["taken"], found["data"]["facts"]) == (False, [])
     database = Database(project / ".anew" / "anew.db")
     try:
         kept = SQLInbox(database, clock=SystemClock()).pending()
     finally:
         database.close()
-    assert [type(fact) for fact in kept] == [kind, kind]
-    assert isinstance(kept[0], RetrainCommanded | RollbackCommanded)
+    assert [type(fact) for fact in kept] == [RetrainCommanded, RetrainCommanded]
+    assert isinstance(kept[0], RetrainCommanded)
     assert (kept[0].reason, kept[0].at) == ("I say so", AT + timedelta(days=2))
 
 

@@ -17,8 +17,10 @@ from anew.domain.facts import (
     OverrideSigned,
     RetrainRequested,
     RolledBack,
+    RolloutApproved,
     RolloutObserved,
     Ticked,
+    TrafficOrdered,
     TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
@@ -132,6 +134,32 @@ def _one_epoch(_: Any, fact: Fact, decisions: Decisions) -> Decisions:
     )
 
 
+def _deaf_to_holds(stage: Decider[Any], state: Any, fact: Fact) -> Any:
+    after = stage.apply(state, fact)
+    if after.probation is None:
+        return after
+    return replace(after, probation=replace(after.probation, held=False))
+
+
+def _defiant(state: Any, fact: Fact, decisions: Decisions) -> Decisions:
+    """Answer an order by publishing what was there before it."""
+    if not isinstance(fact, TrafficOrdered):
+        return decisions
+    shift = next(each for each in decisions if isinstance(each, TrafficShifted))
+    return (replace(shift, champion=state.champion, fallback=state.fallback),)
+
+
+def _impatient_rollouts(stage: Decider[Any], state: Any, fact: Fact) -> Any:
+    """Hold every challenger for one that stalls when a candidate comes."""
+    if isinstance(fact, RolloutApproved) and state.probation is not None:
+        state = replace(state, probation=replace(state.probation, stalled=True))
+    return stage.apply(state, fact)
+
+
+def _hasty(stage: Decider[Any], state: Any, fact: Fact) -> Any:
+    return replace(stage.apply(state, fact), passed_over=-1)
+
+
 def _of_its_own(state: Any, fact: Fact, decisions: Decisions) -> Decisions:
     if not isinstance(fact, Ticked) or state.runs or not state.champion:
         return decisions
@@ -237,6 +265,14 @@ STAGES: Mapping[str, tuple[tuple[str, Callable[[], Stages]], ...]] = {
         ("a rollback does not shift", planted("rollout", decided=_no_word_of(TrafficShifted, RolloutObserved))),
         ("an epoch comes twice", planted("rollout", decided=_one_epoch)),
     ),
+    "orders_are_obeyed": (
+        ("a hold is not heard", planted("rollout", applied=_deaf_to_holds)),
+        ("the loop puts back what was taken off", planted("rollout", decided=_defiant)),
+    ),
+    "superseded_after_stalling": (
+        ("any candidate pushes a challenger aside", planted("rollout", applied=_impatient_rollouts)),
+        ("half the patience", planted("rollout", applied=_hasty)),
+    ),
     "promotions_are_explained": (("train plans on its own", planted("train", decided=_of_its_own)),),
     "requests_are_answered": (
         ("a failed run does not end", planted("train", decided=_no_word_of(TrainingEnded, EffectFailed))),
@@ -259,6 +295,7 @@ OTHERS: Mapping[str, Callable[[], Stages]] = {
             budget=Budget(retrains=1, period=timedelta(days=30)),
             steps=(0.3,),
             expire=timedelta(hours=1),
+            patience=timedelta(minutes=10),
             shadow=Remembered(Shadow(margin=0.001, at_least_rows=10_000)),
             canary=Remembered(Canary(harm=0.001, at_least_rows=10_000)),
             gates={},
@@ -271,6 +308,7 @@ OTHERS: Mapping[str, Callable[[], Stages]] = {
             budget=Budget(retrains=100, period=timedelta(hours=1)),
             steps=(),
             expire=timedelta(days=999),
+            patience=timedelta(days=99),
             shadow=Remembered(Shadow(margin=0.5, at_least_rows=1)),
             gates=lenient_gates(),
         )

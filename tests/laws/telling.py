@@ -138,6 +138,8 @@ class Reach:
                 "rejection": "CandidateRefused" in kinds,
                 "withheld": "RetrainWithheld" in kinds,
                 "failed effect": "EffectFailed" in kinds,
+                "order": "TrafficOrdered" in kinds,
+                "giving way": "RolloutSuperseded" in kinds,
             }
         )
 

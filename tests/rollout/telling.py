@@ -9,15 +9,18 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     EffectFailed,
     GuardrailTripped,
+    Order,
     RollbackCommanded,
     RolloutApproved,
     RolloutObserved,
     Stage,
     Ticked,
     TrafficApplied,
+    TrafficOrdered,
     TrafficShifted,
 )
 from anew.domain.interval import Interval
+from anew.domain.order import ordered
 from anew.rollout import Outcome, Probation, Rollout, RolloutState, Ruling
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -136,6 +139,11 @@ def tripped(version: str) -> GuardrailTripped:
 
 def commanded(name: str = "stop") -> RollbackCommanded:
     return RollbackCommanded(model="m", at=T0, command=name, by="ada", reason="enough")
+
+
+def ordering(routing: TrafficShifted, action: Order, name: str = "now") -> TrafficOrdered:
+    """Return what a person's order comes to while `routing` is in force."""
+    return ordered(routing, action, command=name, by="ada", reason="enough")
 
 
 def tick(hour: int) -> Ticked:

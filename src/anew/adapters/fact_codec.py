@@ -93,6 +93,7 @@ _OLD: Mapping[tuple[str, int], Reader] = {
         "RetrainWithheld",
         "SnapshotTaken",
         "TrainingPlanned",
+        "VersionPromoted",
     )
 }
 """Readers of schema numbers that are no longer written; they stay for ever."""

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,22 +12,32 @@ from typing import Any, Final
 
 import msgspec
 
+from anew.adapters.fact_codec import decode, encode
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer, Verifier
-from anew.domain.errors import AnewError, IntegrityError, PolicyError, UnavailableError
-from anew.domain.facts.rollout import Stage, TrafficShifted
+from anew.domain.errors import AnewError, IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.domain.facts.rollout import Stage, TrafficOrdered, TrafficShifted
 from anew.ports.disk import Disk
 from anew.ports.traffic import WorkerStatus
 
 __all__ = ["FileTraffic"]
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+_READ: Final = (1, SCHEMA)
+"""Schema numbers that are read; 1 knew no orders."""
 _CONTEXT: Final = b"anew.routing/1\n"
 
 
+class _Ordered(msgspec.Struct, kw_only=True):
+    """A TrafficOrdered as it stands in the file of the routing that it made."""
+
+    schema: int
+    body: msgspec.Raw
+
+
 class _Routing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A TrafficShifted as it stands in its file."""
+    """A TrafficShifted as it stands in its file, with the orders that the record has not heard of."""
 
     model: str
     at: datetime
@@ -39,6 +49,7 @@ class _Routing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     champion: tuple[str, str]
     challenger: tuple[str, str]
     fallback: tuple[str, str]
+    orders: tuple[_Ordered, ...] = ()
 
 
 class _File(msgspec.Struct, kw_only=True):
@@ -47,7 +58,8 @@ class _File(msgspec.Struct, kw_only=True):
     signature: str
 
 
-_FIELDS: Final = _Routing.__struct_fields__
+_FIELDS: Final = tuple(name for name in _Routing.__struct_fields__ if name != "orders")
+_Published = tuple[TrafficShifted, tuple[TrafficOrdered, ...]]
 
 
 @dataclass(slots=True)
@@ -66,28 +78,70 @@ class FileTraffic:
     verifier: Verifier
     signer: Signer | None = None
     disk: Disk = field(default_factory=LocalDisk)
-    _seen: dict[str, tuple[tuple[int, int, int], TrafficShifted]] = field(default_factory=dict, init=False)
+    _seen: dict[str, tuple[tuple[int, int, int], _Published]] = field(default_factory=dict, init=False)
 
     def publish(self, routing: TrafficShifted) -> None:
         """Write the routing unless one of its epoch or a greater one is in force; see `anew.ports.traffic.Traffic`."""
-        if self.signer is None:
-            raise PolicyError("this process may not publish routing: it was given no signing key")
-        path = self._routing(routing.model)
-        body = msgspec.json.encode({name: getattr(routing, name) for name in _FIELDS})
-        file = _File(schema=SCHEMA, routing=msgspec.Raw(body), signature=self.signer.sign(_CONTEXT + body))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _locked(path.with_suffix(".lock")):
-                present = self.published(routing.model)
-                if present is None or present.epoch < routing.epoch:
-                    self._write(path, msgspec.json.encode(file), durable=True)
-        except OSError as exc:
-            if isinstance(exc, AnewError):
-                raise
-            raise UnavailableError(f"routing {routing.epoch} of {routing.model} was not published: {exc}") from exc
+        with self._changing(routing.model) as present:
+            if present is None or present[0].epoch < routing.epoch:
+                self._put(routing, ())
+
+    def order(self, model: str, make: Callable[[TrafficShifted], TrafficOrdered]) -> TrafficOrdered:
+        """Replace the routing in force by the order that is made of it; see `anew.ports.traffic.Traffic`."""
+        if not self._routing(model).exists():
+            raise NotFoundError(f"{model} was never served here: there is no routing in {self._routing(model).parent}")
+        with self._changing(model) as present:
+            if present is None:
+                raise NotFoundError(f"{model} was never served here")
+            order = make(present[0])
+            routing = TrafficShifted(
+                model=model,
+                at=order.at,
+                id=order.id,
+                cause=order.id,
+                epoch=order.epoch,
+                stage=order.stage,
+                share=order.share,
+                champion=order.champion,
+                challenger=order.challenger,
+                fallback=order.fallback,
+            )
+            self._put(routing, (*present[1], order))
+        return order
 
     def published(self, model: str) -> TrafficShifted | None:
         """Return the order in force, verified; cheap while the file does not change."""
+        found = self._found(model)
+        return None if found is None else found[0]
+
+    def ordered(self, model: str) -> Sequence[TrafficOrdered]:
+        """Return the orders since the last `publish`, oldest first."""
+        found = self._found(model)
+        return () if found is None else found[1]
+
+    @contextmanager
+    def _changing(self, model: str) -> Iterator[_Published | None]:
+        """Give what is published now, while nobody else can change it."""
+        if self.signer is None:
+            raise PolicyError("this process may not publish routing: it was given no signing key")
+        path = self._routing(model)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _locked(path.with_suffix(".lock")):
+                yield self._found(model)
+        except OSError as exc:
+            if isinstance(exc, AnewError):
+                raise
+            raise UnavailableError(f"routing of {model} was not published: {exc}") from exc
+
+    def _put(self, routing: TrafficShifted, orders: tuple[TrafficOrdered, ...]) -> None:
+        assert self.signer is not None, "looked after by _changing"  # noqa: S101  an invariant of ours
+        kept = [_Ordered(schema=each.schema, body=msgspec.Raw(encode(each))) for each in orders]
+        body = msgspec.json.encode({name: getattr(routing, name) for name in _FIELDS} | {"orders": kept})
+        file = _File(schema=SCHEMA, routing=msgspec.Raw(body), signature=self.signer.sign(_CONTEXT + body))
+        self._write(self._routing(routing.model), msgspec.json.encode(file), durable=True)
+
+    def _found(self, model: str) -> _Published | None:
         path = self._routing(model)
         try:
             found = path.stat()
@@ -100,11 +154,11 @@ class FileTraffic:
             return None
         except OSError as exc:
             raise UnavailableError(f"routing of {model} cannot be read: {exc}") from exc
-        routing = self._verified(path, data)
-        if routing.model != model:
-            raise IntegrityError(f"{path} routes {routing.model}, not {model}; restore the file, or publish again")
-        self._seen[model] = (mark, routing)
-        return routing
+        published = self._verified(path, data)
+        if published[0].model != model:
+            raise IntegrityError(f"{path} routes {published[0].model}, not {model}; restore the file, or publish again")
+        self._seen[model] = (mark, published)
+        return published
 
     def applied(self, model: str) -> tuple[int, int]:
         """Return (workers alive, smallest epoch that they answer by)."""
@@ -148,17 +202,18 @@ class FileTraffic:
     def _routing(self, model: str) -> Path:
         return self.state / "routing" / f"{model}.json"
 
-    def _verified(self, path: Path, data: bytes) -> TrafficShifted:
+    def _verified(self, path: Path, data: bytes) -> _Published:
         try:
             file = msgspec.json.decode(data, type=_File)
             self.verifier.verify(_CONTEXT + bytes(file.routing), file.signature)
-            if file.schema != SCHEMA:
+            if file.schema not in _READ:
                 raise IntegrityError(f"it has schema {file.schema}, this program reads {SCHEMA}")
             routing = msgspec.json.decode(file.routing, type=_Routing)
+            orders = [decode("TrafficOrdered", each.schema, bytes(each.body)) for each in routing.orders]
         except (IntegrityError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise IntegrityError(f"{path} is not a routing that this project signed: {exc}") from exc
         fields: dict[str, Any] = {name: getattr(routing, name) for name in _FIELDS}
-        return TrafficShifted(**fields)
+        return TrafficShifted(**fields), tuple(each for each in orders if isinstance(each, TrafficOrdered))
 
     def _write(self, path: Path, data: bytes, *, durable: bool) -> None:
         temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")

@@ -10,7 +10,7 @@ from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
-from anew.app.command import who_asks
+from anew.app.asker import who_asks
 from anew.domain.access import Role
 from anew.domain.fact import Fact
 from anew.domain.facts import AccessGranted, AccessRevoked

@@ -1,7 +1,5 @@
 """Commands to a loop: posted to its inbox, or carried out here when none is running."""
 
-import getpass
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -13,10 +11,11 @@ from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
+from anew.app.asker import who_asks
 from anew.app.settings import Settings
 from anew.domain.fact import Fact
 
-__all__ = ["Answered", "command", "who_asks"]
+__all__ = ["Answered", "command"]
 
 Make = Callable[[str, str, datetime], Fact]
 """Makes the command's fact from its unique id, who asks, and the event time."""
@@ -54,14 +53,6 @@ def command(settings: Settings, make: Make) -> Answered:
                 return True, _following(log, head, fact.id)
             sleep(0.05)
     return False, ()
-
-
-def who_asks() -> str:
-    """Return the name of the user who runs this program."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user that has no name
-        return f"uid {os.getuid()}"
 
 
 def _latest(log: SQLEventLog) -> datetime | None:

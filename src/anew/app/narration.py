@@ -33,12 +33,16 @@ from anew.domain.facts import (
     RolloutHeld,
     RolloutObserved,
     RolloutRefused,
+    RolloutResumed,
+    RolloutStalled,
     RolloutStarted,
+    RolloutSuperseded,
     RowsChecked,
     SnapshotTaken,
     Stage,
     Ticked,
     TrafficApplied,
+    TrafficOrdered,
     TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
@@ -264,6 +268,27 @@ def _(fact: GuardrailTripped) -> str:
 @narrate.register
 def _(fact: RolloutHeld) -> str:
     return f"rollout of {fact.version} held: {fact.reason}"
+
+
+@narrate.register
+def _(fact: TrafficOrdered) -> str:
+    about = f"{fact.action} of {fact.version} ordered at the gateways by {fact.by}"
+    return f"{about} (epoch {fact.epoch}, {fact.champion[0]} serves): {fact.reason}"
+
+
+@narrate.register
+def _(fact: RolloutResumed) -> str:
+    return f"rollout of {fact.version} goes on: {fact.reason}"
+
+
+@narrate.register
+def _(fact: RolloutStalled) -> str:
+    return f"rollout of {fact.version} is going nowhere, a later candidate may take its place: {fact.reason}"
+
+
+@narrate.register
+def _(fact: RolloutSuperseded) -> str:
+    return f"{fact.version} gives way to {fact.by}: {fact.reason}"
 
 
 @narrate.register

@@ -166,6 +166,9 @@ class RolloutPolicy(_Section):
     judge: CanaryPolicy = CanaryPolicy()
     guardrails: GuardrailPolicy = GuardrailPolicy()
     expire: str = Field(default="30d", description="event time without progress after which a rollout is given up")
+    patience: str = Field(
+        default="3d", description="event time without a step after which a later candidate takes a challenger's place"
+    )
 
 
 class ServingPolicy(_Section):

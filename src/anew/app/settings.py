@@ -228,6 +228,7 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
         ("monitor", "window"): policy.monitor.window,
         ("train", "timeout"): policy.train.timeout,
         ("rollout", "expire"): policy.rollout.expire,
+        ("rollout", "patience"): policy.rollout.patience,
     }
     if policy.feedback.implicit is not None:
         positive["feedback", "implicit", "within"] = policy.feedback.implicit.within

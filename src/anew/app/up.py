@@ -274,12 +274,13 @@ class _Up:
             _LOG.warning("a changed host or port is taken over when it is stopped and started again")
         if _gateway_of(changed) != _gateway_of(self._settings):
             self._workers.renew(changed.policy.serving.workers)
-        engine = self._loop.reconfigure(lambda: self._engine(changed, grant), _guardrails(changed))
+        engine = self._loop.reconfigure(
+            lambda: self._engine(changed, grant), _guardrails(changed), lambda: self._record_revision(changed)
+        )
         self._settings = changed
         self._stores.lake.rules = changed.label_rules
         self._observer = self._observing(changed, engine)
         self._effects.reconfigure(self._jobs(), label_delay=changed.label_delay)
-        self._record_revision(changed)
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
     def _observing(self, settings: Settings, engine: Engine) -> Observer:

@@ -88,4 +88,5 @@ def _rollout(settings: Settings) -> Rollout:
         canary=Canary(harm=judge.harm, alpha=judge.alpha, at_least_rows=judge.at_least_rows),
         blue_green=policy.strategy == "blue_green",
         expire=parse_duration(policy.expire),
+        patience=parse_duration(policy.patience),
     )

@@ -8,7 +8,7 @@ from anew.cli._exit import exits
 
 __all__ = ["LIGHT", "main"]
 
-LIGHT = frozenset({"data"})
+LIGHT = frozenset({"data", "rollback", "rollout"})
 """Verbs whose file has a `main` of its own, which is given the words after the verb."""
 
 

@@ -1,14 +1,14 @@
 """Compare sets of rows."""
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from inspect import cleandoc
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from anew.app.drift import DriftOptions, DriftReport, measure_drift
 from anew.cli._output import emit_json, say
+from anew.cli._parser import Commands, run_command
 from anew.stats.column import ColumnProfile
 from anew.stats.comparison import ColumnDrift, DriftVerdict
 
@@ -22,39 +22,9 @@ _WORDS = {
 }
 
 
-class _Parser(ArgumentParser):
-    """Refuses as the other verbs do."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments and exit 2."""
-        unknown = message.removeprefix("unrecognized arguments: ").split()
-        said = f"No such option: {unknown[0]}" if unknown[0].startswith("-") else f"{message[:1].upper()}{message[1:]}"
-        self.exit(2, f"{self.format_usage()}Try '{self.prog} --help' for help.\n\nError: {said}\n")
-
-
 def main(words: Sequence[str]) -> None:
     """Run the command that the words after ``anew data`` name."""
-    parser = _Parser(prog="anew data", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(title="Commands", metavar="COMMAND")
-    for name, (describe, run) in COMMANDS.items():
-        described = cleandoc(run.__doc__ or "")
-        command = commands.add_parser(
-            name,
-            help=described.partition("\n")[0],
-            description=described,
-            formatter_class=RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        describe(command)
-        command.set_defaults(run=run)
-    if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
-        # Argparse would take the option's value for the command.
-        parser.error(f"unrecognized arguments: {words[0]}")
-    given = parser.parse_args(words)
-    if not hasattr(given, "run"):
-        parser.print_help(sys.stderr)
-        sys.exit(2)
-    given.run(given)
+    run_command("data", __doc__, COMMANDS, words)
 
 
 def _drift_options(parser: ArgumentParser) -> None:
@@ -110,7 +80,7 @@ def drift(given: Namespace) -> None:
         sys.exit(3)
 
 
-COMMANDS = {"drift": (_drift_options, drift)}
+COMMANDS: Commands = {"drift": (_drift_options, drift)}
 """The commands of `anew data` by name: what declares the options of each, and what runs it."""
 
 

@@ -45,6 +45,8 @@ class Swapper:
         The challenger that could not be loaded, as the control plane is to hear of it.
     unloadable
         The champion that could not be loaded twice while nobody else was served here, likewise.
+    unfit
+        Why the fallback can never answer here; empty when it can, or may yet.
     """
 
     settings: GatewaySettings
@@ -58,6 +60,7 @@ class Swapper:
     problem: str = ""
     stillborn: VersionHealth | None = None
     unloadable: VersionHealth | None = None
+    unfit: str = ""
     _warm: dict[_Pair, Answerer] = field(default_factory=dict)
     _order: TrafficShifted | None = None
     _task: asyncio.Task[None] | None = None
@@ -88,7 +91,7 @@ class Swapper:
             self.problem = ""
         if order is None or (self._order is not None and order.epoch <= self._order.epoch):
             return
-        self._order, self.stillborn, self.unloadable = order, None, None
+        self._order, self.stillborn, self.unloadable, self.unfit = order, None, None, ""
         if self._task is not None:
             self._task.cancel()
         self._task = asyncio.create_task(self._apply(order))
@@ -238,6 +241,9 @@ class Swapper:
                 fallback = await self._load(order.fallback)
                 break
             except Exception as exc:  # noqa: BLE001 - whatever it was, serving goes on
+                if isinstance(exc, SchemaError) and not self.unfit:
+                    self.unfit = str(exc)
+                    self.report()
                 _LOG.warning(
                     "fallback_not_warm model=%s version=%s problem=%s", self.settings.model, order.fallback[0], exc
                 )

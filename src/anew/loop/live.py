@@ -94,19 +94,26 @@ class LiveLoop:
             return tuple(self._engine.pending)
 
     def submit(self, fact: Fact) -> tuple[Fact, ...]:
-        """Record a fact from outside with all that follows from it."""
+        """Record a fact from outside with all that follows from it; but first what people have ordered the gateways."""
         with self._lock:
+            self._take_orders()
             return self._engine.submit(fact)
 
     def state(self, name: str) -> Any:
         """Return the present state of the stage called `name`."""
         return self._engine.state(name)
 
-    def reconfigure(self, rebuild: Callable[[], Engine], guardrails: Guardrails) -> Engine:
-        """Put another engine, folded from the same record under other settings, in the place of this one."""
+    def reconfigure(
+        self, rebuild: Callable[[], Engine], guardrails: Guardrails, record: Callable[[], None] = lambda: None
+    ) -> Engine:
+        """Put another engine, folded from the same record under other settings, in the place of this one.
+
+        Nothing is decided by it before `record` has put its revision on record.
+        """
         with self._lock:
             self._engine = rebuild()
             self._guardrails = guardrails
+            record()
             return self._engine
 
     def turn(self, observer: Observer, effects: Effects) -> None:
@@ -120,6 +127,8 @@ class LiveLoop:
             A store does not answer; the next turn goes on where this one stopped.
         """
         self._keep_lease()
+        with self._lock:
+            self._take_orders()
         self._take_commands()
         self._guard(self.event_time())  # before the lake: what needs no labels has to work while it does not answer
         self._ask(effects)
@@ -153,6 +162,13 @@ class LiveLoop:
             if self._ports.admits(fact):
                 self.submit(self._from_now(fact))
             self._ports.inbox.take([fact.id])
+
+    def _take_orders(self) -> None:
+        """Record the orders that the gateways obey already, so that nothing is decided that they outrank."""
+        rollout: RolloutState = self._engine.state("rollout")
+        for order in self._ports.traffic.ordered(self._model):
+            if order.epoch > rollout.epoch:
+                self._engine.submit(self._from_now(order))
 
     def _from_now(self, fact: Fact) -> Fact:
         """Return `fact` as of the present event time.

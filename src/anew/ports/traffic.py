@@ -1,11 +1,11 @@
 """Orders to the gateways: which version answers what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from anew.domain.facts.rollout import TrafficShifted
+from anew.domain.facts.rollout import TrafficOrdered, TrafficShifted
 
 __all__ = ["Traffic", "VersionHealth", "WorkerStatus"]
 
@@ -63,6 +63,8 @@ class WorkerStatus:
         Epoch of the routing that it could not apply (0: none) and why; it goes on with `epoch` and tries again.
     champion, challenger
         How these behave; None while there is none.
+    unfit
+        Why the fallback cannot answer here whatever is tried, e.g. for columns that requests do not carry; or empty.
     counts
         Since its start: ``predictions``, ``labels``, ``dropped``, ``fallbacks``, ``refusals``, ``champion_failed`` …
     """
@@ -78,6 +80,7 @@ class WorkerStatus:
     problem: str = ""
     champion: VersionHealth | None = None
     challenger: VersionHealth | None = None
+    unfit: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -96,6 +99,22 @@ class Traffic(Protocol):
         IntegrityError
             The record was altered or signed with another key.
         """
+        ...
+
+    def order(self, model: str, make: Callable[[TrafficShifted], TrafficOrdered]) -> TrafficOrdered:
+        """Put what `make` makes of the order in force into its place, signed and durable on return, and return it.
+
+        It is kept beside the routing until a later `publish`, for the record to hear of it.
+
+        Raises
+        ------
+        NotFoundError
+            Nothing was ever published for this model.
+        """
+        ...
+
+    def ordered(self, model: str) -> Sequence[TrafficOrdered]:
+        """Return the orders since the last `publish`, oldest first; cheap while nothing changes."""
         ...
 
     def applied(self, model: str) -> tuple[int, int]:

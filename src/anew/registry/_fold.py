@@ -15,6 +15,7 @@ from anew.domain.facts import (
     RolledBack,
     RolloutRefused,
     RolloutStarted,
+    RolloutSuperseded,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
@@ -101,6 +102,8 @@ class Registry:
                 if was is not None and was.standing is Standing.CHAMPION and fact.to:
                     state = _put(state, fact, fact.to, Standing.CHAMPION, reason=f"back from {fact.version}")
                 return state
+            case RolloutSuperseded():
+                return _put(state, fact, fact.version, Standing.RETIRED, reason=f"gave way to {fact.by}: {fact.reason}")
             case QuarantineReleased() if _stands(state, fact.version, Standing.QUARANTINED):
                 return _put(state, fact, fact.version, Standing.RETIRED, reason=f"released by {fact.by}: {fact.reason}")
         return state

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from anew.domain.errors import InvariantError
-from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     EffectFailed,
@@ -12,17 +11,19 @@ from anew.domain.facts import (
     RollbackCommanded,
     RolledBack,
     RolloutApproved,
-    RolloutHeld,
     RolloutObserved,
+    RolloutStalled,
     RolloutStarted,
+    RolloutSuperseded,
     Stage,
     Ticked,
     TrafficApplied,
-    TrafficShifted,
-    VersionPromoted,
+    TrafficOrdered,
 )
-from anew.rollout._judge import Judge, Outcome
-from anew.rollout._state import NOBODY, Probation, RolloutState, Served, state_after
+from anew.rollout._judge import Judge, Outcome, Ruling
+from anew.rollout._move import back, promote, shift, steady, to_fallback
+from anew.rollout._order import answered
+from anew.rollout._state import NOBODY, Probation, RolloutState, state_after
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 
@@ -50,6 +51,9 @@ class Rollout:
     expire
         Event time without a step or a label after which a rollout is given up; one that gets labels and never decides
         is given up after four times that.
+    patience
+        Event time without a step after which a challenger gives way to a later candidate, should one come; twice as
+        long after each that did, so that in the end one is seen through.
     """
 
     shadow: Judge = Shadow()
@@ -57,6 +61,7 @@ class Rollout:
     canary: Judge = Canary()
     blue_green: bool = False
     expire: timedelta = timedelta(days=30)
+    patience: timedelta = timedelta(days=3)
 
     def __post_init__(self) -> None:
         if list(self.steps) != sorted(set(self.steps)) or not all(0 < step < 1 for step in self.steps):
@@ -78,26 +83,30 @@ class Rollout:
                 return self._start(state, fact)
             case RolloutObserved() if probation and not self.blue_green and fact.version == probation.challenger[0]:
                 return self._look(state, probation, fact)
-            case TrafficApplied() if self.blue_green and probation and state.in_force:
+            case TrafficApplied() if self.blue_green and probation and state.in_force and not probation.held:
                 reason = "blue-green: every worker has it loaded, and its gates have passed"
-                return _promote(state, fact, probation.challenger, (), reason)
+                return promote(state, fact, probation.challenger, (), reason)
             case GuardrailTripped():
                 return _tripped(state, fact)
             case RollbackCommanded():
-                return self._commanded(state, fact)
+                return _commanded(state, fact)
+            case TrafficOrdered():
+                return answered(state, fact)
             case EffectFailed() if fact.cause == state.shifts:
                 return _not_shifted(state, fact)
             case Ticked() if state.failed:
-                return (_steady(state, fact, state.champion, state.fallback),)
+                return (steady(state, fact, state.champion, state.fallback),)
             case Ticked() if probation and fact.at - probation.progress > self.expire:
-                return _back(state, fact, f"expired: no step and no label since {probation.progress}", ())
+                return back(state, fact, f"expired: no step and no label since {probation.progress}", ())
             case Ticked() if probation and fact.at - probation.since > _MOST_EXPIRIES * self.expire:
-                return _back(state, fact, f"expired: labels came, but no decision since {probation.since}", ())
+                return back(state, fact, f"expired: labels came, but no decision since {probation.since}", ())
+            case Ticked() if probation and self._stalls(state, probation, fact.at):
+                return (self._stalled(probation, fact, self._ruling(probation)),)
         return ()
 
     def _start(self, state: RolloutState, fact: RolloutApproved) -> tuple[Fact, ...]:
         challenger = (fact.version, fact.digest)
-        hindrance = _hindrance(state, fact)
+        hindrance = self._hindrance(state, fact)
         if hindrance:
             return (
                 RolledBack(
@@ -115,56 +124,69 @@ class Rollout:
         if state.champion == NOBODY:
             return (
                 started,
-                *_promote(state, fact, challenger, (), "the first champion: there is nobody to compare with"),
+                *promote(state, fact, challenger, (), "the first champion: there is nobody to compare with"),
             )
-        return (started, _shift(state, fact, Stage.SHADOW, 0.0, challenger))
+        given_way = () if state.probation is None else (_give_way(state.probation, fact),)
+        return (*given_way, started, shift(state, fact, Stage.SHADOW, 0.0, challenger))
+
+    def _hindrance(self, state: RolloutState, fact: RolloutApproved) -> str:
+        probation = state.probation
+        if any(fact.version == version or fact.digest == digest for version, digest in state.quarantined):
+            return "this version or one with the same digest is quarantined; a person has to release it first"
+        if fact.digest == state.champion[1]:
+            return f"its bytes are those of the champion {state.champion[0]}: nothing would change"
+        if fact.champion != state.champion[0]:
+            against, now = fact.champion or "nobody", state.champion[0] or "nobody"
+            return f"validated against {against}, but the champion is {now} now"
+        if probation and probation.held:
+            return f"{probation.challenger[0]} is on probation already, and held by a person"
+        if probation and (not probation.stalled or fact.digest == probation.challenger[1]):
+            return f"{probation.challenger[0]} is on probation already"
+        return ""
+
+    def _stalls(self, state: RolloutState, probation: Probation, at: datetime) -> bool:
+        """Is the challenger going nowhere, and nobody has said so yet?"""
+        waited = at - (probation.stepped or probation.since)
+        return not (probation.stalled or probation.held) and waited > self.patience * 2 ** min(state.passed_over, 20)
+
+    @staticmethod
+    def _stalled(probation: Probation, fact: Fact, ruling: Ruling) -> RolloutStalled:
+        waited = fact.at - (probation.stepped or probation.since)
+        reason = f"{probation.stage}, no step for {waited}: {ruling.reason}"
+        return RolloutStalled(
+            model=fact.model, at=fact.at, version=probation.challenger[0], evidence=ruling.evidence, reason=reason
+        )
+
+    def _ruling(self, probation: Probation) -> Ruling:
+        return (self.shadow if probation.stage is Stage.SHADOW else self.canary).rule(probation)
 
     def _look(self, state: RolloutState, probation: Probation, fact: RolloutObserved) -> tuple[Fact, ...]:
-        judge = self.shadow if probation.stage is Stage.SHADOW else self.canary
-        ruling = judge.rule(probation)
+        ruling = self._ruling(probation)
         if ruling.outcome is Outcome.HARM:
-            return _back(state, fact, f"{probation.stage}: {ruling.reason}", ruling.evidence)
-        if ruling.outcome is Outcome.HOLD or not state.in_force:
-            return ()
+            return back(state, fact, f"{probation.stage}: {ruling.reason}", ruling.evidence)
+        if ruling.outcome is Outcome.HOLD or probation.held or not state.in_force:
+            return (self._stalled(probation, fact, ruling),) if self._stalls(state, probation, fact.at) else ()
         following = [step for step in self.steps if step > probation.share]
         if following:
-            return (_shift(state, fact, Stage.CANARY, following[0], probation.challenger),)
-        return _promote(state, fact, probation.challenger, ruling.evidence, f"{probation.stage}: {ruling.reason}")
-
-    def _commanded(self, state: RolloutState, fact: RollbackCommanded) -> tuple[Fact, ...]:
-        reason = f"{fact.by}: {fact.reason}"
-        if state.probation:
-            return _back(state, fact, reason, ())
-        return _to_fallback(state, fact, reason)
+            return (shift(state, fact, Stage.CANARY, following[0], probation.challenger),)
+        return promote(state, fact, probation.challenger, ruling.evidence, f"{probation.stage}: {ruling.reason}")
 
 
-def _hindrance(state: RolloutState, fact: RolloutApproved) -> str:
-    if any(fact.version == version or fact.digest == digest for version, digest in state.quarantined):
-        return "this version or one with the same digest is quarantined; a person has to release it first"
-    if state.probation:
-        return f"{state.probation.challenger[0]} is on probation already"
-    if fact.digest == state.champion[1]:
-        return f"its bytes are those of the champion {state.champion[0]}: nothing would change"
-    if fact.champion != state.champion[0]:
-        return f"validated against {fact.champion or 'nobody'}, but the champion is {state.champion[0] or 'nobody'} now"
-    return ""
-
-
-def _promote(
-    state: RolloutState, fact: Fact, challenger: Served, evidence: tuple[Evidence, ...], reason: str
-) -> tuple[Fact, ...]:
-    return (
-        VersionPromoted(
-            model=fact.model,
-            at=fact.at,
-            version=challenger[0],
-            digest=challenger[1],
-            previous=state.champion[0],
-            evidence=evidence,
-            reason=reason,
-        ),
-        _steady(state, fact, challenger, state.champion),
+def _give_way(probation: Probation, fact: RolloutApproved) -> RolloutSuperseded:
+    return RolloutSuperseded(
+        model=fact.model,
+        at=fact.at,
+        version=probation.challenger[0],
+        by=fact.version,
+        reason=f"no step since {probation.stepped or probation.since}, and a later candidate has passed its gates",
     )
+
+
+def _commanded(state: RolloutState, fact: RollbackCommanded) -> tuple[Fact, ...]:
+    reason = f"{fact.by}: {fact.reason}"
+    if state.probation:
+        return back(state, fact, reason, ())
+    return to_fallback(state, fact, reason)
 
 
 def _tripped(state: RolloutState, fact: GuardrailTripped) -> tuple[Fact, ...]:
@@ -175,76 +197,21 @@ def _tripped(state: RolloutState, fact: GuardrailTripped) -> tuple[Fact, ...]:
     """
     reason = f"guardrail {fact.guardrail}: {fact.reason}"
     if state.probation and fact.version == state.probation.challenger[0]:
-        return _back(state, fact, reason, fact.evidence)
+        return back(state, fact, reason, fact.evidence)
     if fact.version != state.champion[0] or state.fallback == NOBODY:
         return ()
     if state.probation:
         ended = f"not to blame: its champion {fact.version} broke {reason}; release it to try it on another"
-        return _back(state, fact, ended, fact.evidence)
-    return _to_fallback(state, fact, reason, fact.evidence)
+        return back(state, fact, ended, fact.evidence)
+    return to_fallback(state, fact, reason, fact.evidence)
 
 
 def _not_shifted(state: RolloutState, fact: EffectFailed) -> tuple[Fact, ...]:
     """Take back what cannot be published; a champion that was serving all along is published again at the next tick."""
     reason = f"traffic could not be shifted: {fact.reason}: {fact.detail}"
     if state.probation:
-        return _back(state, fact, reason, ())
-    return () if state.champion == state.serving else _to_fallback(state, fact, reason)
-
-
-def _back(state: RolloutState, fact: Fact, reason: str, evidence: tuple[Evidence, ...]) -> tuple[Fact, ...]:
-    """Take a challenger off traffic; the champion was serving all along."""
-    version, digest = state.probation.challenger if state.probation else NOBODY
-    fallback = NOBODY if state.fallback[1] == digest else state.fallback
-    return (
-        RolledBack(
-            model=fact.model, at=fact.at, version=version, to=state.champion[0], evidence=evidence, reason=reason
-        ),
-        _steady(state, fact, state.champion, fallback),
-    )
-
-
-def _to_fallback(state: RolloutState, fact: Fact, reason: str, evidence: tuple[Evidence, ...] = ()) -> tuple[Fact, ...]:
-    """Take the champion off traffic, for the champion before it."""
-    if state.fallback == NOBODY:
-        reason = f"{reason}; there is no fallback to go to"
-        return (RolloutHeld(model=fact.model, at=fact.at, version=state.champion[0], reason=reason),)
-    return (
-        RolledBack(
-            model=fact.model,
-            at=fact.at,
-            version=state.champion[0],
-            to=state.fallback[0],
-            evidence=evidence,
-            reason=reason,
-        ),
-        _steady(state, fact, state.fallback, NOBODY),
-    )
-
-
-def _shift(state: RolloutState, fact: Fact, stage: Stage, share: float, challenger: Served) -> TrafficShifted:
-    return TrafficShifted(
-        model=fact.model,
-        at=fact.at,
-        epoch=state.epoch + 1,
-        stage=stage,
-        share=share,
-        champion=state.champion,
-        challenger=challenger,
-        fallback=state.fallback,
-    )
-
-
-def _steady(state: RolloutState, fact: Fact, champion: Served, fallback: Served) -> TrafficShifted:
-    return TrafficShifted(
-        model=fact.model,
-        at=fact.at,
-        epoch=state.epoch + 1,
-        stage=Stage.STEADY,
-        share=0.0,
-        champion=champion,
-        fallback=fallback,
-    )
+        return back(state, fact, reason, ())
+    return () if state.champion == state.serving else to_fallback(state, fact, reason)
 
 
 def next_look(probation: Probation) -> tuple[int, datetime]:

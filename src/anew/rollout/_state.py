@@ -8,13 +8,17 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateTrained,
     EffectFailed,
+    Order,
+    ProjectChanged,
     QuarantineReleased,
     RolledBack,
-    RolloutHeld,
     RolloutObserved,
+    RolloutStalled,
     RolloutStarted,
+    RolloutSuperseded,
     Stage,
     TrafficApplied,
+    TrafficOrdered,
     TrafficShifted,
     VersionPromoted,
 )
@@ -40,7 +44,13 @@ class Probation:
     looked
         End of the event time that was looked at.
     progress
-        Event time of the last step, for the expiry.
+        Event time of the last step or label, for the expiry.
+    stepped
+        Event time of the last step.
+    stalled
+        Was it found to be going nowhere, and has it taken no step since?
+    held
+        Did a person stop its steps?
     """
 
     challenger: Served
@@ -48,6 +58,9 @@ class Probation:
     share: float
     since: datetime
     progress: datetime
+    stepped: datetime | None = None
+    stalled: bool = False
+    held: bool = False
     looks: int = 0
     looked: datetime | None = None
     paired_down: Counts | None = None
@@ -70,6 +83,12 @@ class RolloutState:
         Did that publication fail, and nothing take its place yet?
     serving
         The champion of the last routing that came into force.
+    champions
+        Every version that was promoted, the latest last.
+    passed_over
+        Challengers in a row that gave way to a later candidate, since one came to a decision.
+    settings
+        Digest of the policy in force.
     """
 
     champion: Served = NOBODY
@@ -82,6 +101,9 @@ class RolloutState:
     serving: Served = NOBODY
     quarantined: frozenset[Served] = frozenset()
     digests: tuple[Served, ...] = ()
+    champions: tuple[Served, ...] = ()
+    passed_over: int = 0
+    settings: str = ""
 
     @property
     def in_force(self) -> bool:
@@ -115,16 +137,21 @@ def state_after(state: RolloutState, fact: Fact) -> RolloutState:
             return replace(state, failed=True)
         case RolloutObserved() if state.probation and fact.version == state.probation.challenger[0]:
             return replace(state, probation=_observed(state.probation, fact, in_force=state.in_force))
+        case TrafficOrdered():
+            return _ordered(state, fact)
+        case RolloutStalled() if state.probation and fact.version == state.probation.challenger[0]:
+            return replace(state, probation=replace(state.probation, stalled=True))
+        case RolloutSuperseded() if state.probation and fact.version == state.probation.challenger[0]:
+            return replace(state, probation=None, passed_over=state.passed_over + 1)
         case VersionPromoted():
-            previous = state.champion if state.champion[0] == fact.previous else NOBODY
-            return replace(state, champion=(fact.version, fact.digest), fallback=previous, probation=None)
+            return _promoted(state, fact)
         case RolledBack():
             return _rolled_back(state, fact)
+        case ProjectChanged():
+            return replace(state, settings=fact.settings)
         case QuarantineReleased():
             kept = frozenset(each for each in state.quarantined if each[0] != fact.version)
             return replace(state, quarantined=kept)
-        case RolloutHeld():
-            return state
     return state
 
 
@@ -132,16 +159,51 @@ def _shifted(state: RolloutState, fact: TrafficShifted) -> RolloutState:
     state = replace(state, epoch=fact.epoch, shifts=fact.id, failed=False)
     if state.probation is None or fact.challenger != state.probation.challenger:
         return state
-    step = replace(
-        state.probation,
+    if state.probation.stepped is not None and (fact.stage, fact.share) == (
+        state.probation.stage,
+        state.probation.share,
+    ):
+        return state  # the same step, published again
+    return replace(state, probation=_stepped(state.probation, fact))
+
+
+def _stepped(probation: Probation, fact: TrafficShifted | TrafficOrdered) -> Probation:
+    return replace(
+        probation,
         stage=fact.stage,
         share=fact.share,
         progress=fact.at,
+        stepped=fact.at,
+        stalled=False,
         looks=0,
         champion_loss=None,
         challenger_loss=None,
     )
-    return replace(state, probation=step)
+
+
+def _ordered(state: RolloutState, fact: TrafficOrdered) -> RolloutState:
+    """Take over the epoch, above which everything is published from now on, and what holds the steps."""
+    state = replace(state, epoch=max(state.epoch, fact.epoch), shifts=fact.id, failed=False)
+    if state.probation is None or fact.challenger != state.probation.challenger:
+        return state
+    held = {Order.HOLD: True, Order.RESUME: False}.get(fact.action, state.probation.held)
+    probation = replace(state.probation, held=held)
+    if (fact.stage, fact.share) != (probation.stage, probation.share):  # the gateways never took the last step
+        probation = _stepped(probation, fact)
+    return replace(state, probation=probation)
+
+
+def _promoted(state: RolloutState, fact: VersionPromoted) -> RolloutState:
+    previous = state.champion if state.champion[0] == fact.previous else NOBODY
+    champion = (fact.version, fact.digest)
+    return replace(
+        state,
+        champion=champion,
+        fallback=previous,
+        probation=None,
+        champions=(*(each for each in state.champions if each != champion), champion),
+        passed_over=0,
+    )
 
 
 def _applied(state: RolloutState, fact: TrafficApplied) -> RolloutState:
@@ -176,6 +238,7 @@ def _rolled_back(state: RolloutState, fact: RolledBack) -> RolloutState:
         return replace(
             state,
             probation=None,
+            passed_over=0,
             quarantined=state.quarantined | {state.probation.challenger},
             fallback=NOBODY if state.fallback[1] == state.probation.challenger[1] else state.fallback,
         )

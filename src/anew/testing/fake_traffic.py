@@ -1,10 +1,11 @@
 """Orders to gateways that are not there: workers say what they are told to say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from anew.domain.facts.rollout import TrafficShifted
+from anew.domain.errors import NotFoundError
+from anew.domain.facts.rollout import TrafficOrdered, TrafficShifted
 from anew.ports.traffic import WorkerStatus
 
 __all__ = ["FakeTraffic", "worker_status"]
@@ -35,6 +36,7 @@ class FakeTraffic:
     beats: int = 0
     _published: dict[str, TrafficShifted] = field(default_factory=dict)
     _workers: dict[str, WorkerStatus] = field(default_factory=dict)
+    _ordered: dict[str, tuple[TrafficOrdered, ...]] = field(default_factory=dict)
 
     def publish(self, routing: TrafficShifted) -> None:
         """Keep the order unless a newer one is in force."""
@@ -42,8 +44,25 @@ class FakeTraffic:
         present = self._published.get(routing.model)
         if present is None or present.epoch < routing.epoch:
             self._published[routing.model] = routing
+            self._ordered.pop(routing.model, None)
             if self.obedient:
                 self.obey(routing.model)
+
+    def order(self, model: str, make: Callable[[TrafficShifted], TrafficOrdered]) -> TrafficOrdered:
+        """Replace what is published by the order that is made of it."""
+        if model not in self._published:
+            raise NotFoundError(f"{model} was never served")
+        order = make(self._published[model])
+        names = ("model", "at", "id", "epoch", "stage", "share", "champion", "challenger", "fallback")
+        self._published[model] = TrafficShifted(**{name: getattr(order, name) for name in names})
+        self._ordered[model] = (*self._ordered.get(model, ()), order)
+        if self.obedient:
+            self.obey(model)
+        return order
+
+    def ordered(self, model: str) -> Sequence[TrafficOrdered]:
+        """Return the orders since the last `publish`."""
+        return self._ordered.get(model, ())
 
     def obey(self, model: str) -> None:
         """Let every worker of `model` take over what is published."""

@@ -13,6 +13,7 @@ from anew.domain.facts import (
     CandidateTrained,
     GateJudged,
     GuardrailTripped,
+    Order,
     OverrideSigned,
     QuarantineReleased,
     RetrainCommanded,
@@ -20,8 +21,11 @@ from anew.domain.facts import (
     RetrainRequested,
     RolledBack,
     RolloutObserved,
+    RolloutStalled,
     RolloutStarted,
+    RolloutSuperseded,
     Stage,
+    TrafficOrdered,
     TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
@@ -45,10 +49,12 @@ __all__ = [
     "ids_are_unique",
     "nothing_passes_unmeasured",
     "one_champion_one_challenger",
+    "orders_are_obeyed",
     "promotions_are_explained",
     "requests_are_answered",
     "rolled_back_stays_back",
     "routing_agrees_with_registry",
+    "superseded_after_stalling",
     "traffic_is_proved",
 ]
 
@@ -171,12 +177,14 @@ def one_champion_one_challenger(record: Transactions, settings: SmallSettings) -
 
 
 def routing_agrees_with_registry(record: Transactions, settings: SmallSettings) -> Iterator[str]:  # noqa: ARG001  as every law
-    """Epochs grow by one, and after each transaction the routing says what the registry says."""
+    """Epochs grow by one or by an order, and after each transaction the routing says what the registry says."""
     registry = Registry()
     state, epoch, routing = registry.initial(), 0, None
     for transaction in record:
         for fact in transaction:
             state = registry.apply(state, fact)
+            if isinstance(fact, TrafficOrdered):
+                epoch = fact.epoch
             if isinstance(fact, TrafficShifted):
                 if fact.epoch != epoch + 1:
                     yield f"epoch {fact.epoch} follows epoch {epoch}"
@@ -185,6 +193,54 @@ def routing_agrees_with_registry(record: Transactions, settings: SmallSettings) 
         stands = tuple(each.version if each else "" for each in (state.champion, state.challenger))
         if routed != stands:
             yield f"after {transaction[0].kind} {transaction[0].id} traffic goes to {routed}, but {stands} stand there"
+
+
+def orders_are_obeyed(record: Transactions, settings: SmallSettings) -> Iterator[str]:  # noqa: ARG001  as every law
+    """An order outranks all before it; whom it took off traffic is off, and a rollout that is held takes no step."""
+    epoch, held = 0, None
+    for fact in _all(record):
+        match fact:
+            case TrafficOrdered():
+                if fact.epoch <= epoch:
+                    yield f"the order {fact.id} has epoch {fact.epoch}, and {epoch} was published before it"
+                held = fact if fact.action is Order.HOLD else None
+            case TrafficShifted():
+                epoch = fact.epoch
+                if held is not None and fact.challenger == held.challenger and fact.share > held.share:
+                    yield f"epoch {epoch} takes a step with {fact.challenger[0]}, which {held.id} holds"
+                if held is not None and fact.challenger != held.challenger:
+                    held = None
+            case VersionPromoted() if held is not None and fact.version == held.version:
+                yield f"{fact.version} was promoted while {held.id} holds it"
+    for transaction in record:
+        order = transaction[0]
+        if isinstance(order, TrafficOrdered) and order.action in (Order.ABORT, Order.ROLLBACK):
+            last = [each for each in transaction if isinstance(each, TrafficShifted)][-1:]
+            if not last or order.version in (last[0].champion[0], last[0].challenger[0]):
+                yield f"the order {order.id} takes {order.version} off traffic, and the loop puts it back"
+
+
+def superseded_after_stalling(record: Transactions, settings: SmallSettings) -> Iterator[str]:
+    """A challenger gives way only if it took no step for the patience, twice as long after each that gave way."""
+    stepped: datetime | None = None
+    step: tuple[Stage, float] | None = None
+    stalled, passed = "", 0
+    for fact in _all(record):
+        match fact:
+            case RolloutStarted():
+                stepped, step, stalled = fact.at, None, ""
+            case TrafficShifted() if (fact.stage, fact.share) != step:
+                stepped, step, stalled = fact.at, (fact.stage, fact.share), ""
+            case RolloutStalled():
+                stalled = fact.version
+                if stepped is None or fact.at - stepped <= settings.patience * 2**passed:
+                    yield f"{fact.version} is said to stall at {fact.at}, and took a step at {stepped}"
+            case RolloutSuperseded():
+                passed += 1
+                if stalled != fact.version:
+                    yield f"{fact.version} gave way to {fact.by}, and was not stalling"
+            case VersionPromoted() | RolledBack():
+                passed = 0
 
 
 def promotions_are_explained(record: Transactions, settings: SmallSettings) -> Iterator[str]:  # noqa: ARG001  as every law
@@ -246,6 +302,8 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             cooldown_and_budget_are_kept,
             one_champion_one_challenger,
             routing_agrees_with_registry,
+            orders_are_obeyed,
+            superseded_after_stalling,
             promotions_are_explained,
             effects_end,
             requests_are_answered,

@@ -1,16 +1,19 @@
 """What a simulated world says by itself: windows, scores, looks, guardrails, people and the clock."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from anew.domain.errors import PolicyError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateRefused,
     CandidateTrained,
     GuardrailTripped,
+    Order,
     OverrideSigned,
     ProjectChanged,
     QuarantineReleased,
@@ -19,10 +22,13 @@ from anew.domain.facts import (
     RolloutObserved,
     Stage,
     Ticked,
+    TrafficApplied,
+    TrafficShifted,
     WindowClosed,
     WindowScored,
 )
 from anew.domain.interval import Interval
+from anew.domain.order import ordered
 from anew.ports.eventlog import EventLog
 from anew.registry import RegistryState, Standing
 from anew.rollout import Probation, RolloutState
@@ -65,6 +71,8 @@ class Outside:
         """Return what is said at a `move`, as the loop's `states` are; nothing where the move makes no sense."""
         if move is Move.OVERRIDE:
             return self._override(chance, log)
+        if move is Move.ORDER:
+            return self._order(chance, states, log)
         return self._sayers[move](chance, states)
 
     def _name(self) -> str:
@@ -191,6 +199,23 @@ class Outside:
 
     def _rollback(self, chance: Random, states: Mapping[str, Any]) -> tuple[Fact, ...]:  # noqa: ARG002  as every sayer
         return (RollbackCommanded(model=self._model, at=self.at, command=self._name(), by="ada", reason="stop"),)
+
+    def _order(self, chance: Random, states: Mapping[str, Any], log: EventLog) -> tuple[Fact, ...]:
+        """Order the gateways, which may not have heard of the loop's last shift."""
+        record = [each.fact for each in log.read()]
+        applied = {each.cause for each in record if isinstance(each, TrafficApplied)}
+        shifts = [each for each in record if isinstance(each, TrafficShifted)]
+        there = [each for each in shifts if each.id in applied] if chance.random() < 0.5 else shifts
+        if not there or there[-1].epoch // 1000 < _rollout(states).epoch // 1000:
+            return ()  # the gateways obey a later order already
+        probation = _rollout(states).probation
+        steer = Order.RESUME if probation is not None and probation.held else Order.HOLD
+        action = chance.choices((steer, Order.RESUME, Order.ABORT, Order.ROLLBACK), weights=(5, 1, 1, 2))[0]
+        try:
+            made = ordered(there[-1], action, command=self._name(), by="ada", reason="now")
+        except PolicyError:
+            return ()
+        return (replace(made, at=self.at),)
 
     def _release(self, chance: Random, states: Mapping[str, Any]) -> tuple[Fact, ...]:
         registry: RegistryState = states["registry"]

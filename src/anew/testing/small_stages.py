@@ -70,6 +70,7 @@ class SmallSettings:
     budget: Budget = Budget(retrains=3, period=timedelta(hours=72))
     steps: tuple[float, ...] = (0.1, 0.5)
     expire: timedelta = timedelta(hours=60)
+    patience: timedelta = timedelta(hours=2)
     shadow: Judge = field(default_factory=lambda: Remembered(Shadow(margin=0.05, at_least_rows=100)))
     canary: Judge = field(default_factory=lambda: Remembered(Canary(harm=0.05, at_least_rows=40)))
     gates: Gates = field(default_factory=small_gates)
@@ -91,6 +92,12 @@ def small_stages(settings: SmallSettings | None = None) -> Mapping[str, Decider[
             "governance": Governance(),
             "train": Train(span=Span(length=timedelta(days=10))),
             "validate": Validate(gates=chosen.gates),
-            "rollout": Rollout(shadow=chosen.shadow, steps=chosen.steps, canary=chosen.canary, expire=chosen.expire),
+            "rollout": Rollout(
+                shadow=chosen.shadow,
+                steps=chosen.steps,
+                canary=chosen.canary,
+                expire=chosen.expire,
+                patience=chosen.patience,
+            ),
         }
     )

@@ -23,6 +23,7 @@ class Move(StrEnum):
     TICK = "tick"
     RETRAIN = "retrain"
     ROLLBACK = "rollback"
+    ORDER = "order"
     RELEASE = "release"
     OVERRIDE = "override"
     CHANGE = "change"
@@ -38,11 +39,12 @@ WEIGHTS: Mapping[Move, int] = MappingProxyType(
         Move.LATE: 2,
         Move.WINDOW: 12,
         Move.SCORE: 8,
-        Move.LOOK: 26,
+        Move.LOOK: 30,
         Move.TRIP: 1,
         Move.TICK: 3,
         Move.RETRAIN: 4,
         Move.ROLLBACK: 1,
+        Move.ORDER: 2,
         Move.RELEASE: 1,
         Move.OVERRIDE: 3,
         Move.CHANGE: 1,

@@ -16,9 +16,11 @@ from anew.domain.facts import (
     RetrainWithheld,
     RolledBack,
     RolloutRefused,
+    RolloutStalled,
     RolloutStarted,
     RowsChecked,
     Ticked,
+    TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
@@ -160,6 +162,10 @@ class Trigger:
                 return replace(state, running=False, version="")
             case RolloutStarted() if not state.running:
                 return replace(state, running=True, version=fact.version)  # let through by a person after its refusal
+            case RolloutStalled() if fact.version == state.version:
+                return replace(state, running=False, version="")
+            case TrafficShifted() if fact.challenger[0] and not state.running:
+                return replace(state, running=True, version=fact.challenger[0])  # it stalled, and went on after all
             case VersionPromoted():
                 served = state.served or fact.at
                 return _settled(_changed_hands(replace(state, served=served), fact.version), fact.version)

@@ -11,12 +11,17 @@ from anew.domain.interval import Interval
 
 __all__ = [
     "GuardrailTripped",
+    "Order",
     "RolledBack",
     "RolloutHeld",
     "RolloutObserved",
+    "RolloutResumed",
+    "RolloutStalled",
     "RolloutStarted",
+    "RolloutSuperseded",
     "Stage",
     "TrafficApplied",
+    "TrafficOrdered",
     "TrafficShifted",
     "VersionPromoted",
 ]
@@ -87,6 +92,49 @@ class TrafficApplied(Fact):
     workers: int
 
 
+class Order(StrEnum):
+    """What a person may order the gateways to do: keep the traffic, let it go on, end the rollout, go back."""
+
+    HOLD = "hold"
+    RESUME = "resume"
+    ABORT = "abort"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficOrdered(Fact):
+    """A person ordered the gateways themselves, which obey at once; the record hears of it when it can.
+
+    Attributes
+    ----------
+    command
+        Unique; a repeat of it changes nothing.
+    version
+        Whom the order takes off traffic, or holds.
+    epoch
+        Above every epoch that was published by then, by a wide margin: what was decided meanwhile comes too late.
+    stage, share, champion, challenger, fallback
+        The routing in force from then on, as in TrafficShifted.
+    """
+
+    command: str
+    action: Order
+    version: str
+    epoch: int
+    stage: Stage
+    share: float
+    champion: tuple[str, str]
+    challenger: tuple[str, str]
+    fallback: tuple[str, str]
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutObserved(Fact):
     """What mature labels said since the last look, as counts that add up; at most one look a second.
@@ -142,14 +190,46 @@ class RolloutHeld(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutResumed(Fact):
+    """A rollout that a person held goes on."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutStalled(Fact):
+    """A rollout has taken no step for so long that a later candidate may take its place; it goes on until then."""
+
+    version: str
+    evidence: tuple[Evidence, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutSuperseded(Fact):
+    """A stalled challenger gives way to a later candidate, `by`; nothing is held against it."""
+
+    version: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionPromoted(Fact):
-    """A challenger became champion; the old one stays warm as the fallback."""
+    """A challenger became champion; the old one stays warm as the fallback.
+
+    `settings` is the digest of the policy under which it was decided.
+    """
+
+    schema: ClassVar[int] = 2
 
     version: str
     digest: str
     previous: str
     evidence: tuple[Evidence, ...]
     reason: str
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

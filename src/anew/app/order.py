@@ -1,0 +1,107 @@
+"""Orders to the gateways: in force at once, whatever else is down, and on record as soon as there is one."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from anew.adapters.fact_reader import read_facts, read_lease
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.signing import Signer
+from anew.app.asker import who_asks
+from anew.app.status import state_folder
+from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.domain.fact import Fact
+from anew.domain.facts import Order, TrafficOrdered, TrafficShifted
+from anew.domain.order import ordered
+
+__all__ = ["Ordered", "order", "routed"]
+
+_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """An order that the gateways obey.
+
+    Attributes
+    ----------
+    recorded
+        Has a loop taken note of it? Without one, it does when it runs.
+    facts
+        What the loop made of it.
+    """
+
+    order: TrafficOrdered
+    recorded: bool
+    facts: Sequence[Fact]
+
+
+def order(project: Path, action: Order, reason: str) -> Ordered:
+    """Order the project's gateways; needs its routing and its key, and nothing else.
+
+    Raises
+    ------
+    NotFoundError
+        The project was never brought up, or never served.
+    PolicyError
+        There is nothing to hold, to end or to go back to; or who would serve cannot.
+    """
+    traffic, model = _traffic(project)
+
+    def make(routing: TrafficShifted) -> TrafficOrdered:
+        made = ordered(routing, action, command=uuid.uuid4().hex, by=who_asks(), reason=reason)
+        unfit = [each.unfit for each in traffic.workers(model) if each.unfit]
+        if made.champion == routing.fallback and unfit:
+            raise PolicyError(f"{made.champion[0]} cannot serve: {unfit[0]}; nothing was changed")
+        return made
+
+    made = traffic.order(model, make)
+    facts = _recorded(project, made)
+    return Ordered(order=made, recorded=facts is not None, facts=facts or ())
+
+
+def routed(project: Path) -> TrafficShifted:
+    """Return the routing in force, as it was signed; raises as `order` does."""
+    traffic, model = _traffic(project)
+    routing = traffic.published(model)
+    if routing is None:
+        raise NotFoundError(f"{model} was never served here")
+    return routing
+
+
+def _traffic(project: Path) -> tuple[FileTraffic, str]:
+    """Return the project's routing files and the name of its one model."""
+    state = state_folder(project)
+    models = sorted(path.stem for path in (state / "routing").glob("*.json"))
+    if not models:
+        raise NotFoundError(f"{state} holds no routing: no model was ever served here; is this the project's folder?")
+    if len(models) > 1:
+        raise ConflictError(f"{state} holds the routing of {', '.join(models)}; a project has one model")
+    if not (state / "keys" / "signing.key").is_file():
+        raise NotFoundError(f"there is no signing key in {state / 'keys'}: nobody can order the gateways without it")
+    signer = Signer.load_or_create(state / "keys")
+    return FileTraffic(state, verifier=signer.verifier, signer=signer), models[0]
+
+
+def _recorded(project: Path, made: TrafficOrdered) -> Sequence[Fact] | None:
+    """Wait until a running loop has taken note, and return what it made of the order; None when none does."""
+    path = state_folder(project) / "anew.db"
+    deadline = time.monotonic() + _PATIENCE_S
+    try:
+        while read_lease(path, now=datetime.now(UTC)) is not None and time.monotonic() < deadline:
+            heard = [each.seq for each in read_facts(path, kinds={made.kind}) if each.fact.id == made.id]
+            if heard:
+                caused = {made.id}
+                found = []
+                for each in read_facts(path, after=heard[0]):
+                    if each.fact.cause in caused:
+                        caused.add(each.fact.id)
+                        found.append(each.fact)
+                return found
+            time.sleep(0.05)
+    except (NotFoundError, UnavailableError, IntegrityError):
+        return None  # the order is in force all the same
+    return None

@@ -1,0 +1,85 @@
+"""Steer the rollout under way; the gateways obey at once, also while nothing else works."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from anew.app.order import order
+from anew.app.rollout_status import rollout_status
+from anew.cli._output import emit_json, say
+from anew.cli._parser import Commands, run_command
+from anew.cli.rollback import plain_order, say_order
+from anew.domain.facts import Order
+
+__all__ = ["COMMANDS", "abort", "hold", "main", "resume", "status"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Run the command that the words after ``anew rollout`` name."""
+    run_command("rollout", __doc__, COMMANDS, words)
+
+
+def _options(parser: ArgumentParser, *, command: str, reason: bool = True) -> None:
+    parser.add_argument("project", nargs="?", type=Path, default=Path(), help="the project's folder (default: this)")
+    if reason:
+        parser.add_argument("--reason", default="asked for at the command line", help="why, for the record")
+    parser.add_argument("--json", action="store_true", help=f"print anew.rollout.{command}/1")
+
+
+def hold(given: Namespace) -> None:
+    """Keep the traffic as it is: no step, no promotion, until it is resumed; harm is still taken back."""
+    _do(Order.HOLD, given)
+
+
+def resume(given: Namespace) -> None:
+    """Let a rollout that was held go on."""
+    _do(Order.RESUME, given)
+
+
+def abort(given: Namespace) -> None:
+    """Take the challenger off traffic; it is quarantined, the champion serves on."""
+    _do(Order.ABORT, given)
+
+
+def status(given: Namespace) -> None:
+    """Show where traffic stands and what was seen of the challenger."""
+    found = rollout_status(given.project)
+    if given.json:
+        emit_json("anew.rollout.status/1", found)
+        return
+    share = f" at {found['share']:.0%}" if found["share"] else ""
+    beside = f", {found['challenger']} in {found['stage']}{share}" if found["challenger"] else ""
+    say(f"{found['champion']} serves{beside} (epoch {found['epoch']}, fallback {found['fallback'] or 'none'})")
+    if not found["recorded"]:
+        say(f"what was seen of it is not known: {found['problem']}")
+    if "since" not in found:
+        return
+    say(f"on probation since {found['since'][:16]}")
+    paired, ours, theirs = found["paired"], found["challenger_loss"], found["champion_loss"]
+    if paired["n"]:
+        say(f"paired      gain {paired['mean']:+.4f} on {paired['n']} labels")
+    if ours["n"] and theirs["n"]:
+        say(
+            f"this step   loss {ours['mean']:.4f} on {ours['n']} labels; champion {theirs['mean']:.4f} on {theirs['n']}"
+        )
+    for word in ("held", "stalled"):
+        if found[word]:
+            say(f"{word:<11} {found[word]}")
+
+
+def _do(action: Order, given: Namespace) -> None:
+    done = order(given.project, action, given.reason)
+    if given.json:
+        emit_json(f"anew.rollout.{action}/1", plain_order(done))
+    else:
+        say_order(done)
+
+
+COMMANDS: Commands = {
+    "abort": (partial(_options, command="abort"), abort),
+    "hold": (partial(_options, command="hold"), hold),
+    "resume": (partial(_options, command="resume"), resume),
+    "status": (partial(_options, command="status", reason=False), status),
+}
+"""The commands of `anew rollout` by name: what declares the options of each, and what runs it."""

@@ -1,0 +1,47 @@
+"""What the record makes of an order that the gateways obey already: what serves and what is on record are one again."""
+
+from anew.domain.fact import Fact
+from anew.domain.facts import Order, RolledBack, RolloutHeld, RolloutResumed, TrafficOrdered
+from anew.rollout._move import back, restate, steady
+from anew.rollout._state import NOBODY, RolloutState
+
+__all__ = ["answered"]
+
+
+def answered(state: RolloutState, fact: TrafficOrdered) -> tuple[Fact, ...]:
+    """Bring the record to where the gateways stand since the order, and publish that under an epoch of the loop's."""
+    reason = f"{fact.by}: {fact.reason}"
+    probation = state.probation
+    about_challenger = probation is not None and probation.challenger[0] == fact.version
+    if fact.action in (Order.ABORT, Order.ROLLBACK):
+        if about_challenger:
+            return back(state, fact, reason, ())
+        if state.champion[0] == fact.version and fact.champion not in state.quarantined:
+            return _gone_back(state, fact, reason)
+    elif about_challenger and fact.action is Order.RESUME:
+        return (
+            RolloutResumed(model=fact.model, at=fact.at, version=fact.version, reason=reason),
+            restate(state, fact),
+        )
+    elif about_challenger:
+        return (
+            RolloutHeld(model=fact.model, at=fact.at, version=fact.version, reason=reason),
+            restate(state, fact),
+        )
+    late = f"{reason}; it came too late for {fact.version}: {state.champion[0]} serves"
+    return (
+        RolloutHeld(model=fact.model, at=fact.at, version=state.champion[0], reason=late),
+        restate(state, fact),
+    )
+
+
+def _gone_back(state: RolloutState, fact: TrafficOrdered, reason: str) -> tuple[Fact, ...]:
+    """Record that the champion gave way to whom the gateways went to; with it ends what was on probation beside it."""
+    beside: tuple[Fact, ...] = ()
+    if state.probation is not None:
+        ended = f"its champion {fact.version} was taken back; release it to try it on another"
+        beside = back(state, fact, ended, ())[:1]
+    gone = RolledBack(
+        model=fact.model, at=fact.at, version=fact.version, to=fact.champion[0], evidence=(), reason=reason
+    )
+    return (*beside, gone, steady(state, fact, fact.champion, NOBODY))

@@ -1,0 +1,128 @@
+"""Steering a rollout from the command line: in force at once, with a record or without one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.signing import Signer
+from anew.domain.facts import Order, Stage, TrafficShifted
+from tests.cli.call import Called, call
+from tests.cli.recorded import AT, write_record
+
+Run = Callable[..., Called]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return lambda *arguments: call(capsys, monkeypatch, *arguments)
+
+
+def published(project: Path, **changes: Any) -> FileTraffic:
+    """Publish a canary of v2 beside v1 for the project."""
+    state = project / ".anew"
+    signer = Signer.load_or_create(state / "keys")
+    traffic = FileTraffic(state, verifier=signer.verifier, signer=signer)
+    canary: dict[str, Any] = {
+        "epoch": 3,
+        "stage": Stage.CANARY,
+        "share": 0.1,
+        "champion": ("v1", "d1"),
+        "challenger": ("v2", "d2"),
+    }
+    traffic.publish(TrafficShifted(model="small", at=AT, **(canary | changes)))
+    return traffic
+
+
+def steady(project: Path, **changes: Any) -> FileTraffic:
+    return published(project, **({"stage": Stage.STEADY, "share": 0.0, "challenger": ("", "")} | changes))
+
+
+@pytest.mark.parametrize(
+    ("verb", "action", "challenger"),
+    [
+        (["rollout", "hold"], Order.HOLD, "v2"),
+        (["rollout", "resume"], Order.RESUME, "v2"),
+        (["rollout", "abort"], Order.ABORT, ""),
+        (["rollback"], Order.ROLLBACK, ""),
+    ],
+)
+def test_an_order_is_in_force_when_the_command_returns(
+    run: Run, tmp_path: Path, verb: list[str], action: Order, challenger: str
+) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = published(project)
+    found = json.loads(run(*verb, project, "--reason", "I say so", "--json").out)
+    assert found["schema"] == f"anew.{'.'.join(verb)}/1"
+    assert found["data"] == {
+        "action": action.value,
+        "from": "v2",
+        "to": "v1",
+        "epoch": 1000,
+        "recorded": False,
+        "facts": [],
+    }
+    routing = traffic.published("small")
+    assert routing is not None
+    assert (routing.epoch, routing.champion[0], routing.challenger[0]) == (1000, "v1", challenger)
+    (order,) = traffic.ordered("small")
+    assert (order.action, order.version, order.reason) == (action, "v2", "I say so")
+
+
+@pytest.mark.parametrize("damage", ["gone", "garbage"])
+def test_it_needs_no_record(run: Run, tmp_path: Path, damage: str) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = steady(project, champion=("v2", "d2"), fallback=("v1", "d1"))
+    record = project / ".anew" / "anew.db"
+    record.unlink()
+    if damage == "garbage":
+        record.write_bytes(b"garbage" * 1000)
+    (project / "anew.yaml").unlink()
+    called = run("rollback", project)
+    assert called.code == 0
+    assert "v1 serves" in called.out
+    assert "comes on record when the loop runs" in called.out
+    routing = traffic.published("small")
+    assert routing is not None
+    assert (routing.champion, routing.fallback) == (("v1", "d1"), ("", ""))
+    seen = run("rollout", "status", project)
+    assert seen.code == 0
+    assert seen.out.startswith("v1 serves (epoch 1000, fallback none)")
+    assert "is not known" in seen.out
+
+
+@pytest.mark.parametrize("verb", [["rollback"], ["rollout", "hold"], ["rollout", "resume"], ["rollout", "abort"]])
+def test_what_there_is_nothing_of_is_refused_and_changes_nothing(run: Run, tmp_path: Path, verb: list[str]) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = steady(project)
+    called = run(*verb, project)
+    assert called.code == 3
+    assert "v1" in called.err
+    routing = traffic.published("small")
+    assert routing is not None
+    assert routing.epoch == 3
+
+
+@pytest.mark.parametrize("verb", [["rollback"], ["rollout", "hold"], ["rollout", "status"]])
+def test_what_never_served_or_lost_its_key_is_not_found(run: Run, tmp_path: Path, verb: list[str]) -> None:
+    project = write_record(tmp_path / "p")
+    assert run(*verb, project).code == 4
+    steady(project)
+    (project / ".anew" / "keys" / "signing.key").unlink()
+    called = run(*verb, project)
+    assert called.code == 4
+    assert "signing key" in called.err
+    assert not (project / ".anew" / "keys" / "signing.key").exists(), "no other key is made in its place"
+
+
+def test_status_shows_where_it_stands(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    published(project)
+    found = json.loads(run("rollout", "status", project, "--json").out)
+    assert found["schema"] == "anew.rollout.status/1"
+    assert found["data"]["recorded"]
+    assert (found["data"]["stage"], found["data"]["share"], found["data"]["challenger"]) == ("canary", 0.1, "v2")
+    assert run("rollout", "status", project).out.startswith("v1 serves, v2 in canary at 10% (epoch 3")

@@ -1,0 +1,119 @@
+"""Two orchestrators promote different versions at once: one wins, the other is told so."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_lease import SQLLease
+from anew.domain.errors import FencedError
+from anew.domain.fact import Fact
+from anew.domain.facts import RolledBack, RolloutApproved, VersionPromoted
+from anew.loop.engine import Engine
+from anew.ports.eventlog import EventLog, Grant, Lease
+from anew.registry import Registry
+from anew.rollout import Rollout
+from tests.loop.test_live import OLD, WALL
+
+Record = tuple[EventLog, Lease, ManualClock]
+TTL_S = 10.0
+
+
+class Unfenced(InMemoryEventLog):
+    """A record that takes from anybody, as a registry does in which a champion is a name that is set."""
+
+    def __init__(self, clock: ManualClock, lease: InMemoryLease) -> None:
+        super().__init__(clock=clock, lease=lease)
+        self._newest = lease
+
+    def append(self, facts: Sequence[Fact], *, grant: Grant) -> int:  # noqa: ARG002  that is the fault
+        """Append under whoever's grant is in force."""
+        current = self._newest.current()
+        assert current is not None
+        return super().append(facts, grant=current)
+
+
+def in_memory(log: type[InMemoryEventLog] = InMemoryEventLog) -> Record:
+    clock = ManualClock(WALL)
+    lease = InMemoryLease(clock)
+    return log(clock=clock, lease=lease), lease, clock
+
+
+def promote(engine: Engine, version: str) -> str:
+    """Try to make `version` the first champion; return how that went."""
+    approved = RolloutApproved(
+        model="m", at=OLD, cause=version, version=version, champion="", digest=f"d-{version}", by="test"
+    )
+    try:
+        facts = engine.submit(approved)
+    except FencedError:
+        return "fenced"
+    if any(isinstance(each, RolledBack) and "but the champion is" in each.reason for each in facts):
+        return "stale"
+    return "promoted" if any(isinstance(each, VersionPromoted) for each in facts) else "nothing"
+
+
+def race(record: Record) -> tuple[list[str], list[str]]:
+    """Let a second orchestrator take over while the first one promotes; return both ends and who was promoted."""
+    log, lease, clock = record
+    first = lease.acquire("first", TTL_S)
+    assert first is not None
+    engine = Engine({"registry": Registry(), "rollout": Rollout()}, log, first)
+    engine.recover()
+    clock.advance(TTL_S + 1)  # the first one was paused, and does not know
+    ends, start = ["", ""], threading.Barrier(2)
+
+    def go_on() -> None:
+        start.wait()
+        ends[0] = promote(engine, "v1")
+
+    def take_over() -> None:
+        start.wait()
+        second = lease.acquire("second", TTL_S)
+        assert second is not None
+        other = Engine({"registry": Registry(), "rollout": Rollout()}, log, second)
+        other.recover()
+        ends[1] = promote(other, "v2")
+
+    threads = [threading.Thread(target=each) for each in (go_on, take_over)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ends, [each.fact.version for each in log.read() if isinstance(each.fact, VersionPromoted)]
+
+
+def lost(make: Callable[[], Record], races: int) -> int:
+    """Return in how many races not exactly one was promoted, or the other was not told."""
+    wrong = 0
+    for _ in range(races):
+        ends, promoted = race(make())
+        wrong += len(promoted) != 1 or sorted(ends) not in (["fenced", "promoted"], ["promoted", "stale"])
+    return wrong
+
+
+@pytest.mark.fault("P3")
+def test_of_two_that_promote_at_once_exactly_one_wins_in_a_thousand_races() -> None:
+    assert lost(in_memory, 1_000) == 0
+
+
+@pytest.mark.fault("P3")
+def test_control_without_a_fence_both_win() -> None:
+    assert lost(lambda: in_memory(Unfenced), 50) > 0
+
+
+@pytest.mark.system
+@pytest.mark.fault("P3")
+def test_exactly_one_wins_in_a_database_too(tmp_path: Path) -> None:
+    for number in range(100):
+        clock = ManualClock(WALL)
+        database = Database(tmp_path / f"{number}.db")
+        try:
+            record = SQLEventLog(database, clock=clock), SQLLease(database, clock=clock), clock
+            assert lost(lambda record=record: record, 1) == 0  # type: ignore[misc]  # bound now, on purpose
+        finally:
+            database.close()
