@@ -65,7 +65,7 @@ OUTERMOST = {
     "anew.adapters.model_loader": "the user's model: becomes the reason it is refused",
     "anew.app.scorer_worker": "the challenger's process: becomes a problem that the gateway counts",
     "anew.gateway.app": "a request: becomes a 500 that says nothing of the inside",
-    "anew.gateway.serving": "the user's model: becomes a 500, counted",
+    "anew.gateway.serving": "the user's model, and a turn of the loop: becomes a 500, counted",
     "anew.gateway.swap": "a swap and its loading thread: becomes the reason it is refused, or is raised where awaited",
     "anew.loop.measure": "a component of anybody's: becomes evidence of nothing, with the problem",
     "anew.monitor._stage": "a detector of anybody's: becomes an incident",

@@ -22,6 +22,7 @@ HOMES = {
     "dbos": ("adapters.dbos_runtime",),
     "deltalake": ("adapters._delta_log",),
     "google": ("adapters.model_format_onnx",),
+    "httptools": ("adapters.http_server",),
     "httpx": ("app",),
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project"),
     "mlflow": ("adapters.mlflow_",),
@@ -40,8 +41,7 @@ HOMES = {
     "structlog": ("app", "cli"),
     "torch": ("adapters.model_format_torch",),
     "typer": ("cli",),
-    "uvicorn": ("adapters.uvicorn_server",),
-    "uvloop": ("adapters.uvicorn_server",),
+    "uvloop": ("adapters.http_server",),
     "xgboost": ("adapters.model_format_xgboost",),
     "yaml": ("app.yaml_file",),
 }

@@ -14,10 +14,12 @@ from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, Label, Prediction
 from anew.gateway.app import GatewayApp
 from anew.gateway.commit import GroupCommit
+from anew.gateway.endpoint import ModelEndpoint
 from anew.gateway.guard import Guard
 from anew.gateway.routing import Route, Switch
 from anew.gateway.serving import Serving
 from anew.gateway.settings import GatewaySettings, OnFull
+from anew.ports.http import Reply, Request
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
 
@@ -47,38 +49,36 @@ def make(
         )
     )
     serving = Serving(settings, switch, GroupCommit(journal), lambda: NOW)
-    return GatewayApp(
+    endpoint = ModelEndpoint(
         serving=serving,
         ready=lambda: (200, {"status": "ready"}),
         stats=lambda: dict(serving.counts),
         now=lambda: NOW,
     )
+    return GatewayApp([endpoint])
+
+
+def serving(app: GatewayApp) -> Serving:
+    """Return what serves the app's one model."""
+    return app.endpoints[0].serving
 
 
 async def call(
     app: GatewayApp,
     path: str,
-    parts: Sequence[bytes] = (),
+    body: bytes = b"",
     method: str = "POST",
     headers: Mapping[bytes, bytes] | None = None,
 ) -> tuple[int, Any]:
-    """Return status and decoded body; None when the application sent nothing."""
-    sent: list[Any] = []
-    messages = [{"type": "http.request", "body": part, "more_body": i + 1 < len(parts)} for i, part in enumerate(parts)]
-    scope = {"type": "http", "method": method, "path": path, "headers": list((headers or {}).items())}
-
-    async def receive() -> Any:
-        return messages.pop(0) if messages else {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    return (sent[0]["status"], json.loads(sent[1]["body"])) if sent else (0, None)
+    """Return status and decoded body of the one reply."""
+    reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    app(Request(method, path, headers or {}, body), reply.set_result)
+    got = await reply
+    return got.status, json.loads(got.body)
 
 
 def post(app: GatewayApp, path: str, body: Any, headers: Mapping[bytes, bytes] | None = None) -> tuple[int, Any]:
-    return asyncio.run(call(app, path, [json.dumps(body).encode()], headers=headers))
+    return asyncio.run(call(app, path, json.dumps(body).encode(), headers=headers))
 
 
 def test_a_prediction_is_in_the_journal_as_it_was_answered() -> None:
@@ -115,7 +115,7 @@ def test_a_champion_that_fails_is_a_500_without_its_secrets_and_leaves_no_record
     assert (status, body["error"]["code"]) == (500, "model_failed")
     assert "ordered" not in json.dumps(body)
     assert journal.records == []
-    assert app.serving.counts["champion_failed"] == 1
+    assert serving(app).counts["champion_failed"] == 1
 
 
 def test_a_journal_that_takes_nothing_follows_the_policy() -> None:
@@ -124,7 +124,7 @@ def test_a_journal_that_takes_nothing_follows_the_policy() -> None:
     assert (status, body["error"]["code"]) == (503, "journal_unavailable")
     app = make(journal, settings=replace(SETTINGS, on_full=OnFull.DROP_COUNTED))
     assert post(app, "/predict", {"rows": [ROW, ROW]})[0] == 200
-    assert (app.serving.counts["dropped"], app.serving.counts["predictions"]) == (2, 0)
+    assert (serving(app).counts["dropped"], serving(app).counts["predictions"]) == (2, 0)
 
 
 def test_a_refused_id_may_be_tried_again() -> None:
@@ -132,13 +132,13 @@ def test_a_refused_id_may_be_tried_again() -> None:
     app = make(journal)
 
     async def story() -> None:
-        body = [json.dumps({"row": ROW, "ids": ["a"]}).encode()]
+        body = json.dumps({"row": ROW, "ids": ["a"]}).encode()
         assert (await call(app, "/predict", body))[0] == 503
         journal.problem = ""
         first = await call(app, "/predict", body)
         assert first[0] == 200
         assert await call(app, "/predict", body) == first
-        together = await asyncio.gather(*(call(app, "/predict", [body[0].replace(b'"a"', b'"b"')]) for _ in range(5)))
+        together = await asyncio.gather(*(call(app, "/predict", body.replace(b'"a"', b'"b"')) for _ in range(5)))
         assert len({reply["predictions"][0]["id"] for _, reply in together}) == 1
 
     asyncio.run(story())
@@ -161,25 +161,52 @@ def test_paths_and_methods_are_matched_exactly() -> None:
     assert asyncio.run(call(app, "/live", method="GET")) == (200, {"status": "live"})
 
 
-def test_bodies_too_big_or_in_another_dress_are_refused() -> None:
+def test_bodies_in_another_dress_are_refused() -> None:
     app = make(FakeJournal())
-    assert asyncio.run(call(app, "/predict", [b" " * 600_000] * 100))[0] == 413
-    assert asyncio.run(call(app, "/predict", [b"x"], headers={b"content-length": b"9" * 30}))[0] == 413
     for headers in ({b"content-type": b"text/plain"}, {b"content-encoding": b"gzip"}):
         assert post(app, "/predict", {"row": ROW}, headers)[0] == 415
     assert post(app, "/predict", {"row": ROW}, {b"content-type": b"application/json; charset=utf-8"})[0] == 200
 
 
-def test_a_caller_who_goes_away_early_leaves_nothing() -> None:
+def test_requests_of_one_turn_share_a_call_of_the_model_and_a_commit() -> None:
+    journal, calls = FakeJournal(), list[int]()
+
+    class Counted(FakePredictor):
+        """Counts its rows."""
+
+        def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
+            """Answer."""
+            calls.append(len(rows))
+            return FakePredictor.answer(self, rows)
+
+    app = make(journal, Counted(version="v1", digest="d", behaviour="amount"))
+
+    async def story() -> None:
+        bodies = [json.dumps({"row": ROW | {"amount": i}}).encode() for i in range(20)]
+        replies = await asyncio.gather(*(call(app, "/predict", body) for body in bodies))
+        assert [body["predictions"][0]["output"] for _, body in replies] == list(range(20))
+
+    asyncio.run(story())
+    assert (calls, journal.commits, len(journal.records)) == ([20], 1, 20)
+
+
+def test_a_row_that_the_champion_cannot_answer_harms_no_other_request() -> None:
     journal = FakeJournal()
-    app = make(journal)
-    assert asyncio.run(call(app, "/predict")) == (0, None)
-    assert journal.records == []
+    app = make(journal, champion("raise_sometimes"))
+
+    async def story() -> None:
+        bodies = [json.dumps({"row": ROW | {"amount": 50 * i + 50}}).encode() for i in range(6)]
+        replies = await asyncio.gather(*(call(app, "/predict", body) for body in bodies))
+        assert [status for status, _ in replies] == [200, 500, 200, 500, 200, 500]
+
+    asyncio.run(story())
+    assert len(journal.records) == 3
+    assert (serving(app).counts["champion_failed"], serving(app).counts["predictions"]) == (3, 3)
 
 
 def test_a_defect_of_ours_is_a_500_that_tells_nothing() -> None:
     app = make(FakeJournal())
-    app.serving.commit = None  # type: ignore[assignment] # the defect
+    serving(app).commit = None  # type: ignore[assignment] # the defect
     status, body = post(app, "/predict", {"row": ROW})
     assert (status, body["error"]["code"]) == (500, "internal")
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from anew.domain.column import Columns, Value
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, Prediction
+from anew.gateway.app import GatewayApp
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
 from anew.gateway.record import Outcome, Round
@@ -18,7 +18,7 @@ from anew.gateway.request import RequestRow
 from anew.gateway.routing import Contest, Route
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
-from tests.gateway.test_app import ROW, SETTINGS, champion, make, post
+from tests.gateway.test_app import ROW, SETTINGS, champion, make, post, serving
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 FALLBACK = FakePredictor(version="v0", digest="d0", value=7.0)
@@ -40,10 +40,10 @@ class Asked:
         return self.inner.answer(rows)
 
 
-def watched(app: Any) -> Guard:
-    guard = app.serving.switch.route.guard
-    assert isinstance(guard, Guard)
-    return guard
+def watched(app: GatewayApp) -> Guard:
+    route = serving(app).switch.route
+    assert route is not None
+    return route.guard
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_the_fallback_answers_at_once_and_the_record_says_why(behaviour: str, re
         assert isinstance(one, Prediction)
         assert (one.version, one.arm, one.answer.output) == ("v0", "fallback", 7.0)
         assert (one.shadow_version, one.shadow, one.shadow_problem) == ("v1", None, f"champion {reason}")
-    assert (app.serving.counts["champion_failed"], app.serving.counts["fallbacks"]) == (2, 2)
-    assert app.serving.counts["predictions"] == 2
+    assert (serving(app).counts["champion_failed"], serving(app).counts["fallbacks"]) == (2, 2)
+    assert serving(app).counts["predictions"] == 2
     assert watched(app).health().failed == {reason: 2}
 
 

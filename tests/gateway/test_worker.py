@@ -17,6 +17,7 @@ from anew.adapters.signing import Signer
 from anew.adapters.system_clock import SystemClock
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.gateway import swap
+from anew.gateway.app import GatewayApp
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.worker import GatewayWorker, Identity
 from anew.loop.guardrail import Guardrails
@@ -93,7 +94,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def predict(worker: GatewayWorker) -> tuple[int, Any]:
-    return await call(worker.app, "/predict", [json.dumps({"row": ROW}).encode()])
+    return await call(GatewayApp([worker.endpoint]), "/predict", json.dumps({"row": ROW}).encode())
 
 
 def epoch(worker: GatewayWorker) -> int:
@@ -104,22 +105,22 @@ def test_it_is_ready_when_a_champion_answers_and_says_when_nobody_leads_it(tmp_p
     bench = Bench(tmp_path)
 
     async def story(worker: GatewayWorker) -> None:
-        status, body = await call(worker.app, "/ready", method="GET")
+        status, body = await call(GatewayApp([worker.endpoint]), "/ready", method="GET")
         assert (status, body["status"]) == (503, "no_model")
         bench.shift(bench.version("v1", load="raise"))
         await until(lambda: bench.traffic.workers("m")[0].refused == 1)
-        assert (await call(worker.app, "/ready", method="GET"))[0] == 503
+        assert (await call(GatewayApp([worker.endpoint]), "/ready", method="GET"))[0] == 503
         assert (await predict(worker))[0] == 503
         bench.shift(bench.version("v1"))
         await until(lambda: epoch(worker) == 2)
-        status, body = await call(worker.app, "/ready", method="GET")
+        status, body = await call(GatewayApp([worker.endpoint]), "/ready", method="GET")
         assert (status, body["status"], body["version"]) == (200, "degraded", "v1")
         assert body["problems"] == ["the control plane is not heard; the last published routing is served"]
         bench.traffic.beat()
-        status, body = await call(worker.app, "/ready", method="GET")
+        status, body = await call(GatewayApp([worker.endpoint]), "/ready", method="GET")
         assert (status, body["status"], body["problems"]) == (200, "ready", [])
         worker.drain()
-        assert (await call(worker.app, "/ready", method="GET"))[0] == 503
+        assert (await call(GatewayApp([worker.endpoint]), "/ready", method="GET"))[0] == 503
 
     bench.run(story)
 
@@ -161,11 +162,11 @@ def test_a_restarted_worker_has_its_fallback_warm_without_waiting_for_it(tmp_pat
             status, body = await predict(worker)
             assert (status, body["predictions"][0]["version"]) == (200, "v0")
         await until(lambda: bool((health := bench.traffic.workers("m")[0].champion) and health.tripped))  # at once
-        body = (await call(worker.app, "/ready", method="GET"))[1]
+        body = (await call(GatewayApp([worker.endpoint]), "/ready", method="GET"))[1]
         assert body["problems"] == [
             "v0 answers in place of v2: 5 of its last 5 rows failed (in all: error 6)",
         ]
-        assert (await call(worker.app, "/stats", method="GET"))[1]["champion"]["tripped"]
+        assert (await call(GatewayApp([worker.endpoint]), "/stats", method="GET"))[1]["champion"]["tripped"]
         bench.shift(bad, good)
         await until(lambda: epoch(worker) == 3)
         health = bench.traffic.workers("m")[0].champion
@@ -210,7 +211,7 @@ def test_where_the_champion_does_not_load_its_fallback_stands_in_and_the_control
         await until(lambda: worker.switch.route is not None)
         status, body = await predict(worker)
         assert (status, body["version"], epoch(worker)) == (200, "v1", 0)
-        assert (await call(worker.app, "/ready", method="GET"))[1]["status"] == "degraded"
+        assert (await call(GatewayApp([worker.endpoint]), "/ready", method="GET"))[1]["status"] == "degraded"
         await until(lambda: bool((said := bench.traffic.workers("m")[0].champion) and said.version == "v2"))
         said = bench.traffic.workers("m")[0].champion
         assert said is not None

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from anew.adapters.http_server import ServerSettings, listen, run, serve, stop_on_signals
 from anew.adapters.process_table import process_started
 from anew.adapters.system_clock import SystemClock
-from anew.adapters.uvicorn_server import listen, run, serve
 from anew.app.gateway_parts import GatewayParts, PartsMaker, named
 from anew.domain.errors import AnewError
+from anew.gateway.app import GatewayApp
 from anew.gateway.worker import GatewayWorker, Identity
 
 __all__ = ["main"]
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _work(parts: GatewayParts, name: str, port: int) -> None:
+    stop = stop_on_signals()
     with listen(parts.host, port) as listener:
         pid = os.getpid()
         worker = GatewayWorker(
@@ -53,7 +55,13 @@ async def _work(parts: GatewayParts, name: str, port: int) -> None:
         )
         await worker.start()
         try:
-            await serve(worker.app, listener, on_stop=worker.drain)
+            await serve(
+                GatewayApp([worker.endpoint]),
+                listener,
+                stop,
+                on_stop=worker.drain,
+                settings=ServerSettings(most_body_bytes=parts.settings.most_body_bytes),
+            )
         finally:
             await worker.stop()
 

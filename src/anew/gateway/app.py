@@ -1,168 +1,161 @@
-"""The worker's HTTP face: a raw ASGI application over the framework-free core."""
+"""The gateway's HTTP face: finds what a request asks for, and sees to it that each gets exactly one reply."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-import msgspec
-
-from anew.domain.errors import AnewError
-from anew.domain.observation import Prediction
-from anew.gateway.feedback_request import FeedbackParser
-from anew.gateway.label_request import LabelParser
+from anew.gateway.endpoint import ModelEndpoint, Told, json_reply
 from anew.gateway.refusal import RefusedError
-from anew.gateway.replay import Replays
-from anew.gateway.request import PredictParser
-from anew.gateway.serving import Serving
+from anew.ports.http import Reply, Request, Respond
 
-__all__ = ["GatewayApp", "Readiness"]
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Readiness = Callable[[], tuple[int, Mapping[str, Any]]]
-"""Returns the status and body of ``/ready``."""
+__all__ = ["GatewayApp"]
 
 _LOG = logging.getLogger("anew.gateway")
-_ENCODER: Final = msgspec.json.Encoder()
-_METHODS: Final = {
-    "/predict": "POST", "/labels": "POST", "/feedback": "POST", "/live": "GET", "/ready": "GET", "/stats": "GET",
-}  # fmt: skip
+_INSIDE: Final = "the gateway failed; its log says how"
+_CODES: Final = {400: "malformed", 413: "too_big"}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """One path: how it is asked, who counts, and who answers: by telling, or by what is returned."""
+
+    method: str
+    begin: Callable[[Request, Told], Awaitable[Reply] | None]
+    counts: Counter[str]
+
+
 class GatewayApp:
-    """``POST /predict, /labels, /feedback`` and ``GET /live, /ready, /stats``; every error is JSON with a path."""
+    """A `Handler` for the models of `endpoints`. Belongs to one event loop.
 
-    serving: Serving
-    ready: Readiness
-    stats: Callable[[], Mapping[str, Any]]
-    now: Callable[[], datetime]
-    replays: Replays = field(init=False)
-    _predict: PredictParser = field(init=False)
-    _labels: LabelParser = field(init=False)
-    _feedback: FeedbackParser = field(init=False)
+    ``POST /predict, /labels, /feedback`` and ``GET /live, /ready, /stats``; of several models each below
+    ``/models/NAME``. Every error is JSON with a path.
 
-    def __post_init__(self) -> None:
-        settings = self.serving.settings
-        self.replays = Replays(settings.most_replayed)
-        self._predict = PredictParser(settings)
-        self._labels = LabelParser(settings)
-        self._feedback = FeedbackParser(settings)
+    Attributes
+    ----------
+    counts
+        ``requests``, ``refusals`` … of requests that are about no model.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            raise NotImplementedError(f"the gateway speaks HTTP, not {scope['type']}")
-        started = time.perf_counter()
-        counts = self.serving.counts
-        try:
-            status, body = await self._route(scope, receive)
-        except RefusedError as exc:
-            counts["refusals" if exc.status < 500 else "failures"] += 1
-            status, body = exc.status, exc.body()
-        except _GoneError:
-            counts["gone"] += 1
-            return
-        except Exception as exc:  # noqa: BLE001 - see below
-            # the outermost loop of a request: a defect of ours must not pass for an answer, nor tell the caller more
-            counts["failures"] += 1
-            _LOG.exception("request_failed path=%s error=%s", scope["path"], type(exc).__name__)
-            status, body = 500, RefusedError(500, "internal", "the gateway failed; its log says how").body()
-        _time(counts, time.perf_counter() - started)
-        await _send(send, status, body)
-
-    async def _route(self, scope: Scope, receive: Receive) -> tuple[int, Any]:
-        path = scope["path"]
-        method = _METHODS.get(path)
-        if method is None:
-            raise RefusedError(404, "not_found", f"there is no {path!r}; known: {', '.join(sorted(_METHODS))}")
-        if scope["method"] != method:
-            raise RefusedError(405, "method", f"{path} takes {method}, not {scope['method']}")
-        if path == "/live":
-            return 200, {"status": "live"}
-        if path == "/ready":
-            return self.ready()
-        if path == "/stats":
-            return 200, self.stats()
-        body = await self._body(scope, receive)
-        return await (self._answer(body) if path == "/predict" else self._take(path, body))
-
-    async def _answer(self, body: bytes) -> tuple[int, Any]:
-        rows = self._predict.parse(body, self.now())
-        route, predictions = await self.replays.answer(rows, self.serving.predict)
-        return 200, {
-            "model": self.serving.settings.model,
-            "version": route.champion.version,
-            "epoch": route.epoch,
-            "predictions": [_shown(prediction) for prediction in predictions],
+    def __init__(self, endpoints: Sequence[ModelEndpoint]) -> None:
+        self.endpoints = tuple(endpoints)
+        self.counts: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._table = dict[str, _Spot]()
+        for endpoint in self.endpoints:
+            for name, spot in self._of(endpoint).items():
+                self._table[f"/models/{endpoint.model}{name}"] = spot
+                if len(self.endpoints) == 1:
+                    self._table[name] = spot
+        self._table |= {
+            "/live": self._now(lambda: json_reply(200, {"status": "live"}), self.counts),
+            "/ready": self._now(self._ready, self.counts),
+            "/stats": self._now(self._stats, self.counts),
         }
 
-    async def _take(self, path: str, body: bytes) -> tuple[int, Any]:
-        said = (self._labels if path == "/labels" else self._feedback).parse(body, self.now())
-        await self.serving.take(said)
-        return 200, {"accepted": len(said), "ids": [each.id for each in said]}
+    def __call__(self, request: Request, respond: Respond) -> None:
+        """Answer one request."""
+        started = time.perf_counter()
+        spot = self._table.get(request.path)
+        counts = self.counts if spot is None else spot.counts
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        most = self.serving.settings.most_body_bytes
-        for name, value in scope["headers"]:
-            if name == b"content-type" and value.split(b";")[0].strip().lower() != b"application/json":
-                raise RefusedError(415, "media_type", "send JSON with content-type: application/json")
-            if name == b"content-encoding" and value.strip().lower() != b"identity":
-                raise RefusedError(415, "encoding", "send the body without content-encoding")
-            if name == b"content-length" and value.isdigit() and int(value[:20]) > most:
-                raise _too_big(most)
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _GoneError
-            part = message.get("body", b"")
-            size += len(part)
-            if size > most:
-                raise _too_big(most)
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
+        def told(outcome: Reply | RefusedError) -> None:
+            if isinstance(outcome, RefusedError):
+                counts["refusals" if outcome.status < 500 else "failures"] += 1
+                outcome = _refused(outcome)
+            counts["requests"] += 1
+            counts["request_us"] += int((time.perf_counter() - started) * 1e6)
+            respond(outcome)
+
+        try:
+            self._begin(spot, request, told)
+        except RefusedError as exc:
+            told(exc)
+        except Exception as exc:  # noqa: BLE001 - see `_failed`
+            told(_failed(request.path, exc))
+
+    def refusal(self, status: int, message: str) -> Reply:
+        """Return what to say to what is no request."""
+        self.counts["requests"] += 1
+        self.counts["refusals" if status < 500 else "failures"] += 1
+        return _refused(RefusedError(status, _CODES.get(status, "refused"), message))
+
+    def _begin(self, spot: _Spot | None, request: Request, told: Told) -> None:
+        if spot is None:
+            known = ", ".join(sorted(self._table))
+            raise RefusedError(404, "not_found", f"there is no {request.path[:100]!r}; known: {known}")
+        if request.method != spot.method:
+            raise RefusedError(405, "method", f"{request.path} takes {spot.method}, not {request.method}")
+        if spot.method == "POST":
+            _check_dress(request)
+        work = spot.begin(request, told)
+        if work is not None:
+            self._finish(request.path, work, told)
+
+    def _of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
+        counts = endpoint.serving.counts
+        return {
+            "/predict": _Spot("POST", endpoint.predict, counts),
+            "/labels": _Spot("POST", lambda request, _: endpoint.label(request), counts),
+            "/feedback": _Spot("POST", lambda request, _: endpoint.feedback(request), counts),
+            "/ready": self._now(lambda: json_reply(*endpoint.ready()), counts),
+            "/stats": self._now(lambda: json_reply(200, endpoint.stats()), counts),
+        }
+
+    def _now(self, reply: Callable[[], Reply], counts: Counter[str]) -> _Spot:
+        return _Spot("GET", lambda _, told: told(reply()), counts)
+
+    def _finish(self, path: str, work: Awaitable[Reply], told: Told) -> None:
+        """Tell what `work` comes to."""
+
+        async def answer() -> None:
+            try:
+                outcome: Reply | RefusedError = await work
+            except RefusedError as exc:
+                outcome = exc
+            except Exception as exc:  # noqa: BLE001 - see `_failed`
+                outcome = _failed(path, exc)
+            told(outcome)
+
+        task = asyncio.get_running_loop().create_task(answer())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _ready(self) -> Reply:
+        if len(self.endpoints) == 1:
+            return json_reply(*self.endpoints[0].ready())
+        said = {endpoint.model: endpoint.ready() for endpoint in self.endpoints}
+        status = max(code for code, _ in said.values())
+        return json_reply(status, {"models": {model: body for model, (_, body) in said.items()}})
+
+    def _stats(self) -> Reply:
+        if len(self.endpoints) == 1:
+            return json_reply(200, {**self.endpoints[0].stats(), "gateway": self.counts})
+        models = {endpoint.model: endpoint.stats() for endpoint in self.endpoints}
+        return json_reply(200, {"models": models, "gateway": self.counts})
 
 
-class _GoneError(AnewError):
-    """The caller went away before the request was complete."""
+def _check_dress(request: Request) -> None:
+    """Refuse a body that is no plain JSON."""
+    media = request.headers.get(b"content-type")
+    if media not in (None, b"application/json") and media.split(b";")[0].strip().lower() != b"application/json":
+        raise RefusedError(415, "media_type", "send JSON with content-type: application/json")
+    coding = request.headers.get(b"content-encoding", b"identity")
+    if coding.strip().lower() != b"identity":
+        raise RefusedError(415, "encoding", "send the body without content-encoding")
 
 
-def _too_big(most: int) -> RefusedError:
-    return RefusedError(413, "too_big", f"the body may have {most} bytes; send fewer rows at once")
+def _failed(path: str, exc: Exception) -> RefusedError:
+    """Return what a caller hears of a defect of ours: it must not pass for an answer, nor tell more."""
+    _LOG.error("request_failed path=%s error=%s", path, type(exc).__name__, exc_info=exc)
+    return RefusedError(500, "internal", _INSIDE)
 
 
-def _shown(prediction: Prediction) -> Mapping[str, Any]:
-    return {
-        "id": prediction.id,
-        "output": prediction.answer.output,
-        "proba": prediction.answer.proba,
-        "version": prediction.version,
-        "arm": prediction.arm,
-    }
-
-
-def _time(counts: Counter[str], seconds: float) -> None:
-    counts["requests"] += 1
-    counts["request_us"] += int(seconds * 1e6)
-
-
-async def _send(send: Send, status: int, body: Any) -> None:
-    data = _ENCODER.encode(body)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(data)).encode("ascii")),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})
+def _refused(refusal: RefusedError) -> Reply:
+    reply = json_reply(refusal.status, refusal.body())
+    if refusal.status in (429, 503):
+        reply.headers = ((b"retry-after", b"1"),)
+    return reply

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from anew.domain.column import Value
 from anew.domain.errors import UnavailableError
@@ -23,15 +24,45 @@ from anew.gateway.sanity import nonsense
 from anew.gateway.settings import GatewaySettings, OnFull
 from anew.rollout import position
 
-__all__ = ["Serving"]
+__all__ = ["Answered", "Done", "Serving"]
 
 _LOG = logging.getLogger("anew.gateway")
 Asked = asyncio.Future[Sequence[Answer]]
+Answered = tuple[Route, Sequence[Prediction]]
+"""The route under which the rows of a request were answered, and one prediction for each."""
+Done = Callable[[Answered | RefusedError], None]
+"""Hears, once, how a request ended."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One request on its way."""
+
+    rows: Sequence[RequestRow]
+    done: Done
+    started: float
+    ids: Sequence[str] = ()
+    chosen: Sequence[int] = ()
+    asked: Asked | None = None
+    answers: Sequence[Answer] = ()
+    failure: str = ""
+    predictions: Sequence[Prediction] = ()
+    pending: bool = False
+    ended: bool = False
+
+    def end(self, outcome: Answered | RefusedError) -> None:
+        """Tell whoever asked."""
+        if not self.ended:
+            self.done(outcome)
+            self.ended = True
 
 
 @dataclass(slots=True)
 class Serving:
     """Predicts and takes labels, on one event loop.
+
+    The requests that come in one turn of the loop are answered together: one call of the model for all their rows, one
+    commit of the journal. When that call fails, each request is answered by itself, so that none suffers for another.
 
     Attributes
     ----------
@@ -46,8 +77,9 @@ class Serving:
     commit: GroupCommit
     now: Callable[[], datetime]
     counts: Counter[str] = field(default_factory=Counter)
+    _entered: list[_Entry] = field(default_factory=list)
 
-    async def predict(self, rows: Sequence[RequestRow]) -> tuple[Route, Sequence[Prediction]]:
+    async def predict(self, rows: Sequence[RequestRow]) -> Answered:
         """Answer `rows` under one route and return when the answers are on disk.
 
         Raises
@@ -56,44 +88,103 @@ class Serving:
             There is no champion (503); it and its fallback failed (500); or the journal takes nothing and the policy is
             to fail (503).
         """
-        route = self.switch.route
-        if route is None:
-            raise RefusedError(503, "no_model", "no model is being served yet; wait for the first champion")
-        started = time.perf_counter()
-        ids = [prediction_id(row.at, self.settings.model, row.client_id) for row in rows]
-        chosen = self._chosen(route, rows, ids)
-        asked: Asked | None = None
-        contest = route.contest
-        if contest is not None and chosen and not contest.guard.tripped:
-            asked = contest.challenger.ask(_cells([rows[i] for i in chosen], contest.challenger.columns.names))
-            asked.add_done_callback(lambda done: _watch(contest, len(chosen), done, started))
-        answers, failure = self._answers(route, rows)
-        outcome = await self._outcome(route, asked)
-        took = int((time.perf_counter() - started) * 1e6)
-        answered = Round(
-            route=route, rows=rows, ids=ids, answers=answers, failure=failure, chosen=chosen, challenger=outcome
-        )
-        predictions = answered.predictions(self.settings.model, self.now(), took)
-        await self._keep(predictions, "predictions")
-        self.counts["fallbacks"] += sum(prediction.arm == "fallback" for prediction in predictions)
-        if asked is not None and outcome == Outcome() and not failure:
-            asked.add_done_callback(lambda done: self._complete([ids[i] for i in chosen], done))
-        return route, predictions
+        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Answered | RefusedError) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, RefusedError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.enter(rows, done)
+        return await future
+
+    def enter(self, rows: Sequence[RequestRow], done: Done) -> None:
+        """Do what `predict` does, for a caller who rather hears of it than waits."""
+        self._entered.append(_Entry(rows, done, time.perf_counter()))
+        if len(self._entered) == 1:
+            # at the end of this turn of the loop, so that all requests read in it are answered together
+            asyncio.get_running_loop().call_soon(self._turn)
 
     async def take(self, said: Sequence[Label | FeedbackEvent]) -> None:
         """Return when labels and feedback are on disk; raises RefusedError as `predict` does."""
         labels = sum(isinstance(each, Label) for each in said)
         await self._keep(said, "labels" if labels == len(said) else "feedback")
 
-    def _chosen(self, route: Route, rows: Sequence[RequestRow], ids: Sequence[str]) -> Sequence[int]:
+    def _turn(self) -> None:
+        batch, self._entered = self._entered, []
+        self._guarded(batch, lambda: self._serve(batch))
+
+    def _guarded(self, batch: Sequence[_Entry], work: Callable[[], None]) -> None:
+        """Do `work` on `batch`; a defect of ours must leave nobody waiting."""
+        try:
+            work()
+        except Exception as exc:  # noqa: BLE001 - see above; the caller is told nothing of the inside
+            _LOG.exception("serving_failed model=%s error=%s", self.settings.model, type(exc).__name__)
+            for entry in batch:
+                entry.end(RefusedError(500, "internal", "the gateway failed; its log says how"))
+
+    def _serve(self, batch: Sequence[_Entry]) -> None:
+        route = self.switch.route
+        if route is None:
+            for entry in batch:
+                entry.end(RefusedError(503, "no_model", "no model is being served yet; wait for the first champion"))
+            return
+        for entry in batch:
+            self._ask(route, entry)
+        self._answer(route, batch)
+        ready: list[_Entry] = []
+        for entry in batch:
+            if entry.ended:
+                continue
+            asked = entry.asked
+            if asked is None or asked.done() or route.stage is Stage.SHADOW:
+                ready.append(entry)
+            else:
+                asked.add_done_callback(partial(self._heard, route, entry))
+        self._record(route, ready)
+
+    def _ask(self, route: Route, entry: _Entry) -> None:
+        """Name the rows, and ask the challenger for those that are its own."""
+        rows = entry.rows
+        entry.ids = [prediction_id(row.at, self.settings.model, row.client_id) for row in rows]
+        contest = route.contest
+        if contest is None:
+            return
+        entry.chosen = self._chosen(route, contest, rows, entry.ids)
+        if entry.chosen and not contest.guard.tripped:
+            asked = contest.challenger.ask(_cells([rows[i] for i in entry.chosen], contest.challenger.columns.names))
+            asked.add_done_callback(partial(_watch, contest, len(entry.chosen), entry.started))
+            entry.asked = asked
+
+    def _chosen(self, route: Route, contest: Contest, rows: Sequence[RequestRow], ids: Sequence[str]) -> Sequence[int]:
         """Return the indices of the rows for the challenger: all in shadow, its share of keys in a canary."""
-        if route.contest is None:
-            return ()
         if route.stage is Stage.SHADOW:
             return range(len(rows))
-        model, version = self.settings.model, route.contest.challenger.version
+        model, version = self.settings.model, contest.challenger.version
         keys = (row.key or id for row, id in zip(rows, ids, strict=True))
         return [i for i, key in enumerate(keys) if position(model, version, key) < route.share]
+
+    def _answer(self, route: Route, batch: Sequence[_Entry]) -> None:
+        """Put the champion's answers, or the fallback's, into the entries; end those that nobody can answer."""
+        if len(batch) > 1 and not route.guard.tripped:
+            rows = [row for entry in batch for row in entry.rows]
+            started = time.perf_counter()
+            said = _said(route.champion, rows)
+            if said.answers is not None:
+                route.guard.answered(len(rows), time.perf_counter() - started)
+                at = 0
+                for entry in batch:
+                    entry.answers = said.answers[at : at + len(entry.rows)]
+                    at += len(entry.rows)
+                return
+        for entry in batch:
+            try:
+                entry.answers, entry.failure = self._answers(route, entry.rows)
+            except RefusedError as exc:
+                entry.end(exc)
 
     def _answers(self, route: Route, rows: Sequence[RequestRow]) -> tuple[Sequence[Answer], str]:
         """Return the champion's answers; or the fallback's, and what the champion did."""
@@ -124,16 +215,49 @@ class Serving:
             )  # fmt: skip
         return instead.answers, f"champion {said.reason}"
 
-    async def _outcome(self, route: Route, asked: Asked | None) -> Outcome:
-        """Return what the challenger said: in a canary at the latest at the deadline, in shadow without waiting."""
-        if asked is None:
-            return Outcome(problem="tripped" if route.contest is not None else "")
-        if route.stage is Stage.SHADOW and not asked.done():
-            return Outcome()
-        try:
-            return Outcome(answers=await asked)
-        except ChallengerError as exc:
-            return Outcome(problem=str(exc))
+    def _heard(self, route: Route, entry: _Entry, _: Asked) -> None:
+        """Go on with a request that waited for the challenger."""
+        self._guarded([entry], lambda: self._record(route, [entry]))
+
+    def _record(self, route: Route, batch: Sequence[_Entry]) -> None:
+        """Bring what was answered to disk; only then is anyone told."""
+        records: list[Prediction] = []
+        now, clock = self.now(), time.perf_counter()
+        for entry in batch:
+            outcome = _outcome(route, entry.asked)
+            # a shadow that has not answered yet follows its predictions
+            entry.pending = entry.asked is not None and not entry.asked.done() and not entry.failure
+            answered = Round(
+                route=route,
+                rows=entry.rows,
+                ids=entry.ids,
+                answers=entry.answers,
+                failure=entry.failure,
+                chosen=entry.chosen,
+                challenger=outcome,
+            )
+            took_us = int((clock - entry.started) * 1e6)
+            entry.predictions = answered.predictions(self.settings.model, now, took_us)
+            records += entry.predictions
+        if records:
+            self.commit.enter(records, partial(self._settle, route, batch))
+
+    def _settle(self, route: Route, batch: Sequence[_Entry], problem: BaseException | None) -> None:
+        self._guarded(batch, lambda: self._acknowledge(route, batch, problem))
+
+    def _acknowledge(self, route: Route, batch: Sequence[_Entry], problem: BaseException | None) -> None:
+        """Tell those whose predictions are on disk; the others what the policy says."""
+        count = sum(len(entry.predictions) for entry in batch)
+        refusal = self._counted(count, "predictions", problem)
+        for entry in batch:
+            if refusal is not None:
+                entry.end(refusal)
+                continue
+            if entry.failure or entry.asked is not None or route.contest is not None:
+                self.counts["fallbacks"] += sum(each.arm == "fallback" for each in entry.predictions)
+            if entry.pending and entry.asked is not None:
+                entry.asked.add_done_callback(partial(self._complete, [entry.ids[i] for i in entry.chosen]))
+            entry.end((route, entry.predictions))
 
     def _complete(self, ids: Sequence[str], asked: Asked) -> None:
         """Send a shadow's answers after their predictions."""
@@ -146,17 +270,43 @@ class Serving:
         else:
             self.commit.later([ShadowAnswer(prediction=i, answer=None, problem=str(problem)) for i in ids])
 
-    async def _keep(self, records: Sequence[Prediction | Label | FeedbackEvent], name: str) -> None:
+    async def _keep(self, records: Sequence[Label | FeedbackEvent], name: str) -> None:
+        problem: UnavailableError | None = None
         try:
             await self.commit.append(records)
         except UnavailableError as exc:
-            if self.settings.on_full is OnFull.FAIL:
-                self.counts["refused_by_journal"] += len(records)
-                message = "the journal cannot take it now, so it counts as not answered; try again later"
-                raise RefusedError(503, "journal_unavailable", message) from exc
-            self.counts["dropped"] += len(records)
-        else:
-            self.counts[name] += len(records)
+            problem = exc
+        refusal = self._counted(len(records), name, problem)
+        if refusal is not None:
+            raise refusal from problem
+
+    def _counted(self, records: int, name: str, problem: BaseException | None) -> RefusedError | None:
+        """Count what a commit came to, and return what to refuse its callers with, None to acknowledge."""
+        if problem is None:
+            self.counts[name] += records
+            return None
+        if not isinstance(problem, UnavailableError):
+            raise problem
+        if self.settings.on_full is OnFull.FAIL:
+            self.counts["refused_by_journal"] += records
+            message = "the journal cannot take it now, so it counts as not answered; try again later"
+            return RefusedError(503, "journal_unavailable", message)
+        self.counts["dropped"] += records
+        return None
+
+
+def _outcome(route: Route, asked: Asked | None) -> Outcome:
+    """Return what the challenger has said so far."""
+    if asked is None:
+        return Outcome(problem="tripped" if route.contest is not None else "")
+    if not asked.done():
+        return Outcome()
+    problem = asked.exception()
+    if problem is None:
+        return Outcome(answers=asked.result())
+    if isinstance(problem, ChallengerError):
+        return Outcome(problem=str(problem))
+    raise problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +334,7 @@ def _cells(rows: Sequence[RequestRow], names: Sequence[str]) -> Sequence[Mapping
     return [{name: row.values[name] for name in names} for row in rows]
 
 
-def _watch(contest: Contest, rows: int, asked: Asked, started: float) -> None:
+def _watch(contest: Contest, rows: int, started: float, asked: Asked) -> None:
     if asked.cancelled():
         return
     problem = asked.exception()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anew.domain.errors import UnavailableError
-from anew.gateway.app import GatewayApp
 from anew.gateway.commit import GroupCommit
+from anew.gateway.endpoint import ModelEndpoint
 from anew.gateway.routing import Switch, VersionLoader
 from anew.gateway.serving import Serving
 from anew.gateway.settings import GatewaySettings
@@ -35,7 +35,7 @@ class Identity:
 
 @dataclass(slots=True)
 class GatewayWorker:
-    """Serves one model: `app` answers requests between `start` and `stop`. Belongs to one event loop."""
+    """Serves one model: `endpoint` answers requests between `start` and `stop`. Belongs to one event loop."""
 
     settings: GatewaySettings
     identity: Identity
@@ -45,7 +45,7 @@ class GatewayWorker:
     journal: Journal
     launch: LaunchVersion
     clock: Clock
-    app: GatewayApp = field(init=False)
+    endpoint: ModelEndpoint = field(init=False)
     switch: Switch = field(default_factory=Switch, init=False)
     _commit: GroupCommit = field(init=False)
     _swapper: Swapper = field(init=False)
@@ -64,7 +64,7 @@ class GatewayWorker:
             report=self.report,
         )
         serving = Serving(self.settings, self.switch, self._commit, self.clock.now)
-        self.app = GatewayApp(serving=serving, ready=self.ready, stats=self.stats, now=self.clock.now)
+        self.endpoint = ModelEndpoint(serving=serving, ready=self.ready, stats=self.stats, now=self.clock.now)
 
     async def start(self) -> None:
         """Begin to follow the routing and to report; the last published routing is enough, no control plane needed.
@@ -134,7 +134,7 @@ class GatewayWorker:
         try:
             self.traffic.report(status)
         except UnavailableError as exc:
-            self.app.serving.counts["reports_failed"] += 1
+            self.endpoint.serving.counts["reports_failed"] += 1
             _LOG.warning("status_not_written worker=%s problem=%s", self.identity.worker, exc)
 
     async def _report_often(self) -> None:
@@ -167,9 +167,9 @@ class GatewayWorker:
 
     def _counts(self) -> Mapping[str, int]:
         return {
-            **self.app.serving.counts,
+            **self.endpoint.serving.counts,
             "shadows_unsaved": self._commit.unsaved,
-            "replayed": self.app.replays.replayed,
+            "replayed": self.endpoint.replays.replayed,
         }
 
     def _problems(self) -> list[str]:

@@ -1,0 +1,111 @@
+"""What one served model answers to, request by request."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from anew.domain.observation import FeedbackEvent, Label, Prediction
+from anew.gateway.feedback_request import FeedbackParser
+from anew.gateway.label_request import LabelParser
+from anew.gateway.refusal import RefusedError
+from anew.gateway.replay import Replays
+from anew.gateway.request import PredictParser, RequestRow
+from anew.gateway.serving import Answered, Serving
+from anew.ports.http import Reply, Request
+
+__all__ = ["ModelEndpoint", "Readiness", "Told", "json_reply"]
+
+Readiness = Callable[[], tuple[int, Mapping[str, Any]]]
+"""Returns the status and body of ``/ready``."""
+Told = Callable[[Reply | RefusedError], None]
+"""Hears, once, how a request ended."""
+_Show = Callable[[Answered], Any]
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def json_reply(status: int, body: Any) -> Reply:
+    """Return a reply of JSON."""
+    return Reply(status, _ENCODER.encode(body))
+
+
+@dataclass(slots=True)
+class ModelEndpoint:
+    """Reads requests for one model, has them answered, and says the answers. Belongs to one event loop.
+
+    What cannot be read raises RefusedError at once; how the rest ended is told.
+    """
+
+    serving: Serving
+    ready: Readiness
+    stats: Callable[[], Mapping[str, Any]]
+    now: Callable[[], datetime]
+    replays: Replays = field(init=False)
+    _rows: PredictParser = field(init=False)
+    _labels: LabelParser = field(init=False)
+    _feedback: FeedbackParser = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.serving.settings
+        self.replays = Replays(settings.most_replayed)
+        self._rows = PredictParser(settings)
+        self._labels = LabelParser(settings)
+        self._feedback = FeedbackParser(settings)
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.serving.settings.model
+
+    def predict(self, request: Request, told: Told) -> Awaitable[Reply] | None:
+        """Answer ``/predict``; rows whose ids the caller chose are answered by what is returned."""
+        return self._answer(self._rows.parse(request.body, self.now()), self._shown, told)
+
+    async def label(self, request: Request) -> Reply:
+        """Answer ``/labels``."""
+        return await self._take(self._labels.parse(request.body, self.now()))
+
+    async def feedback(self, request: Request) -> Reply:
+        """Answer ``/feedback``."""
+        return await self._take(self._feedback.parse(request.body, self.now()))
+
+    async def _take(self, said: Sequence[Label | FeedbackEvent]) -> Reply:
+        await self.serving.take(said)
+        return json_reply(200, {"accepted": len(said), "ids": [each.id for each in said]})
+
+    def _answer(self, rows: Sequence[RequestRow], show: _Show, told: Told) -> Awaitable[Reply] | None:
+        if rows[0].client_id:
+            return self._repeatable(rows, show)
+        self.serving.enter(rows, partial(_tell, show, told))
+        return None
+
+    async def _repeatable(self, rows: Sequence[RequestRow], show: _Show) -> Reply:
+        """Answer a repeat as before."""
+        return json_reply(200, show(await self.replays.answer(rows, self.serving.predict)))
+
+    def _shown(self, answered: Answered) -> Any:
+        route, predictions = answered
+        return {
+            "model": self.model,
+            "version": route.champion.version,
+            "epoch": route.epoch,
+            "predictions": [_shown(prediction) for prediction in predictions],
+        }
+
+
+def _tell(show: _Show, told: Told, outcome: Answered | RefusedError) -> None:
+    told(outcome if isinstance(outcome, RefusedError) else json_reply(200, show(outcome)))
+
+
+def _shown(prediction: Prediction) -> Mapping[str, Any]:
+    return {
+        "id": prediction.id,
+        "output": prediction.answer.output,
+        "proba": prediction.answer.proba,
+        "version": prediction.version,
+        "arm": prediction.arm,
+    }
