@@ -28,7 +28,8 @@ from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.guardrail import Guardrails
 from anew.loop.live import LiveLoop, LivePorts
-from anew.loop.observer import Known, Observer, ObserverPlan
+from anew.loop.observer import Observer
+from anew.loop.observer_plan import Known, ObserverPlan
 from anew.registry import Registry, RegistryState
 from anew.rollout import Outcome, Probation, Rollout, RolloutState, Ruling
 from anew.testing.fake_predictor import FAKE_COLUMNS

@@ -1,7 +1,7 @@
 """`anew replay` over small files of every kind: what init writes for them replays, and gains where it can."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,7 @@ def test_a_label_delay_is_windows_or_a_duration_rounded_up(tmp_path: Path, delay
 def test_windows_follow_the_settings_when_none_are_asked_for(tmp_path: Path) -> None:
     report = replayed(tmp_path, "binary", changing=False, windows=None)
     length = load(tmp_path / "binary").window
+    assert length is not None
     starts = [datetime.fromisoformat(each["start"]) for each in report.data["windows"]]
     assert {(each - datetime.fromisoformat("1970-01-01T00:00Z")) % length for each in starts[1:]} == {timedelta(0)}
 
@@ -156,3 +157,13 @@ def test_a_pipeline_that_raises_ends_as_a_sentence(tmp_path: Path) -> None:
     settings = load(write_project(tmp_path / "p", pipeline=pipeline))
     with pytest.raises(NotFoundError, match=r"train\(\) raised ValueError at .*pipeline.py:2: not today"):
         replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
+
+
+def test_windows_of_so_many_rows_are_replayed_as_they_are_served(tmp_path: Path) -> None:
+    pl.DataFrame(columns() | {"y": labels("binary", True)}).head(4010).write_parquet(tmp_path / "rows.parquet")
+    counted = YAML.replace("window: 1d", "window: 200 rows").replace("span: 10d", "span: all")
+    settings = load(write_project(tmp_path / "p", counted))
+    report = replay(settings, ReplayOptions(data=tmp_path / "rows.parquet"))
+    assert {each["n"] for each in report.data["windows"]} == {200}
+    last = START.replace(tzinfo=UTC) + timedelta(hours=3800)
+    assert report.data["windows"][-1]["start"] == last.isoformat()  # the last ten rows fill no window

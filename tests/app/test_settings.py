@@ -9,6 +9,7 @@ import pytest
 from anew.app.settings import load
 from anew.domain.column import ColumnKind, Task
 from anew.domain.errors import NotFoundError, SettingsError
+from anew.feedback.outcome import Implicit
 from tests.app.small_project import YAML, write_project
 
 
@@ -124,3 +125,37 @@ def test_classes_are_sorted_so_that_the_last_is_the_positive_one(tmp_path: Path)
 def test_a_folder_without_a_project_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="anew init"):
         load(tmp_path / "nowhere")
+
+
+def test_a_window_is_a_length_of_time_or_a_number_of_rows(tmp_path: Path) -> None:
+    settings = load(write_project(tmp_path, YAML.replace("window: 1d", "window: 500 rows")))
+    assert (settings.window, settings.window_rows) == (None, 500)
+    timed = load(write_project(tmp_path, YAML))
+    assert (timed.window, timed.window_rows) == (timedelta(days=1), None)
+    with pytest.raises(SettingsError, match=r"anew\.yaml:9:11: monitor\.window: '0 rows' is no number of rows"):
+        load(write_project(tmp_path, YAML.replace("window: 1d", "window: 0 rows")))
+
+
+@pytest.mark.parametrize(
+    ("feedback", "said"),
+    [
+        ("{events: [x]}", "feedback.events: 'x' is the name of something else"),
+        ("{events: [Bought]}", "feedback.events.0"),
+        ("{park: soon}", "feedback.park: 'soon' is no duration"),
+        ("{implicit: {event: bought, within: 1h, otherwise: 2}}", "2 is none of the classes"),
+        ("{implicit: {event: bought, within: 1h, otherwise: 0}}", "longer than monitor.label_delay"),
+        ("{implicit: {event: bought, within: 0h, otherwise: 0}}", "no length of time"),
+        ("{trsut: [api]}", "did you mean trust?"),
+    ],
+)
+def test_what_is_wrong_about_feedback_is_said_with_its_place(tmp_path: Path, feedback: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=rf"anew\.yaml:14:\d+: .*{re.escape(said)}"):
+        load(write_project(tmp_path, YAML + f"feedback: {feedback}\n"))
+
+
+def test_feedback_is_read(tmp_path: Path) -> None:
+    given = "feedback: {events: [clicked], trust: [audit], implicit: {event: bought, within: 1h, otherwise: 0}}\n"
+    settings = load(write_project(tmp_path, YAML.replace("window: 1d", "window: 1d, label_delay: 1h") + given))
+    assert settings.events == ("clicked", "bought")
+    assert settings.label_rules.trust == ("audit",)
+    assert settings.implicit == Implicit(event="bought", within=timedelta(hours=1), then=1, otherwise=0)

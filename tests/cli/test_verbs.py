@@ -152,7 +152,9 @@ def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:
     assert (data["model"], data["holder"], data["challenger"]) == ("small", "", None)
     assert data["champion"]["version"] == "v1"
     assert data["traffic"]["stage"] == "steady"
-    assert data["last_score"]["metrics"]["error"] == {"value": 0.1, "low": 0.05, "high": 0.2, "n": 60}
+    measured = {"value": 0.1, "low": 0.05, "high": 0.2, "n": 60, "verdict": "measured", "problem": ""}
+    assert data["last_score"]["metrics"]["error"] == measured
+    assert data["last_score"]["labels"].keys() == {"coverage", "delay_p50_s", "delay_p90_s", "unmatched"}
     assert (data["pending_effects"], data["quarantined"], data["workers"]) == ([], [], [])
     assert [each["kind"] for each in data["decisions"]] == ["RetrainRequested", "VersionPromoted"]
     text = run("status", project).out

@@ -1,11 +1,12 @@
 """The fold that says where windows stand goes only forward, and decides nothing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from anew.domain.fact import Fact
 from anew.domain.facts import Ticked, VersionPromoted, WindowClosed, WindowScored
 from anew.domain.interval import Interval
-from anew.feedback import Feedback, FeedbackState
+from anew.feedback import Feedback, FeedbackState, Scored
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -43,14 +44,28 @@ def folded(*facts: Fact) -> FeedbackState:
     return state
 
 
-def test_it_knows_the_first_window_the_last_and_the_last_scored() -> None:
+def test_it_knows_the_last_window_and_those_that_wait_for_their_score() -> None:
     state = folded(promoted(0), closed(2), closed(3), scored(2), ticked(5), promoted(4))
-    assert state == FeedbackState(served=at(0), began=at(2), closed=at(4), scored=at(3), ticked=at(5))
+    assert (state.served, state.closed, state.ticked) == (at(0), at(4), at(5))
+    assert [each.start for each in state.unscored] == [at(3)]
+    assert list(state.scored) == [at(2)]
 
 
 def test_nothing_goes_back() -> None:
-    state = folded(closed(3), closed(1), scored(3), scored(1), ticked(9), ticked(2))
-    assert (state.began, state.closed, state.scored, state.ticked) == (at(3), at(4), at(4), at(9))
+    state = folded(closed(3), closed(1), scored(3), ticked(9), ticked(2))
+    assert (state.closed, state.unscored, state.ticked) == (at(4), (), at(9))
+
+
+def test_a_later_revision_stands_and_an_earlier_one_changes_nothing() -> None:
+    first = scored(2)
+    again = replace(first, revision=1, labelled=7)
+    assert folded(first, again, first).scored[at(2)] == Scored.of(again)
+    assert Scored.of(first).digest == Scored.of(replace(first, at=at(9))).digest != Scored.of(again).digest
+
+
+def test_a_tick_says_up_to_where_the_lake_was_looked_through() -> None:
+    seen = replace(ticked(5), tables=(("labels", 3), ("predictions", 4)))
+    assert dict(folded(seen, ticked(6)).read) == {"labels": 3, "predictions": 4}
 
 
 def test_in_the_beginning_there_is_nothing() -> None:

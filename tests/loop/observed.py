@@ -1,5 +1,6 @@
 """A loop in memory that does nothing but observe: rows are served by hand, and facts come out."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,12 @@ from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.fact import Fact
 from anew.domain.facts import RolloutApproved, TrafficApplied
 from anew.domain.interval import Interval
-from anew.domain.observation import Answer, Label, Observation, Prediction
+from anew.domain.observation import Answer, FeedbackEvent, Label, Observation, Prediction, id_prefix
 from anew.feedback import Feedback
+from anew.feedback.outcome import Implicit
 from anew.loop.engine import Engine, Stages
-from anew.loop.observer import Known, Observer, ObserverPlan
+from anew.loop.observer import Observer
+from anew.loop.observer_plan import Known, ObserverPlan
 from anew.monitor import Detector, Monitor, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
@@ -85,7 +88,13 @@ class Bed:
     lake: CountingLake = field(default_factory=lambda: CountingLake(COLUMNS))
     wall: datetime = WALL
     first: datetime | None = None
+    window: timedelta | None = timedelta(hours=1)
+    count: int | None = None
+    feedback: bool = False
+    events: tuple[str, ...] = ()
+    implicit: Implicit | None = None
     _position: int = 0
+    _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         clock = ManualClock()
@@ -112,7 +121,11 @@ class Bed:
             columns=COLUMNS,
             detectors=keyed,
             known=lambda _: Known(yardstick=Yardstick(features=REFERENCE), loss_scale=1.0),
-            window=timedelta(hours=1),
+            window=self.window,
+            count=self.count,
+            feedback=self.feedback,
+            events=self.events,
+            implicit=self.implicit,
             lateness=self.lateness,
             label_delay=self.label_delay,
         )
@@ -144,13 +157,28 @@ class Bed:
     def serve(self, name: str, at: datetime, **more: object) -> None:
         """Store one prediction: by v1, of class 1, at the present epoch, unless `more` says otherwise."""
         given = {"version": "v1", "arm": "champion", "answer": Answer(output=1), "epoch": self.epoch} | more
+        self._ids[name] = id = id_prefix(at) + hashlib.sha256(name.encode()).hexdigest()[:20]
         self.store(
-            Prediction(id=name, model="m", at=at, received_at=at, key=name, row={"x": 1.0}, latency_us=1, **given)  # type: ignore[arg-type]  # names and types are those of the call
+            Prediction(id=id, model="m", at=at, received_at=at, key=name, row={"x": 1.0}, latency_us=1, **given)  # type: ignore[arg-type]  # names and types are those of the call
         )
 
-    def label(self, name: str, value: int, at: datetime) -> None:
-        """Store one label."""
-        self.store(Label(id=f"l{name}{value}", model="m", prediction=name, at=at, received_at=at, value=value))
+    def id(self, name: str) -> str:
+        """Return the id of a prediction that was served, or the name itself."""
+        return self._ids.get(name, name)
+
+    def label(self, name: str, value: int | None, at: datetime, **more: object) -> None:
+        """Store one label, or its withdrawal."""
+        id = f"l{name}{value}{at.isoformat()}"
+        self.store(
+            Label(id=id, model="m", prediction=self.id(name), at=at, received_at=at, value=value, **more)  # type: ignore[arg-type]  # names and types are those of the call
+        )
+
+    def happened(self, name: str, event: str, at: datetime, value: float = 1.0) -> None:
+        """Store one event."""
+        id = f"e{name}{event}{at.isoformat()}"
+        self.store(
+            FeedbackEvent(id=id, model="m", prediction=self.id(name), at=at, received_at=at, event=event, value=value)
+        )
 
     @property
     def epoch(self) -> int:

@@ -314,3 +314,23 @@ def test_new_data_asks_once_enough_has_come_and_counts_from_there() -> None:
 def test_a_condition_that_could_never_hold_is_refused(given: dict[str, int]) -> None:
     with pytest.raises(InvariantError):
         Condition(detectors=("a", "b"), **given)  # type: ignore[arg-type]  # numbers all
+
+
+def test_a_past_window_that_is_scored_again_asks_nothing_and_the_newest_asks_once() -> None:
+    """Labels that come late may change a window of the past; newer windows have spoken since."""
+    trigger = Trigger(conditions=(Condition(detectors=("a",)),))
+
+    def again(hour: int, number: int, found: bool) -> list[Fact]:
+        evidence = (Evidence.of("a", 1.0, 9),)
+        fact = WindowScored(
+            model="m", at=T0 + 9 * H, version="v1", window=span(hour), n=9, labelled=9, revision=number,
+            evidence=evidence,
+        )  # fmt: skip
+        return [fact, alert(hour, "a")] if found else [fact]
+
+    ended = [refused()]
+    first = [*again(0, 0, False), *again(1, 0, True)]
+    assert [each.kind for each in heard(trigger, first)[1]] == ["RetrainRequested"]
+    assert len(heard(trigger, [*first, *ended, *again(0, 1, True)])[1]) == 1
+    assert len(heard(trigger, [*first, *ended, *again(1, 1, True)])[1]) == 1
+    assert len(heard(trigger, [*first, *ended, *again(2, 0, True)])[1]) == 2

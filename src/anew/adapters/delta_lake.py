@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import polars as pl
 
@@ -20,7 +21,7 @@ from anew.adapters.local_disk import LocalDisk
 from anew.domain.column import Columns
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.interval import Interval
-from anew.domain.observation import Observation
+from anew.domain.observation import Observation, id_prefix
 from anew.feedback.join import LabelRules, one_per_id
 from anew.ports.disk import Disk
 from anew.ports.journal import JournalReader
@@ -135,9 +136,13 @@ class DeltaLake:
             return pl.DataFrame(schema=self._schemas["feedback"])
         return feedback_of(ids, self._read("feedback", str(ids.min()), str(ids.max()), versions))
 
-    def fresh(self, table: str, *, after: int, upto: int) -> pl.DataFrame:
+    def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> pl.DataFrame:
         """Return the rows of `table` that came with its versions above `after` up to `upto`."""
-        return self._readers[table].read(self._mark.arrived(table, after, upto))
+        files = self._mark.arrived(table, after, upto)
+        if until is not None:
+            end: Any = (until - _EPOCH) // _MICRO if RANGED_BY[table] == "_at" else id_prefix(until)
+            files = [file for file in files if file.low < end]
+        return self._readers[table].read(files)
 
     def deliveries(self, span: Interval, ids: pl.Series) -> pl.DataFrame:
         """Return all labels about the predictions `ids` of `span`, and about other ids of that time."""

@@ -92,8 +92,10 @@ _OLD: Mapping[tuple[str, int], Reader] = {
         "RetrainRequested",
         "RetrainWithheld",
         "SnapshotTaken",
+        "Ticked",
         "TrainingPlanned",
         "VersionPromoted",
+        "WindowScored",
     )
 }
 """Readers of schema numbers that are no longer written; they stay for ever."""

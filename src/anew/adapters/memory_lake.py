@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -10,7 +11,7 @@ from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_o
 from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
 from anew.domain.column import Columns
 from anew.domain.interval import Interval
-from anew.domain.observation import Observation
+from anew.domain.observation import Observation, id_prefix
 from anew.feedback.join import LabelRules, one_per_id
 from anew.ports.journal import JournalReader
 
@@ -93,9 +94,10 @@ class MemoryLake:
         ids = self.predictions(span, versions=versions).get_column("_id")
         return feedback_of(ids, self._read("feedback", ids.min(), ids.max(), versions))
 
-    def fresh(self, table: str, *, after: int, upto: int) -> pl.DataFrame:
+    def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> pl.DataFrame:
         """Return the rows of `table` that came with its versions above `after` up to `upto`."""
-        met = [chunk.frame for chunk in self._chunks[table][after:upto]]
+        end = None if until is None else until if RANGED_BY[table] == "_at" else id_prefix(until)
+        met = [chunk.frame for chunk in self._chunks[table][after:upto] if end is None or chunk.low < end]
         return pl.concat(met) if met else pl.DataFrame(schema=self._schemas[table])
 
     def deliveries(self, span: Interval, ids: pl.Series) -> pl.DataFrame:

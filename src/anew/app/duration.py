@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from anew.domain.errors import SettingsError
 
-__all__ = ["parse_count", "parse_duration", "parse_rate", "write_duration"]
+__all__ = ["parse_alarms", "parse_count", "parse_duration", "parse_rate", "write_duration"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")
@@ -65,6 +65,20 @@ def parse_rate(text: str) -> tuple[int, timedelta]:
     if period <= timedelta(0):
         raise SettingsError(f"{text!r}: the period of a rate must be positive")
     return int(match[1]), period
+
+
+def parse_alarms(text: str) -> tuple[int, timedelta | int]:
+    """Read a rate of false alarms: a number, and a period, ``1 per 365d``, or so many windows, ``1 per 500 windows``.
+
+    Raises
+    ------
+    SettingsError
+        `text` is no such rate.
+    """
+    match = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if match is not None and match[2].strip().endswith(("window", "windows")):
+        return int(match[1]), parse_count(match[2], "window")
+    return parse_rate(text)
 
 
 def parse_count(text: str | int, noun: str) -> int:

@@ -82,11 +82,12 @@ class DataPolicy(_Section):
 class MonitorPolicy(_Section):
     """Windows and their maturity; all in event time."""
 
-    window: str = Field(default="1d", description="length of a window")
+    window: str = Field(default="1d", description="length of a window, or its predictions: 500 rows")
     lateness: str = Field(default="0s", description="how long a window waits for late rows")
     label_delay: str = Field(default="0s", description="age at which a label counts as mature")
     false_alarms: str = Field(
-        default="1 per 365d", description="false alerts that all calibrated detectors together may raise: N per PERIOD"
+        default="1 per 365d",
+        description="false alerts that all calibrated detectors together may raise: N per PERIOD or per M windows",
     )
     clock: Literal["wall", "data"] = Field(
         default="wall", description="event time follows the wall clock, or the newest row seen"

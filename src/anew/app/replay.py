@@ -7,7 +7,7 @@ or two versions with different code side by side, only the live loop shows.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from anew.app.settings import Settings
 from anew.app.watch import Watch, watched_by
 from anew.app.wiring import stages
 from anew.domain.errors import SchemaError, SettingsError
+from anew.feedback.window import WindowClock, WindowState
 from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
@@ -37,6 +38,8 @@ from anew.ports.predictor import Loader, Predictions, Predictor
 
 __all__ = ["ReplayOptions", "replay"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
 WARMUP_SHARE = 0.05
 """Share of the rows that the first champion is trained on, in whole windows."""
 
@@ -63,14 +66,14 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     """
     frame = labelled_rows(read_table(options.data), settings.columns, options.data.name)
     watch = Stopwatch()
-    stream = ReplayStream(frame, settings.columns, watch)
     bounds = _bounds(frame, settings, options.windows)
+    stream = ReplayStream(frame.head(bounds[-1]), settings.columns, watch)
     windows = len(bounds) - 1
     clock = ManualClock()
     lease = InMemoryLease(clock)
     grant = lease.acquire("replay", 1e9)
     assert grant is not None, "a fresh lease is free"  # noqa: S101  an invariant of ours, not of the input
-    length = settings.window if options.windows is None else _length(frame, windows)
+    length = _length(frame, windows) if options.windows is not None or settings.window is None else settings.window
     delay = _delay(options.label_delay or settings.policy.monitor.label_delay, length)
     deciders = stages(settings, label_delay=delay * length, window=length)
     engine = Engine(deciders, InMemoryEventLog(clock=clock, lease=lease), grant)
@@ -104,6 +107,8 @@ def _bounds(frame: pl.DataFrame, settings: Settings, windows: int | None) -> Seq
         if not 2 <= windows <= frame.height:
             raise SettingsError(f"--windows {windows}: a stream of {frame.height} rows has 2 to {frame.height} windows")
         return [int(each) for each in np.linspace(0, frame.height, windows + 1)]
+    if settings.window is None:
+        return _bounds_of_rows(frame, settings.window_rows or 1)
     length = int(settings.window.total_seconds() * 1e6)
     number = (frame.get_column("_at").cast(pl.Int64) // length).to_numpy()
     starts = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
@@ -112,6 +117,18 @@ def _bounds(frame: pl.DataFrame, settings: Settings, windows: int | None) -> Seq
             f"the stream is shorter than two windows of {settings.policy.monitor.window}; try --windows"
         )
     return [*starts.tolist(), frame.height]
+
+
+def _bounds_of_rows(frame: pl.DataFrame, count: int) -> Sequence[int]:
+    """Return the rows at which windows of `count` rows begin; the last one, not full, never closes."""
+    times = frame.get_column("_at").dt.epoch("us").to_numpy()
+    clock = WindowClock(count=count, most=len(times))
+    state, closed = clock.observe(WindowState(), times)
+    closed += clock.tick(state, frame.get_column("_at").item(-1) + _MICRO)[1]
+    if len(closed) < 2:
+        raise SettingsError(f"the stream is shorter than two windows of {count} rows; try --windows")
+    ends = [(each.end - _EPOCH) // _MICRO for each in closed]
+    return [0, *np.searchsorted(times, ends).tolist()]
 
 
 def _delay(text: str, length: timedelta) -> int:

@@ -11,12 +11,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from anew.app.duration import parse_duration, parse_rate
-from anew.app.policy import ProjectPolicy
+from anew.app.duration import parse_alarms, parse_count, parse_duration, parse_rate
+from anew.app.policy import MonitorPolicy, ProjectPolicy
 from anew.app.yaml_file import Document, read_yaml
 from anew.domain.column import Column, Columns, Task
 from anew.domain.errors import AnewError, SettingsError
 from anew.feedback.join import LabelRules
+from anew.feedback.outcome import Implicit
 
 __all__ = ["FILE", "Settings", "load"]
 
@@ -65,9 +66,14 @@ class Settings:
         return self.root / self.policy.pipeline
 
     @property
-    def window(self) -> timedelta:
-        """Length of a window."""
-        return parse_duration(self.policy.monitor.window)
+    def window(self) -> timedelta | None:
+        """Length of a window; None for windows of so many rows."""
+        return None if self.window_rows else parse_duration(self.policy.monitor.window)
+
+    @property
+    def window_rows(self) -> int | None:
+        """Predictions in a window; None for windows of a length of time."""
+        return _rows(self.policy.monitor.window)
 
     @property
     def label_delay(self) -> timedelta:
@@ -84,6 +90,20 @@ class Settings:
         """Which of several labels of a prediction counts."""
         feedback = self.policy.feedback
         return LabelRules(trust=feedback.trust, park=parse_duration(feedback.park))
+
+    @property
+    def implicit(self) -> Implicit | None:
+        """Labels that follow from an event."""
+        given = self.policy.feedback.implicit
+        if given is None:
+            return None
+        last = self.columns.classes[-1] if self.columns.classes else None
+        return Implicit(
+            event=given.event,
+            within=parse_duration(given.within),
+            then=last if given.then is None else given.then,
+            otherwise=given.otherwise,
+        )
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -225,13 +245,14 @@ def _known_keys(path: tuple[str | int, ...]) -> list[str]:
 def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     """Return a problem for each text that should be a duration or a rate and is none."""
     positive: dict[tuple[str, ...], str] = {
-        ("monitor", "window"): policy.monitor.window,
         ("train", "timeout"): policy.train.timeout,
         ("rollout", "expire"): policy.rollout.expire,
         ("rollout", "patience"): policy.rollout.patience,
     }
     if policy.feedback.implicit is not None:
         positive["feedback", "implicit", "within"] = policy.feedback.implicit.within
+    if not _counts(policy.monitor.window):
+        positive["monitor", "window"] = policy.monitor.window
     if policy.data.span != "all":
         positive["data", "span"] = policy.data.span
     any_length = {
@@ -244,7 +265,8 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
         *((path, partial(_positive, text)) for path, text in positive.items()),
         *((path, partial(parse_duration, text)) for path, text in any_length.items()),
-        (("monitor", "false_alarms"), partial(_positive_rate, policy.monitor.false_alarms)),
+        (("monitor", "window"), partial(_rows, policy.monitor.window)),
+        (("monitor", "false_alarms"), partial(_positive_rate, policy.monitor)),
         *((("policy", "budget", name), partial(parse_rate, text)) for name, text in policy.policy.budget.items()),
     ]
     problems = []
@@ -261,6 +283,16 @@ def _positive(text: str) -> None:
         raise SettingsError(f"{text!r} is no length of time; it must be positive")
 
 
-def _positive_rate(text: str) -> None:
-    if parse_rate(text)[0] < 1:
+def _positive_rate(monitor: MonitorPolicy) -> None:
+    text = monitor.false_alarms
+    if parse_alarms(text)[0] < 1:
         raise SettingsError(f"{text!r}: no test keeps that; allow one in a longer period, e.g. 1 per 365d")
+
+
+def _rows(text: str) -> int | None:
+    """Return the number of a window written as ``500 rows``, None for a length of time."""
+    return parse_count(text, "row") if _counts(text) else None
+
+
+def _counts(text: str) -> bool:
+    return text.strip().endswith(("row", "rows"))

@@ -113,10 +113,20 @@ def _window(fact: Fact | None) -> Mapping[str, Any] | None:
     }
     if isinstance(fact, WindowScored):
         found["labelled"] = fact.labelled
-        found["metrics"] = {
-            each.subject: {"value": each.value, "low": each.low, "high": each.high, "n": each.n}
-            for each in fact.evidence
+        found["revision"] = fact.revision
+        found["labels"] = {
+            "coverage": fact.labelled / fact.n if fact.n else None,
+            "delay_p50_s": fact.delay_p50_s,
+            "delay_p90_s": fact.delay_p90_s,
+            "unmatched": fact.unmatched,
         }
+        found["metrics"] = {
+            each.subject: {
+                "value": each.value, "low": each.low, "high": each.high, "n": each.n,
+                "verdict": "measured" if each.measured else "inconclusive", "problem": each.problem,
+            }
+            for each in fact.evidence
+        }  # fmt: skip
     return found
 
 

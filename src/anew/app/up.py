@@ -37,7 +37,8 @@ from anew.loop.engine import Engine
 from anew.loop.guardrail import Guardrails
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts
 from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
-from anew.loop.observer import Known, Observer, ObserverPlan, rows_seen
+from anew.loop.observer import Observer, rows_seen
+from anew.loop.observer_plan import Known, ObserverPlan
 from anew.loop.training import SAMPLE_ROWS
 from anew.ports.compute import Limits
 from anew.ports.eventlog import Grant
@@ -292,8 +293,13 @@ class _Up:
             at_once=watched.at_once,
             known=self._version,
             window=settings.window,
+            count=settings.window_rows,
             lateness=settings.lateness,
             label_delay=settings.label_delay,
+            feedback=watched.feedback,
+            events=settings.events,
+            rules=settings.label_rules,
+            implicit=settings.implicit,
         )
         return Observer(plan, engine, self._stores.lake)
 

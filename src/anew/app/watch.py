@@ -8,7 +8,7 @@ from typing import Any
 
 from anew.adapters.cron_schedule import CronSchedule
 from anew.app.component import collect, find_component, hint, make_component
-from anew.app.duration import parse_count, parse_duration, parse_rate, write_duration
+from anew.app.duration import parse_alarms, parse_count, parse_duration, write_duration
 from anew.app.settings import Settings
 from anew.domain.column import Task
 from anew.domain.errors import SettingsError
@@ -72,6 +72,11 @@ class Watch:
         return tuple(each for each in self.detectors.values() if isinstance(each, Rule) and each.data == "corrected")
 
     @property
+    def feedback(self) -> bool:
+        """Does anything read what was fed back, besides labels?"""
+        return any(getattr(each, "needs_feedback", False) for each in self.detectors.values())
+
+    @property
     def needs_sample(self) -> bool:
         """Does a detector read the yardstick's sample?"""
         return any(getattr(each, "needs_sample", False) for each in self.detectors.values())
@@ -111,10 +116,10 @@ def watched_by(settings: Settings, *, window: timedelta | None = None) -> Watch:
     return found
 
 
-def _share_budget(found: Watch, settings: Settings, window: timedelta) -> None:
+def _share_budget(found: Watch, settings: Settings, window: timedelta | None) -> None:
     """Give each calibrated detector its share of the false alarms that the project allows."""
     text = settings.policy.monitor.false_alarms
-    alarms, period = parse_rate(text)
+    alarms, period = parse_alarms(text)
     sharing = {
         key: each
         for key, each in found.detectors.items()
@@ -122,10 +127,17 @@ def _share_budget(found: Watch, settings: Settings, window: timedelta) -> None:
     }
     if not sharing:
         return
-    alpha = alarms * (window / period) / len(sharing)
-    if alpha > _MOST_ALPHA:
+    if isinstance(period, timedelta) and window is None:
         raise SettingsError(
-            f"false_alarms: {text!r} over windows of {write_duration(window)} lets {alpha:.0%} of windows alarm "
+            f"false_alarms: {text!r}: how long a window of {settings.policy.monitor.window} lasts is not known before; "
+            "write N per M windows"
+        )
+    among_windows = 1 / period if isinstance(period, int) else (window or period) / period
+    alpha = alarms * among_windows / len(sharing)
+    if alpha > _MOST_ALPHA:
+        length = settings.policy.monitor.window if window is None else write_duration(window)
+        raise SettingsError(
+            f"false_alarms: {text!r} over windows of {length} lets {alpha:.0%} of windows alarm "
             f"without cause; at most {_MOST_ALPHA:.0%} can be, so allow fewer, or make windows shorter"
         )
     among = f", shared by {len(sharing)} detectors" if len(sharing) > 1 else ""
@@ -245,7 +257,7 @@ def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
         for column in asked
         if column and column not in (*known, "prediction")
     ]
-    if made.over is not None and made.over < settings.window:
+    if made.over is not None and settings.window is not None and made.over < settings.window:
         problems.append(f"over {made.over} is less than the window, {settings.window}; leave it out for one window")
     if problems:
         raise SettingsError(*problems)

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from anew.domain.manifest import Manifest
-from anew.loop.observer import Known
+from anew.loop.observer_plan import Known
 from anew.monitor import Traits, Yardstick
 from anew.stats.profile import Reference
 

@@ -49,7 +49,13 @@ def _version(record: Mapping[str, Any] | None) -> str:
 def _say_score(score: Mapping[str, Any] | None) -> None:
     if score is None:
         return
+    labels = score["labels"]
+    if labels["coverage"] is not None:
+        late = "" if labels["delay_p50_s"] is None else f", half of them within {labels['delay_p50_s']:.0f} s"
+        say(f"labels      of {labels['coverage']:.0%} of the answers up to {score['end'][:16]}{late}")
     for metric, found in score["metrics"].items():
+        if found["problem"]:
+            say(f"{metric:<11} inconclusive: {found['problem']}")
         if found["value"] is not None:
             interval = f" ({found['low']:.4g} to {found['high']:.4g})" if found["low"] is not None else ""
             say(f"{metric:<11} {found['value']:.4g}{interval} on {found['n']} labels up to {score['end'][:16]}")

@@ -1,5 +1,5 @@
 """Join labels; say which windows are closed and scored."""
 
-from anew.feedback._stage import Feedback, FeedbackState
+from anew.feedback._stage import Feedback, FeedbackState, Scored
 
-__all__ = ["Feedback", "FeedbackState"]
+__all__ = ["Feedback", "FeedbackState", "Scored"]

@@ -1,12 +1,44 @@
 """Feedback: which windows are closed and which are scored, folded from facts."""
 
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from anew.domain.fact import Fact
 from anew.domain.facts import Ticked, VersionPromoted, WindowClosed, WindowScored
+from anew.domain.interval import Interval
 
-__all__ = ["Feedback", "FeedbackState"]
+__all__ = ["Feedback", "FeedbackState", "Scored"]
+
+_KEPT = 2_000
+"""Scored windows that labels may still revise; what comes later still is the next training's to see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """How a window was scored last: `digest` addresses the numbers, so that the same are not recorded twice."""
+
+    window: Interval
+    revision: int
+    labelled: int
+    digest: str
+
+    @classmethod
+    def of(cls, fact: WindowScored) -> "Scored":
+        """Return what `fact` says."""
+        numbers = f"{fact.version} {fact.n} {fact.labelled} {fact.unmatched} {fact.evidence}"
+        digest = hashlib.sha256(numbers.encode()).hexdigest()[:16]
+        return cls(window=fact.window, revision=fact.revision, labelled=fact.labelled, digest=digest)
+
+
+def _none() -> Mapping[datetime, Scored]:
+    return MappingProxyType({})
+
+
+def _nothing() -> Mapping[str, int]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,19 +49,24 @@ class FeedbackState:
     ----------
     served
         When the first champion was promoted: nothing can have been answered before.
-    began, closed
-        Start of the first closed window, and end of the last.
+    closed
+        End of the last closed window.
+    unscored
+        Closed windows whose labels have not been scored, oldest first.
     scored
-        End of the last scored window.
+        Windows that were scored, by start.
     ticked
         Event time of the last tick.
+    read
+        Versions of the lake's tables up to which what came late was looked through.
     """
 
     served: datetime | None = None
-    began: datetime | None = None
     closed: datetime | None = None
-    scored: datetime | None = None
+    unscored: tuple[Interval, ...] = ()
+    scored: Mapping[datetime, Scored] = field(default_factory=_none)
     ticked: datetime | None = None
+    read: Mapping[str, int] = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +80,32 @@ class Feedback:
     def apply(self, state: FeedbackState, fact: Fact) -> FeedbackState:
         """Fold a fact."""
         match fact:
-            case WindowClosed():
-                return replace(
-                    state, began=state.began or fact.window.start, closed=_later(state.closed, fact.window.end)
-                )
+            case WindowClosed() if state.closed is None or fact.window.start >= state.closed:
+                return replace(state, closed=fact.window.end, unscored=(*state.unscored, fact.window))
             case WindowScored():
-                return replace(state, scored=_later(state.scored, fact.window.end))
+                return _scored(state, fact)
             case VersionPromoted():
                 return replace(state, served=state.served or fact.at)
             case Ticked():
-                return replace(state, ticked=_later(state.ticked, fact.at))
+                read = MappingProxyType({**state.read, **dict(fact.tables)}) if fact.tables else state.read
+                return replace(state, ticked=_later(state.ticked, fact.at), read=read)
         return state
 
     def decide(self, state: FeedbackState, fact: Fact) -> tuple[Fact, ...]:  # noqa: ARG002  the decider's contract
         """Decide nothing."""
         return ()
+
+
+def _scored(state: FeedbackState, fact: WindowScored) -> FeedbackState:
+    start = fact.window.start
+    before = state.scored.get(start)
+    if before is not None and before.revision >= fact.revision:
+        return state
+    scored = {**state.scored, start: Scored.of(fact)}
+    if len(scored) > _KEPT:
+        del scored[min(scored)]
+    unscored = tuple(each for each in state.unscored if each.start != start)
+    return replace(state, unscored=unscored, scored=MappingProxyType(scored))
 
 
 def _later(one: datetime | None, other: datetime) -> datetime:

@@ -29,6 +29,7 @@ __all__ = [
     "measure_seen",
     "profile_columns",
     "seen_rows",
+    "spread",
 ]
 
 PAIRED_POINTS = 401
@@ -82,6 +83,14 @@ def seen_rows(frame: pl.DataFrame, columns: Columns, yardstick: Yardstick, windo
 
     classes = tuple(map(str, columns.classes))
     return SeenRows(task=columns.task, window=window, yardstick=yardstick, profile=profile, rows=frame, classes=classes)
+
+
+def spread(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give class probabilities a column each, ``_p0 … _pk``, where any row has them, in the place of ``_proba``."""
+    widths = rows.get_column("_proba").drop_nulls().list.len()
+    names = [f"_p{k}" for k in range(int(widths.to_numpy().max()) if widths.len() else 0)]
+    found = [pl.col("_proba").list.get(k, null_on_oob=True).alias(name) for k, name in enumerate(names)]
+    return rows.with_columns(found).drop("_proba")
 
 
 def measure_seen(detectors: Detectors, seen: SeenRows) -> tuple[Evidence, ...]:

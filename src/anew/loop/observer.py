@@ -1,68 +1,34 @@
 """The observer: turns new rows of the lake into facts about windows and about the challenger."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-from anew.domain.column import Columns
 from anew.domain.evidence import Evidence
-from anew.domain.facts import RolloutObserved, RowsChecked, Ticked, WindowClosed, WindowScored
+from anew.domain.facts import RolloutObserved, RowsChecked, Ticked, WindowClosed
 from anew.domain.interval import Interval
 from anew.feedback import FeedbackState
 from anew.feedback.address import rows_address
-from anew.feedback.join import join
-from anew.feedback.window import WindowClock, WindowState
+from anew.feedback.window import WindowState
 from anew.loop.engine import Engine
-from anew.loop.measure import (
-    Floats,
-    as_values,
-    look,
-    losses,
-    measure_scored,
-    measure_seen,
-    seen_rows,
-)
-from anew.monitor import Detectors, ScoredRows, Yardstick
+from anew.loop.implicit import ImplicitLabels
+from anew.loop.measure import Floats, as_values, look, losses, measure_seen, seen_rows, spread
+from anew.loop.observer_plan import ObserverPlan
+from anew.loop.scoring import Scoring
 from anew.ports.lake import Lake
 from anew.rollout import Probation, RolloutState, next_look
 
-__all__ = ["Known", "Observer", "ObserverPlan", "rows_seen"]
+__all__ = ["Observer", "rows_seen"]
 
 _MICRO = timedelta(microseconds=1)
 _LOOK_EVERY = timedelta(seconds=1)
 _RETRY_EVERY = timedelta(seconds=5)
 _BLIND_SHARE = 10
 """Looks that find no label go on after this part of a window, so that what they read does not grow."""
-_ALWAYS = Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(9999, 1, 1, tzinfo=UTC))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the observer needs of a version: its yardstick, and the range that absolute errors are divided by."""
-
-    yardstick: Yardstick
-    loss_scale: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObserverPlan:
-    """What is observed, and when it is ripe; durations in event time.
-
-    `known` returns what is needed of a version by its digest; `at_once` are those detectors that do not wait for the
-    end of a window.
-    """
-
-    model: str
-    columns: Columns
-    detectors: Detectors
-    known: Callable[[str], Known]
-    window: timedelta
-    lateness: timedelta
-    label_delay: timedelta
-    at_once: Detectors = field(default_factory=dict)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ALWAYS = Interval(start=_EPOCH, end=datetime(9999, 1, 1, tzinfo=UTC))
 
 
 def rows_seen(lake: Lake, state: FeedbackState) -> tuple[datetime | None, datetime | None]:
@@ -88,7 +54,14 @@ class Observer:
         self._plan = plan
         self._engine = engine
         self._lake = lake
-        self._clock = WindowClock(length=plan.window, lateness=plan.lateness)
+        self._clock = plan.clock
+        self._scoring = Scoring(plan, engine, lake)
+        self._implicit = (
+            None
+            if plan.implicit is None
+            else ImplicitLabels(plan.model, plan.implicit, lake, lateness=plan.lateness, pace=plan.pace / _BLIND_SHARE)
+        )
+        self._counted: tuple[int, WindowState] | None = None
         self._first: datetime | None = None
         self._looked: datetime | None = None
         self._checked: datetime | None = None
@@ -100,15 +73,20 @@ class Observer:
         self._first = first
         if not self._rollout.champion[0]:
             return
+        if self._implicit is not None:
+            self._implicit.turn(now, wall, first)
         self._check(now, wall)
         closed = self._close(now)
-        scored = self._score(now)
+        scored = self._scoring.score(now)
         if _passed(self._looked, wall, _LOOK_EVERY):
             self._looked = wall
             self._look(now)
         if closed or scored or self._overdue(now, wall):
             self._ticked = wall
-            self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall))
+            versions = self._lake.versions()
+            self._scoring.revise(now, versions, scored)
+            tables = tuple(sorted(versions.items()))
+            self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall, tables=tables))
 
     @property
     def _rollout(self) -> RolloutState:
@@ -124,7 +102,7 @@ class Observer:
         ticked = self._windows.ticked
         if self._rollout.failed and _passed(self._ticked, wall, _RETRY_EVERY):
             return True  # routing that could not be published is published again at a tick
-        return ticked is None or now - ticked >= self._plan.window
+        return ticked is None or now - ticked >= self._plan.pace
 
     def _check(self, now: datetime, wall: datetime) -> None:
         """Report new rows in which a detector that does not wait measured anything but 0.
@@ -139,7 +117,7 @@ class Observer:
             return
         version, digest = self._rollout.champion
         window = Interval(start=since, end=now)
-        rows = _spread(self._lake.predictions(window))
+        rows = spread(self._lake.predictions(window))
         if not rows.height:
             return
         yardstick = self._plan.known(digest).yardstick
@@ -159,20 +137,36 @@ class Observer:
             return 0
         if state.closed is None and state.served is not None:
             begin = max(begin, state.served)  # a row may bear any old time; what it says is late, not a beginning
-        start = _micros(begin)
-        if state.closed is None:
-            start -= start % (self._plan.window // _MICRO)
-        _, closed = self._clock.tick(WindowState(start=start, now=start, closed=1), now)
+        closed = self._tick(_micros(begin), now, begun=state.closed is not None)
         for window in closed:
             self._submit_window(window, now)
         return len(closed)
+
+    def _tick(self, start: int, now: datetime, *, begun: bool) -> Sequence[Interval]:
+        """Return the windows that close, of those that begin at `start`."""
+        if self._plan.window is not None:
+            if not begun:
+                start -= start % (self._plan.window // _MICRO)
+            return self._clock.tick(WindowState(start=start, now=start, closed=1), now)[1]
+        version = self._lake.versions()["predictions"]
+        if self._counted is None:
+            since = _EPOCH + start * _MICRO
+            state = WindowState(start=start, now=start, closed=1)
+            rows = self._lake.predictions(Interval(start=since, end=_ALWAYS.end))
+        else:
+            read, state = self._counted
+            rows = self._lake.fresh("predictions", after=read, upto=version)
+        state, by_rows = self._clock.observe(state, rows.get_column("_at").dt.epoch("us").to_numpy())
+        state, by_time = self._clock.tick(state, now)
+        self._counted = version, state
+        return (*by_rows, *by_time)
 
     def _submit_window(self, window: Interval, now: datetime) -> None:
         version, digest = self._rollout.champion
         rows = self._lake.predictions(window)
         evidence: tuple[Evidence, ...] = ()
         if rows.height:
-            seen = seen_rows(_spread(rows), self._plan.columns, self._plan.known(digest).yardstick, window)
+            seen = seen_rows(spread(rows), self._plan.columns, self._plan.known(digest).yardstick, window)
             evidence = measure_seen(self._plan.detectors, seen)
         self._engine.submit(
             WindowClosed(
@@ -186,66 +180,6 @@ class Observer:
             )
         )
 
-    def _score(self, now: datetime) -> int:
-        """Score the closed windows whose labels are mature; return how many."""
-        scored = 0
-        while True:
-            state = self._windows
-            start = state.scored or state.began
-            if start is None or state.closed is None:
-                return scored
-            window = Interval(start=start, end=start + self._plan.window)
-            if window.end > state.closed or window.end + self._plan.label_delay > now:
-                return scored
-            self._submit_scores(window, now)
-            scored += 1
-
-    def _submit_scores(self, window: Interval, now: datetime) -> None:
-        joined = self._joined(window)
-        version = _served_most(joined) or self._rollout.champion[0]
-        digest = self._rollout.digest(version) or self._rollout.champion[1]
-        known = self._plan.known(digest)
-        kept: dict[timedelta, ScoredRows] = {}
-        rows: dict[str, ScoredRows] = {}
-        for key, detector in self._plan.detectors.items():
-            if detector.labels:
-                over = max(detector.over or self._plan.window, self._plan.window)
-                if over not in kept:
-                    wider = Interval(start=window.end - over, end=window.end)
-                    of_period = self._joined(wider) if over > self._plan.window else joined
-                    kept[over] = replace(self._scored(of_period, known), version=version, window=window)
-                rows[key] = kept[over]
-        self._engine.submit(
-            WindowScored(
-                model=self._plan.model,
-                at=now,
-                version=version,
-                window=window,
-                n=joined.height,
-                labelled=joined.height - joined.get_column("_label").null_count(),
-                revision=0,
-                evidence=measure_scored(self._plan.detectors, rows),
-            )
-        )
-
-    def _scored(self, joined: pl.DataFrame, known: Known) -> ScoredRows:
-        columns = self._plan.columns
-        labelled = joined.filter(pl.col("_label").is_not_null())
-        label = as_values(labelled.get_column("_label"), columns.task)
-        output = as_values(labelled.get_column("_output"), columns.task)
-        return ScoredRows(
-            task=columns.task,
-            label=label,
-            output=output,
-            loss=losses(columns.task, label, output, known.loss_scale),
-            rows=joined.height,
-            positive=str(columns.classes[-1]) if columns.classes else "",
-            classes=tuple(map(str, columns.classes)),
-            table=_spread(labelled),
-            yardstick=known.yardstick,
-            loss_scale=known.loss_scale,
-        )
-
     def _look(self, now: datetime) -> None:
         """Report what newly mature labels say of the challenger."""
         probation = self._rollout.probation
@@ -256,8 +190,8 @@ class Observer:
         if until <= since:
             return
         span = Interval(start=since, end=until)
-        rows = self._pairs(self._joined(span), probation.challenger[0])
-        if not rows.height and span.length < self._plan.window / _BLIND_SHARE:
+        rows = self._pairs(self._scoring.joined(span), probation.challenger[0])
+        if not rows.height and span.length < self._plan.pace / _BLIND_SHARE:
             return
         counted = look(**self._outcomes(rows, probation))
         self._engine.submit(
@@ -305,23 +239,6 @@ class Observer:
         loss = losses(task, as_values(rows.get_column("_label"), task), as_values(output, task), scale)
         loss[output.is_null().to_numpy()] = np.nan
         return loss
-
-    def _joined(self, span: Interval) -> pl.DataFrame:
-        return join(self._lake.predictions(span), self._lake.labels(span))
-
-
-def _spread(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give class probabilities a column each, ``_p0 … _pk``, where any row has them."""
-    widths = rows.get_column("_proba").drop_nulls().list.len()
-    names = [f"_p{k}" for k in range(int(widths.to_numpy().max()) if widths.len() else 0)]
-    found = [pl.col("_proba").list.get(k, null_on_oob=True).alias(name) for k, name in enumerate(names)]
-    return rows.with_columns(found).drop("_proba")
-
-
-def _served_most(joined: pl.DataFrame) -> str:
-    """Return the champion that answered most of the rows, the latest of equals; empty for no row."""
-    counts = joined.filter(pl.col("_arm") != "challenger").group_by("_version").agg(pl.len(), pl.col("_at").max())
-    return str(counts.sort("len", "_at").get_column("_version")[-1]) if counts.height else ""
 
 
 def _passed(since: datetime | None, now: datetime, length: timedelta) -> bool:

@@ -100,6 +100,11 @@ class ScoredRows:
         The labelled rows in time order: declared features, ``_at``, ``_version`` (who answered), ``_output``,
         ``_label``, ``_p0 … _pk`` where the model has probabilities, and the outcomes that were reported for them by
         name.
+    answers
+        All rows of the period, labelled or not, with the same columns.
+    words
+        What each source says of each prediction, those too that do not count: ``_prediction``, ``_source``, ``_value``.
+        Empty unless a detector reads it.
     version
         The champion that answered most of the window; `yardstick` is its own.
     window
@@ -114,6 +119,8 @@ class ScoredRows:
     positive: str = ""
     classes: tuple[str, ...] = ()
     table: pl.DataFrame = field(default_factory=_no_rows)
+    answers: pl.DataFrame = field(default_factory=_no_rows)
+    words: pl.DataFrame = field(default_factory=_no_rows)
     yardstick: Yardstick | None = None
     version: str = ""
     window: Interval | None = None
@@ -179,6 +186,8 @@ class Detector(Protocol):
         What it finds is a broken feed: nobody retrains on that (see IncidentRaised).
     `needs_sample`
         It reads the yardstick's sample, which is then stored with every version.
+    `needs_feedback`
+        It reads outcomes and the words of each source.
     `needs_traits`
         It reads the yardstick's traits, likewise.
     `calibrated`

@@ -1,6 +1,7 @@
 """The observation store: predictions, labels and imported history, append-only and versioned."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from anew.domain.interval import Interval
@@ -65,10 +66,11 @@ class Lake(Protocol):
         """Return the feedback on predictions of `span`, each delivery once, ordered by (_prediction, _at, _id)."""
         ...
 
-    def fresh(self, table: str, *, after: int, upto: int) -> "pl.DataFrame":
+    def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> "pl.DataFrame":
         """Return the rows of `table` that came with its versions above `after` up to `upto`, as they were stored.
 
-        Costs what came since, never what was there.
+        Costs what came since, never what was there. Rows about predictions from the event time `until` on may be left
+        out.
         """
         ...
 

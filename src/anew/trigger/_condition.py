@@ -60,8 +60,11 @@ class Condition:
 
     def holds(self, streaks: Streaks, alert: AlertRaised) -> bool:
         """Does `alert` complete it?"""
+        run = streaks.run(alert.detector)
         if alert.detector not in self.detectors or alert.severity < self.severity:
             return False
+        if run is None or alert.window.start < run.window.start:
+            return False  # a window of the past, scored again: newer ones have spoken
         return sum(streaks.length(each) >= self.windows for each in self.detectors) >= self.needs
 
     def armed(self, streaks: Streaks, fired: Mapping[str, datetime], detector: str) -> bool:

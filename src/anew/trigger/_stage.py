@@ -69,6 +69,8 @@ class TriggerState:
         The project's revision, and what of it the last ProjectChanged changed.
     labelled
         Labelled rows scored since the last training was planned.
+    revised
+        Was the last window one that had been scored before?
     broken
         Windows with broken data, the latest last.
     """
@@ -87,6 +89,7 @@ class TriggerState:
     settings: str = ""
     changed: frozenset[str] = frozenset()
     labelled: int = 0
+    revised: bool = False
     broken: tuple[Interval, ...] = ()
 
     @property
@@ -199,6 +202,8 @@ class Trigger:
                 condition.holds(state.streaks, alert) and condition.armed(state.streaks, state.fired, alert.detector)
             ):
                 continue
+            if state.revised and state.fired.get(condition.name) == alert.window.start:
+                continue  # the same window again, with labels that came later: it has asked already
             length = state.streaks.length(alert.detector)
             broken = state.is_broken(alert.window)
             return _Question(
@@ -292,8 +297,9 @@ class Trigger:
 
 def _measured(state: TriggerState, fact: WindowClosed | WindowScored | RowsChecked) -> TriggerState:
     streaks = streaks_after(state.streaks, fact) if state.concerns(fact.version) else state.streaks
-    fresh = fact.labelled if isinstance(fact, WindowScored) and not fact.revision else 0
-    return replace(state, streaks=streaks, answered=False, labelled=state.labelled + fresh)
+    fresh = fact.gained if isinstance(fact, WindowScored) else 0
+    again = isinstance(fact, WindowScored) and fact.revision > 0
+    return replace(state, streaks=streaks, answered=False, labelled=state.labelled + fresh, revised=again)
 
 
 def _answered(state: TriggerState, fact: RetrainRequested | RetrainWithheld) -> TriggerState:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from anew.domain.fact import Fact
 from anew.domain.interval import require_utc
@@ -11,9 +12,15 @@ __all__ = ["ProjectChanged", "QuarantineReleased", "RetrainCommanded", "Rollback
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked(Fact):
-    """Time has passed: `at` in event time, `wall` by the clock on the wall."""
+    """Time has passed: `at` in event time, `wall` by the clock on the wall.
+
+    `tables` pairs each table of the lake with the version up to which what came late was looked through.
+    """
+
+    schema: ClassVar[int] = 2
 
     wall: datetime
+    tables: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         super(Ticked, self).__post_init__()

@@ -44,8 +44,21 @@ class WindowClosed(Fact):
 class WindowScored(Fact):
     """The labels of a window are mature: how good the served answers were.
 
-    `revision` counts up when labels that came later changed the numbers.
+    Attributes
+    ----------
+    n, labelled
+        Predictions in the window, and those of them that have a label.
+    revision
+        Counts up when what came later (labels, corrections, withdrawals, predictions) changed the numbers.
+    fresh
+        Labelled rows that no earlier score of the window had; None in facts of schema 1.
+    delay_p50_s, delay_p90_s
+        How long labels took from answer to arrival; None where there is none.
+    unmatched
+        Labels about ids of the window's time that nobody was answered under.
     """
+
+    schema: ClassVar[int] = 2
 
     version: str
     window: Interval
@@ -53,6 +66,15 @@ class WindowScored(Fact):
     labelled: int
     revision: int
     evidence: tuple[Evidence, ...]
+    fresh: int | None = None
+    delay_p50_s: float | None = None
+    delay_p90_s: float | None = None
+    unmatched: int = 0
+
+    @property
+    def gained(self) -> int:
+        """Labelled rows that no earlier score of the window had."""
+        return (0 if self.revision else self.labelled) if self.fresh is None else self.fresh
 
     @property
     def key(self) -> str:

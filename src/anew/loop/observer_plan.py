@@ -1,0 +1,73 @@
+"""What is observed of a model, and when it is ripe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from anew.domain.column import Columns
+from anew.domain.errors import InvariantError
+from anew.feedback.join import LabelRules
+from anew.feedback.outcome import Implicit
+from anew.feedback.window import WindowClock
+from anew.monitor import Detectors, Yardstick
+
+__all__ = ["Known", "ObserverPlan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the observer needs of a version: its yardstick, and the range that absolute errors are divided by."""
+
+    yardstick: Yardstick
+    loss_scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserverPlan:
+    """What is observed, and when it is ripe; durations in event time.
+
+    Attributes
+    ----------
+    known
+        Returns what is needed of a version by its digest.
+    window, count
+        Length of a window, or the number of predictions in one; exactly one is given.
+    at_once
+        Those detectors that do not wait for the end of a window.
+    feedback
+        Does anything read what was fed back, besides labels?
+    events
+        The events that the project declares, thumbs apart.
+    rules
+        Which of several labels counts; the lake's own.
+    implicit
+        Labels that follow from an event; None without.
+    """
+
+    model: str
+    columns: Columns
+    detectors: Detectors
+    known: Callable[[str], Known]
+    lateness: timedelta
+    label_delay: timedelta
+    window: timedelta | None = None
+    count: int | None = None
+    at_once: Detectors = field(default_factory=dict)
+    feedback: bool = False
+    events: tuple[str, ...] = ()
+    rules: LabelRules = LabelRules()
+    implicit: Implicit | None = None
+
+    def __post_init__(self) -> None:
+        if (self.window is None) == (self.count is None):
+            raise InvariantError("a window has either a length or a count of rows; give exactly one of them")
+
+    @property
+    def pace(self) -> timedelta:
+        """Event time between two ticks when nothing else happens: a window's length, an hour for windows of rows."""
+        return timedelta(hours=1) if self.window is None else self.window
+
+    @property
+    def clock(self) -> WindowClock:
+        """What says which windows close."""
+        return WindowClock(length=self.window, count=self.count, lateness=self.lateness)

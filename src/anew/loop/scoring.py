@@ -1,0 +1,198 @@
+"""Scores windows once their labels are mature, and again when what came late changed the numbers."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from anew.domain.facts import WindowScored
+from anew.domain.interval import Interval
+from anew.domain.observation import instant_of
+from anew.feedback import FeedbackState, Scored
+from anew.feedback.join import coverage, join
+from anew.feedback.outcome import standing_words, with_outcomes
+from anew.loop.engine import Engine
+from anew.loop.measure import as_values, losses, measure_scored, spread
+from anew.loop.observer_plan import Known, ObserverPlan
+from anew.monitor import ScoredRows
+from anew.ports.lake import Lake
+from anew.rollout import RolloutState
+
+__all__ = ["Scoring"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+_MILLI_US = 1_000
+_LATE = ("labels", "feedback", "predictions")
+"""Tables in which something may come late for a window that was scored."""
+
+
+class Scoring:
+    """Measures the answers of windows against their labels and submits the scores.
+
+    A score reads the rows of its window, and of the periods that detectors ask for. What comes late is found among the
+    rows that are new in the lake, by the event time in the ids of predictions, so that a turn costs the new rows and
+    the windows that they touch, never history. Windows scored later see it in any case: an objective over seven days
+    is not scored again for each of them.
+    """
+
+    def __init__(self, plan: ObserverPlan, engine: Engine, lake: Lake) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._lake = lake
+
+    def score(self, now: datetime) -> Collection[datetime]:
+        """Score the closed windows whose labels are mature at `now`; return their starts."""
+        scored: list[datetime] = []
+        while True:
+            ripe = self._windows.unscored[:1]
+            if not ripe or ripe[0].end + self._plan.label_delay > now:
+                return scored
+            self._engine.submit(self._scored_window(ripe[0], now))
+            scored.append(ripe[0].start)
+
+    def revise(self, now: datetime, versions: Mapping[str, int], but: Collection[datetime]) -> int:
+        """Score those windows again that anything new in the lake, up to its `versions`, touches; return how many.
+
+        Not those that begin at `but`: they were scored with all of it.
+        """
+        revised = 0
+        for before in self._touched(versions):
+            if before.window.start in but:
+                continue
+            again = self._scored_window(before.window, now, before)
+            if Scored.of(again).digest != before.digest:
+                self._engine.submit(again)
+                revised += 1
+        return revised
+
+    def joined(self, span: Interval) -> pl.DataFrame:
+        """Return the predictions of `span` with the labels that count."""
+        return self._read(span)[0]
+
+    def _read(self, span: Interval) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the same, and all that was said about predictions of that time."""
+        predictions = self._lake.predictions(span)
+        said = self._lake.deliveries(span, predictions.get_column("_id"))
+        return join(predictions, said, self._plan.rules), said
+
+    @property
+    def _windows(self) -> FeedbackState:
+        state: FeedbackState = self._engine.state("feedback")
+        return state
+
+    @property
+    def _rollout(self) -> RolloutState:
+        state: RolloutState = self._engine.state("rollout")
+        return state
+
+    def _touched(self, versions: Mapping[str, int]) -> Sequence[Scored]:
+        """Return the scored windows that new rows are about, oldest first; before anything was read there are none."""
+        state = self._windows
+        windows = sorted(state.scored.values(), key=lambda each: each.window.start)
+        if not windows or not state.read:
+            return ()
+        until = max(each.window.end for each in windows)
+        found: set[int] = set()
+        starts = np.array([_micros(each.window.start) for each in windows])
+        ends = np.array([_micros(each.window.end) for each in windows])
+        for table in _LATE:
+            after, upto = state.read.get(table, 0), versions.get(table, 0)
+            if upto > after:
+                rows = self._lake.fresh(table, after=after, upto=upto, until=until)
+                found.update(_met(_instants(rows, table), starts, ends))
+        return [windows[i] for i in sorted(found)]
+
+    def _scored_window(self, window: Interval, now: datetime, before: Scored | None = None) -> WindowScored:
+        joined, said = self._read(window)
+        version = _served_most(joined) or self._rollout.champion[0]
+        covered = coverage(joined)
+        known = set(joined.get_column("_id"))
+        asked = set(said.filter(pl.col("_value").is_not_null()).get_column("_prediction"))
+        return WindowScored(
+            model=self._plan.model,
+            at=now,
+            version=version,
+            window=window,
+            n=covered.n,
+            labelled=covered.labelled,
+            revision=0 if before is None else before.revision + 1,
+            evidence=measure_scored(self._plan.detectors, self._rows(window, joined, said, version)),
+            fresh=max(0, covered.labelled - (0 if before is None else before.labelled)),
+            delay_p50_s=covered.delay_p50_s,
+            delay_p90_s=covered.delay_p90_s,
+            unmatched=len(asked - known),
+        )
+
+    def _rows(
+        self, window: Interval, joined: pl.DataFrame, said: pl.DataFrame, version: str
+    ) -> Mapping[str, ScoredRows]:
+        """Return what each detector that reads labels asks for, by its key; each period is read once."""
+        digest = self._rollout.digest(version) or self._rollout.champion[1]
+        known = self._plan.known(digest)
+        kept: dict[timedelta, ScoredRows] = {}
+        rows: dict[str, ScoredRows] = {}
+        for key, detector in self._plan.detectors.items():
+            if not detector.labels:
+                continue
+            over = max(detector.over or window.length, window.length)
+            if over not in kept:
+                wider = Interval(start=window.end - over, end=window.end)
+                of_period = (joined, said) if over == window.length else self._read(wider)
+                kept[over] = replace(self._scored(*of_period, wider, known), version=version, window=window)
+            rows[key] = kept[over]
+        return rows
+
+    def _scored(self, joined: pl.DataFrame, said: pl.DataFrame, span: Interval, known: Known) -> ScoredRows:
+        columns = self._plan.columns
+        rows = spread(joined)
+        if self._plan.feedback:
+            rows = with_outcomes(rows, self._lake.feedback(span), self._plan.events)
+        labelled = rows.filter(pl.col("_label").is_not_null())
+        label = as_values(labelled.get_column("_label"), columns.task)
+        output = as_values(labelled.get_column("_output"), columns.task)
+        return ScoredRows(
+            task=columns.task,
+            label=label,
+            output=output,
+            loss=losses(columns.task, label, output, known.loss_scale),
+            rows=joined.height,
+            positive=str(columns.classes[-1]) if columns.classes else "",
+            classes=tuple(map(str, columns.classes)),
+            table=labelled,
+            answers=rows,
+            words=standing_words(said) if self._plan.feedback else pl.DataFrame(),
+            yardstick=known.yardstick,
+            loss_scale=known.loss_scale,
+        )
+
+
+def _instants(rows: pl.DataFrame, table: str) -> Iterable[int]:
+    """Return the event times, in microseconds cut to milliseconds, of the predictions that `rows` are about."""
+    if table == "predictions":
+        return (rows.get_column("_at").dt.epoch("us") // _MILLI_US * _MILLI_US).unique().to_list()
+    found = map(instant_of, rows.get_column("_prediction").unique().to_list())
+    return [_micros(at) for at in found if at is not None]
+
+
+def _met(instants: Iterable[int], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> set[int]:
+    """Return the numbers of the windows that meet the millisecond of any of the instants."""
+    found: set[int] = set()
+    for at in instants:
+        first = int(np.searchsorted(ends, at, side="right"))
+        last = int(np.searchsorted(starts, at + _MILLI_US, side="left"))
+        found.update(range(first, last))
+    return found
+
+
+def _served_most(joined: pl.DataFrame) -> str:
+    """Return the champion that answered most of the rows, the latest of equals; empty for no row."""
+    counts = joined.filter(pl.col("_arm") != "challenger").group_by("_version").agg(pl.len(), pl.col("_at").max())
+    return str(counts.sort("len", "_at").get_column("_version")[-1]) if counts.height else ""
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // _MICRO

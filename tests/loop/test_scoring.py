@@ -1,0 +1,135 @@
+"""Scores are revised when what came late changes them, and cost what is new."""
+
+from datetime import timedelta
+
+import pytest
+
+from anew.domain.facts import AlertRaised, WindowScored
+from anew.monitor.slo import SLO
+from tests.loop.observed import START, Bed, hour
+
+RIGHT, WRONG = 1, 0
+
+
+def started(**settings: object) -> Bed:
+    bed = Bed(**settings)  # type: ignore[arg-type]  # names and types are those of the call
+    bed.approve("v1", START)
+    return bed
+
+
+def revisions(bed: Bed, number: int = 0) -> list[tuple[int, int, int, float | None]]:
+    """Return revision, rows, labelled rows and error of each score of the window that begins at hour `number`."""
+    return [
+        (each.revision, each.n, each.labelled, each.evidence[0].value)
+        for each in bed.facts(WindowScored)
+        if each.window.start == hour(number)
+    ]
+
+
+def four(bed: Bed, labelled: int = 4) -> None:
+    for i in range(4):
+        bed.serve(f"r{i}", hour(0.1 * i))
+        if i < labelled:
+            bed.label(f"r{i}", RIGHT, hour(0.5))
+    bed.turn(hour(1))
+
+
+@pytest.mark.fault("L5")
+def test_labels_that_come_late_revise_the_score_with_its_mark() -> None:
+    bed = started()
+    four(bed, labelled=2)
+    bed.label("r2", WRONG, hour(30 * 24))
+    bed.turn(hour(30 * 24))
+    bed.label("r3", WRONG, hour(30 * 24 + 1))
+    bed.turn(hour(30 * 24 + 1))
+    assert revisions(bed) == [(0, 4, 2, 0.0), (1, 4, 3, pytest.approx(1 / 3)), (2, 4, 4, 0.5)]
+    assert [each.gained for each in bed.facts(WindowScored) if each.labelled] == [2, 1, 1]
+
+
+@pytest.mark.fault("L5")
+def test_a_prediction_that_comes_late_revises_the_score_too() -> None:
+    bed = started()
+    four(bed)
+    bed.serve("late", hour(0.7))
+    bed.label("late", WRONG, hour(3))
+    bed.turn(hour(3))
+    assert revisions(bed) == [(0, 4, 4, 0.0), (1, 5, 5, 0.2)]
+
+
+@pytest.mark.fault("L3")
+def test_a_corrected_and_then_withdrawn_label_revise_the_score() -> None:
+    bed = started()
+    four(bed)
+    bed.label("r0", WRONG, hour(2))
+    bed.turn(hour(2))
+    bed.label("r0", None, hour(3))
+    bed.turn(hour(3))
+    assert revisions(bed) == [(0, 4, 4, 0.0), (1, 4, 4, 0.25), (2, 4, 3, 0.0)]
+
+
+@pytest.mark.fault("L3")
+def test_what_a_less_trusted_source_says_later_revises_nothing() -> None:
+    bed = started()
+    four(bed)
+    bed.label("r0", WRONG, hour(2), source="user")
+    bed.turn(hour(2))
+    assert revisions(bed) == [(0, 4, 4, 0.0)]
+
+
+def test_the_same_said_again_revises_nothing() -> None:
+    bed = started()
+    four(bed)
+    bed.label("r0", RIGHT, hour(0.5))
+    bed.turn(hour(2))
+    assert revisions(bed) == [(0, 4, 4, 0.0)]
+
+
+def test_a_window_without_labels_is_inconclusive_until_they_come_and_then_breaks_its_objective() -> None:
+    bed = started(detectors=(SLO(metric="error", at_most=0.5, at_least_rows=3),))
+    four(bed, labelled=0)
+    assert bed.facts(WindowScored)[0].evidence[0].problem == "0 labelled rows, 3 are needed"
+    for i in range(4):
+        bed.label(f"r{i}", WRONG, hour(4))
+    bed.turn(hour(5))
+    assert [(each.window.start, each.detector) for each in bed.facts(AlertRaised)] == [(START, "slo(error<=0.5)")]
+
+
+def test_what_is_read_for_a_revision_is_what_is_new_and_the_window_it_touches() -> None:
+    bed = started()
+    for i in range(200):
+        bed.serve(f"r{i}", hour(i + 0.5))
+        bed.label(f"r{i}", RIGHT, hour(i + 0.5))
+    bed.turn(hour(200))
+    bed.lake.asked.clear()
+    bed.label("r7", WRONG, hour(200.5))
+    bed.label("r90", WRONG, hour(200.5))
+    bed.turn(hour(201))
+    touched = [span for span in bed.lake.asked if span.start != hour(200)]
+    assert [(span.start, span.end) for span in touched] == [(hour(7), hour(8)), (hour(90), hour(91))]
+
+
+@pytest.mark.fault("L2")
+@pytest.mark.fault("L1")
+def test_labels_of_ids_that_nobody_was_answered_under_are_counted_and_change_no_number() -> None:
+    bed = started()
+    four(bed)
+    bed.serve("later", hour(0.9))
+    bed.turn(hour(2))
+    unknown = bed.id("r0")[:12] + "f" * 20
+    bed.label(unknown, WRONG, hour(2.5))
+    bed.turn(hour(3))
+    first, *_, last = [each for each in bed.facts(WindowScored) if each.window.start == START]
+    assert (first.unmatched, last.unmatched) == (0, 1)
+    assert last.evidence[0].value == 0.0
+
+
+def test_coverage_and_delay_of_labels_are_on_record() -> None:
+    bed = started(label_delay=timedelta(hours=1))
+    for i in range(4):
+        bed.serve(f"r{i}", hour(0.5))
+    for i, delay in enumerate((0.1, 0.2, 0.3)):
+        bed.label(f"r{i}", RIGHT, hour(0.5 + delay))
+    bed.turn(hour(2))
+    (scored,) = bed.facts(WindowScored)
+    assert (scored.n, scored.labelled) == (4, 3)
+    assert [scored.delay_p50_s, scored.delay_p90_s] == pytest.approx([720, 1008])
