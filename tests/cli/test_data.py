@@ -10,7 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.system_clock import SystemClock
+from anew.domain.facts import RetrainCommanded, SourcePurged
 from tests.cli.call import Called, call
+from tests.cli.recorded import write_record
 
 Run = Callable[..., Called]
 
@@ -107,3 +112,22 @@ def test_nothing_is_imported_that_takes_longer_than_the_verdict(files: tuple[Pat
     assert {"numpy", "pyarrow.parquet"} <= modules
     heavy = {"typer", "pydantic", "rich", "polars", "pandas", "scipy", "sklearn", "pyarrow.compute", "sqlalchemy"}
     assert modules & heavy == set()
+
+
+@pytest.mark.fault("A4")
+def test_purge_is_kept_for_the_loop_with_the_retrain_that_is_wanted(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    called = run("purge", project, "--source", "mallory", "--reason", "wrong labels", "--retrain")
+    assert called.code == 0
+    assert "anew up" in called.out
+    database = Database(project / ".anew" / "anew.db")
+    try:
+        purged, retrain = SQLInbox(database, clock=SystemClock()).pending()
+    finally:
+        database.close()
+    assert isinstance(purged, SourcePurged)
+    assert (purged.source, purged.reason) == ("mallory", "wrong labels")
+    assert isinstance(retrain, RetrainCommanded)
+    found = json.loads(run("purge", project, "--source", "mallory", "--json").out)
+    assert (found["schema"], found["data"]["taken"]) == ("anew.data.purge/1", False)
+    assert run("purge", project).code == 2

@@ -1,5 +1,6 @@
 """Plans that can be repeated, and an end for every run."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,8 @@ from anew.domain.facts import (
     RetrainApproved,
     RolledBack,
     SnapshotTaken,
+    SourceCapped,
+    SourcePurged,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
@@ -22,6 +25,7 @@ from anew.domain.facts import (
 from anew.domain.interval import Interval
 from anew.domain.verdict import Verdict
 from anew.train import Train, TrainState
+from anew.train.sources import Sources
 from anew.train.span import Span
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -86,7 +90,7 @@ def heard(facts: list[Fact], stage: Train | None = None) -> tuple[TrainState, li
     return state, decided
 
 
-PLAN = ("model", "at", "version", "champion", "span", "holdout_share", "seed", "code", "settings")
+PLAN = ("model", "at", "version", "champion", "span", "holdout_share", "seed", "code", "settings", "max_source_share")
 
 
 def test_a_plan_fixes_all_that_a_run_needs() -> None:
@@ -169,3 +173,40 @@ def test_a_span_without_length_is_refused() -> None:
 def test_without_a_hold_out_nothing_can_be_proved(share: float) -> None:
     with pytest.raises(InvariantError):
         Train(holdout_share=share)
+
+
+@pytest.mark.fault("A1")
+def test_a_flooding_source_is_named() -> None:
+    stage = Train(sources=Sources(max_share=0.2))
+    sources = (("mallory", 900, 25), ("ada", 60, 60), ("bob", 40, 40))
+    _, decided = heard([approved(), replace(snapshot(), sources=sources)], stage)
+    (alarm,) = [fact for fact in decided if isinstance(fact, SourceCapped)]
+    assert (alarm.version, alarm.source, alarm.rows, alarm.kept) == ("v1", "mallory", 900, 25)
+    assert (alarm.share, alarm.at_most) == (0.9, 0.2)
+
+
+def test_no_alarm_without_a_cap_or_within_it() -> None:
+    sources = (("mallory", 900, 900), ("ada", 100, 90))
+    for stage in (Train(), Train(sources=Sources(max_share=0.95))):
+        _, decided = heard([approved(), replace(snapshot(), sources=sources)], stage)
+        assert not [fact for fact in decided if isinstance(fact, SourceCapped)]
+
+
+@pytest.mark.fault("A4")
+def test_a_purged_source_is_in_every_later_plan_and_in_none_before() -> None:
+    purged = SourcePurged(model="m", at=T0, command="c", source="mallory", by="ada", reason="wrong labels")
+    _, decided = heard([approved("a"), failed("plan", "snapshot"), purged, purged, approved("b")])
+    plans = [fact for fact in decided if isinstance(fact, TrainingPlanned)]
+    assert [plan.purged for plan in plans] == [(), ("mallory",)]
+
+
+def test_the_plan_says_what_is_rehearsed_and_capped() -> None:
+    stage = Train(rehearsal=0.2, sources=Sources(max_share=0.3, uncapped=("history",)))
+    state = stage.initial()
+    (plan,) = stage.decide(state, approved())
+    assert isinstance(plan, TrainingPlanned)
+    assert (plan.rehearsal, plan.max_source_share, plan.uncapped_sources) == (0.2, 0.3, ("history",))
+    with pytest.raises(InvariantError, match="rehearsal"):
+        Train(rehearsal=1.0)
+    with pytest.raises(InvariantError, match="share"):
+        Sources(max_share=0.0)

@@ -19,6 +19,7 @@ from anew.domain.facts import (
     EffectFailed,
     GateJudged,
     OverrideSigned,
+    SourceCapped,
 )
 from anew.domain.verdict import Verdict
 from anew.validate import Gate, HeldOut, Judgement, Validate, ValidateState
@@ -309,3 +310,30 @@ def test_a_gate_that_asks_waits_for_its_own_approval(
 def test_a_newer_candidate_ends_the_waiting() -> None:
     held = [trained("v1", digest="d1"), measured({"a": 0, "b": 5}, version="v1", digest="d1")]
     assert outcomes(heard([*held, trained("v2"), approved("b", version="v1", digest="d1")], asking=ASKS)[1]) == [HELD]
+
+
+@pytest.mark.fault("A1")
+def test_a_candidate_of_a_flooded_snapshot_waits_for_a_person() -> None:
+    stage = Validate(gates=GATES)
+    alarm = SourceCapped(model="m", at=T0, version="v2", source="mallory", rows=900, kept=25, share=0.9, at_most=0.2)
+    good = measured({"a": 0.0, "b": 0.0, "c": 0.0})
+    state = stage.apply(stage.apply(stage.initial(), alarm), trained())
+    *judged, held = stage.decide(state, good)
+    assert isinstance(held, CandidateHeld)
+    assert held.gates == ("sources",)
+    assert "mallory with 90%" in held.reason
+    for each in judged:
+        state = stage.apply(state, each)
+    (accepted,) = stage.decide(stage.apply(state, signed := approval("sources")), signed)
+    assert isinstance(accepted, CandidateAccepted)
+    # The control: an alarm about another version's snapshot holds nobody.
+    state = stage.apply(stage.apply(stage.initial(), alarm), trained("v3", digest="d3"))
+    assert isinstance(
+        stage.decide(state, measured({"a": 0.0, "b": 0.0}, version="v3", digest="d3"))[-1], CandidateAccepted
+    )
+
+
+def approval(gate: str) -> ApprovalSigned:
+    return ApprovalSigned(
+        model="m", at=T0, version="v2", digest="d2", gate=gate, by="ada", reason="known", signature="s"
+    )

@@ -70,7 +70,7 @@ def schema_of(columns: Columns) -> Mapping[str, Schema]:
             "_id": text, "_prediction": text, "_at": _INSTANT, "_received_at": _INSTANT,
             "_event": text, "_value": pl.Float64(), "_source": text,
         },
-        "history": {"_at": _INSTANT, "_label": answer, **features},
+        "history": {"_at": _INSTANT, "_label": answer, "_source": text, "_key": text, **features},
     }  # fmt: skip
 
 
@@ -244,7 +244,9 @@ def _converted(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Series:
 
 
 def history_frame(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
-    """Bring imported rows into the schema of ``history``; time and target may bear their declared names.
+    """Bring imported rows into the schema of ``history``; time, target and key may bear their declared names.
+
+    Rows of a frame without a ``_source`` come from the source ``history``.
 
     Raises
     ------
@@ -252,11 +254,12 @@ def history_frame(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
         A column is missing or of a type that does not convert, an instant has no zone, or a time or label is missing.
     """
     names = {columns.time: "_at", columns.target: "_label"}
-    rows = table_frame(
-        columns,
-        "history",
-        frame.rename({k: v for k, v in names.items() if v not in frame.columns and k in frame.columns}),
-    )
+    named = frame.rename({k: v for k, v in names.items() if v not in frame.columns and k in frame.columns})
+    if "_source" not in frame.columns:
+        named = named.with_columns(_source=pl.lit("history"))
+    if columns.key in frame.columns and "_key" not in frame.columns:
+        named = named.with_columns(_key=pl.col(columns.key).cast(pl.String).fill_null(""))
+    rows = table_frame(columns, "history", named)
     for name, meant in (("_at", columns.time), ("_label", columns.target)):
         if rows[name].null_count():
             raise SchemaError(f"{rows[name].null_count()} of {rows.height} rows have no {meant}; leave them out", meant)

@@ -56,7 +56,11 @@ def about(span: Interval, ids: pl.Series) -> tuple[str, str, pl.Expr]:
 def labelled_rows(
     columns: Columns, history: pl.DataFrame, predictions: pl.DataFrame, labels: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return features, _at, _label in time order; at one instant history comes first, in the order of its import."""
-    names = [*columns.names, "_at", "_label"]
+    """Return features, _at, _label, _source, _id in time order.
+
+    At one instant history, which has no ids, comes first, in the order of its import.
+    """
+    names = [*columns.names, "_at", "_label", "_source", "_id"]
     joined = join(predictions, labels).filter(pl.col("_label").is_not_null())
-    return pl.concat([history.select(names), joined.select(names)]).sort("_at", maintain_order=True)
+    known = history.with_columns(_id=pl.lit(""))
+    return pl.concat([known.select(names), joined.select(names)]).sort("_at", maintain_order=True)

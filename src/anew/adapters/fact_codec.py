@@ -83,19 +83,9 @@ def _current(kind: str) -> Reader:
 
 
 _OLD: Mapping[tuple[str, int], Reader] = {
-    # What schema 2 of these added has a default: what the fact meant before.
-    (kind, 1): _current(kind)
-    for kind in (
-        "AlertRaised",
-        "GateJudged",
-        "RetrainApproved",
-        "RetrainRequested",
-        "RetrainWithheld",
-        "SnapshotTaken",
-        "Ticked",
-        "TrainingPlanned",
-        "VersionPromoted",
-        "WindowScored",
-    )
+    # What later schemas added has a default: what the fact meant before. What changes otherwise needs a reader here.
+    (kind, schema): _current(kind)
+    for kind, fact in FACTS.items()
+    for schema in range(1, fact.schema)
 }
 """Readers of schema numbers that are no longer written; they stay for ever."""

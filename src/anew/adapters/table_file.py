@@ -42,7 +42,8 @@ def _read_csv(file: Path) -> pl.DataFrame:
 def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFrame:
     """Return ``_at`` (UTC microseconds), ``_label`` and the declared features, in time order, ties as in the file.
 
-    Timestamps without a zone are read as UTC. Rows without a label are left out.
+    Timestamps without a zone are read as UTC. Rows without a label are left out. A column ``_source`` that says whose
+    word each label is, and the key, are kept.
 
     Parameters
     ----------
@@ -72,6 +73,8 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFr
             raise SchemaError(f"{name}: column {column.name!r} is no {column.kind}: {exc}", column.name) from exc
     if columns.key and columns.key not in columns.names and columns.key in frame.columns:
         chosen.append(frame.get_column(columns.key).cast(pl.String))
+    if "_source" in frame.columns:
+        chosen.append(frame.get_column("_source").cast(pl.String).fill_null(""))
     rows = pl.DataFrame(chosen)
     return rows.filter(pl.col("_label").is_not_null()).sort("_at", maintain_order=True)
 

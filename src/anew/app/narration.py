@@ -39,6 +39,8 @@ from anew.domain.facts import (
     RolloutSuperseded,
     RowsChecked,
     SnapshotTaken,
+    SourceCapped,
+    SourcePurged,
     Stage,
     Ticked,
     TrafficApplied,
@@ -164,8 +166,10 @@ def _(fact: RetrainRefused) -> str:
 @narrate.register
 def _(fact: TrainingPlanned) -> str:
     start = "the beginning" if fact.span.start.year <= 1970 else f"{fact.span.start:%Y-%m-%d %H:%M}"
+    why = f" ({fact.why_span})" if fact.why_span else ""
+    without = f", without {', '.join(fact.purged)}" if fact.purged else ""
     return (
-        f"{fact.version} planned: rows from {start} to {fact.span.end:%Y-%m-%d %H:%M}, "
+        f"{fact.version} planned: rows from {start} to {fact.span.end:%Y-%m-%d %H:%M}{why}{without}, "
         f"newest {fact.holdout_share:.0%} held out, seed {fact.seed}"
     )
 
@@ -173,7 +177,24 @@ def _(fact: TrainingPlanned) -> str:
 @narrate.register
 def _(fact: SnapshotTaken) -> str:
     tables = ", ".join(f"{table} at {version}" for table, version in fact.tables)
-    return f"{fact.version} snapshot {fact.digest[:12]}: {fact.rows} rows, {fact.holdout_rows} held out ({tables})"
+    rehearsed = f", {fact.rehearsed} of them rehearsed" if fact.rehearsed else ""
+    return (
+        f"{fact.version} snapshot {fact.digest[:12]}: {fact.rows} rows{rehearsed}, {fact.holdout_rows} held out "
+        f"({tables})"
+    )
+
+
+@narrate.register
+def _(fact: SourceCapped) -> str:
+    return (
+        f"ALARM: {fact.share:.0%} of the rows for {fact.version} are labelled by {fact.source or '(no name)'}; at most "
+        f"{fact.at_most:.0%} may be: {fact.kept} of {fact.rows} kept, none of them held out"
+    )
+
+
+@narrate.register
+def _(fact: SourcePurged) -> str:
+    return f"source {fact.source} purged by {fact.by}: {fact.reason}; nothing is learned from it from now on"
 
 
 @narrate.register

@@ -77,6 +77,13 @@ class DataPolicy(_Section):
     history: str = Field(default="", description="file of labelled rows from before anew served, imported once")
     span: str = Field(default="all", description="event time of training rows: a duration such as 90d, or all")
     holdout: Share = Field(default=0.15, description="newest share of the span that is kept for the gates")
+    rehearsal: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the rows trained on that are drawn from before the span"
+    )
+    max_source_share: float = Field(
+        default=1.0, gt=0, le=1, description="share of the rows that the labels of one source may have; 1: any"
+    )
+    uncapped_sources: tuple[str, ...] = Field(default=(), description="sources that may have more")
 
 
 class MonitorPolicy(_Section):

@@ -19,6 +19,7 @@ from anew.rollout import Rollout
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 from anew.train import Train
+from anew.train.sources import Sources
 from anew.train.span import Span
 from anew.trigger import Trigger
 from anew.trigger.budget import Budget
@@ -72,7 +73,12 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None, window: 
                 budget=Budget(retrains=retrains, period=period),
             ),
             "governance": Governance(),
-            "train": Train(span=Span(length=span), holdout_share=policy.data.holdout),
+            "train": Train(
+                span=Span(length=span),
+                holdout_share=policy.data.holdout,
+                sources=Sources(max_share=policy.data.max_source_share, uncapped=policy.data.uncapped_sources),
+                rehearsal=policy.data.rehearsal,
+            ),
             "validate": Validate(gates=chosen.gates, asking=chosen.asking),
             "rollout": rollout,
         }

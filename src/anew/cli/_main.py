@@ -19,7 +19,7 @@ VERBS = {
     "access": "Give, list and take back the tokens that programs and people use this project with.",
     "audit": "Verify, show and export the record of every decision.",
     "approve": "Approve a gate that asks a person.",
-    "data": "Compare sets of rows: `anew data drift`.",
+    "data": "Compare sets of rows, or take back what a source taught: `anew data drift`, `anew data purge`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",
     "lineage": "Show where a version, a prediction or a decision came from, and what it led to.",

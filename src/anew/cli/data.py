@@ -1,5 +1,6 @@
-"""Compare sets of rows."""
+"""Compare sets of rows; take back what a source taught."""
 
+import importlib
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from anew.cli._parser import Commands, run_command
 from anew.stats.column import ColumnProfile
 from anew.stats.comparison import ColumnDrift, DriftVerdict
 
-__all__ = ["COMMANDS", "drift", "main"]
+__all__ = ["COMMANDS", "drift", "main", "purge"]
 
 _WORDS = {
     DriftVerdict.DRIFT: "DRIFT",
@@ -80,7 +81,24 @@ def drift(given: Namespace) -> None:
         sys.exit(3)
 
 
-COMMANDS: Commands = {"drift": (_drift_options, drift)}
+def _purge_options(parser: ArgumentParser) -> None:
+    parser.add_argument("project", type=Path, nargs="?", default=Path(), help="the project's folder")
+    parser.add_argument("--source", required=True, metavar="NAME", help="whose labels and rows nothing is learned from")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    parser.add_argument("--retrain", action="store_true", help="ask for a retrain without it at once")
+    parser.add_argument("--json", action="store_true", help="print anew.data.purge/1")
+
+
+def purge(given: Namespace) -> None:
+    """Learn nothing more from a source: its rows are left out of every snapshot from now on.
+
+    The rows stay on record, so that snapshots taken before can still be made again; lineage
+    shows which versions learned from the source, and which were planned without it.
+    """
+    importlib.import_module("anew.cli._purge").run(given)
+
+
+COMMANDS: Commands = {"drift": (_drift_options, drift), "purge": (_purge_options, purge)}
 """The commands of `anew data` by name: what declares the options of each, and what runs it."""
 
 

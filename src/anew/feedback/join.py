@@ -96,9 +96,13 @@ def timely_labels(labels: pl.DataFrame, predictions: pl.DataFrame, rules: LabelR
 
 
 def join(predictions: pl.DataFrame, labels: pl.DataFrame, rules: LabelRules = _PLAIN) -> pl.DataFrame:
-    """Return the predictions, one per id by (_at, _id), with `_label` and `_labelled_at`, null where there is none."""
+    """Return the predictions, one per id by (_at, _id), each with its label; null where there is none.
+
+    The label's columns are `_label`, `_labelled_at`, and `_source`, whose word it is.
+    """
     timely = timely_labels(labels, predictions, rules)
-    answers = last_labels(timely, rules).select("_prediction", _label="_value", _labelled_at="_received_at")
+    counts = last_labels(timely, rules)
+    answers = counts.select("_prediction", "_source", _label="_value", _labelled_at="_received_at")
     return one_per_id(predictions).join(
         answers, left_on="_id", right_on="_prediction", how="left", maintain_order="left", validate="1:1"
     )

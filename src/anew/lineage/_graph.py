@@ -25,6 +25,7 @@ from anew.domain.facts import (
     RolloutStarted,
     RowsChecked,
     SnapshotTaken,
+    SourceCapped,
     Stage,
     Ticked,
     TrafficShifted,
@@ -108,6 +109,7 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
     RetrainApproved: NodeKind.DECISION,
     TrainingPlanned: NodeKind.PLAN,
     SnapshotTaken: NodeKind.DATA,
+    SourceCapped: NodeKind.VERDICT,
     CandidateTrained: NodeKind.VERSION,
     GateJudged: NodeKind.VERDICT,
     OverrideSigned: NodeKind.VERDICT,
@@ -240,10 +242,19 @@ def _said(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
         case RetrainRequested():
             return "retrain requested", (("why", fact.reason), ("triggers", ", ".join(fact.triggers)), *fact.considered)
         case TrainingPlanned():
-            return f"{fact.version} planned", (("seed", str(fact.seed)), ("span", _span(fact)))
+            return f"{fact.version} planned", (
+                ("seed", str(fact.seed)),
+                ("span", _span(fact)),
+                ("why this span", fact.why_span),
+                ("without the sources", ", ".join(fact.purged)),
+            )
         case SnapshotTaken():
             counts = f"{fact.rows} rows, {fact.holdout_rows} held out"
-            return f"snapshot {_short(fact.digest)}", (("digest", fact.digest), ("rows", counts))
+            sources = ", ".join(f"{name or 'others'} {kept} of {came}" for name, came, kept in fact.sources)
+            return f"snapshot {_short(fact.digest)}", (("digest", fact.digest), ("rows", counts), ("sources", sources))
+        case SourceCapped():
+            told = f"{fact.kept} of {fact.rows} rows kept, {fact.share:.0%} came, at most {fact.at_most:.0%} may"
+            return f"source {fact.source or '(no name)'} capped", (("source", fact.source), ("rows", told))
         case CandidateTrained():
             return f"{fact.version} {_short(fact.digest)}", (
                 ("artifact", fact.digest),

@@ -25,7 +25,7 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
-from anew.loop.replay_effects import held_out_rows, kept_rows
+from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.training_run import ARTIFACT, TrainingRun, read_outcome
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
@@ -33,6 +33,7 @@ from anew.ports.effects import Steps
 from anew.ports.lake import Lake
 from anew.ports.snapshot import SnapshotStore
 from anew.ports.traffic import Traffic
+from anew.train.span import BEGINNING
 
 __all__ = ["Jobs", "LiveEffects", "Record", "Stores", "failure"]
 
@@ -165,18 +166,17 @@ class LiveEffects:
     def _snapshot(self, fact: TrainingPlanned, steps: Steps) -> SnapshotTaken:
         end = fact.span.end - self._label_delay if fact.champion else fact.span.end
         span = Interval(start=fact.span.start, end=max(end, fact.span.start))
+        whole = replace(span, start=BEGINNING) if fact.rehearsal else span
         tables = dict(self._stores.lake.versions())
-        rows = kept_rows(self._stores.lake.labelled(span, versions=tables), fact.left_out)
+        rows = usable_rows(self._stores.lake.labelled(whole, versions=tables), fact)
         read = _Read(rows=rows, tables=tuple(sorted(tables.items())))
         reach("snapshot.begin")
         if fact.corrected and rows.height:
             read = self._corrected(fact, read, steps)
-        rows = read.rows
-        if rows.height < 4:
-            raise TrainingError("error", f"{rows.height} labelled rows lie in the span to {span.end}; 4 are the least")
-        digest = self._stores.snapshots.put(rows)
+        taken = snapshot_rows(read.rows, fact)
+        digest = self._stores.snapshots.put(taken.rows)
         reach("snapshot.stored")
-        at = rows.get_column("_at")
+        at = taken.rows.get_column("_at")
         return SnapshotTaken(
             model=fact.model,
             at=fact.at,
@@ -185,12 +185,14 @@ class LiveEffects:
             champion=fact.champion,
             digest=digest,
             tables=read.tables,
-            span=Interval(start=at[0], end=max(span.end, at[-1])),
-            rows=rows.height,
-            holdout_rows=held_out_rows(rows.height, fact.holdout_share),
+            span=Interval(start=at[taken.rehearsed], end=max(span.end, at[-1])),
+            rows=taken.rows.height,
+            holdout_rows=taken.holdout,
             seed=fact.seed,
             repaired=read.repaired,
             dropped=read.dropped,
+            sources=taken.sources,
+            rehearsed=taken.rehearsed,
         )
 
     def _corrected(self, fact: TrainingPlanned, read: _Read, steps: Steps) -> _Read:

@@ -2,7 +2,7 @@
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,13 +18,13 @@ from anew.domain.facts import (
     TrafficShifted,
     TrainingPlanned,
 )
-from anew.domain.interval import Interval
 from anew.loop.correction import Corrected
 from anew.loop.measure import Floats, Values, as_values, losses, measure_gates
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
+from anew.loop.snapshot_rows import SnapshotRows, snapshot_rows, usable_rows
 from anew.validate import Gates, HeldOut
 
-__all__ = ["Correction", "ReplayEffects", "Trainer", "TrainingOrder", "held_out_rows", "kept_rows"]
+__all__ = ["Correction", "ReplayEffects", "Trainer", "TrainingOrder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +43,6 @@ Correction = Callable[[pl.DataFrame], Corrected]
 
 Trainer = Callable[[TrainingOrder], TrainedVersion]
 """Trains in this process; raises TrainingError when nothing came of it."""
-
-
-def held_out_rows(rows: int, share: float) -> int:
-    """Return how many of `rows` are held out: the share, at least one row, and never more than half."""
-    return min(max(1, round(rows * share)), rows // 2)
-
-
-def kept_rows(rows: pl.DataFrame, left_out: Sequence[Interval]) -> pl.DataFrame:
-    """Return the rows whose event time lies in none of the parts to be left out."""
-    for each in left_out:
-        rows = rows.filter(~pl.col("_at").is_between(each.start, each.end, closed="left"))
-    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +103,22 @@ class ReplayEffects:
         raise AssertionError(f"{fact.kind} asks for {fact.asks!r}, which a replay does not know")
 
     def _snapshot(self, fact: TrainingPlanned) -> SnapshotTaken:
-        low = bisect_left(self._stream.at, fact.span.start, hi=self.mature)
-        rows = kept_rows(self._stream.frame.slice(low, self.mature - low), fact.left_out)
+        low = 0 if fact.rehearsal else bisect_left(self._stream.at, fact.span.start, hi=self.mature)
+        rows = usable_rows(self._stream.frame.slice(low, self.mature - low), fact)
         corrected = Corrected(rows=rows, repaired=0, dropped=0)
         if fact.corrected and self._correction is not None:
             corrected = self._correction(rows)
-        count = corrected.rows.height
-        if count < 4:
-            raise TrainingError(
-                "error", f"{count} labelled rows lie in the span from {fact.span.start}; 4 are the least"
-            )
-        held = held_out_rows(count, fact.holdout_share)
+        taken = snapshot_rows(corrected.rows, fact)
+        count, held = taken.rows.height, taken.holdout
         own = self.mature if count == self.mature - low and not corrected.repaired else None
-        self._taken[fact.version] = _Taken(rows=corrected.rows, held=held, end=own)
+        self._taken[fact.version] = _Taken(rows=taken.rows, held=held, end=own)
         return SnapshotTaken(
             model=fact.model,
             at=fact.at,
             cause=fact.id,
             version=fact.version,
             champion=fact.champion,
-            digest=_digest(fact, low, self.mature, held, corrected),
+            digest=_digest(fact, low, self.mature, taken, corrected),
             tables=(("stream", 0),),
             span=self._stream.interval(low, self.mature),
             rows=count,
@@ -142,6 +126,8 @@ class ReplayEffects:
             seed=fact.seed,
             repaired=corrected.repaired,
             dropped=corrected.dropped,
+            sources=taken.sources,
+            rehearsed=taken.rehearsed,
         )
 
     def _fit(self, fact: SnapshotTaken) -> CandidateTrained:
@@ -209,8 +195,11 @@ class ReplayEffects:
         )
 
 
-def _digest(fact: TrainingPlanned, low: int, high: int, held: int, corrected: Corrected) -> str:
+def _digest(fact: TrainingPlanned, low: int, high: int, taken: SnapshotRows, corrected: Corrected) -> str:
     """Address the rows of a snapshot: the stream's own, by their numbers, and what was done to them."""
     left_out = ",".join(f"{each.start.isoformat()}/{each.end.isoformat()}" for each in fact.left_out)
     done = f":{left_out}:{corrected.repaired}:{corrected.dropped}" if left_out or fact.corrected else ""
-    return hashlib.sha256(f"{low}:{high}:{held}{done}".encode()).hexdigest()
+    cut = any(came != kept for _, came, kept in taken.sources)
+    if fact.purged or cut or taken.rehearsed:
+        done += f":{fact.purged}:{taken.sources}:{taken.rehearsed}:{fact.span.start.isoformat()}:{fact.seed}"
+    return hashlib.sha256(f"{low}:{high}:{taken.holdout}{done}".encode()).hexdigest()

@@ -23,7 +23,7 @@ class Lake(Protocol):
     predictions ``_id, _at, _received_at, _key, _version, _arm, _output, _proba, _epoch, _latency_us,
     _shadow_version, _shadow_output, _shadow_problem``; labels ``_id, _prediction, _at, _received_at, _value,
     _source, _revision``; feedback ``_id, _prediction, _at, _received_at, _event, _value, _source``; history ``_at,
-    _label`` and the features. Instants are UTC microseconds.
+    _label, _source, _key`` and the features. Instants are UTC microseconds.
     """
 
     def drained(self, journal: str) -> int:
@@ -82,7 +82,12 @@ class Lake(Protocol):
         ...
 
     def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
-        """Return rows for training: history and joined predictions of `span`, in time order: features, _at, _label."""
+        """Return rows for training: history and joined predictions of `span`, in time order.
+
+        Features, ``_at``, ``_label``, ``_source`` (whose word the label is) and ``_id`` (of the prediction; empty in
+        history). With `versions` of an earlier snapshot its rows come again, labels as they were then; with all of
+        them but that of ``labels``, the same rows with their labels as they are now.
+        """
         ...
 
     def counts(self) -> Mapping[str, int]:

@@ -85,7 +85,7 @@ class LakeContract:
         assert lake.drained("w0") == 0
         assert dict(lake.counts()) == {"predictions": 0, "labels": 0, "feedback": 0, "history": 0}
         assert list(lake.verify()) == []
-        assert lake.labelled(EVER).columns == ["temp", "sky", "view", "_at", "_label"]
+        assert lake.labelled(EVER).columns == ["temp", "sky", "view", "_at", "_label", "_source", "_id"]
 
     def test_what_goes_in_comes_out(self, lake: Lake) -> None:
         lake.append("w0", 1, [prediction(3, output=1)])
@@ -229,6 +229,15 @@ class LakeContract:
         assert rows["sky"].to_list() == [None, "fog", "clear"]
         assert rows["view"].to_list() == [None, [1.0, 2.0], [0.0, 0.5]]
         assert lake.counts()["history"] == 2
+        assert rows.select("_source", "_id").rows() == [("history", ""), ("history", ""), ("api", "p00000000")]
+
+    def test_history_may_say_where_each_row_comes_from(self, lake: Lake) -> None:
+        frame = pl.DataFrame({
+            "_at": [START, START + DAY], "_label": [1, 0], "temp": [1, 2], "sky": ["fog", None], "view": [None, [1, 2]],
+            "_source": ["crm", "web"],
+        })  # fmt: skip
+        lake.import_history(frame, source="file.parquet")
+        assert lake.labelled(EVER)["_source"].to_list() == ["crm", "web"]
 
     @pytest.mark.fault("V7")
     def test_history_without_a_zone_or_a_label_is_refused(self, lake: Lake) -> None:
@@ -253,6 +262,8 @@ class LakeContract:
         assert lake.labelled(EVER, versions=then).equals(before)
         assert lake.predictions(EVER, versions=then).height == 2
         assert lake.labelled(EVER)["_label"].to_list() == ["1", "1"]
+        corrected = lake.labelled(EVER, versions={k: v for k, v in then.items() if k != "labels"})
+        assert corrected.select("_id", "_label").rows() == [("p00000000", "1"), ("p00000001", "1")]
         with pytest.raises(NotFoundError, match="version"):
             lake.predictions(EVER, versions={"predictions": 1000})
 

@@ -19,11 +19,14 @@ from anew.domain.facts import (
     RetrainApproved,
     RolledBack,
     SnapshotTaken,
+    SourceCapped,
+    SourcePurged,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
 )
 from anew.domain.interval import Interval
+from anew.train.sources import Sources
 from anew.train.span import Span
 
 __all__ = ["Train", "TrainState"]
@@ -36,7 +39,8 @@ class TrainState:
     """What the stage remembers: how many versions were named, who is champion, and the runs that have not ended.
 
     `runs` maps the id of the fact that asked for a run's present effect to the run's version; `broken` has the windows
-    in which broken data was found, joined where they touch.
+    in which broken data was found, joined where they touch; `purged` the sources that nothing is learned from any more;
+    `caps` the greatest share of a source by version, while its snapshot is being taken.
     """
 
     planned: int = 0
@@ -46,6 +50,8 @@ class TrainState:
     runs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     compute_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     broken: tuple[Interval, ...] = ()
+    purged: tuple[str, ...] = ()
+    caps: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     def is_running(self, version: str) -> bool:
         """Has the run of `version` not ended yet?"""
@@ -62,14 +68,22 @@ class Train:
         Where training rows come from.
     holdout_share
         Newest share of the span's rows that is kept from training for the gates, in (0, 1).
+    sources
+        How much of a snapshot may come from one source.
+    rehearsal
+        Share of the rows trained on that are drawn from before the span, against forgetting; in [0, 1).
     """
 
     span: Span = Span()
     holdout_share: float = 0.15
+    sources: Sources = Sources()
+    rehearsal: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout_share < 1:
             raise InvariantError(f"a hold-out of {self.holdout_share}: use a share between 0 and 1, e.g. 0.15")
+        if not 0 <= self.rehearsal < 1:
+            raise InvariantError(f"a rehearsal of {self.rehearsal}: use a share from 0 up to 1, e.g. 0.2")
 
     def initial(self) -> TrainState:
         """Return the state before any run."""
@@ -82,16 +96,27 @@ class Train:
                 return replace(state, code=fact.code, settings=fact.settings)
             case IncidentRaised():
                 return replace(state, broken=_joined(state.broken, fact.window))
+            case SourcePurged() if fact.source not in state.purged:
+                return replace(state, purged=(*state.purged, fact.source))
             case TrainingPlanned():
-                return replace(state, planned=state.planned + 1, runs=_with(state.runs, fact.id, fact.version))
+                return replace(
+                    state,
+                    planned=state.planned + 1,
+                    runs=_with(state.runs, fact.id, fact.version),
+                    caps=_with(state.caps, fact.version, fact.max_source_share),
+                )
             case SnapshotTaken():
                 return replace(state, runs=_with(_without(state.runs, fact.version), fact.id, fact.version))
             case CandidateTrained():
                 runs = _with(_without(state.runs, fact.version), fact.id, fact.version)
                 return replace(state, runs=runs, compute_s=_with(state.compute_s, fact.version, fact.compute_s))
             case TrainingEnded():
-                seconds = {version: s for version, s in state.compute_s.items() if version != fact.version}
-                return replace(state, runs=_without(state.runs, fact.version), compute_s=MappingProxyType(seconds))
+                return replace(
+                    state,
+                    runs=_without(state.runs, fact.version),
+                    compute_s=_but(state.compute_s, fact.version),
+                    caps=_but(state.caps, fact.version),
+                )
             case VersionPromoted():
                 return replace(state, champion=fact.version)
             case RolledBack():
@@ -118,8 +143,14 @@ class Train:
                         left_out=tuple(
                             each for each in state.broken if each.start < span.end and span.start < each.end
                         ),
+                        rehearsal=self.rehearsal,
+                        max_source_share=self.sources.max_share,
+                        uncapped_sources=self.sources.uncapped,
+                        purged=state.purged,
                     ),
                 )
+            case SnapshotTaken():
+                return _alarms(state, fact)
             case CandidateAccepted() if state.is_running(fact.version):
                 return (_end(state, fact, fact.version, "accepted", "every required gate passed"),)
             case CandidateHeld() if state.is_running(fact.version):
@@ -146,6 +177,25 @@ def _end(state: TrainState, fact: Fact, version: str, outcome: str, detail: str)
     )
 
 
+def _alarms(state: TrainState, fact: SnapshotTaken) -> tuple[SourceCapped, ...]:
+    """Name each source that had more of the snapshot's rows than it may have."""
+    total, most = sum(came for _, came, _ in fact.sources), state.caps.get(fact.version, 1.0)
+    return tuple(
+        SourceCapped(
+            model=fact.model,
+            at=fact.at,
+            version=fact.version,
+            source=source,
+            rows=came,
+            kept=kept,
+            share=came / total,
+            at_most=most,
+        )
+        for source, came, kept in fact.sources
+        if kept < came and came > most * total
+    )
+
+
 def _joined(broken: tuple[Interval, ...], window: Interval) -> tuple[Interval, ...]:
     """Return the intervals with `window` among them, ascending, those that touch made one."""
     found: list[Interval] = []
@@ -159,6 +209,10 @@ def _joined(broken: tuple[Interval, ...], window: Interval) -> tuple[Interval, .
 
 def _with(mapping: Mapping[str, T], key: str, value: T) -> Mapping[str, T]:
     return MappingProxyType({**mapping, key: value})
+
+
+def _but(mapping: Mapping[str, T], key: str) -> Mapping[str, T]:
+    return MappingProxyType({each: value for each, value in mapping.items() if each != key})
 
 
 def _without(runs: Mapping[str, str], version: str) -> Mapping[str, str]:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from anew.domain.errors import InvariantError
 from anew.domain.interval import Interval
 
-__all__ = ["Span"]
+__all__ = ["BEGINNING", "Span"]
 
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before any row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,5 +24,5 @@ class Span:
 
     def before(self, end: datetime) -> Interval:
         """Return the interval that ends with `end`."""
-        start = _BEGINNING if self.length is None else max(_BEGINNING, end - self.length)
+        start = BEGINNING if self.length is None else max(BEGINNING, end - self.length)
         return Interval(start=start, end=max(end, start))

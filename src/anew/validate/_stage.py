@@ -16,11 +16,15 @@ from anew.domain.facts import (
     EffectFailed,
     GateJudged,
     OverrideSigned,
+    SourceCapped,
 )
 from anew.domain.verdict import Verdict, worst
 from anew.validate._gate import Gate, Gates, Judgement
 
-__all__ = ["Candidacy", "Validate", "ValidateState"]
+__all__ = ["SOURCES", "Candidacy", "Validate", "ValidateState"]
+
+SOURCES = "sources"
+"""Key under which a candidate waits for a person because a source had more of its rows than it may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class Candidacy:
     champion: str
     digest: str
     asked: str
+    capped: tuple[SourceCapped, ...] = ()
     judged: Mapping[str, GateJudged] = field(default_factory=lambda: MappingProxyType({}))
     overridden: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
@@ -58,9 +63,10 @@ class Candidacy:
 
 @dataclass(frozen=True, slots=True)
 class ValidateState:
-    """The latest candidate; an override of an older one has no effect."""
+    """The latest candidate; an override of an older one has no effect. And the alarms about the latest snapshot."""
 
     candidacy: Candidacy | None = None
+    capped: tuple[SourceCapped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,22 +91,26 @@ class Validate:
     def apply(self, state: ValidateState, fact: Fact) -> ValidateState:
         """Fold a fact."""
         match fact:
+            case SourceCapped():
+                return replace(state, capped=(*(c for c in state.capped if c.version == fact.version), fact))
             case CandidateTrained():
-                return ValidateState(
-                    Candidacy(version=fact.version, champion=fact.champion, digest=fact.digest, asked=fact.id)
+                capped = tuple(each for each in state.capped if each.version == fact.version)
+                candidacy = Candidacy(
+                    version=fact.version, champion=fact.champion, digest=fact.digest, asked=fact.id, capped=capped
                 )
+                return replace(state, candidacy=candidacy)
             case GateJudged() if state.candidacy and fact.version == state.candidacy.version:
                 judged = MappingProxyType({**state.candidacy.judged, fact.gate: fact})
-                return ValidateState(replace(state.candidacy, judged=judged))
+                return replace(state, candidacy=replace(state.candidacy, judged=judged))
             case OverrideSigned() | ApprovalSigned() if state.candidacy and (fact.version, fact.digest) == (
                 state.candidacy.version,
                 state.candidacy.digest,
             ):
                 kind = "approved" if isinstance(fact, ApprovalSigned) else "overridden"
                 signed = getattr(state.candidacy, kind) | {fact.gate}
-                return ValidateState(replace(state.candidacy, **{kind: signed}))
+                return replace(state, candidacy=replace(state.candidacy, **{kind: signed}))
             case CandidateAccepted() if state.candidacy and fact.version == state.candidacy.version:
-                return ValidateState(replace(state.candidacy, accepted=True))
+                return replace(state, candidacy=replace(state.candidacy, accepted=True))
         return state
 
     def decide(self, state: ValidateState, fact: Fact) -> tuple[Fact, ...]:
@@ -145,7 +155,7 @@ class Validate:
             else:
                 judgement = Judgement(verdict=Verdict.INCONCLUSIVE, reason="nothing measured")
             judged.append(self._verdict(candidacy, fact, (key, required), judgement, found))
-        return tuple(judged)
+        return (*judged, *_suspected(candidacy, fact))
 
     def _conclude(self, candidacy: Candidacy, fact: Fact, judged: tuple[GateJudged, ...]) -> tuple[Fact, ...]:
         after = replace(candidacy, judged=MappingProxyType({each.gate: each for each in judged}))
@@ -183,6 +193,25 @@ class Validate:
             evidence=evidence,
             ask=asked[1] and asked[0] in self.asking,
         )
+
+
+def _suspected(candidacy: Candidacy, fact: Fact) -> tuple[GateJudged, ...]:
+    """Have a person look at a candidate of which too much is the word of one source, whatever else it proved."""
+    if not candidacy.capped:
+        return ()
+    named = ", ".join(f"{each.source or '(no name)'} with {each.share:.0%}" for each in candidacy.capped)
+    return (
+        GateJudged(
+            model=fact.model,
+            at=fact.at,
+            version=candidacy.version,
+            gate=SOURCES,
+            verdict=Verdict.INCONCLUSIVE,
+            required=True,
+            reason=f"a source had more of the rows than it may have: {named}; purge it and retrain, or approve",
+            ask=True,
+        ),
+    )
 
 
 def _after_signature(candidacy: Candidacy, fact: Fact) -> tuple[Fact, ...]:

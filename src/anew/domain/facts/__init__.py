@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 from anew.domain.fact import Fact
 from anew.domain.facts.access import AccessGranted, AccessRevoked
-from anew.domain.facts.command import ProjectChanged, QuarantineReleased, RetrainCommanded, RollbackCommanded, Ticked
+from anew.domain.facts.command import (
+    ProjectChanged,
+    QuarantineReleased,
+    RetrainCommanded,
+    RollbackCommanded,
+    SourcePurged,
+    Ticked,
+)
 from anew.domain.facts.observation import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
 from anew.domain.facts.retraining import (
     CandidateTrained,
@@ -14,6 +21,7 @@ from anew.domain.facts.retraining import (
     RetrainRequested,
     RetrainWithheld,
     SnapshotTaken,
+    SourceCapped,
     TrainingEnded,
     TrainingPlanned,
 )
@@ -81,6 +89,8 @@ __all__ = [
     "RolloutSuperseded",
     "RowsChecked",
     "SnapshotTaken",
+    "SourceCapped",
+    "SourcePurged",
     "Stage",
     "Ticked",
     "TrafficApplied",
@@ -129,6 +139,8 @@ FACTS: Mapping[str, type[Fact]] = {
         RolloutSuperseded,
         RowsChecked,
         SnapshotTaken,
+        SourceCapped,
+        SourcePurged,
         Ticked,
         TrafficApplied,
         TrafficOrdered,

@@ -7,7 +7,14 @@ from typing import ClassVar
 from anew.domain.fact import Fact
 from anew.domain.interval import require_utc
 
-__all__ = ["ProjectChanged", "QuarantineReleased", "RetrainCommanded", "RollbackCommanded", "Ticked"]
+__all__ = [
+    "ProjectChanged",
+    "QuarantineReleased",
+    "RetrainCommanded",
+    "RollbackCommanded",
+    "SourcePurged",
+    "Ticked",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,24 @@ class QuarantineReleased(Fact):
 
     command: str
     version: str
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePurged(Fact):
+    """A person decided that nothing is learned from what `source` says, from now on; its rows stay on record.
+
+    Snapshots that were taken before can still be made again; those that are taken after leave the rows out.
+    """
+
+    command: str
+    source: str
     by: str
     reason: str
 

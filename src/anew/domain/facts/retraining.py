@@ -17,6 +17,7 @@ __all__ = [
     "RetrainRequested",
     "RetrainWithheld",
     "SnapshotTaken",
+    "SourceCapped",
     "TrainingEnded",
     "TrainingPlanned",
 ]
@@ -99,10 +100,18 @@ class TrainingPlanned(Fact):
         Are rows to be repaired, or left out, that break the policy's rules?
     left_out
         Parts of the span whose rows are kept from training: incidents.
+    why_span
+        Why this span and not another; empty where the policy names it.
+    rehearsal
+        Share of the rows trained on that are drawn from before the span, in [0, 1).
+    max_source_share, uncapped_sources
+        Share of the rows that one source may have, in (0, 1], and the sources that may have more.
+    purged
+        Sources whose rows are kept out.
     """
 
     asks: ClassVar[str] = "snapshot"
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     version: str
     champion: str
@@ -113,6 +122,11 @@ class TrainingPlanned(Fact):
     settings: str
     corrected: bool = False
     left_out: tuple[Interval, ...] = ()
+    why_span: str = ""
+    rehearsal: float = 0.0
+    max_source_share: float = 1.0
+    uncapped_sources: tuple[str, ...] = ()
+    purged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +134,14 @@ class SnapshotTaken(Fact):
     """The rows of a run are fixed; asks for the training itself.
 
     `tables` pairs each table with the version it was read at; `digest` addresses rows and order. Of the rows that broke
-    a rule, `repaired` were mended by the pipeline's ``correct`` and `dropped` left out.
+    a rule, `repaired` were mended by the pipeline's ``correct`` and `dropped` left out; `rehearsed` come from before
+    the span. `sources` has, for each source, its name, its rows that came and those that were kept, most first; beyond
+    a hundred sources the rest is summed up under an empty name.
     """
 
     asks: ClassVar[str] = "train"
     ends: ClassVar[bool] = True
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     version: str
     champion: str
@@ -137,6 +153,29 @@ class SnapshotTaken(Fact):
     seed: int
     repaired: int = 0
     dropped: int = 0
+    sources: tuple[tuple[str, int, int], ...] = ()
+    rehearsed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCapped(Fact):
+    """One source had more of a snapshot's rows than it may have: an alarm that names it.
+
+    `rows` came from `source`, a share of `share` in [0, 1]; `kept` of them stayed, none among those held out. Whoever
+    floods a loop with labels looks like this, and so does a feed that is new: a person has to look.
+    """
+
+    version: str
+    source: str
+    rows: int
+    kept: int
+    share: float
+    at_most: float
+
+    @property
+    def key(self) -> str:
+        """One per source and snapshot."""
+        return self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,170 @@
+"""Which rows make a snapshot: sources purged and capped, incidents left out, older rows rehearsed, the newest held out.
+
+Pure over frames and the plan: the same rows under the same plan give the same snapshot, live, in replay and when a
+version is made again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+
+from anew.domain.errors import TrainingError
+from anew.domain.facts import TrainingPlanned
+from anew.domain.interval import Interval
+
+__all__ = ["SnapshotRows", "held_out_rows", "kept_rows", "snapshot_rows", "usable_rows"]
+
+LEAST_ROWS = 4
+_NAMED_SOURCES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRows:
+    """The rows of a snapshot in time order, the newest `holdout` of which are held out.
+
+    Attributes
+    ----------
+    sources
+        For each source its name, the rows that came and those that were kept, most first.
+    rehearsed
+        How many are from before the span; they come first.
+    """
+
+    rows: pl.DataFrame
+    holdout: int
+    sources: tuple[tuple[str, int, int], ...] = ()
+    rehearsed: int = 0
+
+
+def held_out_rows(rows: int, share: float) -> int:
+    """Return how many of `rows` are held out: the share, at least one row, and never more than half."""
+    return min(max(1, round(rows * share)), rows // 2)
+
+
+def kept_rows(rows: pl.DataFrame, left_out: Sequence[Interval]) -> pl.DataFrame:
+    """Return the rows whose event time lies in none of the parts to be left out."""
+    for each in left_out:
+        rows = rows.filter(~pl.col("_at").is_between(each.start, each.end, closed="left"))
+    return rows
+
+
+def usable_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> pl.DataFrame:
+    """Return the rows that the plan lets in: none from incidents, none of a source that was purged."""
+    rows = kept_rows(rows, plan.left_out)
+    if plan.purged and "_source" in rows.columns:
+        rows = rows.filter(~pl.col("_source").is_in(plan.purged))
+    return rows
+
+
+def snapshot_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> SnapshotRows:
+    """Make the snapshot of usable rows, which reach back before the plan's span where it rehearses.
+
+    A source with more than its share of the span's rows is cut down to it, by a sample that the plan's seed draws, and
+    none of its rows are held out: what judges a candidate is not what may have been flooded. Rehearsed rows are drawn
+    by the same seed from before the span, after the same cap.
+
+    Raises
+    ------
+    TrainingError
+        Too few rows are left, or no source is within its share, so that the cap cannot be kept.
+    """
+    older = rows.filter(pl.col("_at") < plan.span.start) if plan.rehearsal else rows.clear()
+    span = rows.filter(pl.col("_at") >= plan.span.start)
+    chance = np.random.default_rng(plan.seed)
+    sources = _counted(span)
+    limits = _limits(sources, plan)
+    held, begin = _held(span, plan.holdout_share, limits)
+    kept = _thinned(span, limits, chance, begin)
+    if kept.height < LEAST_ROWS:
+        raise TrainingError(
+            "error",
+            f"{kept.height} labelled rows lie in the span from {plan.span.start}; {LEAST_ROWS} are the least",
+        )
+    drawn = _rehearsed(older, kept.height - held, plan, chance)
+    left = _counted(kept)
+    return SnapshotRows(
+        rows=pl.concat([drawn, kept]),
+        holdout=held,
+        sources=_named([(name, came, left.get(name, 0)) for name, came in sources.items()]),
+        rehearsed=drawn.height,
+    )
+
+
+def _counted(rows: pl.DataFrame) -> Mapping[str, int]:
+    """Return the rows of each source, most first; nothing of rows that do not say."""
+    if "_source" not in rows.columns or not rows.height:
+        return MappingProxyType({})
+    counted = rows.group_by("_source").len().sort("len", "_source", descending=[True, False])
+    return MappingProxyType({str(name): int(n) for name, n in counted.iter_rows()})
+
+
+def _limits(sources: Mapping[str, int], plan: TrainingPlanned) -> Mapping[str, int]:
+    """Return how many rows each source that has more than its share may keep.
+
+    With `m` sources above the share `s` and `n` rows of the others, each keeps n·s / (1 − m·s): then it has exactly the
+    share of what is left.
+    """
+    total, share = sum(sources.values()), plan.max_source_share
+    above = [
+        name for name, n in sources.items() if share < 1 and n > share * total and name not in plan.uncapped_sources
+    ]
+    if not above:
+        return MappingProxyType({})
+    others = total - sum(sources[name] for name in above)
+    room = 1 - len(above) * share
+    if not others or room <= 0:
+        named = ", ".join(f"{name or '(no name)'} {sources[name] / total:.0%}" for name in above)
+        raise TrainingError(
+            "source_share",
+            f"no source may have more than {share:.0%} of the rows, and there are too few others beside {named}; name "
+            "those that may have more in data.uncapped_sources, or raise data.max_source_share",
+        )
+    return MappingProxyType({name: min(sources[name], int(others * share / room)) for name in above})
+
+
+def _thinned(
+    rows: pl.DataFrame, limits: Mapping[str, int], chance: np.random.Generator, before: datetime | None = None
+) -> pl.DataFrame:
+    """Return the rows with a sample of those of limited sources, of those from `before`, in the same order."""
+    if not limits:
+        return rows
+    numbered = rows.with_row_index("_row")
+    stays = ~rows.get_column("_source").is_in(list(limits)).to_numpy()
+    early = numbered if before is None else numbered.filter(pl.col("_at") < before)
+    for name, most in sorted(limits.items()):
+        own = early.filter(pl.col("_source") == name).get_column("_row").to_numpy()
+        stays[chance.choice(own, size=min(most, len(own)), replace=False)] = True
+    return rows.filter(pl.Series(stays))
+
+
+def _held(rows: pl.DataFrame, share: float, limits: Mapping[str, int]) -> tuple[int, datetime | None]:
+    """Return how many rows are held out, and since when no row of a limited source is taken; None without any."""
+    if not limits:
+        return held_out_rows(rows.height, share), None
+    sound = rows.filter(~pl.col("_source").is_in(list(limits))).get_column("_at")
+    held = min(held_out_rows(len(sound) + sum(limits.values()), share), max(1, len(sound) // 2))
+    begin: datetime = sound[len(sound) - held]
+    return held, begin
+
+
+def _rehearsed(older: pl.DataFrame, trained: int, plan: TrainingPlanned, chance: np.random.Generator) -> pl.DataFrame:
+    """Return the sample of older rows that makes up the plan's share of all that is trained on."""
+    if not older.height:
+        return older
+    older = _thinned(older, _limits(_counted(older), plan), chance)
+    wanted = min(older.height, round(trained * plan.rehearsal / (1 - plan.rehearsal)))
+    drawn = np.zeros(older.height, dtype=np.bool_)
+    drawn[chance.choice(older.height, size=wanted, replace=False)] = True
+    return older.filter(pl.Series(drawn))
+
+
+def _named(sources: Sequence[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
+    """Return the largest, and the sum of the others under an empty name."""
+    if len(sources) <= _NAMED_SOURCES:
+        return tuple(sources)
+    rest = sources[_NAMED_SOURCES:]
+    return (*sources[:_NAMED_SOURCES], ("", sum(each[1] for each in rest), sum(each[2] for each in rest)))

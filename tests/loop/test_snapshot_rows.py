@@ -1,0 +1,133 @@
+"""Which rows make a snapshot: caps, purges, rehearsal and the hold-out, the same for the same plan."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from anew.domain.errors import TrainingError
+from anew.domain.facts import TrainingPlanned
+from anew.domain.interval import Interval
+from anew.feedback.address import rows_address
+from anew.loop.snapshot_rows import held_out_rows, snapshot_rows, usable_rows
+from anew.train.span import BEGINNING
+from tests.loop.observed import START, hour
+
+PLAN = TrainingPlanned(
+    model="m",
+    at=hour(1000),
+    version="v2",
+    champion="v1",
+    span=Interval(start=BEGINNING, end=hour(1000)),
+    holdout_share=0.2,
+    seed=7,
+    code="c",
+    settings="s",
+)
+
+
+def rows(**sources: int) -> pl.DataFrame:
+    """Return so many rows of each source, shuffled through time, one an hour."""
+    names = [name for name, n in sources.items() for _ in range(n)]
+    frame = pl.DataFrame({"x": [float(i) for i in range(len(names))], "_label": [i % 2 for i in range(len(names))]})
+    mixed = pl.Series("_source", names, dtype=pl.String).shuffle(seed=3)
+    at = pl.Series("_at", [hour(i) for i in range(len(names))], dtype=pl.Datetime("us", "UTC"))
+    return frame.with_columns(mixed, at)
+
+
+def counted(frame: pl.DataFrame) -> dict[str, int]:
+    return dict(frame.group_by("_source").len().iter_rows())
+
+
+@pytest.mark.fault("A1")
+def test_a_source_that_floods_is_cut_to_its_share_and_never_judges() -> None:
+    plan = replace(PLAN, max_source_share=0.2)
+    taken = snapshot_rows(rows(mallory=900, ada=50, bob=50), plan)
+    found = counted(taken.rows)
+    assert found["ada"] == found["bob"] == 50
+    assert 0 < found["mallory"] <= 0.2 * taken.rows.height
+    assert "mallory" not in counted(taken.rows.tail(taken.holdout))
+    assert taken.sources == (("mallory", 900, found["mallory"]), ("ada", 50, 50), ("bob", 50, 50))
+    assert taken.rows.get_column("_at").is_sorted()
+    # Planted: without the cap, the flood is nearly all that is trained on and all but a tenth of what judges.
+    flooded = snapshot_rows(rows(mallory=900, ada=50, bob=50), PLAN)
+    assert counted(flooded.rows)["mallory"] == 900
+    assert counted(flooded.rows.tail(flooded.holdout))["mallory"] > 0.8 * flooded.holdout
+
+
+def test_several_floods_get_their_share_each() -> None:
+    taken = snapshot_rows(rows(a=400, b=400, c=100, d=100), replace(PLAN, max_source_share=0.25))
+    found = counted(taken.rows)
+    assert found["c"] == found["d"] == 100
+    for name in "ab":
+        assert 0.8 * 0.25 <= found[name] / taken.rows.height <= 0.25
+
+
+def test_trusted_sources_and_shares_that_are_kept_are_not_touched() -> None:
+    plan = replace(PLAN, max_source_share=0.5, uncapped_sources=("history",))
+    frame = rows(history=900, web=100)
+    assert snapshot_rows(frame, plan).rows.equals(frame)
+    assert snapshot_rows(rows(a=50, b=50), plan).rows.height == 100
+
+
+@pytest.mark.parametrize("sources", [{"only": 100}, {"a": 50, "b": 50}])
+def test_a_cap_that_nobody_keeps_trains_nothing_and_says_so(sources: dict[str, int]) -> None:
+    with pytest.raises(TrainingError, match="uncapped_sources") as caught:
+        snapshot_rows(rows(**sources), replace(PLAN, max_source_share=0.2))
+    assert caught.value.reason == "source_share"
+
+
+@pytest.mark.fault("A4")
+def test_a_purged_source_and_broken_windows_are_left_out() -> None:
+    frame = rows(mallory=100, ada=100)
+    broken = Interval(start=hour(0), end=hour(10))
+    found = usable_rows(frame, replace(PLAN, purged=("mallory",), left_out=(broken,)))
+    assert set(counted(found)) == {"ada"}
+    assert found.get_column("_at").min() >= hour(10)  # type: ignore[operator]  # a column of instants
+    assert usable_rows(frame, PLAN).equals(frame)
+
+
+@pytest.mark.fault("L4")
+def test_the_same_plan_makes_the_same_snapshot_and_another_seed_another() -> None:
+    plan = replace(PLAN, max_source_share=0.2, rehearsal=0.3, span=Interval(start=hour(300), end=hour(1000)))
+    frame = rows(mallory=600, ada=200, bob=100, eve=100)
+    first, again = snapshot_rows(frame, plan), snapshot_rows(frame.clone(), plan)
+    assert rows_address(first.rows) == rows_address(again.rows)
+    assert rows_address(snapshot_rows(frame, replace(plan, seed=8)).rows) != rows_address(first.rows)
+
+
+def test_rehearsed_rows_are_their_share_of_what_is_trained_on_and_come_first() -> None:
+    plan = replace(PLAN, rehearsal=0.25, span=Interval(start=hour(500), end=hour(1000)))
+    taken = snapshot_rows(rows(a=1000), plan)
+    trained = taken.rows.height - taken.holdout
+    assert taken.holdout == held_out_rows(500, 0.2)
+    assert taken.rehearsed == round(trained * 0.25)
+    old = taken.rows.head(taken.rehearsed).get_column("_at")
+    assert old.max() < hour(500)  # type: ignore[operator]  # likewise
+    assert old.is_sorted()
+    assert taken.rows.get_column("_at")[taken.rehearsed] == hour(500)
+    # Spread over all of the past, not its end.
+    assert old.to_list()[len(old) // 2] < START + timedelta(hours=350)
+
+
+def test_nothing_older_means_nothing_rehearsed() -> None:
+    assert snapshot_rows(rows(a=100), replace(PLAN, rehearsal=0.5)).rehearsed == 0
+
+
+def test_rows_that_say_nothing_of_their_source_are_taken_as_they_are() -> None:
+    frame = rows(a=100).drop("_source")
+    taken = snapshot_rows(frame, replace(PLAN, max_source_share=0.1))
+    assert taken.rows.equals(frame)
+    assert taken.sources == ()
+
+
+def test_many_sources_are_summed_up() -> None:
+    taken = snapshot_rows(rows(**{f"s{i}": 2 for i in range(150)}), PLAN)
+    assert len(taken.sources) == 101
+    assert taken.sources[-1] == ("", 100, 100)
+
+
+def test_too_few_rows_are_refused() -> None:
+    with pytest.raises(TrainingError, match="3 labelled rows"):
+        snapshot_rows(rows(a=3), PLAN)
