@@ -23,7 +23,7 @@ HOMES = {
     "deltalake": ("adapters._delta_log",),
     "google": ("adapters.model_format_onnx",),
     "httptools": ("adapters.http_server",),
-    "httpx": ("app",),
+    "httpx": ("adapters.outbound", "app"),
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project"),
     "mlflow": ("adapters.mlflow_",),
     "msgspec": ("adapters", "app", "cli", "gateway"),

@@ -12,6 +12,7 @@ __all__ = [
     "CanaryPolicy",
     "ColumnsPolicy",
     "DataPolicy",
+    "EventsPolicy",
     "FeedbackPolicy",
     "GuardrailPolicy",
     "ImplicitPolicy",
@@ -22,6 +23,7 @@ __all__ = [
     "ServingPolicy",
     "ShadowPolicy",
     "TrainPolicy",
+    "WebhookPolicy",
     "policy_schema",
 ]
 
@@ -206,6 +208,21 @@ class ServingPolicy(_Section):
         return host
 
 
+class WebhookPolicy(_Section):
+    """Somebody who is told of facts as they are recorded."""
+
+    url: str = Field(description="where the URL is: env:NAME or file:PATH")
+    secret: str = Field(default="", description="where the signing secret is; empty sends unsigned")
+    kinds: tuple[str, ...] = Field(default=(), description="kinds of facts that are sent; empty: all")
+
+
+class EventsPolicy(_Section):
+    """Facts sent out, apart from the loop, which waits for nobody."""
+
+    webhooks: tuple[WebhookPolicy, ...] = Field(default=(), description="CloudEvents, signed as Standard Webhooks")
+    openlineage: str = Field(default="", description="where run events go: file:PATH or an http(s) URL; empty: nowhere")
+
+
 class ProjectPolicy(_Section):
     """The whole file."""
 
@@ -232,6 +249,7 @@ class ProjectPolicy(_Section):
     )
     rollout: RolloutPolicy = RolloutPolicy()
     serving: ServingPolicy = ServingPolicy()
+    events: EventsPolicy = EventsPolicy()
 
 
 def policy_schema() -> str:

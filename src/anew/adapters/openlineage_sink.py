@@ -1,0 +1,202 @@
+"""Runs of training, validation and rollout as OpenLineage events, to a file or to a server.
+
+Reference: OpenLineage object model; the classes are those of its own Python client.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anew.adapters.outbound import Outbound
+from anew.domain.errors import MissingExtraError, UnavailableError
+from anew.domain.facts import (
+    CandidateAccepted,
+    CandidateRefused,
+    CandidateTrained,
+    RolledBack,
+    RolloutStarted,
+    SnapshotTaken,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+)
+from anew.ports.eventlog import Recorded
+
+if TYPE_CHECKING:
+    from openlineage.client import event_v2, facet_v2
+
+__all__ = ["FileEvents", "HttpEvents", "OpenLineageSink", "run_id"]
+
+_NAMES = uuid.UUID("8c1b4a50-4d3c-5b0e-9c55-0d0a7f0f4b5e")
+_PRODUCER = "urn:anew"
+_STATES: Mapping[type, tuple[str, str]] = {
+    TrainingPlanned: ("train", "START"),
+    SnapshotTaken: ("train", "RUNNING"),
+    CandidateTrained: ("train", "COMPLETE"),
+    CandidateAccepted: ("validate", "COMPLETE"),
+    CandidateRefused: ("validate", "FAIL"),
+    RolloutStarted: ("rollout", "START"),
+    VersionPromoted: ("rollout", "COMPLETE"),
+    RolledBack: ("rollout", "ABORT"),
+}
+"""Facts that are told, with the job and the state of its run; a failed training and the begin of validation apart."""
+
+
+class FileEvents:
+    """Appends events to a file, one a line, each brought to disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def send(self, event: str) -> None:
+        """Append the event; raises UnavailableError when the file cannot be written."""
+        try:
+            descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, f"{event}\n".encode())
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise UnavailableError(f"{self._path} cannot be written ({exc.strerror})") from exc
+
+
+class HttpEvents:
+    """Posts events to an OpenLineage server, such as Marquez."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+
+    def send(self, event: str) -> None:
+        """Post the event; raises UnavailableError when nobody takes it."""
+        self._outbound.post(event.encode(), {"content-type": "application/json"})
+
+
+class OpenLineageSink:
+    """Tells of every run as it begins and ends; see `anew.ports.sink.Sink`.
+
+    A run's id follows from model, version and job, so that a repeated event is the same event.
+
+    Raises
+    ------
+    MissingExtraError
+        The extra `lineage` is not installed.
+    """
+
+    name = "openlineage"
+
+    def __init__(self, events: FileEvents | HttpEvents, *, namespace: str = "anew") -> None:
+        self._events = events
+        self._namespace = namespace
+        self._library = _Library()
+
+    def take(self, recorded: Recorded) -> None:
+        """Send what the fact means for a run, if anything."""
+        for event in self._told(recorded):
+            self._events.send(self._library.text(event))
+
+    def _told(self, recorded: Recorded) -> "Iterator[event_v2.RunEvent]":
+        fact = recorded.fact
+        found = _STATES.get(type(fact))
+        if found is not None:
+            yield self._event(recorded, *found)
+        if isinstance(fact, CandidateTrained):
+            yield self._event(recorded, "validate", "START")
+        if isinstance(fact, TrainingEnded) and fact.outcome == "failed":
+            yield self._event(recorded, "train", "FAIL")
+
+    def _event(self, recorded: Recorded, job: str, state: str) -> "event_v2.RunEvent":
+        fact, library = recorded.fact, self._library
+        version = str(getattr(fact, "version", ""))
+        event: event_v2.RunEvent = library.events.RunEvent(
+            eventType=library.events.RunState(state),
+            eventTime=recorded.recorded_at.isoformat(),
+            run=library.events.Run(runId=run_id(fact.model, version, job), facets=self._about(recorded)),
+            job=library.events.Job(namespace=self._namespace, name=f"{fact.model}.{job}", facets={}),
+            producer=_PRODUCER,
+            inputs=self._inputs(recorded),
+            outputs=self._outputs(recorded) if state == "COMPLETE" and job == "train" else [],
+        )
+        return event
+
+    def _about(self, recorded: Recorded) -> "dict[str, facet_v2.RunFacet]":
+        fact, facets = recorded.fact, self._library.facets
+        told: dict[str, Any] = {"fact": fact.id, "version": getattr(fact, "version", "")}
+        if isinstance(fact, TrainingPlanned):
+            told |= {"seed": fact.seed, "code": fact.code, "settings": fact.settings, "champion": fact.champion}
+        if isinstance(fact, SnapshotTaken):
+            told |= {"snapshot": fact.digest, "rows": fact.rows, "holdout_rows": fact.holdout_rows}
+        parameter = facets.execution_parameters_run.ExecutionParameter
+        about: dict[str, facet_v2.RunFacet] = {
+            "executionParameters": facets.execution_parameters_run.ExecutionParametersRunFacet(
+                parameters=[parameter(key=name, value=str(value)) for name, value in told.items() if value != ""]
+            )
+        }
+        span = getattr(fact, "span", None)
+        if span is not None:
+            about["nominalTime"] = facets.nominal_time_run.NominalTimeRunFacet(
+                nominalStartTime=span.start.isoformat(), nominalEndTime=span.end.isoformat()
+            )
+        reason = getattr(fact, "detail", "") or getattr(fact, "reason", "")
+        if reason and isinstance(fact, TrainingEnded | CandidateRefused | RolledBack):
+            about["errorMessage"] = facets.error_message_run.ErrorMessageRunFacet(
+                message=reason, programmingLanguage="PYTHON"
+            )
+        return about
+
+    def _inputs(self, recorded: Recorded) -> "list[event_v2.InputDataset]":
+        fact = recorded.fact
+        if not isinstance(fact, SnapshotTaken):
+            return []
+        return [
+            self._library.events.InputDataset(
+                namespace=self._namespace,
+                name=f"{fact.model}/lake/{table}",
+                facets={
+                    "version": self._library.facets.dataset_version_dataset.DatasetVersionDatasetFacet(
+                        datasetVersion=str(number)
+                    )
+                },
+            )
+            for table, number in fact.tables
+        ]
+
+    def _outputs(self, recorded: Recorded) -> "list[event_v2.OutputDataset]":
+        fact = recorded.fact
+        assert isinstance(fact, CandidateTrained), "only a trained candidate is an output"  # noqa: S101  our invariant
+        version = self._library.facets.dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=fact.digest)
+        return [
+            self._library.events.OutputDataset(
+                namespace=self._namespace, name=f"{fact.model}/models/{fact.version}", facets={"version": version}
+            )
+        ]
+
+
+def run_id(model: str, version: str, job: str) -> str:
+    """Return the id of a run, a UUID of version 5.
+
+    >>> run_id("fraud", "v2", "train") == run_id("fraud", "v2", "train") != run_id("fraud", "v3", "train")
+    True
+    """
+    return str(uuid.uuid5(_NAMES, f"{model}/{version}/{job}"))
+
+
+class _Library:
+    """The OpenLineage client, which not every installation has."""
+
+    def __init__(self) -> None:
+        try:
+            from openlineage.client import event_v2, facet_v2, set_producer  # noqa: PLC0415  the extra `lineage`
+            from openlineage.client.serde import Serde  # noqa: PLC0415  likewise
+        except ImportError as exc:
+            raise MissingExtraError("openlineage-python", "lineage") from exc
+        set_producer(_PRODUCER)
+        self.events = event_v2
+        self.facets = facet_v2
+        self._serde = Serde
+
+    def text(self, event: "event_v2.RunEvent") -> str:
+        """Return an event as one line of JSON."""
+        return self._serde.to_json(event)

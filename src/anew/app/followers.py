@@ -1,0 +1,126 @@
+"""Who is told of facts outside: sinks from the policy, each followed in a thread of its own."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event, Thread
+
+from anew.adapters.cursor_file import CursorFile
+from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
+from anew.adapters.outbound import Outbound
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.standard_webhook import webhook_key
+from anew.adapters.system_clock import SystemClock
+from anew.adapters.webhook_sink import WebhookSink
+from anew.app.secret import is_reference, read_secret
+from anew.app.settings import Settings
+from anew.domain.errors import SettingsError
+from anew.domain.facts import FACTS
+from anew.loop.follow import Follower
+from anew.ports.sink import Sink
+
+__all__ = ["Followers", "sinks"]
+
+_LOG = logging.getLogger("anew.followers")
+_POLL_S = 0.5
+_WAIT_S = 5.0
+
+
+def sinks(settings: Settings) -> tuple[Sink, ...]:
+    """Return the sinks that the policy names.
+
+    Raises
+    ------
+    SettingsError
+        A reference points nowhere, a secret or URL cannot be one, or there is no such fact; all that is wrong.
+    MissingExtraError
+        OpenLineage is asked for and its extra not installed.
+    """
+    events, problems = settings.policy.events, list[str]()
+    found: list[Sink] = []
+    for number in range(len(events.webhooks)):
+        try:
+            found.append(_webhook(settings, number))
+        except SettingsError as exc:
+            place = settings.document.where(("events", "webhooks", number))
+            problems += [f"{place}: events.webhooks.{number}: {each}" for each in exc.problems]
+    if events.openlineage:
+        try:
+            found.append(_openlineage(events.openlineage, settings.root))
+        except SettingsError as exc:
+            place = settings.document.where(("events", "openlineage"))
+            problems += [f"{place}: events.openlineage: {each}" for each in exc.problems]
+    if problems:
+        raise SettingsError(*problems)
+    return tuple(found)
+
+
+def _webhook(settings: Settings, number: int) -> Sink:
+    policy = settings.policy.events.webhooks[number]
+    unknown = sorted(set(policy.kinds) - FACTS.keys())
+    if unknown:
+        raise SettingsError(f"there is no fact called {', '.join(unknown)}; there are {', '.join(sorted(FACTS))}")
+    url = _url(read_secret(policy.url, settings.root))
+    key = webhook_key(read_secret(policy.secret, settings.root)) if policy.secret else None
+    name = f"webhook-{number}"
+    return WebhookSink(name, Outbound(url), key=key, kinds=policy.kinds, now=SystemClock().now)
+
+
+def _openlineage(to: str, root: Path) -> Sink:
+    if to.startswith("file:") and is_reference(to):
+        return OpenLineageSink(FileEvents(root / to.removeprefix("file:")))
+    return OpenLineageSink(HttpEvents(Outbound(_url(to))))
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or not text.partition("://")[2].strip("/"):
+        raise SettingsError("it is no http or https URL (what it is, is not repeated here: it may hold a secret)")
+    return text
+
+
+class Followers:
+    """Threads that tell the sinks, from `start` to `stop`. A sink that takes nothing delays its own facts alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._state = settings.state
+        self._sinks = sinks(settings)
+        self._stop = Event()
+        self._threads: list[Thread] = []
+
+    def start(self) -> None:
+        """Begin where each left off."""
+        for sink in self._sinks:
+            thread = Thread(target=self._follow, args=(sink,), name=f"follow-{sink.name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Let each finish the fact it is telling, and end."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(_WAIT_S)
+
+    def _follow(self, sink: Sink) -> None:
+        with closing(Database(self._state / "anew.db", create=False)) as database:
+            log = SQLEventLog(database, clock=SystemClock())
+            follower = Follower(log, sink, CursorFile(self._state / "told" / sink.name))
+            for pause in self._pauses(follower):
+                if self._stop.wait(pause):
+                    return
+
+    def _pauses(self, follower: Follower) -> Iterator[float]:
+        """Let it take a step again and again; yield how long to wait until the next, longer while nobody takes them."""
+        told = ""
+        while True:
+            try:
+                follower.step()
+                problem = follower.problem
+            except Exception as exc:  # noqa: BLE001 - telling others must not end, nor end the loop
+                problem = type(exc).__name__
+                _LOG.error("follower_failed sink=%s", follower.name, exc_info=exc)
+            if problem != told:
+                told = problem
+                (_LOG.warning if problem else _LOG.info)("told sink=%s problem=%s", follower.name, problem)
+            yield _WAIT_S if problem else _POLL_S
