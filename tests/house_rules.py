@@ -63,6 +63,7 @@ OUTERMOST = {
     "anew.adapters.dbos_effects": "the reaper's loop: logged, tried again in the next pass",
     "anew.adapters.job_worker": "a job's process: becomes how the job ended",
     "anew.adapters.model_loader": "the user's model: becomes the reason it is refused",
+    "anew.app.followers": "somebody outside is told: logged, tried again, and the loop waits for nobody",
     "anew.app.scorer_worker": "the challenger's process: becomes a problem that the gateway counts",
     "anew.gateway.app": "a request: becomes a 500 that says nothing of the inside",
     "anew.gateway.serving": "the user's model, and a turn of the loop: becomes a 500, counted",

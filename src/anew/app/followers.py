@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
+from typing import Self
 
 from anew.adapters.cursor_file import CursorFile
 from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
@@ -17,7 +18,6 @@ from anew.adapters.webhook_sink import WebhookSink
 from anew.app.secret import is_reference, read_secret
 from anew.app.settings import Settings
 from anew.domain.errors import SettingsError
-from anew.domain.facts import FACTS
 from anew.loop.follow import Follower
 from anew.ports.sink import Sink
 
@@ -34,7 +34,7 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
     Raises
     ------
     SettingsError
-        A reference points nowhere, a secret or URL cannot be one, or there is no such fact; all that is wrong.
+        A reference points nowhere, or to what cannot be a secret or a URL; all that is wrong.
     MissingExtraError
         OpenLineage is asked for and its extra not installed.
     """
@@ -59,9 +59,6 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
 
 def _webhook(settings: Settings, number: int) -> Sink:
     policy = settings.policy.events.webhooks[number]
-    unknown = sorted(set(policy.kinds) - FACTS.keys())
-    if unknown:
-        raise SettingsError(f"there is no fact called {', '.join(unknown)}; there are {', '.join(sorted(FACTS))}")
     url = _url(read_secret(policy.url, settings.root))
     key = webhook_key(read_secret(policy.secret, settings.root)) if policy.secret else None
     name = f"webhook-{number}"
@@ -81,7 +78,7 @@ def _url(text: str) -> str:
 
 
 class Followers:
-    """Threads that tell the sinks, from `start` to `stop`. A sink that takes nothing delays its own facts alone."""
+    """Threads that tell the sinks while it is entered. A sink that takes nothing delays its own facts alone."""
 
     def __init__(self, settings: Settings) -> None:
         self._state = settings.state
@@ -89,14 +86,15 @@ class Followers:
         self._stop = Event()
         self._threads: list[Thread] = []
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Begin where each left off."""
         for sink in self._sinks:
             thread = Thread(target=self._follow, args=(sink,), name=f"follow-{sink.name}", daemon=True)
             thread.start()
             self._threads.append(thread)
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Let each finish the fact it is telling, and end."""
         self._stop.set()
         for thread in self._threads:

@@ -5,8 +5,11 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from anew.app.secret import is_reference
 from anew.domain.column import Column, Task
+from anew.domain.facts import FACTS
 
 __all__ = [
     "CanaryPolicy",
@@ -214,6 +217,22 @@ class WebhookPolicy(_Section):
     url: str = Field(description="where the URL is: env:NAME or file:PATH")
     secret: str = Field(default="", description="where the signing secret is; empty sends unsigned")
     kinds: tuple[str, ...] = Field(default=(), description="kinds of facts that are sent; empty: all")
+
+    @field_validator("url", "secret")
+    @classmethod
+    def _by_reference(cls, text: str) -> str:
+        """Refuse a secret that stands in the policy."""
+        if text and not is_reference(text):
+            raise PydanticCustomError("reference", "it may hold a secret, so write env:NAME or file:PATH, where it is")
+        return text
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(kinds) - FACTS.keys())
+        if unknown:
+            raise ValueError(f"there is no fact called {', '.join(unknown)}; there are {', '.join(sorted(FACTS))}")
+        return kinds
 
 
 class EventsPolicy(_Section):

@@ -226,6 +226,8 @@ def _problem(document: Document, error: Any) -> str:
         return f"{where}: unknown key {name!r}{hint}"
     if error["type"] == "missing":
         return f"{where}: {name} is missing"
+    if error["type"] == "reference":
+        return f"{where}: {name}: {error['msg']}"  # what was found may be the secret itself
     if error["type"] == "value_error":
         return f"{where}: {name}: {error['ctx']['error']} (found {error['input']!r})"
     return f"{where}: {name}: {error['msg']} (found {error['input']!r})"

@@ -19,6 +19,7 @@ from anew.app.accepted import accept, is_accepted
 from anew.app.consent import admits
 from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.duration import parse_duration
+from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
@@ -75,7 +76,8 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     settings = load(project)
     stages(settings)
     settings.state.mkdir(mode=0o700, exist_ok=True)
-    with _alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores:
+    followers = Followers(settings)
+    with _alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers:
         _Up(settings, stores, options).run(stop)
 
 
