@@ -9,6 +9,7 @@ import pytest
 from anew.app.followers import Followers, sinks
 from anew.app.settings import load
 from anew.domain.errors import SettingsError
+from anew.domain.facts import VersionPromoted
 from tests.adapters.receiver import receiver
 from tests.cli.recorded import write_record
 
@@ -31,7 +32,7 @@ def test_every_fact_on_record_reaches_webhook_and_file(tmp_path: Path, monkeypat
             runs = project / "runs.jsonl"
             while not (there.got and runs.exists() and '"COMPLETE"' in runs.read_text()):
                 assert time.monotonic() < deadline, (there.got, runs.exists())
-        assert [json.loads(body)["type"] for _, body in there.got] == ["anew.VersionPromoted.v1"]
+        assert [json.loads(body)["type"] for _, body in there.got] == [f"anew.VersionPromoted.v{VersionPromoted.schema}"]
 
 
 @pytest.mark.fault("H10")
