@@ -46,7 +46,11 @@ def test_a_fact_arrives_as_a_signed_cloudevent(there: Receiver) -> None:
     ((headers, body),) = there.got
     assert verified_id(KEY, headers, body, now=NOW.timestamp()) == fact.id
     event = json.loads(body)
-    assert {"specversion": "1.0", "id": fact.id, "type": f"anew.RetrainWithheld.v{fact.schema}"}.items() <= event.items()
+    assert {
+        "specversion": "1.0",
+        "id": fact.id,
+        "type": f"anew.RetrainWithheld.v{fact.schema}",
+    }.items() <= event.items()
     assert isinstance(fact, RetrainWithheld)
     assert event["data"]["detail"] == fact.detail
     assert headers["content-type"].startswith("application/cloudevents+json")

@@ -32,7 +32,9 @@ def test_every_fact_on_record_reaches_webhook_and_file(tmp_path: Path, monkeypat
             runs = project / "runs.jsonl"
             while not (there.got and runs.exists() and '"COMPLETE"' in runs.read_text()):
                 assert time.monotonic() < deadline, (there.got, runs.exists())
-        assert [json.loads(body)["type"] for _, body in there.got] == [f"anew.VersionPromoted.v{VersionPromoted.schema}"]
+        assert [json.loads(body)["type"] for _, body in there.got] == [
+            f"anew.VersionPromoted.v{VersionPromoted.schema}"
+        ]
 
 
 @pytest.mark.fault("H10")
