@@ -53,6 +53,7 @@ def make(
         serving=serving,
         ready=lambda: (200, {"status": "ready"}),
         stats=lambda: dict(serving.counts),
+        workers=list,
         now=lambda: NOW,
     )
     return GatewayApp([endpoint])

@@ -14,8 +14,8 @@ from anew.gateway.app import GatewayApp
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
 from anew.gateway.record import Outcome, Round
-from anew.gateway.request import RequestRow
 from anew.gateway.routing import Contest, Route
+from anew.gateway.row import RequestRow
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
 from tests.gateway.test_app import ROW, SETTINGS, champion, make, post, serving

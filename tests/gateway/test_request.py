@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.gateway.refusal import RefusedError
-from anew.gateway.request import PredictParser, RequestRow
+from anew.gateway.request import PredictParser
+from anew.gateway.row import RequestRow
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.testing.fake_predictor import FAKE_COLUMNS
 

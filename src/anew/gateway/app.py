@@ -4,11 +4,16 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
+from anew import __version__
 from anew.gateway.endpoint import ModelEndpoint, Told, json_reply
+from anew.gateway.latency import LatencyGrid
+from anew.gateway.metrics import MEDIA, render
+from anew.gateway.openapi import document
 from anew.gateway.refusal import RefusedError
 from anew.ports.http import Reply, Request, Respond
 
@@ -26,13 +31,15 @@ class _Spot:
     method: str
     begin: Callable[[Request, Told], Awaitable[Reply] | None]
     counts: Counter[str]
+    latency: LatencyGrid
 
 
 class GatewayApp:
     """A `Handler` for the models of `endpoints`. Belongs to one event loop.
 
-    ``POST /predict, /labels, /feedback`` and ``GET /live, /ready, /stats``; of several models each below
-    ``/models/NAME``. Every error is JSON with a path.
+    ``POST /predict, /labels, /feedback`` and ``GET /live, /ready, /stats``, each model's also below ``/models/NAME``,
+    where alone they are when there are several; and the Open Inference Protocol below ``/v2``. Every error is JSON with
+    a path.
 
     Attributes
     ----------
@@ -43,31 +50,41 @@ class GatewayApp:
     def __init__(self, endpoints: Sequence[ModelEndpoint]) -> None:
         self.endpoints = tuple(endpoints)
         self.counts: Counter[str] = Counter()
+        self._latency = LatencyGrid()
         self._tasks: set[asyncio.Task[None]] = set()
+        described = json_reply(200, document([endpoint.serving.settings for endpoint in self.endpoints]))
         self._table = dict[str, _Spot]()
         for endpoint in self.endpoints:
             for name, spot in self._of(endpoint).items():
                 self._table[f"/models/{endpoint.model}{name}"] = spot
                 if len(self.endpoints) == 1:
                     self._table[name] = spot
+            self._table |= self._protocol_of(endpoint)
         self._table |= {
-            "/live": self._now(lambda: json_reply(200, {"status": "live"}), self.counts),
-            "/ready": self._now(self._ready, self.counts),
-            "/stats": self._now(self._stats, self.counts),
+            "/live": self._now(lambda: json_reply(200, {"status": "live"})),
+            "/ready": self._now(self._ready),
+            "/stats": self._now(self._stats),
+            "/metrics": self._now(self._metrics),
+            "/openapi.json": self._now(lambda: described),
+            "/v2": self._now(lambda: json_reply(200, {"name": "anew", "version": __version__, "extensions": []})),
+            "/v2/health/live": self._now(lambda: json_reply(200, {"live": True})),
+            "/v2/health/ready": self._now(self._all_ready),
         }
 
     def __call__(self, request: Request, respond: Respond) -> None:
         """Answer one request."""
         started = time.perf_counter()
         spot = self._table.get(request.path)
-        counts = self.counts if spot is None else spot.counts
+        counts, latency = (self.counts, self._latency) if spot is None else (spot.counts, spot.latency)
 
         def told(outcome: Reply | RefusedError) -> None:
             if isinstance(outcome, RefusedError):
                 counts["refusals" if outcome.status < 500 else "failures"] += 1
-                outcome = _refused(outcome)
+                outcome = _refused(outcome, request.path)
+            seconds = time.perf_counter() - started
             counts["requests"] += 1
-            counts["request_us"] += int((time.perf_counter() - started) * 1e6)
+            counts["request_us"] += int(seconds * 1e6)
+            latency.add(seconds)
             respond(outcome)
 
         try:
@@ -88,7 +105,12 @@ class GatewayApp:
             known = ", ".join(sorted(self._table))
             raise RefusedError(404, "not_found", f"there is no {request.path[:100]!r}; known: {known}")
         if request.method != spot.method:
-            raise RefusedError(405, "method", f"{request.path} takes {spot.method}, not {request.method}")
+            wrong = RefusedError(405, "method", f"{request.path} takes {spot.method}, not {request.method}")
+            reply = _refused(wrong, request.path)
+            reply.headers = ((b"allow", spot.method.encode()),)
+            spot.counts["refusals"] += 1
+            told(reply)
+            return
         if spot.method == "POST":
             _check_dress(request)
         work = spot.begin(request, told)
@@ -96,17 +118,26 @@ class GatewayApp:
             self._finish(request.path, work, told)
 
     def _of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
-        counts = endpoint.serving.counts
+        post = partial(_Spot, "POST", counts=endpoint.serving.counts, latency=endpoint.latency)
         return {
-            "/predict": _Spot("POST", endpoint.predict, counts),
-            "/labels": _Spot("POST", lambda request, _: endpoint.label(request), counts),
-            "/feedback": _Spot("POST", lambda request, _: endpoint.feedback(request), counts),
-            "/ready": self._now(lambda: json_reply(*endpoint.ready()), counts),
-            "/stats": self._now(lambda: json_reply(200, endpoint.stats()), counts),
+            "/predict": post(endpoint.predict),
+            "/labels": post(lambda request, _: endpoint.label(request)),
+            "/feedback": post(lambda request, _: endpoint.feedback(request)),
+            "/ready": self._now(lambda: json_reply(*endpoint.ready())),
+            "/stats": self._now(lambda: json_reply(200, endpoint.stats())),
         }
 
-    def _now(self, reply: Callable[[], Reply], counts: Counter[str]) -> _Spot:
-        return _Spot("GET", lambda _, told: told(reply()), counts)
+    def _protocol_of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
+        """Return the paths of the Open Inference Protocol for one model."""
+        base = f"/v2/models/{endpoint.model}"
+        return {
+            base: self._now(endpoint.metadata),
+            f"{base}/ready": self._now(endpoint.model_ready),
+            f"{base}/infer": _Spot("POST", endpoint.infer, endpoint.serving.counts, endpoint.latency),
+        }
+
+    def _now(self, reply: Callable[[], Reply]) -> _Spot:
+        return _Spot("GET", lambda _, told: told(reply()), self.counts, self._latency)
 
     def _finish(self, path: str, work: Awaitable[Reply], told: Told) -> None:
         """Tell what `work` comes to."""
@@ -131,6 +162,13 @@ class GatewayApp:
         status = max(code for code, _ in said.values())
         return json_reply(status, {"models": {model: body for model, (_, body) in said.items()}})
 
+    def _metrics(self) -> Reply:
+        return Reply(200, render([status for endpoint in self.endpoints for status in endpoint.workers()]), MEDIA)
+
+    def _all_ready(self) -> Reply:
+        status = self._ready().status
+        return json_reply(status, {"ready": status == 200})
+
     def _stats(self) -> Reply:
         if len(self.endpoints) == 1:
             return json_reply(200, {**self.endpoints[0].stats(), "gateway": self.counts})
@@ -154,8 +192,12 @@ def _failed(path: str, exc: Exception) -> RefusedError:
     return RefusedError(500, "internal", _INSIDE)
 
 
-def _refused(refusal: RefusedError) -> Reply:
-    reply = json_reply(refusal.status, refusal.body())
+def _refused(refusal: RefusedError, path: str = "") -> Reply:
+    body: Mapping[str, Any] = refusal.body()
+    if path.startswith("/v2"):  # the Open Inference Protocol has one text for an error; ours stands beside it
+        said = body["error"]
+        body = {**said, "error": said["message"] + (f" ({said['path']})" if said["path"] else "")}
+    reply = json_reply(refusal.status, body)
     if refusal.status in (429, 503):
         reply.headers = ((b"retry-after", b"1"),)
     return reply

@@ -10,12 +10,17 @@ import msgspec
 
 from anew.domain.observation import FeedbackEvent, Label, Prediction
 from anew.gateway.feedback_request import FeedbackParser
+from anew.gateway.infer_reply import infer_body, metadata_body
+from anew.gateway.infer_request import InferParser
 from anew.gateway.label_request import LabelParser
+from anew.gateway.latency import LatencyGrid
 from anew.gateway.refusal import RefusedError
 from anew.gateway.replay import Replays
-from anew.gateway.request import PredictParser, RequestRow
+from anew.gateway.request import PredictParser
+from anew.gateway.row import RequestRow
 from anew.gateway.serving import Answered, Serving
 from anew.ports.http import Reply, Request
+from anew.ports.traffic import WorkerStatus
 
 __all__ = ["ModelEndpoint", "Readiness", "Told", "json_reply"]
 
@@ -43,9 +48,12 @@ class ModelEndpoint:
     serving: Serving
     ready: Readiness
     stats: Callable[[], Mapping[str, Any]]
+    workers: Callable[[], Sequence[WorkerStatus]]
     now: Callable[[], datetime]
+    latency: LatencyGrid = field(default_factory=LatencyGrid, init=False)
     replays: Replays = field(init=False)
     _rows: PredictParser = field(init=False)
+    _tensors: InferParser = field(init=False)
     _labels: LabelParser = field(init=False)
     _feedback: FeedbackParser = field(init=False)
 
@@ -53,6 +61,7 @@ class ModelEndpoint:
         settings = self.serving.settings
         self.replays = Replays(settings.most_replayed)
         self._rows = PredictParser(settings)
+        self._tensors = InferParser(settings)
         self._labels = LabelParser(settings)
         self._feedback = FeedbackParser(settings)
 
@@ -76,6 +85,25 @@ class ModelEndpoint:
     async def _take(self, said: Sequence[Label | FeedbackEvent]) -> Reply:
         await self.serving.take(said)
         return json_reply(200, {"accepted": len(said), "ids": [each.id for each in said]})
+
+    def infer(self, request: Request, told: Told) -> Awaitable[Reply] | None:
+        """Answer ``/v2/models/NAME/infer``."""
+        if b"inference-header-content-length" in request.headers:
+            raise RefusedError(
+                400, "binary", "this server reads tensors as JSON: send them so (tritonclient: binary_data=False)"
+            )
+        asked = self._tensors.parse(request.body, self.now())
+        return self._answer(asked.rows, partial(infer_body, asked, self.serving.settings), told)
+
+    def metadata(self) -> Reply:
+        """Return what ``/v2/models/NAME`` says."""
+        route = self.serving.switch.route
+        return json_reply(200, metadata_body(self.serving.settings, [] if route is None else [route.champion.version]))
+
+    def model_ready(self) -> Reply:
+        """Return what ``/v2/models/NAME/ready`` says."""
+        status = self.ready()[0]
+        return json_reply(status, {"name": self.model, "ready": status == 200})
 
     def _answer(self, rows: Sequence[RequestRow], show: _Show, told: Told) -> Awaitable[Reply] | None:
         if rows[0].client_id:

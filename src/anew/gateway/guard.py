@@ -1,15 +1,13 @@
 """Watches a version without labels, and says when it fails too often to be asked."""
 
-import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from anew.gateway.latency import LatencyGrid
 from anew.gateway.settings import GatewaySettings
 from anew.ports.traffic import VersionHealth
 
 __all__ = ["Guard"]
-
-_BINS = 72  # the last one begins above 22 s
 
 
 @dataclass(slots=True)
@@ -24,7 +22,7 @@ class Guard:
     tripped: str = ""
     asked: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    _latency: list[int] = field(default_factory=lambda: [0] * _BINS)
+    _latency: LatencyGrid = field(default_factory=LatencyGrid)
     _recent: deque[bool] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -33,8 +31,7 @@ class Guard:
     def answered(self, rows: int, seconds: float) -> None:
         """Count usable answers that came after `seconds`."""
         self.asked += rows
-        grid = math.ceil(4 * math.log2(max(seconds, 1e-9) * 1e4))
-        self._latency[min(max(grid, 0), _BINS - 1)] += rows
+        self._latency.add(seconds, rows)
         self._recent.extend([False] * min(rows, self.settings.trip_window))
 
     def missed(self, rows: int, reason: str) -> None:
@@ -66,6 +63,6 @@ class Guard:
             failed=dict(self.failed),
             recent_asked=len(self._recent),
             recent_failed=sum(self._recent),
-            latency=tuple(self._latency),
+            latency=tuple(self._latency.counts),
             tripped=self.tripped,
         )

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, Prediction
-from anew.gateway.request import RequestRow
 from anew.gateway.routing import Route
+from anew.gateway.row import RequestRow
 
 __all__ = ["Outcome", "Round"]
 

@@ -10,8 +10,8 @@ import msgspec
 
 from anew.domain.observation import Prediction
 from anew.gateway.refusal import RefusedError
-from anew.gateway.request import RequestRow
 from anew.gateway.routing import Route
+from anew.gateway.row import RequestRow
 
 __all__ = ["Replays"]
 

@@ -18,8 +18,8 @@ from anew.gateway.commit import GroupCommit
 from anew.gateway.identity import prediction_id
 from anew.gateway.record import Outcome, Round
 from anew.gateway.refusal import RefusedError
-from anew.gateway.request import RequestRow
 from anew.gateway.routing import Answerer, Contest, Route, Switch
+from anew.gateway.row import RequestRow
 from anew.gateway.sanity import nonsense
 from anew.gateway.settings import GatewaySettings, OnFull
 from anew.rollout import position

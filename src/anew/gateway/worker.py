@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from anew.domain.errors import UnavailableError
+from anew.domain.errors import IntegrityError, UnavailableError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.endpoint import ModelEndpoint
 from anew.gateway.routing import Switch, VersionLoader
@@ -64,7 +64,9 @@ class GatewayWorker:
             report=self.report,
         )
         serving = Serving(self.settings, self.switch, self._commit, self.clock.now)
-        self.endpoint = ModelEndpoint(serving=serving, ready=self.ready, stats=self.stats, now=self.clock.now)
+        self.endpoint = ModelEndpoint(
+            serving=serving, ready=self.ready, stats=self.stats, workers=self.statuses, now=self.clock.now
+        )
 
     async def start(self) -> None:
         """Begin to follow the routing and to report; the last published routing is enough, no control plane needed.
@@ -115,8 +117,24 @@ class GatewayWorker:
 
     def report(self) -> None:
         """Write the status; when that fails, serving goes on."""
+        try:
+            self.traffic.report(self._status())
+        except UnavailableError as exc:
+            self.endpoint.serving.counts["reports_failed"] += 1
+            _LOG.warning("status_not_written worker=%s problem=%s", self.identity.worker, exc)
+
+    def statuses(self) -> Sequence[WorkerStatus]:
+        """Return the present status of this worker, and the last word of each other one that lives."""
+        try:
+            others = [each for each in self.traffic.workers(self.settings.model) if each.pid != self.identity.pid]
+        except (IntegrityError, UnavailableError) as exc:
+            _LOG.warning("statuses_not_read worker=%s problem=%s", self.identity.worker, exc)
+            others = []
+        return [self._status(), *others]
+
+    def _status(self) -> WorkerStatus:
         route = self.switch.route
-        status = WorkerStatus(
+        return WorkerStatus(
             model=self.settings.model,
             worker=self.identity.worker,
             pid=self.identity.pid,
@@ -128,14 +146,9 @@ class GatewayWorker:
             problem=self._swapper.problem,
             champion=self._champion(),
             challenger=self._challenger(),
-            unfit=self._swapper.unfit,
             counts=self._counts(),
+            latency=tuple(self.endpoint.latency.counts),
         )
-        try:
-            self.traffic.report(status)
-        except UnavailableError as exc:
-            self.endpoint.serving.counts["reports_failed"] += 1
-            _LOG.warning("status_not_written worker=%s problem=%s", self.identity.worker, exc)
 
     async def _report_often(self) -> None:
         """Report at intervals, and at once when the champion or the challenger trips."""

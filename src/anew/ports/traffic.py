@@ -67,6 +67,8 @@ class WorkerStatus:
         Why the fallback cannot answer here whatever is tried, e.g. for columns that requests do not carry; or empty.
     counts
         Since its start: ``predictions``, ``labels``, ``dropped``, ``fallbacks``, ``refusals``, ``champion_failed`` …
+    latency
+        Times of its replies, on the grid of `VersionHealth.latency`.
     """
 
     model: str
@@ -82,6 +84,7 @@ class WorkerStatus:
     challenger: VersionHealth | None = None
     unfit: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    latency: tuple[int, ...] = ()
 
 
 class Traffic(Protocol):

@@ -1,0 +1,123 @@
+"""Makes the rows to answer out of cells that a body brought: exactly the declared columns, nothing guessed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from anew.domain.column import ColumnKind, Value
+from anew.gateway.refusal import RefusedError
+from anew.gateway.settings import EventClock, GatewaySettings
+from anew.gateway.strict_json import check_text, instant, latest
+
+__all__ = ["RequestRow", "RowMaker", "Times"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """One row to answer.
+
+    `values` holds exactly the declared features; `key` is empty when the prediction's id takes its place; `extra` has
+    the key and sensitive columns that are no features; `client_id` is empty when none was given.
+    """
+
+    values: Mapping[str, Value]
+    at: datetime
+    timed: bool
+    key: str = ""
+    extra: Mapping[str, Value] = field(default_factory=dict)
+    client_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What is known of event time before a row is read: that of the whole request, the present, the latest allowed."""
+
+    at: datetime | None
+    now: datetime
+    limit: datetime
+
+    @classmethod
+    def of(cls, text: str | None, now: datetime, settings: GatewaySettings) -> "Times":
+        """Read the time of a whole request; raises RefusedError."""
+        limit = latest(now, settings.future_skew_s)
+        return cls(None if text is None else instant(text, limit, "at"), now, limit)
+
+
+class RowMaker:
+    """Makes rows for the columns of one model. Immutable, thread-safe.
+
+    Attributes
+    ----------
+    names
+        What cells come in: the features in order, `beside` (key and sensitive columns that are no features), the time.
+    """
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        columns = settings.columns
+        self._settings = settings
+        self.features = columns.features
+        declared = set(columns.names)
+        beside = [name for name in (columns.key, *columns.sensitive) if name and name not in declared]
+        self.beside = tuple(dict.fromkeys(beside))
+        self.names = (*columns.names, *self.beside, columns.time)
+        self._columns = columns.names
+        self._numbers = all(column.kind is ColumnKind.NUMBER for column in columns.features)
+
+    def make(self, cells: Sequence[Any], path: str, times: Times, client_id: str = "") -> RequestRow:
+        """Return the row of `cells`, of the declared types, UNSET for what was left out; `path` names it in a refusal.
+
+        Raises
+        ------
+        RefusedError
+            A text has a NUL, or the event time is missing or out of bounds.
+        """
+        values = self._values(cells, path)
+        extra: dict[str, Value] = {}
+        for name, cell in zip(self.beside, cells[len(self.features) :], strict=False):
+            if isinstance(cell, str):
+                check_text(cell, f"{path}.{name}")
+            if cell is not msgspec.UNSET:
+                extra[name] = float(cell) if isinstance(cell, int) else cell
+        at = times.at
+        if cells[-1] is not msgspec.UNSET:
+            at = instant(cells[-1], times.limit, f"{path}.{self.names[-1]}")
+        if at is None and self._settings.clock is EventClock.DATA:
+            raise RefusedError(422, "invalid", "this model's event time comes with the data: give `at`", "at")
+        key = self._settings.columns.key
+        return RequestRow(
+            values=values,
+            at=times.now if at is None else at,
+            timed=at is not None,
+            key=_key(extra.get(key, values.get(key))) if key else "",
+            extra=extra,
+            client_id=client_id,
+        )
+
+    def _values(self, cells: Sequence[Any], path: str) -> dict[str, Value]:
+        if self._numbers:
+            try:  # the usual case, without looking at each cell
+                return dict(zip(self._columns, map(float, cells), strict=False))
+            except TypeError:  # a cell is None
+                pass
+        values: dict[str, Value] = {}
+        for column, cell in zip(self.features, cells, strict=False):
+            if cell is None:
+                values[column.name] = None
+            elif column.kind is ColumnKind.NUMBER:
+                values[column.name] = float(cell)
+            elif column.kind is ColumnKind.VECTOR:
+                values[column.name] = tuple(map(float, cell))
+            else:
+                check_text(cell, f"{path}.{column.name}")
+                values[column.name] = cell
+        return values
+
+
+def _key(value: Value) -> str:
+    """Return the text that keeps a user on one arm: the same number is the same user however it is written."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return value if isinstance(value, str) else ""
