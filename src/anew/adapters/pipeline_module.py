@@ -21,7 +21,7 @@ from polars import selectors
 from anew.domain.errors import SettingsError
 from anew.ports.pipeline import TrainingData
 
-__all__ = ["PipelineModule", "load_pipeline"]
+__all__ = ["PipelineModule", "defines", "load_function", "load_pipeline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,32 @@ def load_pipeline(path: Path) -> PipelineModule:
     if problems or train is None:
         raise SettingsError(*problems)
     return PipelineModule(path=path, source=source, digest=digest, fit=train, transform=features, correct=correct)
+
+
+def defines(path: Path, name: str) -> bool:
+    """Say whether the file defines a function of that name, without running it; False for what is no Python."""
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return any(isinstance(each, ast.FunctionDef) and each.name == name for each in tree.body)
+
+
+def load_function(path: Path, name: str) -> Callable[[pl.DataFrame], object]:
+    """Load `path` as `load_pipeline` does, and return its function `name` of one frame.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be imported, or has no such function; the message has file and line.
+    """
+    source = path.read_bytes()
+    module = _run(path, source, f"anew_pipeline_{hashlib.sha256(source).hexdigest()[:16]}")
+    found: Callable[[pl.DataFrame], object] | None = getattr(module, name, None)
+    problems = _problems(path, name, found, 1, "(rows)")
+    if problems or found is None:
+        raise SettingsError(*problems)
+    return found
 
 
 def _run(path: Path, source: bytes, name: str) -> ModuleType:

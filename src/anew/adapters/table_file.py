@@ -1,7 +1,7 @@
 """Labelled rows from a file: Parquet or CSV."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -39,7 +39,7 @@ def _read_csv(file: Path) -> pl.DataFrame:
     return pl.read_csv(file, try_parse_dates=True, infer_schema_length=None)  # a column may turn out late to hold text
 
 
-def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFrame:
+def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str, outcomes: Sequence[str] = ()) -> pl.DataFrame:
     """Return ``_at`` (UTC microseconds), ``_label`` and the declared features, in time order, ties as in the file.
 
     Timestamps without a zone are read as UTC. Rows without a label are left out. A column ``_source`` that says whose
@@ -49,6 +49,8 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFr
     ----------
     name
         Of the file, for messages.
+    outcomes
+        Columns of numbers that are kept as they are, where the file has them.
 
     Raises
     ------
@@ -75,6 +77,8 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str) -> pl.DataFr
         chosen.append(frame.get_column(columns.key).cast(pl.String))
     if "_source" in frame.columns:
         chosen.append(frame.get_column("_source").cast(pl.String).fill_null(""))
+    kept = [Column(name=each, kind=ColumnKind.NUMBER) for each in outcomes if each in frame.columns]
+    chosen += [_feature(frame.get_column(each.name), each, name) for each in kept]
     rows = pl.DataFrame(chosen)
     return rows.filter(pl.col("_label").is_not_null()).sort("_at", maintain_order=True)
 

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from anew.app.component import collect, find_component, hint, make_component
+from anew.app.objective import BESIDE, make_slo, metric_problem
 from anew.app.settings import Settings
-from anew.app.watch import make_slo, metric_problem
 from anew.domain.errors import SettingsError
 from anew.validate import Gate, Gates
 from anew.validate.slos import Objective
@@ -81,7 +81,7 @@ def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...
         collect(
             problems,
             settings.document.where(("slos", i)),
-            partial(make_slo, slo, settings.policy.business),
+            partial(make_slo, slo, settings, BESIDE),
         )
         for i, slo in enumerate(settings.policy.slos)
     )

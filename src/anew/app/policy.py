@@ -101,6 +101,8 @@ class MonitorPolicy(_Section):
         default="1 per 365d",
         description="false alerts that all calibrated detectors together may raise: N per PERIOD or per M windows",
     )
+    metrics: tuple[str, ...] = Field(default=(), description="metrics that are put on record for each window")
+    slices: tuple[str, ...] = Field(default=(), description="features whose values are slices that these are taken on")
     clock: Literal["wall", "data"] = Field(
         default="wall", description="event time follows the wall clock, or the newest row seen"
     )
@@ -253,7 +255,7 @@ class ProjectPolicy(_Section):
     monitor: MonitorPolicy = MonitorPolicy()
     feedback: FeedbackPolicy = FeedbackPolicy()
     business: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str] = Field(
-        default_factory=dict, description="the project's own metrics by name: an aggregate in SQL over labelled rows"
+        default_factory=dict, description="the project's own metrics by name: an aggregate in SQL, or pipeline:FUNCTION"
     )
     slos: tuple[dict[str, Any], ...] = Field(
         default=(), description="objectives: metric, at_most or at_least, over, for, at_least_rows"

@@ -25,6 +25,7 @@ from anew.app.settings import Settings
 from anew.app.watch import Watch, watched_by
 from anew.app.wiring import stages
 from anew.domain.errors import SchemaError, SettingsError
+from anew.feedback.outcome import THUMB
 from anew.feedback.window import WindowClock, WindowState
 from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine
@@ -64,10 +65,12 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     SchemaError, NotFoundError, SettingsError
         The file does not fit the project, or no first champion was accepted.
     """
-    frame = labelled_rows(read_table(options.data), settings.columns, options.data.name)
+    outcomes = (*settings.events, THUMB)
+    frame = labelled_rows(read_table(options.data), settings.columns, options.data.name, outcomes)
+    frame = frame.with_columns(pl.col(each).fill_null(0.0) for each in settings.events if each in frame.columns)
     watch = Stopwatch()
     bounds = _bounds(frame, settings, options.windows)
-    stream = ReplayStream(frame.head(bounds[-1]), settings.columns, watch)
+    stream = ReplayStream(frame.head(bounds[-1]), settings.columns, watch, outcomes)
     windows = len(bounds) - 1
     clock = ManualClock()
     lease = InMemoryLease(clock)

@@ -1,7 +1,7 @@
 """What a project watches, and what may ask for a retrain: `slos` and `triggers` of the settings as values."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -9,33 +9,31 @@ from typing import Any
 from anew.adapters.cron_schedule import CronSchedule
 from anew.app.component import collect, find_component, hint, make_component
 from anew.app.duration import parse_alarms, parse_count, parse_duration, write_duration
+from anew.app.objective import BESIDE, make_slo, metric_problem, performance, with_period
 from anew.app.settings import Settings
-from anew.domain.column import Task
 from anew.domain.errors import SettingsError
 from anew.domain.severity import Severity
+from anew.feedback.outcome import THUMB
 from anew.monitor import Detector
 from anew.monitor.rule import Rule
-from anew.monitor.slo import SLO
-from anew.stats.outcome import is_known, known_for
 from anew.trigger import Changes, Condition, NewData, Schedule
 from anew.trigger.every import Every
 
-__all__ = ["Watch", "make_slo", "metric_problem", "watched_by"]
+__all__ = ["Watch", "watched_by"]
 
 _MOST_ALPHA = 0.2
 """Chance of a false alert in a window above which an alert says nothing."""
-_COMMON = ("bypass", "for", "rearm", "severity")
 _BYPASS = ("cooldown",)
 _SEVERITIES = {each.name.lower(): each for each in Severity}
 _SPECIAL = {
-    "all": (*_COMMON, "all"),
-    "any": (*_COMMON, "any"),
-    "at_least": (*_COMMON, "at_least", "of"),
+    "all": (*BESIDE, "all"),
+    "any": (*BESIDE, "any"),
+    "at_least": (*BESIDE, "at_least", "of"),
     "changed": ("changed",),
     "cron": ("bypass", "cron", "zone"),
     "every": ("bypass", "every"),
     "new_data": ("new_data",),
-    "rule": (*_COMMON, "data", "rule"),
+    "rule": (*BESIDE, "data", "rule"),
 }
 """Entries of `triggers` that are no `{DETECTOR: OPTIONS}`, each with all the keys that it may have."""
 
@@ -103,12 +101,16 @@ def watched_by(settings: Settings, *, window: timedelta | None = None) -> Watch:
     found, problems = Watch(), list[str]()
     for i, slo in enumerate(settings.policy.slos):
         where = settings.document.where(("slos", i))
-        made = collect(problems, where, partial(_detector, settings, partial(make_slo, slo, settings.policy.business)))
+        made = collect(problems, where, partial(_detector, settings, partial(make_slo, slo, settings, BESIDE)))
         condition = collect(problems, where, partial(_condition, slo, [] if made is None else [made.key]))
         _keep(found, problems, where, made, condition)
     for i, entry in enumerate(settings.policy.triggers):
         where = settings.document.where(("triggers", i))
         collect(problems, where, partial(_read, found, settings, entry))
+    place = settings.document.where(("monitor", "metrics"))
+    measured = collect(problems, place, partial(_performance, settings))
+    if measured is not None:
+        found.detectors[measured.key] = measured
     place = settings.document.where(("monitor", "false_alarms"))
     collect(problems, place, partial(_share_budget, found, settings, window or settings.window))
     if problems:
@@ -158,7 +160,7 @@ def _read(found: Watch, settings: Settings, entry: Mapping[str, Any]) -> None:
     """Add what one entry of `triggers` says."""
     special = next((name for name in _SPECIAL if name in entry), None)
     if special is None:
-        names = [name for name in entry if name not in _COMMON]
+        names = [name for name in entry if name not in BESIDE]
         if len(names) != 1:
             raise SettingsError(
                 f"an entry of triggers is one detector, {{NAME: OPTIONS}}, or one of {', '.join(_SPECIAL)}; "
@@ -257,6 +259,9 @@ def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
         for column in asked
         if column and column not in (*known, "prediction")
     ]
+    outcome = getattr(made, "outcome", "")
+    if outcome and outcome not in (*settings.events, THUMB):
+        problems.append(f"{outcome!r} is no event of the project{hint(outcome, settings.events)}")
     if made.over is not None and settings.window is not None and made.over < settings.window:
         problems.append(f"over {made.over} is less than the window, {settings.window}; leave it out for one window")
     if problems:
@@ -264,13 +269,18 @@ def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
     return made
 
 
+def _performance(settings: Settings) -> Detector | None:
+    made = performance(settings)
+    return None if made is None else _detector(settings, lambda: made)
+
+
 def _component(settings: Settings, name: str, given: object) -> Detector:
     if name == "slo":
         if not isinstance(given, Mapping):
             raise SettingsError(f"found {given!r}; write its options as {{NAME: VALUE}}")
-        return make_slo(given, settings.policy.business)
+        return make_slo(given, settings)
     kind = find_component("monitor", name)
-    made: Detector = make_component(kind, _over(kind, {} if given is None else given))
+    made: Detector = make_component(kind, with_period(kind, {} if given is None else given))
     return made
 
 
@@ -298,43 +308,3 @@ def _changes(given: object) -> Changes:
     if not isinstance(names, Sequence) or not names or set(names) - {"code", "policy"}:
         raise SettingsError(f"changed: found {given!r}; write code, policy or [code, policy]")
     return Changes(code="code" in names, policy="policy" in names)
-
-
-def make_slo(entry: Mapping[str, Any], business: Mapping[str, str]) -> SLO:
-    """Make an objective's detector; in the file its period is called `over`.
-
-    Parameters
-    ----------
-    business
-        The project's own metrics by name, each an aggregate in SQL.
-    """
-    if "definition" in entry:
-        raise SettingsError("unknown option 'definition'; the project's own metrics stand under `business`")
-    given = {name: value for name, value in entry.items() if name not in _COMMON}
-    own = str(given.get("metric", "")).removeprefix("business.")
-    if str(given.get("metric", "")).startswith("business."):
-        if own not in business:
-            raise SettingsError(
-                f"slo on metric 'business.{own}', which `business` does not define{hint(own, [*business])}"
-            )
-        given["definition"] = business[own]
-    made: SLO = make_component(SLO, _over(SLO, given))
-    return made
-
-
-def _over(kind: type[Any], given: object) -> object:
-    """Rename ``over``, as the period of a detector is called in the file, to its field."""
-    if not isinstance(given, Mapping) or "period" not in {each.name for each in fields(kind)}:
-        return given
-    if "period" in given:
-        raise SettingsError("unknown option 'period'; did you mean over?")
-    return {"period" if name == "over" else name: value for name, value in given.items()}
-
-
-def metric_problem(measuring: object, task: Task) -> list[str]:
-    """Say, in a list of none or one, why a metric cannot be measured on this task."""
-    metric = getattr(measuring, "metric", None)
-    own = isinstance(measuring, SLO) and bool(measuring.definition)
-    if metric is None or own or is_known(metric, task):
-        return []
-    return [f"metric {metric!r} makes no sense for {task} (known: {', '.join(known_for(task))})"]

@@ -303,6 +303,7 @@ class Replay:
         columns, output = self._stream.columns, self._stream.output[low:end]
         if columns.task.classifies:
             output = output.astype(np.str_)
+        table = self._stream.scored(low, end)
         return ScoredRows(
             task=columns.task,
             label=self._stream.label[low:end],
@@ -311,7 +312,8 @@ class Replay:
             rows=end - low,
             positive=str(columns.classes[-1]) if columns.classes else "",
             classes=tuple(map(str, columns.classes)),
-            table=self._stream.scored(low, end),
+            table=table,
+            answers=table,
             yardstick=version.yardstick,
             version=name,
             window=self._stream.interval(start, end),

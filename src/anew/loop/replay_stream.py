@@ -73,7 +73,9 @@ class ReplayStream:
     Parameters
     ----------
     frame
-        Declared features, ``_at`` (UTC) and ``_label``; no label missing.
+        Declared features, ``_at`` (UTC), ``_label`` and `outcomes`; no label missing.
+    outcomes
+        Columns of what happened after each answer, or what people thought of it.
     watch
         Where the seconds of predicting go.
 
@@ -83,8 +85,9 @@ class ReplayStream:
     at which they begin.
     """
 
-    def __init__(self, frame: pl.DataFrame, columns: Columns, watch: Stopwatch) -> None:
+    def __init__(self, frame: pl.DataFrame, columns: Columns, watch: Stopwatch, outcomes: Sequence[str] = ()) -> None:
         self.frame = frame
+        self._outcomes = [each for each in outcomes if each in frame.columns]
         self.columns = columns
         self.label = as_values(frame.get_column("_label"), columns.task)
         self.at = _ascending(frame.get_column("_at").to_list())
@@ -173,7 +176,8 @@ class ReplayStream:
         label = self.label[low:high]
         dtype = pl.String if self.columns.task.classifies else pl.Float64
         served_by = pl.Series("_version", self.served_by[low:high], dtype=pl.String)
-        return self.seen(low, high).with_columns(pl.Series("_label", label, dtype=dtype), served_by)
+        known = [*self.frame.slice(low, high - low).select(self._outcomes).get_columns(), served_by]
+        return self.seen(low, high).with_columns(pl.Series("_label", label, dtype=dtype), *known)
 
     def loss(self, output: Values, low: int, high: int, scale: float) -> Floats:
         """Return the bounded losses of `output`, the answers to rows `low` up to `high`."""

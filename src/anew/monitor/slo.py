@@ -1,24 +1,22 @@
 """Service-level objective on a metric of the served answers, once their labels are there."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import timedelta
 from math import isfinite
 from typing import ClassVar
 
-import polars as pl
-
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
-from anew.monitor._business import check_definition, measure_business
+from anew.monitor._business import Aggregate, check_definition, in_sql, measure_business, names_in
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
+from anew.monitor._slice import slices_of
 from anew.stats.outcome import METRIC_NAMES, is_known
 
 __all__ = ["SLO"]
 
 _CONFIDENCE = 0.95
-_MOST_SLICES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,12 @@ class SLO:
         too. One that breaks it counts when its whole interval does, at a confidence that allows for their number.
     definition
         For a business metric what it is: an aggregate in SQL over the labelled rows (their features, ``prediction`` and
-        ``label``), e.g. ``avg(label)`` for a click-through rate. Class labels that are numbers count as numbers.
+        ``label``), e.g. ``avg(label)``. Class labels that are numbers count as numbers.
+    events
+        For a business metric the outcomes that it reads: then it is measured over all answered rows, labelled or not,
+        e.g. ``avg(clicked)`` for a click-through rate.
+    function
+        For a business metric that is code: what makes the number of all answered rows.
 
     Notes
     -----
@@ -60,11 +63,13 @@ class SLO:
     at_least_rows: int = 50
     by: tuple[str, ...] = ()
     definition: str = ""
+    events: tuple[str, ...] = ()
+    function: Aggregate | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.definition:
+        if self.definition and self.function is None:
             check_definition(self.metric, self.definition)
-        elif not is_known(self.metric):
+        elif not self.definition and not is_known(self.metric):
             raise InvariantError(f"slo on metric {self.metric!r}: known are {', '.join(METRIC_NAMES)}")
         if (self.at_most is None) == (self.at_least is None):
             raise InvariantError(f"slo on {self.metric}: give exactly one of at_most and at_least")
@@ -85,46 +90,48 @@ class SLO:
         """The objective's period."""
         return self.period
 
+    @property
+    def names(self) -> Collection[str]:
+        """Columns that its definition in SQL reads."""
+        return names_in(self.definition) if self.definition and self.function is None else ()
+
+    @property
+    def needs_feedback(self) -> bool:
+        """Does it read outcomes?"""
+        return bool(self.events)
+
     def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
         """Measure nothing: this detector needs labels."""
         return ()
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
         """Measure the metric with its interval: of all rows, then of each slice that has enough of them."""
-        slices = {} if rows.n < self.at_least_rows else self._slices(rows)
+        slices = {} if rows.n < self.at_least_rows else slices_of(rows, self.by, self.at_least_rows)
         confidence = 1 - (1 - _CONFIDENCE) / max(len(slices), 1)
         return (
             self._measured(rows, self.metric, _CONFIDENCE),
             *(self._measured(each, f"{self.metric} where {name}", confidence) for name, each in slices.items()),
         )
 
-    def _slices(self, rows: ScoredRows) -> Mapping[str, ScoredRows]:
-        """Return the slices that have enough rows, by name; of each column the largest ones."""
-        found: dict[str, ScoredRows] = {}
-        for column in self.by:
-            values = rows.table.get_column(column)
-            counted = values.drop_nulls().value_counts().filter(pl.col("count") >= self.at_least_rows)
-            largest = counted.sort("count", column, descending=[True, False]).head(_MOST_SLICES)
-            for value in largest.get_column(column).to_list():
-                found[f"{column} = {value}"] = rows.where((values == value).fill_null(value=False))
-        return found
-
     def _measured(self, rows: ScoredRows, subject: str, confidence: float) -> Evidence:
-        if rows.n < self.at_least_rows:
-            problem = f"{rows.n} labelled rows, {self.at_least_rows} are needed"
-            return Evidence.of(self.key, None, rows.n, subject=subject, problem=problem)
+        answered = bool(self.events) or self.function is not None
+        n = rows.answers.height if answered else rows.n
+        if n < self.at_least_rows:
+            problem = f"{n} {'answered' if answered else 'labelled'} rows, {self.at_least_rows} are needed"
+            return Evidence.of(self.key, None, n, subject=subject, problem=problem)
         limit = self.at_most if self.at_most is not None else self.at_least
         try:
             if self.definition:
-                score = measure_business(self.metric, self.definition, rows.table, confidence)
+                aggregate = self.function or in_sql(self.definition)
+                score = measure_business(self.metric, aggregate, rows.answers if answered else rows.table, confidence)
             else:
                 score = rows.score(self.metric, confidence)
         except InvariantError as exc:
-            return Evidence.of(self.key, None, rows.n, subject=subject, reference=limit, problem=str(exc))
+            return Evidence.of(self.key, None, n, subject=subject, reference=limit, problem=str(exc))
         return Evidence.of(
             self.key,
             score.value,
-            rows.n,
+            n,
             subject=subject,
             reference=limit,
             interval=None if score.low is None or score.high is None else (score.low, score.high),
