@@ -15,6 +15,9 @@ from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.rollout import Rollout
 from anew.train import Train
+from anew.train.auto_span import AutoSpan
+from anew.train.since_change import SinceChange
+from anew.train.span import Span
 from anew.trigger import Trigger
 from anew.validate.slos import SLOs
 from tests.app.small_project import YAML, write_project
@@ -53,7 +56,7 @@ def test_the_policy_reaches_the_stages(tmp_path: Path) -> None:
     assert trigger.cooldown.length == timedelta(days=2)
     assert (trigger.budget.retrains, trigger.budget.period) == (3, timedelta(weeks=1))
     assert isinstance(train, Train)
-    assert (train.span.length, train.holdout_share) == (timedelta(days=10), 0.2)
+    assert (train.span, train.holdout_share) == (Span(length=timedelta(days=10)), 0.2)
     assert isinstance(rollout, Rollout)
     assert (rollout.steps, rollout.expire) == ((0.2,), timedelta(days=9))
     assert watched_by(settings_of(tmp_path)).detectors == {
@@ -187,4 +190,20 @@ def test_the_span_reaches_back_from_the_newest_mature_label(tmp_path: Path) -> N
     live, replayed = stages(settings)["train"], stages(settings, label_delay=timedelta(days=1))["train"]
     assert isinstance(live, Train)
     assert isinstance(replayed, Train)
-    assert (live.span.length, replayed.span.length) == (timedelta(days=13), timedelta(days=11))
+    assert (live.span, replayed.span) == (Span(length=timedelta(days=13)), Span(length=timedelta(days=11)))
+
+
+def test_spans_that_are_chosen_and_what_a_snapshot_may_hold(tmp_path: Path) -> None:
+    data = "data: {span: %s, holdout: 0.2, rehearsal: 0.1, max_source_share: 0.3, uncapped_sources: [history]}"
+    for number, (text, kind) in enumerate([("auto", AutoSpan), ("since_change", SinceChange), ("all", Span)]):
+        yaml = YAML.replace("data: {span: 10d, holdout: 0.2}", data % text)
+        train = stages(settings_of(tmp_path / str(number), yaml), label_delay=timedelta(hours=3))["train"]
+        assert isinstance(train, Train)
+        assert isinstance(train.span, kind)
+        assert isinstance(train.span, Span) or train.span.delay == timedelta(hours=3)
+        assert (train.rehearsal, train.sources.max_share, train.sources.uncapped) == (0.1, 0.3, ("history",))
+    rows = YAML.replace("window: 1d", "window: 500 rows").replace("span: 10d", "span: auto")
+    with pytest.raises(SettingsError, match=r"anew\.yaml:8:8: data\.span: auto counts in windows of time"):
+        stages(settings_of(tmp_path / "rows", rows))
+    with pytest.raises(SettingsError, match=r"data\.span"):
+        settings_of(tmp_path / "bad", YAML.replace("span: 10d", "span: automatic"))

@@ -23,6 +23,10 @@ from anew.domain.facts import (
     CandidateTrained,
     EffectFailed,
     SnapshotTaken,
+    SpanComparisonAsked,
+    SpanFitAsked,
+    SpanFitted,
+    SpansCompared,
     Stage,
     Ticked,
     TrafficApplied,
@@ -64,6 +68,7 @@ class Bed:
             train="anew.train:run",
             measure="anew.measure:run",
             correct="anew.correct:run",
+            compare="anew.compare:run",
             orders=self.root / "orders",
             project=self.root / "project",
             pipeline=self.root / "project" / "pipeline.py",
@@ -440,3 +445,56 @@ def test_jobs_of_ended_effects_are_deleted_but_the_last_and_those_under_way(tmp_
     assert bed.compute.poll(names[0]).state is JobState.UNKNOWN
     assert bed.compute.poll(names[3]).state is not JobState.UNKNOWN
     assert bed.effects.tidy({names[3]}) == 0
+
+
+def spans_bed(root: Path) -> tuple[Bed, SnapshotTaken, SpanFitAsked]:
+    """Return a bed whose candidate was trained on 32 of 40 hours, and the wish for a fit of ten hours beside it."""
+    bed = Bed(root)
+    plan = replace(bed.planned(), beside_s=36_000.0).caused_by("auto")
+    bed.facts[plan.id] = plan
+    bed.history()
+    taken = bed.run(plan)
+    assert isinstance(taken, SnapshotTaken)
+    asked = SpanFitAsked(
+        model="m", at=hour(40), version="v2", snapshot=taken.digest, trained_rows=32, length_s=36_000.0, plan=plan.id
+    )
+    return bed, taken, asked
+
+
+def test_the_span_beside_ends_where_the_candidates_rows_end(tmp_path: Path) -> None:
+    bed, _, asked = spans_bed(tmp_path)
+    fitted = bed.run(asked)
+    assert isinstance(fitted, SpanFitted)
+    assert (fitted.version, fitted.rows) == ("v2", 10)
+    run = TrainingRun.from_json(json.dumps(bed.order()))
+    assert pl.read_parquet(run.rows).get_column("_at").to_list() == [hour(i) for i in range(22, 32)]
+    assert (run.seed, run.holdout_rows, run.previous) == (7, 0, "")
+    failed(bed.run(replace(asked, plan="unheard", id="")), "fit_span", "error", "not on record")
+
+
+def test_spans_are_compared_on_labelled_rows_that_came_since(tmp_path: Path) -> None:
+    bed, taken, asked = spans_bed(tmp_path)
+    fitted = bed.run(asked)
+    assert isinstance(fitted, SpanFitted)
+    candidate = bed.run(taken)
+    assert isinstance(candidate, CandidateTrained)
+    rows = Interval(start=hour(30), end=hour(50))
+    compare = SpanComparisonAsked(
+        model="m", at=hour(50), version="v2", candidate=candidate.digest, beside=fitted.digest, rows=rows,
+        window_s=3600.0, corrected=False,
+    )  # fmt: skip
+
+    def compared(job: Job, folder: Path) -> None:
+        (folder / "evidence.json").write_bytes(b"evidence")
+
+    bed.compute.work = compared
+    found = bed.run(compare)
+    assert isinstance(found, SpansCompared)
+    assert found.evidence == EVIDENCE
+    order = bed.order()
+    assert pl.read_parquet(str(order["rows"])).height == 10
+    assert order["window_s"] == 3600.0
+    late = replace(compare, rows=Interval(start=hour(60), end=hour(70)), id="")
+    nothing = bed.run(late)
+    assert isinstance(nothing, SpansCompared)
+    assert nothing.evidence == ()  # no rows, no evidence, and no job

@@ -41,6 +41,10 @@ from anew.domain.facts import (
     SnapshotTaken,
     SourceCapped,
     SourcePurged,
+    SpanComparisonAsked,
+    SpanFitAsked,
+    SpanFitted,
+    SpansCompared,
     Stage,
     Ticked,
     TrafficApplied,
@@ -190,6 +194,26 @@ def _(fact: SourceCapped) -> str:
         f"ALARM: {fact.share:.0%} of the rows for {fact.version} are labelled by {fact.source or '(no name)'}; at most "
         f"{fact.at_most:.0%} may be: {fact.kept} of {fact.rows} kept, none of them held out"
     )
+
+
+@narrate.register
+def _(fact: SpanFitAsked) -> str:
+    return f"a span of {fact.length_s / 86_400:.3g} days is to be fitted beside {fact.version}"
+
+
+@narrate.register
+def _(fact: SpanFitted) -> str:
+    return f"fitted beside {fact.version} on {fact.rows} rows in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}"
+
+
+@narrate.register
+def _(fact: SpanComparisonAsked) -> str:
+    return f"{fact.version} and the span beside it are to be compared on what came since {_span(fact.rows)}"
+
+
+@narrate.register
+def _(fact: SpansCompared) -> str:
+    return f"the span beside {fact.version} lost more by: {write_evidence(fact.evidence)}"
 
 
 @narrate.register

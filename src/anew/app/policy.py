@@ -80,7 +80,9 @@ class DataPolicy(_Section):
     """Where training rows come from."""
 
     history: str = Field(default="", description="file of labelled rows from before anew served, imported once")
-    span: str = Field(default="all", description="event time of training rows: a duration such as 90d, or all")
+    span: str = Field(
+        default="all", description="event time of training rows: a duration such as 90d, all, since_change, or auto"
+    )
     holdout: Share = Field(default=0.15, description="newest share of the span that is kept for the gates")
     rehearsal: float = Field(
         default=0.0, ge=0, lt=1, description="share of the rows trained on that are drawn from before the span"

@@ -22,6 +22,8 @@ from anew.feedback.outcome import Implicit
 __all__ = ["FILE", "Settings", "load"]
 
 FILE = "anew.yaml"
+SPANS = ("all", "since_change", "auto")
+"""Spans that are no duration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +257,7 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
         positive["feedback", "implicit", "within"] = policy.feedback.implicit.within
     if not _counts(policy.monitor.window):
         positive["monitor", "window"] = policy.monitor.window
-    if policy.data.span != "all":
+    if policy.data.span not in SPANS:
         positive["data", "span"] = policy.data.span
     any_length = {
         ("monitor", "lateness"): policy.monitor.lateness,

@@ -16,6 +16,7 @@ from threading import Event
 from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.table_file import file_digest, labelled_rows, read_table
 from anew.app.accepted import accept, is_accepted
+from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.consent import admits
 from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.duration import parse_duration
@@ -327,6 +328,7 @@ class _Up:
             train=TRAIN,
             measure=MEASURE,
             correct=CORRECT,
+            compare=COMPARE,
             orders=self._settings.state / "orders",
             project=self._settings.root,
             pipeline=self._settings.pipeline,

@@ -8,6 +8,7 @@ from anew.app.component import collect
 from anew.app.duration import parse_duration, parse_rate
 from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
+from anew.app.training_stage import training_stage
 from anew.app.watch import watched_by
 from anew.domain.errors import SettingsError
 from anew.feedback import Feedback
@@ -18,9 +19,6 @@ from anew.registry import Registry
 from anew.rollout import Rollout
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
-from anew.train import Train
-from anew.train.sources import Sources
-from anew.train.span import Span
 from anew.trigger import Trigger
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
@@ -52,13 +50,11 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None, window: 
     watched = collect(problems, "", partial(watched_by, settings, window=window))
     chosen = collect(problems, "", partial(chosen_gates, settings))
     rollout = collect(problems, settings.document.where(("rollout", "canary")), partial(_rollout, settings))
-    if watched is None or chosen is None or rollout is None:
+    training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
+    if watched is None or chosen is None or rollout is None or training is None:
         raise SettingsError(*dict.fromkeys(problems))
     budget = policy.policy.budget.get("retrains")
     retrains, period = parse_rate(budget) if budget else (_UNLIMITED.retrains, _UNLIMITED.period)
-    span = None if policy.data.span == "all" else parse_duration(policy.data.span)
-    if span is not None:
-        span += settings.label_delay if label_delay is None else label_delay
     return MappingProxyType(
         {
             "registry": Registry(),
@@ -73,12 +69,7 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None, window: 
                 budget=Budget(retrains=retrains, period=period),
             ),
             "governance": Governance(),
-            "train": Train(
-                span=Span(length=span),
-                holdout_share=policy.data.holdout,
-                sources=Sources(max_share=policy.data.max_source_share, uncapped=policy.data.uncapped_sources),
-                rehearsal=policy.data.rehearsal,
-            ),
+            "train": training,
             "validate": Validate(gates=chosen.gates, asking=chosen.asking),
             "rollout": rollout,
         }

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from anew.domain.facts import (
     CandidateTrained,
     EffectFailed,
     SnapshotTaken,
+    SpanComparisonAsked,
+    SpanFitAsked,
     TrafficApplied,
     TrafficShifted,
     TrainingPlanned,
@@ -26,6 +29,7 @@ from anew.domain.facts import (
 from anew.domain.interval import Interval
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
 from anew.loop.snapshot_rows import snapshot_rows, usable_rows
+from anew.loop.span_effects import SpanEffects
 from anew.loop.training_run import ARTIFACT, TrainingRun, read_outcome
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
@@ -62,9 +66,9 @@ class Jobs:
 
     Attributes
     ----------
-    train, measure, correct
+    train, measure, correct, compare
         ``package.module:function`` entries. Training leaves ``artifact/`` and ``outcome.json`` in the job's folder,
-        measuring ``evidence.json``, correcting ``corrected.parquet`` and ``corrected.json``.
+        measuring and comparing ``evidence.json``, correcting ``corrected.parquet`` and ``corrected.json``.
     orders
         Folder for the files that tell a job what to do.
     project
@@ -79,6 +83,7 @@ class Jobs:
     train: str
     measure: str
     correct: str
+    compare: str
     orders: Path
     project: Path
     pipeline: Path
@@ -161,7 +166,31 @@ class LiveEffects:
                 return self._measure(fact, steps)
             case TrafficShifted():
                 return self._shift(fact, steps)
+            case SpanFitAsked():
+                return self._spans().fit(fact, partial(self._asked, steps))
+            case SpanComparisonAsked():
+                return self._spans().compare(fact, partial(self._asked, steps))
         raise TrainingError("error", f"nothing here knows how to {fact.asks!r}")
+
+    def _spans(self) -> SpanEffects:
+        stores, jobs = self._stores, self._jobs
+        return SpanEffects(
+            lake=stores.lake,
+            snapshots=stores.snapshots,
+            artifacts=stores.artifacts,
+            find=self._record.find,
+            run_of=lambda rows: TrainingRun(
+                columns=jobs.columns, rows=rows, pipeline=jobs.pipeline, seed=0, params=jobs.params
+            ),
+            read_evidence=jobs.read_evidence,
+            project=jobs.project,
+            train=jobs.train,
+            compare_entry=jobs.compare,
+            label_delay=self._label_delay,
+        )
+
+    def _asked(self, steps: Steps, fact: Fact, entry: str, order: str) -> JobStatus:
+        return self._job(self._order(fact, entry, order), steps)
 
     def _snapshot(self, fact: TrainingPlanned, steps: Steps) -> SnapshotTaken:
         end = fact.span.end - self._label_delay if fact.champion else fact.span.end

@@ -3,25 +3,34 @@
 import hashlib
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from anew.domain.errors import AnewError, TrainingError
+from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateMeasured,
     CandidateTrained,
     EffectFailed,
     SnapshotTaken,
+    SpanComparisonAsked,
+    SpanFitAsked,
+    SpanFitted,
+    SpansCompared,
     TrafficApplied,
     TrafficShifted,
     TrainingPlanned,
 )
+from anew.domain.interval import Interval
 from anew.loop.correction import Corrected
 from anew.loop.measure import Floats, Values, as_values, losses, measure_gates
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.loop.snapshot_rows import SnapshotRows, snapshot_rows, usable_rows
+from anew.loop.span_comparison import compared_spans
+from anew.train.span import BEGINNING
 from anew.validate import Gates, HeldOut
 
 __all__ = ["Correction", "ReplayEffects", "Trainer", "TrainingOrder"]
@@ -74,6 +83,7 @@ class ReplayEffects:
         self._watch = watch
         self._correction = correction
         self._taken: dict[str, _Taken] = {}
+        self._plans: dict[str, tuple[TrainingPlanned, datetime]] = {}
         self.mature = 0
         self.fits = 0
 
@@ -87,6 +97,10 @@ class ReplayEffects:
                     return self._fit(fact)
                 case CandidateTrained():
                     return self._measure(fact)
+                case SpanFitAsked():
+                    return self._fit_beside(fact)
+                case SpanComparisonAsked():
+                    return self._compare(fact)
                 case TrafficShifted():
                     return TrafficApplied(model=fact.model, at=fact.at, cause=fact.id, epoch=fact.epoch, workers=1)
         except AnewError as exc:
@@ -112,6 +126,9 @@ class ReplayEffects:
         count, held = taken.rows.height, taken.holdout
         own = self.mature if count == self.mature - low and not corrected.repaired else None
         self._taken[fact.version] = _Taken(rows=taken.rows, held=held, end=own)
+        if fact.beside_s:
+            self._plans[fact.version] = (fact, taken.rows.get_column("_at")[count - held])
+        inside = bisect_left(self._stream.at, fact.span.start, hi=self.mature)
         return SnapshotTaken(
             model=fact.model,
             at=fact.at,
@@ -120,7 +137,7 @@ class ReplayEffects:
             champion=fact.champion,
             digest=_digest(fact, low, self.mature, taken, corrected),
             tables=(("stream", 0),),
-            span=self._stream.interval(low, self.mature),
+            span=self._stream.interval(min(inside, self.mature - 1), self.mature),
             rows=count,
             holdout_rows=held,
             seed=fact.seed,
@@ -153,6 +170,41 @@ class ReplayEffects:
             rows=taken.rows.height - taken.held,
             compute_s=0.0,
         )
+
+    def _fit_beside(self, fact: SpanFitAsked) -> SpanFitted:
+        """Fit the second length on rows that end where the candidate's training rows end."""
+        plan, end = self._plans.pop(fact.version)
+        start = max(BEGINNING, end - timedelta(seconds=fact.length_s))
+        low, high = (bisect_left(self._stream.at, each, hi=self.mature) for each in (start, end))
+        rows = usable_rows(self._stream.frame.slice(low, high - low), plan)
+        span = Interval(start=start, end=end)
+        taken = snapshot_rows(rows, replace(plan, span=span, rehearsal=0.0))
+        name = _beside(fact.version)
+        self.fits += 1
+        trained = self._train(
+            TrainingOrder(version=name, rows=taken.rows, holdout_rows=0, seed=plan.seed, champion=None)
+        )
+        self._stream.versions[name] = trained
+        return SpanFitted(
+            model=fact.model,
+            at=fact.at,
+            cause=fact.id,
+            version=fact.version,
+            digest=trained.predictor.digest,
+            rows=taken.rows.height,
+            compute_s=0.0,
+        )
+
+    def _compare(self, fact: SpanComparisonAsked) -> SpansCompared:
+        low = bisect_left(self._stream.at, fact.rows.start, hi=self.mature)
+        rows = self._stream.frame.slice(low, self.mature - low)
+        names = (fact.version, _beside(fact.version))
+        evidence: tuple[Evidence, ...] = ()
+        if rows.height:
+            first, second = (self._stream.answers_to(name, rows)[0] for name in names)
+            scale = self._stream.versions[fact.version].loss_scale
+            evidence = compared_spans(rows, self._stream.columns, (first, second), scale=scale, window_s=fact.window_s)
+        return SpansCompared(model=fact.model, at=fact.at, cause=fact.id, version=fact.version, evidence=evidence)
 
     def _measure(self, fact: CandidateTrained) -> CandidateMeasured:
         stream, taken = self._stream, self._taken.pop(fact.version)
@@ -193,6 +245,11 @@ class ReplayEffects:
             digest=fact.digest,
             evidence=measure_gates(self._gates, held),
         )
+
+
+def _beside(version: str) -> str:
+    """Return the name of the model that was fitted beside a version."""
+    return f"{version} beside"
 
 
 def _digest(fact: TrainingPlanned, low: int, high: int, taken: SnapshotRows, corrected: Corrected) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -21,11 +22,16 @@ from anew.domain.facts import (
     SnapshotTaken,
     SourceCapped,
     SourcePurged,
+    SpanComparisonAsked,
+    SpansCompared,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
 )
 from anew.domain.interval import Interval
+from anew.train._spans import SpanRecord
+from anew.train.auto_span import AutoSpan, SpanPlan
+from anew.train.since_change import SinceChange
 from anew.train.sources import Sources
 from anew.train.span import Span
 
@@ -40,7 +46,8 @@ class TrainState:
 
     `runs` maps the id of the fact that asked for a run's present effect to the run's version; `broken` has the windows
     in which broken data was found, joined where they touch; `purged` the sources that nothing is learned from any more;
-    `caps` the greatest share of a source by version, while its snapshot is being taken.
+    `caps` the greatest share of a source by version, while its snapshot is being taken; `spans` what a span is chosen
+    by.
     """
 
     planned: int = 0
@@ -52,6 +59,7 @@ class TrainState:
     broken: tuple[Interval, ...] = ()
     purged: tuple[str, ...] = ()
     caps: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    spans: SpanRecord = SpanRecord()
 
     def is_running(self, version: str) -> bool:
         """Has the run of `version` not ended yet?"""
@@ -74,7 +82,7 @@ class Train:
         Share of the rows trained on that are drawn from before the span, against forgetting; in [0, 1).
     """
 
-    span: Span = Span()
+    span: Span | SinceChange | AutoSpan = Span()
     holdout_share: float = 0.15
     sources: Sources = Sources()
     rehearsal: float = 0.0
@@ -91,6 +99,7 @@ class Train:
 
     def apply(self, state: TrainState, fact: Fact) -> TrainState:
         """Fold a fact."""
+        state = replace(state, spans=state.spans.after(fact))
         match fact:
             case ProjectChanged():
                 return replace(state, code=fact.code, settings=fact.settings)
@@ -127,30 +136,14 @@ class Train:
         """Plan an approved run; end a run when its candidate was accepted or refused, or an effect of it failed."""
         match fact:
             case RetrainApproved():
-                span = self.span.before(fact.at)
-                return (
-                    TrainingPlanned(
-                        model=fact.model,
-                        at=fact.at,
-                        version=f"v{state.planned + 1}",
-                        champion=state.champion,
-                        span=span,
-                        holdout_share=self.holdout_share,
-                        seed=_seed(fact.id),
-                        code=state.code,
-                        settings=state.settings,
-                        corrected=fact.corrected,
-                        left_out=tuple(
-                            each for each in state.broken if each.start < span.end and span.start < each.end
-                        ),
-                        rehearsal=self.rehearsal,
-                        max_source_share=self.sources.max_share,
-                        uncapped_sources=self.sources.uncapped,
-                        purged=state.purged,
-                    ),
-                )
+                return self._ask_or_plan(state, fact)
+            case SpansCompared() | EffectFailed() if state.spans.waits_for(fact):
+                waiting = state.spans.waiting
+                return () if waiting is None else (self._plan(state, fact, waiting.cause, waiting.corrected),)
             case SnapshotTaken():
                 return _alarms(state, fact)
+            case CandidateTrained():
+                return state.spans.fit_beside(fact)
             case CandidateAccepted() if state.is_running(fact.version):
                 return (_end(state, fact, fact.version, "accepted", "every required gate passed"),)
             case CandidateHeld() if state.is_running(fact.version):
@@ -160,6 +153,55 @@ class Train:
             case EffectFailed() if fact.cause in state.runs and fact.effect in ("snapshot", "train"):
                 return (_end(state, fact, state.runs[fact.cause], "failed", f"{fact.reason}: {fact.detail}"),)
         return ()
+
+    def _ask_or_plan(self, state: TrainState, fact: RetrainApproved) -> tuple[Fact, ...]:
+        """Have the last two spans compared first, where there are two and one has to be chosen."""
+        pair = state.spans.pair
+        if isinstance(self.span, AutoSpan) and pair is not None and pair.beside and pair.since < fact.at:
+            return (
+                SpanComparisonAsked(
+                    model=fact.model,
+                    at=fact.at,
+                    version=pair.version,
+                    candidate=pair.candidate,
+                    beside=pair.beside,
+                    rows=Interval(start=pair.since, end=fact.at),
+                    window_s=self.span.window.total_seconds(),
+                    corrected=fact.corrected,
+                ),
+            )
+        return (self._plan(state, fact, fact.id, fact.corrected),)
+
+    def _plan(self, state: TrainState, fact: Fact, approval: str, corrected: bool) -> TrainingPlanned:
+        chosen = self._span(state, fact.at)
+        span = chosen.span
+        return TrainingPlanned(
+            model=fact.model,
+            at=fact.at,
+            version=f"v{state.planned + 1}",
+            champion=state.champion,
+            span=span,
+            holdout_share=self.holdout_share,
+            seed=_seed(approval),
+            code=state.code,
+            settings=state.settings,
+            corrected=corrected,
+            left_out=tuple(each for each in state.broken if each.start < span.end and span.start < each.end),
+            why_span=chosen.why,
+            rehearsal=self.rehearsal,
+            max_source_share=self.sources.max_share,
+            uncapped_sources=self.sources.uncapped,
+            purged=state.purged,
+            beside_s=0.0 if chosen.beside is None else chosen.beside.total_seconds(),
+        )
+
+    def _span(self, state: TrainState, end: datetime) -> SpanPlan:
+        if isinstance(self.span, AutoSpan):
+            return self.span.plan(state.spans.oldest, state.spans.seen, end)
+        if isinstance(self.span, SinceChange):
+            span, why = self.span.since(state.spans.change, end)
+            return SpanPlan(span=span, why=why)
+        return SpanPlan(span=self.span.before(end), why="")
 
 
 def _seed(id: str) -> int:

@@ -41,6 +41,7 @@ from anew.domain.facts.rollout import (
     TrafficShifted,
     VersionPromoted,
 )
+from anew.domain.facts.span import SpanComparisonAsked, SpanFitAsked, SpanFitted, SpansCompared
 from anew.domain.facts.validation import (
     ApprovalSigned,
     CandidateAccepted,
@@ -91,6 +92,10 @@ __all__ = [
     "SnapshotTaken",
     "SourceCapped",
     "SourcePurged",
+    "SpanComparisonAsked",
+    "SpanFitAsked",
+    "SpanFitted",
+    "SpansCompared",
     "Stage",
     "Ticked",
     "TrafficApplied",
@@ -141,6 +146,10 @@ FACTS: Mapping[str, type[Fact]] = {
         SnapshotTaken,
         SourceCapped,
         SourcePurged,
+        SpanComparisonAsked,
+        SpanFitAsked,
+        SpanFitted,
+        SpansCompared,
         Ticked,
         TrafficApplied,
         TrafficOrdered,

@@ -108,10 +108,12 @@ class TrainingPlanned(Fact):
         Share of the rows that one source may have, in (0, 1], and the sources that may have more.
     purged
         Sources whose rows are kept out.
+    beside_s
+        Seconds of event time of a second span, fitted beside to learn which serves better; 0 for none.
     """
 
     asks: ClassVar[str] = "snapshot"
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     version: str
     champion: str
@@ -127,6 +129,7 @@ class TrainingPlanned(Fact):
     max_source_share: float = 1.0
     uncapped_sources: tuple[str, ...] = ()
     purged: tuple[str, ...] = ()
+    beside_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,83 @@
+"""Spans that are chosen while a stream is replayed: short ones where the world changes, long ones where it does not."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from anew.app.replay import ReplayOptions, replay
+from anew.app.settings import load
+from anew.domain.facts import SnapshotTaken, SpanFitted, SpansCompared, TrainingPlanned
+from anew.loop.replay import ReplayReport
+from tests.app.small_project import YAML, write_project
+
+DAYS, PER_DAY = 80, 60
+START = datetime(2024, 1, 1)  # noqa: DTZ001  a file without a zone
+
+AUTO = YAML.replace("span: 10d", "span: auto").replace("- {psi: {above: 0.5}, for: 2 windows}", "- {every: 5d}")
+
+
+def stream(folder: Path, *, turns: int) -> Path:
+    """Write a stream whose rule turns round every so many days; with 0 it never does."""
+    chance = np.random.default_rng(5)
+    n = DAYS * PER_DAY
+    x, z = chance.normal(size=(2, n))
+    angle = (np.arange(n) // (turns * PER_DAY)) * 2.0 if turns else np.zeros(n)
+    y = (np.cos(angle) * x + np.sin(angle) * z + chance.normal(scale=0.3, size=n) > 0).astype(int)
+    at = [START + timedelta(days=i / PER_DAY) for i in range(n)]
+    path = folder / "stream.parquet"
+    pl.DataFrame({"at": at, "x": x, "z": z, "y": y}).write_parquet(path)
+    return path
+
+
+def replayed(folder: Path, *, turns: int, yaml: str = AUTO) -> ReplayReport:
+    data = stream(folder, turns=turns)
+    return replay(load(write_project(folder / "p", yaml)), ReplayOptions(data=data))
+
+
+def lengths(report: ReplayReport) -> list[float]:
+    """Return the days of each snapshot taken after the first half."""
+    taken = [fact for fact in report.facts if isinstance(fact, SnapshotTaken)]
+    return [fact.span.length / timedelta(days=1) for fact in taken[len(taken) // 2 :]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("changing")
+
+
+@pytest.fixture(scope="module")
+def changing(folder: Path) -> ReplayReport:
+    return replayed(folder, turns=8)
+
+
+def test_short_spans_in_a_changing_world_and_longer_ones_in_a_steady_one(
+    changing: ReplayReport, tmp_path: Path
+) -> None:
+    steady = replayed(tmp_path, turns=0)
+    assert np.median(lengths(changing)) <= 12
+    assert np.median(lengths(steady)) >= 2 * np.median(lengths(changing))
+
+
+def test_there_are_two_fits_at_a_retrain_and_a_reason_for_each_plan(changing: ReplayReport) -> None:
+    plans = [fact for fact in changing.facts if isinstance(fact, TrainingPlanned)]
+    fitted = [fact for fact in changing.facts if isinstance(fact, SpanFitted)]
+    assert changing.data["fits"] == len(plans) + len(fitted) <= 2 * len(plans)
+    assert [fact for fact in changing.facts if isinstance(fact, SpansCompared) and fact.evidence]
+    assert all(plan.why_span for plan in plans)
+
+
+def test_the_same_stream_gives_the_same_plans(changing: ReplayReport, folder: Path) -> None:
+    again = replay(load(folder / "p"), ReplayOptions(data=folder / "stream.parquet"))
+    assert changing.facts == again.facts
+
+
+def test_older_rows_are_rehearsed(tmp_path: Path) -> None:
+    yaml = AUTO.replace("span: auto", "span: 5d, rehearsal: 0.25")
+    report = replayed(tmp_path, turns=0, yaml=yaml)
+    taken = [fact for fact in report.facts if isinstance(fact, SnapshotTaken)][3:]
+    for fact in taken:
+        assert fact.rehearsed == pytest.approx(0.25 * (fact.rows - fact.holdout_rows), abs=1)
+        assert fact.span.length <= timedelta(days=5, minutes=24)
