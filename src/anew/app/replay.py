@@ -81,7 +81,7 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     deciders = stages(settings, label_delay=delay * length, window=length)
     engine = Engine(deciders, InMemoryEventLog(clock=clock, lease=lease), grant)
     watched = watched_by(settings, window=length)
-    pipeline = load_pipeline(settings.pipeline)
+    pipeline = watch.timed("load_s", lambda: load_pipeline(settings.pipeline))
 
     def correction(rows: pl.DataFrame) -> Corrected:
         return corrected_rows(rows, watched.rules, settings.columns, pipeline.correct)

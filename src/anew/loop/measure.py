@@ -45,6 +45,8 @@ _Rows = TypeVar("_Rows")
 def as_values(series: pl.Series, task: Task) -> Values:
     """Return labels or answers, shape `(n,)`: class labels as text, numbers as float; missing as "" or NaN."""
     if task.classifies:
+        if series.dtype == pl.String or series.dtype.is_integer():  # as below, without a plan for each step
+            return np.array(["" if each is None else str(each) for each in series.to_list()], dtype=np.str_)
         return np.asarray(series.cast(pl.String).fill_null("").to_list(), dtype=np.str_)
     numbers: Values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     return numbers

@@ -4,6 +4,7 @@ Each takes the reference first and the current window second, as column profiles
 (k,), and needs at least one row on either side. A distance is a size, not evidence: see `anew.stats.significance`.
 """
 
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -269,11 +270,19 @@ def quantile_groups(counts: Counts, groups: int) -> Counts:
 
     The outer groups are open; -infinity, +infinity, NaN and null go to groups of their own, `groups` and above.
     """
-    inner = counts[1:-3]
+    return _quantile_groups(counts.tobytes(), groups)
+
+
+@lru_cache(maxsize=4096)
+def _quantile_groups(counts: bytes, groups: int) -> Counts:
+    """Group them once for a reference, which every window is compared with."""
+    inner = np.frombuffer(counts, dtype=np.int64)[1:-3]
     total = max(int(inner.sum()), 1)
     # A bin goes where its middle lies.
     group = np.minimum((groups * (np.cumsum(inner) - inner / 2) / total).astype(np.int64), groups - 1)
-    return np.concatenate(([groups], group, groups + np.array([1, 2, 3])))
+    found = np.concatenate(([groups], group, groups + np.array([1, 2, 3])))
+    found.setflags(write=False)
+    return found
 
 
 def _pools(counts: Counts, window: int) -> Counts:
