@@ -23,7 +23,7 @@ def reference_of(rows: pl.DataFrame) -> Reference:
 
 def seen(rows: pl.DataFrame, yardstick: Yardstick, task: Task = Task.BINARY) -> SeenRows:
     """Return `rows` as a closed window."""
-    names = list(yardstick.features.binnings)
+    names = yardstick.features.names
 
     def profile():  # type: ignore[no-untyped-def]  # what SeenRows says
         return yardstick.features.profile({name: rows.get_column(name).to_arrow() for name in names})
