@@ -66,6 +66,7 @@ OUTERMOST = {
     "anew.app.followers": "somebody outside is told: logged, tried again, and the loop waits for nobody",
     "anew.app.scorer_worker": "the challenger's process: becomes a problem that the gateway counts",
     "anew.gateway.app": "a request: becomes a 500 that says nothing of the inside",
+    "anew.gateway.commit": "the journal's thread: becomes what everyone who waits is told",
     "anew.gateway.serving": "the user's model, and a turn of the loop: becomes a 500, counted",
     "anew.gateway.swap": "a swap and its loading thread: becomes the reason it is refused, or is raised where awaited",
     "anew.loop.measure": "a component of anybody's: becomes evidence of nothing, with the problem",

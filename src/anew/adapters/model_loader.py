@@ -79,10 +79,7 @@ class LoadedPredictor:
             cells = [[math.nan if row[name] is None else row[name] for name in self.numbers] for row in rows]
             if self.widths:
                 cells = [self._flat(row) for row in cells]
-            scores = self._checked(np.array(cells, dtype=np.float64), len(rows))
-            if len(rows) == 1:
-                return (self._one(scores),)
-            predictions = self._predictions(scores)
+            return self._answers(self._checked(np.array(cells, dtype=np.float64), len(rows)))
         outputs = predictions.output.to_list()
         if predictions.proba is None:
             return [Answer(output=output) for output in outputs]
@@ -124,14 +121,18 @@ class LoadedPredictor:
             raise SchemaError(f"the model's probabilities run from {found.min()} to {found.max()}, not within [0, 1]")
         return scores
 
-    def _one(self, scores: Scores) -> Answer:
-        value = scores.values[0].item()
-        if scores.proba is None:
-            return Answer(output=value)
-        proba = [0.0] * len(self.columns.classes)
-        for position, share in zip(self.positions, scores.proba[0].tolist(), strict=True):
-            proba[position] = share
-        return Answer(output=self.manifest.classes[int(value)], proba=tuple(proba))
+    def _answers(self, scores: Scores) -> Sequence[Answer]:
+        """Return what `_predictions` does, row by row, without a frame's price: it is paid at every request."""
+        values = scores.values.tolist()
+        if not self.columns.task.classifies or scores.proba is None:
+            return [Answer(output=value) for value in values]
+        classes, width = self.manifest.classes, len(self.columns.classes)
+        proba = scores.proba
+        if self.positions != tuple(range(width)):
+            proba = np.zeros((len(values), width))
+            proba[:, list(self.positions)] = scores.proba
+        pairs = zip(values, proba.tolist(), strict=True)
+        return [Answer(output=classes[value], proba=tuple(shares)) for value, shares in pairs]
 
     def _predictions(self, scores: Scores) -> Predictions:
         if not self.columns.task.classifies or scores.proba is None:

@@ -1,9 +1,11 @@
 """Group commit for the event loop: whoever comes while a sync is under way joins the next one."""
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from anew.domain.observation import Observation, ShadowAnswer
 from anew.ports.journal import Journal
@@ -13,6 +15,8 @@ __all__ = ["Committed", "GroupCommit"]
 _Record = Observation | ShadowAnswer
 Committed = Callable[[BaseException | None], None]
 """Is told once that records are on disk, or why they are not."""
+_Group = list[tuple[Sequence[_Record], Committed]]
+_Handed = tuple[asyncio.AbstractEventLoop, _Group]
 
 
 @dataclass(slots=True)
@@ -30,8 +34,9 @@ class GroupCommit:
     journal: Journal
     unsaved: int = 0
     problem: str = ""
-    _waiting: list[tuple[Sequence[_Record], Committed]] = field(default_factory=list)
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "anew-journal"))
+    _waiting: _Group = field(default_factory=list)
+    _handed: SimpleQueue[_Handed | None] = field(default_factory=SimpleQueue)
+    _thread: threading.Thread | None = None
     _busy: bool = False
 
     async def append(self, records: Sequence[_Record]) -> None:
@@ -69,20 +74,36 @@ class GroupCommit:
         """Write what waits, then close the journal."""
         while self._busy or self._waiting:
             await asyncio.sleep(0.005)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.journal.close)
-        self._thread.shutdown()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._handed.put(None)
+        if thread is not None:
+            await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(self.journal.close)
 
     def _flush(self) -> None:
         if not self._waiting:
             self._busy = False
             return
         group, self._waiting = self._waiting, []
-        records = [record for part, _ in group for record in part]
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self.journal.append, records)
-        done.add_done_callback(lambda finished: self._settle(group, finished))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, name="anew-journal", daemon=True)
+            self._thread.start()
+        self._handed.put((asyncio.get_running_loop(), group))
 
-    def _settle(self, group: list[tuple[Sequence[_Record], Committed]], finished: asyncio.Future[int]) -> None:
-        problem = asyncio.CancelledError() if finished.cancelled() else finished.exception()
+    def _write(self) -> None:
+        """Be the thread that waits for the disk."""
+        while (handed := self._handed.get()) is not None:
+            loop, group = handed
+            problem: Exception | None = None
+            try:
+                self.journal.append([record for records, _ in group for record in records])
+            except Exception as exc:  # noqa: BLE001 - whoever waits is told
+                problem = exc
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._settle, group, problem)
+
+    def _settle(self, group: _Group, problem: Exception | None) -> None:
         self.problem = "" if problem is None else str(problem)
         # the next group's sync is under way while these are told
         self._flush()
