@@ -26,6 +26,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         columns=settings.columns,
         on_full=OnFull(serving.on_full),
         deadline_ms=serving.deadline_ms,
+        queue_ms=serving.queue_ms,
         future_skew_s=parse_duration(serving.future_skew).total_seconds(),
         clock=EventClock(settings.policy.monitor.clock),
         trip_failures=guardrails.at_least_errors,

@@ -195,6 +195,9 @@ class ServingPolicy(_Section):
     port: int = Field(default=8080, ge=0, le=65535, description="0: a free one")
     workers: int = Field(default=1, ge=1, le=64, description="gateway processes")
     deadline_ms: float = Field(default=200.0, gt=0, description="how long a challenger may take")
+    queue_ms: float = Field(
+        default=250.0, gt=0, description="how long a request may have to wait for its turn before it is turned away"
+    )
     journal_mb: int = Field(default=1024, gt=0, description="bytes that the journals may hold before `on_full` applies")
     on_full: Literal["fail", "drop-counted"] = Field(default="fail", description="when the journal is full")
     future_skew: str = Field(default="5m", description="how far in the future an event time may lie")

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -38,6 +40,12 @@ class GroupCommit:
     _handed: SimpleQueue[_Handed | None] = field(default_factory=SimpleQueue)
     _thread: threading.Thread | None = None
     _busy: bool = False
+    _since: float = math.inf
+
+    @property
+    def waiting_s(self) -> float:
+        """For how long the disk has been at the present commit; 0 while it is at none."""
+        return max(0.0, time.perf_counter() - self._since)
 
     async def append(self, records: Sequence[_Record]) -> None:
         """Return when `records` are on disk; raises what `Journal.append` raises."""
@@ -83,12 +91,13 @@ class GroupCommit:
 
     def _flush(self) -> None:
         if not self._waiting:
-            self._busy = False
+            self._busy, self._since = False, math.inf
             return
         group, self._waiting = self._waiting, []
         if self._thread is None:
             self._thread = threading.Thread(target=self._write, name="anew-journal", daemon=True)
             self._thread.start()
+        self._since = time.perf_counter()
         self._handed.put((asyncio.get_running_loop(), group))
 
     def _write(self) -> None:

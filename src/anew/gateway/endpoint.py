@@ -1,5 +1,7 @@
 """What one served model answers to, request by request."""
 
+import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,7 +74,7 @@ class ModelEndpoint:
 
     def predict(self, request: Request, told: Told) -> Awaitable[Reply] | None:
         """Answer ``/predict``; rows whose ids the caller chose are answered by what is returned."""
-        return self._answer(self._rows.parse(request.body, self.now()), self._shown, told)
+        return self._answer(self._rows.parse(request.body, self.now()), self._shown, request, told)
 
     async def label(self, request: Request) -> Reply:
         """Answer ``/labels``."""
@@ -93,7 +95,7 @@ class ModelEndpoint:
                 400, "binary", "this server reads tensors as JSON: send them so (tritonclient: binary_data=False)"
             )
         asked = self._tensors.parse(request.body, self.now())
-        return self._answer(asked.rows, partial(infer_body, asked, self.serving.settings), told)
+        return self._answer(asked.rows, partial(infer_body, asked, self.serving.settings), request, told)
 
     def metadata(self) -> Reply:
         """Return what ``/v2/models/NAME`` says."""
@@ -105,10 +107,11 @@ class ModelEndpoint:
         status = self.ready()[0]
         return json_reply(status, {"name": self.model, "ready": status == 200})
 
-    def _answer(self, rows: Sequence[RequestRow], show: _Show, told: Told) -> Awaitable[Reply] | None:
+    def _answer(self, rows: Sequence[RequestRow], show: _Show, request: Request, told: Told) -> Awaitable[Reply] | None:
         if rows[0].client_id:
             return self._repeatable(rows, show)
-        self.serving.enter(rows, partial(_tell, show, told))
+        wish = request.headers.get(b"x-request-timeout-ms")
+        self.serving.enter(rows, partial(_tell, show, told), math.inf if wish is None else _seconds(wish))
         return None
 
     async def _repeatable(self, rows: Sequence[RequestRow], show: _Show) -> Reply:
@@ -123,6 +126,12 @@ class ModelEndpoint:
             "epoch": route.epoch,
             "predictions": [_shown(prediction) for prediction in predictions],
         }
+
+
+def _seconds(wish: bytes) -> float:
+    if not re.fullmatch(rb"[0-9]{1,9}", wish):
+        raise RefusedError(400, "malformed", "x-request-timeout-ms is a whole number of milliseconds")
+    return int(wish) / 1000
 
 
 def _tell(show: _Show, told: Told, outcome: Answered | RefusedError) -> None:

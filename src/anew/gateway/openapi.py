@@ -24,6 +24,7 @@ _REASONS: Final[Mapping[int, str]] = {
     429: "too many requests at once; try again later",
     500: "the model failed, and nobody could answer in its place",
     503: "no model is served yet, the journal takes nothing, or there is too much to do; try again later",
+    504: "the deadline that the request gave has passed",
 }
 
 

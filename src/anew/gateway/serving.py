@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from anew.domain.column import Value
 from anew.domain.errors import UnavailableError
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, FeedbackEvent, Label, Prediction, ShadowAnswer
+from anew.gateway.admission import Admission
 from anew.gateway.challenger import ChallengerError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.identity import prediction_id
@@ -41,6 +43,7 @@ class _Entry:
     rows: Sequence[RequestRow]
     done: Done
     started: float
+    within_s: float
     ids: Sequence[str] = ()
     chosen: Sequence[int] = ()
     asked: Asked | None = None
@@ -63,6 +66,7 @@ class Serving:
 
     The requests that come in one turn of the loop are answered together: one call of the model for all their rows, one
     commit of the journal. When that call fails, each request is answered by itself, so that none suffers for another.
+    Where more come than can be answered in time, the newest are turned away at once.
 
     Attributes
     ----------
@@ -77,7 +81,12 @@ class Serving:
     commit: GroupCommit
     now: Callable[[], datetime]
     counts: Counter[str] = field(default_factory=Counter)
-    _entered: list[_Entry] = field(default_factory=list)
+    admission: Admission = field(init=False)
+    _entered: deque[_Entry] = field(default_factory=deque)
+    _scheduled: bool = False
+
+    def __post_init__(self) -> None:
+        self.admission = Admission(self.settings.queue_ms / 1000)
 
     async def predict(self, rows: Sequence[RequestRow]) -> Answered:
         """Answer `rows` under one route and return when the answers are on disk.
@@ -85,8 +94,8 @@ class Serving:
         Raises
         ------
         RefusedError
-            There is no champion (503); it and its fallback failed (500); or the journal takes nothing and the policy is
-            to fail (503).
+            There is too much to do (503), or no champion (503); it and its fallback failed (500); or the journal takes
+            nothing and the policy is to fail (503).
         """
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 
@@ -101,10 +110,18 @@ class Serving:
         self.enter(rows, done)
         return await future
 
-    def enter(self, rows: Sequence[RequestRow], done: Done) -> None:
-        """Do what `predict` does, for a caller who rather hears of it than waits."""
-        self._entered.append(_Entry(rows, done, time.perf_counter()))
-        if len(self._entered) == 1:
+    def enter(self, rows: Sequence[RequestRow], done: Done, within_s: float = math.inf) -> None:
+        """Do what `predict` does, for a caller who rather hears of it than waits, and gives up after `within_s`."""
+        now = time.perf_counter()
+        oldest = self._entered[0].started if self._entered else now
+        if not self.admission.admits(max(now - oldest, self.commit.waiting_s)):
+            self.counts["overloaded"] += len(rows)
+            done(RefusedError(503, "overloaded", "there is too much to do to answer in time; try again later"))
+            return
+        self.admission.rows += len(rows)
+        self._entered.append(_Entry(rows, done, now, within_s))
+        if not self._scheduled:
+            self._scheduled = True
             # at the end of this turn of the loop, so that all requests read in it are answered together
             asyncio.get_running_loop().call_soon(self._turn)
 
@@ -114,8 +131,25 @@ class Serving:
         await self._keep(said, "labels" if labels == len(said) else "feedback")
 
     def _turn(self) -> None:
-        batch, self._entered = self._entered, []
-        self._guarded(batch, lambda: self._serve(batch))
+        """Answer the next requests together: as many as leave the loop free for others soon."""
+        started = time.perf_counter()
+        most, rows = self.admission.most_rows, 0
+        batch: list[_Entry] = []
+        while self._entered and (not batch or rows + len(self._entered[0].rows) <= most):
+            entry = self._entered.popleft()
+            self.admission.rows -= len(entry.rows)
+            if started - entry.started > entry.within_s:
+                self.counts["expired"] += len(entry.rows)
+                entry.end(RefusedError(504, "deadline", "its deadline passed before its turn came"))
+                continue
+            batch.append(entry)
+            rows += len(entry.rows)
+        self._scheduled = bool(self._entered)
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self._turn)
+        if batch:
+            self._guarded(batch, lambda: self._serve(batch))
+            self.admission.served(rows, time.perf_counter() - started)
 
     def _guarded(self, batch: Sequence[_Entry], work: Callable[[], None]) -> None:
         """Do `work` on `batch`; a defect of ours must leave nobody waiting."""

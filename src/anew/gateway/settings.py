@@ -33,6 +33,8 @@ class GatewaySettings:
         FAIL answers 503; DROP_COUNTED answers, and counts what is missing from the record.
     deadline_ms
         How long a challenger may take; in a canary a caller waits at most this long for it.
+    queue_ms
+        How long a request may have to wait for its turn; when it would be longer, new ones are turned away.
     future_skew_s
         How far ahead of this machine's clock an event time may lie.
     most_body_bytes, most_rows, most_string
@@ -60,6 +62,7 @@ class GatewaySettings:
     columns: Columns
     on_full: OnFull = OnFull.FAIL
     deadline_ms: float = 200.0
+    queue_ms: float = 250.0
     future_skew_s: float = 300.0
     clock: EventClock = EventClock.WALL
     most_body_bytes: int = 1 << 20
@@ -78,9 +81,10 @@ class GatewaySettings:
     events: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.deadline_ms > 0 or not self.future_skew_s >= 0:
+        if not min(self.deadline_ms, self.queue_ms) > 0 or not self.future_skew_s >= 0:
             raise InvariantError(
-                f"deadline_ms is {self.deadline_ms} and future_skew_s {self.future_skew_s}; use positive numbers"
+                f"deadline_ms is {self.deadline_ms}, queue_ms {self.queue_ms} and future_skew_s {self.future_skew_s}; "
+                "use positive numbers"
             )
         if not 0 <= self.trip_share < 1 or self.trip_failures < 1 or self.trip_window < self.trip_failures:
             raise InvariantError(

@@ -1,0 +1,48 @@
+"""Whether a request may join the queue, so that those who may are answered in time, however many come."""
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Admission"]
+
+_WEIGHT: Final = 0.2
+_SLICE_S: Final = 0.01
+_MOST_ROWS: Final = 256
+
+
+@dataclass(slots=True)
+class Admission:
+    """Knows how long rows take, and so how long the last one in the queue would wait. Reads no clock.
+
+    Attributes
+    ----------
+    longest_s
+        How long a request may have to wait for its turn.
+    rows
+        Rows in the queue.
+    row_s
+        Seconds that a row took of late: an average that forgets, 0 before the first.
+    """
+
+    longest_s: float
+    rows: int = 0
+    row_s: float = 0.0
+
+    def admits(self, oldest_s: float) -> bool:
+        """May one more request come when the oldest one has waited `oldest_s`?
+
+        When nothing waits it always may: only by serving is it learnt that serving has become fast again.
+        """
+        return not self.rows or (oldest_s <= self.longest_s and self.rows * self.row_s <= self.longest_s)
+
+    def served(self, rows: int, seconds: float) -> None:
+        """Learn from `rows` rows that took `seconds` together."""
+        each = seconds / rows
+        self.row_s = each if not self.row_s else (1 - _WEIGHT) * self.row_s + _WEIGHT * each
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows to take at once: few enough that other connections get a word in between."""
+        if not self.row_s:
+            return _MOST_ROWS
+        return max(1, min(_MOST_ROWS, int(_SLICE_S / self.row_s)))
