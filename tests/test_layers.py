@@ -17,6 +17,7 @@ SHARED = {"numpy", "polars", "pyarrow", "scipy", "sklearn"}
 
 HOMES = {
     "alembic": ("adapters.migrations",),
+    "apprise": ("adapters.apprise_sink",),
     "croniter": ("adapters.cron_schedule",),
     "cryptography": ("adapters.signing",),
     "dbos": ("adapters.dbos_runtime",),

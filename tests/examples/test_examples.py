@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from anew.app.notice import notice
 from anew.app.settings import load
 from anew.app.wiring import stages
 from anew.domain.facts import (
@@ -158,5 +159,9 @@ def test_supply_chain_with_nothing_to_mend_is_held_with_a_reason() -> None:
 
     report = ran_changed("supply_chain", floor, pipeline=("def correct(", "def not_used("))
     assert asked(report)
-    assert {each.reason for each in of_kind(report, EffectFailed)} == {"nothing_to_correct"}
+    failed = of_kind(report, EffectFailed)
+    assert {each.reason for each in failed} == {"nothing_to_correct"}
+    told = [notice(each) for each in failed]
+    assert all(each is not None and "nothing to correct with" in each.title for each in told)
+    assert len({each.key for each in told if each is not None}) == 1, "people hear of it once"
     assert len(of_kind(report, VersionPromoted)) == 1

@@ -15,7 +15,7 @@ from anew.app.asker import who_asks
 from anew.app.settings import Settings
 from anew.domain.fact import Fact
 
-__all__ = ["Answered", "command"]
+__all__ = ["Answered", "command", "latest_time"]
 
 Make = Callable[[str, str, datetime], Fact]
 """Makes the command's fact from its unique id, who asks, and the event time."""
@@ -41,7 +41,7 @@ def command(settings: Settings, make: Make) -> Answered:
     path = settings.state / "anew.db"
     with closing(Database(path, create=False)) as database:
         log = SQLEventLog(database, clock=clock)
-        at = _latest(log) or clock.now()
+        at = latest_time(log) or clock.now()
         fact = make(uuid.uuid4().hex, who_asks(), at).caused_by("")
         head = log.head()
         SQLInbox(database, clock=clock).post(fact)
@@ -55,7 +55,7 @@ def command(settings: Settings, make: Make) -> Answered:
     return False, ()
 
 
-def _latest(log: SQLEventLog) -> datetime | None:
+def latest_time(log: SQLEventLog) -> datetime | None:
     """Return the event time of the newest fact."""
     newest = None
     for recorded in log.read(after=max(0, log.head() - 1)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Self
 
+from anew.adapters.apprise_sink import AppriseSink
 from anew.adapters.cursor_file import CursorFile
 from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
 from anew.adapters.outbound import Outbound
@@ -15,6 +16,7 @@ from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.standard_webhook import webhook_key
 from anew.adapters.system_clock import SystemClock
 from anew.adapters.webhook_sink import WebhookSink
+from anew.app.notice import notice
 from anew.app.secret import is_reference, read_secret
 from anew.app.settings import Settings
 from anew.domain.errors import SettingsError
@@ -46,6 +48,12 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
         except SettingsError as exc:
             place = settings.document.where(("events", "webhooks", number))
             problems += [f"{place}: events.webhooks.{number}: {each}" for each in exc.problems]
+    for number, reference in enumerate(settings.policy.notify):
+        try:
+            found.append(_notifier(settings, number, reference))
+        except SettingsError as exc:
+            place = settings.document.where(("notify", number))
+            problems += [f"{place}: notify.{number}: {each}" for each in exc.problems]
     if events.openlineage:
         try:
             found.append(_openlineage(events.openlineage, settings.root))
@@ -63,6 +71,13 @@ def _webhook(settings: Settings, number: int) -> Sink:
     key = webhook_key(read_secret(policy.secret, settings.root)) if policy.secret else None
     name = f"webhook-{number}"
     return WebhookSink(name, Outbound(url), key=key, kinds=policy.kinds, now=SystemClock().now)
+
+
+def _notifier(settings: Settings, number: int, reference: str) -> Sink:
+    url = read_secret(reference, settings.root)
+    name = f"notify-{number}"
+    memory = settings.state / "told" / f"{name}.json"
+    return AppriseSink(name, url, write=notice, memory=memory, now=SystemClock().now)
 
 
 def _openlineage(to: str, root: Path) -> Sink:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.domain.errors import SettingsError
+from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.settings import GatewaySettings
 from anew.ports.artifact import ArtifactStore
 from anew.ports.journal import Journal
@@ -28,6 +29,7 @@ class GatewayParts:
     store: ArtifactStore
     journal: Journal
     loader: str
+    hook: RetrainHook | None = None
 
 
 PartsMaker = Callable[[Path, str], GatewayParts]

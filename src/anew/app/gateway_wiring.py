@@ -9,6 +9,7 @@ from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
 from anew.app.duration import parse_duration
 from anew.app.gateway_parts import GatewayParts
+from anew.app.hook import hook_reference, retrain_hook
 from anew.app.settings import Settings
 from anew.app.stores import journal_folder
 from anew.gateway.settings import EventClock, GatewaySettings, OnFull
@@ -32,6 +33,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         trip_failures=guardrails.at_least_errors,
         trip_share=guardrails.error_rate,
         events=settings.events,
+        webhook=hook_reference(settings),
         trip_window=max(250, guardrails.at_least_errors),
     )
 
@@ -51,4 +53,5 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
             most_bytes=settings.policy.serving.journal_mb * (1 << 20) // settings.policy.serving.workers,
         ),
         loader=LOADER,
+        hook=retrain_hook(settings),
     )

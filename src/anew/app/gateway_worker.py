@@ -52,6 +52,7 @@ async def _work(parts: GatewayParts, name: str, port: int) -> None:
             journal=parts.journal,
             launch=partial(_scorer, parts.loader),
             clock=SystemClock(),
+            hook=parts.hook,
         )
         await worker.start()
         try:

@@ -276,6 +276,17 @@ class ProjectPolicy(_Section):
     rollout: RolloutPolicy = RolloutPolicy()
     serving: ServingPolicy = ServingPolicy()
     events: EventsPolicy = EventsPolicy()
+    notify: tuple[str, ...] = Field(
+        default=(), description="who is told what needs a person: where each Apprise URL is, env:NAME or file:PATH"
+    )
+
+    @field_validator("notify")
+    @classmethod
+    def _by_reference(cls, references: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a secret that stands in the policy."""
+        if not all(map(is_reference, references)):
+            raise PydanticCustomError("reference", "it may hold a secret, so write env:NAME or file:PATH, where it is")
+        return references
 
 
 def policy_schema() -> str:

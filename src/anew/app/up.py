@@ -22,6 +22,7 @@ from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.duration import parse_duration
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
+from anew.app.hook import retrain_hook
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
 from anew.app.settings import FILE, Settings, load
@@ -76,6 +77,7 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     """
     settings = load(project)
     stages(settings)
+    retrain_hook(settings)  # a secret that is not there is said here, not by workers that cannot begin
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
     with _alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers:
@@ -263,6 +265,7 @@ class _Up:
         try:
             changed = load(self._settings.root)
             stages(changed)
+            retrain_hook(changed)
             if (changed.model, changed.columns) != (self._settings.model, self._settings.columns):
                 raise SettingsError(f"{FILE}: model and columns cannot change while it runs; stop it first")
             accept(changed)

@@ -10,6 +10,7 @@ from anew.adapters.cron_schedule import CronSchedule
 from anew.app.component import collect, find_component, hint, make_component
 from anew.app.duration import parse_alarms, parse_count, parse_duration, write_duration
 from anew.app.objective import BESIDE, make_slo, metric_problem, performance, with_period
+from anew.app.secret import is_reference
 from anew.app.settings import Settings
 from anew.domain.errors import SettingsError
 from anew.domain.severity import Severity
@@ -34,6 +35,7 @@ _SPECIAL = {
     "every": ("bypass", "every"),
     "new_data": ("new_data",),
     "rule": (*BESIDE, "data", "rule"),
+    "webhook": ("webhook",),
 }
 """Entries of `triggers` that are no `{DETECTOR: OPTIONS}`, each with all the keys that it may have."""
 
@@ -48,6 +50,8 @@ class Watch:
         By key, in the order of the file.
     at_once
         Keys of those that do not wait for a window's end.
+    webhook
+        Where the secret is of those programs that may ask; empty: none may.
     """
 
     detectors: dict[str, Detector] = field(default_factory=dict)
@@ -55,6 +59,7 @@ class Watch:
     schedules: list[Schedule] = field(default_factory=list)
     changes: Changes = field(default_factory=Changes)
     new_data: NewData | None = None
+    webhook: str = ""
 
     @property
     def at_once(self) -> Mapping[str, Detector]:
@@ -184,6 +189,10 @@ def _read(found: Watch, settings: Settings, entry: Mapping[str, Any]) -> None:
             found.changes = _changes(entry["changed"])
         case "new_data":
             found.new_data = NewData(rows=parse_count(entry["new_data"], "row"))
+        case "webhook":
+            if found.webhook:
+                raise SettingsError("a webhook stands twice")
+            found.webhook = _webhook(entry["webhook"])
         case "rule":
             made = _detector(settings, partial(_rule, entry))
             _add(found, _condition(entry, [made.key], corrected=entry.get("data") == "corrected"), made)
@@ -301,6 +310,14 @@ def _schedule(special: str, entry: Mapping[str, Any]) -> Schedule:
     if not isinstance(expression, str) or not isinstance(zone, str):
         raise SettingsError(f"cron {expression!r}, zone {zone!r}: write both as text")
     return CronSchedule(expression=expression, zone=zone, past_cooldown=past_cooldown)
+
+
+def _webhook(given: object) -> str:
+    secret = given.get("secret") if isinstance(given, Mapping) and set(given) == {"secret"} else None
+    if not isinstance(secret, str) or not is_reference(secret):
+        # What stands there is not repeated: it may be the secret.
+        raise SettingsError("webhook: write {secret: env:NAME} or {secret: file:PATH}, which say where the secret is")
+    return secret
 
 
 def _changes(given: object) -> Changes:

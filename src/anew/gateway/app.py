@@ -37,9 +37,9 @@ class _Spot:
 class GatewayApp:
     """A `Handler` for the models of `endpoints`. Belongs to one event loop.
 
-    ``POST /predict, /labels, /feedback`` and ``GET /live, /ready, /stats``, each model's also below ``/models/NAME``,
-    where alone they are when there are several; and the Open Inference Protocol below ``/v2``. Every error is JSON with
-    a path.
+    ``POST /predict, /labels, /feedback, /retrain`` and ``GET /live, /ready, /stats``, each model's also below
+    ``/models/NAME``, where alone they are when there are several; and the Open Inference Protocol below ``/v2``. Every
+    error is JSON with a path.
 
     Attributes
     ----------
@@ -119,7 +119,9 @@ class GatewayApp:
 
     def _of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
         post = partial(_Spot, "POST", counts=endpoint.serving.counts, latency=endpoint.latency)
-        return {
+        hook = endpoint.hook
+        commands = {} if hook is None else {"/retrain": post(lambda request, _: hook.take(request))}
+        return commands | {
             "/predict": post(endpoint.predict),
             "/labels": post(lambda request, _: endpoint.label(request)),
             "/feedback": post(lambda request, _: endpoint.feedback(request)),

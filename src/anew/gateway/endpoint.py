@@ -19,6 +19,7 @@ from anew.gateway.latency import LatencyGrid
 from anew.gateway.refusal import RefusedError
 from anew.gateway.replay import Replays
 from anew.gateway.request import PredictParser
+from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.row import RequestRow
 from anew.gateway.serving import Answered, Serving
 from anew.ports.http import Reply, Request
@@ -52,6 +53,7 @@ class ModelEndpoint:
     stats: Callable[[], Mapping[str, Any]]
     workers: Callable[[], Sequence[WorkerStatus]]
     now: Callable[[], datetime]
+    hook: RetrainHook | None = None
     latency: LatencyGrid = field(default_factory=LatencyGrid, init=False)
     replays: Replays = field(init=False)
     _rows: PredictParser = field(init=False)

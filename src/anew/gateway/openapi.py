@@ -56,7 +56,8 @@ def document(models: Sequence[GatewaySettings]) -> _Json:
 
 def _own_paths(settings: GatewaySettings) -> dict[str, _Json]:
     model = settings.model
-    return {
+    commands = {"/retrain": _RETRAIN} if settings.webhook else {}
+    return commands | {
         "/predict": _post("answer rows", f"{model}.Predict", f"{model}.Predicted"),
         "/labels": _post("take ground truth", f"{model}.Labels", f"{model}.Accepted"),
         "/feedback": _post("take what happened after an answer", f"{model}.Feedback", f"{model}.Accepted"),
@@ -188,6 +189,8 @@ def _post(summary: str, takes: str, gives: str, error: str = "Error") -> _Json:
     return {"post": {"summary": summary, "requestBody": body, "responses": {"200": _json(_ref(gives), summary)} | said}}
 
 
+_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_REASON: Final[_Json] = {"type": "string", "maxLength": 500}
 _TEXT: Final[_Json] = {"description": "the page", "content": {"text/plain": {"schema": {"type": "string"}}}}
 _SAID: Final[_Json] = {name: {"type": "string"} for name in ("code", "message", "path")}
 _ERROR: Final[_Json] = _object({"error": _object(_SAID, tuple(_SAID))}, ("error",))
@@ -201,3 +204,17 @@ _INFERRED: Final[_Json] = _object(
     },
     ("model_name", "model_version", "outputs"),
 )
+_RETRAIN: Final[_Json] = {
+    "post": {
+        "summary": "ask for a retrain, signed as Standard Webhooks are",
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "schema": {"type": "string"}} for name in _HEADERS
+        ],
+        "requestBody": {"content": {"application/json": {"schema": _object({"reason": _REASON}, ())}}},
+        "responses": {
+            "202": _json({"type": "object"}, "taken, once for each webhook-id"),
+            "401": _json(_ref("Error"), "it is not signed by the shared secret, or not now"),
+            **{str(status): _json(_ref("Error"), _REASONS[status]) for status in (400, 413, 415, 422, 429, 500, 503)},
+        },
+    }
+}

@@ -54,6 +54,8 @@ class GatewaySettings:
         Silence of the control plane after which the worker calls itself degraded.
     events
         Names that feedback may bear.
+    webhook
+        Where the secret is of those programs that may ask for a retrain; empty: none may.
     load_timeout_s
         How long loading a version may take before the swap is refused.
     """
@@ -79,6 +81,7 @@ class GatewaySettings:
     stale_s: float = 10.0
     load_timeout_s: float = 60.0
     events: tuple[str, ...] = ()
+    webhook: str = ""
 
     def __post_init__(self) -> None:
         if not min(self.deadline_ms, self.queue_ms) > 0 or not self.future_skew_s >= 0:

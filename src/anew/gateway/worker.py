@@ -9,6 +9,7 @@ from typing import Any
 from anew.domain.errors import IntegrityError, UnavailableError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.endpoint import ModelEndpoint
+from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.routing import Switch, VersionLoader
 from anew.gateway.serving import Serving
 from anew.gateway.settings import GatewaySettings
@@ -45,6 +46,7 @@ class GatewayWorker:
     journal: Journal
     launch: LaunchVersion
     clock: Clock
+    hook: RetrainHook | None = None
     endpoint: ModelEndpoint = field(init=False)
     switch: Switch = field(default_factory=Switch, init=False)
     _commit: GroupCommit = field(init=False)
@@ -65,7 +67,12 @@ class GatewayWorker:
         )
         serving = Serving(self.settings, self.switch, self._commit, self.clock.now)
         self.endpoint = ModelEndpoint(
-            serving=serving, ready=self.ready, stats=self.stats, workers=self.statuses, now=self.clock.now
+            serving=serving,
+            ready=self.ready,
+            stats=self.stats,
+            workers=self.statuses,
+            now=self.clock.now,
+            hook=self.hook,
         )
 
     async def start(self) -> None:

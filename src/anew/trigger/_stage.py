@@ -190,6 +190,8 @@ class Trigger:
                 question = self._asked_by_schedule(state, state.served, fact.at)
             case ProjectChanged():
                 question = self._asked_by_change(state)
+            case RetrainCommanded() if fact.held:
+                question = _Question(triggers=(fact.by,), reason=f"{fact.by}: {fact.reason}")
             case RetrainCommanded():
                 return (self._answer_command(state, fact),)
             case _:

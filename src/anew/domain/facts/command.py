@@ -41,11 +41,17 @@ class Ticked(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainCommanded(Fact):
-    """A person or a program asked for a retrain; `command` is unique, a repeat of it changes nothing."""
+    """A person or a program asked for a retrain; `command` is unique, a repeat of it changes nothing.
+
+    `held` says that cooldown and budget hold it, as they hold what a program asks.
+    """
+
+    schema: ClassVar[int] = 2
 
     command: str
     by: str
     reason: str
+    held: bool = False
 
     @property
     def key(self) -> str:

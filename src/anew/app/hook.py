@@ -1,0 +1,57 @@
+"""The webhook by which programs ask a project for a retrain."""
+
+from collections.abc import Mapping
+from contextlib import closing
+
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.standard_webhook import verified_id, webhook_key
+from anew.adapters.system_clock import SystemClock
+from anew.app.command import latest_time
+from anew.app.secret import read_secret
+from anew.app.settings import Settings
+from anew.domain.facts import RetrainCommanded
+from anew.gateway.retrain_hook import RetrainHook
+
+__all__ = ["hook_reference", "retrain_hook"]
+
+
+def hook_reference(settings: Settings) -> str:
+    """Return where the webhook's secret is; empty when the policy has no webhook. Its form is checked with the rest."""
+    for entry in settings.policy.triggers:
+        given = entry.get("webhook")
+        if isinstance(given, Mapping):
+            return str(given.get("secret", ""))
+    return ""
+
+
+def retrain_hook(settings: Settings) -> RetrainHook | None:
+    """Return the project's webhook; None when the policy has none.
+
+    Raises
+    ------
+    SettingsError
+        There is no secret where the policy says, or it is none. No message holds it.
+    """
+    reference = hook_reference(settings)
+    if not reference:
+        return None
+    key, clock = webhook_key(read_secret(reference, settings.root)), SystemClock()
+
+    def post(id: str, reason: str) -> None:
+        with closing(Database(settings.state / "anew.db", create=False)) as database:
+            command = RetrainCommanded(
+                model=settings.model,
+                at=latest_time(SQLEventLog(database, clock=clock)) or clock.now(),
+                command=f"webhook/{id}",
+                by="webhook",
+                reason=reason or "no reason given",
+                held=True,
+            )
+            SQLInbox(database, clock=clock).post(command.caused_by(""))
+
+    def verify(headers: Mapping[str, str], body: bytes, now: float) -> str:
+        return verified_id(key, headers, body, now=now)
+
+    return RetrainHook(verify=verify, post=post, now=clock.now)
