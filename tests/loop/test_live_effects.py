@@ -37,7 +37,9 @@ from anew.domain.interval import Interval
 from anew.domain.manifest import FileEntry, digest_of
 from anew.loop.correction import Corrected
 from anew.loop.correction_run import CorrectionRun, leave_correction
-from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
+from anew.loop.live_effects import Jobs, LiveEffects, Stores
+from anew.loop.past import Record
+from anew.loop.training_order import Training
 from anew.loop.training_run import TrainingRun
 from anew.ports.compute import Job, JobState, JobStatus, Limits
 from anew.testing.fake_compute import FakeCompute
@@ -65,15 +67,18 @@ class Bed:
         self.compute = FakeCompute(self.root / "jobs", trained)
         self.traffic = FakeTraffic()
         self.jobs = Jobs(
-            train="anew.train:run",
+            training=Training(
+                fit="anew.train:run",
+                finish="anew.train:finish",
+                pipeline=self.root / "project" / "pipeline.py",
+                columns=COLUMNS,
+                params={"depth": 3},
+            ),
             measure="anew.measure:run",
             correct="anew.correct:run",
             compare="anew.compare:run",
             orders=self.root / "orders",
             project=self.root / "project",
-            pipeline=self.root / "project" / "pipeline.py",
-            columns=COLUMNS,
-            params={"depth": 3},
             limits=Limits(wall_s=9),
             read_evidence=lambda data: EVIDENCE if data == b"evidence" else (),
         )
@@ -355,7 +360,8 @@ def test_a_candidate_that_is_gone_is_not_measured(bed: Bed) -> None:
 
 def test_new_settings_hold_for_what_begins_after_them(bed: Bed) -> None:
     snapshot = bed.snapshot()
-    bed.effects.reconfigure(replace(bed.jobs, params={"depth": 9}), label_delay=timedelta(hours=39))
+    changed = replace(bed.jobs, training=replace(bed.jobs.training, params={"depth": 9}))
+    bed.effects.reconfigure(changed, label_delay=timedelta(hours=39))
     bed.run(snapshot)
     assert bed.order()["params"] == {"depth": 9}
     failed(bed.run(bed.planned("v1")), "snapshot", "error", "1 labelled rows")

@@ -170,9 +170,11 @@ def test_the_loss_scale_is_a_robust_range() -> None:
 
 def planned(tmp_path: Path, pipeline: Pipeline) -> TrainingRun:
     rows().write_parquet(tmp_path / "rows.parquet")
+    rows().head(100).write_parquet(tmp_path / "part.parquet")
     return TrainingRun(
         columns=columns(),
         rows=tmp_path / "rows.parquet",
+        part=tmp_path / "part.parquet",
         pipeline=tmp_path / "pipeline.py",
         seed=4,
         holdout_rows=20,

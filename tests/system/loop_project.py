@@ -68,6 +68,7 @@ rollout:
   expire: 6h
   guardrails: {p99_ms: 60000}
 policy: {cooldown: 3h}
+train: {sandbox: none}  # its pipeline writes into the project, to say when it trains
 serving: {deadline_ms: 10000, workers: 1}
 """
 

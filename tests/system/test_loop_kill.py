@@ -64,8 +64,9 @@ OF_OTHERS = {
     *("drain.before_write", "drain.after_write", "drain.before_trim", "drain.after_trim"),
     *("lake.files_stored", "lake.intent_stored", "lake.commit_stored", "lake.mark_moved"),
     *("migration.done", "migration.between"),
+    *("search.asked", "search.scored", "search.told", "job.set_aside"),
 }
-"""Boundaries of the drainer, the lake and the migrations, at which their own tests kill."""
+"""Boundaries of the drainer, the lake, the migrations, a search and a compute, at which their own tests kill."""
 
 RULED = QUIET | {
     "- {psi": '{above: 0.5}, for: 500 windows}\n  - {rule: "x < 8", data: corrected}',

@@ -1,7 +1,9 @@
 """Jobs as real processes: every death has a name, and no crash of ours costs a run or runs it twice."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from anew.adapters.local_compute import LocalCompute
-from anew.domain.errors import ConflictError, InvariantError
-from anew.ports.compute import Job, JobState, JobStatus, Limits
+from anew.domain.errors import ConflictError, DiskFullError, InvariantError
+from anew.ports.compute import Job, JobState, JobStatus, Limits, Step
 
 pytestmark = pytest.mark.system
 
@@ -84,6 +86,13 @@ def test_a_job_runs_once_and_its_results_stay(compute: LocalCompute, tmp_path: P
         ("sleep", Limits(wall_s=0.5), {"seconds": "60", "stubborn": "1"}, "timeout", "limit of 0.5 s"),
         ("spin", Limits(cpu_s=1), {}, "timeout", "CPU"),
         ("write_much", Limits(output_bytes=1 << 16), {"bytes": str(1 << 20)}, "disk_full", "limit on output"),
+        (
+            "scatter",
+            Limits(output_bytes=1 << 20),
+            {"files": "9", "bytes": str(1 << 18)},
+            "disk_full",
+            "limit on output",
+        ),
         ("fill_disk", Limits(), {"pretend": "1"}, "disk_full", "disk is full"),
         ("refuse", Limits(), {"reason": "oom"}, "oom", "as asked"),
         ("refuse", Limits(), {}, "error", "RuntimeError: something odd"),
@@ -218,3 +227,116 @@ def test_only_ids_and_entries_of_ours_are_taken(compute: LocalCompute) -> None:
             compute.poll(id)
     compute.submit(Job(id="j1", entry="os:system", arguments={}))
     assert "no entry of anew" in ended(compute).detail
+
+
+def test_a_daemon_that_a_job_started_dies_with_it(compute: LocalCompute, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    compute.submit(job("leave_daemon", pid=str(pid)))
+    assert ended(compute).state is JobState.DONE
+    eventually(lambda: not alive(int(pid.read_text())), 5.0)
+
+
+def test_steps_follow_each_other_and_end_with_the_first_that_fails(compute: LocalCompute) -> None:
+    said = {"file": "a.txt", "text": "left"}
+    good = Step(entry=f"{JOBS}:second")
+    compute.submit(Job(id="j1", entry=f"{JOBS}:write", arguments=said, then=(good,)))
+    folder = ended(compute).folder
+    assert folder is not None
+    assert (folder / "seen.txt").read_text() == "left"
+    bad = Step(entry=f"{JOBS}:refuse")
+    compute.submit(Job(id="j2", entry=f"{JOBS}:write", arguments=said, then=(bad, good)))
+    assert "something odd" in ended(compute, "j2").detail
+    assert not (compute.root / "j2" / "results" / "seen.txt").exists()
+
+
+@pytest.mark.fault("K3")
+@pytest.mark.fault("K5")
+def test_a_job_with_restarts_begins_again_when_its_supervisor_is_gone_and_no_oftener(compute: LocalCompute) -> None:
+    told = {"times": "9", "seconds": "60", "file": "a.txt", "text": "left"}
+    again = Step(entry=f"{JOBS}:resume")
+    work = Job(id="j1", entry=f"{JOBS}:write", arguments=told, then=(again,), restarts=1)
+    begun = compute.root / "j1" / "results" / "begun.txt"
+    for times, state in ((1, JobState.UNKNOWN), (2, JobState.FAILED)):
+        compute.submit(work)
+        _interrupted(begun, times)
+        (compute.root / "j1" / "results" / "a.txt").unlink(missing_ok=True)
+        assert compute.poll("j1").state is state
+    compute.submit(work)
+    assert (compute.poll("j1").reason, "2 times" in compute.poll("j1").detail) == ("killed", True)
+    assert not (compute.root / "j1" / "results" / "a.txt").exists(), "a step that was done is not repeated"
+
+
+def _interrupted(begun: Path, times: int) -> None:
+    """Wait until the job has begun so often, and kill its supervisor."""
+    eventually(lambda: begun.exists() and len(begun.read_text().splitlines()) == times)
+    worker, supervisor = map(int, begun.read_text().splitlines()[-1].split())
+    os.kill(supervisor, signal.SIGKILL)
+    eventually(lambda: not alive(worker), 5.0)
+
+
+@pytest.mark.fault("K10")
+def test_a_job_forgotten_halfway_never_lends_its_result_to_another_of_its_id(tmp_path: Path) -> None:
+    compute = LocalCompute(root=tmp_path / "jobs")
+    compute.submit(job("write", file="a.txt", text="older"))
+    assert ended(compute).state is JobState.DONE
+    script = (
+        "import pathlib, os\n"
+        "from anew.adapters.killpoint import install\nfrom anew.adapters.local_compute import LocalCompute\n"
+        "install({'ANEW_KILL': 'job.set_aside:1'})\n"
+        f"LocalCompute(root=pathlib.Path({str(compute.root)!r})).forget('j1')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    assert compute.poll("j1").state is JobState.UNKNOWN
+    compute.submit(job("write", file="b.txt", text="newer"))
+    folder = ended(compute).folder
+    assert folder is not None
+    assert [path.name for path in folder.iterdir()] == ["b.txt"]
+    assert [path.name for path in compute.root.iterdir()] == ["j1"], "what was set aside is deleted"
+
+
+def test_a_job_says_why_it_was_cancelled(compute: LocalCompute) -> None:
+    compute.submit(job("sleep", seconds="60"))
+    compute.cancel("j1", "kim: too expensive")
+    compute.cancel("j1", "another word")
+    assert ended(compute).detail == "kim: too expensive"
+
+
+@pytest.mark.fault("D3")
+def test_a_job_without_room_does_not_begin(compute: LocalCompute) -> None:
+    with pytest.raises(DiskFullError, match="MB are free"):
+        compute.submit(job("sleep", Limits(free_bytes=1 << 60), seconds="60"))
+    assert compute.poll("j1").state is JobState.UNKNOWN
+
+
+@pytest.mark.fault("A8")
+@pytest.mark.fault("A9")
+def test_a_confined_job_keeps_to_its_folder_and_off_the_network(compute: LocalCompute, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    secret, allowed = tmp_path / "kept" / "golden.parquet", tmp_path / "rows.parquet"
+    secret.write_text("golden")
+    allowed.write_text("rows")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = {
+            "outside": str(secret.parent),
+            "secret": str(secret),
+            "allowed": str(allowed),
+            "peer": str(os.getpid()),
+            "port": str(server.getsockname()[1]),
+        }
+        for id, reads in (("free", None), ("held", (str(allowed),))):
+            secret.write_text("golden")
+            compute.submit(Job(id=id, entry=f"{JOBS}:trespass", arguments=told, reads=reads, confined="required"))
+            ended(compute, id)
+    free, held = (_said(compute, id) for id in ("free", "held"))
+    allowed_to_held = {"own", "temporary", "allowed"}
+    assert {name for name, said in held.items() if said == "done"} == allowed_to_held
+    assert {*free} == {*held}
+    refused = {name for name, said in free.items() if said != "done"} - {"memory"}
+    assert refused <= {"move", "link", "list", "read", "read_by_link"}, "control: unconfined, all of it works"
+    assert secret.read_text() == "golden"
+    assert allowed.read_text() == "rows" or free["change_allowed"] == "done"
+
+
+def _said(compute: LocalCompute, id: str) -> dict[str, str]:
+    said: dict[str, str] = json.loads((compute.root / id / "results" / "said.json").read_text())
+    return said

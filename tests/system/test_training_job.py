@@ -1,12 +1,19 @@
 """A training run as a real job: from rows to a signed artifact that answers, whatever dies meanwhile."""
 
+import json
+import os
+import signal
 import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from anew.adapters.job_record import JobRecord
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.local_compute import LocalCompute
 from anew.adapters.model_loader import ModelLoader
@@ -15,12 +22,14 @@ from anew.adapters.signing import Signer
 from anew.adapters.table_file import labelled_rows
 from anew.app.project_template import create_from_file
 from anew.app.settings import Settings, load
-from anew.app.training_job import ENTRY
+from anew.app.training import training_of
+from anew.app.watch import watched_by
 from anew.domain.errors import IntegrityError
-from anew.loop.training_run import TrainingRun, read_outcome
+from anew.loop.training_order import TrainingInputs, training_job
+from anew.loop.training_run import read_outcome
 from anew.ports.compute import Job, JobState, JobStatus, Limits
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 
 def project(folder: Path) -> tuple[Settings, pl.DataFrame]:
@@ -40,22 +49,26 @@ def project(folder: Path) -> tuple[Settings, pl.DataFrame]:
     return settings, labelled_rows(frame, settings.columns, "s.parquet")
 
 
-def trained(settings: Settings, rows: pl.DataFrame, folder: Path, limits: Limits | None = None) -> JobStatus:
+def job(settings: Settings, rows: pl.DataFrame, folder: Path, limits: Limits | None = None) -> Job:
     snapshot = folder / "snapshot.parquet"
     rows.write_parquet(snapshot)
-    run = TrainingRun(
-        columns=settings.columns,
+    inputs = TrainingInputs(
+        id="j1",
         rows=snapshot,
-        pipeline=settings.pipeline,
+        snapshot="s" * 64,
+        kept=rows.height - 200,
+        held=200,
         seed=11,
-        holdout_rows=200,
         code=settings.code,
-        params=settings.policy.train.params,
     )
-    (folder / "run.json").write_text(run.to_json())
+    how = training_of(settings, watched_by(settings))
+    return training_job(how, inputs, folder / "orders", limits or Limits())
+
+
+def trained(settings: Settings, rows: pl.DataFrame, folder: Path, limits: Limits | None = None) -> JobStatus:
     compute = LocalCompute(root=folder / "jobs")
-    compute.submit(Job(id="j1", entry=ENTRY, arguments={"run": str(folder / "run.json")}, limits=limits or Limits()))
-    deadline = time.monotonic() + 60
+    compute.submit(job(settings, rows, folder, limits))
+    deadline = time.monotonic() + 200
     while compute.poll("j1").state is JobState.RUNNING:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -110,3 +123,139 @@ def test_a_training_that_runs_out_of_memory_or_time_says_so(tmp_path: Path) -> N
     (tmp_path / "slow").mkdir()
     status = trained(load(settings.root), rows, tmp_path / "slow", Limits(wall_s=6))
     assert (status.state, status.reason) == (JobState.FAILED, "timeout"), status
+
+
+SEARCHED = """import os
+import time
+from pathlib import Path
+
+import lightgbm
+
+
+def features(rows):
+    return rows.select("x")
+
+
+def search_space(trial):
+    return {"num_leaves": trial.suggest_int("num_leaves", 2, 40), "rate": trial.suggest_float("rate", 0.01, 1.0)}
+
+
+def train(data, params):
+    with (Path(os.environ["TMPDIR"]) / "fits").open("a") as fits:
+        fits.write(f"{params} {data.x.height}\\n")
+    time.sleep(0.1)
+    told = {"objective": "binary", "num_threads": 1, "verbose": -1, "seed": data.seed, "deterministic": True}
+    told |= {"num_leaves": params["num_leaves"], "learning_rate": params["rate"]}
+    labels = (data.y == "yes").to_numpy().astype(int)
+    return lightgbm.train(told, lightgbm.Dataset(data.x.to_numpy(), labels), num_boost_round=5)
+"""
+
+
+def searching(tmp_path: Path, name: str) -> tuple[LocalCompute, Job, Path]:
+    """Return a compute, a job that searches by two processes, and the file in which its fits are counted."""
+    folder = tmp_path / name
+    folder.mkdir()
+    settings, rows = project(folder)
+    settings.pipeline.write_text(SEARCHED)
+    with (settings.root / "anew.yaml").open("a") as policy:
+        policy.write("search: {trials: 8, folds: 2, parallel: 2}\n")
+    compute = LocalCompute(root=folder / "jobs")
+    return compute, job(load(settings.root), rows, folder), folder / "jobs" / "j1" / "tmp" / "fits"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.fault("K1")
+@pytest.mark.fault("K5")
+def test_a_search_whose_machine_goes_down_resumes_and_repeats_no_finished_trial(tmp_path: Path) -> None:
+    compute, work, fits = searching(tmp_path, "whole")
+    compute.submit(work)
+    until(lambda: compute.poll("j1").state is not JobState.RUNNING)
+    assert compute.poll("j1").state is JobState.DONE, compute.poll("j1")
+    expected = (compute.root / "j1" / "results" / "outcome.json").read_text()
+    record = json.loads((compute.root / "j1" / "results" / "artifact" / "search.json").read_text())
+    planned = Counter(fits.read_text().splitlines())
+
+    compute, work, fits = searching(tmp_path, "killed")
+    compute.submit(work)
+    until(lambda: fits.exists() and len(fits.read_text().splitlines()) >= 5)
+    _kill_supervisor_of(compute.root / "j1")
+    journal = (compute.root / "j1" / "results" / "search.journal").read_text()
+    assert compute.poll("j1").state is JobState.UNKNOWN
+    compute.submit(work)
+    until(lambda: compute.poll("j1").state is not JobState.RUNNING)
+    assert compute.poll("j1").state is JobState.DONE, compute.poll("j1")
+    assert (compute.root / "j1" / "results" / "search.journal").read_text().startswith(journal)
+    again = json.loads((compute.root / "j1" / "results" / "artifact" / "search.json").read_text())
+    assert again["trials"] == record["trials"]
+    outcome = json.loads((compute.root / "j1" / "results" / "outcome.json").read_text())
+    assert outcome["metrics"] == json.loads(expected)["metrics"]
+    repeated = Counter(fits.read_text().splitlines()) - planned
+    assert sum(repeated.values()) <= 2, "at most the two fits that were under way"
+
+
+def _kill_supervisor_of(folder: Path) -> None:
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            said = place.read_bytes()
+            if b"job_supervisor" in said and str(folder).encode() in said:
+                os.kill(int(place.parent.name), signal.SIGKILL)
+    record = JobRecord(folder)
+    until(lambda: not record.locked())
+
+
+@pytest.mark.fault("K4")
+def test_a_trial_whose_process_is_killed_costs_itself(tmp_path: Path) -> None:
+    compute, work, fits = searching(tmp_path, "trial")
+    compute.submit(work)
+    until(lambda: fits.exists() and len(fits.read_text().splitlines()) >= 2)
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            said = place.read_bytes()
+            if b"trial_worker" in said and str(tmp_path).encode() in said:
+                os.kill(int(place.parent.name), signal.SIGKILL)
+                break
+    until(lambda: compute.poll("j1").state is not JobState.RUNNING)
+    assert compute.poll("j1").state is JobState.DONE, compute.poll("j1")
+    trials = json.loads((compute.root / "j1" / "results" / "artifact" / "search.json").read_text())["trials"]
+    assert [t["problem"] for t in trials if t["state"] == "failed"] == ["its process ended with exit code -9"]
+
+
+@pytest.mark.fault("A8")
+@pytest.mark.fault("A9")
+def test_user_code_that_trains_sees_neither_held_out_rows_nor_the_project(tmp_path: Path) -> None:
+    settings, rows = project(tmp_path)
+    snapshot, notes = tmp_path / "snapshot.parquet", settings.root / "notes.txt"
+    notes.write_text("mine")
+    part = str(tmp_path / "orders" / "j1.parquet")
+    tried = (
+        "import json, os\nimport polars as pl\nfrom pathlib import Path\n"
+        "from sklearn.linear_model import LogisticRegression\n\n"
+        "def features(rows):\n    return rows.select('x')\n\n"
+        "def train(data, params):\n"
+        "    said = {}\n"
+        f"    for name, read in (('snapshot', lambda: pl.read_parquet({str(snapshot)!r}).height),\n"
+        f"                       ('notes', lambda: Path({str(notes)!r}).read_text()),\n"
+        f"                       ('part', lambda: pl.read_parquet({part!r}).height)):\n"
+        "        try:\n            said[name] = read()\n"
+        "        except Exception as exc:\n            said[name] = type(exc).__name__\n"
+        "    Path('said.json').write_text(json.dumps(said))\n"
+        "    return LogisticRegression().fit(data.x.to_numpy(), data.y.to_numpy())\n"
+    )
+    settings.pipeline.write_text(tried)
+    status = trained(load(settings.root), rows, tmp_path)
+    assert status.folder is not None, status
+    said = json.loads((status.folder / "said.json").read_text())
+    assert said == {"snapshot": "PermissionError", "notes": "PermissionError", "part": 1800}
+    with (settings.root / "anew.yaml").open("a") as policy:
+        policy.write("train: {sandbox: none}\n")
+    (tmp_path / "open").mkdir()
+    status = trained(load(settings.root), rows, tmp_path / "open")
+    assert status.folder is not None, status
+    said = json.loads((status.folder / "said.json").read_text())
+    assert (said["snapshot"], said["notes"]) == (2000, "mine"), "control: nothing but the sandbox keeps them away"

@@ -1,9 +1,9 @@
 """The records of one job on disk, shared by who submits it, who supervises it and who does the work.
 
 ``job.json`` what to do · ``lock`` held (flock) by the supervisor as long as it lives · ``started.json`` that it began,
-and when · ``lease`` touched by whoever still wants the result · ``cancel`` wish to end it · ``work.json`` what the
-worker says of its end · ``result.json`` how it ended, final · ``results/`` what it made · ``stdout.log``,
-``stderr.log``, ``supervisor.log``.
+and when and how often · ``lease`` touched by whoever still wants the result · ``cancel`` wish to end it ·
+``work.N.json`` what the worker of step N says of its end · ``result.json`` how it ended, final · ``results/`` what it
+made · ``stdout.log``, ``stderr.log``, ``supervisor.log``.
 """
 
 import fcntl
@@ -12,8 +12,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from anew.ports.compute import Job, Limits
+from anew.ports.compute import Job, Limits, Step
 
 __all__ = ["Ended", "JobRecord"]
 
@@ -49,30 +50,37 @@ class JobRecord:
         return self.folder / "lease"
 
     @property
-    def cancelled(self) -> bool:
-        """Has somebody asked to end it?"""
-        return (self.folder / "cancel").exists()
+    def cancelled(self) -> str | None:
+        """Return why somebody asked to end it, None when nobody did."""
+        try:
+            return (self.folder / "cancel").read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
 
     def create(self, job: Job) -> None:
         """Write what to do, unless it is written: the first submission counts."""
         self.results.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.touch()
         if not (self.folder / "job.json").exists():
-            plain = {"id": job.id, "entry": job.entry, "arguments": dict(job.arguments), "limits": asdict(job.limits)}
-            self._write("job.json", json.dumps(plain))
+            self._write("job.json", json.dumps(asdict(job) | {"arguments": dict(job.arguments)}))
 
     def job(self) -> Job:
         """Return what to do."""
         plain = json.loads((self.folder / "job.json").read_text("utf-8"))
-        return Job(**plain | {"limits": Limits(**plain["limits"])})
+        reads, then = plain["reads"], tuple(_step(each) for each in plain["then"])
+        return Job(
+            **plain
+            | {"limits": Limits(**plain["limits"]), "reads": None if reads is None else tuple(reads), "then": then}
+        )
 
     def touch(self) -> None:
         """Show that the result is still wanted."""
         self.lease.touch()
 
-    def cancel(self) -> None:
+    def cancel(self, why: str) -> None:
         """Ask the supervisor to end the job."""
-        (self.folder / "cancel").touch()
+        if not (self.folder / "cancel").exists():
+            self._write("cancel", why[:_DETAIL])
 
     def lock(self) -> int | None:
         """Take the lock and return its descriptor; None when another has it. The kernel frees it when we die."""
@@ -109,6 +117,11 @@ class JobRecord:
         found = self._read("started.json")
         return None if found is None else {key: float(str(value)) for key, value in found.items()}
 
+    def begun(self) -> int:
+        """Return how often it was begun."""
+        found = self.started()
+        return 0 if found is None else int(found["begun"])
+
     def end(self, ended: Ended) -> None:
         """Record how it ended, whole or not at all, in the room that was reserved."""
         plain = asdict(ended) | {"detail": ended.detail[:_DETAIL]}
@@ -125,14 +138,26 @@ class JobRecord:
         found = self._read("result.json")
         return None if found is None else Ended(**found)  # type: ignore[arg-type]  # written by `end`
 
-    def say(self, reason: str, detail: str) -> None:
-        """Record the worker's own account of its end."""
-        self._write("work.json", json.dumps({"reason": reason, "detail": detail[:_DETAIL]}))
+    def account(self, step: int) -> int:
+        """Open the file for the account of a step's worker, which may open none in this folder once it is confined."""
+        return os.open(self._account(step), os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
 
-    def said(self) -> tuple[str, str] | None:
-        """Return the worker's own account: reason (empty: done) and detail."""
-        found = self._read("work.json")
-        return None if found is None else (str(found["reason"]), str(found["detail"]))
+    @staticmethod
+    def say(account: int, reason: str, detail: str) -> None:
+        """Record the worker's own account of its end."""
+        os.write(account, json.dumps({"reason": reason, "detail": detail[:_DETAIL]}).encode())
+        os.fsync(account)
+
+    def said(self, step: int) -> tuple[str, str] | None:
+        """Return the account of a step's worker, reason (empty: done) and detail; None when there is no whole one."""
+        try:
+            found = json.loads(self._account(step).read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return str(found["reason"]), str(found["detail"])
+
+    def _account(self, step: int) -> Path:
+        return self.folder / f"work.{step}.json"
 
     def _read(self, name: str) -> dict[str, object] | None:
         try:
@@ -157,3 +182,8 @@ class JobRecord:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _step(plain: Mapping[str, Any]) -> Step:
+    reads = plain["reads"]
+    return Step(entry=plain["entry"], reads=None if reads is None else tuple(reads))

@@ -5,6 +5,7 @@ ever: it ends the worker at its wall limit, when it is cancelled, and when nobod
 its lease. How the worker ended, a signal included, is known to its parent alone; that is why there are two processes.
 """
 
+import ctypes
 import os
 import resource
 import signal
@@ -12,18 +13,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import IO
 
 from anew.adapters.job_record import Ended, JobRecord
 from anew.adapters.job_worker import EXITS
+from anew.ports.compute import Limits
 
 __all__ = ["main"]
 
 LOG_BYTES = 1 << 20
 _LOOK_S = 0.2
 _GRACE_S = 2.0
+_SIZE_S = 1.0
+_GENERATIONS = 100
+_PR_SET_CHILD_SUBREAPER = 36
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ", "VIRTUAL_ENV")
 _THREADS = ("MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 
@@ -32,9 +39,12 @@ def main(folder: Path, lease_s: float) -> int:
     """Detach, run the job unless another supervisor does or did, and record its end. Returns when it has begun."""
     record = JobRecord(folder)
     lock = _lock(record)
-    if lock is None or record.started() is not None or record.ended() is not None:
+    if lock is None or record.ended() is not None:
         return 0
-    record.begin({"pid": 0, "at": time.time()})
+    begun = record.begun()
+    if begun > record.job().restarts:
+        return 0
+    record.begin({"pid": 0, "at": time.time(), "begun": begun + 1})
     if os.fork():
         return 0  # the lock lives on in the child
     os.setsid()
@@ -47,7 +57,7 @@ def _lock(record: JobRecord) -> int | None:
     """Take the lock; somebody who looks whether it is held holds it for an instant, hence more than one try."""
     for _ in range(50):
         lock = record.lock()
-        if lock is not None or record.started() is not None:
+        if lock is not None or record.begun() > record.job().restarts:
             return lock
         time.sleep(0.02)
     return None
@@ -62,11 +72,28 @@ def _let_go(record: JobRecord) -> None:
 
 
 def _supervise(record: JobRecord, lease_s: float) -> None:
-    began, killed_before = time.monotonic(), _oom_kills()
+    """Run one step after the other until one comes to nothing; those that were done before are not repeated."""
+    began = time.monotonic()
+    _adopt_orphans()
+    job = record.job()
+    watch = _Watch(record=record, limits=job.limits, lease_s=lease_s)
+    reason, detail = "", ""
+    for step in range(len(job.steps)):
+        if not reason and record.said(step) != ("", ""):
+            reason, detail = _step(record, step, watch)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    record.end(
+        Ended(reason=reason, detail=detail, wall_s=time.monotonic() - began, cpu_s=used.ru_utime + used.ru_stime)
+    )
+
+
+def _step(record: JobRecord, step: int, watch: "_Watch") -> tuple[str, str]:
+    """Run one step to its end, and return why it came to nothing; ("", "") when it is done."""
+    killed_before = _oom_kills()
     temporary = record.folder / "tmp"
     temporary.mkdir(exist_ok=True, mode=0o700)
     worker = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
-        [sys.executable, "-P", "-m", "anew.adapters.job_worker", str(record.folder), str(os.getpid())],
+        [sys.executable, "-P", "-m", "anew.adapters.job_worker", str(record.folder), str(step), str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -80,41 +107,93 @@ def _supervise(record: JobRecord, lease_s: float) -> None:
     ]
     for pump in pumps:
         pump.start()
-    stopped = _watch(record, worker, lease_s)
+    stopped = watch.until_the_end_of(worker)
     _kill_group(worker.pid, signal.SIGKILL)  # what the worker itself started
+    _end_orphans()
     for pump in pumps:
         pump.join(timeout=1.0)
-    reason, detail = stopped or _account(record, worker.returncode, _oom_kills() > killed_before)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    record.end(
-        Ended(reason=reason, detail=detail, wall_s=time.monotonic() - began, cpu_s=used.ru_utime + used.ru_stime)
-    )
+    return stopped or _account(record, step, worker.returncode, _oom_kills() > killed_before)
 
 
-def _watch(record: JobRecord, worker: "subprocess.Popen[bytes]", lease_s: float) -> tuple[str, str] | None:
-    """Wait for the worker's end, and bring it about when it must; returns why, if it was us."""
-    wall_s = record.job().limits.wall_s
-    deadline = wanted_until = time.monotonic() + wall_s
-    seen = -1
-    while True:
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    """Bounds on a job as a whole, whichever of its steps runs."""
+
+    record: JobRecord
+    limits: Limits
+    lease_s: float
+    deadline: float = field(init=False)
+    wanted_until: float = field(init=False)
+    seen: int = -1
+    sized: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.limits.wall_s
+        self.wanted_until = self.deadline
+
+    def until_the_end_of(self, worker: "subprocess.Popen[bytes]") -> tuple[str, str] | None:
+        """Wait for the worker's end, and bring it about when it must; returns why, if it was us."""
+        while True:
+            try:
+                worker.wait(timeout=_LOOK_S)
+            except subprocess.TimeoutExpired:
+                why = self._over(time.monotonic())
+                if why:
+                    _stop(worker)
+                    return why
+            else:
+                return None
+
+    def _over(self, now: float) -> tuple[str, str] | None:
+        touched = self.record.lease.stat().st_mtime_ns
+        if touched != self.seen:  # by our own clock, which no one sets back
+            self.seen, self.wanted_until = touched, now + self.lease_s
+        cancelled = self.record.cancelled
+        if now >= self.deadline:
+            return "timeout", f"it ran longer than its limit of {self.limits.wall_s:g} s"
+        if cancelled is not None:
+            return "cancelled", cancelled or "it was cancelled"
+        if now >= self.wanted_until:
+            return "cancelled", f"nobody asked for it for {self.lease_s:g} s"
+        if now - self.sized >= _SIZE_S:
+            self.sized = now
+            size = _size(self.record.results) + _size(self.record.folder / "tmp")
+            if size > self.limits.output_bytes:
+                return "disk_full", f"it wrote {size} bytes; its limit on output is {self.limits.output_bytes}"
+        return None
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes in a folder; what goes while we look is not counted."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(place) / name).lstat().st_size
+    return total
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what our descendants leave behind, so that it can be found, whatever group it joined."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # on Linux; elsewhere the process group has to do
+    if prctl is not None:
+        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_orphans() -> None:
+    """Kill what is still there of a worker's descendants, until nothing is."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    for _ in range(_GENERATIONS):
         try:
-            worker.wait(timeout=_LOOK_S)
-        except subprocess.TimeoutExpired:
-            now, touched = time.monotonic(), record.lease.stat().st_mtime_ns
-            if touched != seen:  # by our own clock, which no one sets back
-                seen, wanted_until = touched, now + lease_s
-            why = None
-            if now >= deadline:
-                why = "timeout", f"it ran longer than its limit of {wall_s:g} s"
-            elif record.cancelled:
-                why = "cancelled", "it was cancelled"
-            elif now >= wanted_until:
-                why = "cancelled", f"nobody asked for it for {lease_s:g} s"
-            if why:
-                _stop(worker)
-                return why
-        else:
-            return None
+            found = [int(pid) for pid in children.read_text("ascii").split()]
+        except OSError:
+            return
+        if not found:
+            return
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _stop(worker: "subprocess.Popen[bytes]") -> None:
@@ -133,9 +212,9 @@ def _kill_group(group: int, number: signal.Signals) -> None:
         return
 
 
-def _account(record: JobRecord, code: int, oom_kill: bool) -> tuple[str, str]:
+def _account(record: JobRecord, step: int, code: int, oom_kill: bool) -> tuple[str, str]:
     """Say why a worker that was not stopped by us ended; ("", "") when it is done."""
-    said = record.said()
+    said = record.said(step)
     if said is not None and (code == 0) is (said[0] == ""):
         return said
     if code in EXITS:
@@ -165,7 +244,7 @@ def _pump(pipe: IO[bytes] | None, log: Path) -> None:
     if pipe is None:
         return
     left, dropped = LOG_BYTES, 0
-    with log.open("wb", buffering=0) as file:
+    with log.open("ab", buffering=0) as file:
         while chunk := os.read(pipe.fileno(), 65536):
             kept, left = chunk[:left], max(0, left - len(chunk))
             dropped += len(chunk) - len(kept)

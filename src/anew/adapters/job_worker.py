@@ -1,6 +1,7 @@
 """The process that does a job's work, under limits.
 
-Its supervisor starts it as ``-m anew.adapters.job_worker FOLDER PID``, where PID is the supervisor's own.
+Its supervisor starts it as ``-m anew.adapters.job_worker FOLDER STEP PID``, where PID is the supervisor's own. What it
+runs was written by users: it is confined before any of that is imported.
 """
 
 import ctypes
@@ -15,11 +16,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+from anew.adapters.confinement import LANDLOCK, SECCOMP, confine
 from anew.adapters.job_record import JobRecord
-from anew.domain.errors import SettingsError, TrainingError
-from anew.ports.compute import Limits
+from anew.domain.errors import PolicyError, SettingsError, TrainingError
+from anew.ports.compute import Job, Limits, Step
 
-__all__ = ["EXITS", "limit", "main", "reason_of"]
+__all__ = ["EXITS", "die_with", "limit", "main", "reason_of"]
 
 EXITS: Mapping[int, str] = {71: "error", 72: "disk_full", 73: "oom", 74: "cancelled", 75: "timeout"}
 """What the exit code alone says, for when the disk is too full to say more."""
@@ -28,21 +30,35 @@ _PR_SET_PDEATHSIG = 1
 Entry = Callable[[Mapping[str, str], Path], None]
 
 
-def main(folder: Path, supervisor: int) -> int:
-    """Do the job recorded in `folder`, and say how it ended."""
-    _die_with(supervisor)
+def main(folder: Path, step: int, supervisor: int) -> int:
+    """Do one step of the job recorded in `folder`, and say how it ended."""
+    die_with(supervisor)
     record = JobRecord(folder)
     job = record.job()
     limit(job.limits)
+    account = record.account(step)
     try:
-        _entry(job.entry)(job.arguments, record.results)
+        _confine(job, job.steps[step], record)
+        _entry(job.steps[step].entry)(job.arguments, record.results)
     except BaseException as exc:  # noqa: BLE001 - the outermost loop of this process: whatever it was becomes its end
         traceback.print_exc()
         reason, detail = reason_of(exc)
-        _say(record, reason, detail)
+        _say(account, reason, detail)
         return next((code for code, name in EXITS.items() if name == reason), 71)
-    _say(record, "", "")
+    _say(account, "", "")
     return 0
+
+
+def _confine(job: Job, step: Step, record: JobRecord) -> None:
+    """Take from this process what the step does not need, as far as this kernel can."""
+    if step.reads is None:
+        return
+    held = confine(step.reads, (str(record.results), os.environ.get("TMPDIR", "")))
+    lacking = [name for name in (LANDLOCK, SECCOMP) if name not in held]
+    if lacking and job.confined == "required":
+        raise PolicyError(f"the job has to be confined, and this kernel does not do {' nor '.join(lacking)}")
+    if lacking:
+        sys.stderr.write(f"not confined by {', '.join(lacking)}: this kernel does not do that\n")
 
 
 def limit(limits: Limits) -> None:
@@ -77,21 +93,21 @@ def _entry(name: str) -> Entry:
     return cast("Entry", getattr(importlib.import_module(module), function))
 
 
-def _say(record: JobRecord, reason: str, detail: str) -> None:
+def _say(account: int, reason: str, detail: str) -> None:
     try:
-        record.say(reason, detail)
+        JobRecord.say(account, reason, detail)
     except OSError:
         traceback.print_exc()  # the exit code says the reason
 
 
-def _die_with(supervisor: int) -> None:
-    """Have the kernel kill us when our supervisor dies: without it nobody would bound our wall time."""
+def die_with(parent: int) -> None:
+    """Have the kernel kill us when our parent dies: without it nobody would bound our wall time."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # on Linux; elsewhere the CPU limit has to do
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != supervisor:
+    if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

@@ -1,5 +1,6 @@
 """Jobs as processes of this machine that outlive whoever submitted them."""
 
+import errno
 import os
 import re
 import shutil
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.adapters.job_record import JobRecord
-from anew.domain.errors import ConflictError, InvariantError, UnavailableError
+from anew.domain.boundary import reach
+from anew.domain.errors import ConflictError, DiskFullError, InvariantError, UnavailableError
 from anew.ports.compute import Job, JobState, JobStatus
 
 __all__ = ["LocalCompute"]
 
+_GONE = ".gone-"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -24,7 +27,8 @@ class LocalCompute:
 
     A job is a folder. A supervisor, detached from us, holds its lock while it lives and records how the job ended; we
     only read records, so another process, or this one after a crash, finds a job as if it had submitted it. Two
-    submissions of one id start it once: the lock has one holder, and a job that has started never starts again.
+    submissions of one id start it once: the lock has one holder, and a job that has started never starts again, unless
+    its supervisor is gone and it has restarts left.
 
     Parameters
     ----------
@@ -42,15 +46,24 @@ class LocalCompute:
 
         Raises
         ------
+        DiskFullError
+            There is not enough room for its results.
         UnavailableError
-            It cannot be started: the disk is full, or no process can be made.
+            It cannot be started: no process can be made.
         """
         record = self._record(job.id)
         try:
+            self._sweep()
+            if record.begun() == 0:
+                self._need_room(job)
             record.create(job)
-            if record.started() is None:
+            if record.begun() <= record.job().restarts:
                 self._start(record)
+        except UnavailableError:
+            raise
         except OSError as exc:
+            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFullError(f"the disk of {self.root} is full; job {job.id} cannot be started") from exc
             raise UnavailableError(f"job {job.id} cannot be started: {exc.strerror} ({exc.filename})") from exc
 
     def poll(self, id: str) -> JobStatus:
@@ -74,22 +87,23 @@ class LocalCompute:
         if alive:
             since = time.time() if started is None else started["at"]
             return JobStatus(state=JobState.RUNNING, wall_s=max(0.0, time.time() - since))
-        if started is None:
+        if record.begun() <= record.job().restarts:
             return JobStatus(state=JobState.UNKNOWN)
+        again = f" {record.begun()} times" if record.begun() > 1 else ""
         return JobStatus(
             state=JobState.FAILED,
             reason="killed",
-            detail="its supervisor is gone and left no result: it was killed, or the machine was restarted",
+            detail=f"its supervisor is gone and left no result{again}: it was killed, or the machine was restarted",
         )
 
-    def cancel(self, id: str) -> None:
+    def cancel(self, id: str, why: str = "") -> None:
         """Ask the job to end; it does within about three seconds, and `poll` says so."""
         record = self._record(id)
         if (record.folder / "job.json").exists() and record.ended() is None:
-            record.cancel()
+            record.cancel(why)
 
     def forget(self, id: str) -> None:
-        """Delete records and results.
+        """Delete records and results. Whatever is killed meanwhile, another job of this id never finds them.
 
         Raises
         ------
@@ -101,7 +115,25 @@ class LocalCompute:
             return
         if record.ended() is None and record.locked():
             raise ConflictError(f"job {id} is running; cancel it first")
-        shutil.rmtree(record.folder)
+        gone = record.folder.with_name(f"{_GONE}{os.getpid()}-{os.urandom(4).hex()}")
+        record.folder.rename(gone)
+        reach("job.set_aside")
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Delete what was set aside by a process that did not come to delete it."""
+        for left in self.root.glob(f"{_GONE}*"):
+            if not Path(f"/proc/{left.name.removeprefix(_GONE).partition('-')[0]}").exists():
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _need_room(self, job: Job) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        free = shutil.disk_usage(self.root).free
+        if free < job.limits.free_bytes:
+            raise DiskFullError(
+                f"{free >> 20} MB are free on the disk of {self.root}, a run needs {job.limits.free_bytes >> 20} MB to "
+                "begin; free some space"
+            )
 
     def _record(self, id: str) -> JobRecord:
         if not _ID.fullmatch(id):

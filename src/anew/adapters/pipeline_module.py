@@ -28,7 +28,7 @@ __all__ = ["PipelineModule", "defines", "load_function", "load_pipeline"]
 class PipelineModule:
     """A loaded `pipeline.py`; see `anew.ports.pipeline.Pipeline`.
 
-    `transform` is its `features`, `correct` its function of that name; None where it defines none.
+    `transform` is its `features`, `correct` and `search_space` its functions of these names; None for what it lacks.
     """
 
     path: Path
@@ -37,6 +37,7 @@ class PipelineModule:
     fit: Callable[[TrainingData, Mapping[str, Any]], object]
     transform: Callable[[pl.DataFrame], pl.DataFrame] | None = None
     correct: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    search_space: Callable[[Any], Mapping[str, Any]] | None = None
 
     @property
     def inputs_are_numbers(self) -> bool:
@@ -71,15 +72,23 @@ def load_pipeline(path: Path) -> PipelineModule:
         ) from exc
     digest = hashlib.sha256(source).hexdigest()
     module = _run(path, source, f"anew_pipeline_{digest[:16]}")
-    train, features, correct = (getattr(module, name, None) for name in ("train", "features", "correct"))
+    train = getattr(module, "train", None)
     problems = [*_problems(path, "train", train, 2, "(data, params)")]
-    if features is not None:
-        problems += _problems(path, "features", features, 1, "(rows)")
-    if correct is not None:
-        problems += _problems(path, "correct", correct, 1, "(rows)")
+    optional = {name: getattr(module, name, None) for name in ("features", "correct", "search_space")}
+    for name, function in optional.items():
+        if function is not None:
+            problems += _problems(path, name, function, 1, "(trial)" if name == "search_space" else "(rows)")
     if problems or train is None:
         raise SettingsError(*problems)
-    return PipelineModule(path=path, source=source, digest=digest, fit=train, transform=features, correct=correct)
+    return PipelineModule(
+        path=path,
+        source=source,
+        digest=digest,
+        fit=train,
+        transform=optional["features"],
+        correct=optional["correct"],
+        search_space=optional["search_space"],
+    )
 
 
 def defines(path: Path, name: str) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "MonitorPolicy",
     "ProjectPolicy",
     "RolloutPolicy",
+    "SearchPolicy",
     "ServingPolicy",
     "ShadowPolicy",
     "TrainPolicy",
@@ -137,8 +138,33 @@ class TrainPolicy(_Section):
     """Parameters and limits of training."""
 
     params: dict[str, Any] = Field(default_factory=dict, description="handed to train()")
-    timeout: str = Field(default="1h", description="wall time after which a run is ended")
-    memory_mb: int = Field(default=8192, gt=0, description="address space of a run")
+    timeout: str = Field(default="1h", description="wall time after which a run is ended; a search has its own besides")
+    cpu: str = Field(default="4h", description="CPU time after which a process of a run is ended")
+    memory_mb: int = Field(default=8192, gt=0, description="address space of each process of a run")
+    output_mb: int = Field(default=2048, gt=0, description="what a run may write")
+    free_mb: int = Field(default=64, ge=0, description="room on the disk that a run needs to begin")
+    sandbox: Literal["auto", "required", "none"] = Field(
+        default="auto",
+        description="keep user code from other files and the network while it trains: as far as the kernel can, or the "
+        "run fails, or not at all",
+    )
+    reads: tuple[str, ...] = Field(
+        default=(), description="files and folders that train() may read besides its rows, relative to the project"
+    )
+    export: Literal["none", "onnx"] = Field(
+        default="none", description="keep each model as an ONNX graph too, checked to answer the same"
+    )
+
+
+class SearchPolicy(_Section):
+    """A search for parameters, in the space that search_space(trial) of the pipeline spans."""
+
+    trials: int = Field(default=0, ge=0, description="sets of parameters to try; 0: train.params as they are")
+    timeout: str = Field(default="30m", description="wall time after which no further trial begins")
+    folds: int = Field(default=3, ge=1, le=20, description="blocks of the newest training rows to score trials on")
+    parallel: int = Field(default=1, ge=1, le=64, description="trials at once, each in a process of its own")
+    metric: str = Field(default="", description="what is to be best; empty: log_loss, or mae for a regression")
+    prune: Literal["median", "none"] = Field(default="median", description="give up trials that are worse than this")
 
 
 class LoopPolicy(_Section):
@@ -268,6 +294,7 @@ class ProjectPolicy(_Section):
     triggers: tuple[dict[str, Any], ...] = Field(default=(), description="detectors that ask for a retrain, with for")
     policy: LoopPolicy = LoopPolicy()
     train: TrainPolicy = TrainPolicy()
+    search: SearchPolicy = SearchPolicy()
     gates: tuple[dict[str, Any], ...] = Field(
         default=({"slos": {}}, {"beats_champion": {}}),
         alias="validate",

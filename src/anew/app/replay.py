@@ -6,7 +6,7 @@ or two versions with different code side by side, only the live loop shows.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -15,13 +15,14 @@ import numpy as np
 import polars as pl
 
 from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
-from anew.adapters.model_format import DataFormats
 from anew.adapters.model_loader import ModelLoader
 from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.table_file import labelled_rows, read_table
 from anew.app.duration import parse_duration
 from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
+from anew.app.training import training_of
+from anew.app.training_job import open_study, training_kit
 from anew.app.watch import Watch, watched_by
 from anew.app.wiring import stages
 from anew.domain.errors import SchemaError, SettingsError
@@ -29,10 +30,13 @@ from anew.feedback.outcome import THUMB
 from anew.feedback.window import WindowClock, WindowState
 from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine
+from anew.loop.fold import fold_scores
+from anew.loop.progress import silent
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, Trainer, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
-from anew.loop.training import SAMPLE_ROWS, Kit, Recipe, fit
+from anew.loop.training import Recipe, draft, finish, training_rows
+from anew.loop.training_run import search_params
 from anew.ports.candidate import Candidate
 from anew.ports.pipeline import Pipeline, TrainingData
 from anew.ports.predictor import Loader, Predictions, Predictor
@@ -158,6 +162,7 @@ class _Timed:
         self.digest = pipeline.digest
         self.inputs_are_numbers = pipeline.inputs_are_numbers
         self.correct = pipeline.correct
+        self.search_space = pipeline.search_space
 
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Time and call the user's `features`."""
@@ -193,22 +198,34 @@ class _TimedPredictor:
 
 
 def _trainer(settings: Settings, watched: Watch, pipeline: Pipeline, watch: Stopwatch) -> Trainer:
-    loader = ModelLoader()
-    kit = Kit(formats=DataFormats(), loader=_TimedLoader(loader, pipeline, watch))
+    """Return what trains the versions of a replay: in this process; a search ends by its trials, whatever the time."""
+    loader, how = ModelLoader(), training_of(settings, watched)
+    kit = replace(training_kit(), loader=_TimedLoader(loader, pipeline, watch))
     timed = _Timed(pipeline, watch)
+    tried: list[Mapping[str, Any]] = []
 
     def train(order: TrainingOrder) -> TrainedVersion:
         recipe = Recipe(
             columns=settings.columns,
             seed=order.seed,
-            params=settings.policy.train.params,
+            params=how.params,
             holdout_rows=order.holdout_rows,
             previous=order.champion.predictor.digest if order.champion else "",
-            sample_rows=SAMPLE_ROWS if watched.needs_sample else 0,
-            traits=watched.needs_traits,
+            sample_rows=how.sample_rows,
+            traits=how.traits,
+            export=how.export,
         )
         previous = order.champion.predictor.model if order.champion else None
-        fitted = fit(order.rows, recipe, timed, kit, previous=previous)
+        rows = training_rows(order.rows, order.holdout_rows)
+        record = b""
+        if how.search is not None:
+            plan = replace(how.search, timeout_s=math.inf, warm=tuple(tried))
+            scores = fold_scores(rows, recipe, plan, timed, kit, previous)
+            found = search_params(plan, open_study(plan, order.seed, None), scores, timed, silent)
+            recipe, record = replace(recipe, params={**recipe.params, **found.params}), found.record
+            tried[:] = [found.suggested]
+        made = replace(draft(rows, recipe, timed, kit, previous=previous), search=record)
+        fitted = finish(made, order.rows, recipe, timed, kit)
         predictor = loader.assemble(fitted.candidate, pipeline=pipeline, version=order.version)
         return TrainedVersion(predictor=predictor, yardstick=fitted.yardstick)
 

@@ -250,6 +250,8 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     """Return a problem for each text that should be a duration or a rate and is none."""
     positive: dict[tuple[str, ...], str] = {
         ("train", "timeout"): policy.train.timeout,
+        ("train", "cpu"): policy.train.cpu,
+        ("search", "timeout"): policy.search.timeout,
         ("rollout", "expire"): policy.rollout.expire,
         ("rollout", "patience"): policy.rollout.patience,
     }

@@ -19,7 +19,6 @@ from anew.app.accepted import accept, is_accepted
 from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.consent import admits
 from anew.app.correct_job import ENTRY as CORRECT
-from anew.app.duration import parse_duration
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.hook import retrain_hook
@@ -27,7 +26,7 @@ from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
 from anew.app.settings import FILE, Settings, load
 from anew.app.stores import OpenStores, open_stores
-from anew.app.training_job import ENTRY as TRAIN
+from anew.app.training import limits_of, training_of
 from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.app.workers import GatewayProcesses, free_port
@@ -39,11 +38,10 @@ from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.guardrail import Guardrails
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts
-from anew.loop.live_effects import Jobs, LiveEffects, Record, Stores
+from anew.loop.live_effects import Jobs, LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
 from anew.loop.observer_plan import Known, ObserverPlan
-from anew.loop.training import SAMPLE_ROWS
-from anew.ports.compute import Limits
+from anew.loop.past import Record
 from anew.ports.eventlog import Grant
 
 __all__ = ["UpOptions", "up"]
@@ -326,21 +324,15 @@ class _Up:
         )
 
     def _jobs(self) -> Jobs:
-        policy, watched = self._settings.policy.train, watched_by(self._settings)
         return Jobs(
-            train=TRAIN,
+            training=training_of(self._settings, watched_by(self._settings)),
             measure=MEASURE,
             correct=CORRECT,
             compare=COMPARE,
             orders=self._settings.state / "orders",
             project=self._settings.root,
-            pipeline=self._settings.pipeline,
-            columns=self._settings.columns,
-            params=policy.params,
-            limits=Limits(wall_s=parse_duration(policy.timeout).total_seconds(), memory_bytes=policy.memory_mb << 20),
+            limits=limits_of(self._settings),
             read_evidence=read_evidence,
-            sample_rows=SAMPLE_ROWS if watched.needs_sample else 0,
-            traits=watched.needs_traits,
         )
 
     def _record(self) -> Record:
@@ -348,7 +340,11 @@ class _Up:
             recorded = self._stores.log.find(id)
             return None if recorded is None else recorded.fact
 
-        return Record(digest_of=lambda version: self._loop.state("rollout").digest(version), find=find)
+        def newest() -> str:
+            trained = [each.digest for each in self._loop.state("registry").versions.values() if each.digest]
+            return trained[-1] if trained else ""
+
+        return Record(digest_of=lambda version: self._loop.state("rollout").digest(version), find=find, newest=newest)
 
     def _gateway(self) -> GatewayProcesses:
         serving = self._settings.policy.serving

@@ -8,6 +8,7 @@ from anew.app.component import collect
 from anew.app.duration import parse_duration, parse_rate
 from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
+from anew.app.training import search_plan
 from anew.app.training_stage import training_stage
 from anew.app.watch import watched_by
 from anew.domain.errors import SettingsError
@@ -51,7 +52,8 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None, window: 
     chosen = collect(problems, "", partial(chosen_gates, settings))
     rollout = collect(problems, settings.document.where(("rollout", "canary")), partial(_rollout, settings))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
-    if watched is None or chosen is None or rollout is None or training is None:
+    collect(problems, "", partial(search_plan, settings))
+    if watched is None or chosen is None or rollout is None or training is None or problems:
         raise SettingsError(*dict.fromkeys(problems))
     budget = policy.policy.budget.get("retrains")
     retrains, period = parse_rate(budget) if budget else (_UNLIMITED.retrains, _UNLIMITED.period)

@@ -9,6 +9,7 @@ AnewError
 │   └── FencedError                  a writer whose lease has passed to another
 ├── PolicyError(PermissionError)     a policy said no
 ├── UnavailableError(ConnectionError) something that is needed does not answer now
+│   └── DiskFullError                there is no room for what is to be written
 ├── IntegrityError                   stored bytes are not the bytes that were stored
 ├── TrainingError                    a training run that ended without a candidate
 └── MissingExtraError(ImportError)   an optional extra is not installed
@@ -17,6 +18,7 @@ AnewError
 __all__ = [
     "AnewError",
     "ConflictError",
+    "DiskFullError",
     "FencedError",
     "IntegrityError",
     "InvariantError",
@@ -78,6 +80,10 @@ class PolicyError(AnewError, PermissionError):
 
 class UnavailableError(AnewError, ConnectionError):
     """Something that is needed does not answer now; trying later may help."""
+
+
+class DiskFullError(UnavailableError):
+    """There is no room on the disk for what is to be written; the message says where, and how much there should be."""
 
 
 class IntegrityError(AnewError):

@@ -1,18 +1,23 @@
 """The effects of a live loop: snapshot, train, measure, shift; each reads before it writes and ends as a fact."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from anew.domain.boundary import reach
-from anew.domain.column import Columns
-from anew.domain.errors import AnewError, ConflictError, IntegrityError, TrainingError, UnavailableError
+from anew.domain.errors import (
+    AnewError,
+    ConflictError,
+    DiskFullError,
+    IntegrityError,
+    TrainingError,
+    UnavailableError,
+)
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -28,9 +33,11 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
+from anew.loop.past import Past, Record
 from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.span_effects import SpanEffects
-from anew.loop.training_run import ARTIFACT, TrainingRun, read_outcome
+from anew.loop.training_order import Training, TrainingInputs, training_job, write_order
+from anew.loop.training_run import ARTIFACT, read_outcome
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
 from anew.ports.effects import Steps
@@ -39,7 +46,7 @@ from anew.ports.snapshot import SnapshotStore
 from anew.ports.traffic import Traffic
 from anew.train.span import BEGINNING
 
-__all__ = ["Jobs", "LiveEffects", "Record", "Stores", "failure"]
+__all__ = ["Jobs", "LiveEffects", "Stores", "failure"]
 
 _POLL_S = 0.2
 _POLL_SOON_S = 10.0  # small jobs end soon, and somebody may be watching
@@ -66,33 +73,25 @@ class Jobs:
 
     Attributes
     ----------
-    train, measure, correct, compare
-        ``package.module:function`` entries. Training leaves ``artifact/`` and ``outcome.json`` in the job's folder,
-        measuring and comparing ``evidence.json``, correcting ``corrected.parquet`` and ``corrected.json``.
+    training
+        How versions are trained.
+    measure, correct, compare
+        ``package.module:function`` entries. Measuring and comparing leave ``evidence.json`` in the job's folder,
+        correcting ``corrected.parquet`` and ``corrected.json``.
     orders
         Folder for the files that tell a job what to do.
     project
         The project's folder; its gates are measured.
-    pipeline, columns, params
-        The user's code, the row contract and what `train` is given.
-    sample_rows, traits
-        Rows of a snapshot that are stored with its version, and whether the traits of its columns are, for the
-        detectors that need them.
     """
 
-    train: str
+    training: Training
     measure: str
     correct: str
     compare: str
     orders: Path
     project: Path
-    pipeline: Path
-    columns: Columns
-    params: Mapping[str, Any]
     limits: Limits
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
-    sample_rows: int = 0
-    traits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +102,6 @@ class _Read:
     tables: tuple[tuple[str, int], ...]
     repaired: int = 0
     dropped: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What effects look up in the record: the digest of a version (empty: unknown), and a fact by its id."""
-
-    digest_of: Callable[[str], str]
-    find: Callable[[str], Fact | None]
 
 
 class LiveEffects:
@@ -143,6 +134,7 @@ class LiveEffects:
                 self._stores.compute.forget(file.stem)
             except ConflictError:
                 continue  # it was given up and has not ended yet
+            file.with_suffix(".parquet").unlink(missing_ok=True)
             file.unlink(missing_ok=True)
         return len(ended)
 
@@ -150,6 +142,8 @@ class LiveEffects:
         """Run what `fact` asks for; an error that anew knows ends it as EffectFailed, any other passes through."""
         try:
             return self._run(fact, steps)
+        except DiskFullError as exc:
+            return failure(fact, "disk_full", str(exc))
         except UnavailableError:
             raise  # a later attempt may find it available again
         except AnewError as exc:
@@ -167,24 +161,29 @@ class LiveEffects:
             case TrafficShifted():
                 return self._shift(fact, steps)
             case SpanFitAsked():
-                return self._spans().fit(fact, partial(self._asked, steps))
+                return self._spans(steps).fit(fact)
             case SpanComparisonAsked():
-                return self._spans().compare(fact, partial(self._asked, steps))
+                return self._spans(steps).compare(fact, partial(self._asked, steps))
         raise TrainingError("error", f"nothing here knows how to {fact.asks!r}")
 
-    def _spans(self) -> SpanEffects:
+    def _past(self) -> Past:
+        return Past(artifacts=self._stores.artifacts, record=self._record)
+
+    def _spans(self, steps: Steps) -> SpanEffects:
         stores, jobs = self._stores, self._jobs
+
+        def train(inputs: TrainingInputs, candidate: str) -> JobStatus:
+            how = replace(jobs.training, search=None, params=self._past().params_of(candidate, jobs.training))
+            return self._job(training_job(how, inputs, jobs.orders, jobs.limits), steps)
+
         return SpanEffects(
             lake=stores.lake,
             snapshots=stores.snapshots,
             artifacts=stores.artifacts,
             find=self._record.find,
-            run_of=lambda rows: TrainingRun(
-                columns=jobs.columns, rows=rows, pipeline=jobs.pipeline, seed=0, params=jobs.params
-            ),
+            train=train,
             read_evidence=jobs.read_evidence,
             project=jobs.project,
-            train=jobs.train,
             compare_entry=jobs.compare,
             label_delay=self._label_delay,
         )
@@ -241,22 +240,20 @@ class LiveEffects:
 
     def _train(self, fact: SnapshotTaken, steps: Steps) -> CandidateTrained:
         plan = self._record.find(fact.cause)
-        digest, folder = self._champion(fact.champion)
-        run = TrainingRun(
-            columns=self._jobs.columns,
+        champion = self._past().champion(fact.champion)
+        inputs = TrainingInputs(
+            id=fact.id,
             rows=self._stores.snapshots.get(fact.digest),
-            pipeline=self._jobs.pipeline,
-            seed=fact.seed,
-            holdout_rows=fact.holdout_rows,
-            params=self._jobs.params,
-            code=plan.code if isinstance(plan, TrainingPlanned) else "",
             snapshot=fact.digest,
-            previous=folder,
-            previous_digest=digest,
-            sample_rows=self._jobs.sample_rows,
-            traits=self._jobs.traits,
+            kept=fact.rows - fact.holdout_rows,
+            held=fact.holdout_rows,
+            seed=fact.seed,
+            code=plan.code if isinstance(plan, TrainingPlanned) else "",
+            previous=champion,
+            tried=self._past().tried(champion[0]) if self._jobs.training.search is not None else (),
         )
-        status = self._job(self._order(fact, self._jobs.train, run.to_json()), steps)
+        job = training_job(self._jobs.training, inputs, self._jobs.orders, self._jobs.limits)
+        status = self._job(job, steps)
         reach("train.collected")
         made = read_outcome(_folder(status))
         digest = self._stores.artifacts.put(_folder(status) / ARTIFACT)
@@ -275,22 +272,13 @@ class LiveEffects:
             compute_s=status.cpu_s,
         )
 
-    def _champion(self, champion: str) -> tuple[str, str]:
-        """Return the champion's digest and the folder of its verified artifact; empty for none."""
-        digest = self._record.digest_of(champion) if champion else ""
-        return digest, str(self._stores.artifacts.get(digest)) if digest else ""
-
     def _order(self, fact: Fact, entry: str, order: str) -> Job:
         """Write what a job is to do into a file of its own, and return the job."""
-        file = self._jobs.orders / f"{fact.id}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(".part")
-        draft.write_text(order, encoding="utf-8")
-        draft.rename(file)
+        file = write_order(self._jobs.orders, fact.id, order)
         return Job(id=fact.id, entry=entry, arguments={"run": str(file)}, limits=self._jobs.limits)
 
     def _measure(self, fact: CandidateTrained, steps: Steps) -> CandidateMeasured:
-        champion, champion_folder = self._champion(fact.champion)
+        champion, champion_folder = self._past().champion(fact.champion)
         order = {
             "project": str(self._jobs.project),
             "snapshot": str(self._stores.snapshots.get(fact.snapshot)),

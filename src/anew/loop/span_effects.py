@@ -16,7 +16,8 @@ from anew.domain.facts import SpanComparisonAsked, SpanFitAsked, SpanFitted, Spa
 from anew.domain.interval import Interval
 from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.span_comparison import rows_beside
-from anew.loop.training_run import ARTIFACT, TrainingRun, read_outcome
+from anew.loop.training_order import TrainingInputs
+from anew.loop.training_run import ARTIFACT, read_outcome
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import JobStatus
 from anew.ports.lake import Lake
@@ -36,10 +37,10 @@ class SpanEffects:
     ----------
     find
         Looks a fact up in the record.
-    run_of
-        Makes the training run of a snapshot's file as a candidate's would be, all but rows, seed and hold-out.
-    train, compare
-        Entries of the jobs.
+    train
+        Runs the training of these inputs, by the parameters of the candidate with this name, to its end.
+    compare_entry
+        Entry of the job that compares.
     label_delay
         Age at which a label counts.
     """
@@ -48,14 +49,13 @@ class SpanEffects:
     snapshots: SnapshotStore
     artifacts: ArtifactStore
     find: Callable[[str], Fact | None]
-    run_of: Callable[[Path], TrainingRun]
+    train: Callable[[TrainingInputs, str], JobStatus]
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
     project: Path
-    train: str
     compare_entry: str
     label_delay: timedelta
 
-    def fit(self, fact: SpanFitAsked, job: RunJob) -> SpanFitted:
+    def fit(self, fact: SpanFitAsked) -> SpanFitted:
         """Fit the second length on rows that end where the candidate's training rows end."""
         plan = self.find(fact.plan)
         if not isinstance(plan, TrainingPlanned):
@@ -65,14 +65,16 @@ class SpanEffects:
         rows = usable_rows(self.lake.labelled(span), plan)
         taken = snapshot_rows(rows, replace(plan, span=span, rehearsal=0.0))
         digest = self.snapshots.put(taken.rows)
-        run = replace(
-            self.run_of(self.snapshots.get(digest)),
-            seed=plan.seed,
-            holdout_rows=0,
-            code=plan.code,
+        inputs = TrainingInputs(
+            id=fact.id,
+            rows=self.snapshots.get(digest),
             snapshot=digest,
+            kept=taken.rows.height,
+            held=0,
+            seed=plan.seed,
+            code=plan.code,
         )
-        status = job(fact, self.train, run.to_json())
+        status = self.train(inputs, fact.version)
         folder = _folder(status)
         made = read_outcome(folder)
         if self.artifacts.put(folder / ARTIFACT) != made.digest:

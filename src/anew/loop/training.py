@@ -16,6 +16,7 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, TrainingError
 from anew.domain.manifest import Manifest
+from anew.loop.export import export
 from anew.loop.trait import measure_traits
 from anew.monitor import Traits, Yardstick
 from anew.ports.candidate import Candidate
@@ -27,13 +28,19 @@ from anew.stats.profile import Reference
 
 __all__ = [
     "SAMPLE_ROWS",
+    "SEARCH",
+    "Draft",
     "Fitted",
     "Kit",
     "Recipe",
+    "assemble",
+    "draft",
+    "finish",
     "fit",
     "installed_packages",
     "label_series",
     "loss_scale",
+    "training_rows",
     "user_code",
 ]
 
@@ -42,6 +49,9 @@ SANITY_ROWS = 256
 
 SAMPLE_ROWS = 2_000
 """Rows that are stored with a version where a detector needs some: so many trained on, and so many held out."""
+
+SEARCH = "search.json"
+"""The record of the search, among the files of a version whose parameters were searched."""
 
 T = TypeVar("T")
 
@@ -61,7 +71,8 @@ class Recipe:
 
     `holdout_rows` newest rows are kept from training; `snapshot` and `previous` are digests, for the record;
     up to `sample_rows` of those trained on, and of those held out, and the `traits` of the columns are stored with the
-    version, where a detector needs them.
+    version, where a detector needs them; with `export` the model is stored a second time, as the kit's exporter writes
+    it.
     """
 
     columns: Columns
@@ -72,6 +83,29 @@ class Recipe:
     previous: str = ""
     sample_rows: int = 0
     traits: bool = False
+    export: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A model that was fitted, before anything was held against it.
+
+    Attributes
+    ----------
+    format, model
+        Name of the model's format, and its bytes.
+    inputs, classes
+        Names of the model's inputs in order, and the declared classes that it knows in the order of its probabilities.
+    params
+        What `train` was given; `search` is the record of the search that found it, or empty.
+    """
+
+    format: str
+    model: bytes
+    inputs: tuple[str, ...]
+    classes: tuple[int | str, ...]
+    params: Mapping[str, Any]
+    search: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +124,7 @@ def fit(
     *,
     previous: object | None = None,
 ) -> Fitted:
-    """Train on all but the held-out rows of a snapshot.
+    """Train on all but the held-out rows of a snapshot: `draft` and `finish` in one.
 
     Parameters
     ----------
@@ -104,50 +138,89 @@ def fit(
     TrainingError
         The rows do not suffice, the user's code raised or returned nonsense, or no format keeps the model.
     """
-    kept = rows.height - recipe.holdout_rows
+    made = draft(training_rows(rows, recipe.holdout_rows), recipe, pipeline, kit, previous=previous)
+    return finish(made, rows, recipe, pipeline, kit)
+
+
+def training_rows(rows: pl.DataFrame, holdout_rows: int) -> pl.DataFrame:
+    """Return the rows that are not held out.
+
+    Raises
+    ------
+    TrainingError
+        There are fewer than two.
+    """
+    kept = rows.height - holdout_rows
     if kept < 2:
-        raise TrainingError("error", f"{rows.height} rows less {recipe.holdout_rows} held out leave {kept} to train on")
-    train = rows.head(kept)
+        raise TrainingError("error", f"{rows.height} rows less {holdout_rows} held out leave {kept} to train on")
+    return rows.head(kept)
+
+
+def draft(
+    train: pl.DataFrame, recipe: Recipe, pipeline: Pipeline, kit: Kit, *, previous: object | None = None
+) -> Draft:
+    """Fit a model on `train`; nothing of the held-out rows is needed. Raises as `fit` does."""
     declared = _translated(lambda: declared_rows(train, recipe.columns))
     data = _training_data(train, declared, recipe, pipeline, previous)
     trained = user_code("train()", lambda: pipeline.train(data, dict(recipe.params)))
     kept_as = kit.formats.accepting(trained)
-    environment = installed_packages().encode()
-    manifest = Manifest(
+    return Draft(
         format=kept_as.name,
-        model_file=kept_as.file,
-        columns=recipe.columns,
+        model=kept_as.encode(trained),
         inputs=tuple(data.x.columns),
         classes=_known_classes(kept_as.classes(trained), recipe.columns),
-        rows=kept,
+        params=dict(recipe.params),
+    )
+
+
+def assemble(made: Draft, recipe: Recipe, rows: int, pipeline: Pipeline, kit: Kit) -> tuple[Candidate, Predictor]:
+    """Make the draft's candidate, with only the model in it, and the predictor that answers from its bytes."""
+    kept_as = kit.formats.named(made.format)
+    manifest = Manifest(
+        format=made.format,
+        model_file=kept_as.file,
+        columns=recipe.columns,
+        inputs=made.inputs,
+        classes=made.classes,
+        rows=rows,
         holdout_rows=recipe.holdout_rows,
         seed=recipe.seed,
-        params=dict(recipe.params),
+        params=made.params,
         code=pipeline.digest,
-        environment=hashlib.sha256(environment).hexdigest(),
+        environment=hashlib.sha256(installed_packages().encode()).hexdigest(),
         snapshot=recipe.snapshot,
         previous=recipe.previous,
-        loss_scale=loss_scale(data.y, recipe.columns),
     )
-    files = {
-        kept_as.file: kept_as.encode(trained),
-        "pipeline.py": pipeline.source,
-        "environment.txt": environment,
-    }
-    draft = Candidate(manifest=manifest, files=files, model=kept_as.decode(files[kept_as.file]))
-    predictor = kit.loader.assemble(draft, pipeline=pipeline, version="draft")
-    outputs, metrics = _proved(declared, data.y, predictor, recipe.columns)
+    model = kept_as.decode(made.model)
+    candidate = Candidate(manifest=manifest, files={kept_as.file: made.model}, model=model)
+    return candidate, kit.loader.assemble(candidate, pipeline=pipeline, version="draft")
+
+
+def finish(made: Draft, rows: pl.DataFrame, recipe: Recipe, pipeline: Pipeline, kit: Kit) -> Fitted:
+    """Have the draft answer, measure what it is to be compared with later, and pack it all. Raises as `fit` does."""
+    train = training_rows(rows, recipe.holdout_rows)
+    declared = _translated(lambda: declared_rows(train, recipe.columns))
+    y = label_series(train.get_column("_label"), recipe.columns)
+    candidate, predictor = assemble(made, recipe, train.height, pipeline, kit)
+    files = dict(candidate.files) | {"pipeline.py": pipeline.source, "environment.txt": installed_packages().encode()}
+    outputs, metrics = _proved(declared, y, predictor, recipe.columns)
+    if recipe.export and kit.exporter is not None:
+        some = user_code("features()", lambda: model_inputs(pipeline, _some(declared)))
+        files[kit.exporter.file], apart = export(kit.exporter, candidate, kit.formats.named(made.format), some)
+        metrics = dict(metrics) | apart
+    if made.search:
+        files[SEARCH] = made.search
     features = Reference.fit({column.name: column.to_arrow() for column in declared})
     yardstick = Yardstick(
         features=features,
-        labels=_reference("label", data.y, recipe.columns),
+        labels=_reference("label", y, recipe.columns),
         outputs=outputs,
         sample=_sample(rows, recipe, predictor),
         traits=_traits(rows, recipe, predictor, features),
     )
-    manifest = replace(manifest, metrics=metrics)
+    manifest = replace(candidate.manifest, metrics=metrics, loss_scale=loss_scale(y, recipe.columns))
     whole = files | _packed(yardstick) | {"manifest.json": manifest.to_json().encode()}
-    return Fitted(candidate=replace(draft, manifest=manifest, files=whole), yardstick=yardstick)
+    return Fitted(candidate=replace(candidate, manifest=manifest, files=whole), yardstick=yardstick)
 
 
 def _proved(
@@ -157,14 +230,21 @@ def _proved(
 
     Returns the distribution of its answers, and how good they were.
     """
-    step = max(1, declared.height // SANITY_ROWS)
-    sample, labels = declared.gather_every(step), y.gather_every(step)
+    sample, labels = _some(declared), y.gather_every(_step(y.len()))
     output = user_code("the model", lambda: predictor.predict(sample)).output
     if columns.task.classifies:
         name, loss = "training_error", 1.0 - float((output == labels).sum()) / labels.len()
     else:
         name, loss = "training_mae", float(np.abs(output.to_numpy() - labels.to_numpy()).mean())
     return _reference("output", output, columns), {name: loss}
+
+
+def _some(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.gather_every(_step(rows.height))
+
+
+def _step(rows: int) -> int:
+    return max(1, rows // SANITY_ROWS)
 
 
 def _sample(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> pl.DataFrame:

@@ -1,9 +1,13 @@
-"""One training run on files: what a training job in a process of its own does."""
+"""One training run on files: what a training job does in processes of its own.
+
+The job has two steps. The first, `fit_run`, searches and fits; it is given the rows to train on and nothing else. The
+second, `finish_run`, has the model answer, also to the rows that were held out, and packs the artifact.
+"""
 
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +16,32 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import SettingsError, TrainingError
 from anew.domain.manifest import columns_from_json, columns_to_json
-from anew.loop.training import Kit, Recipe, fit
+from anew.loop.fold import fold_scores
+from anew.loop.progress import Progress, ProgressFile
+from anew.loop.search import Found, SearchPlan, search
+from anew.loop.training import SEARCH, Draft, Kit, Recipe, draft, finish, training_rows
 from anew.ports.pipeline import Pipeline
+from anew.ports.search import Scores, Study
 
-__all__ = ["ARTIFACT", "TrainingOutcome", "TrainingRun", "read_outcome", "run_training"]
+__all__ = [
+    "ARTIFACT",
+    "JOURNAL",
+    "Searching",
+    "TrainingOutcome",
+    "TrainingRun",
+    "finish_run",
+    "fit_run",
+    "read_outcome",
+    "run_scores",
+    "run_training",
+    "search_params",
+]
 
 ARTIFACT = "artifact"
+JOURNAL = "search.journal"
 OUTCOME = "outcome.json"
-_SCHEMA = 1
+_DRAFT = "draft"
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +52,24 @@ class TrainingRun:
     ----------
     rows
         Parquet file of the snapshot in time order: ``_at``, ``_label``, the declared features, ``_weight`` or not.
+    part
+        Parquet file with the rows of the snapshot that are not held out: all that a fit may see.
     pipeline, code
         The pipeline file, and the SHA-256 that it had when the run was planned (empty: whatever it is).
     previous, previous_digest
         Folder of the champion's verified artifact to start warm from, and its digest; or empty.
-    sample_rows, traits
-        Rows of the snapshot that are stored with the version, and whether the traits of its columns are.
+    sample_rows, traits, export
+        Rows of the snapshot that are stored with the version, and whether the traits of its columns, and an export of
+        its model, are.
+    search
+        How parameters are searched; None fits with `params`.
+    searched
+        The record of the search that `params` came from, when it is not to be repeated; or empty.
     """
 
     columns: Columns
     rows: Path
+    part: Path
     pipeline: Path
     seed: int
     holdout_rows: int = 0
@@ -50,6 +80,23 @@ class TrainingRun:
     previous_digest: str = ""
     sample_rows: int = 0
     traits: bool = False
+    export: bool = False
+    search: SearchPlan | None = None
+    searched: str = ""
+
+    def recipe(self) -> Recipe:
+        """Return what the run needs to know besides its rows and code."""
+        return Recipe(
+            columns=self.columns,
+            seed=self.seed,
+            params=self.params,
+            holdout_rows=self.holdout_rows,
+            snapshot=self.snapshot,
+            previous=self.previous_digest,
+            sample_rows=self.sample_rows,
+            traits=self.traits,
+            export=self.export,
+        )
 
     def to_json(self) -> str:
         """Write as JSON."""
@@ -57,7 +104,9 @@ class TrainingRun:
             "schema": _SCHEMA,
             "columns": columns_to_json(self.columns),
             "rows": str(self.rows),
+            "part": str(self.part),
             "pipeline": str(self.pipeline),
+            "search": None if self.search is None else asdict(self.search),
         }
         return json.dumps(plain, sort_keys=True, allow_nan=False)
 
@@ -77,6 +126,8 @@ class TrainingRun:
             plain |= {
                 "columns": columns_from_json(plain["columns"]),
                 "rows": Path(plain["rows"]),
+                "part": Path(plain["part"]),
+                "search": None if plain["search"] is None else _plan(plain["search"]),
                 "pipeline": Path(plain["pipeline"]),
             }
             return cls(**plain)
@@ -84,6 +135,10 @@ class TrainingRun:
             if isinstance(exc, SettingsError):
                 raise
             raise SettingsError(f"the training run cannot be read: {exc!r}") from exc
+
+
+def _plan(plain: Mapping[str, Any]) -> SearchPlan:
+    return SearchPlan(**{**plain, "warm": tuple(plain["warm"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +151,30 @@ class TrainingOutcome:
     metrics: Mapping[str, float]
 
 
-def run_training(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline]) -> TrainingOutcome:
-    """Train and write ``artifact/`` and ``outcome.json`` into `folder`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searching:
+    """What a search works with.
+
+    `study` opens the trials, given the plan, the seed and the file to keep them in; `scores`, given all that a fit
+    needs, returns what fits and scores attempts.
+    """
+
+    study: Callable[[SearchPlan, int, Path], Study]
+    scores: Callable[[TrainingRun, pl.DataFrame, Pipeline, object | None], Scores]
+
+
+def run_training(
+    run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline], searching: Searching | None = None
+) -> TrainingOutcome:
+    """Do both steps, one after the other; see `fit_run` and `finish_run`."""
+    fit_run(run, folder, kit, load, searching)
+    return finish_run(run, folder, kit, load)
+
+
+def fit_run(
+    run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline], searching: Searching | None = None
+) -> None:
+    """Search, where the run says so, and fit; leaves a draft in `folder`.
 
     Raises
     ------
@@ -106,39 +183,108 @@ def run_training(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path]
     OSError
         A file cannot be read or written.
     """
-    started = time.process_time()
-    pipeline = load(run.pipeline)
-    if run.code and pipeline.digest != run.code:
-        raise TrainingError(
-            "error", f"{run.pipeline} has changed since this run was planned; the change asks for a run of its own"
-        )
-    recipe = Recipe(
-        columns=run.columns,
-        seed=run.seed,
-        params=run.params,
-        holdout_rows=run.holdout_rows,
-        snapshot=run.snapshot,
-        previous=run.previous_digest,
-        sample_rows=run.sample_rows,
-        traits=run.traits,
-    )
+    pipeline = _pipeline(run, load)
     previous = None
     if run.previous:
         previous = kit.loader.load(Path(run.previous), version="previous", digest=run.previous_digest).model
-    candidate = fit(pl.read_parquet(run.rows), recipe, pipeline, kit, previous=previous).candidate
+    rows = pl.read_parquet(run.part)
+    told = ProgressFile(folder, rows.height)
+    recipe, record = run.recipe(), b""
+    if run.searched:
+        record = Path(run.searched).read_bytes()
+    elif run.search is not None:
+        if searching is None:
+            raise TrainingError("error", "the run asks for a search, and nothing here can do one")
+        told(Progress(step="search", of=run.search.trials))
+        study = searching.study(run.search, run.seed, folder / JOURNAL)
+        found = search_params(run.search, study, searching.scores(run, rows, pipeline, previous), pipeline, told)
+        recipe, record = replace(recipe, params={**run.params, **found.params}), found.record
+    told(Progress(step="fit"))
+    made = replace(draft(rows, recipe, pipeline, kit, previous=previous), search=record)
+    _leave(made, folder / _DRAFT)
+
+
+def search_params(
+    plan: SearchPlan, study: Study, scores: Scores, pipeline: Pipeline, told: Callable[[Progress], None]
+) -> Found:
+    """Search by the pipeline's own space.
+
+    Raises
+    ------
+    TrainingError
+        The pipeline has none, or nothing was found.
+    """
+    if pipeline.search_space is None:
+        raise TrainingError(
+            "error", "anew.yaml asks for a search, and pipeline.py defines no `search_space(trial)` to search in"
+        )
+    return search(plan, study, pipeline.search_space, scores, told)
+
+
+def run_scores(run: TrainingRun, rows: pl.DataFrame, pipeline: Pipeline, kit: Kit, previous: object | None) -> Scores:
+    """Return what scores the attempts of a run's search in this process."""
+    assert run.search is not None, "a run without a search scores nothing"  # noqa: S101  an invariant of ours
+    return fold_scores(rows, run.recipe(), run.search, pipeline, kit, previous)
+
+
+def finish_run(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline]) -> TrainingOutcome:
+    """Prove the draft in `folder`, and write ``artifact/`` and ``outcome.json`` there. Raises as `fit_run`."""
+    pipeline = _pipeline(run, load)
+    made, seconds = _found_draft(folder / _DRAFT)
+    rows = pl.read_parquet(run.rows)
+    ProgressFile(folder, training_rows(rows, run.holdout_rows).height)(Progress(step="finish"))
+    candidate = finish(made, rows, run.recipe(), pipeline, kit).candidate
     artifact = folder / ARTIFACT
-    artifact.mkdir()
+    artifact.mkdir(exist_ok=True)
     for name, data in candidate.files.items():
         (artifact / name).write_bytes(data)
     outcome = TrainingOutcome(
         digest=candidate.digest,
         rows=candidate.manifest.rows,
-        compute_s=time.process_time() - started,
+        compute_s=seconds + time.process_time(),
         metrics=candidate.manifest.metrics,
     )
-    plain = {each.name: getattr(outcome, each.name) for each in fields(outcome)}
-    (folder / OUTCOME).write_text(json.dumps(plain | {"metrics": dict(outcome.metrics)}), encoding="utf-8")
+    (folder / OUTCOME).write_text(json.dumps(_values(outcome) | {"metrics": dict(outcome.metrics)}), encoding="utf-8")
     return outcome
+
+
+def _values(of: Any) -> dict[str, Any]:
+    return {each.name: getattr(of, each.name) for each in fields(of)}
+
+
+def _pipeline(run: TrainingRun, load: Callable[[Path], Pipeline]) -> Pipeline:
+    pipeline = load(run.pipeline)
+    if run.code and pipeline.digest != run.code:
+        raise TrainingError(
+            "error", f"{run.pipeline} has changed since this run was planned; the change asks for a run of its own"
+        )
+    return pipeline
+
+
+def _leave(made: Draft, folder: Path) -> None:
+    """Write a draft, whole or not at all."""
+    aside = folder.with_suffix(".part")
+    aside.mkdir(exist_ok=True)
+    (aside / "model").write_bytes(made.model)
+    (aside / SEARCH).write_bytes(made.search)
+    plain = {"format": made.format, "inputs": made.inputs, "classes": made.classes, "params": dict(made.params)}
+    told = plain | {"compute_s": time.process_time()}
+    (aside / "draft.json").write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
+    if not folder.exists():
+        aside.rename(folder)
+
+
+def _found_draft(folder: Path) -> tuple[Draft, float]:
+    plain = json.loads((folder / "draft.json").read_text("utf-8"))
+    made = Draft(
+        format=plain["format"],
+        model=(folder / "model").read_bytes(),
+        inputs=tuple(plain["inputs"]),
+        classes=tuple(plain["classes"]),
+        params=plain["params"],
+        search=(folder / SEARCH).read_bytes(),
+    )
+    return made, float(plain["compute_s"])
 
 
 def read_outcome(folder: Path) -> TrainingOutcome:

@@ -61,6 +61,11 @@ class Pipeline(Protocol):
         """Mends rows of history that break a rule; None when the user wrote nothing that does."""
         ...
 
+    @property
+    def search_space(self) -> "Callable[[Any], Mapping[str, Any]] | None":
+        """Asks a trial for values and returns parameters; None when the user wrote no space to search in."""
+        ...
+
     def features(self, rows: "pl.DataFrame") -> "pl.DataFrame":
         """Turn declared columns into model inputs, row by row: same height, same code offline and online."""
         ...

@@ -57,10 +57,10 @@ class FakeCompute:
             self._ended[id] = self.work(self._jobs[id], folder) or done
         return self._ended[id]
 
-    def cancel(self, id: str) -> None:
+    def cancel(self, id: str, why: str = "") -> None:
         """End the job."""
         if id in self._jobs and id not in self._ended:
-            self._ended[id] = JobStatus(state=JobState.FAILED, reason="cancelled", detail="it was cancelled")
+            self._ended[id] = JobStatus(state=JobState.FAILED, reason="cancelled", detail=why or "it was cancelled")
 
     def forget(self, id: str) -> None:
         """Lose the job, whatever it does."""

@@ -1,12 +1,15 @@
 """Jobs that go wrong in all the ways that jobs go wrong: entries for tests of a compute."""
 
 import errno
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anew.domain.errors import TrainingError
@@ -20,10 +23,16 @@ __all__ = [
     "fill_disk",
     "kill",
     "leave_child",
+    "leave_daemon",
     "refuse",
+    "resume",
+    "scatter",
+    "second",
     "show_environment",
     "sleep",
     "spin",
+    "trespass",
+    "write",
     "write_much",
 ]
 
@@ -111,3 +120,74 @@ def show_environment(arguments: Mapping[str, str], folder: Path) -> None:  # noq
     """Write the environment and the import path as seen inside a job."""
     lines = [*(f"{name}={value}" for name, value in sorted(os.environ.items())), *sys.path, str(Path.cwd())]
     (folder / "environment.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
+def write(arguments: Mapping[str, str], folder: Path) -> None:
+    """Write ``text`` into the result called ``file``."""
+    (folder / arguments["file"]).write_text(arguments["text"], encoding="utf-8")
+
+
+def second(arguments: Mapping[str, str], folder: Path) -> None:
+    """Say in a result what the step before left."""
+    (folder / "seen.txt").write_text((folder / arguments["file"]).read_text("utf-8"), encoding="utf-8")
+
+
+def resume(arguments: Mapping[str, str], folder: Path) -> None:
+    """Add a line to a result; wait ``seconds`` the first time."""
+    with (folder / "begun.txt").open("a", encoding="ascii") as file:
+        file.write(f"{os.getpid()} {os.getppid()}\n")
+    if len((folder / "begun.txt").read_text("ascii").splitlines()) <= int(arguments["times"]):
+        time.sleep(float(arguments["seconds"]))
+
+
+def scatter(arguments: Mapping[str, str], folder: Path) -> None:
+    """Write ``files`` files of ``bytes`` bytes each, then wait."""
+    for k in range(int(arguments["files"])):
+        (folder / f"{k}.bin").write_bytes(bytes(int(arguments["bytes"])))
+    time.sleep(60)
+
+
+def leave_daemon(arguments: Mapping[str, str], folder: Path) -> None:  # noqa: ARG001 - an entry's arguments
+    """End well and leave a process of another session behind, as a daemon would be; its id goes to the file ``pid``."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    Path(arguments["pid"]).write_text(str(child.pid), encoding="ascii")
+
+
+def trespass(arguments: Mapping[str, str], folder: Path) -> None:
+    """Try what user code is not to do, and say in ``said.json`` what became of each attempt."""
+    outside, secret, peer = Path(arguments["outside"]), Path(arguments["secret"]), int(arguments["peer"])
+    code = f"import socket; socket.create_connection(('127.0.0.1', {arguments['port']}), timeout=5)"
+    attempts: Mapping[str, Callable[[], object]] = {
+        "write": lambda: (outside / "new").write_text("x", encoding="ascii"),
+        "change": lambda: secret.write_text("x", encoding="ascii"),
+        "delete": secret.unlink,
+        "move": lambda: secret.rename(folder / "moved"),
+        "link": lambda: os.link(secret, folder / "linked"),
+        "list": lambda: list(outside.iterdir()),
+        "read": secret.read_bytes,
+        "read_by_link": lambda: _read_by_link(secret, folder / "symbolic"),
+        "environment": Path(f"/proc/{peer}/environ").read_bytes,
+        "memory": Path(f"/proc/{peer}/mem").read_bytes,
+        "signal": lambda: os.kill(peer, 0),
+        "connect": lambda: socket.create_connection(("127.0.0.1", int(arguments["port"])), timeout=5),
+        "datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+        "unix": lambda: socket.socket(socket.AF_UNIX),
+        "child": lambda: subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL),  # noqa: S603 - ours
+        "own": lambda: (folder / "own").write_text("x", encoding="ascii"),
+        "temporary": lambda: tempfile.TemporaryFile().close(),
+        "allowed": Path(arguments["allowed"]).read_bytes,
+        "change_allowed": lambda: Path(arguments["allowed"]).write_text("x", encoding="ascii"),
+    }
+    said = {}
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+            said[name] = "done"
+        except (OSError, subprocess.CalledProcessError) as exc:
+            said[name] = type(exc).__name__
+    (folder / "said.json").write_text(json.dumps(said), encoding="ascii")
+
+
+def _read_by_link(secret: Path, link: Path) -> bytes:
+    link.symlink_to(secret)
+    return link.read_bytes()

@@ -1,0 +1,55 @@
+"""What an effect looks up in the record and in the versions that were trained before."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anew.domain.fact import Fact
+from anew.domain.manifest import Manifest
+from anew.loop.training import SEARCH
+from anew.loop.training_order import Training
+from anew.ports.artifact import ArtifactStore
+
+__all__ = ["Past", "Record"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What effects look up in the record.
+
+    The digest of a version (empty: unknown), a fact by its id, and the digest of the version trained last (or empty).
+    """
+
+    digest_of: Callable[[str], str]
+    find: Callable[[str], Fact | None]
+    newest: Callable[[], str] = lambda: ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """The versions that were trained before."""
+
+    artifacts: ArtifactStore
+    record: Record
+
+    def champion(self, champion: str) -> tuple[str, str]:
+        """Return the champion's digest and the folder of its verified artifact; empty for none."""
+        digest = self.record.digest_of(champion) if champion else ""
+        return digest, str(self.artifacts.get(digest)) if digest else ""
+
+    def params_of(self, candidate: str, training: Training) -> Mapping[str, Any]:
+        """Return the parameters that a candidate was trained with: where they are searched, what was found for it."""
+        digest = self.record.digest_of(candidate) or self.record.newest()
+        if training.search is None or not digest:
+            return training.params
+        text = (self.artifacts.get(digest) / "manifest.json").read_text("utf-8")
+        return Manifest.from_json(text).params
+
+    def tried(self, champion: str) -> tuple[bytes, ...]:
+        """Return the records of the searches that the newest version and the champion came from."""
+        found = []
+        for digest in dict.fromkeys(filter(None, (self.record.newest(), champion))):
+            record = self.artifacts.get(digest) / SEARCH
+            if record.is_file():
+                found.append(record.read_bytes())
+        return tuple(found)

@@ -1,0 +1,168 @@
+"""What a training job is told: its run as a file, the rows it may see, and what it may read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from anew.domain.column import Columns
+from anew.domain.errors import DiskFullError
+from anew.loop.search import SearchPlan, suggested_before
+from anew.loop.training_run import TrainingRun
+from anew.ports.compute import Job, Limits, Step
+
+__all__ = ["RESTARTS", "Training", "TrainingInputs", "confined_job", "training_job", "write_order"]
+
+RESTARTS = 2
+"""How often a training is taken up again after the machine went down; its search goes on where it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a project's versions are trained.
+
+    Attributes
+    ----------
+    fit, finish
+        ``package.module:function`` entries; they leave ``artifact/`` and ``outcome.json`` in the job's folder.
+    pipeline, columns, params
+        The user's code, the row contract and what `train` is given.
+    search
+        How parameters are searched; None: they are as given.
+    sample_rows, traits, export
+        Rows of a snapshot that are stored with its version, whether the traits of its columns are, for the detectors
+        that need them, and whether its model is exported.
+    reads
+        Files and folders of the project that the user's code may read while it trains.
+    confined
+        ``auto``: as far as the kernel can. ``required``: or not at all. ``none``: the user's code may do what we may.
+    """
+
+    fit: str
+    finish: str
+    pipeline: Path
+    columns: Columns
+    params: Mapping[str, Any] = field(default_factory=dict)
+    search: SearchPlan | None = None
+    sample_rows: int = 0
+    traits: bool = False
+    export: bool = False
+    reads: tuple[str, ...] = ()
+    confined: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingInputs:
+    """What a run starts from.
+
+    Attributes
+    ----------
+    id
+        Of the fact that asks for it: the job's own.
+    rows, snapshot
+        The snapshot's file and digest.
+    kept, held
+        Its rows that are trained on, and the newest ones that are held out.
+    seed, code
+        As planned; `code` is the digest of the pipeline.
+    previous
+        The champion's digest and the folder of its verified artifact, or two empty texts.
+    tried
+        The records of earlier searches, the newest first.
+    """
+
+    id: str
+    rows: Path
+    snapshot: str
+    kept: int
+    held: int
+    seed: int
+    code: str
+    previous: tuple[str, str] = ("", "")
+    tried: Sequence[bytes] = ()
+
+
+def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Limits) -> Job:
+    """Write the order of a training into the folder `orders`, and return its job.
+
+    The fit is given the rows that are not held out, in a file of their own: it can read no others.
+
+    Raises
+    ------
+    DiskFullError
+        There is no room for those rows.
+    """
+    part = orders / f"{inputs.id}.parquet"
+    _write_part(inputs.rows, inputs.kept, part)
+    previous, folder = inputs.previous
+    run = TrainingRun(
+        columns=how.columns,
+        rows=inputs.rows,
+        part=part,
+        pipeline=how.pipeline,
+        seed=inputs.seed,
+        holdout_rows=inputs.held,
+        params=how.params,
+        code=inputs.code,
+        snapshot=inputs.snapshot,
+        previous=folder,
+        previous_digest=previous,
+        sample_rows=how.sample_rows,
+        traits=how.traits,
+        export=how.export,
+        search=None if how.search is None else replace(how.search, warm=_warm(inputs.tried)),
+    )
+    order = write_order(orders, inputs.id, run.to_json())
+    return confined_job(inputs.id, order, run, how, limits)
+
+
+def confined_job(id: str, order: Path, run: TrainingRun, how: Training, limits: Limits) -> Job:
+    """Return the job of a run whose order lies in the file `order`."""
+    shared = (str(order), str(run.pipeline), *how.reads)
+    free = how.confined == "none"
+    seen = tuple(filter(None, (*shared, str(run.part), run.previous, run.searched)))
+    return Job(
+        id=id,
+        entry=how.fit,
+        arguments={"run": str(order)},
+        limits=limits,
+        reads=None if free else seen,
+        then=(Step(entry=how.finish, reads=None if free else (*shared, str(run.rows))),),
+        restarts=RESTARTS,
+        confined=how.confined,
+    )
+
+
+def write_order(orders: Path, id: str, text: str) -> Path:
+    """Write what a job is to do into a file of its own, whole or not at all."""
+    file = orders / f"{id}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".part")
+    draft.write_text(text, encoding="utf-8")
+    draft.rename(file)
+    return file
+
+
+def _write_part(rows: Path, count: int, part: Path) -> None:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    draft = part.with_suffix(".rows")
+    try:
+        pl.scan_parquet(rows).head(count).sink_parquet(draft, compression="lz4")
+    except (OSError, pl.exceptions.ComputeError) as exc:
+        draft.unlink(missing_ok=True)
+        if "No space left" in str(exc):
+            raise DiskFullError(f"the disk of {part.parent} is full; the rows to train on cannot be written") from exc
+        raise
+    draft.rename(part)
+
+
+def _warm(tried: Sequence[bytes]) -> tuple[Mapping[str, Any], ...]:
+    """Return what was best in earlier searches, each once."""
+    found: list[Mapping[str, Any]] = []
+    for record in tried:
+        best = suggested_before(record)
+        if best and best not in found:
+            found.append(best)
+    return tuple(found)
