@@ -71,6 +71,8 @@ OUTERMOST = {
     "anew.gateway.swap": "a swap and its loading thread: becomes the reason it is refused, or is raised where awaited",
     "anew.loop.measure": "a component of anybody's: becomes evidence of nothing, with the problem",
     "anew.monitor._stage": "a detector of anybody's: becomes an incident",
+    "anew.validate.robustness": "the user's model: becomes a verdict",
+    "anew.validate.skew": "the user's model: becomes evidence of nothing, with the problem",
     "anew.validate._stage": "a gate of anybody's: becomes the verdict ERROR",
 }
 """Modules in which an outermost loop or a border may catch everything, and what becomes of what it caught."""

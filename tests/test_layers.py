@@ -24,6 +24,7 @@ HOMES = {
     "deltalake": ("adapters._delta_log",),
     "google": ("adapters.model_format_onnx",),
     "httptools": ("adapters.http_server",),
+    "fairlearn": ("adapters.fairlearn_disparity",),
     "httpx": ("adapters.outbound", "app"),
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project"),
     "mlflow": ("adapters.mlflow_",),

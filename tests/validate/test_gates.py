@@ -38,7 +38,7 @@ def rows(n: int, ours: float, theirs: float | None) -> HeldOut:
         (199, 0.2, 0.3, Verdict.INCONCLUSIVE),
         (0, 0.2, 0.3, Verdict.INCONCLUSIVE),
         (200, 0.2, None, Verdict.INCONCLUSIVE),
-        (200, NAN, 0.3, Verdict.INCONCLUSIVE),
+        (200, NAN, 0.3, Verdict.ERROR),
     ],
 )
 def test_beats_champion_on_rows(n: int, ours: float, theirs: float | None, verdict: Verdict) -> None:
@@ -51,12 +51,13 @@ def test_beats_champion_on_rows(n: int, ours: float, theirs: float | None, verdi
     [
         ((), Verdict.INCONCLUSIVE),
         ((Evidence.of("beats_champion", -0.1, 500),), Verdict.INCONCLUSIVE),
-        ((Evidence.of("beats_champion", -0.1, 500, interval=(-0.3, 0.1)),), Verdict.INCONCLUSIVE),
+        ((Evidence.of("beats_champion", -0.1, 500, interval=(-0.4, 0.1)),), Verdict.INCONCLUSIVE),
+        ((Evidence.of("beats_champion", -0.3, 500, interval=(-0.6, 0.0)),), Verdict.PASS),
         ((Evidence.of("beats_champion", 0.3, 500, interval=(0.1, 0.5)),), Verdict.FAIL),
         ((Evidence.of("beats_champion", -0.1, 500, interval=(-0.2, 0.0)),), Verdict.PASS),
         ((Evidence.of("beats_champion", -0.1, 3, interval=(-0.2, 0.0)),), Verdict.INCONCLUSIVE),
-        ((Evidence.of("beats_champion", -0.1, 500, interval=(-0.2, 0.0), problem="broke"),), Verdict.INCONCLUSIVE),
-        ((Evidence.of("beats_champion", NAN, 500, interval=(-0.2, 0.0)),), Verdict.INCONCLUSIVE),
+        ((Evidence.of("beats_champion", -0.1, 500, interval=(-0.2, 0.0), problem="broke"),), Verdict.ERROR),
+        ((Evidence.of("beats_champion", NAN, 500, interval=(-0.2, 0.0)),), Verdict.ERROR),
     ],
 )
 def test_beats_champion_on_evidence(evidence: tuple[Evidence, ...], verdict: Verdict) -> None:

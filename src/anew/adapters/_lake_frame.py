@@ -13,7 +13,17 @@ from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import SchemaError
 from anew.domain.observation import FeedbackEvent, Label, Observation, Prediction
 
-__all__ = ["RANGED_BY", "Schema", "as_classes", "class_text", "frames", "history_frame", "schema_of", "table_frame"]
+__all__ = [
+    "RANGED_BY",
+    "Schema",
+    "as_classes",
+    "class_text",
+    "frames",
+    "history_frame",
+    "schema_of",
+    "sensitive_columns",
+    "table_frame",
+]
 
 Schema = dict[str, pl.DataType]
 
@@ -56,6 +66,7 @@ def schema_of(columns: Columns) -> Mapping[str, Schema]:
     features = {column.name: _feature(column) for column in columns.features}
     answer: pl.DataType = pl.String() if columns.task.classifies else pl.Float64()
     text, whole = pl.String(), pl.Int64()
+    sensitive: Schema = {"_extra": text} if columns.sensitive else {}
     return {
         "predictions": {
             "_id": text, "_at": _INSTANT, "_received_at": _INSTANT, "_key": text, "_version": text, "_arm": text,
@@ -70,7 +81,7 @@ def schema_of(columns: Columns) -> Mapping[str, Schema]:
             "_id": text, "_prediction": text, "_at": _INSTANT, "_received_at": _INSTANT,
             "_event": text, "_value": pl.Float64(), "_source": text,
         },
-        "history": {"_at": _INSTANT, "_label": answer, "_source": text, "_key": text, **features},
+        "history": {"_at": _INSTANT, "_label": answer, "_source": text, "_key": text, **sensitive, **features},
     }  # fmt: skip
 
 
@@ -263,4 +274,11 @@ def history_frame(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     for name, meant in (("_at", columns.time), ("_label", columns.target)):
         if rows[name].null_count():
             raise SchemaError(f"{rows[name].null_count()} of {rows.height} rows have no {meant}; leave them out", meant)
-    return rows
+    there = [name for name in columns.sensitive if name in frame.columns]
+    return rows.with_columns(frame.select(pl.struct(there).struct.json_encode().alias("_extra"))) if there else rows
+
+
+def sensitive_columns(columns: Columns) -> list[pl.Expr]:
+    """Return the sensitive columns as text, read from ``_extra``; whole numbers are written without a fraction."""
+    found = (pl.col("_extra").str.json_path_match(f"$['{name}']").alias(name) for name in columns.sensitive)
+    return [each.str.replace(r"^(-?\d+)\.0$", "${1}") for each in found]

@@ -58,11 +58,15 @@ class LoadedPredictor:
         """The row contract it was trained under."""
         return self.manifest.columns
 
+    def inputs(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return what `features` makes of `frame`."""
+        return model_inputs(self.pipeline, declared_rows(frame, self.columns))
+
     def predict(self, frame: pl.DataFrame) -> Predictions:
         """Answer all rows of `frame`."""
         if not frame.height:
             return self._predictions(Scores(values=np.empty(0, np.intp), proba=np.empty((0, len(self.positions)))))
-        inputs = model_inputs(self.pipeline, declared_rows(frame, self.columns))
+        inputs = self.inputs(frame)
         if tuple(inputs.columns) != self.manifest.inputs:
             raise SchemaError(
                 f"features() returned {inputs.columns}; the model was trained on {list(self.manifest.inputs)}"

@@ -43,7 +43,7 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str, outcomes: Se
     """Return ``_at`` (UTC microseconds), ``_label`` and the declared features, in time order, ties as in the file.
 
     Timestamps without a zone are read as UTC. Rows without a label are left out. A column ``_source`` that says whose
-    word each label is, and the key, are kept.
+    word each label is, the key, and sensitive columns (as text) are kept.
 
     Parameters
     ----------
@@ -73,8 +73,9 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str, outcomes: Se
             chosen.append(_feature(frame.get_column(column.name), column, name))
         except pl.exceptions.PolarsError as exc:
             raise SchemaError(f"{name}: column {column.name!r} is no {column.kind}: {exc}", column.name) from exc
-    if columns.key and columns.key not in columns.names and columns.key in frame.columns:
-        chosen.append(frame.get_column(columns.key).cast(pl.String))
+    taken = {columns.time, columns.target, *columns.names}
+    beside = [name for name in (columns.key, *columns.sensitive) if name not in taken and name in frame.columns]
+    chosen += [frame.get_column(name).cast(pl.String) for name in dict.fromkeys(beside)]
     if "_source" in frame.columns:
         chosen.append(frame.get_column("_source").cast(pl.String).fill_null(""))
     kept = [Column(name=each, kind=ColumnKind.NUMBER) for each in outcomes if each in frame.columns]

@@ -1,7 +1,7 @@
 """The project's gates, and what each verdict means: it counts, only advises, or asks a person."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,11 @@ from anew.app.objective import BESIDE, make_slo, metric_problem
 from anew.app.settings import Settings
 from anew.domain.errors import SettingsError
 from anew.validate import Gate, Gates
+from anew.validate.anchor import Anchor
+from anew.validate.beats_champion import LOSS, BeatsChampion
+from anew.validate.model_card import ModelCard
 from anew.validate.slos import Objective
+from anew.validate.suites import Suites
 
 __all__ = ["MODES", "ChosenGates", "chosen_gates"]
 
@@ -25,6 +29,21 @@ class ChosenGates:
 
     gates: Gates
     asking: frozenset[str]
+
+    @property
+    def anchor(self) -> str | None:
+        """The version that a gate pins, empty for the first champion; None where no gate pins one."""
+        return next((gate.version for gate, _ in self.gates.values() if isinstance(gate, Anchor)), None)
+
+    @property
+    def sections(self) -> tuple[str, ...] | None:
+        """What people have to have written in the model card; None where no gate asks for a card."""
+        return next((gate.sections for gate, _ in self.gates.values() if isinstance(gate, ModelCard)), None)
+
+    def unpackaged(self) -> "ChosenGates":
+        """Return those that need no stored artifact and no clock: all that a replay can ask."""
+        gates = {key: each for key, each in self.gates.items() if not getattr(each[0], "packaged", False)}
+        return ChosenGates(gates=MappingProxyType(gates), asking=self.asking & gates.keys())
 
 
 def chosen_gates(settings: Settings) -> ChosenGates:
@@ -63,16 +82,64 @@ def chosen_gates(settings: Settings) -> ChosenGates:
 
 
 def _gate(settings: Settings, name: str, given: object, objectives: tuple[Objective, ...]) -> Gate:
-    """Make a gate and refuse one that this project could never measure."""
+    """Make a gate with what the project says elsewhere, and refuse one that this project could never measure."""
+    kind = find_component("validate", name)
     options: Any = {} if given is None else given
-    if name == "slos" and isinstance(options, Mapping):
-        options = {"objectives": objectives} | dict(options)
-    gate: Gate = make_component(find_component("validate", name), options)
+    if isinstance(options, Mapping):
+        options = {**_defaults(settings, name, objectives), **options}
+        options |= _definition(settings, kind, options)
+    gate: Gate = make_component(kind, options)
     own = getattr(gate, "objectives", ()) if isinstance(given, Mapping) and "objectives" in given else ()
     problems = [problem for each in own for problem in metric_problem(each, settings.task)]
+    problems += _unknown_names(settings, gate)
+    metric = getattr(gate, "metric", "")
+    if isinstance(gate, BeatsChampion | Suites) and metric != LOSS and not metric.startswith("business."):
+        problems += metric_problem(gate, settings.task)
     if problems:
         raise SettingsError(*problems)
     return gate
+
+
+def _defaults(settings: Settings, name: str, objectives: tuple[Objective, ...]) -> dict[str, Any]:
+    match name:
+        case "slos":
+            return {"objectives": objectives}
+        case "rules":
+            rules = [each.get("rule") for each in settings.policy.triggers]
+            return {"keep": tuple(each for each in rules if isinstance(each, str))}
+        case "fairness":
+            return {"columns": settings.columns.sensitive}
+    return {}
+
+
+def _definition(settings: Settings, kind: type[Any], options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the definition of a business metric that a gate compares."""
+    if "definition" in options:
+        raise SettingsError("unknown option 'definition'; the project's own metrics stand under `business`")
+    metric = str(options.get("metric", ""))
+    own = metric.removeprefix("business.")
+    if own == metric or "definition" not in {each.name for each in fields(kind)}:
+        return {}
+    if own not in settings.policy.business:
+        known = tuple(settings.policy.business)
+        raise SettingsError(f"metric {metric!r}, which `business` does not define{hint(own, known)}")
+    definition = settings.policy.business[own]
+    if definition.startswith("pipeline:"):
+        raise SettingsError(f"metric {metric!r} is a function of the pipeline; a gate compares aggregates in SQL alone")
+    return {"definition": definition}
+
+
+def _unknown_names(settings: Settings, gate: Gate) -> list[str]:
+    """Return a problem for each suite and column that a gate names and the project does not have."""
+    suites = settings.policy.suites
+    asked = [*getattr(gate, "names", ()), *getattr(gate, "suites", ()), getattr(gate, "suite", "")]
+    asked.append(getattr(gate, "serving", ""))
+    problems = [f"{name!r} is no suite{hint(name, tuple(suites))}" for name in asked if name and name not in suites]
+    if isinstance(gate, Anchor) and gate.suite in suites and not suites[gate.suite].file:
+        problems.append(f"the suite {gate.suite} of an anchor has to be a sealed file: what moves pins nothing")
+    known = (*settings.columns.names, *settings.columns.sensitive)
+    columns = (*getattr(gate, "by", ()), *getattr(gate, "columns", ()))
+    return problems + [f"{name!r} is no column{hint(name, known)}" for name in columns if name not in known]
 
 
 def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...]:

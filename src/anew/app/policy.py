@@ -26,6 +26,7 @@ __all__ = [
     "SearchPolicy",
     "ServingPolicy",
     "ShadowPolicy",
+    "SuitePolicy",
     "TrainPolicy",
     "WebhookPolicy",
     "policy_schema",
@@ -214,6 +215,15 @@ class RolloutPolicy(_Section):
     )
 
 
+class SuitePolicy(_Section):
+    """A benchmark suite; one of three kinds."""
+
+    file: str = Field(default="", description="sealed file of labelled rows beside this one, never trained on")
+    digest: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the file: its seal")
+    recorded: str = Field(default="", description="the champion's newest recorded answers: 2000 rows")
+    past: str = Field(default="", description="rows from before the training span, evenly taken: 2000 rows")
+
+
 class ServingPolicy(_Section):
     """The gateway."""
 
@@ -299,6 +309,9 @@ class ProjectPolicy(_Section):
         default=({"slos": {}}, {"beats_champion": {}}),
         alias="validate",
         description="gates; mode: required, advisory or ask",
+    )
+    suites: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], SuitePolicy] = Field(
+        default_factory=dict, description="benchmark suites by name, for the gates"
     )
     rollout: RolloutPolicy = RolloutPolicy()
     serving: ServingPolicy = ServingPolicy()

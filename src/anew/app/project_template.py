@@ -53,7 +53,7 @@ class PolicyNumbers:
     budget_retrains: int = 20
     budget_windows: int = 50
     gate_margin: float = 0.005
-    gate_rows: int = 200
+    gate_rows: int = 100
     shadow_margin: float = 0.01
     shadow_rows: int = 200
     canary: tuple[float, ...] = (0.1, 0.5)

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
+from anew.adapters.fairlearn_disparity import fairlearn_disparity
 from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
 from anew.adapters.model_loader import ModelLoader
 from anew.adapters.pipeline_module import load_pipeline
@@ -21,6 +22,7 @@ from anew.adapters.table_file import labelled_rows, read_table
 from anew.app.duration import parse_duration
 from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
+from anew.app.suites import suite_sources
 from anew.app.training import training_of
 from anew.app.training_job import open_study, training_kit
 from anew.app.watch import Watch, watched_by
@@ -33,7 +35,7 @@ from anew.loop.engine import Engine
 from anew.loop.fold import fold_scores
 from anew.loop.progress import silent
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
-from anew.loop.replay_effects import ReplayEffects, Trainer, TrainingOrder
+from anew.loop.replay_effects import ReplayEffects, ReplayWorld, Spoil, Trainer, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.loop.training import Recipe, draft, finish, training_rows
 from anew.loop.training_run import search_params
@@ -61,8 +63,13 @@ class ReplayOptions:
     windows: int | None = None
 
 
-def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
+def replay(settings: Settings, options: ReplayOptions, *, spoil: Spoil | None = None) -> ReplayReport:
     """Run the project over the file.
+
+    Parameters
+    ----------
+    spoil
+        Plants faults in the rows of retrains, to see what becomes of them.
 
     Raises
     ------
@@ -82,7 +89,7 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     assert grant is not None, "a fresh lease is free"  # noqa: S101  an invariant of ours, not of the input
     length = _length(frame, windows) if options.windows is not None or settings.window is None else settings.window
     delay = _delay(options.label_delay or settings.policy.monitor.label_delay, length)
-    deciders = stages(settings, label_delay=delay * length, window=length)
+    deciders = stages(settings, label_delay=delay * length, window=length, packaged=False)
     engine = Engine(deciders, InMemoryEventLog(clock=clock, lease=lease), grant)
     watched = watched_by(settings, window=length)
     pipeline = watch.timed("load_s", lambda: load_pipeline(settings.pipeline))
@@ -90,9 +97,16 @@ def replay(settings: Settings, options: ReplayOptions) -> ReplayReport:
     def correction(rows: pl.DataFrame) -> Corrected:
         return corrected_rows(rows, watched.rules, settings.columns, pipeline.correct)
 
-    effects = ReplayEffects(
-        stream, chosen_gates(settings).gates, _trainer(settings, watched, pipeline, watch), watch, correction
+    trainer = _trainer(settings, watched, pipeline, watch)
+    chosen = chosen_gates(settings).unpackaged()
+    world = ReplayWorld(
+        correction=correction,
+        spoil=spoil,
+        suites=suite_sources(settings),
+        anchor=chosen.anchor,
+        disparity=fairlearn_disparity,
     )
+    effects = ReplayEffects(stream, chosen.gates, trainer, watch, world)
     plan = ReplayPlan(
         model=settings.model,
         bounds=bounds,

@@ -8,6 +8,7 @@ from anew.app.component import collect
 from anew.app.duration import parse_duration, parse_rate
 from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
+from anew.app.suites import suite_sources
 from anew.app.training import search_plan
 from anew.app.training_stage import training_stage
 from anew.app.watch import watched_by
@@ -30,7 +31,13 @@ __all__ = ["stages"]
 _UNLIMITED = Budget(retrains=1_000_000_000, period=timedelta(days=36_500))
 
 
-def stages(settings: Settings, *, label_delay: timedelta | None = None, window: timedelta | None = None) -> Stages:
+def stages(
+    settings: Settings,
+    *,
+    label_delay: timedelta | None = None,
+    window: timedelta | None = None,
+    packaged: bool = True,
+) -> Stages:
     """Return the deciders of a project, in the order in which they hear a fact.
 
     Parameters
@@ -40,6 +47,8 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None, window: 
         the newest mature label, so that a short one is not spent on rows that have none yet.
     window
         Length of a window, when it is not what the settings say.
+    packaged
+        Are candidates stored? Otherwise gates that look at the stored artifact are left out.
 
     Raises
     ------
@@ -50,11 +59,13 @@ def stages(settings: Settings, *, label_delay: timedelta | None = None, window: 
     problems: list[str] = []
     watched = collect(problems, "", partial(watched_by, settings, window=window))
     chosen = collect(problems, "", partial(chosen_gates, settings))
+    suites = collect(problems, "", partial(suite_sources, settings))
     rollout = collect(problems, settings.document.where(("rollout", "canary")), partial(_rollout, settings))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
-    if watched is None or chosen is None or rollout is None or training is None or problems:
+    if watched is None or chosen is None or rollout is None or training is None or suites is None or problems:
         raise SettingsError(*dict.fromkeys(problems))
+    chosen = chosen if packaged else chosen.unpackaged()
     budget = policy.policy.budget.get("retrains")
     retrains, period = parse_rate(budget) if budget else (_UNLIMITED.retrains, _UNLIMITED.period)
     return MappingProxyType(

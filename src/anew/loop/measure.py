@@ -14,6 +14,7 @@ from anew.domain.evidence import Counts, Evidence, failure
 from anew.domain.interval import Interval
 from anew.monitor import Detectors, ScoredRows, SeenRows, Yardstick
 from anew.stats.betting import discretise
+from anew.stats.outcome import losses
 from anew.stats.profile import Profile
 from anew.validate import Gates, HeldOut
 
@@ -50,22 +51,6 @@ def as_values(series: pl.Series, task: Task) -> Values:
         return np.asarray(series.cast(pl.String).fill_null("").to_list(), dtype=np.str_)
     numbers: Values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     return numbers
-
-
-def losses(task: Task, label: Values, output: Values, scale: float) -> Floats:
-    """Return the loss of each answer in [0, 1], shape `(n,)`.
-
-    0 or 1 for classification; for regression the absolute error over `scale` (units of the target, > 0), at most 1.
-    A missing label gives NaN; an answer that is not finite has loss 1.
-    """
-    if task.classifies:
-        wrong: Floats = (label != output).astype(np.float64)
-        wrong[label == ""] = np.nan
-        return wrong
-    error = np.abs(label - output) / scale
-    loss = np.where(np.isfinite(output), np.minimum(error, 1.0), 1.0)
-    loss[np.isnan(label)] = np.nan
-    return loss
 
 
 def profile_columns(frame: pl.DataFrame, columns: Columns) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ from anew.domain.facts import (
 from anew.loop.engine import Engine
 from anew.loop.measure import Values, look, measure_scored, measure_seen, seen_rows
 from anew.loop.replay_effects import ReplayEffects
-from anew.loop.replay_stream import ReplayStream, Stopwatch
+from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.monitor import Detector, Detectors, ScoredRows, SeenRows
 from anew.rollout import RolloutState, answered_by_challenger
 
@@ -69,10 +69,14 @@ class ReplayPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayReport:
-    """What a replay found: `data` is plain and, ``timings`` aside, the same for the same input, bit for bit."""
+    """What a replay found: `data` is plain and, ``timings`` aside, the same for the same input, bit for bit.
+
+    `versions` are all that were trained, by name.
+    """
 
     data: Mapping[str, Any]
     facts: Sequence[Fact] = field(repr=False)
+    versions: Mapping[str, TrainedVersion] = field(repr=False, default_factory=dict)
 
 
 class Replay:
@@ -364,7 +368,7 @@ class Replay:
             "rollbacks": kinds[RolledBack],
             "timings": timings,
         }
-        return ReplayReport(data=data, facts=tuple(self._facts))
+        return ReplayReport(data=data, facts=tuple(self._facts), versions=dict(stream.versions))
 
 
 def _plain(values: Values) -> Values:

@@ -2,13 +2,14 @@
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import polars as pl
 
-from anew.domain.errors import AnewError, TrainingError
+from anew.domain.errors import AnewError, InvariantError, TrainingError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -26,14 +27,16 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.loop.correction import Corrected
-from anew.loop.measure import Floats, Values, as_values, losses, measure_gates
+from anew.loop.measure import measure_gates
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.loop.snapshot_rows import SnapshotRows, snapshot_rows, usable_rows
 from anew.loop.span_comparison import compared_spans
+from anew.loop.trial import Ask, Rows, SuiteSource, Trial, some_of
+from anew.ports.predictor import Predictor
 from anew.train.span import BEGINNING
-from anew.validate import Gates, HeldOut
+from anew.validate import Answers, Disparity, Gates
 
-__all__ = ["Correction", "ReplayEffects", "Trainer", "TrainingOrder"]
+__all__ = ["Correction", "ReplayEffects", "ReplayWorld", "Spoil", "Trainer", "TrainingOrder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +53,38 @@ class TrainingOrder:
 Correction = Callable[[pl.DataFrame], Corrected]
 """Repairs history; see `corrected_rows`."""
 
+Spoil = Callable[[str, pl.DataFrame, int], pl.DataFrame]
+"""Returns the snapshot's rows as a faulty world would have them, of a version, its rows and how many are held out."""
+
 Trainer = Callable[[TrainingOrder], TrainedVersion]
 """Trains in this process; raises TrainingError when nothing came of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayWorld:
+    """What is around a replay: how history is mended, what spoils it, suites by name.
+
+    `anchor` is the pinned version, empty for the first champion, None where no gate asks for one.
+    """
+
+    correction: Correction | None = None
+    spoil: Spoil | None = None
+    suites: Mapping[str, SuiteSource] = field(default_factory=dict)
+    anchor: str | None = None
+    disparity: Disparity | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """The rows of a snapshot, the newest `held` of which are kept from training.
 
-    `end` is the number of the stream's row after the last, where the held-out rows are the stream's own; else None.
+    `start` is the number of the stream's first row in them, `end` that after the last, where the held-out rows are the
+    stream's own; else None.
     """
 
     rows: pl.DataFrame
     held: int
+    start: int
     end: int | None
 
 
@@ -70,18 +92,18 @@ class ReplayEffects:
     """Runs what facts ask for; `mature` is the row up to which labels may be used, moved by the replay."""
 
     def __init__(
-        self,
-        stream: ReplayStream,
-        gates: Gates,
-        train: Trainer,
-        watch: Stopwatch,
-        correction: Correction | None = None,
+        self, stream: ReplayStream, gates: Gates, train: Trainer, watch: Stopwatch, options: ReplayWorld | None = None
     ) -> None:
+        world = options or ReplayWorld()
         self._stream = stream
         self._gates = gates
         self._train = train
         self._watch = watch
-        self._correction = correction
+        self._correction = world.correction
+        self._spoil = world.spoil
+        self._suites = world.suites
+        self._anchor = world.anchor
+        self._disparity = world.disparity
         self._taken: dict[str, _Taken] = {}
         self._plans: dict[str, tuple[TrainingPlanned, datetime]] = {}
         self.mature = 0
@@ -125,7 +147,8 @@ class ReplayEffects:
         taken = snapshot_rows(corrected.rows, fact)
         count, held = taken.rows.height, taken.holdout
         own = self.mature if count == self.mature - low and not corrected.repaired else None
-        self._taken[fact.version] = _Taken(rows=taken.rows, held=held, end=own)
+        rows = taken.rows if self._spoil is None else self._spoil(fact.version, taken.rows, held)
+        self._taken[fact.version] = _Taken(rows=rows, held=held, start=low, end=own)
         if fact.beside_s:
             self._plans[fact.version] = (fact, taken.rows.get_column("_at")[count - held])
         inside = bisect_left(self._stream.at, fact.span.start, hi=self.mature)
@@ -207,35 +230,19 @@ class ReplayEffects:
         return SpansCompared(model=fact.model, at=fact.at, cause=fact.id, version=fact.version, evidence=evidence)
 
     def _measure(self, fact: CandidateTrained) -> CandidateMeasured:
-        stream, taken = self._stream, self._taken.pop(fact.version)
-        rows = taken.rows.tail(taken.held)
-        task = stream.columns.task
-        label = as_values(rows.get_column("_label"), task)
-        scale = stream.versions[fact.version].loss_scale
-
-        def said(version: str) -> tuple[Values | None, Floats | None]:
-            if not version:
-                return None, None
-            if taken.end is None:
-                return stream.answers_to(version, rows)
-            low, high = taken.end - taken.held, taken.end
-            return stream.answers(version, low, high), stream.chance(version, low, high)
-
-        ours, our_chance = said(fact.version)
-        theirs, their_chance = said(fact.champion)
-        assert ours is not None, "a candidate has a name"  # noqa: S101  an invariant of ours
-        held = HeldOut(
-            task=task,
-            label=label,
-            challenger=ours,
-            challenger_loss=losses(task, label, ours, scale),
-            champion=theirs,
-            champion_loss=None if theirs is None else losses(task, label, theirs, scale),
-            positive=str(stream.columns.classes[-1]) if stream.columns.classes else "",
-            classes=tuple(map(str, stream.columns.classes)),
-            challenger_chance=our_chance,
-            champion_chance=their_chance,
+        taken = self._taken.pop(fact.version)
+        versions = {name: trained.predictor for name, trained in self._stream.versions.items()}
+        pinned = None if self._anchor is None else versions.get(self._anchor or next(iter(versions)))
+        trial = Trial(
+            candidate=versions[fact.version],
+            champion=versions.get(fact.champion),
+            anchor=pinned,
+            training=taken.rows.head(taken.rows.height - taken.held),
+            suites={name: partial(self._suite, source, taken, fact) for name, source in self._suites.items()},
+            ask=self._ask,
+            disparity=self._disparity,
         )
+        held = trial.held_out(taken.rows.tail(taken.held), answers=None if taken.end is None else self._known(taken))
         return CandidateMeasured(
             model=fact.model,
             at=fact.at,
@@ -245,6 +252,30 @@ class ReplayEffects:
             digest=fact.digest,
             evidence=measure_gates(self._gates, held),
         )
+
+    def _ask(self, predictor: Predictor, rows: pl.DataFrame) -> Answers:
+        return Answers(*self._stream.answers_to(predictor.version, rows))
+
+    def _known(self, taken: _Taken) -> Ask:
+        """Ask about held-out rows that are the stream's own: each version is asked about each row once."""
+        high = taken.end or 0
+        low = high - taken.held
+
+        def ask(predictor: Predictor, _: pl.DataFrame) -> Answers:
+            output = self._stream.answers(predictor.version, low, high)
+            return Answers(output, self._stream.chance(predictor.version, low, high))
+
+        return ask
+
+    def _suite(self, source: SuiteSource, taken: _Taken, fact: CandidateTrained) -> Rows:
+        if source.file is not None:
+            return Rows(frame=source.file())
+        if source.past:
+            return Rows(frame=some_of(self._stream.frame.head(taken.start), source.past))
+        if taken.end is None:
+            raise InvariantError("history was corrected, so what was served is not what was held out")
+        served = self._stream.scored(taken.end - taken.held, taken.end)
+        return Rows(frame=served.filter(pl.col("_version") == fact.champion).tail(source.recorded), recorded=True)
 
 
 def _beside(version: str) -> str:

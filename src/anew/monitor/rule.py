@@ -10,6 +10,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
+from anew.stats.condition import broken, check_condition, names_in
 
 __all__ = ["Rule"]
 
@@ -44,10 +45,7 @@ class Rule:
     def __post_init__(self) -> None:
         if self.at_most < 0:
             raise InvariantError(f"rule {self.keep!r}: at_most is {self.at_most}; it counts rows")
-        try:
-            pl.sql_expr(self.keep)
-        except pl.exceptions.PolarsError as exc:
-            raise InvariantError(f"rule {self.keep!r} is no condition in SQL: {exc}") from exc
+        check_condition(self.keep)
 
     @property
     def key(self) -> str:
@@ -62,20 +60,14 @@ class Rule:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names that the condition reads."""
-        return tuple(pl.sql_expr(self.keep).meta.root_names())
+        return names_in(self.keep)
 
     def broken(self, rows: pl.DataFrame) -> pl.Series:
         """Return which of `rows` break the rule, as booleans of the same length; raises PolarsError.
 
         Where they have no column ``prediction``, it is ``_output``.
         """
-        if "prediction" not in rows.columns:
-            rows = rows.with_columns(prediction=pl.col("_output"))
-        kept = rows.select(pl.sql_expr(self.keep).alias("kept")).get_column("kept")
-        if kept.dtype != pl.Boolean:
-            raise pl.exceptions.InvalidOperationError(f"{self.keep} gives {kept.dtype}, not true or false")
-        kept = kept.new_from_index(0, rows.height) if kept.len() == 1 and rows.height != 1 else kept
-        return ~kept.fill_null(value=True)
+        return broken(self.keep, rows)
 
     def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
         """Count the rows that break the rule."""

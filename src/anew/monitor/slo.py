@@ -9,9 +9,9 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
-from anew.monitor._business import Aggregate, check_definition, in_sql, measure_business, names_in
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
 from anew.monitor._slice import slices_of
+from anew.stats.business import Aggregate, check_definition, in_sql, measure_business, names_in
 from anew.stats.outcome import METRIC_NAMES, is_known
 
 __all__ = ["SLO"]

@@ -59,6 +59,16 @@ class Predictor(Protocol):
         """The model object: what the next training gets as `TrainingData.previous`."""
         ...
 
+    def inputs(self, frame: "pl.DataFrame") -> "pl.DataFrame":
+        """Return what `features` makes of the declared columns of `frame`: what the model itself is asked about.
+
+        Raises
+        ------
+        SchemaError
+            As `predict`.
+        """
+        ...
+
     def predict(self, frame: "pl.DataFrame") -> Predictions:
         """Answer all rows of `frame`, which has the declared features (other columns are ignored).
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from anew.stats.column import Floats
 
-__all__ = ["level_inertia", "number_inertia"]
+__all__ = ["level_inertia", "number_inertia", "resemblance"]
 
 _LEAST_ROWS = 100
 _LEVELS = 3
@@ -37,6 +37,35 @@ def level_inertia(codes: npt.NDArray[np.int64]) -> float:
     found, counts = np.unique(codes, return_counts=True)
     frequent = found[np.argsort(-counts, kind="stable")][:_LEVELS]
     return max((_inertia((codes == each).astype(np.float64)) for each in frequent), default=1.0)
+
+
+def resemblance(values: npt.NDArray[np.generic]) -> float:
+    """Return how much rows resemble the row before them, from about 0 for a mere heap of rows up to 1; shape (n,).
+
+    Of numbers the rank correlation with the row before, missing ones left out; of anything else the share of rows that
+    are the same as the row before, beyond what chance gives (as Cohen's kappa). A constant resembles nothing: 0.
+
+    Examples
+    --------
+    >>> walk = np.sin(np.arange(500) / 20)
+    >>> heap = np.random.default_rng(1).permutation(walk)
+    >>> resemblance(walk) > 0.9, abs(resemblance(heap)) < 0.2
+    (True, True)
+    """
+    if values.dtype.kind not in "fiu":
+        _, counts = np.unique(values, return_counts=True)
+        chance = float(np.square(counts / max(len(values), 1)).sum())
+        return (float((values[1:] == values[:-1]).mean()) - chance) / (1 - chance) if 0 < chance < 1 else 0.0
+    numbers = values.astype(np.float64)
+    pairs = np.isfinite(numbers[1:]) & np.isfinite(numbers[:-1])
+    known = np.isfinite(numbers)
+    ranks = np.zeros(len(numbers))
+    _, place, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
+    ranks[known] = (np.cumsum(counts) - counts / 2)[place]
+    before, after = ranks[:-1][pairs], ranks[1:][pairs]
+    if len(before) < 2 or not np.ptp(before) or not np.ptp(after):
+        return 0.0
+    return float(np.corrcoef(before, after)[0, 1])
 
 
 def _inertia(series: Floats) -> float:

@@ -51,7 +51,7 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Bou
     return Bounds(max(centre - half, 0.0) if successes else 0.0, min(centre + half, 1.0) if successes < n else 1.0)
 
 
-def mean_interval(n: int, mean: float, variance: float, confidence: float = 0.95) -> Bounds:
+def mean_interval(n: float, mean: float, variance: float, confidence: float = 0.95) -> Bounds:
     """Return Student's t interval of a mean.
 
     Parameters
@@ -97,7 +97,7 @@ def paired_difference_interval(n: int, total: float, squares: float, confidence:
     return mean_interval(n, total / n, max(excess, 0.0) / (n - 1), confidence)
 
 
-def paired_proportion_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> Bounds:
+def paired_proportion_interval(wins: float, losses: float, n: float, confidence: float = 0.95) -> Bounds:
     """Return an interval of (wins - losses) / n, the difference of two paired proportions.
 
     A half is added to each of the four cells, so that it has width even when no pair disagreed.

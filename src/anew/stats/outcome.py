@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from anew.domain.column import Task
 from anew.domain.errors import InvariantError
+from anew.stats.column import Floats
 from anew.stats.metric import METRICS, Score, metric, quantile_loss
 from anew.stats.probability import PROBABILISTIC
 
-__all__ = ["METRIC_NAMES", "is_known", "known_for", "measure_metric"]
+__all__ = ["METRIC_NAMES", "is_higher_better", "is_known", "known_for", "losses", "measure_metric"]
 
 _NUMERIC = frozenset({"mae", "rmse"})
 _AVERAGED = frozenset({"f1", "precision", "recall"})
+_GAINS = frozenset({"accuracy", "f1", "precision", "recall", "roc_auc"})
 _QUANTILE = re.compile(r"quantile_loss\((0?\.\d+)\)")
 
 METRIC_NAMES: tuple[str, ...] = tuple(sorted({*METRICS, *PROBABILISTIC, "quantile_loss(0.9)"}))
@@ -31,6 +35,11 @@ def is_known(name: str, task: Task | None = None) -> bool:
     """Is there such a metric, and can it be asked of the task?"""
     plain = "quantile_loss(0.9)" if _QUANTILE.fullmatch(name) else name
     return plain in (METRIC_NAMES if task is None else known_for(task))
+
+
+def is_higher_better(name: str) -> bool:
+    """Is more of the metric better, as of accuracy, or less of it, as of an error?"""
+    return name in _GAINS
 
 
 def measure_metric(
@@ -71,3 +80,19 @@ def measure_metric(
     if task is Task.BINARY:
         return metric(name)(label, output, average="binary", positive=positive, confidence=confidence)
     return metric(name)(label, output, average="macro", confidence=confidence)
+
+
+def losses(task: Task, label: npt.NDArray[Any], output: npt.NDArray[Any], scale: float) -> Floats:
+    """Return the loss of each answer in [0, 1], shape `(n,)`.
+
+    0 or 1 for classification; for regression the absolute error over `scale` (units of the target, > 0), at most 1.
+    A missing label gives NaN; an answer that is not finite has loss 1.
+    """
+    if task.classifies:
+        wrong: Floats = (label != output).astype(np.float64)
+        wrong[label == ""] = np.nan
+        return wrong
+    error = np.abs(label - output) / scale
+    loss = np.where(np.isfinite(output), np.minimum(error, 1.0), 1.0)
+    loss[np.isnan(label)] = np.nan
+    return loss

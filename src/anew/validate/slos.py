@@ -9,10 +9,12 @@ from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
 from anew.stats.outcome import METRIC_NAMES, is_known
 from anew.validate._gate import HeldOut, Judgement
+from anew.validate._paired import Comparison
 
 __all__ = ["Objective", "SLOs"]
 
 _NO_OBJECTIVE = "no objective declared"
+_BESIDE = ", excess over the champion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,9 @@ class SLOs:
     at_least_rows
         Held-out rows needed; below, INCONCLUSIVE.
     or_closer
-        Does a candidate that misses an objective pass when the champion, on the same rows, misses it by more? Refusing
-        it would keep the worse of the two in service. A first champion has to keep every objective all the same.
+        Does a candidate that misses an objective pass when it is not clearly further from it than the champion on the
+        same rows? Refusing it would keep what is no better in service. A first champion has to keep every objective
+        all the same.
 
     Notes
     -----
@@ -80,7 +83,20 @@ class SLOs:
         if not self.objectives:
             problem = "" if n >= self.at_least_rows else f"{n} held-out rows, {self.at_least_rows} are needed"
             return (Evidence.of(self.key, 0.0, n, subject=_NO_OBJECTIVE, problem=problem),)
-        return tuple(self._measure(objective, rows, n) for objective in self.objectives)
+        found = [self._measure(objective, rows, n) for objective in self.objectives]
+        if self.or_closer and rows.champion is not None:
+            missed = [
+                objective
+                for objective, each in zip(self.objectives, found, strict=True)
+                if each.value is not None and each.measured and not objective.kept_by(each.value)
+            ]
+            found += [self._beside(objective, rows) for objective in missed]
+        return tuple(found)
+
+    def _beside(self, objective: Objective, rows: HeldOut) -> Evidence:
+        """Measure by how much the candidate is further from an objective that it misses than the champion."""
+        comparison = Comparison(metric=objective.metric, at_least_rows=self.at_least_rows)
+        return comparison.evidence(self.key, f"{objective}{_BESIDE}", rows)
 
     def _measure(self, objective: Objective, rows: HeldOut, n: int) -> Evidence:
         if n < self.at_least_rows:
@@ -113,7 +129,8 @@ class SLOs:
                 return Judgement(verdict=Verdict.INCONCLUSIVE, reason=f"{subject}: {lacking}")
         for objective in self.objectives:
             each = by_subject[str(objective)]
-            if each.value is None or not (objective.kept_by(each.value) or self._closer(objective, each)):
+            beside = by_subject.get(f"{objective}{_BESIDE}")
+            if each.value is None or not (objective.kept_by(each.value) or self._closer(beside)):
                 return Judgement(
                     verdict=Verdict.FAIL, reason=f"{objective}: measured {each.value:.4g} on {each.n} rows"
                 )
@@ -127,12 +144,9 @@ class SLOs:
         champion = "" if evidence.reference is None else f" (champion {evidence.reference:.4g})"
         return f"{evidence.subject}: {evidence.value:.4g}{champion}"
 
-    def _closer(self, objective: Objective, evidence: Evidence) -> bool:
-        """Does the champion miss the objective by more than the candidate, where that is enough?"""
-        if not self.or_closer or evidence.value is None or evidence.reference is None:
-            return False
-        ahead = evidence.reference - evidence.value
-        return ahead > 0 if objective.at_most is not None else ahead < 0
+    def _closer(self, beside: Evidence | None) -> bool:
+        """Is the candidate not clearly further from the objective than the champion, where that is enough?"""
+        return self.or_closer and beside is not None and beside.measured and beside.low is not None and beside.low <= 0
 
     def _lacking(self, evidence: Evidence | None) -> str:
         if evidence is None:

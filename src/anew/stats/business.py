@@ -10,7 +10,7 @@ from anew.domain.errors import InvariantError
 from anew.stats.interval import mean_interval
 from anew.stats.metric import Score
 
-__all__ = ["Aggregate", "check_definition", "in_sql", "measure_business", "names_in"]
+__all__ = ["Aggregate", "business_value", "check_definition", "in_sql", "measure_business", "names_in"]
 
 Aggregate = Callable[[pl.DataFrame], object]
 """Makes one number of rows."""
@@ -61,13 +61,7 @@ def measure_business(name: str, aggregate: Aggregate, rows: pl.DataFrame, confid
     Tukey (1958), "Bias and confidence in not-quite large samples"; grouped as in Efron and Stein (1981), Annals of
     Statistics 9. Good for what is smooth in the rows: means, ratios, totals; not for medians or extremes.
     """
-    named = [
-        _number(rows.get_column(column)).alias(name)
-        for name, column in _NAMES.items()
-        if name not in rows.columns and column in rows.columns
-    ]
-    frame = rows.with_columns(named)
-    frame = frame.select(pl.exclude("^_.*$"))
+    frame = _named(rows)
     value = _value(name, aggregate, frame)
     groups = min(_GROUPS, frame.height)
     if groups < 2:
@@ -77,6 +71,21 @@ def measure_business(name: str, aggregate: Aggregate, rows: pl.DataFrame, confid
     variance = (groups - 1) * float(np.square(without - without.mean()).sum())
     low, high = mean_interval(groups, value, variance, confidence)
     return Score(value=value, n=rows.height, low=low, high=high)
+
+
+def business_value(name: str, aggregate: Aggregate, rows: pl.DataFrame) -> float:
+    """Return the aggregate of all rows alone; otherwise as `measure_business`."""
+    return _value(name, aggregate, _named(rows))
+
+
+def _named(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows as a business reads them."""
+    named = [
+        _number(rows.get_column(column)).alias(name)
+        for name, column in _NAMES.items()
+        if name not in rows.columns and column in rows.columns
+    ]
+    return rows.with_columns(named).select(pl.exclude("^_.*$"))
 
 
 def _value(name: str, aggregate: Aggregate, rows: pl.DataFrame) -> float:

@@ -1,0 +1,176 @@
+"""Gate: the candidate treats groups no more differently than allowed, nor clearly more so than the champion."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from anew.domain.column import Task
+from anew.domain.errors import InvariantError
+from anew.domain.evidence import Evidence
+from anew.stats.column import Floats
+from anew.stats.disparity import disparity, disparity_excess, rate_flags
+from anew.validate._gate import HeldOut, Judgement
+from anew.validate._limit import all_of, at_most, unmeasured
+from anew.validate._paired import judge_excess
+
+__all__ = ["Fairness"]
+
+_OVER = ", over the champion"
+_AGREE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fairness:
+    """Limit the largest difference of a rate between two groups of the sensitive columns, single and crossed.
+
+    Parameters
+    ----------
+    metric
+        As fairlearn defines them: ``demographic_parity`` (selection rate), ``equal_opportunity`` (true positive rate),
+        ``equalized_odds`` (the larger of the differences of true and false positive rate), each of binary tasks; or
+        ``error``, the mean loss, of any task.
+    at_most
+        Difference that is tolerated in absolute terms. FAIL when clearly above, INCONCLUSIVE when above, not clearly.
+    margin
+        Difference over the champion's that is tolerated; None for any. Binary tasks; FAIL when clearly above.
+    columns
+        Sensitive columns; none named: all that the project declares.
+    crossed
+        Look at the groups of all columns together, too.
+    at_least_rows
+        Rows that a group needs in every rate to be looked at; smaller ones are left out.
+    confidence
+        Of each grouping's interval, which allows for the number of its pairs of groups.
+
+    Notes
+    -----
+    It describes how groups are treated on these rows and cannot declare a model fair: which difference matters is a
+    question for people. Do not use `demographic_parity` where base rates differ and answers should. INCONCLUSIVE when
+    no grouping has two groups that are large enough. A model that treats all groups alike is refused for the limit with
+    a chance of ``(1 - confidence) / 2`` at most. Where a second opinion (fairlearn's own value) is at hand and differs,
+    the evidence is an ERROR.
+
+    References
+    ----------
+    Hardt, Price and Srebro (2016), "Equality of opportunity in supervised learning", NeurIPS; fairlearn,
+    ``fairlearn.metrics``.
+
+    Examples
+    --------
+    >>> label = np.array(["0", "1"] * 400)
+    >>> sex = np.repeat(["f", "m"], 400)
+    >>> said = np.where((sex == "f") & (np.arange(800) % 4 == 1), "0", label)
+    >>> rows = HeldOut(task=Task.BINARY, label=label, challenger=said, challenger_loss=(label != said).astype(float),
+    ...                positive="1", table=pl.DataFrame({"sex": sex}))
+    >>> gate = Fairness(columns=("sex",), metric="equal_opportunity")
+    >>> gate.judge(gate.measure(rows)).verdict
+    <Verdict.FAIL: 3>
+    """
+
+    needs_champion: ClassVar[bool] = False
+
+    metric: Literal["demographic_parity", "equal_opportunity", "equalized_odds", "error"] = "equalized_odds"
+    at_most: float = 0.1
+    margin: float | None = None
+    columns: tuple[str, ...] = ()
+    crossed: bool = True
+    at_least_rows: int = 30
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not (0 < self.at_most < 1 and 0 < self.confidence < 1 and self.at_least_rows > 1):
+            raise InvariantError(f"{self} is no gate: at_most in (0, 1), confidence in (0, 1), at least 2 rows")
+        if self.margin is not None and (not 0 <= self.margin < 1 or self.metric == "error"):
+            raise InvariantError(f"fairness: margin {self.margin} has to lie in [0, 1), and `error` has none")
+
+    @property
+    def key(self) -> str:
+        """``fairness(metric)``."""
+        return f"fairness({self.metric})"
+
+    def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
+        """Measure the disparity of each grouping, beside the champion's."""
+        if self.metric != "error" and rows.task is not Task.BINARY:
+            return (unmeasured(self.key, "", f"{self.metric} is of binary tasks; use `error`", self.at_least_rows),)
+        missing = [name for name in self.columns if name not in rows.table.columns]
+        if missing or not self.columns:
+            problem = f"the rows have no column {', '.join(missing)}" if missing else "no sensitive column is declared"
+            return (unmeasured(self.key, "", problem, self.at_least_rows),)
+        return tuple(each for name, group in self._groupings(rows.table) for each in self._measure(rows, name, group))
+
+    def _groupings(self, table: pl.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.str_]]]:
+        text = {name: table.get_column(name).cast(pl.String).fill_null("(missing)") for name in self.columns}
+        for name, values in text.items():
+            yield name, values.to_numpy().astype(np.str_)
+        if self.crossed and len(text) > 1:
+            together = pl.DataFrame(text).select(pl.concat_str(pl.all(), separator=" & ")).to_series()
+            yield " & ".join(text), together.to_numpy().astype(np.str_)
+
+    def _measure(self, rows: HeldOut, name: str, group: npt.NDArray[np.str_]) -> Iterator[Evidence]:
+        large = self._large(rows, group)
+        kept = np.isin(group, large)
+        if len(large) < 2:
+            problem = f"{len(large)} groups have {self.at_least_rows} rows in every rate, two are needed"
+            yield unmeasured(self.key, name, problem, 0)
+            return
+        part, names = rows.at(kept), group[kept]
+        number = np.searchsorted(large, names)
+        found = disparity(self._rates(part), number, len(large), self.confidence)
+        problem = self._second_opinion(part, names, found.value)
+        reference = self._theirs(part, number, len(large))
+        yield Evidence.of(
+            self.key,
+            found.value,
+            found.n,
+            subject=name,
+            interval=(found.low, found.high),
+            reference=reference,
+            confidence=self.confidence,
+            problem=problem,
+        )
+        if self.margin is not None and part.champion is not None:
+            label, ours, theirs = (each == part.positive for each in (part.label, part.challenger, part.champion))
+            over = disparity_excess(self.metric, label, ours, theirs, number, self.confidence)
+            interval = (over.low, over.high)
+            yield Evidence.of(self.key, over.value, over.n, subject=f"{name}{_OVER}", interval=interval)
+
+    def _rates(self, rows: HeldOut) -> list[tuple[npt.NDArray[np.bool_], Floats]]:
+        if self.metric == "error":
+            return [(np.ones(rows.n, dtype=np.bool_), rows.challenger_loss)]
+        flags = rate_flags(self.metric, rows.label == rows.positive, rows.challenger == rows.positive)
+        return [(counts, up.astype(np.float64)) for counts, up in flags]
+
+    def _large(self, rows: HeldOut, group: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+        """Return the groups that have enough rows in every rate, sorted."""
+        counts = [dict(zip(*np.unique(group[each], return_counts=True), strict=True)) for each, _ in self._rates(rows)]
+        enough = [each for each in np.unique(group) if all(n.get(each, 0) >= self.at_least_rows for n in counts)]
+        return np.array(enough, dtype=group.dtype)
+
+    def _theirs(self, rows: HeldOut, number: npt.NDArray[np.intp], groups: int) -> float | None:
+        if rows.champion is None or self.metric == "error":
+            return None
+        flags = rate_flags(self.metric, rows.label == rows.positive, rows.champion == rows.positive)
+        return disparity([(counts, up.astype(np.float64)) for counts, up in flags], number, groups).value
+
+    def _second_opinion(self, rows: HeldOut, group: npt.NDArray[np.str_], value: float) -> str:
+        if rows.disparity is None:
+            return ""
+        if self.metric == "error":
+            said = rows.disparity(self.metric, rows.challenger_loss, rows.challenger_loss, group, "")
+        else:
+            said = rows.disparity(self.metric, rows.label, rows.challenger, group, rows.positive)
+        return "" if abs(said - value) < _AGREE else f"two computations differ: {value:.6g} and {said:.6g}"
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
+        """PASS when every grouping that could be measured keeps the limits, and at least one could."""
+        some = [each for each in evidence if each.n] or list(evidence)
+        return all_of(map(self._judged, some))
+
+    def _judged(self, each: Evidence) -> Judgement:
+        if each.subject.endswith(_OVER) and self.margin is not None:
+            return judge_excess(each, margin=self.margin, at_least_rows=self.at_least_rows, at_most_width=2.0)
+        return at_most(each, self.at_most, self.at_least_rows)

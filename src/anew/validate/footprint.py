@@ -1,0 +1,73 @@
+"""Gate: the packaged candidate is small enough, on disk and in memory."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from anew.domain.errors import InvariantError
+from anew.domain.evidence import Evidence
+from anew.validate._gate import HeldOut, Judgement
+from anew.validate._limit import all_of, at_most, unmeasured
+
+__all__ = ["Footprint"]
+
+_SIZE, _MEMORY = "size, MB", "memory, MB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """Limit the size of the stored artifact and the memory that loading it and answering take.
+
+    Parameters
+    ----------
+    size_mb
+        Megabytes of all files of the artifact.
+    memory_mb
+        Megabytes of resident memory; None for any. What libraries took that were loaded before is not counted.
+
+    Notes
+    -----
+    A gateway holds three versions at once, and each of its processes its own copies. Do not use the memory limit for
+    models of a few megabytes: allocation comes in steps of that size. A replay leaves it out: nothing is packaged
+    there.
+
+    Examples
+    --------
+    >>> gate = Footprint(size_mb=100)
+    >>> gate.judge((Evidence.of("footprint", 240.0, 7, subject="size, MB", interval=(240.0, 240.0)),)).verdict
+    <Verdict.FAIL: 3>
+    """
+
+    needs_champion: ClassVar[bool] = False
+    packaged: ClassVar[bool] = True
+
+    size_mb: float
+    memory_mb: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.size_mb > 0 or not (self.memory_mb is None or self.memory_mb > 0):
+            raise InvariantError(f"{self} is no gate: limits are above 0")
+
+    @property
+    def key(self) -> str:
+        """``footprint``."""
+        return "footprint"
+
+    def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
+        """Measure size and memory."""
+        if rows.candidate is None or rows.candidate.package is None:
+            return (unmeasured(self.key, _SIZE, "nothing is packaged here"),)
+        package = rows.candidate.package()
+        size = sum(package.files.values()) / 1e6
+        found = [Evidence.of(self.key, size, len(package.files), subject=_SIZE, interval=(size, size))]
+        if self.memory_mb is not None:
+            memory = package.memory_bytes / 1e6
+            problem = "" if package.memory_bytes else "resident memory cannot be read here"
+            found.append(Evidence.of(self.key, memory, 1, subject=_MEMORY, interval=(memory, memory), problem=problem))
+        return tuple(found)
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
+        """PASS when the limits are kept."""
+        asked = (_SIZE,) if self.memory_mb is None else (_SIZE, _MEMORY)
+        limits = {_SIZE: self.size_mb, _MEMORY: self.memory_mb or 0.0}
+        judged = (at_most(each, limits.get(each.subject, 0.0), 1) for each in evidence)
+        return all_of(judged, asked=asked, found=[each.subject for each in evidence])
