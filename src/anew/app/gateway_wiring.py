@@ -50,7 +50,7 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         store=LocalArtifactStore(root=state / "models", verifier=verifier),
         journal=SegmentJournal(
             journal_folder(state, worker),
-            most_bytes=settings.policy.serving.journal_mb * (1 << 20) // settings.policy.serving.workers,
+            most_bytes=settings.policy.serving.journal_mb * (1 << 20) // max(1, settings.policy.serving.workers),
         ),
         loader=LOADER,
         hook=retrain_hook(settings),

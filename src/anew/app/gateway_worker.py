@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from anew.adapters.http_server import ServerSettings, listen, run, serve, stop_o
 from anew.adapters.process_table import process_started
 from anew.adapters.system_clock import SystemClock
 from anew.app.gateway_parts import GatewayParts, PartsMaker, named
-from anew.domain.errors import AnewError
+from anew.domain.errors import AnewError, SettingsError
 from anew.gateway.app import GatewayApp
 from anew.gateway.worker import GatewayWorker, Identity
 
@@ -24,7 +25,7 @@ _PARTS = "anew.app.gateway_wiring:gateway_parts"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM; exit code 0 after a clean end, 1 when the worker could not begin."""
     parser = argparse.ArgumentParser(prog="anew gateway")
-    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("--project", type=Path, required=True, action="append", help="several times for several models")
     parser.add_argument("--worker", default="0", help="its name: that of its journal and of its status")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one, which the status names")
     parser.add_argument("--parts", default=_PARTS, help="package.module:function that makes the parts")
@@ -32,39 +33,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         make: PartsMaker = named(given.parts)
-        run(partial(_work, make(given.project, given.worker), given.worker, given.port))
+        parts = [make(project, given.worker) for project in given.project]
+        run(partial(_work, parts, given.worker, given.port))
     except (AnewError, OSError) as exc:
         logging.getLogger("anew.gateway").error("worker_ended worker=%s problem=%s", given.worker, exc)
         return 1
     return 0
 
 
-async def _work(parts: GatewayParts, name: str, port: int) -> None:
+async def _work(parts: Sequence[GatewayParts], name: str, port: int) -> None:
+    models = [each.settings.model for each in parts]
+    if len(set(models)) < len(models):
+        raise SettingsError(f"the projects' models are called {models}; one gateway needs a name for each")
     stop = stop_on_signals()
-    with listen(parts.host, port) as listener:
-        pid = os.getpid()
-        worker = GatewayWorker(
-            settings=parts.settings,
-            identity=Identity(worker=name, pid=pid, started=process_started(pid) or 0, port=listener.getsockname()[1]),
-            traffic=parts.traffic,
-            store=parts.store,
-            loader=named(parts.loader)(),
-            journal=parts.journal,
-            launch=partial(_scorer, parts.loader),
-            clock=SystemClock(),
-            hook=parts.hook,
-        )
-        await worker.start()
-        try:
+    with listen(parts[0].host, port) as listener:
+        workers = [_worker(each, name, listener.getsockname()[1]) for each in parts]
+        async with AsyncExitStack() as stack:
+            for worker in workers:
+                stack.push_async_callback(worker.stop)
+                await worker.start()
+
+            def drain() -> None:
+                for worker in workers:
+                    worker.drain()
+
             await serve(
-                GatewayApp([worker.endpoint]),
+                GatewayApp([worker.endpoint for worker in workers]),
                 listener,
                 stop,
-                on_stop=worker.drain,
-                settings=ServerSettings(most_body_bytes=parts.settings.most_body_bytes),
+                on_stop=drain,
+                settings=ServerSettings(most_body_bytes=max(each.settings.most_body_bytes for each in parts)),
             )
-        finally:
-            await worker.stop()
+
+
+def _worker(parts: GatewayParts, name: str, port: int) -> GatewayWorker:
+    pid = os.getpid()
+    return GatewayWorker(
+        settings=parts.settings,
+        identity=Identity(worker=name, pid=pid, started=process_started(pid) or 0, port=port),
+        traffic=parts.traffic,
+        store=parts.store,
+        loader=named(parts.loader)(),
+        journal=parts.journal,
+        launch=partial(_scorer, parts.loader),
+        clock=SystemClock(),
+        hook=parts.hook,
+    )
 
 
 def _scorer(loader: str, version: str, digest: str, folder: Path, descriptor: int) -> list[str]:

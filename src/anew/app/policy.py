@@ -229,7 +229,9 @@ class ServingPolicy(_Section):
 
     host: str = Field(default="127.0.0.1", description="address to bind; only loopback without authentication")
     port: int = Field(default=8080, ge=0, le=65535, description="0: a free one")
-    workers: int = Field(default=1, ge=1, le=64, description="gateway processes")
+    workers: int = Field(
+        default=1, ge=0, le=64, description="gateway processes; 0: `anew gateway` serves this project with others"
+    )
     deadline_ms: float = Field(default=200.0, gt=0, description="how long a challenger may take")
     queue_ms: float = Field(
         default=250.0, gt=0, description="how long a request may have to wait for its turn before it is turned away"

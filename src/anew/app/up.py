@@ -350,7 +350,7 @@ class _Up:
         serving = self._settings.policy.serving
         port = serving.port if self._options.port is None else self._options.port
         return GatewayProcesses(
-            project=self._settings.root,
+            projects=(self._settings.root,),
             log=self._settings.state / "logs",
             port=port or free_port(serving.host),
             count=serving.workers,

@@ -70,9 +70,10 @@ class _Change:
 
 @dataclass(slots=True, kw_only=True)
 class GatewayProcesses:
-    """The workers of one project, all on one port.
+    """The workers of one project, or of several that share them, all on one port.
 
-    Workers outlive a control plane that was killed, and go on serving; the next one takes them over as they are.
+    With a `count` of 0 it keeps its hands off: a gateway shared with other projects serves this one. Workers outlive a
+    control plane that was killed, and go on serving; the next one takes them over as they are.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class GatewayProcesses:
         Returns what each living worker of the project said last.
     """
 
-    project: Path
+    projects: Sequence[Path]
     log: Path
     port: int
     count: int
@@ -94,6 +95,8 @@ class GatewayProcesses:
     def start(self) -> bool:
         """Take over the living workers of this port, end other ones, start the missing; say whether any lived."""
         self.log.mkdir(parents=True, exist_ok=True)
+        if not self.count:
+            return False
         living = self.living()
         mine = [each for each in living if each.port == self.port]
         found = {each.worker.rstrip(ascii_lowercase): _known(each) for each in mine}
@@ -182,7 +185,8 @@ class GatewayProcesses:
         self._leaving += [replace(each, again_at=time.monotonic() + _GRACE_S) for each in workers]
 
     def _launch(self, name: str) -> _Worker:
-        command = [sys.executable, "-m", "anew.app.gateway_worker", "--project", str(self.project)]
+        command = [sys.executable, "-m", "anew.app.gateway_worker"]
+        command += [word for project in self.projects for word in ("--project", str(project))]
         command += ["--worker", name, "--port", str(self.port)]
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
         try:

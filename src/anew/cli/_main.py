@@ -22,6 +22,7 @@ VERBS = {
     "data": "Compare sets of rows, or take back what a source taught: `anew data drift`, `anew data purge`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",
+    "gateway": "Serve the models of several projects on one port, beside the loops that keep them.",
     "lineage": "Show where a version, a prediction or a decision came from, and what it led to.",
     "init": "Make a project, empty or from a file of labelled rows.",
     "override": "Override a required gate, by a signed reason.",

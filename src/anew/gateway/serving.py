@@ -84,6 +84,12 @@ class Serving:
     admission: Admission = field(init=False)
     _entered: deque[_Entry] = field(default_factory=deque)
     _scheduled: bool = False
+    _contested: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn or for a challenger."""
+        return len(self._entered) + self._contested
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.settings.queue_ms / 1000)
@@ -177,6 +183,7 @@ class Serving:
             if asked is None or asked.done() or route.stage is Stage.SHADOW:
                 ready.append(entry)
             else:
+                self._contested += 1
                 asked.add_done_callback(partial(self._heard, route, entry))
         self._record(route, ready)
 
@@ -251,6 +258,7 @@ class Serving:
 
     def _heard(self, route: Route, entry: _Entry, _: Asked) -> None:
         """Go on with a request that waited for the challenger."""
+        self._contested -= 1
         self._guarded([entry], lambda: self._record(route, [entry]))
 
     def _record(self, route: Route, batch: Sequence[_Entry]) -> None:

@@ -117,6 +117,7 @@ class GatewayWorker:
             "epoch": 0 if route is None else route.epoch,
             "version": "" if route is None else route.champion.version,
             "refused": self._swapper.refused,
+            "waiting": self.endpoint.serving.waiting,
             "counts": self._counts(),
             "champion": self._champion(),
             "challenger": self._challenger(),

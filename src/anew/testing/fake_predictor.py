@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,7 +36,9 @@ class FakePredictor:
     Attributes
     ----------
     behaviour
-        ``constant``, ``amount`` (returns that column), ``slow`` (sleeps `seconds`), ``hang``, ``raise``,
+        ``constant``, ``amount`` (returns that column), ``width`` (how many columns it
+        got), ``slow`` (sleeps `seconds`), ``slow_rows`` (so
+        long for each row), ``hang``, ``raise``,
         ``raise_sometimes`` (when the amount is a multiple of 100), ``crash`` (ends the process), ``crash_sometimes``
         (likewise), ``nan``, ``short`` (an answer
         too few), ``text`` (a class that nobody declared), ``proba`` (impossible probabilities).
@@ -52,8 +54,8 @@ class FakePredictor:
     def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
         """Answer, or do what the behaviour says."""
         match self.behaviour:
-            case "slow" | "hang":
-                time.sleep(self.seconds if self.behaviour == "slow" else 3600)
+            case "slow" | "slow_rows" | "hang":
+                time.sleep({"slow": self.seconds, "slow_rows": self.seconds * len(rows)}.get(self.behaviour, 3600))
             case "raise":
                 raise RuntimeError("ordered")
             case "raise_sometimes" if any(_multiple(row["amount"]) for row in rows):
@@ -68,6 +70,8 @@ class FakePredictor:
                 return [Answer(output=self.value) for _ in rows[1:]]
             case "text":
                 return [Answer(output="undeclared") for _ in rows]
+            case "width":
+                return [Answer(output=float(len(row))) for row in rows]
             case "amount":
                 return [Answer(output=_number(row["amount"])) for row in rows]
         return [Answer(output=self.value) for _ in rows]
@@ -75,7 +79,10 @@ class FakePredictor:
 
 @dataclass(frozen=True, slots=True)
 class FakeLoader:
-    """Makes a FakePredictor of the file ``fake.json`` in a folder: its fields, and ``load``: ok, raise, hang, crash."""
+    """Makes a FakePredictor of the file ``fake.json`` in a folder: its fields, and ``load``: ok, raise, hang, crash.
+
+    ``features`` there names the columns that it knows, else it knows all.
+    """
 
     columns: Columns = FAKE_COLUMNS
 
@@ -89,10 +96,12 @@ class FakeLoader:
                 time.sleep(3600)
             case "crash":
                 os._exit(4)
+        known = told.get("features", self.columns.names)
+        features = tuple(column for column in self.columns.features if column.name in known)
         return FakePredictor(
             version=version,
             digest=digest,
-            columns=self.columns,
+            columns=replace(self.columns, features=features),
             value=float(told.get("value", 0.0)),
             behaviour=told.get("behaviour", "constant"),
             seconds=float(told.get("seconds", 0.0)),

@@ -1,0 +1,31 @@
+"""Serve the models of several projects on one port; `anew up` runs the loop of each."""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from anew.app.shared_gateway import serve_projects
+
+__all__ = ["run"]
+
+
+def run(
+    projects: Annotated[list[Path], typer.Argument(help="the projects' folders")],
+    port: Annotated[int | None, typer.Option(help="port, else the first project's; 0 takes a free one")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="worker processes, each of which serves all")] = 1,
+) -> None:
+    """Serve until interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def ready(host: str, port: int) -> None:
+        typer.echo(f"serving on http://{host}:{port}", err=True)
+
+    serve_projects(projects, stop, port=port, workers=workers, ready=ready)

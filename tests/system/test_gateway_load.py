@@ -1,0 +1,183 @@
+"""What a gateway does when workers are killed, callers go away, too many come, or a version is replaced meanwhile."""
+
+import http.client
+import os
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew.domain.observation import Prediction
+from tests.system.gateway_bed import Client, bed, wait
+
+pytestmark = pytest.mark.system
+
+
+@dataclass
+class Patient:
+    """A caller who tries once more, by the same id, when a connection breaks."""
+
+    port: int
+    replies: list[tuple[float, int, Any]] = field(default_factory=list)
+    retried: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def ask(self, number: int, stopped: threading.Event) -> None:
+        """Ask without pause until stopped."""
+        client, count = Client(self.port), 0
+        while not stopped.is_set():
+            count += 1
+            for last in (False, True):
+                began = time.monotonic()
+                try:
+                    status, body = client.predict(customer=str(number), amount=float(count), ids=[f"{number}-{count}"])
+                    self.replies.append((began, status, body))
+                    break
+                except (OSError, http.client.HTTPException) as exc:
+                    self.retried += 1
+                    if last:
+                        self.failures.append(repr(exc))
+        client.close()
+
+
+@pytest.mark.fault("S2")
+def test_workers_killed_under_swaps_fail_nobody_who_tries_once_more(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        versions = [ours.version(f"v{i}") for i in range(1, 6)]
+        ours.shift(versions[0])
+        port = ours.begin("0")
+        for name in "123":
+            ours.begin(name, port)
+        ours.applied(1)
+        callers, stopped = [Patient(port) for _ in range(6)], threading.Event()
+        shifted: dict[int, float] = {}
+        with ThreadPoolExecutor(6) as pool:
+            asking = [pool.submit(caller.ask, i, stopped) for i, caller in enumerate(callers)]
+            for kill in range(4):
+                for i in range(5):
+                    epoch = ours.shift(versions[(kill + i) % 5], fallback=versions[(kill + i - 1) % 5])
+                    shifted[epoch] = time.monotonic()
+                    ours.applied(epoch)
+                victim = ours.processes[str(kill)]
+                victim.kill()
+                victim.wait()
+                ours.begin(str(kill), port)
+            stopped.set()
+            for each in asking:
+                each.result()
+        assert [failure for caller in callers for failure in caller.failures] == []
+        replies = [reply for caller in callers for reply in caller.replies]
+        assert {status for _, status, _ in replies} == {200}
+        assert sum(caller.retried for caller in callers) >= 1  # the kills were felt
+        for began, _, body in replies:
+            (entry,) = body["predictions"]
+            assert entry["output"] == float(entry["version"][1:])
+            newer = shifted.get(body["epoch"] + 1)
+            assert newer is None or began < newer + 2  # a version that was replaced answers for two seconds at most
+
+
+@pytest.mark.fault("S7")
+def test_10_000_callers_who_go_away_leave_no_descriptor_and_no_half_row(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        ours.shift(ours.version("v1"))
+        port = ours.begin()
+        ours.applied(1)
+        client = ours.client(port)
+        whole = b'{"row": {"amount": 1, "shop": "x", "count": 1, "customer": "c"}}'
+        text = b"POST /predict HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n%s" % (len(whole), whole)
+        for _ in range(200):
+            assert client.predict()[0] == 200
+        pid = ours.processes["0"].pid
+        before, grown = _descriptors(pid), _resident(pid)
+        for i in range(10_000):
+            with socket.create_connection(("127.0.0.1", port)) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end with a reset
+                one.sendall(text if i % 2 else text[: 10 + i % 100])
+        wait(lambda: _descriptors(pid) <= before, ours.log)
+        assert client.predict()[0] == 200
+        assert _resident(pid) < 1.25 * grown
+        kept = ours.kept()  # reads every record: half a one would be damage
+        assert 201 <= len(kept) <= 5201
+        assert {len(one.row) for one in kept if isinstance(one, Prediction)} == {3}
+
+
+@pytest.mark.fault("S8")
+def test_three_times_too_many_are_told_so_soon_and_the_rest_is_served(tmp_path: Path) -> None:
+    with bed(tmp_path, queue_ms=100) as ours:
+        ours.shift(ours.version("v1", behaviour="slow_rows", seconds=0.004))  # 250 rows a second
+        port = ours.begin()
+        ours.applied(1)
+        took: dict[int, list[float]] = {200: [], 503: []}
+
+        def ask(number: int) -> None:
+            client = Client(port)
+            for _ in range(12):
+                began = time.monotonic()
+                status, _ = client.predict(customer=str(number))
+                took[status].append(time.monotonic() - began)
+            client.close()
+
+        with ThreadPoolExecutor(75) as pool:  # 75 at once where 25 can be served within 100 ms
+            list(pool.map(ask, range(75)))
+        assert len(took[200]) > 50
+        assert len(took[503]) > 50
+        assert sorted(took[503])[len(took[503]) // 2] < sorted(took[200])[len(took[200]) // 2]
+        counts = ours.client(port).call("GET", "/stats")[1]["counts"]
+        assert (counts["overloaded"], counts["predictions"]) == (len(took[503]), len(took[200]))
+        assert len(ours.kept()) == len(took[200])
+        assert ours.client(port).predict()[0] == 200  # at once
+
+
+@pytest.mark.fault("S10")
+def test_a_long_request_ends_on_the_version_that_it_began_with(tmp_path: Path) -> None:
+    with bed(tmp_path, deadline_ms=10_000) as ours:
+        one, two = ours.version("v1"), ours.version("v2", behaviour="slow", seconds=1.5)
+        ours.shift(one, two, share=1.0)
+        port = ours.begin()
+        ours.applied(1)
+        with ThreadPoolExecutor(1) as pool:
+            long = pool.submit(ours.client(port).predict)
+            wait(lambda: ours.client(port).call("GET", "/stats")[1]["waiting"] > 0, ours.log)
+            ours.shift(ours.version("v3"), fallback=one)
+            ours.applied(2)
+            assert ours.client(port).predict()[1]["version"] == "v3"
+            assert not long.done()
+            status, body = long.result()
+        (entry,) = body["predictions"]
+        assert (status, body["epoch"], entry["version"], entry["arm"]) == (200, 1, "v2", "challenger")
+        kept = {each.id: each for each in ours.kept() if isinstance(each, Prediction)}
+        assert (kept[entry["id"]].epoch, kept[entry["id"]].answer.output) == (1, entry["output"])
+
+
+@pytest.mark.fault("V11")
+def test_both_versions_of_a_canary_get_the_columns_that_they_know(tmp_path: Path) -> None:
+    with bed(tmp_path, deadline_ms=5000) as ours:
+        old = ours.version("v1", behaviour="width", features=["amount"])
+        new = ours.version("v2", behaviour="width")
+        ours.shift(old, new, share=0.5)
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        replies = [client.predict(customer=str(i))[1]["predictions"][0] for i in range(40)]
+        assert {(entry["version"], entry["output"]) for entry in replies} == {("v1", 1.0), ("v2", 3.0)}
+        kept = [one for one in ours.kept() if isinstance(one, Prediction)]
+        assert {tuple(one.row) for one in kept} == {("amount", "shop", "count")}
+        ours.shift(new, fallback=old)  # and so does the old one when it stands in for the new one
+        ours.applied(2)
+        assert client.predict()[1]["predictions"][0]["output"] == 3.0
+        ours.shift(old, fallback=new)
+        ours.applied(3)
+        assert client.predict()[1]["predictions"][0]["output"] == 1.0
+
+
+def _descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  the kernel's own folder
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
