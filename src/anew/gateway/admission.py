@@ -5,7 +5,7 @@ from typing import Final
 
 __all__ = ["Admission"]
 
-_WEIGHT: Final = 0.2
+_SLOWER, _FASTER = 0.1, 0.5  # one slow call, the first one say, must not turn many away
 _SLICE_S: Final = 0.01
 _MOST_ROWS: Final = 256
 
@@ -38,7 +38,8 @@ class Admission:
     def served(self, rows: int, seconds: float) -> None:
         """Learn from `rows` rows that took `seconds` together."""
         each = seconds / rows
-        self.row_s = each if not self.row_s else (1 - _WEIGHT) * self.row_s + _WEIGHT * each
+        weight = 1.0 if not self.row_s else _FASTER if each < self.row_s else _SLOWER
+        self.row_s += weight * (each - self.row_s)
 
     @property
     def most_rows(self) -> int:
