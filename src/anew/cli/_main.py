@@ -19,6 +19,7 @@ VERBS = {
     "access": "Give, list and take back the tokens that programs and people use this project with.",
     "audit": "Verify, show and export the record of every decision.",
     "approve": "Approve a gate that asks a person.",
+    "backtest": "Compare retraining policies on a historical file, and with what hindsight could have done.",
     "data": "Compare sets of rows, or take back what a source taught: `anew data drift`, `anew data purge`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",

@@ -1,6 +1,5 @@
 """Replay: the real deciders over a historical stream, in virtual time, with effects run inline."""
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anew.domain.errors import NotFoundError
+from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateRefused,
@@ -27,10 +27,11 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.loop.engine import Engine
-from anew.loop.measure import Values, look, measure_scored, measure_seen, seen_rows
+from anew.loop.measure import Values, look, measure_seen
 from anew.loop.replay_effects import ReplayEffects
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
-from anew.monitor import Detector, Detectors, ScoredRows, SeenRows
+from anew.loop.replay_window import scored_evidence, seen_window
+from anew.monitor import Detectors
 from anew.rollout import RolloutState, answered_by_challenger
 
 __all__ = ["Replay", "ReplayPlan", "ReplayReport"]
@@ -241,7 +242,7 @@ class Replay:
 
     def _check(self, low: int, high: int) -> None:
         """Report new rows in which a detector that does not wait measured anything but 0."""
-        evidence = measure_seen(self._plan.at_once, self._seen(low, high)) if self._plan.at_once and low < high else ()
+        evidence = self._checked(low, high) if self._plan.at_once and low < high else ()
         if any(each.value for each in evidence):
             self._submit(
                 RowsChecked(
@@ -254,9 +255,12 @@ class Replay:
                 )
             )
 
+    def _checked(self, low: int, high: int) -> tuple[Evidence, ...]:
+        return measure_seen(self._plan.at_once, seen_window(self._stream, self._champion, low, high))
+
     def _close(self, start: int, end: int) -> None:
         """Profile a window against the champion's reference."""
-        seen = self._seen(start, end)
+        seen = seen_window(self._stream, self._champion, start, end)
         self._submit(
             WindowClosed(
                 model=self._plan.model,
@@ -269,18 +273,8 @@ class Replay:
             )
         )
 
-    def _seen(self, low: int, high: int) -> SeenRows:
-        stream = self._stream
-        yardstick = stream.versions[self._champion].yardstick
-        return seen_rows(stream.seen(low, high), stream.columns, yardstick, stream.interval(low, high))
-
     def _score(self, start: int, end: int) -> None:
         """Measure the served answers of a window whose labels are mature."""
-        lows = {
-            key: self._since(detector, start, end) for key, detector in self._plan.detectors.items() if detector.labels
-        }
-        of_period = {low: self._scored(low, start, end) for low in set(lows.values())}
-        rows = {key: of_period[low] for key, low in lows.items()}
         self._submit(
             WindowScored(
                 model=self._plan.model,
@@ -290,38 +284,8 @@ class Replay:
                 n=end - start,
                 labelled=end - start,
                 revision=0,
-                evidence=measure_scored(self._plan.detectors, rows),
+                evidence=scored_evidence(self._stream, self._plan.detectors, start, end, began=self._began),
             )
-        )
-
-    def _since(self, detector: Detector, start: int, end: int) -> int:
-        """Return the first row that `detector` reads for the window from `start` to `end`."""
-        if detector.over is None:
-            return start
-        since = self._stream.interval(start, end).end - detector.over
-        return min(start, max(self._began, bisect_left(self._stream.at, since)))
-
-    def _scored(self, low: int, start: int, end: int) -> ScoredRows:
-        name = self._stream.champion_of(start, end)
-        version = self._stream.versions[name]
-        columns, output = self._stream.columns, self._stream.output[low:end]
-        if columns.task.classifies:
-            output = output.astype(np.str_)
-        table = self._stream.scored(low, end)
-        return ScoredRows(
-            task=columns.task,
-            label=self._stream.label[low:end],
-            output=output,
-            loss=self._stream.loss(output, low, end, version.loss_scale),
-            rows=end - low,
-            positive=str(columns.classes[-1]) if columns.classes else "",
-            classes=tuple(map(str, columns.classes)),
-            table=table,
-            answers=table,
-            yardstick=version.yardstick,
-            version=name,
-            window=self._stream.interval(start, end),
-            loss_scale=version.loss_scale,
         )
 
     def _refusal(self) -> str:

@@ -1,0 +1,80 @@
+"""Cost against loss as an SVG: policies as points, hindsight as a line; every point says its numbers in words."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+__all__ = ["draw_chart"]
+
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 760, 420, 80, 60, 30
+_STYLE = (
+    "text{font:12px system-ui,sans-serif;fill:#222}.oracle{fill:none;stroke:#777;stroke-width:1.5;"
+    "stroke-dasharray:4 3}.axis{stroke:#999}circle{fill:#1f6fb2}.best{fill:#b8460e}"
+    "@media (prefers-color-scheme:dark){text{fill:#ddd}.axis{stroke:#777}circle{fill:#6db3f2}.best{fill:#f2a06d}}"
+)
+
+
+def draw_chart(report: Mapping[str, Any]) -> str:
+    """Return the SVG of ``anew.backtest/1``."""
+    policies, oracle = report["policies"], report["oracle"]
+    spent = [len(each["fits"]) + each["probes"] for each in policies]
+    most = max(1.0, *spent)
+    shown = oracle[: int(most) + 1]
+    losses = [*oracle, *(each["loss"] for each in policies)]
+    low, high = min(losses), max(losses)
+    margin = 0.05 * ((high - low) or 1.0)
+    low, high = low - margin, high + margin
+
+    def place(fits: float, loss: float) -> tuple[float, float]:
+        x = _LEFT + fits / most * (_WIDTH - _LEFT - 140)
+        return round(x, 1), round(_TOP + (high - loss) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    best = report["recommended"]["policy"] if report["recommended"] else "never"
+    line = " ".join(f"{x},{y}" for x, y in (place(k, loss) for k, loss in enumerate(shown)))
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+            f'aria-labelledby="title description">',
+            "<title id='title'>Loss against fits of retraining policies</title>",
+            f"<desc id='description'>{escape(_description(policies, oracle, best))}</desc>",
+            f"<style>{_STYLE}</style>",
+            *_axes(low, high, most, place(0, low), place(most, high)),
+            f'<polyline class="oracle" points="{line}"/>',
+            *_points(policies, spent, place, best),
+            "</svg>\n",
+        ]
+    )
+
+
+def _description(policies: Sequence[Mapping[str, Any]], oracle: Sequence[float], best: str) -> str:
+    said = "; ".join(f"{each['policy']}: loss {each['loss']:.4f} with {len(each['fits'])} fits" for each in policies)
+    return f"Recommended: {best}. {said}. Hindsight loses {oracle[0]:.4f} without a fit and {min(oracle):.4f} at best."
+
+
+def _axes(low: float, high: float, most: float, origin: tuple[float, float], corner: tuple[float, float]) -> list[str]:
+    (left, bottom), (right, top) = origin, corner
+    found = [
+        f'<line class="axis" x1="{left}" y1="{bottom}" x2="{right}" y2="{bottom}"/>',
+        f'<line class="axis" x1="{left}" y1="{bottom}" x2="{left}" y2="{top}"/>',
+        f'<text x="{(left + right) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">fits, probes at their share</text>',
+        f'<text x="{left}" y="{top - 10}">loss (dashed: hindsight)</text>',
+    ]
+    for i in range(5):
+        share = i / 4
+        x, y = left + share * (right - left), bottom + share * (top - bottom)
+        found.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{share * most:.0f}</text>')
+        found.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{low + share * (high - low):.3f}</text>')
+    return found
+
+
+def _points(policies: Sequence[Mapping[str, Any]], spent: Sequence[float], place: Any, best: str) -> list[str]:
+    found = []
+    for each, fits in zip(policies, spent, strict=True):
+        x, y = place(fits, each["loss"])
+        name = escape(each["policy"])
+        kind = ' class="best"' if each["policy"] == best else ""
+        found.append(
+            f'<circle cx="{x}" cy="{y}" r="5"{kind}><title>{name}: loss {each["loss"]:.4f} with {fits:g} fits</title>'
+            f'</circle><text x="{x + 8}" y="{y + 4}">{name}</text>'
+        )
+    return found
