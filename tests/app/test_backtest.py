@@ -107,4 +107,4 @@ def test_two_processes_find_what_one_does(project: Path, found: Backtest, tmp_pa
 )
 def test_what_cannot_be_is_refused_with_what_can(project: Path, options: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        backtest(load(project), BacktestOptions(data=project / "stream.parquet", **options))  # type: ignore[arg-type]
+        backtest(load(project), BacktestOptions(data=project / "stream.parquet", **options))  # type: ignore[arg-type]  # by name

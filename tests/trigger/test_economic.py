@@ -29,7 +29,7 @@ def windows(
 def choose(seen: tuple[WindowLosses, ...], **other: object) -> Choice:
     now = seen[-1].index + 1
     ledger = Ledger(champion=Standing(name="v1", end=10), windows=seen, now=now, since=10, price=PRICE)
-    return RULE.choose(replace(ledger, **other))  # type: ignore[arg-type]
+    return RULE.choose(replace(ledger, **other))  # type: ignore[arg-type]  # by name
 
 
 def first_retrain(losses: Callable[[int], float], last: int = 60, **other: object) -> int | None:
@@ -118,4 +118,4 @@ def test_a_model_is_never_judged_on_what_it_was_trained_on() -> None:
 @pytest.mark.parametrize("bad", [{"revive_z": 0.0}, {"doubling": 1.0}, {"forget": 0.0}, {"archive": -1}])
 def test_settings_that_cannot_be_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InvariantError, match="economic"):
-        Economic(**bad)  # type: ignore[arg-type]
+        Economic(**bad)  # type: ignore[arg-type]  # by name

@@ -136,7 +136,7 @@ class Economic:
     noise
         Standard deviations of the loss of a window that are no rise.
     trust_weight
-        Windows' worth of kept promises that rises are believed to begin with.
+        Windows of kept promises that rises are believed to begin with.
     archive
         Retired champions that are scored.
     revive_z
@@ -173,7 +173,7 @@ class Economic:
     forget: float = 0.9
     paired_windows: int = 5
     noise: float = 1.0
-    trust_weight: float = 3.0
+    trust_weight: float = 2.0
     archive: int = 8
     revive_z: float = 3.5
     revive_windows: int = 5
@@ -265,12 +265,17 @@ class Economic:
         return ledger.losses(ledger.champion.name, ledger.since) if ledger.revived else seen
 
     def _level(self, ledger: Ledger, seen: list[float]) -> tuple[float, float]:
-        """Return the loss of a window when the champion was new, and the noise of one window."""
-        first = self._since(ledger, seen)[:3] or seen[-1:]
-        level = fmean(first)
+        """Return the loss of a window that could be had, and the noise of one window.
+
+        That is what the champion lost when it was new; after a retrain that a rise led to, no more than before the
+        rise: a first model of a new world, trained on little of it, is not all that can be had there.
+        """
+        own = level = fmean(self._since(ledger, seen)[:3] or seen[-1:])
+        if not ledger.revived:
+            level = min([own, *(each.level for each in ledger.bought if each.new == ledger.champion.name)])
         steps = [abs(b - a) for a, b in pairwise(seen[-30:])]
         usual = 1.05 * median(steps) if len(steps) >= 3 else 0.0  # 1.4826 / sqrt(2): of steps to that of one window
-        return level, max(usual, sqrt(max(level, 0.0)))  # the sum of losses between 0 and 1 varies by no more by chance
+        return level, max(usual, sqrt(max(own, 0.0)))  # the sum of losses between 0 and 1 varies by no more by chance
 
     def _slope(self, ledger: Ledger, level: float) -> float:
         champion = ledger.champion
@@ -292,9 +297,9 @@ class Economic:
         """Return how much of a rise a retrain is believed to take off, from what earlier ones did; in [0, 1]."""
         hoped, came = 0.0, 0.0
         for each in ledger.bought:
-            for window in _both(ledger.windows, each)[:3]:
-                hoped += each.rise / each.level
-                came += (window.loss[each.old] - window.loss[each.new]) / each.level
+            seen = _both(ledger.windows, each)[:3]
+            hoped += len(seen)
+            came += sum(window.loss[each.old] - window.loss[each.new] for window in seen) / max(each.rise, 1e-9)
         return min(1.0, (self.trust_weight + max(came, 0.0)) / (self.trust_weight + hoped))
 
 
