@@ -135,3 +135,26 @@ def test_only_a_project_that_reads_feedback_reads_it(tmp_path: Path) -> None:
     business = "business: {m: avg(thumb)}\nslos: [{metric: business.m, at_least: 0.3}]\n"
     assert watched(tmp_path / "b", business).feedback
     assert not watched(tmp_path / "c", business.replace("thumb", "label")).feedback
+
+
+@pytest.mark.fault("V9")
+@pytest.mark.parametrize("broken", ["a thousand times", "swapped"])
+def test_a_broken_feed_is_an_incident_before_it_is_drift_and_never_a_reason_to_retrain(
+    tmp_path: Path, broken: str
+) -> None:
+    x, z = np.random.default_rng(5).normal(size=(2, ROWS))
+    z = 40 + z
+    day = (np.arange(ROWS) // 24) == 30
+    columns = {"x": np.where(day, 1000 * x, x), "z": z}
+    if broken == "swapped":
+        columns = {"x": np.where(day, z, x), "z": np.where(day, x, z)}
+    drift, contract = "triggers:\n  - {psi: {above: 5, at_least_rows: 20}}\n", "  - {quality: {at_least_rows: 20}}\n"
+    without = replayed(tmp_path, drift, **columns)
+    assert [day for day, _ in asked(without)] == [30], "the negative control: without the contract it is retrained"
+    report = replayed(tmp_path, drift + contract, **columns)
+    (incident,) = [each for each in report.facts if isinstance(each, IncidentRaised)]
+    assert broken in incident.message
+    alert = next(each for each in report.facts if isinstance(each, AlertRaised))
+    assert report.facts.index(incident) < report.facts.index(alert)
+    assert [each.reason for each in report.facts if isinstance(each, RetrainWithheld)] == ["incident"]
+    assert asked(report) == []

@@ -14,6 +14,7 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     EffectFailed,
     GuardrailTripped,
+    IncidentRaised,
     RetrainApproved,
     RetrainCommanded,
     RetrainRequested,
@@ -359,3 +360,20 @@ def test_a_command_that_is_not_admitted_is_struck_off_and_has_no_effect() -> Non
     loop.turn(cast("Observer", bed.observer), bed.effects)
     assert bed.kinds() == []
     assert bed.inbox.pending() == ()
+
+
+@pytest.mark.fault("L7")
+def test_a_clock_that_steps_is_an_incident_and_the_lease_is_kept() -> None:
+    bed = Bed()
+    bed.turn()
+    for step in (-3600.0, 3600.0):
+        bed.clock.advance(step)
+        bed.turn()
+        bed.clock.advance(LEASE_S / 3)
+        bed.turn()
+    found = [each.fact for each in bed.log.read() if isinstance(each.fact, IncidentRaised)]
+    assert [each.evidence[0].value for each in found] == [-3600.0]
+    assert "the wall clock stepped by -3600 s" in found[0].message
+    times = [now for now, _, _ in bed.observer.turns]
+    assert times == sorted(times)
+    assert bed.lease.current() == bed.grant

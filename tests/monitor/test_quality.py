@@ -17,6 +17,7 @@ def trained(n: int = 2000) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "sensor": chance.normal(20, 5, n),
+            "pressure": chance.normal(1013, 9, n),
             "month": chance.integers(1, 13, n).astype(float),
             "rare": [None if chance.random() < 0.4 else float(chance.normal()) for _ in range(n)],
             "country": chance.choice(["de", "fr", "it"], n),
@@ -61,6 +62,54 @@ def test_a_surge_below_the_limit_is_drift_and_not_an_incident() -> None:
 
 def test_a_column_that_often_was_null_may_be_null() -> None:
     assert found(day().with_columns(rare=pl.lit(None, dtype=pl.Float64))) == ""
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (pl.col("sensor") * 1.8 + 32, "sensor in Fahrenheit for Celsius"),
+        (pl.col("sensor") + 273.15, "sensor in Kelvin for Celsius"),
+        (pl.col("sensor") * 1000, "sensor in a thousand times"),
+        (pl.col("pressure") / 100, "pressure in a hundredth"),
+    ],
+)
+def test_a_column_in_another_unit_is_an_incident_that_names_the_unit(broken: pl.Expr, said: str) -> None:
+    assert said in found(day().with_columns(broken))
+    assert found(day().with_columns(broken), Quality(units=False)) == "", "the negative control: nothing else sees it"
+
+
+def test_a_unit_is_told_though_a_season_lies_between_the_window_and_training() -> None:
+    winter = trained().sort("sensor").head(1500)
+    assert found(winter) == ""
+    assert "sensor in Fahrenheit for Celsius" in found(winter.with_columns(pl.col("sensor") * 1.8 + 32))
+    coldest = winter.head(800).with_columns(pl.col("sensor") * 1000)
+    assert "sensor in a thousand times" in found(coldest)
+
+
+def test_two_columns_that_hold_each_other_s_values_are_an_incident() -> None:
+    broken = day().rename({"sensor": "pressure", "pressure": "sensor"}).select(trained().columns)
+    assert "sensor and pressure swapped" in found(broken)
+    assert found(broken, Quality(swaps=False)) == ""
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        pl.col("sensor") * 1.6,
+        pl.col("sensor") * 1.8,
+        pl.col("sensor") + 15,
+        pl.col("sensor") * 3,
+        pl.col("pressure") + 60,
+        pl.col("pressure") * 1.2,
+    ],
+)
+def test_a_world_that_changed_is_no_broken_feed(world: pl.Expr) -> None:
+    assert found(day().with_columns(world)) == ""
+
+
+def test_a_small_sample_of_the_same_world_is_no_broken_feed() -> None:
+    for start in range(0, 1900, 60):
+        assert found(trained().slice(start, 60)) == ""
 
 
 def test_declared_ranges_hold() -> None:

@@ -1,14 +1,19 @@
 """The live loop: one process that holds the lease, turns what comes in into facts, and has effects run."""
 
+import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
+from anew.domain.facts import IncidentRaised
+from anew.domain.interval import Interval
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
+from anew.loop.event_clock import EventClock
 from anew.loop.guardrail import Guardrails
 from anew.loop.live_effects import LiveEffects, failure
 from anew.loop.observer import Observer
@@ -24,6 +29,8 @@ __all__ = ["LiveLoop", "LivePorts"]
 LEASE_S = 10.0
 """Seconds after which another process may take over from one that says nothing."""
 _OBSERVE_S = 0.25
+_MICRO = timedelta(microseconds=1)
+_LOG = logging.getLogger("anew.loop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,7 @@ class LiveLoop:
         self._grant = grant
         self._guardrails = guardrails
         self._data_clock = data_clock
+        self._event_clock = EventClock(ports.clock)
         self._lock = threading.RLock()
         self._renewed = float("-inf")
         self._looked = float("-inf")
@@ -127,6 +135,7 @@ class LiveLoop:
             A store does not answer; the next turn goes on where this one stopped.
         """
         self._keep_lease()
+        self._doubt()
         with self._lock:
             self._take_orders()
         self._take_commands()
@@ -148,7 +157,30 @@ class LiveLoop:
 
     def event_time(self) -> datetime | None:
         """Return the present event time; by the data's clock None before any row."""
-        return self._newest if self._data_clock else self._ports.clock.now()
+        return self._newest if self._data_clock else self._event_clock.now()
+
+    def _doubt(self) -> None:
+        """Raise an incident for each step of the wall clock: people set clocks right, the loop only stops trusting."""
+        now = self.event_time()
+        for step in self._event_clock.steps():
+            wall, seconds = self._ports.clock.now(), step.total_seconds()
+            _LOG.error("clock stepped seconds=%+.0f wall=%s event_time=%s", seconds, wall.isoformat(), now)
+            if now is None:
+                continue
+            said = (
+                f"the wall clock stepped by {seconds:+.0f} s to {wall.isoformat()}; event time does not follow it yet"
+            )
+            self.submit(
+                IncidentRaised(
+                    model=self._model,
+                    at=now,
+                    detector=f"clock at {wall.isoformat()}",
+                    version=self._engine.state("rollout").champion[0],
+                    window=Interval(start=now, end=now + _MICRO),
+                    evidence=(Evidence.of("clock", seconds, 1),),
+                    message=said,
+                )
+            )
 
     def _keep_lease(self) -> None:
         now = self._ports.clock.monotonic()

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import combinations
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
 
 from anew.domain.errors import InvariantError
@@ -12,7 +14,8 @@ from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
 from anew.stats.column import ColumnProfile
-from anew.stats.edge import CategoricalBinning
+from anew.stats.edge import CategoricalBinning, NumericBinning
+from anew.stats.misfit import FAR, distance_from, swapped, unit_of
 
 __all__ = ["Quality"]
 
@@ -42,6 +45,9 @@ class Quality:
     constant
         Is it broken when a number that took many values in training, none of them often, is the same in every row? A
         column of few values, such as a month, is never looked at.
+    units, swaps
+        Is it broken when a column has little in common with training as it is, and much once it is read in another unit
+        (Fahrenheit for Celsius, a thousand times …), or with another column's values?
     at_least_rows
         Below it nothing is judged.
 
@@ -60,6 +66,8 @@ class Quality:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=_no_ranges)
     outside_at_most: float = 0.01
     constant: bool = True
+    units: bool = True
+    swaps: bool = True
     at_least_rows: int = 50
 
     def __post_init__(self) -> None:
@@ -103,6 +111,7 @@ class Quality:
             elif self.constant and _takes_many_values(base):
                 stuck = now.finite if now.minimum == now.maximum else 0
                 found.append(self._share("one value in", name, stuck, now.n, 0.5))
+        found += self._misread(seen)
         found += [self._outside(seen.rows, name, *bounds) for name, bounds in self.ranges.items()]
         return tuple(found)
 
@@ -125,6 +134,26 @@ class Quality:
 
     def _share(self, what: str, column: str, count: int, n: int, limit: float) -> Evidence:
         return Evidence.of(self.key, count / n, n, subject=f"{what} {column}", reference=limit)
+
+    def _misread(self, seen: SeenRows) -> list[Evidence]:
+        """Return what explains columns that have little in common with training; nothing where nothing is amiss."""
+        reference = seen.yardstick.features
+        far = {}
+        for name, base in reference.own.columns.items():
+            binning = reference.binnings[name]
+            if isinstance(binning, NumericBinning):
+                values = seen.rows.get_column(name).cast(pl.Float64).to_numpy()
+                values = values[np.isfinite(values)]
+                if len(values) >= self.at_least_rows and distance_from(binning, base, values) > FAR:
+                    far[name] = (binning, base, values)
+        found = [(f"{name} in {each.reading}", each) for name, place in far.items() if (each := unit_of(*place))]
+        pairs = [(a, b, each) for a, b in combinations(far, 2) if (each := swapped(far[a], far[b]))]
+        found = found if self.units else []
+        found += [(f"{a} and {b} swapped", each) for a, b, each in pairs] if self.swaps else []
+        return [
+            Evidence.of(self.key, each.as_is, seen.n, subject=f"distance from training of {what}", reference=FAR)
+            for what, each in found
+        ]
 
     def _outside(self, rows: pl.DataFrame, column: str, low: float, high: float) -> Evidence:
         values = rows.get_column(column)
