@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from anew.domain.interval import Interval
 from anew.domain.observation import Answer, FeedbackEvent, Label, Observation, Prediction, id_prefix
 from anew.feedback import Feedback
 from anew.feedback.outcome import Implicit
+from anew.loop.breach import RuleLimit
 from anew.loop.engine import Engine, Stages
 from anew.loop.observer import Observer
 from anew.loop.observer_plan import Known, ObserverPlan
@@ -84,6 +85,8 @@ class Bed:
     lateness: timedelta = timedelta(0)
     restarts: bool = False
     detectors: tuple[Detector, ...] = DETECTORS
+    rules: RuleLimit | None = None
+    columns: Columns = COLUMNS
     judge: Told = field(default_factory=Told)
     lake: CountingLake = field(default_factory=lambda: CountingLake(COLUMNS))
     wall: datetime = WALL
@@ -118,7 +121,7 @@ class Bed:
         self.engine.recover()
         plan = ObserverPlan(
             model="m",
-            columns=COLUMNS,
+            columns=self.columns,
             detectors=keyed,
             known=lambda _: Known(yardstick=Yardstick(features=REFERENCE), loss_scale=1.0),
             window=self.window,
@@ -128,6 +131,7 @@ class Bed:
             implicit=self.implicit,
             lateness=self.lateness,
             label_delay=self.label_delay,
+            rule_limit=self.rules,
         )
         self.observer = Observer(plan, self.engine, self.lake)
 
@@ -156,11 +160,16 @@ class Bed:
 
     def serve(self, name: str, at: datetime, **more: object) -> None:
         """Store one prediction: by v1, of class 1, at the present epoch, unless `more` says otherwise."""
-        given = {"version": "v1", "arm": "champion", "answer": Answer(output=1), "epoch": self.epoch} | more
+        given: dict[str, Any] = {
+            "version": "v1",
+            "arm": "champion",
+            "answer": Answer(output=1),
+            "epoch": self.epoch,
+            "key": name,
+        }
+        common: dict[str, Any] = {"model": "m", "at": at, "received_at": at, "row": {"x": 1.0}, "latency_us": 1}
         self._ids[name] = id = id_prefix(at) + hashlib.sha256(name.encode()).hexdigest()[:20]
-        self.store(
-            Prediction(id=id, model="m", at=at, received_at=at, key=name, row={"x": 1.0}, latency_us=1, **given)  # type: ignore[arg-type]  # names and types are those of the call
-        )
+        self.store(Prediction(id=id, **common, **(given | more)))
 
     def id(self, name: str) -> str:
         """Return the id of a prediction that was served, or the name itself."""

@@ -9,7 +9,7 @@ import pytest
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.evidence import Evidence
 from anew.domain.interval import Interval
-from anew.loop.measure import as_values, look, losses, measure_gates, measure_scored, measure_seen, seen_rows
+from anew.loop.measure import as_values, losses, measure_gates, measure_scored, measure_seen, seen_rows
 from anew.monitor import Detectors, ScoredRows, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
@@ -44,36 +44,6 @@ def test_an_error_loses_its_part_of_the_scale_and_at_most_one() -> None:
     label = np.array([1.0, 1.0, 1.0, NAN, 1.0, 1.0])
     output = np.array([1.0, 2.0, 99.0, 1.0, NAN, np.inf])
     np.testing.assert_array_equal(losses(Task.REGRESSION, label, output, 4.0), [0.0, 0.25, 1.0, NAN, 1.0, 1.0])
-
-
-def test_a_look_counts_pairs_and_arms() -> None:
-    champion = np.array([0.0, 1.0, 0.5, NAN, 0.0, 0.3])
-    challenger = np.array([1.0, 0.0, 0.5, 0.2, NAN, 0.1])
-    theirs = np.array([False, True, False, True, False, False])
-    in_step = np.array([True, True, True, True, True, False])
-    found = look(champion, challenger, theirs, in_step)
-    assert found.paired_down.n == found.paired_up.n == 4
-    assert found.paired_down.mean == pytest.approx(np.mean([-1, 1, 0, 0.2]))
-    assert (found.champion_loss.n, found.challenger_loss.n) == (3, 2)
-    assert found.champion_loss.mean == pytest.approx(0.5 / 3)
-    assert found.challenger_loss.mean == pytest.approx(0.1)
-
-
-def test_gains_between_grid_points_are_rounded_against_each_claim() -> None:
-    chance = np.random.default_rng(3)
-    champion, challenger = chance.random((2, 200))
-    found = look(champion, challenger, np.zeros(200, bool), np.ones(200, bool))
-    gain = float((champion - challenger).mean())
-    assert found.paired_down.mean is not None
-    assert found.paired_up.mean is not None
-    assert found.paired_down.mean <= gain <= found.paired_up.mean
-    assert found.paired_up.mean - found.paired_down.mean <= 0.005 + 1e-9
-
-
-def test_a_look_at_nothing_counts_nothing() -> None:
-    nothing = np.zeros(0)
-    found = look(nothing, nothing, nothing.astype(bool), nothing.astype(bool))
-    assert (found.paired_down.n, found.paired_up.n, found.champion_loss.n, found.challenger_loss.n) == (0, 0, 0, 0)
 
 
 def test_each_detector_is_asked_only_for_its_half() -> None:

@@ -209,7 +209,7 @@ def test_what_the_challenger_did_not_answer_is_no_pair() -> None:
     assert (look.paired_down.n, look.champion_loss.n, look.challenger_loss.n) == (1, 4, 0)
 
 
-def test_in_a_canary_a_fallback_answer_is_the_champions() -> None:
+def test_in_a_canary_an_answer_in_the_challengers_place_is_in_neither_arm() -> None:
     bed = canary()
     theirs = {"version": "v2", "arm": "challenger", "shadow_version": "v1", "shadow": Answer(output=1)}
     bed.serve("ours", hour(2.1), **theirs | {"answer": Answer(output=0)})
@@ -220,7 +220,7 @@ def test_in_a_canary_a_fallback_answer_is_the_champions() -> None:
     bed.turn(hour(2.2))
     look = bed.facts(RolloutObserved)[-1]
     assert look.stage is Stage.CANARY
-    assert (look.champion_loss.n, look.champion_loss.mean) == (2, 0.0)
+    assert (look.champion_loss.n, look.champion_loss.mean) == (1, 0.0)
     assert (look.challenger_loss.n, look.challenger_loss.mean) == (1, 1.0)
     assert (look.paired_down.n, look.paired_down.mean) == (1, -1.0)
 

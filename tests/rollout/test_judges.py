@@ -99,8 +99,24 @@ def test_canary(challenger: tuple[int, int] | None, champion: tuple[int, int] | 
     assert Canary(harm=0.05, at_least_rows=100).rule(arms(challenger, champion)).outcome is outcome
 
 
+@pytest.mark.fault("P9")
 def test_a_champion_that_goes_bad_at_the_same_time_is_not_held_against_the_challenger() -> None:
     assert Canary(at_least_rows=100).rule(arms((20, 80), (200, 800))).outcome is Outcome.ADVANCE
+
+
+@pytest.mark.fault("P9")
+def test_control_against_a_limit_of_its_own_the_challenger_would_take_the_blame() -> None:
+    """The same challenger beside a champion that kept well."""
+    assert Canary(at_least_rows=100).rule(arms((20, 80), (900, 100))).outcome is Outcome.HARM
+
+
+def test_a_margin_asks_the_canary_for_proof() -> None:
+    lax, strict = Canary(at_least_rows=100), Canary(at_least_rows=100, margin=0.02)
+    few, many = arms((900, 100), (900, 100)), arms((90_000, 10_000), (90_000, 10_000))
+    assert lax.rule(few).outcome is Outcome.ADVANCE
+    assert strict.rule(few).outcome is Outcome.HOLD
+    assert "not proved" in strict.rule(few).reason
+    assert strict.rule(many).outcome is Outcome.ADVANCE
 
 
 def test_rulings_carry_their_evidence() -> None:
@@ -121,6 +137,7 @@ def test_rulings_carry_their_evidence() -> None:
         lambda: Canary(harm=1.0),
         lambda: Canary(alpha=float("nan")),
         lambda: Canary(at_least_rows=-1),
+        lambda: Canary(margin=0.0),
     ],
 )
 def test_settings_that_cannot_be_are_refused(make: object) -> None:

@@ -66,7 +66,7 @@ rollout:
   canary: [0.5]
   judge: {harm: 0.1, at_least_rows: 30}
   expire: 6h
-  guardrails: {p99_ms: 60000}
+  guardrails: {error_rate: 0.02}
 policy: {cooldown: 3h}
 train: {sandbox: none}  # its pipeline writes into the project, to say when it trains
 serving: {deadline_ms: 10000, workers: 1}

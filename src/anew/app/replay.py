@@ -21,6 +21,7 @@ from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.table_file import labelled_rows, read_table
 from anew.app.duration import parse_duration
 from anew.app.gates import chosen_gates
+from anew.app.judging import judged_by
 from anew.app.settings import Settings
 from anew.app.suites import suite_sources
 from anew.app.training import training_of
@@ -92,6 +93,7 @@ def replay(settings: Settings, options: ReplayOptions, *, spoil: Spoil | None = 
     deciders = stages(settings, label_delay=delay * length, window=length, packaged=False)
     engine = Engine(deciders, InMemoryEventLog(clock=clock, lease=lease), grant)
     watched = watched_by(settings, window=length)
+    judging = judged_by(settings, watched)
     pipeline = watch.timed("load_s", lambda: load_pipeline(settings.pipeline))
 
     def correction(rows: pl.DataFrame) -> Corrected:
@@ -116,6 +118,8 @@ def replay(settings: Settings, options: ReplayOptions, *, spoil: Spoil | None = 
         settings=settings.digest,
         warmup=next(k for k, row in enumerate(bounds) if k and row >= frame.height * WARMUP_SHARE),
         label_delay=delay,
+        paired_by=judging.paired_by,
+        arms_by=judging.arms_by,
     )
     return Replay(plan, engine, stream, effects, watch).run()
 

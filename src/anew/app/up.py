@@ -22,6 +22,7 @@ from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.hook import retrain_hook
+from anew.app.judging import guardrails, judged_by
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
 from anew.app.settings import FILE, Settings, load
@@ -36,7 +37,6 @@ from anew.domain.fact import Fact
 from anew.domain.facts import ProjectChanged, RetrainCommanded
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
-from anew.loop.guardrail import Guardrails
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts
 from anew.loop.live_effects import Jobs, LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
@@ -134,7 +134,7 @@ class _Up:
             engine,
             ports,
             grant,
-            guardrails=_guardrails(self._settings),
+            guardrails=guardrails(self._settings),
             data_clock=self._settings.policy.monitor.clock == "data",
         )
         self._observer = self._observing(self._settings, engine)
@@ -280,7 +280,7 @@ class _Up:
         if _gateway_of(changed) != _gateway_of(self._settings):
             self._workers.renew(changed.policy.serving.workers)
         engine = self._loop.reconfigure(
-            lambda: self._engine(changed, grant), _guardrails(changed), lambda: self._record_revision(changed)
+            lambda: self._engine(changed, grant), guardrails(changed), lambda: self._record_revision(changed)
         )
         self._settings = changed
         self._stores.lake.rules = changed.label_rules
@@ -290,6 +290,7 @@ class _Up:
 
     def _observing(self, settings: Settings, engine: Engine) -> Observer:
         watched = watched_by(settings)
+        judging = judged_by(settings, watched)
         plan = ObserverPlan(
             model=settings.model,
             columns=settings.columns,
@@ -304,6 +305,9 @@ class _Up:
             events=settings.events,
             rules=settings.label_rules,
             implicit=settings.implicit,
+            paired_by=judging.paired_by,
+            arms_by=judging.arms_by,
+            rule_limit=judging.rules,
         )
         return Observer(plan, engine, self._stores.lake)
 
@@ -373,8 +377,3 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as exc:  # put aside by an editor for a moment, or gone; then `load` says so
         return type(exc).__name__
-
-
-def _guardrails(settings: Settings) -> Guardrails:
-    limits = settings.policy.rollout.guardrails
-    return Guardrails(error_rate=limits.error_rate, at_least_errors=limits.at_least_errors, p99_ms=limits.p99_ms)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from anew.app.component import collect
 from anew.app.duration import parse_duration, parse_rate
 from anew.app.gates import chosen_gates
+from anew.app.judging import judged_by
 from anew.app.settings import Settings
 from anew.app.suites import suite_sources
 from anew.app.training import search_plan
@@ -18,9 +19,6 @@ from anew.governance import Governance
 from anew.loop.engine import Stages
 from anew.monitor import Monitor
 from anew.registry import Registry
-from anew.rollout import Rollout
-from anew.rollout.canary import Canary
-from anew.rollout.shadow import Shadow
 from anew.trigger import Trigger
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
@@ -60,10 +58,10 @@ def stages(
     watched = collect(problems, "", partial(watched_by, settings, window=window))
     chosen = collect(problems, "", partial(chosen_gates, settings))
     suites = collect(problems, "", partial(suite_sources, settings))
-    rollout = collect(problems, settings.document.where(("rollout", "canary")), partial(_rollout, settings))
+    judging = collect(problems, "", partial(judged_by, settings, watched))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
-    if watched is None or chosen is None or rollout is None or training is None or suites is None or problems:
+    if watched is None or chosen is None or judging is None or training is None or suites is None or problems:
         raise SettingsError(*dict.fromkeys(problems))
     chosen = chosen if packaged else chosen.unpackaged()
     budget = policy.policy.budget.get("retrains")
@@ -84,19 +82,6 @@ def stages(
             "governance": Governance(),
             "train": training,
             "validate": Validate(gates=chosen.gates, asking=chosen.asking),
-            "rollout": rollout,
+            "rollout": judging.rollout,
         }
-    )
-
-
-def _rollout(settings: Settings) -> Rollout:
-    policy = settings.policy.rollout
-    shadow, judge = policy.shadow, policy.judge
-    return Rollout(
-        shadow=Shadow(margin=shadow.margin, alpha=shadow.alpha, at_least_rows=shadow.at_least_rows),
-        steps=policy.canary,
-        canary=Canary(harm=judge.harm, alpha=judge.alpha, at_least_rows=judge.at_least_rows),
-        blue_green=policy.strategy == "blue_green",
-        expire=parse_duration(policy.expire),
-        patience=parse_duration(policy.patience),
     )

@@ -18,12 +18,13 @@ _P99_FROM = 200
 class Guardrails:
     """Limits on a version that need no labels.
 
-    `error_rate` in (0, 1) is judged from `at_least_errors` failures on; `p99_ms` of a challenger from 200 answers on.
+    `error_rate` in (0, 1) is judged from `at_least_errors` failures on; `p99_ms` of a challenger, where there is such a
+    limit, from 200 answers on.
     """
 
     error_rate: float
     at_least_errors: int
-    p99_ms: float
+    p99_ms: float | None
 
     def broken(
         self, rollout: RolloutState, workers: Sequence[WorkerStatus], model: str, at: datetime
@@ -74,7 +75,7 @@ class Guardrails:
             )
         p99 = health.latency_ms(0.99)
         answered = sum(health.latency)
-        if p99 is not None and answered >= _P99_FROM and p99 > self.p99_ms:
+        if self.p99_ms is not None and p99 is not None and answered >= _P99_FROM and p99 > self.p99_ms:
             return (
                 health.version,
                 Evidence.of("p99_ms", p99, answered, reference=self.p99_ms),

@@ -1,7 +1,6 @@
 """Measurements that effects make on rows and profiles, for the deciders to judge; pure functions."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -10,20 +9,17 @@ import numpy.typing as npt
 import polars as pl
 
 from anew.domain.column import Columns, Task
-from anew.domain.evidence import Counts, Evidence, failure
+from anew.domain.evidence import Evidence, failure
 from anew.domain.interval import Interval
 from anew.monitor import Detectors, ScoredRows, SeenRows, Yardstick
-from anew.stats.betting import discretise
 from anew.stats.outcome import losses
 from anew.stats.profile import Profile
 from anew.validate import Gates, HeldOut
 
 __all__ = [
     "Floats",
-    "Look",
     "Values",
     "as_values",
-    "look",
     "losses",
     "measure_gates",
     "measure_scored",
@@ -32,11 +28,6 @@ __all__ = [
     "seen_rows",
     "spread",
 ]
-
-PAIRED_POINTS = 401
-"""Grid points of paired gains from -1 to 1: a step of 0.005, well below any sensible margin."""
-LOSS_POINTS = 201
-"""Grid points of losses from 0 to 1: a step of 0.005."""
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[Any]
@@ -116,54 +107,3 @@ def _measured(key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: 
         return measure(rows)
     except Exception as exc:  # noqa: BLE001 - components may be anybody's
         return (Evidence.of(key, None, 0, problem=failure(exc)),)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Counts of one look at a rollout; see RolloutObserved."""
-
-    paired_down: Counts
-    paired_up: Counts
-    champion_loss: Counts
-    challenger_loss: Counts
-
-
-def look(
-    champion: Floats,
-    challenger: Floats,
-    answered_by_challenger: npt.NDArray[np.bool_],
-    in_step: npt.NDArray[np.bool_],
-) -> Look:
-    """Count the mature outcomes of a look.
-
-    Parameters
-    ----------
-    champion, challenger
-        Losses in [0, 1] of both models on the same requests, shape `(n,)`; NaN where a model did not answer or no
-        label is there.
-    answered_by_challenger
-        Who answered the caller, shape `(n,)`.
-    in_step
-        Was the request answered since the present step began? Only those count for the arms; all count for the pairs.
-    """
-    both = np.isfinite(champion) & np.isfinite(challenger)
-    gain = champion[both] - challenger[both]
-    paired = np.linspace(-1.0, 1.0, PAIRED_POINTS)
-    theirs = champion[np.isfinite(champion) & in_step & ~answered_by_challenger]
-    ours = challenger[np.isfinite(challenger) & in_step & answered_by_challenger]
-    return Look(
-        paired_down=_counts(-1.0, discretise(gain, paired, "down"), PAIRED_POINTS),
-        paired_up=_counts(-1.0, discretise(gain, paired, "up"), PAIRED_POINTS),
-        champion_loss=_counts(0.0, _nearest(theirs), LOSS_POINTS),
-        challenger_loss=_counts(0.0, _nearest(ours), LOSS_POINTS),
-    )
-
-
-def _nearest(loss: Floats) -> npt.NDArray[np.intp]:
-    points = np.rint(loss * (LOSS_POINTS - 1)).astype(np.intp)
-    return np.bincount(points, minlength=LOSS_POINTS)
-
-
-def _counts(low: float, counts: npt.NDArray[Any], points: int) -> Counts:
-    assert len(counts) == points, f"{len(counts)} counts on a grid of {points}"  # noqa: S101  a broken invariant of ours
-    return Counts(low=low, high=1.0, counts=tuple(counts.tolist()))

@@ -1,24 +1,22 @@
 """The observer: turns new rows of the lake into facts about windows and about the challenger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
-import polars as pl
-
 from anew.domain.evidence import Evidence
-from anew.domain.facts import RolloutObserved, RowsChecked, Ticked, WindowClosed
+from anew.domain.facts import RowsChecked, Ticked, WindowClosed
 from anew.domain.interval import Interval
 from anew.feedback import FeedbackState
 from anew.feedback.address import rows_address
 from anew.feedback.window import WindowState
 from anew.loop.engine import Engine
 from anew.loop.implicit import ImplicitLabels
-from anew.loop.measure import Floats, as_values, look, losses, measure_seen, seen_rows, spread
+from anew.loop.measure import measure_seen, seen_rows, spread
 from anew.loop.observer_plan import ObserverPlan
+from anew.loop.rollout_observer import RolloutObserver
 from anew.loop.scoring import Scoring
 from anew.ports.lake import Lake
-from anew.rollout import Probation, RolloutState, next_look
+from anew.rollout import RolloutState
 
 __all__ = ["Observer", "rows_seen"]
 
@@ -26,7 +24,7 @@ _MICRO = timedelta(microseconds=1)
 _LOOK_EVERY = timedelta(seconds=1)
 _RETRY_EVERY = timedelta(seconds=5)
 _BLIND_SHARE = 10
-"""Looks that find no label go on after this part of a window, so that what they read does not grow."""
+"""Looks that find nothing go on after this part of a window."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALWAYS = Interval(start=_EPOCH, end=datetime(9999, 1, 1, tzinfo=UTC))
 
@@ -56,6 +54,7 @@ class Observer:
         self._lake = lake
         self._clock = plan.clock
         self._scoring = Scoring(plan, engine, lake)
+        self._trial = RolloutObserver(plan, engine, lake, self._scoring.joined)
         self._implicit = (
             None
             if plan.implicit is None
@@ -80,7 +79,8 @@ class Observer:
         scored = self._scoring.score(now)
         if _passed(self._looked, wall, _LOOK_EVERY):
             self._looked = wall
-            self._look(now)
+            self._trial.guard(now)
+            self._trial.look(now)
         if closed or scored or self._overdue(now, wall):
             self._ticked = wall
             versions = self._lake.versions()
@@ -179,66 +179,6 @@ class Observer:
                 evidence=evidence,
             )
         )
-
-    def _look(self, now: datetime) -> None:
-        """Report what newly mature labels say of the challenger."""
-        probation = self._rollout.probation
-        if probation is None:
-            return
-        number, since = next_look(probation)
-        until = now - max(self._plan.label_delay, self._plan.lateness)
-        if until <= since:
-            return
-        span = Interval(start=since, end=until)
-        rows = self._pairs(self._scoring.joined(span), probation.challenger[0])
-        if not rows.height and span.length < self._plan.pace / _BLIND_SHARE:
-            return
-        counted = look(**self._outcomes(rows, probation))
-        self._engine.submit(
-            RolloutObserved(
-                model=self._plan.model,
-                at=now,
-                version=probation.challenger[0],
-                stage=probation.stage,
-                look=number,
-                span=span,
-                paired_down=counted.paired_down,
-                paired_up=counted.paired_up,
-                champion_loss=counted.champion_loss,
-                challenger_loss=counted.challenger_loss,
-            )
-        )
-
-    @staticmethod
-    def _pairs(joined: pl.DataFrame, challenger: str) -> pl.DataFrame:
-        """Return the labelled rows of the rollout: answered by the challenger, or shadowed by it."""
-        ours = (pl.col("_version") == challenger) | (pl.col("_shadow_version") == challenger)
-        return joined.filter(pl.col("_label").is_not_null() & (ours | (pl.col("_arm") == "champion")))
-
-    def _outcomes(self, rows: pl.DataFrame, probation: Probation) -> Mapping[str, np.ndarray]:
-        challenger, digest = probation.challenger
-        champion = self._rollout.champion[0]
-        scale = self._plan.known(digest).loss_scale
-        return {
-            "champion": self._losses_of(rows, champion, scale),
-            "challenger": self._losses_of(rows, challenger, scale),
-            "answered_by_challenger": (rows.get_column("_version") == challenger).to_numpy(),
-            "in_step": (rows.get_column("_epoch") >= self._rollout.epoch).to_numpy(),
-        }
-
-    def _losses_of(self, rows: pl.DataFrame, version: str, scale: float) -> Floats:
-        """Return the losses of what `version` said to each row; NaN where it said nothing."""
-        task = self._plan.columns.task
-        said = (
-            pl.when(pl.col("_version") == version)
-            .then(pl.col("_output"))
-            .when((pl.col("_shadow_version") == version) & pl.col("_shadow_output").is_not_null())
-            .then(pl.col("_shadow_output"))
-        )
-        output = rows.select(said.alias("said")).get_column("said")
-        loss = losses(task, as_values(rows.get_column("_label"), task), as_values(output, task), scale)
-        loss[output.is_null().to_numpy()] = np.nan
-        return loss
 
 
 def _passed(since: datetime | None, now: datetime, length: timedelta) -> bool:

@@ -9,7 +9,9 @@ from anew.domain.errors import InvariantError
 from anew.feedback.join import LabelRules
 from anew.feedback.outcome import Implicit
 from anew.feedback.window import WindowClock
+from anew.loop.breach import RuleLimit
 from anew.monitor import Detectors, Yardstick
+from anew.rollout import KPI
 
 __all__ = ["Known", "ObserverPlan"]
 
@@ -42,6 +44,10 @@ class ObserverPlan:
         Which of several labels counts; the lake's own.
     implicit
         Labels that follow from an event; None without.
+    paired_by, arms_by
+        What a rollout's pairs and arms are judged by; None is the error.
+    rule_limit
+        How many of a challenger's answers may break a rule; None for no limit.
     """
 
     model: str
@@ -57,6 +63,9 @@ class ObserverPlan:
     events: tuple[str, ...] = ()
     rules: LabelRules = LabelRules()
     implicit: Implicit | None = None
+    paired_by: KPI | None = None
+    arms_by: KPI | None = None
+    rule_limit: RuleLimit | None = None
 
     def __post_init__(self) -> None:
         if (self.window is None) == (self.count is None):
@@ -71,3 +80,8 @@ class ObserverPlan:
     def clock(self) -> WindowClock:
         """What says which windows close."""
         return WindowClock(length=self.window, count=self.count, lateness=self.lateness)
+
+    def outcome(self, kpi: KPI | None) -> str:
+        """Say what is counted, as facts do."""
+        what = "error" if kpi is None else f"kpi {kpi.name}"
+        return f"{what} by user" if self.columns.key else what

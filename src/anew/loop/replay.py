@@ -27,12 +27,14 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.loop.engine import Engine
-from anew.loop.measure import Values, look, measure_seen
+from anew.loop.look import Counted, look
+from anew.loop.measure import Values, measure_seen
 from anew.loop.replay_effects import ReplayEffects
+from anew.loop.replay_look import LookedAt
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.loop.replay_window import scored_evidence, seen_window
 from anew.monitor import Detectors
-from anew.rollout import RolloutState, answered_by_challenger
+from anew.rollout import KPI, RolloutState, answered_by_challenger
 
 __all__ = ["Replay", "ReplayPlan", "ReplayReport"]
 
@@ -55,6 +57,8 @@ class ReplayPlan:
         Looks at a rollout per window, and at what does not wait for its end.
     at_once
         Those detectors that do not wait.
+    paired_by, arms_by
+        What a rollout's pairs and arms are judged by; None is the error.
     """
 
     model: str
@@ -66,6 +70,8 @@ class ReplayPlan:
     label_delay: int = 0
     looks: int = 4
     at_once: Detectors = field(default_factory=dict)
+    paired_by: KPI | None = None
+    arms_by: KPI | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +111,7 @@ class Replay:
         self._looked = 0
         self._step = 0
         self._now = 0
+        self._counted = Counted()
         self._windows = list(zip(plan.bounds[:-1], plan.bounds[1:], strict=True))
 
     def run(self) -> ReplayReport:
@@ -153,8 +160,10 @@ class Replay:
         for fact in facts:
             if isinstance(fact, TrafficShifted):
                 self._step = self._now
+                self._counted.arms.clear()
                 if fact.stage is Stage.SHADOW:
                     self._looked = self._now
+                    self._counted.paired.clear()
 
     def _found(self, number: int, start: int) -> None:
         """Ask for a first champion on the mature rows before `start`."""
@@ -220,11 +229,11 @@ class Replay:
             return
         self._looked = mature
         challenger, stream = probation.challenger[0], self._stream
-        scale = stream.versions[challenger].loss_scale
-        ours = stream.loss(stream.answers(challenger, low, mature), low, mature, scale)
-        theirs = stream.loss(stream.answers(self._champion, low, mature), low, mature, scale)
-        in_step = np.arange(low, mature) >= self._step
-        counted = look(theirs, ours, stream.served_by[low:mature] == challenger, in_step)
+        plan = self._plan
+        rows = LookedAt(low=low, high=mature, step=self._step, champion=self._champion, challenger=challenger)
+        counted = look(rows.outcomes(stream, plan.paired_by, plan.arms_by), self._counted)
+        by_user = " by user" if stream.columns.key else ""
+        paired, arms = (f"kpi {kpi.name}" if kpi else "error" for kpi in (plan.paired_by, plan.arms_by))
         self._submit(
             RolloutObserved(
                 model=self._plan.model,
@@ -237,6 +246,8 @@ class Replay:
                 paired_up=counted.paired_up,
                 champion_loss=counted.champion_loss,
                 challenger_loss=counted.challenger_loss,
+                paired_of=paired + by_user,
+                arms_of=arms + by_user,
             )
         )
 

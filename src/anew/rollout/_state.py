@@ -41,6 +41,8 @@ class Probation:
         All paired evidence since its start, in shadow and canary; see RolloutObserved.
     champion_loss, challenger_loss
         Losses of both arms since its present step began.
+    paired_of, arms_of
+        What these are losses of; when the policy comes to mean something else, they begin anew.
     looked
         End of the event time that was looked at.
     progress
@@ -67,6 +69,8 @@ class Probation:
     paired_up: Counts | None = None
     champion_loss: Counts | None = None
     challenger_loss: Counts | None = None
+    paired_of: str = ""
+    arms_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,21 +219,26 @@ def _observed(probation: Probation, fact: RolloutObserved, *, in_force: bool) ->
     if probation.looked is not None and fact.span.start < probation.looked:
         return probation  # looks may not overlap: it would count requests twice
 
-    def added(before: Counts | None, new: Counts) -> Counts:
-        return new if before is None else before + new
+    def added(before: Counts | None, new: Counts, *, alike: bool) -> Counts:
+        return new if before is None or not alike else before + new
 
-    same_step = in_force and fact.stage is probation.stage  # before, the arms were those of the step before it
-    return replace(
+    paired, arms = fact.paired_of == probation.paired_of, fact.arms_of == probation.arms_of
+    seen = replace(
         probation,
         looks=fact.look,
         looked=fact.span.end,
         progress=fact.at if fact.paired_down.n or fact.challenger_loss.n else probation.progress,
-        paired_down=added(probation.paired_down, fact.paired_down),
-        paired_up=added(probation.paired_up, fact.paired_up),
-        champion_loss=added(probation.champion_loss, fact.champion_loss) if same_step else probation.champion_loss,
-        challenger_loss=(
-            added(probation.challenger_loss, fact.challenger_loss) if same_step else probation.challenger_loss
-        ),
+        paired_of=fact.paired_of,
+        paired_down=added(probation.paired_down, fact.paired_down, alike=paired),
+        paired_up=added(probation.paired_up, fact.paired_up, alike=paired),
+    )
+    if not (in_force and fact.stage is probation.stage):  # before, the arms were those of the step before it
+        return seen
+    return replace(
+        seen,
+        arms_of=fact.arms_of,
+        champion_loss=added(probation.champion_loss, fact.champion_loss, alike=arms),
+        challenger_loss=added(probation.challenger_loss, fact.challenger_loss, alike=arms),
     )
 
 

@@ -26,6 +26,9 @@ class Canary:
         Level of the confidence sequence of the difference.
     at_least_rows
         Mature labels of each arm that a step needs.
+    margin
+        When given, a step also needs proof: the whole confidence sequence of the excess below it. Real users answer
+        different requests in each arm, so it takes some 15,000 labels to rule out one point; shadow needs a tenth.
 
     Notes
     -----
@@ -41,10 +44,13 @@ class Canary:
     harm: float = 0.05
     alpha: float = 0.05
     at_least_rows: int = 100
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.harm < 1 and 0 < self.alpha < 0.5 and self.at_least_rows > 0):
             raise InvariantError(f"{self}: harm in (0, 1), alpha in (0, 0.5) and at least one row are needed")
+        if self.margin is not None and not 0 < self.margin < 1:
+            raise InvariantError(f"{self}: the margin lies in (0, 1), or is left out")
 
     def rule(self, probation: Probation) -> Ruling:
         """ADVANCE after enough labels without harm, HARM when it is shown, else HOLD."""
@@ -74,6 +80,9 @@ class Canary:
         found = f"excess loss {excess:+.4f} ({low:+.4f} to {high:+.4f}) on {ours.n} labels at {probation.share:.0%}"
         if low > 0 and excess > self.harm:
             return Ruling(outcome=Outcome.HARM, reason=f"{found}: harm beyond {self.harm:g}", evidence=evidence)
+        if enough and self.margin is not None and high >= self.margin:
+            reason = f"{found}: not proved to be below {self.margin:g} yet"
+            return Ruling(outcome=Outcome.HOLD, reason=reason, evidence=evidence)
         if enough and excess <= self.harm:
             return Ruling(outcome=Outcome.ADVANCE, reason=f"{found}: no harm beyond {self.harm:g}", evidence=evidence)
         return Ruling(outcome=Outcome.HOLD, reason=found, evidence=evidence)

@@ -149,7 +149,12 @@ class RolloutObserved(Fact):
         Champion's loss less challenger's, in [-1, 1], on the same requests: rounded down and rounded up.
     champion_loss, challenger_loss
         Losses in [0, 1] of the answers that each arm gave to real users in the canary.
+    paired_of, arms_of
+        What the outcomes of pairs and of arms are, e.g. ``error`` or ``kpi margin by user``: those of one kind alone
+        add up.
     """
+
+    schema: ClassVar[int] = 2
 
     version: str
     stage: Stage
@@ -159,6 +164,8 @@ class RolloutObserved(Fact):
     paired_up: Counts
     champion_loss: Counts
     challenger_loss: Counts
+    paired_of: str = "error"
+    arms_of: str = "error"
 
     @property
     def key(self) -> str:

@@ -1,0 +1,57 @@
+"""A challenger's answers that break a rule of the project: a limit that needs no labels, looked at every second."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from anew.domain.evidence import Evidence
+from anew.monitor.rule import Rule
+
+__all__ = ["Breaches", "RuleLimit", "answers_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleLimit:
+    """The rules, and the share of a challenger's answers in [0, 1) that may break any one of them."""
+
+    rules: Sequence[Rule]
+    at_most: float
+
+
+@dataclass(slots=True)
+class Breaches:
+    """What one challenger's answers have broken since its rollout began; shares of all that it answered."""
+
+    limit: RuleLimit
+    asked: int = 0
+    broken: dict[str, int] = field(default_factory=dict)
+
+    def add(self, rows: pl.DataFrame) -> Evidence | None:
+        """Count new answers, features and ``_output``; return the rule that is broken too often, None for none.
+
+        A rule that cannot be read on these rows is one that nobody can say is kept: it is returned as broken by all.
+        """
+        self.asked += rows.height
+        found = None
+        for rule in self.limit.rules:
+            try:
+                count = int(rule.broken(rows).sum()) if rows.height else 0
+            except pl.exceptions.PolarsError:
+                count = rows.height
+            self.broken[rule.key] = self.broken.get(rule.key, 0) + count
+            share = self.broken[rule.key] / self.asked if self.asked else 0.0
+            if found is None and share > self.limit.at_most:
+                found = Evidence.of(rule.key, share, self.asked, reference=self.limit.at_most)
+        return found
+
+
+def answers_of(rows: pl.DataFrame, version: str) -> pl.DataFrame:
+    """Return those of `rows` that `version` answered, to a caller or in shadow, with what it said as ``_output``."""
+    said = (
+        pl.when(pl.col("_version") == version)
+        .then(pl.col("_output"))
+        .when((pl.col("_shadow_version") == version) & pl.col("_shadow_output").is_not_null())
+        .then(pl.col("_shadow_output"))
+    )
+    return rows.with_columns(_output=said).filter(pl.col("_output").is_not_null())

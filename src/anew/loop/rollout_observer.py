@@ -1,0 +1,164 @@
+"""The observer's eye on a rollout: what new rows and newly mature labels say of the challenger."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from anew.domain.facts import GuardrailTripped, RolloutObserved
+from anew.domain.interval import Interval
+from anew.loop.breach import Breaches, answers_of
+from anew.loop.engine import Engine
+from anew.loop.look import Counted, Outcomes, look
+from anew.loop.measure import Floats, as_values, losses
+from anew.loop.observer_plan import ObserverPlan
+from anew.ports.lake import Lake
+from anew.rollout import KPI, Probation, RolloutState, next_look
+
+__all__ = ["RolloutObserver"]
+
+_BLIND_SHARE = 10
+"""Looks that find no label go on after this part of a window, so that what they read does not grow."""
+
+
+class RolloutObserver:
+    """Submits what is seen of a challenger; reads new rows alone, but once after a restart where users count.
+
+    `joined` returns the predictions of a span with their labels.
+    """
+
+    def __init__(
+        self, plan: ObserverPlan, engine: Engine, lake: Lake, joined: Callable[[Interval], pl.DataFrame]
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._lake = lake
+        self._joined = joined
+        self._users: tuple[tuple[object, ...], Counted] | None = None
+        self._breaches: tuple[str, datetime, Breaches] | None = None
+
+    @property
+    def _rollout(self) -> RolloutState:
+        state: RolloutState = self._engine.state("rollout")
+        return state
+
+    def guard(self, now: datetime) -> None:
+        """Report a challenger whose new answers break a rule too often; once for each routing."""
+        probation, limit = self._rollout.probation, self._plan.rule_limit
+        if probation is None or limit is None:
+            return
+        version = probation.challenger[0]
+        if self._breaches is None or self._breaches[0] != version:
+            self._breaches = (version, probation.since, Breaches(limit))
+        _, since, seen = self._breaches
+        if now <= since:
+            return
+        self._breaches = (version, now, seen)
+        broken = seen.add(answers_of(self._lake.predictions(Interval(start=since, end=now)), version))
+        if broken is not None:
+            reason = f"{broken.value:.2%} of {broken.n} answers break it; allowed are {limit.at_most:.2%}"
+            self._engine.submit(
+                GuardrailTripped(
+                    model=self._plan.model,
+                    at=now,
+                    cause=self._rollout.shifts,
+                    version=version,
+                    guardrail=broken.name,
+                    evidence=(broken,),
+                    reason=reason,
+                )
+            )
+
+    def look(self, now: datetime) -> None:
+        """Report what newly mature labels say of the challenger."""
+        probation = self._rollout.probation
+        if probation is None:
+            return
+        number, since = next_look(probation)
+        until = now - max(self._plan.label_delay, self._plan.lateness)
+        if until <= since:
+            return
+        span = Interval(start=since, end=until)
+        short = span.length < self._plan.pace / _BLIND_SHARE
+        if short and self._plan.columns.key:
+            return  # a user counts by the mean over the look that it comes in: a moment would be a single request
+        rows = self._pairs(self._joined(span), probation.challenger[0])
+        if not rows.height and short:
+            return
+        users = self._counted(probation)
+        counted = look(self._outcomes(rows, probation), users)
+        self._engine.submit(
+            RolloutObserved(
+                model=self._plan.model,
+                at=now,
+                version=probation.challenger[0],
+                stage=probation.stage,
+                look=number,
+                span=span,
+                paired_down=counted.paired_down,
+                paired_up=counted.paired_up,
+                champion_loss=counted.champion_loss,
+                challenger_loss=counted.challenger_loss,
+                paired_of=self._plan.outcome(self._plan.paired_by),
+                arms_of=self._plan.outcome(self._plan.arms_by),
+            )
+        )
+
+    def _counted(self, probation: Probation) -> Counted:
+        """Return the users that were counted: remembered, or read again after a restart and at a new step."""
+        step = (probation.challenger, probation.stage, probation.share, probation.stepped)
+        if self._users is None or self._users[0] != step:
+            users = Counted()
+            if self._plan.columns.key and probation.looked is not None and probation.looked > probation.since:
+                before = Interval(start=probation.since, end=probation.looked)
+                rows = self._pairs(self._joined(before), probation.challenger[0])
+                look(self._outcomes(rows, probation), users)
+            self._users = (step, users)
+        return self._users[1]
+
+    @staticmethod
+    def _pairs(joined: pl.DataFrame, challenger: str) -> pl.DataFrame:
+        """Return the labelled rows of the rollout: answered by the challenger, or shadowed by it."""
+        ours = (pl.col("_version") == challenger) | (pl.col("_shadow_version") == challenger)
+        return joined.filter(pl.col("_label").is_not_null() & (ours | (pl.col("_arm") == "champion")))
+
+    def _outcomes(self, rows: pl.DataFrame, probation: Probation) -> Outcomes:
+        challenger, digest = probation.challenger
+        scale = self._plan.known(digest).loss_scale
+        said = {version: self._said(rows, version) for version in (self._rollout.champion[0], challenger)}
+        champion = self._rollout.champion[0]
+        paired = {version: self._losses_of(rows, each, scale, self._plan.paired_by) for version, each in said.items()}
+        arms = {version: self._losses_of(rows, each, scale, self._plan.arms_by) for version, each in said.items()}
+        arm, version = rows.get_column("_arm"), rows.get_column("_version")
+        return Outcomes(
+            champion=paired[champion],
+            challenger=paired[challenger],
+            champion_arm=arms[champion],
+            challenger_arm=arms[challenger],
+            by_champion=((arm == "champion") & (version == champion)).to_numpy(),
+            by_challenger=(version == challenger).to_numpy(),
+            in_step=(rows.get_column("_epoch") >= self._rollout.epoch).to_numpy(),
+            users=np.asarray(rows.get_column("_key").to_list(), dtype=np.str_) if self._plan.columns.key else None,
+        )
+
+    @staticmethod
+    def _said(rows: pl.DataFrame, version: str) -> pl.Series:
+        """Return what `version` said to each row; null where it said nothing."""
+        said = (
+            pl.when(pl.col("_version") == version)
+            .then(pl.col("_output"))
+            .when((pl.col("_shadow_version") == version) & pl.col("_shadow_output").is_not_null())
+            .then(pl.col("_shadow_output"))
+        )
+        return rows.select(said.alias("said")).get_column("said")
+
+    def _losses_of(self, rows: pl.DataFrame, output: pl.Series, scale: float, kpi: KPI | None) -> Floats:
+        """Return the losses of answers; NaN where there is none."""
+        label = rows.get_column("_label")
+        if kpi is not None:
+            return kpi.losses(rows.select(self._plan.columns.names), output, label)
+        task = self._plan.columns.task
+        loss = losses(task, as_values(label, task), as_values(output, task), scale)
+        loss[output.is_null().to_numpy()] = np.nan
+        return loss

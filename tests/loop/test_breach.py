@@ -1,0 +1,68 @@
+"""Answers of a challenger that break a rule trip a guardrail without any label."""
+
+import polars as pl
+import pytest
+
+from anew.domain.facts import GuardrailTripped, RolledBack
+from anew.domain.observation import Answer
+from anew.loop.breach import Breaches, RuleLimit, answers_of
+from anew.monitor.rule import Rule
+from tests.loop.observed import START, Bed, hour
+
+
+def rows(*said: float) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"_output": list(said), "x": [1.0] * len(said)}, schema={"_output": pl.Float64, "x": pl.Float64}
+    )
+
+
+def limit(at_most: float, *conditions: str) -> RuleLimit:
+    return RuleLimit(rules=tuple(Rule(keep=each) for each in conditions), at_most=at_most)
+
+
+def test_the_share_of_all_answers_is_what_counts() -> None:
+    seen = Breaches(limit(0.25, "prediction >= 0"))
+    assert seen.add(rows(1, 1, 1, -1)) is None
+    assert seen.add(rows()) is None
+    found = seen.add(rows(-1, 1))
+    assert found is not None
+    assert (found.name, found.value, found.n, found.reference) == ("rule(prediction >= 0)", 2 / 6, 6, 0.25)
+
+
+def test_none_may_break_where_none_is_allowed() -> None:
+    seen = Breaches(limit(0.0, "prediction < 9", "prediction >= 0"))
+    assert seen.add(rows(*[1.0] * 500)) is None
+    found = seen.add(rows(-1))
+    assert found is not None
+    assert found.name == "rule(prediction >= 0)"
+
+
+def test_a_rule_that_cannot_be_read_is_kept_by_nobody() -> None:
+    found = Breaches(limit(0.5, "price >= 0")).add(rows(1, 2))
+    assert found is not None
+    assert found.value == 1.0
+
+
+def test_its_answers_are_those_to_callers_and_those_in_shadow() -> None:
+    frame = pl.DataFrame(
+        {
+            "_version": ["v1", "v2", "v1", "v1"],
+            "_output": [1.0, 2.0, 3.0, 4.0],
+            "_shadow_version": ["v2", "v1", "", "v2"],
+            "_shadow_output": [5.0, 6.0, None, None],
+        }
+    )
+    assert answers_of(frame, "v2").get_column("_output").to_list() == [5.0, 2.0]
+
+
+@pytest.mark.parametrize(("said", "trips"), [(0, True), (1, False)])
+def test_a_challenger_that_breaks_a_rule_is_taken_back_without_a_label(said: int, trips: bool) -> None:
+    bed = Bed(rules=limit(0.0, "prediction = '1'"))
+    bed.approve("v1", START)
+    bed.approve("v2", hour(1))
+    bed.serve("a", hour(1.5), shadow_version="v2", shadow=Answer(output=said))
+    bed.turn(hour(1.6))
+    assert [each.guardrail for each in bed.facts(GuardrailTripped)] == (["rule(prediction = '1')"] if trips else [])
+    assert [each.version for each in bed.facts(RolledBack)] == (["v2"] if trips else [])
+    bed.turn(hour(1.7))
+    assert len(bed.facts(GuardrailTripped)) == trips
