@@ -71,6 +71,8 @@ class TrainingInputs:
         The champion's digest and the folder of its verified artifact, or two empty texts.
     tried
         The records of earlier searches, the newest first.
+    searched
+        File with the record of the search that the parameters came from, when none is to be made; or empty.
     """
 
     id: str
@@ -82,6 +84,7 @@ class TrainingInputs:
     code: str
     previous: tuple[str, str] = ("", "")
     tried: Sequence[bytes] = ()
+    searched: str = ""
 
 
 def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Limits) -> Job:
@@ -112,6 +115,7 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
         sample_rows=how.sample_rows,
         traits=how.traits,
         export=how.export,
+        searched=inputs.searched,
         search=None if how.search is None else replace(how.search, warm=_warm(inputs.tried)),
     )
     order = write_order(orders, inputs.id, run.to_json())

@@ -1,0 +1,82 @@
+"""Runs under way: how far each is, and how to end them."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from anew.adapters.fact_reader import read_facts
+from anew.adapters.job_record import JobRecord
+from anew.app.status import state_folder
+from anew.domain.errors import NotFoundError
+from anew.domain.fact import Fact
+from anew.domain.facts import FACTS
+from anew.loop.progress import Progress, read_progress, write_progress
+
+__all__ = ["cancel_run", "progress_of", "runs_under_way"]
+
+_ASKING = {name for name, kind in FACTS.items() if kind.asks or kind.ends}
+
+
+def runs_under_way(project: Path) -> list[Mapping[str, Any]]:
+    """Return each effect that was asked for and has not ended, with how far its job is.
+
+    Raises
+    ------
+    NotFoundError
+        The project was never brought up.
+    """
+    state = state_folder(project)
+    asked: dict[str, Fact] = {}
+    for recorded in read_facts(state / "anew.db", kinds=_ASKING):
+        if recorded.fact.ends:
+            asked.pop(recorded.fact.cause, None)
+        if recorded.fact.asks:
+            asked[recorded.fact.id] = recorded.fact
+    return [_run(state, fact) for fact in asked.values()]
+
+
+def _run(state: Path, fact: Fact) -> Mapping[str, Any]:
+    progress = progress_of(state, fact.id)
+    return {
+        "id": fact.id,
+        "version": getattr(fact, "version", ""),
+        "effect": fact.asks,
+        "since": fact.at.isoformat(),
+        "progress": None if progress is None else asdict(progress),
+        "said": "under way" if progress is None else write_progress(progress),
+    }
+
+
+def progress_of(state: Path, job: str) -> Progress | None:
+    """Return what a job said last of how far it is, None when it said nothing."""
+    return read_progress(JobRecord(state / "jobs" / job).results)
+
+
+def cancel_run(project: Path, reason: str) -> list[Mapping[str, Any]]:
+    """Ask every job under way to end; its effect then ends as failed, with who cancelled it and why.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    """
+    jobs = state_folder(project) / "jobs"
+    found = []
+    for run in runs_under_way(project):
+        record = JobRecord(jobs / run["id"])
+        if (record.folder / "job.json").exists() and record.ended() is None:
+            record.cancel(f"cancelled by {_who()}: {reason}")
+            found.append(run)
+    if not found:
+        raise NotFoundError("no run is under way that could be cancelled; see anew status")
+    return found
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that has no name
+        return f"uid {os.getuid()}"

@@ -1,0 +1,89 @@
+"""List and show versions, and train one again from what is on record."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anew.app.model import list_versions, show_version
+from anew.cli._output import emit_json, say
+
+__all__ = ["COMMANDS"]
+
+Version = Annotated[str, typer.Argument(help="the version, e.g. v3")]
+Project = Annotated[Path, typer.Option("--project", "-p", help="the project's folder")]
+
+
+def _list(
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.model.list/1")] = False,
+) -> None:
+    """List every version with where it stands, the oldest first."""
+    found = list_versions(project)
+    if json:
+        emit_json("anew.model.list/1", {"versions": found})
+        return
+    for each in found:
+        say(f"{each['version']:<6} {each['standing']:<12} {each['since'][:16]}  {each['digest'][:12]:<12}  {each['reason']}")
+
+
+def _show(
+    version: Version,
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.model.show/1")] = False,
+) -> None:
+    """Show what a version was made of: its verified artifact, parameters, search, snapshot, and where it stands."""
+    found = show_version(project, version)
+    if json:
+        emit_json("anew.model.show/1", found)
+        return
+    manifest = found["manifest"]
+    say(f"{version}  {found['standing']} since {found['since'][:16]}: {found['reason']}")
+    say(f"digest      {found['digest']}")
+    say(f"model       {manifest['format']}, {manifest['rows']} rows, {len(manifest['inputs'])} inputs, seed {manifest['seed']}")
+    say(f"snapshot    {manifest['snapshot']} ({manifest['holdout_rows']} rows held out)")
+    say(f"parameters  {_pairs(manifest['params'])}")
+    say(f"measured    {_pairs(manifest['metrics'])}")
+    if found["search"]:
+        search = found["search"]
+        say(f"search      {search['trials']} trials, best {search['metric']} {search['value']:.4g} in trial {search['best']}")
+    say(f"files       {', '.join(f'{name} ({size})' for name, size in found['files'].items())}")
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or "none"
+
+
+def _reproduce(
+    version: Version,
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.model.reproduce/1")] = False,
+) -> None:
+    """Train a version again from its snapshot, code, parameters and seed, and say whether the same came of it.
+
+    Ends with 0 when digest, model or metrics are identical, with 3 when neither is.
+    """
+    from anew.app.reproduce import reproduce  # noqa: PLC0415 - trains, which the other two commands need not wait for
+
+    found = reproduce(project, version)
+    if json:
+        emit_json("anew.model.reproduce/1", asdict(found))
+    else:
+        say(f"{version}: {_VERDICTS[found.verdict]}")
+        say(f"  on record {found.digest}")
+        say(f"  again     {found.again}")
+        for each in found.differences:
+            say(f"  {each.what}: {each.then or 'nothing'} then, {each.now or 'nothing'} now")
+    if found.verdict == "differs":
+        raise typer.Exit(3)
+
+
+_VERDICTS = {
+    "identical_digest": "identical, byte for byte",
+    "identical_model": "the model is identical, what lies beside it is not",
+    "identical_metrics": "the model differs, its metrics are identical",
+    "differs": "model and metrics differ",
+}
+
+COMMANDS = {"list": _list, "show": _show, "reproduce": _reproduce}
