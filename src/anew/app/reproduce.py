@@ -158,10 +158,7 @@ def _compared(version: str, digest: str, kept: Path, again: str, made: Path) -> 
         return Reproduction(version=version, digest=digest, again=again, verdict="identical_digest")
     then, now = (Manifest.from_json((folder / "manifest.json").read_text("utf-8")) for folder in (kept, made))
     same_model = then.model_file == now.model_file and _bytes(kept / then.model_file) == _bytes(made / now.model_file)
-    if same_model:
-        verdict = "identical_model"
-    else:
-        verdict = "identical_metrics" if then.metrics == now.metrics else "differs"
+    verdict = "identical_model" if same_model else "identical_metrics" if then.metrics == now.metrics else "differs"
     found = [*_of_environment(kept, made), *_of_manifest(then, now), *_of_files(kept, made)]
     return Reproduction(version=version, digest=digest, again=again, verdict=verdict, differences=tuple(found))
 

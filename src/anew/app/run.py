@@ -3,19 +3,18 @@
 import getpass
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.job_record import JobRecord
+from anew.app.progress import describe_run
 from anew.app.status import state_folder
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.facts import FACTS
-from anew.loop.progress import Progress, read_progress, write_progress
 
-__all__ = ["cancel_run", "progress_of", "runs_under_way"]
+__all__ = ["cancel_run", "runs_under_way"]
 
 _ASKING = {name for name, kind in FACTS.items() if kind.asks or kind.ends}
 
@@ -35,24 +34,7 @@ def runs_under_way(project: Path) -> list[Mapping[str, Any]]:
             asked.pop(recorded.fact.cause, None)
         if recorded.fact.asks:
             asked[recorded.fact.id] = recorded.fact
-    return [_run(state, fact) for fact in asked.values()]
-
-
-def _run(state: Path, fact: Fact) -> Mapping[str, Any]:
-    progress = progress_of(state, fact.id)
-    return {
-        "id": fact.id,
-        "version": getattr(fact, "version", ""),
-        "effect": fact.asks,
-        "since": fact.at.isoformat(),
-        "progress": None if progress is None else asdict(progress),
-        "said": "under way" if progress is None else write_progress(progress),
-    }
-
-
-def progress_of(state: Path, job: str) -> Progress | None:
-    """Return what a job said last of how far it is, None when it said nothing."""
-    return read_progress(JobRecord(state / "jobs" / job).results)
+    return [describe_run(state, fact) for fact in asked.values()]
 
 
 def cancel_run(project: Path, reason: str) -> list[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.process_table import process_started
+from anew.app.progress import describe_run
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
@@ -47,7 +48,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     versions = registry.initial()
     last: dict[str, Fact] = {}
     decisions: list[Fact] = []
-    asked: dict[str, str] = {}
+    asked: dict[str, Fact] = {}
     model = ""
     for recorded in read_facts(state / "anew.db", kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
@@ -59,7 +60,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         if fact.ends:
             asked.pop(fact.cause, None)
         if fact.asks:
-            asked[fact.id] = fact.asks
+            asked[fact.id] = fact
     traffic = last.get("TrafficShifted")
     return {
         "model": model,
@@ -72,7 +73,8 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "last_window": _window(last.get("WindowClosed")),
         "last_score": _window(last.get("WindowScored")),
         "decisions": [_decision(fact) for fact in decisions],
-        "pending_effects": sorted(asked.values()),
+        "pending_effects": sorted(each.asks for each in asked.values()),
+        "runs": [describe_run(state, each) for each in asked.values()],
         "quarantined": [record.version for record in versions.standing(Standing.QUARANTINED)],
         "workers": _workers(state),
         "stored": stored_rows(state),

@@ -1,13 +1,11 @@
 """`anew up`: one process that keeps a project's loop, and the gateway workers beside it."""
 
-import fcntl
 import hashlib
 import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +14,7 @@ from threading import Event
 from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.table_file import file_digest, labelled_rows, read_table
 from anew.app.accepted import accept, is_accepted
+from anew.app.alone import alone
 from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.consent import admits
 from anew.app.correct_job import ENTRY as CORRECT
@@ -25,6 +24,7 @@ from anew.app.hook import retrain_hook
 from anew.app.judging import guardrails, judged_by
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
+from anew.app.progress import ProgressReporter
 from anew.app.settings import FILE, Settings, load
 from anew.app.stores import OpenStores, open_stores
 from anew.app.training import limits_of, training_of
@@ -32,7 +32,7 @@ from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.app.workers import GatewayProcesses, free_port
 from anew.app.yardstick import read_known
-from anew.domain.errors import AnewError, ConflictError, FencedError, SettingsError, UnavailableError
+from anew.domain.errors import AnewError, FencedError, SettingsError, UnavailableError
 from anew.domain.fact import Fact
 from anew.domain.facts import ProjectChanged, RetrainCommanded
 from anew.loop.drain import Drainer
@@ -56,11 +56,15 @@ _REPEAT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpOptions:
-    """What the command line gives: a `port` instead of the settings', who hears each fact, who where it is served."""
+    """What the command line gives: a `port` instead of the settings', who hears each fact, who where it is served.
+
+    `progress` hears how far a long run is, now and then.
+    """
 
     port: int | None = None
     told: Callable[[Sequence[Fact]], None] = lambda _: None
     ready: Callable[[str, int], None] = lambda _host, _port: None
+    progress: Callable[[str], None] = lambda _: None
 
 
 def up(project: Path, options: UpOptions, stop: Event) -> None:
@@ -78,27 +82,8 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     retrain_hook(settings)  # a secret that is not there is said here, not by workers that cannot begin
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
-    with _alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers:
+    with alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers:
         _Up(settings, stores, options).run(stop)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of this data folder, or say who does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            lock.seek(0)
-            raise ConflictError(
-                f"{path.parent.parent} is in use by the process with pid {lock.read().strip() or '?'}; stop it first"
-            ) from exc
-        lock.seek(0)
-        lock.truncate()
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 class _Up:
@@ -174,10 +159,12 @@ class _Up:
         return None
 
     def _turns(self, stop: Event, effects: DBOSEffects, grant: Grant) -> None:
+        reporter = ProgressReporter(self._settings.state, self._progress)
         reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
         while not stop.wait(_TURN_S):
             try:
                 self._loop.turn(self._observer, effects)
+                reporter.look(self._loop.pending())
                 if self._stores.clock.monotonic() >= tidy_at:
                     tidy_at = self._stores.clock.monotonic() + _TIDY_S
                     self._stores.lake.compact()  # every turn with traffic leaves small files
@@ -195,6 +182,12 @@ class _Up:
                     _LOG.warning("%s", sentence)
             except UnavailableError as exc:
                 self._complain(exc)
+
+    def _progress(self, id: str, said: str) -> None:
+        recorded = self._stores.log.find(id)
+        version = "" if recorded is None else getattr(recorded.fact, "version", "")
+        _LOG.info("progress version=%s said=%s", version, said)
+        self._options.progress(f"{version}: {said}")
 
     def _complain(self, problem: AnewError) -> None:
         """Log what keeps a turn from its work: once, and again from time to time while it lasts."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from anew.app.model import list_versions, show_version
+from anew.app.reproduce import reproduce
 from anew.cli._output import emit_json, say
 
 __all__ = ["COMMANDS"]
@@ -25,7 +26,8 @@ def _list(
         emit_json("anew.model.list/1", {"versions": found})
         return
     for each in found:
-        say(f"{each['version']:<6} {each['standing']:<12} {each['since'][:16]}  {each['digest'][:12]:<12}  {each['reason']}")
+        digest = each["digest"][:12]
+        say(f"{each['version']:<6} {each['standing']:<12} {each['since'][:16]}  {digest:<12}  {each['reason']}")
 
 
 def _show(
@@ -41,13 +43,15 @@ def _show(
     manifest = found["manifest"]
     say(f"{version}  {found['standing']} since {found['since'][:16]}: {found['reason']}")
     say(f"digest      {found['digest']}")
-    say(f"model       {manifest['format']}, {manifest['rows']} rows, {len(manifest['inputs'])} inputs, seed {manifest['seed']}")
+    inputs = f"{len(manifest['inputs'])} inputs"
+    say(f"model       {manifest['format']}, {manifest['rows']} rows, {inputs}, seed {manifest['seed']}")
     say(f"snapshot    {manifest['snapshot']} ({manifest['holdout_rows']} rows held out)")
     say(f"parameters  {_pairs(manifest['params'])}")
     say(f"measured    {_pairs(manifest['metrics'])}")
     if found["search"]:
         search = found["search"]
-        say(f"search      {search['trials']} trials, best {search['metric']} {search['value']:.4g} in trial {search['best']}")
+        best = f"{search['metric']} {search['value']:.4g}"
+        say(f"search      {search['trials']} trials, best {best} in trial {search['best']}")
     say(f"files       {', '.join(f'{name} ({size})' for name, size in found['files'].items())}")
 
 
@@ -64,8 +68,6 @@ def _reproduce(
 
     Ends with 0 when digest, model or metrics are identical, with 3 when neither is.
     """
-    from anew.app.reproduce import reproduce  # noqa: PLC0415 - trains, which the other two commands need not wait for
-
     found = reproduce(project, version)
     if json:
         emit_json("anew.model.reproduce/1", asdict(found))

@@ -15,12 +15,12 @@ Project = Annotated[Path, typer.Argument(help="the project's folder")]
 
 def _show(
     project: Project = Path(),
-    json: Annotated[bool, typer.Option("--json", help="print anew.run/1")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print anew.run.show/1")] = False,
 ) -> None:
     """Show what is being trained or measured, and how far it is."""
     runs = runs_under_way(project)
     if json:
-        emit_json("anew.run/1", {"runs": runs})
+        emit_json("anew.run.show/1", {"runs": runs})
         return
     for run in runs:
         say(f"{run['version'] or '-'}  {run['effect']}: {run['said']}")

@@ -33,8 +33,8 @@ def run(
     _say_score(status["last_score"])
     if status["stored"]:
         say("stored      " + ", ".join(f"{rows} {table}" for table, rows in sorted(status["stored"].items())))
-    if status["pending_effects"]:
-        say(f"under way   {', '.join(status['pending_effects'])}")
+    for run in status["runs"]:
+        say(f"under way   {run['effect']} {run['version']}: {run['said']}")
     if status["quarantined"]:
         say(f"quarantined {', '.join(status['quarantined'])}")
     for decision in status["decisions"][-5:]:

@@ -44,7 +44,10 @@ def run(
     def ready(host: str, port: int) -> None:
         typer.echo(f"serving on http://{host}:{port}", err=True)
 
-    up(project, UpOptions(port=port, told=told, ready=ready), stop)
+    def progress(said: str) -> None:
+        typer.echo(said, err=True)
+
+    up(project, UpOptions(port=port, told=told, ready=ready, progress=progress), stop)
 
 
 def _line(fact: Fact) -> str:
