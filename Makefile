@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-system test-torch check lock soak
+.PHONY: help setup demo test test-system test-torch feast test-feast check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,12 @@ test-system: .venv/test.stamp ## run the tests with real programs and real fault
 
 test-torch: build/torch/stamp ## run the tests that need PyTorch, which is installed beside .venv for them
 	@build/torch/bin/python -m pytest tests/torch
+
+feast: build/feast/stamp ## install Feast into build/feast, an environment of its own
+	@echo "Ready: export ANEW_FEAST_PYTHON=$(CURDIR)/build/feast/bin/python"
+
+test-feast: .venv/test.stamp build/feast/stamp ## run the tests with a real feature store
+	@$(BIN)/python -m pytest tests/feast_store
 
 check: .venv/test.stamp ## run lint, format, types and layers alone
 	@$(BIN)/ruff check
@@ -51,7 +57,8 @@ lock: ## resolve the newest releases that pyproject.toml admits into requirement
 	@$(UV) pip compile pyproject.toml --all-extras --group dev $(LOCK) --output-file build/lock/all.txt
 	@$(UV) pip compile pyproject.toml --group build $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/run.txt
 	@$(UV) pip compile pyproject.toml --group dev $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/test.txt
-	@mv build/lock/run.txt build/lock/test.txt requirements/
+	@$(UV) pip compile requirements/feast.in $(LOCK) --generate-hashes --output-file build/lock/feast.txt
+	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
@@ -62,6 +69,12 @@ LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-
 .venv/test.stamp: requirements/test.txt requirements/run.txt pyproject.toml .venv/bin/python
 	$(call install,what anew and its tests run with,requirements/test.txt)
 	@touch .venv/run.stamp $@
+
+build/feast/stamp: requirements/feast.txt
+	@echo "Installing Feast into build/feast: about a minute."
+	@rm -rf build/feast && $(PYTHON) -m venv build/feast
+	@build/feast/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/feast.txt
+	@touch $@
 
 # PyTorch's releases for CPUs carry a local version that a lock without hosts cannot name; all else comes from .venv.
 TORCH := torch==2.13.0 onnxscript==0.7.2

@@ -4,6 +4,7 @@ import importlib.util
 import ipaddress
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
@@ -14,8 +15,13 @@ settings.load_profile("default")
 for name in [each for each in os.environ if each.startswith("ANEW_") and not each.startswith("ANEW_LAWS_")]:
     del os.environ[name]
 
-collect_ignore = [] if importlib.util.find_spec("torch") else ["torch"]
-"""What needs PyTorch, a gigabyte that only `make test-torch` installs."""
+FEAST = Path(__file__).parents[1] / "build" / "feast" / "bin" / "python"
+
+collect_ignore = [
+    *([] if importlib.util.find_spec("torch") else ["torch"]),
+    *([] if FEAST.exists() else ["feast_store"]),
+]
+"""What needs PyTorch or Feast, which only `make test-torch` and `make test-feast` install."""
 
 
 def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:

@@ -117,7 +117,7 @@ class TableLog:
         return self._synced(change.version)
 
     def _write(self, table: DeltaTable, change: Change) -> None:
-        moves = not change.removed
+        moves = sum(f.rows for f in change.added) != sum(f.rows for f in change.removed)
         now_ms = (datetime.now(UTC) - _EPOCH) // timedelta(milliseconds=1)
         add = [
             AddAction(f.path, f.size, {}, now_ms, data_change=moves, stats=self._stats(f)) for f in change.added

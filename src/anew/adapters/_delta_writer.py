@@ -143,13 +143,11 @@ class LakeWriter:
             raise
         self.make(replace(intent, changes=tuple(changes)))
 
-    def exchange(self, table: str, removed: tuple[StoredFile, ...], frame: pl.DataFrame) -> None:
-        """Put one file with the rows `frame` in the place of `removed`; the old files stay for old versions."""
+    def replace(self, table: str, removed: tuple[StoredFile, ...], frame: pl.DataFrame | None, *, app: str) -> None:
+        """Put one file with the rows `frame`, or none, in the place of `removed`; these stay for old versions."""
         version = (self._mark.version(table) or 0) + 1
-        added = store(self._logs[table], frame, version=version)
-        change = Change(
-            table=table, version=version, app="anew-compact", number=version, added=(added,), removed=removed
-        )
+        added = () if frame is None else (store(self._logs[table], frame, version=version),)
+        change = Change(table=table, version=version, app=app, number=version, added=added, removed=removed)
         self.make(Intent(changes=(change,)))
 
     def make(self, intent: Intent) -> None:

@@ -6,7 +6,7 @@ ends the intent: what the mark says is stored, and what a crash cut off can be f
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from threading import RLock
 from typing import Any
 
 from anew.adapters.sqlite_errors import translate
-from anew.domain.errors import SchemaError
+from anew.domain.errors import NotFoundError, SchemaError
 
 __all__ = ["Bound", "Change", "Intent", "LakeMark", "StoredFile"]
 
@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS tables (
 CREATE TABLE IF NOT EXISTS files (
     id INTEGER PRIMARY KEY, tab TEXT NOT NULL, path TEXT NOT NULL, added INTEGER NOT NULL, removed INTEGER,
     rows INTEGER NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL, low NOT NULL, high NOT NULL,
-    journal TEXT NOT NULL, after INTEGER NOT NULL, observations INTEGER NOT NULL, UNIQUE (tab, path)
+    journal TEXT NOT NULL, after INTEGER NOT NULL, observations INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (tab, path)
 );
 CREATE INDEX IF NOT EXISTS files_by_range ON files (tab, high, low);
 CREATE TABLE IF NOT EXISTS commits (
@@ -139,11 +140,22 @@ class LakeMark:
         return (-1, "") if row is None else (int(row[0]), str(row[1]))
 
     def files(self, table: str, version: int, low: Bound, high: Bound) -> Sequence[StoredFile]:
-        """Return the files of `table` at `version` whose range meets [low, high], in the order of their storing."""
-        return self._files(
-            "tab = ? AND high >= ? AND low <= ? AND added <= ? AND (removed IS NULL OR removed > ?)",
-            (table, low, high, version, version),
-        )
+        """Return the files of `table` at `version` whose range meets [low, high], in the order of their storing.
+
+        Raises
+        ------
+        NotFoundError
+            One of them was deleted: what is too old, or was erased, is not read in part.
+        """
+        where = "tab = ? AND high >= ? AND low <= ? AND added <= ? AND (removed IS NULL OR removed > ?)"
+        values = (table, low, high, version, version)
+        lost = self._one(f"SELECT COUNT(*) FROM files WHERE {where} AND gone", *values)  # noqa: S608 - constants of this file
+        if lost is not None and lost[0]:
+            raise NotFoundError(
+                f"version {version} of {table} cannot be read any more: {lost[0]} of its files were deleted, by "
+                "retention or because rows in them were erased"
+            )
+        return self._files(where, values)
 
     def arrived(self, table: str, after: int, upto: int) -> Sequence[StoredFile]:
         """Return the files with which rows came at versions above `after` up to `upto`; compacted ones brought none."""
@@ -154,8 +166,23 @@ class LakeMark:
         return self._files("tab = ? AND removed IS NULL", (table,), order="low, id")
 
     def stored(self, table: str) -> Sequence[StoredFile]:
-        """Return every file that some version of `table` has."""
-        return self._files("tab = ?", (table,))
+        """Return every file that some version of `table` has and that is not gone."""
+        return self._files("tab = ? AND NOT gone", (table,))
+
+    def removed(self, table: str) -> Sequence[tuple[str, int, int]]:
+        """Return path, version of adding and version of removing of each file that only old versions have."""
+        with self._translated():
+            found = self._db.execute(
+                "SELECT path, added, removed FROM files WHERE tab = ? AND removed IS NOT NULL AND NOT gone ORDER BY id",
+                (table,),
+            )
+            return found.fetchall()
+
+    def gone(self, table: str) -> Sequence[str]:
+        """Return the paths of files that were deleted, or are to be."""
+        with self._translated():
+            found = self._db.execute("SELECT path FROM files WHERE tab = ? AND gone", (table,))
+            return [str(path) for (path,) in found]
 
     def sources(self, table: str, path: str) -> Sequence[StoredFile]:
         """Return the files that the commit which added `path` removed."""
@@ -246,6 +273,14 @@ class LakeMark:
                 for f in change.added
             ],
         )
+
+    def lose(self, table: str, paths: Collection[str]) -> None:
+        """Mark files as gone: versions that have them are refused from now on."""
+        with self._writing():
+            self._db.executemany(
+                "UPDATE files SET gone = 1 WHERE tab = ? AND path = ? AND removed IS NOT NULL",
+                [(table, path) for path in paths],
+            )
 
     def checkpointed(self, table: str, version: int, sha256: str) -> None:
         """Mark a checkpoint; the contents of the commits before it are no longer needed."""

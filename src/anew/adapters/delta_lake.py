@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import RLock
@@ -13,6 +13,7 @@ import polars as pl
 from anew.adapters._delta_file import FileReader
 from anew.adapters._delta_log import TableLog
 from anew.adapters._delta_repair import LakeRepair, in_order
+from anew.adapters._delta_upkeep import LakeUpkeep
 from anew.adapters._delta_writer import LakeWriter
 from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of
 from anew.adapters._lake_mark import Bound, Intent, LakeMark, StoredFile
@@ -185,9 +186,36 @@ class DeltaLake:
             for table in ("predictions", "labels", "feedback"):
                 for group in self._groups(table):
                     rows = self._readers[table].read(group)
-                    self._writer.exchange(table, tuple(group), in_order(rows, RANGED_BY[table]))
+                    self._writer.replace(table, tuple(group), in_order(rows, RANGED_BY[table]), app="anew-compact")
                     replaced += len(group)
         return replaced
+
+    def expire(self, before: datetime) -> int:
+        """Take files of nothing but rows from before an instant out of the tables; returns the rows in them.
+
+        What reads an old version still finds them, until `vacuum`.
+        """
+        with self._lock:
+            self._writer.ready()
+            return self._upkeep().expire(before)
+
+    def vacuum(self, pinned: Mapping[str, Collection[int]]) -> int:
+        """Delete the files that neither the present nor one of the `pinned` versions of a table has; returns how many.
+
+        Versions that are not pinned may be refused from then on; none of them ever reads fewer rows.
+        """
+        with self._lock:
+            self._writer.ready()
+            return self._upkeep().vacuum(pinned)
+
+    def purge(self, key: str) -> tuple[Mapping[str, int], frozenset[str]]:
+        """Erase all rows of one key, in every version; returns the rows by table, and the ids of the predictions."""
+        with self._lock:
+            self._writer.ready()
+            return self._upkeep().purge(key)
+
+    def _upkeep(self) -> LakeUpkeep:
+        return LakeUpkeep(self._mark, self._logs, self._readers, self._writer)
 
     def _groups(self, table: str) -> Iterator[Sequence[StoredFile]]:
         group: list[StoredFile] = []

@@ -10,6 +10,7 @@ from anew.domain.errors import SettingsError
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.settings import GatewaySettings
 from anew.ports.artifact import ArtifactStore
+from anew.ports.feature_store import OnlineFeatures
 from anew.ports.journal import Journal
 from anew.ports.traffic import Traffic
 
@@ -30,6 +31,7 @@ class GatewayParts:
     journal: Journal
     loader: str
     hook: RetrainHook | None = None
+    features: OnlineFeatures | None = None
 
 
 PartsMaker = Callable[[Path, str], GatewayParts]

@@ -8,6 +8,7 @@ from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
 from anew.app.duration import parse_duration
+from anew.app.feature_store import online_features
 from anew.app.gateway_parts import GatewayParts
 from anew.app.hook import hook_reference, retrain_hook
 from anew.app.settings import Settings
@@ -34,6 +35,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         trip_share=guardrails.error_rate,
         events=settings.events,
         webhook=hook_reference(settings),
+        fetched=tuple(store.features) if (store := settings.policy.feature_store) else (),
         trip_window=max(250, guardrails.at_least_errors),
     )
 
@@ -54,4 +56,5 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         ),
         loader=LOADER,
         hook=retrain_hook(settings),
+        features=online_features(settings),
     )

@@ -78,6 +78,7 @@ def _worker(parts: GatewayParts, name: str, port: int) -> GatewayWorker:
         launch=partial(_scorer, parts.loader),
         clock=SystemClock(),
         hook=parts.hook,
+        features=parts.features,
     )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "ColumnsPolicy",
     "DataPolicy",
     "EventsPolicy",
+    "FeatureStorePolicy",
     "FeedbackPolicy",
     "GuardrailPolicy",
     "ImplicitPolicy",
@@ -308,6 +309,23 @@ class EventsPolicy(_Section):
     openlineage: str = Field(default="", description="where run events go: file:PATH or an http(s) URL; empty: nowhere")
 
 
+class FeatureStorePolicy(_Section):
+    """A Feast feature store: what it knows is joined to history as it was then, and read as it is now at serving."""
+
+    repository: str = Field(description="folder of the Feast repository, with feature_store.yaml")
+    python: str = Field(
+        default=".feast/bin/python", description="interpreter of Feast's own environment, a path or env:NAME"
+    )
+    server: str = Field(
+        default="http://127.0.0.1:6566", pattern=r"^https?://", description="its feature server, for serving"
+    )
+    entity: dict[str, str] = Field(min_length=1, description="Feast's join keys, each with the column that has it")
+    features: dict[str, Annotated[str, Field(pattern=r"^[^:\s]+:[^:\s]+$")]] = Field(
+        min_length=1, description="declared features, each with its reference VIEW:FEATURE"
+    )
+    timeout_ms: float = Field(default=100.0, gt=0, description="how long the feature server may take")
+
+
 class ProjectPolicy(_Section):
     """The whole file."""
 
@@ -338,6 +356,7 @@ class ProjectPolicy(_Section):
     )
     rollout: RolloutPolicy = RolloutPolicy()
     serving: ServingPolicy = ServingPolicy()
+    feature_store: FeatureStorePolicy | None = None
     events: EventsPolicy = EventsPolicy()
     notify: tuple[str, ...] = Field(
         default=(), description="who is told what needs a person: where each Apprise URL is, env:NAME or file:PATH"

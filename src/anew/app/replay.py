@@ -18,8 +18,9 @@ from anew.adapters.fairlearn_disparity import fairlearn_disparity
 from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
 from anew.adapters.model_loader import ModelLoader
 from anew.adapters.pipeline_module import load_pipeline
-from anew.adapters.table_file import labelled_rows, read_table
+from anew.adapters.table_file import read_table
 from anew.app.duration import parse_duration
+from anew.app.feature_store import known_rows
 from anew.app.gates import chosen_gates
 from anew.app.judging import judged_by
 from anew.app.settings import Settings
@@ -78,7 +79,7 @@ def replay(settings: Settings, options: ReplayOptions, *, spoil: Spoil | None = 
         The file does not fit the project, or no first champion was accepted.
     """
     outcomes = (*settings.events, THUMB)
-    frame = labelled_rows(read_table(options.data), settings.columns, options.data.name, outcomes)
+    frame = known_rows(read_table(options.data), settings, options.data.name, outcomes)
     frame = frame.with_columns(pl.col(each).fill_null(0.0) for each in settings.events if each in frame.columns)
     watch = Stopwatch()
     bounds = _bounds(frame, settings, options.windows)

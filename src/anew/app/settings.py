@@ -7,7 +7,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -132,6 +132,7 @@ def load(project: Path) -> Settings:
         raise SettingsError(*dict.fromkeys(_problem(document, error) for error in exc.errors())) from exc
     problems = [*_durations(document, policy), *_columns_problems(document, policy)]
     problems += [] if problems else _feedback_problems(document, policy)
+    problems += [] if problems else _store_problems(document, policy)
     try:
         code = _digest(project / policy.pipeline)
     except SettingsError as exc:
@@ -163,6 +164,28 @@ def _columns(policy: ProjectPolicy) -> Columns:
 
 def _class_order(label: int | str) -> tuple[bool, int, str]:
     return (True, 0, label) if isinstance(label, str) else (False, label, "")
+
+
+def _store_problems(document: Document, policy: ProjectPolicy) -> list[str]:
+    """Return a problem for each thing that the feature store cannot be asked."""
+    store = policy.feature_store
+    if store is None:
+        return []
+    declared, where = policy.columns.features, ("feature_store",)
+    found = [
+        f"{document.where((*where, 'features', name))}: feature_store.features.{name}: no such feature is declared in "
+        f"columns.features (known: {', '.join(declared)})"
+        for name in store.features
+        if name not in declared
+    ]
+    given = [name for name in (*declared, policy.columns.key) if name and name not in store.features]
+    found += [
+        f"{document.where((*where, 'entity', key))}: feature_store.entity.{key}: {column!r} has to be the key or a "
+        f"feature that requests bring (known: {', '.join(given)})"
+        for key, column in store.entity.items()
+        if column not in given
+    ]
+    return found
 
 
 def _columns_problems(document: Document, policy: ProjectPolicy) -> list[str]:
@@ -240,9 +263,10 @@ def _known_keys(path: tuple[str | int, ...]) -> list[str]:
     for part in path:
         field = next((f for n, f in section.model_fields.items() if part in (n, f.alias)), None)
         annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        kinds = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
+        section = next((each for each in kinds if issubclass(each, BaseModel)), None)
+        if section is None:
             return []
-        section = annotation
     return sorted(field.alias or name for name, field in section.model_fields.items())
 
 

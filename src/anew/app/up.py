@@ -12,12 +12,13 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
-from anew.adapters.table_file import file_digest, labelled_rows, read_table
+from anew.adapters.table_file import file_digest, read_table
 from anew.app.accepted import accept, is_accepted
 from anew.app.alone import alone
 from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.consent import admits
 from anew.app.correct_job import ENTRY as CORRECT
+from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.hook import retrain_hook
@@ -232,7 +233,7 @@ class _Up:
         file = self._settings.root / name
         if not file.exists() and self._stores.lake.counts().get("history"):
             return None
-        rows = labelled_rows(read_table(file), self._settings.columns, file.name)
+        rows = known_rows(read_table(file), self._settings, file.name)
         self._stores.lake.import_history(rows, source=f"{name}@{file_digest(file)}")
         newest = rows.get_column("_at").max()
         return newest if isinstance(newest, datetime) else None

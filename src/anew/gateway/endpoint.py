@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from anew.domain.observation import FeedbackEvent, Label, Prediction
+from anew.gateway.enrich import Enricher
 from anew.gateway.feedback_request import FeedbackParser
 from anew.gateway.infer_reply import infer_body, metadata_body
 from anew.gateway.infer_request import InferParser
@@ -54,6 +55,7 @@ class ModelEndpoint:
     workers: Callable[[], Sequence[WorkerStatus]]
     now: Callable[[], datetime]
     hook: RetrainHook | None = None
+    enricher: Enricher | None = None
     latency: LatencyGrid = field(default_factory=LatencyGrid, init=False)
     replays: Replays = field(init=False)
     _rows: PredictParser = field(init=False)
@@ -110,11 +112,20 @@ class ModelEndpoint:
         return json_reply(status, {"name": self.model, "ready": status == 200})
 
     def _answer(self, rows: Sequence[RequestRow], show: _Show, request: Request, told: Told) -> Awaitable[Reply] | None:
+        if self.enricher is not None and self.enricher.lacks(rows):
+            return self._completed(self.enricher, rows, show)
         if rows[0].client_id:
             return self._repeatable(rows, show)
         wish = request.headers.get(b"x-request-timeout-ms")
         self.serving.enter(rows, partial(_tell, show, told), math.inf if wish is None else _seconds(wish))
         return None
+
+    async def _completed(self, enricher: Enricher, rows: Sequence[RequestRow], show: _Show) -> Reply:
+        """Answer rows that lack what the feature store knows."""
+        whole = await enricher.complete(rows)
+        if whole[0].client_id:
+            return await self._repeatable(whole, show)
+        return json_reply(200, show(await self.serving.predict(whole)))
 
     async def _repeatable(self, rows: Sequence[RequestRow], show: _Show) -> Reply:
         """Answer a repeat as before."""

@@ -122,7 +122,7 @@ class InferParser:
         maker, key = self._maker, self._settings.columns.key
         features = [column.name for column in maker.features]
         needed = ([] if matrix is not None else features) + ([key] if key and key not in features else [])
-        missing = [name for name in needed if name not in given]
+        missing = [name for name in needed if name not in given and name not in self._settings.fetched]
         if missing:
             raise RefusedError(422, "invalid", f"the tensor {missing[0]!r} is missing", "inputs")
         if matrix is not None and set(given) & set(features):
@@ -132,7 +132,7 @@ class InferParser:
         unset = [msgspec.UNSET] * height
         rest = [given.get(name, unset) for name in maker.names[len(features) :]]
         if matrix is None:
-            return list(zip(*(given[name] for name in features), *rest, strict=True))
+            return list(zip(*(given.get(name, unset) for name in features), *rest, strict=True))
         tails = zip(*rest, strict=True)
         return [(*row, *tail) for row, tail in zip(matrix, tails, strict=True)]
 

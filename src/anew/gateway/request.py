@@ -28,7 +28,10 @@ class PredictParser:
         names = self._maker.names
         self._colons = [1 + name.count(":") for name in names]
         text = Annotated[str, msgspec.Meta(max_length=settings.most_string)]
-        fields: list[Any] = [(f"f{i}", _type(column, text)) for i, column in enumerate(columns.features)]
+        fields: list[Any] = [
+            (f"f{i}", _type(column, text), *((msgspec.UNSET,) if column.name in settings.fetched else ()))
+            for i, column in enumerate(columns.features)
+        ]
         fields += [
             (f"b{i}", _INTEGER | float | text | None, *(() if name == columns.key else (msgspec.UNSET,)))
             for i, name in enumerate(self._maker.beside)

@@ -19,8 +19,9 @@ __all__ = ["RequestRow", "RowMaker", "Times"]
 class RequestRow:
     """One row to answer.
 
-    `values` holds exactly the declared features; `key` is empty when the prediction's id takes its place; `extra` has
-    the key and sensitive columns that are no features; `client_id` is empty when none was given.
+    `values` holds exactly the declared features, but for those that the feature store is still to be asked for; `key`
+    is empty when the prediction's id takes its place; `extra` has the key and sensitive columns that are no features;
+    `client_id` is empty when none was given.
     """
 
     values: Mapping[str, Value]
@@ -104,6 +105,8 @@ class RowMaker:
                 pass
         values: dict[str, Value] = {}
         for column, cell in zip(self.features, cells, strict=False):
+            if cell is msgspec.UNSET:
+                continue  # the feature store is asked for it
             if cell is None:
                 values[column.name] = None
             elif column.kind is ColumnKind.NUMBER:

@@ -56,6 +56,8 @@ class GatewaySettings:
         Names that feedback may bear.
     webhook
         Where the secret is of those programs that may ask for a retrain; empty: none may.
+    fetched
+        Features that a request may leave out: the feature store is asked for them.
     load_timeout_s
         How long loading a version may take before the swap is refused.
     """
@@ -82,6 +84,7 @@ class GatewaySettings:
     load_timeout_s: float = 60.0
     events: tuple[str, ...] = ()
     webhook: str = ""
+    fetched: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not min(self.deadline_ms, self.queue_ms) > 0 or not self.future_skew_s >= 0:

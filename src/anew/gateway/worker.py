@@ -9,6 +9,7 @@ from typing import Any
 from anew.domain.errors import IntegrityError, UnavailableError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.endpoint import ModelEndpoint
+from anew.gateway.enrich import Enricher
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.routing import Switch, VersionLoader
 from anew.gateway.serving import Serving
@@ -16,6 +17,7 @@ from anew.gateway.settings import GatewaySettings
 from anew.gateway.swap import LaunchVersion, Swapper
 from anew.ports.artifact import ArtifactStore
 from anew.ports.clock import Clock
+from anew.ports.feature_store import OnlineFeatures
 from anew.ports.journal import Journal
 from anew.ports.traffic import Traffic, VersionHealth, WorkerStatus
 
@@ -47,6 +49,7 @@ class GatewayWorker:
     launch: LaunchVersion
     clock: Clock
     hook: RetrainHook | None = None
+    features: OnlineFeatures | None = None
     endpoint: ModelEndpoint = field(init=False)
     switch: Switch = field(default_factory=Switch, init=False)
     _commit: GroupCommit = field(init=False)
@@ -73,6 +76,7 @@ class GatewayWorker:
             workers=self.statuses,
             now=self.clock.now,
             hook=self.hook,
+            enricher=None if self.features is None else Enricher(self.settings.columns, self.features),
         )
 
     async def start(self) -> None:
@@ -93,6 +97,8 @@ class GatewayWorker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._swapper.close()
         await self._commit.close()
+        if self.features is not None:
+            await self.features.close()
 
     def drain(self) -> None:
         """Say that the worker is about to stop: ``/ready`` turns away what a balancer would send."""
