@@ -1,0 +1,144 @@
+"""The gate: who is let through to what, by a generated matrix, and every trick with paths, hosts and headers."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from anew.domain.access import Permission, Principal, Role
+from anew.domain.errors import IntegrityError
+from anew.gateway.gate import EXEMPT, Gate
+from anew.governance import PERMISSIONS
+from anew.ports.http import Reply, Request, Respond
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ASKED = {f"/{permission}": (permission, "fraud") for permission in Permission}
+HOLDERS = {role.value: Principal(id=role.value, name=role.value, role=role) for role in Role} | {
+    "elsewhere": Principal(id="x", name="x", role=Role.ADMIN, models=frozenset({"churn"}))
+}
+
+
+class Inner:
+    """What lies behind the gate."""
+
+    def __call__(self, request: Request, respond: Respond) -> None:
+        """Answer anything."""
+        respond(Reply(200, request.path.encode()))
+
+    def refusal(self, status: int, message: str) -> Reply:
+        """Refuse."""
+        return Reply(status, message.encode())
+
+
+def verify(given: str, now: datetime) -> Principal | None:
+    assert now == NOW
+    if given == "broken":
+        raise IntegrityError("the file of tokens cannot be read")
+    return HOLDERS.get(given)
+
+
+def gate(anonymous: Role | None = None) -> Gate:
+    return Gate(Inner(), ASKED, verify, now=lambda: NOW, hosts=["localhost", "127.0.0.1", "[::1]"], anonymous=anonymous)
+
+
+def ask(path: str, token: str | None = None, *, host: str = "localhost:8080", by: Gate | None = None) -> Reply:
+    headers = {b"host": host.encode()}
+    if token is not None:
+        headers[b"authorization"] = f"Bearer {token}".encode()
+    return raw(path, headers, by)
+
+
+def raw(path: str, headers: dict[bytes, bytes], by: Gate | None = None) -> Reply:
+    told: list[Reply] = []
+    (by or gate())(Request("GET", path, headers, b""), told.append)
+    (reply,) = told
+    return reply
+
+
+@pytest.mark.fault("H1")
+@pytest.mark.parametrize("path", [*ASKED, "/nowhere", "/v2/health", "/v2/health/live/", "/V2/health/live", ""])
+def test_strangers_reach_nothing_and_learn_nothing(path: str) -> None:
+    reply = ask(path)
+    assert (reply.status, tuple(reply.headers)) == (401, ((b"www-authenticate", b"Bearer"),))
+    assert json.loads(reply.body) == json.loads(ask("/nowhere").body)
+
+
+@pytest.mark.fault("H1")
+def test_two_paths_are_anybody_s() -> None:
+    assert {path for path in (*EXEMPT, *ASKED) if ask(path).status == 200} == EXEMPT
+    assert len(EXEMPT) == 2
+
+
+@pytest.mark.fault("H2")
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("permission", Permission)
+def test_each_role_reaches_what_the_table_says(role: Role, permission: Permission) -> None:
+    assert ask(f"/{permission}", role.value).status == (200 if permission in PERMISSIONS[role] else 403)
+    assert ask(f"/{permission}", "elsewhere").status == 403
+    assert ask(f"/{permission}", by=gate(role)).status == (200 if permission in PERMISSIONS[role] else 403)
+
+
+@pytest.mark.fault("H3")
+@pytest.mark.parametrize(
+    "path", ["/predict/../v2/health/live", "/predict;/v2/health/live", "//v2/health/live", "/predict/health", "/%2e%2e"]
+)
+def test_no_path_that_ends_like_an_exempt_one_is_exempt(path: str) -> None:
+    assert ask(path).status == 401
+
+
+@pytest.mark.fault("H5")
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8080",
+        "localhost.evil.example",
+        "",
+        "127.0.0.1.evil:80",
+        "[::2]",
+        ":80",
+        "localhost:x",
+    ],
+)
+def test_a_name_that_is_not_ours_is_refused_even_with_a_token(host: str) -> None:
+    by = gate(Role.MACHINE)
+    for _ in range(2):
+        assert ask("/predict", "machine", host=host, by=by).status == 421
+        assert ask("/v2/health/live", host=host, by=by).status == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:9", "[::1]:9", "[::1]"])
+def test_our_names_are_taken_with_any_port(host: str) -> None:
+    assert ask("/predict", "machine", host=host).status == 200
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"Bearer",
+        b"Bearer ",
+        b"Basic bWFjaGluZTo=",
+        b"machine",
+        b"Bearer \xff",
+        b"Bearer " + b"a" * 600,
+        b"Bearer broken",
+    ],
+)
+def test_what_is_no_token_is_nobody_s_even_where_strangers_are_welcome(value: bytes) -> None:
+    for by in (gate(), gate(Role.MACHINE)):
+        assert raw("/predict", {b"host": b"localhost", b"authorization": value}, by).status == 401
+
+
+def test_refusals_are_counted_by_their_reason() -> None:
+    by = gate()
+    ask("/predict", by=by)
+    ask("/operate", "machine", by=by)
+    ask("/predict", host="evil", by=by)
+    ask("/predict", "broken", by=by)
+    assert by.counts == {"unauthorised": 2, "forbidden": 1, "host": 1, "unverifiable": 1}
+
+
+def test_what_is_no_request_is_refused_by_what_lies_behind() -> None:
+    assert gate().refusal(400, "no").body == b"no"
