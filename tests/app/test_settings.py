@@ -83,10 +83,21 @@ def test_what_cannot_be_is_said_with_its_place(tmp_path: Path, old: str, new: st
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "192.168.1.2", "example.com", "", "127.0.0.1.evil.test"])  # noqa: S104  what has to be refused
+@pytest.mark.fault("H11")
 def test_an_address_that_others_can_reach_is_refused(tmp_path: Path, host: str) -> None:
     (problem,) = problems(tmp_path, "model: small", f"model: small\nserving: {{host: '{host}'}}")
     assert problem.startswith("anew.yaml:2:11: serving.host: ")
     assert "127.0.0.1" in problem
+    assert problems(
+        tmp_path, "model: small", f"model: small\naccess: {{anonymous: machine}}\nserving: {{host: '{host}'}}"
+    )
+
+
+@pytest.mark.fault("H11")
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2"])  # noqa: S104  what may be bound with tokens
+def test_an_address_that_others_can_reach_is_taken_when_nobody_is_let_in_unasked(tmp_path: Path, host: str) -> None:
+    write_project(tmp_path, YAML + f"serving: {{host: {host}}}\naccess: {{anonymous: nobody}}\n")
+    assert load(tmp_path).policy.serving.host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])

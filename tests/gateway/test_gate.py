@@ -7,9 +7,12 @@ import pytest
 
 from anew.domain.access import Permission, Principal, Role
 from anew.domain.errors import IntegrityError
-from anew.gateway.gate import EXEMPT, Gate
+from anew.gateway.app import GatewayApp
+from anew.gateway.gate import EXEMPT, OPEN, Gate, Rules, together
 from anew.governance import PERMISSIONS
 from anew.ports.http import Reply, Request, Respond
+from anew.testing.fake_journal import FakeJournal
+from tests.gateway.test_app import make
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ASKED = {f"/{permission}": (permission, "fraud") for permission in Permission}
@@ -38,7 +41,7 @@ def verify(given: str, now: datetime) -> Principal | None:
 
 
 def gate(anonymous: Role | None = None) -> Gate:
-    return Gate(Inner(), ASKED, verify, now=lambda: NOW, hosts=["localhost", "127.0.0.1", "[::1]"], anonymous=anonymous)
+    return Gate(Inner(), ASKED, Rules(verify=verify, anonymous=anonymous), now=lambda: NOW)
 
 
 def ask(path: str, token: str | None = None, *, host: str = "localhost:8080", by: Gate | None = None) -> Reply:
@@ -142,3 +145,63 @@ def test_refusals_are_counted_by_their_reason() -> None:
 
 def test_what_is_no_request_is_refused_by_what_lies_behind() -> None:
     assert gate().refusal(400, "no").body == b"no"
+
+
+@pytest.mark.fault("H1")
+def test_of_the_gateway_s_own_paths_strangers_reach_two() -> None:
+    app = GatewayApp([make(FakeJournal()).endpoints[0]])
+    before = Gate(app, app.asked, Rules(verify=verify), now=lambda: NOW)
+    reached = set()
+    for path in app.asked:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
+            told: list[Reply] = []
+            before(Request(method, path, {b"host": b"localhost"}, b"{}"), told.append)
+            if told[0].status != 401:
+                reached.add(path)
+    assert reached == EXEMPT
+
+
+@pytest.mark.fault("H2")
+def test_what_each_path_takes_is_pinned() -> None:
+    app = GatewayApp([make(FakeJournal()).endpoints[0]])
+    taken = {path: permission for path, (permission, _) in app.asked.items()}
+    model = app.endpoints[0].model
+    assert {path for path, permission in taken.items() if permission is Permission.PREDICT} == {
+        "/predict",
+        f"/models/{model}/predict",
+        f"/v2/models/{model}/infer",
+    }
+    assert {path for path, permission in taken.items() if permission is Permission.LABEL} == {
+        "/labels",
+        "/feedback",
+        f"/models/{model}/labels",
+        f"/models/{model}/feedback",
+    }
+    others = {path for path, permission in taken.items() if permission is Permission.METRICS}
+    assert others == {
+        path for path in taken if path.endswith(("ready", "live", "stats", "metrics", ".json", "/v2", model))
+    }
+    assert {of for path, (_, of) in app.asked.items() if f"/{model}" in f"{path}/".replace("/metrics", "")} == {model}
+
+
+@pytest.mark.fault("H2")
+def test_of_several_models_each_has_its_own_tokens() -> None:
+    def only(name: str) -> Rules:
+        who = Principal(id=name, name=name, role=Role.ADMIN)
+        return Rules(verify=lambda given, _: who if given == name else None, hosts=frozenset({f"{name}.example"}))
+
+    both = Gate(
+        Inner(),
+        {"/a": (Permission.PREDICT, "a"), "/b": (Permission.PREDICT, "b"), "/all": (Permission.METRICS, "")},
+        together({"a": only("a"), "b": only("b")}),
+        now=lambda: NOW,
+    )
+    seen = {
+        (path, token): ask(path, token, host="b.example", by=both).status
+        for path in ("/a", "/b", "/all")
+        for token in "abc"
+    }
+    assert {spot for spot, status in seen.items() if status == 200} == {("/a", "a"), ("/b", "b")}
+    assert {seen[path, "c"] for path in ("/a", "/b", "/all")} == {401}
+    assert together({"a": OPEN, "b": only("b")}).anonymous is None
+    assert together({"a": OPEN, "b": OPEN}).anonymous is Role.MACHINE

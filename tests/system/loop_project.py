@@ -165,6 +165,13 @@ class LoopProject:
 
     def up(self) -> "subprocess.Popen[bytes]":
         """Start ``anew up`` and return when it serves."""
+        program = self.start()
+        wait(lambda: program.poll() is not None or self.ready() is not None, self.log)
+        assert program.poll() is None, self.log()
+        return program
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start ``anew up``."""
         self.port = self.port or free_port("127.0.0.1")
         with (self.root / "out").open("ab") as out, (self.root / "err").open("ab") as err:
             program = subprocess.Popen(
@@ -175,8 +182,6 @@ class LoopProject:
                 start_new_session=True,
             )
         self.programs.append(program)
-        wait(lambda: program.poll() is not None or self.ready() is not None, self.log)
-        assert program.poll() is None, self.log()
         return program
 
     def die(self, kill: str) -> None:

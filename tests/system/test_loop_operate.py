@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
-from anew.domain.facts import EffectFailed, ProjectChanged, TrafficApplied
+from anew.domain.facts import AccessGranted, AccessRevoked, EffectFailed, ProjectChanged, TrafficApplied
 from tests.system.loop_project import ANEW, PATIENCE_S, QUIET, LoopProject, loop_project, wait, write
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -178,3 +179,40 @@ def _gateways(ours: LoopProject) -> list[int]:
 
 def _said(ours: LoopProject) -> str:
     return (ours.root / "err").read_text()
+
+
+@pytest.mark.fault("H1")
+@pytest.mark.fault("H8")
+def test_a_gateway_that_lets_nobody_in_unasked_serves_who_holds_a_good_token(
+    stale: LoopProject, tmp_path: Path
+) -> None:
+    closed = QUIET | {"serving": "{deadline_ms: 10000, workers: 1}\naccess: {anonymous: nobody}"}
+    with loop_project(tmp_path / "project", closed, like=stale) as ours:
+        made = ours.anew("access", "create", "checkout")
+        program = ours.start()
+        base = f"http://127.0.0.1:{ours.port}"
+
+        def status(path: str, token: str = "", host: str = "127.0.0.1") -> int:
+            headers = {"host": host} | ({"authorization": f"Bearer {token}"} if token else {})
+            body = {"row": {"x": 0.5, "z": 0.5, "at": ours.stream.take(1)[0]["at"].isoformat()}}
+            try:
+                if path == "/predict":
+                    return httpx.post(base + path, json=body, headers=headers, timeout=20).status_code
+                return httpx.get(base + path, headers=headers, timeout=20).status_code
+            except httpx.TransportError:
+                return 0
+
+        wait(lambda: program.poll() is not None or status("/v2/health/ready") == 200, ours.log)
+        assert [status(path) for path in ("/predict", "/stats", "/metrics", "/ready", "/nowhere")] == [401] * 5
+        assert status("/predict", made["token"]) == 200
+        assert status("/predict", made["token"], host="evil.example") == 421
+        assert ours.anew("access", "revoke", made["id"])["revoked"]
+        wait(lambda: status("/predict", made["token"]) == 401, ours.log)
+        viewer = ours.anew("access", "create", "ann", "--role", "viewer")
+        wait(lambda: status("/stats", viewer["token"]) == 200, ours.log)
+        assert status("/predict", viewer["token"]) == 403
+        wait(lambda: len(ours.facts(AccessGranted)) == 2 and len(ours.facts(AccessRevoked)) == 1, ours.log)
+        assert made["token"].split("_", 2)[2] not in ours.log() + (ours.state / "anew.db").read_bytes().decode(
+            "latin-1"
+        )
+        assert ours.down() == 0

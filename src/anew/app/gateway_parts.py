@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.domain.errors import SettingsError
+from anew.gateway.gate import OPEN, Rules
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.settings import GatewaySettings
 from anew.ports.artifact import ArtifactStore
@@ -32,6 +33,7 @@ class GatewayParts:
     loader: str
     hook: RetrainHook | None = None
     features: OnlineFeatures | None = None
+    rules: Rules = OPEN
 
 
 PartsMaker = Callable[[Path, str], GatewayParts]

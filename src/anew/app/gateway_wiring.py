@@ -7,6 +7,7 @@ from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
+from anew.app.door import rules
 from anew.app.duration import parse_duration
 from anew.app.feature_store import online_features
 from anew.app.gateway_parts import GatewayParts
@@ -57,4 +58,5 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         loader=LOADER,
         hook=retrain_hook(settings),
         features=online_features(settings),
+        rules=rules(settings),
     )

@@ -15,6 +15,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.gateway_parts import GatewayParts, PartsMaker, named
 from anew.domain.errors import AnewError, SettingsError
 from anew.gateway.app import GatewayApp
+from anew.gateway.gate import Gate, together
 from anew.gateway.worker import GatewayWorker, Identity
 
 __all__ = ["main"]
@@ -57,8 +58,11 @@ async def _work(parts: Sequence[GatewayParts], name: str, port: int) -> None:
                 for worker in workers:
                     worker.drain()
 
+            app = GatewayApp([worker.endpoint for worker in workers])
             await serve(
-                GatewayApp([worker.endpoint for worker in workers]),
+                Gate(
+                    app, app.asked, together({each.settings.model: each.rules for each in parts}), now=SystemClock().now
+                ),
                 listener,
                 stop,
                 on_stop=drain,

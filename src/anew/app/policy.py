@@ -1,7 +1,6 @@
 """What `anew.yaml` may say: the policy as code."""
 
 import json
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
@@ -12,6 +11,7 @@ from anew.domain.column import Column, Task
 from anew.domain.facts import FACTS
 
 __all__ = [
+    "AccessPolicy",
     "CanaryPolicy",
     "ColumnsPolicy",
     "DataPolicy",
@@ -249,7 +249,9 @@ class SuitePolicy(_Section):
 class ServingPolicy(_Section):
     """The gateway."""
 
-    host: str = Field(default="127.0.0.1", description="address to bind; only loopback without authentication")
+    host: str = Field(
+        default="127.0.0.1", description="address to bind; one that others reach needs access: {anonymous: nobody}"
+    )
     port: int = Field(default=8080, ge=0, le=65535, description="0: a free one")
     workers: int = Field(
         default=1, ge=0, le=64, description="gateway processes; 0: `anew gateway` serves this project with others"
@@ -261,21 +263,6 @@ class ServingPolicy(_Section):
     journal_mb: int = Field(default=1024, gt=0, description="bytes that the journals may hold before `on_full` applies")
     on_full: Literal["fail", "drop-counted"] = Field(default="fail", description="when the journal is full")
     future_skew: str = Field(default="5m", description="how far in the future an event time may lie")
-
-    @field_validator("host")
-    @classmethod
-    def _only_loopback(cls, host: str) -> str:
-        """Refuse an address that others can reach: there is no authentication yet."""
-        try:
-            inside = host == "localhost" or (ip_address(host).version == 4 and ip_address(host).is_loopback)
-        except ValueError:
-            inside = False
-        if not inside:
-            raise ValueError(
-                "others could reach this address, and the gateway asks nobody who they are; use 127.0.0.1, and put a "
-                "proxy with authentication in front of it"
-            )
-        return host
 
 
 class WebhookPolicy(_Section):
@@ -326,6 +313,15 @@ class FeatureStorePolicy(_Section):
     timeout_ms: float = Field(default=100.0, gt=0, description="how long the feature server may take")
 
 
+class AccessPolicy(_Section):
+    """Who may use the gateway; `anew access` gives tokens."""
+
+    anonymous: Literal["machine", "nobody"] = Field(
+        default="machine", description="what requests without a token may: predict and label, or nothing"
+    )
+    hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
+
+
 class ProjectPolicy(_Section):
     """The whole file."""
 
@@ -357,6 +353,7 @@ class ProjectPolicy(_Section):
     rollout: RolloutPolicy = RolloutPolicy()
     serving: ServingPolicy = ServingPolicy()
     feature_store: FeatureStorePolicy | None = None
+    access: AccessPolicy = AccessPolicy()
     events: EventsPolicy = EventsPolicy()
     notify: tuple[str, ...] = Field(
         default=(), description="who is told what needs a person: where each Apprise URL is, env:NAME or file:PATH"

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from anew.app.duration import parse_alarms, parse_count, parse_duration, parse_rate
+from anew.app.loopback import is_loopback
 from anew.app.policy import MonitorPolicy, ProjectPolicy
 from anew.app.yaml_file import Document, read_yaml
 from anew.domain.column import Column, Columns, Task
@@ -130,7 +131,7 @@ def load(project: Path) -> Settings:
         policy = ProjectPolicy.model_validate(document.values)
     except ValidationError as exc:
         raise SettingsError(*dict.fromkeys(_problem(document, error) for error in exc.errors())) from exc
-    problems = [*_durations(document, policy), *_columns_problems(document, policy)]
+    problems = [*_durations(document, policy), *_columns_problems(document, policy), *_binding(document, policy)]
     problems += [] if problems else _feedback_problems(document, policy)
     problems += [] if problems else _store_problems(document, policy)
     try:
@@ -147,6 +148,17 @@ def load(project: Path) -> Settings:
         digest=_digest(project / FILE),
         code=code,
     )
+
+
+def _binding(document: Document, policy: ProjectPolicy) -> list[str]:
+    """Return a problem when others can reach the gateway and nobody asks who they are."""
+    host = policy.serving.host
+    if policy.access.anonymous == "nobody" or is_loopback(host):
+        return []
+    return [
+        f"{document.where(('serving', 'host'))}: serving.host: others could reach {host!r}, and the gateway would ask "
+        "nobody who they are; write access: {anonymous: nobody} and give tokens (anew access create), or use 127.0.0.1"
+    ]
 
 
 def _columns(policy: ProjectPolicy) -> Columns:

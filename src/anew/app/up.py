@@ -359,7 +359,7 @@ class _Up:
 def _gateway_of(settings: Settings) -> tuple[object, ...]:
     """Return what a gateway worker is told at its start, its port apart."""
     serving = settings.policy.serving
-    return gateway_settings(settings), serving.workers, serving.journal_mb
+    return gateway_settings(settings), serving.workers, serving.journal_mb, settings.policy.access
 
 
 def _revision(settings: Settings) -> str:

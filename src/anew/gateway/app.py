@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any, Final
 
 from anew import __version__
+from anew.domain.access import Permission
 from anew.gateway.endpoint import ModelEndpoint, Told, json_reply
+from anew.gateway.gate import Asked
 from anew.gateway.latency import LatencyGrid
 from anew.gateway.metrics import MEDIA, render
 from anew.gateway.openapi import document
@@ -21,17 +23,23 @@ __all__ = ["GatewayApp"]
 
 _LOG = logging.getLogger("anew.gateway")
 _INSIDE: Final = "the gateway failed; its log says how"
+_SERVER: Final = {"name": "anew", "version": __version__, "extensions": []}
 _CODES: Final = {400: "malformed", 413: "too_big"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Spot:
-    """One path: how it is asked, who counts, and who answers: by telling, or by what is returned."""
+    """One path: how it is asked, who counts, and who answers: by telling, or by what is returned.
+
+    `permission` is what asking it takes, about `model` (empty: about all); None where each request is signed itself.
+    """
 
     method: str
     begin: Callable[[Request, Told], Awaitable[Reply] | None]
     counts: Counter[str]
     latency: LatencyGrid
+    permission: Permission | None
+    model: str = ""
 
 
 class GatewayApp:
@@ -61,14 +69,14 @@ class GatewayApp:
                     self._table[name] = spot
             self._table |= self._protocol_of(endpoint)
         self._table |= {
-            "/live": self._now(lambda: json_reply(200, {"status": "live"})),
-            "/ready": self._now(self._ready),
-            "/stats": self._now(self._stats),
-            "/metrics": self._now(self._metrics),
-            "/openapi.json": self._now(lambda: described),
-            "/v2": self._now(lambda: json_reply(200, {"name": "anew", "version": __version__, "extensions": []})),
-            "/v2/health/live": self._now(lambda: json_reply(200, {"live": True})),
-            "/v2/health/ready": self._now(self._all_ready),
+            "/live": self._now(Permission.METRICS, lambda: json_reply(200, {"status": "live"})),
+            "/ready": self._now(Permission.METRICS, self._ready),
+            "/stats": self._now(Permission.METRICS, self._stats),
+            "/metrics": self._now(Permission.METRICS, self._metrics),
+            "/openapi.json": self._now(Permission.METRICS, lambda: described),
+            "/v2": self._now(Permission.METRICS, lambda: json_reply(200, _SERVER)),
+            "/v2/health/live": self._now(Permission.METRICS, lambda: json_reply(200, {"live": True})),
+            "/v2/health/ready": self._now(Permission.METRICS, self._all_ready),
         }
 
     def __call__(self, request: Request, respond: Respond) -> None:
@@ -94,6 +102,11 @@ class GatewayApp:
         except Exception as exc:  # noqa: BLE001 - see `_failed`
             told(_failed(request.path, exc))
 
+    @property
+    def asked(self) -> Asked:
+        """What each path takes."""
+        return {path: (spot.permission, spot.model) for path, spot in self._table.items()}
+
     def refusal(self, status: int, message: str) -> Reply:
         """Return what to say to what is no request."""
         self.counts["requests"] += 1
@@ -118,28 +131,32 @@ class GatewayApp:
             self._finish(request.path, work, told)
 
     def _of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
-        post = partial(_Spot, "POST", counts=endpoint.serving.counts, latency=endpoint.latency)
+        post = partial(_Spot, "POST", counts=endpoint.serving.counts, latency=endpoint.latency, model=endpoint.model)
+        read = partial(self._now, Permission.METRICS, model=endpoint.model)
         hook = endpoint.hook
-        commands = {} if hook is None else {"/retrain": post(lambda request, _: hook.take(request))}
+        commands = {} if hook is None else {"/retrain": post(lambda request, _: hook.take(request), permission=None)}
         return commands | {
-            "/predict": post(endpoint.predict),
-            "/labels": post(lambda request, _: endpoint.label(request)),
-            "/feedback": post(lambda request, _: endpoint.feedback(request)),
-            "/ready": self._now(lambda: json_reply(*endpoint.ready())),
-            "/stats": self._now(lambda: json_reply(200, endpoint.stats())),
+            "/predict": post(endpoint.predict, permission=Permission.PREDICT),
+            "/labels": post(lambda request, _: endpoint.label(request), permission=Permission.LABEL),
+            "/feedback": post(lambda request, _: endpoint.feedback(request), permission=Permission.LABEL),
+            "/ready": read(lambda: json_reply(*endpoint.ready())),
+            "/stats": read(lambda: json_reply(200, endpoint.stats())),
         }
 
     def _protocol_of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
         """Return the paths of the Open Inference Protocol for one model."""
         base = f"/v2/models/{endpoint.model}"
+        read = partial(self._now, Permission.METRICS, model=endpoint.model)
         return {
-            base: self._now(endpoint.metadata),
-            f"{base}/ready": self._now(endpoint.model_ready),
-            f"{base}/infer": _Spot("POST", endpoint.infer, endpoint.serving.counts, endpoint.latency),
+            base: read(endpoint.metadata),
+            f"{base}/ready": read(endpoint.model_ready),
+            f"{base}/infer": _Spot(
+                "POST", endpoint.infer, endpoint.serving.counts, endpoint.latency, Permission.PREDICT, endpoint.model
+            ),
         }
 
-    def _now(self, reply: Callable[[], Reply]) -> _Spot:
-        return _Spot("GET", lambda _, told: told(reply()), self.counts, self._latency)
+    def _now(self, permission: Permission, reply: Callable[[], Reply], model: str = "") -> _Spot:
+        return _Spot("GET", lambda _, told: told(reply()), self.counts, self._latency, permission, model)
 
     def _finish(self, path: str, work: Awaitable[Reply], told: Told) -> None:
         """Tell what `work` comes to."""

@@ -1,7 +1,8 @@
 """The one layer that every request passes: from where it may come, who sends it, and whether that one may."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -12,25 +13,27 @@ from anew.gateway.refusal import RefusedError
 from anew.governance import may
 from anew.ports.http import Handler, Reply, Request, Respond
 
-__all__ = ["EXEMPT", "Asked", "Gate", "Verify"]
+__all__ = ["EXEMPT", "LOOPBACK", "OPEN", "Asked", "Gate", "Rules", "Verify", "together"]
 
 EXEMPT: Final = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Paths that anybody may ask, exactly as written here: what a balancer needs, and nothing about any model."""
 
-Asked = Mapping[str, tuple[Permission, str]]
-"""What each path asks for, and of which model (empty: of all)."""
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""What everybody calls this machine."""
+
+Asked = Mapping[str, tuple[Permission | None, str]]
+"""What each path asks for, and of which model (empty: of all); None where what lies behind checks a signature."""
 
 Verify = Callable[[str, datetime], Principal | None]
 """Says whose token it is at an instant; None for nobody's. Raises an AnewError when it cannot tell."""
 
 
-class Gate:
-    """A `Handler` in front of another; what it does not know, it refuses.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Who may use a gateway.
 
-    Parameters
+    Attributes
     ----------
-    asked
-        Paths that are there; any other is refused to strangers just as these are, and tells nothing.
     verify
         Finds the holder of a token.
     hosts
@@ -40,22 +43,53 @@ class Gate:
         The role of who sends no token; None lets nobody in.
     """
 
-    def __init__(
-        self,
-        handler: Handler,
-        asked: Asked,
-        verify: Verify,
-        *,
-        now: Callable[[], datetime],
-        hosts: Collection[str],
-        anonymous: Role | None = None,
-    ) -> None:
+    verify: Verify
+    hosts: frozenset[str] = LOOPBACK
+    anonymous: Role | None = None
+
+
+OPEN: Final = Rules(verify=lambda _token, _now: None, anonymous=Role.MACHINE)
+"""On loopback, for everybody there."""
+
+
+def together(rules: Mapping[str, Rules]) -> Rules:
+    """Return the rules of one gateway for several models: a model's tokens are good for that model alone.
+
+    Strangers are let in where every model lets them in.
+    """
+
+    def verify(token: str, now: datetime) -> Principal | None:
+        for model, each in rules.items():
+            who = each.verify(token, now)
+            if who is not None and (not who.models or model in who.models):
+                return replace(who, models=frozenset({model})) if len(rules) > 1 else who
+        return None
+
+    roles = {each.anonymous for each in rules.values()}
+    return Rules(
+        verify=verify,
+        hosts=frozenset[str]().union(*(each.hosts for each in rules.values())),
+        anonymous=roles.pop() if len(roles) == 1 else None,
+    )
+
+
+class Gate:
+    """A `Handler` in front of another; what it does not know, it refuses.
+
+    Parameters
+    ----------
+    asked
+        Paths that are there; any other is refused to strangers just as these are, and tells nothing.
+    """
+
+    def __init__(self, handler: Handler, asked: Asked, rules: Rules, *, now: Callable[[], datetime]) -> None:
         self._handler = handler
         self._asked = asked
-        self._verify = verify
+        self._verify = rules.verify
         self._now = now
-        self._hosts = frozenset(host.lower().encode() for host in hosts)
-        self._anonymous = None if anonymous is None else Principal(id="anonymous", name="anonymous", role=anonymous)
+        self._hosts = frozenset(host.lower().encode() for host in rules.hosts)
+        role = rules.anonymous
+        self._anonymous = None if role is None else Principal(id="anonymous", name="anonymous", role=role)
         self._known: set[bytes] = set()
         self.counts: Counter[str] = Counter()
 
@@ -79,15 +113,15 @@ class Gate:
         host = request.headers.get(b"host", b"")
         if host not in self._known and not self._is_ours(host):
             return RefusedError(421, "host", "this server is not called by that name; see access.hosts in anew.yaml")
-        if request.path in EXEMPT:
+        asked = self._asked.get(request.path)
+        if request.path in EXEMPT or (asked is not None and asked[0] is None):
             return None
         who = self._who(request)
         if who is None:
             return RefusedError(401, "unauthorised", "send Authorization: Bearer TOKEN; `anew access create` makes one")
-        asked = self._asked.get(request.path)
-        if asked is not None and not may(who, *asked):
-            return RefusedError(403, "forbidden", f"{who.name} ({who.role}) may not {asked[0]} here")
-        return None
+        if asked is None or asked[0] is None or may(who, asked[0], asked[1]):
+            return None
+        return RefusedError(403, "forbidden", f"{who.name} ({who.role}) may not {asked[0]} here")
 
     def _who(self, request: Request) -> Principal | None:
         given = request.headers.get(b"authorization")
