@@ -73,7 +73,7 @@ def test_a_project_is_read_with_its_revision(tmp_path: Path) -> None:
         ("model: small", "model: small\nrollout: {canary: [0.1, 1.0]}", "anew.yaml:2:25: rollout.canary.1"),
         ("model: small", "model: small\nrollout: {judge: {alpha: 0.5}}", "rollout.judge.alpha"),
         ("model: small", "model: small\nserving: {port: 70000}", "serving.port"),
-        ("model: small", "model: small\nserving: {workers: 0}", "serving.workers"),
+        ("model: small", "model: small\nserving: {workers: 65}", "serving.workers"),
         ("model: small", "model: small\nserving: {workers: yes}", "true is a truth value"),
         ("model: small", "model: small\ntrain: {timeout: 0h}", "train.timeout"),
     ],
