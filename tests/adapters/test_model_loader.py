@@ -273,3 +273,53 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / candidate.digest / "model.txt").unlink()
     with pytest.raises(IntegrityError, match=r"model\.txt"):
         ModelLoader().load(tmp_path / candidate.digest, version="v1", digest=candidate.digest)
+
+
+VECTORS = Columns(
+    time="at",
+    target="y",
+    task=Task.BINARY,
+    classes=(0, 1),
+    features=(
+        Column(name="e", kind=ColumnKind.VECTOR, width=3),
+        Column(name="c", kind=ColumnKind.CATEGORY),
+        Column(name="a", kind=ColumnKind.NUMBER),
+    ),
+)
+NORMS = LIGHTGBM.replace(
+    'rows.select("a", "b", pl.col("c").replace_strict({"x": 0, "y": 1}, default=None, return_dtype=pl.Float64))',
+    'rows.select("e", norm=pl.col("e").arr.eval(pl.element() ** 2, as_list=True).list.sum())',
+)
+PLAIN = "\n".join(line for line in LIGHTGBM.splitlines() if "features" not in line and "rows.select" not in line)
+
+
+@pytest.mark.parametrize(
+    ("source", "inputs"), [(PLAIN, ("e.0", "e.1", "e.2", "a")), (NORMS, ("e.0", "e.1", "e.2", "norm"))]
+)
+def test_vectors_reach_the_model_and_are_answered_alike_alone_and_together(
+    tmp_path: Path, source: str, inputs: tuple[str, ...]
+) -> None:
+    (tmp_path / "pipeline.py").write_text(source)
+    chance = np.random.default_rng(4)
+    e = chance.normal(size=(200, 3))
+    frame = pl.DataFrame(
+        {
+            "_at": pl.Series(range(200)).cast(pl.Datetime("us", "UTC")),
+            "_label": (np.square(e).sum(axis=1) > 2.4).astype(int),
+            "e": pl.Series(e, dtype=pl.Array(pl.Float64, 3)),
+            "c": ["x", "y"] * 100,
+            "a": chance.normal(size=200),
+        }
+    )
+    pipeline = load_pipeline(tmp_path / "pipeline.py")
+    candidate = fit(frame, Recipe(columns=VECTORS, seed=1, sample_rows=50, traits=True), pipeline, KIT).candidate
+    assert candidate.manifest.inputs == inputs
+    predictor = KIT.loader.assemble(candidate, pipeline=pipeline, version="v1")
+    said = predictor.predict(frame).proba
+    assert said is not None
+    rows = [
+        row | {"e": None if row["e"] is None else tuple(row["e"])} for row in frame.select("e", "c", "a").to_dicts()
+    ]
+    assert [each.proba for each in predictor.answer(rows)] == [tuple(row) for row in said.tolist()]
+    assert predictor.answer(rows[:1])[0].proba == tuple(said[0].tolist())
+    assert len(predictor.answer([{"e": None, "c": None, "a": None}])) == 1

@@ -178,3 +178,13 @@ def test_the_numbers_of_a_policy_can_be_given(tmp_path: Path) -> None:
     assert policy.rollout.canary == (0.2,)
     assert (policy.monitor.window, policy.policy.cooldown) == ("6h", "18h")
     assert policy.slos[0]["for"] == "2 windows"
+
+
+def test_vectors_are_recognised_and_trained_on(tmp_path: Path) -> None:
+    embedding = np.random.default_rng(3).normal(size=(600, 8))
+    source = stream(tmp_path, embedding=pl.Series(embedding, dtype=pl.List(pl.Float32)))
+    created = create_from_file(tmp_path, source, roles())
+    settings = load(created.folder)
+    assert settings.policy.columns.features["embedding"] == "vector(8)"
+    assert created.look is not None
+    assert created.look.loss < 0.2

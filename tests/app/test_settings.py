@@ -57,6 +57,13 @@ def test_a_project_is_read_with_its_revision(tmp_path: Path) -> None:
         ("target: y", "target: at", "anew.yaml:5:3: columns.target: 'at' is the time column as well"),
         ("target: y", "target: y\n  sensitive: [z]", "anew.yaml:6:3: columns.sensitive: z: what is kept"),
         ("target: y", "target: y\n  zone: Europe/Berlin", "columns.zone"),
+        (
+            "x: number",
+            "x: vector",
+            "columns.features.x: a feature is number, category or vector(WIDTH)",
+        ),
+        ("x: number", "x: vector(5000)", "columns.features.x: column 'feature': a vector has 1 to 4096 numbers"),
+        ("x: number", "x: 3", "columns.features.x: Input should be a valid string"),
         ("classes: [0, 1]", "classes: [0]", "needs at least two classes"),
         ("classes: [0, 1]", "classes: [0, 1, 2]", "anew.yaml:6:3: columns.classes: task binary has 2 classes"),
         ("classes: [0, 1]", "classes: [no, yes]", "false is a truth value; put words such as yes and no in quotes"),

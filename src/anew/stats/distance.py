@@ -107,7 +107,8 @@ def kl(reference: Countable, current: Countable) -> float:
     """Return the Kullback-Leibler divergence KL(current || reference) in nats.
 
     Binning: as counted. Smoothing: Jeffreys, +0.5. Bias without drift: about half of PSI's. Equals
-    `scipy.stats.entropy(current, reference)` on the smoothed counts; Evidently takes the other direction.
+    `scipy.stats.entropy(current, reference)` on the smoothed counts; Evidently takes the other direction, and 1e-4 for
+    an empty bin.
 
     Raises
     ------
@@ -123,8 +124,8 @@ def js(reference: Countable, current: Countable) -> float:
     """Return the Jensen-Shannon distance, base 2: from 0 (same shares) to 1 (nothing in common).
 
     Binning: as counted. No smoothing. It is the root of a divergence, so that its bias without drift shrinks only as
-    the root of the window. Equals `scipy.spatial.distance.jensenshannon(base=2)`, and NannyML's and Evidently's
-    distance on the same bins.
+    the root of the window. Equals `scipy.spatial.distance.jensenshannon(base=2)`, and NannyML's distance on the same
+    bins; Evidently's, with the natural logarithm, is this one times the root of ln 2.
 
     Raises
     ------
@@ -143,7 +144,8 @@ def total_variation(reference: Countable, current: Countable) -> float:
     """Return the total variation distance: the share of rows that would have to move, 0 to 1.
 
     Binning: as counted. No smoothing. Biased up without drift, by about the root of k / m. Half the L1 distance;
-    NannyML's "L-infinity" is its largest single term.
+    NannyML's "L-infinity" is its largest single term; `scipy.stats.wasserstein_distance_nd` between levels that are all
+    one apart equals it.
 
     Raises
     ------
@@ -158,7 +160,8 @@ def ks(reference: ColumnProfile, current: ColumnProfile) -> float:
     """Return the Kolmogorov-Smirnov distance of two numeric columns: the largest gap of their distribution functions.
 
     Binning: as counted, gaps are seen at edges only, so at most by a bin's mass (3e-4 in practice with 256 bins) too
-    small. NaN and null take no part. Equals `scipy.stats.ks_2samp(...).statistic` up to that.
+    small. NaN and null take no part. Equals `scipy.stats.ks_2samp(...).statistic`, NannyML's and alibi-detect's up to
+    that.
 
     Raises
     ------
@@ -184,7 +187,8 @@ def wasserstein(reference: ColumnProfile, current: ColumnProfile) -> float:
     Binning: the mass of each slot sits at that slot's own mean, below and above included, so that shifts within and
     outside the reference's range are seen. Infinite values, NaN and null take no part. Over the standard deviation
     where the interquartile range is 0, over 1 where both are. Not robust: one value of 1e6 counts in full. Equals
-    `scipy.stats.wasserstein_distance(...) / iqr` to about 1 % of the interquartile range.
+    `scipy.stats.wasserstein_distance(...) / iqr` to about 1 % of the interquartile range; NannyML's is not divided by
+    anything, Evidently's by the reference's standard deviation.
 
     Raises
     ------
@@ -222,8 +226,8 @@ def chi_squared(reference: Countable, current: Countable) -> ChiSquared:
     """Return Pearson's two-sample chi-squared test; the reference is a sample too.
 
     Binning: count vectors as they are (pool rare levels yourself); profiles through `coarsen`. No smoothing, no Yates
-    correction. Equals `scipy.stats.chi2_contingency(correction=False)`. Evidently and whylogs take the reference as
-    exact, which understates p for a small reference.
+    correction. Equals `scipy.stats.chi2_contingency(correction=False)`; from three levels on NannyML's and
+    alibi-detect's too. Evidently and whylogs take the reference as exact, which understates p for a small reference.
 
     Raises
     ------

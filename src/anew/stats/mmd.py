@@ -37,8 +37,8 @@ def mmd(first: Floats, second: Floats, *, width: float | None = None, seed: int 
     Returns
     -------
     Discrepancy
-        The unbiased estimate: about 0 without a difference, and then below it as often as above. Equals alibi-detect's
-        ``mmd2`` of the same width, and its detectors' distance. The p-value is exact: without a difference it is at
+        The unbiased estimate: about 0 without a difference, and then below it as often as above. Equals Evidently's of
+        the same width. The p-value is exact: without a difference it is at
         most alpha with the probability alpha or less.
 
     Raises
