@@ -13,7 +13,7 @@ import pytest
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
-from anew.domain.facts import RetrainCommanded, SourcePurged
+from anew.domain.facts import RetrainCommanded, SourcePurged, SubjectPurgeAsked
 from tests.cli.call import Called, call
 from tests.cli.recorded import write_record
 
@@ -131,3 +131,18 @@ def test_purge_is_kept_for_the_loop_with_the_retrain_that_is_wanted(run: Run, tm
     found = json.loads(run("purge", project, "--source", "mallory", "--json").out)
     assert (found["schema"], found["data"]["taken"]) == ("anew.data.purge/1", False)
     assert run("purge", project).code == 2
+
+
+def test_whose_rows_are_to_be_erased_is_in_no_fact(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    assert run("purge", project, "--subject", "customer 7").code == 0
+    database = Database(project / ".anew" / "anew.db")
+    try:
+        (asked,) = SQLInbox(database, clock=SystemClock()).pending()
+    finally:
+        database.close()
+    assert isinstance(asked, SubjectPurgeAsked)
+    order = project / ".anew" / "purge" / f"{asked.command}.json"
+    assert json.loads(order.read_text()) == {"key": "customer 7"}
+    assert "customer 7" not in str(asked)
+    assert run("purge", project, "--subject", "a", "--source", "b").code == 2

@@ -49,15 +49,15 @@ class LakeUpkeep:
                 rows += sum(file.rows for file in old)
         return rows
 
-    def vacuum(self, pinned: Mapping[str, Collection[int]]) -> int:
-        """Delete the files that neither the present version nor a pinned one has; returns how many were deleted."""
+    def vacuum(self, pinned: Mapping[str, Collection[int]], after: Mapping[str, int]) -> int:
+        """Delete the files that neither a pinned version has nor one from `after` on; returns how many were deleted."""
         deleted = 0
         for table in RANGED_BY:
             pins = sorted(pinned.get(table, ()))
             dead = [
                 path
                 for path, added, removed in self.mark.removed(table)
-                if not any(added <= version < removed for version in pins)
+                if removed <= after.get(table, removed) and not any(added <= version < removed for version in pins)
             ]
             self._delete(table, dead)
             deleted += len(dead)

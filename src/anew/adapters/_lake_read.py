@@ -57,11 +57,11 @@ def about(span: Interval, ids: pl.Series) -> tuple[str, str, pl.Expr]:
 def labelled_rows(
     columns: Columns, history: pl.DataFrame, predictions: pl.DataFrame, labels: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return features, _at, _label, _source, _id and the sensitive columns in time order.
+    """Return features, _at, _label, _source, _id, _key and the sensitive columns in time order.
 
     At one instant history, which has no ids, comes first, in the order of its import.
     """
-    names = [*columns.names, "_at", "_label", "_source", "_id", *sensitive_columns(columns)]
+    names = [*columns.names, "_at", "_label", "_source", "_id", "_key", *sensitive_columns(columns)]
     joined = join(predictions, labels).filter(pl.col("_label").is_not_null())
     known = history.with_columns(_id=pl.lit(""))
     return pl.concat([known.select(names), joined.select(names)]).sort("_at", maintain_order=True)

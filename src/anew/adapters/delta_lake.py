@@ -199,14 +199,15 @@ class DeltaLake:
             self._writer.ready()
             return self._upkeep().expire(before)
 
-    def vacuum(self, pinned: Mapping[str, Collection[int]]) -> int:
+    def vacuum(self, pinned: Mapping[str, Collection[int]], *, after: Mapping[str, int] | None = None) -> int:
         """Delete the files that neither the present nor one of the `pinned` versions of a table has; returns how many.
 
-        Versions that are not pinned may be refused from then on; none of them ever reads fewer rows.
+        Versions that are not pinned may be refused from then on; none of them ever reads fewer rows. What versions from
+        `after` on have stays too: somebody may be reading them.
         """
         with self._lock:
             self._writer.ready()
-            return self._upkeep().vacuum(pinned)
+            return self._upkeep().vacuum(pinned, after or {})
 
     def purge(self, key: str) -> tuple[Mapping[str, int], frozenset[str]]:
         """Erase all rows of one key, in every version; returns the rows by table, and the ids of the predictions."""

@@ -59,6 +59,16 @@ class LocalSnapshotStore:
             raise IntegrityError(f"the snapshot {digest} holds other rows (address {found})")
         return path
 
+    def purge(self, key: str) -> tuple[str, ...]:
+        """Delete every snapshot that has rows of this key, and return their addresses."""
+        found = []
+        for path in sorted(self._root.glob("*.parquet")):
+            rows = pl.scan_parquet(path)
+            if "_key" in rows.collect_schema() and rows.filter(pl.col("_key") == key).head(1).collect().height:
+                path.unlink(missing_ok=True)
+                found.append(path.stem)
+        return tuple(found)
+
     def _path(self, digest: str) -> Path:
         if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
             raise NotFoundError(f"{digest!r} is no address of a snapshot")

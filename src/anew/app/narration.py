@@ -46,6 +46,8 @@ from anew.domain.facts import (
     SpanFitted,
     SpansCompared,
     Stage,
+    SubjectPurgeAsked,
+    SubjectPurged,
     Ticked,
     TrafficApplied,
     TrafficOrdered,
@@ -214,6 +216,18 @@ def _(fact: SpanComparisonAsked) -> str:
 @narrate.register
 def _(fact: SpansCompared) -> str:
     return f"the span beside {fact.version} lost more by: {write_evidence(fact.evidence)}"
+
+
+@narrate.register
+def _(fact: SubjectPurgeAsked) -> str:
+    return f"{fact.by} asked for a subject's rows to be erased: {fact.reason}"
+
+
+@narrate.register
+def _(fact: SubjectPurged) -> str:
+    rows = ", ".join(f"{n} {table}" for table, n in fact.rows)
+    gone = f"; with them the snapshots {', '.join(each[:12] for each in fact.snapshots)}" if fact.snapshots else ""
+    return f"a subject's rows were erased: {rows}{gone}"
 
 
 @narrate.register

@@ -295,6 +295,8 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
         positive["feedback", "implicit", "within"] = policy.feedback.implicit.within
     if not _counts(policy.monitor.window):
         positive["monitor", "window"] = policy.monitor.window
+    if policy.data.keep:
+        positive["data", "keep"] = policy.data.keep
     if policy.data.span not in SPANS:
         positive["data", "span"] = policy.data.span
     any_length = {

@@ -18,6 +18,7 @@ from anew.app.alone import alone
 from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.consent import admits
 from anew.app.correct_job import ENTRY as CORRECT
+from anew.app.duration import parse_duration
 from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
@@ -26,9 +27,11 @@ from anew.app.judging import guardrails, judged_by
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
 from anew.app.progress import ProgressReporter
+from anew.app.purge import subject_purge
 from anew.app.settings import FILE, Settings, load
 from anew.app.stores import OpenStores, open_stores
 from anew.app.training import limits_of, training_of
+from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.app.workers import GatewayProcesses, free_port
@@ -161,6 +164,8 @@ class _Up:
 
     def _turns(self, stop: Event, effects: DBOSEffects, grant: Grant) -> None:
         reporter = ProgressReporter(self._settings.state, self._progress)
+        upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock)
+        upkeep.verify()
         reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
         while not stop.wait(_TURN_S):
             try:
@@ -168,8 +173,7 @@ class _Up:
                 reporter.look(self._loop.pending())
                 if self._stores.clock.monotonic() >= tidy_at:
                     tidy_at = self._stores.clock.monotonic() + _TIDY_S
-                    self._stores.lake.compact()  # every turn with traffic leaves small files
-                    self._effects.tidy(self._loop.pending())
+                    self._tidy(upkeep)
                 if self._stores.clock.monotonic() >= reload_at:
                     reload_at = self._stores.clock.monotonic() + _RELOAD_S
                     self._reload(grant)
@@ -183,6 +187,13 @@ class _Up:
                     _LOG.warning("%s", sentence)
             except UnavailableError as exc:
                 self._complain(exc)
+
+    def _tidy(self, upkeep: Upkeep) -> None:
+        keep = self._settings.policy.data.keep
+        running = set(self._loop.state("train").runs.values())
+        pins = pinned_versions((each.fact for each in self._stores.log.read()), running)
+        upkeep.tidy(self._loop.event_time(), parse_duration(keep) if keep else None, pins)
+        self._effects.tidy(self._loop.pending())
 
     def _progress(self, id: str, said: str) -> None:
         recorded = self._stores.log.find(id)
@@ -319,6 +330,7 @@ class _Up:
             artifacts=stores.artifacts,
             compute=stores.compute,
             traffic=stores.traffic,
+            purge=subject_purge(stores, self._settings.state),
         )
 
     def _jobs(self) -> Jobs:

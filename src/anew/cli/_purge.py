@@ -1,12 +1,15 @@
-"""Take back what a source taught: nothing is learned from it from now on."""
+"""Take back what a source taught, or erase what is known of a subject."""
 
 from argparse import Namespace
+from datetime import datetime
 
 from anew.app.accepted import accepted
 from anew.app.command import command
 from anew.app.narration import narrate
+from anew.app.purge import order_purge
 from anew.cli._output import emit_json, say
-from anew.domain.facts import RetrainCommanded, SourcePurged
+from anew.domain.fact import Fact
+from anew.domain.facts import RetrainCommanded, SourcePurged, SubjectPurgeAsked
 
 __all__ = ["run"]
 
@@ -14,13 +17,15 @@ __all__ = ["run"]
 def run(given: Namespace) -> None:
     """Post the command, and that of a retrain where it is wanted, and say what the loop decided."""
     settings = accepted(given.project)
-    reason = given.reason or f"source {given.source} purged"
-    taken, facts = command(
-        settings,
-        lambda id, by, at: SourcePurged(
-            model=settings.model, at=at, command=id, source=given.source, by=by, reason=reason
-        ),
-    )
+    reason = given.reason or (f"source {given.source} purged" if given.source else "a subject's rows erased")
+
+    def order(id: str, by: str, at: datetime) -> Fact:
+        if given.source:
+            return SourcePurged(model=settings.model, at=at, command=id, source=given.source, by=by, reason=reason)
+        order_purge(settings, id, given.subject)
+        return SubjectPurgeAsked(model=settings.model, at=at, command=id, by=by, reason=reason)
+
+    taken, facts = command(settings, order)
     told = [narrate(fact) for fact in facts]
     if given.retrain:
         also, more = command(
@@ -29,7 +34,7 @@ def run(given: Namespace) -> None:
         )
         taken, told = taken and also, [*told, *(narrate(fact) for fact in more)]
     if given.json:
-        emit_json("anew.data.purge/1", {"taken": taken, "source": given.source, "facts": told})
+        emit_json("anew.data.purge/1", {"taken": taken, "source": given.source or None, "facts": told})
         return
     if not taken:
         say("not taken yet: the command is kept for the loop, which takes it when it runs (anew up)")

@@ -83,17 +83,23 @@ def drift(given: Namespace) -> None:
 
 def _purge_options(parser: ArgumentParser) -> None:
     parser.add_argument("project", type=Path, nargs="?", default=Path(), help="the project's folder")
-    parser.add_argument("--source", required=True, metavar="NAME", help="whose labels and rows nothing is learned from")
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument(
+        "--source", metavar="NAME", help="leave its labels and rows out of training; they stay on record"
+    )
+    whose.add_argument("--subject", metavar="KEY", help="erase every row of this key, for good")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
     parser.add_argument("--retrain", action="store_true", help="ask for a retrain without it at once")
     parser.add_argument("--json", action="store_true", help="print anew.data.purge/1")
 
 
 def purge(given: Namespace) -> None:
-    """Learn nothing more from a source: its rows are left out of every snapshot from now on.
+    """Learn nothing more from a source, or erase a subject's rows.
 
-    The rows stay on record, so that snapshots taken before can still be made again; lineage
-    shows which versions learned from the source, and which were planned without it.
+    A source's rows are left out of every snapshot from now on and stay on record: snapshots
+    taken before can still be made again, and lineage shows which versions learned from it.
+    A subject's rows are erased from every version of the tables, with the snapshots that have
+    any; what was trained on them cannot be made again bit for bit, which is on record too.
     """
     importlib.import_module("anew.cli._purge").run(given)
 

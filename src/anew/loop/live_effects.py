@@ -27,6 +27,8 @@ from anew.domain.facts import (
     SnapshotTaken,
     SpanComparisonAsked,
     SpanFitAsked,
+    SubjectPurgeAsked,
+    SubjectPurged,
     TrafficApplied,
     TrafficShifted,
     TrainingPlanned,
@@ -58,13 +60,14 @@ _KEPT_JOBS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """The ports that effects work on."""
+    """The ports that effects work on; `purge` erases a subject's rows from all of them."""
 
     lake: Lake
     snapshots: SnapshotStore
     artifacts: ArtifactStore
     compute: Compute
     traffic: Traffic
+    purge: Callable[[SubjectPurgeAsked], SubjectPurged] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +163,8 @@ class LiveEffects:
                 return self._measure(fact, steps)
             case TrafficShifted():
                 return self._shift(fact, steps)
+            case SubjectPurgeAsked() if self._stores.purge is not None:
+                return self._stores.purge(fact)
             case SpanFitAsked():
                 return self._spans(steps).fit(fact)
             case SpanComparisonAsked():

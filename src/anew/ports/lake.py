@@ -84,9 +84,9 @@ class Lake(Protocol):
     def labelled(self, span: Interval, *, versions: Mapping[str, int] | None = None) -> "pl.DataFrame":
         """Return rows for training: history and joined predictions of `span`, in time order.
 
-        Features, ``_at``, ``_label``, ``_source`` (whose word the label is) and ``_id`` (of the prediction; empty in
-        history). With `versions` of an earlier snapshot its rows come again, labels as they were then; with all of
-        them but that of ``labels``, the same rows with their labels as they are now.
+        Features, ``_at``, ``_label``, ``_source`` (whose word the label is), ``_key``, ``_id`` (of the prediction;
+        empty in history). With `versions` of an earlier snapshot its rows come again, labels as they were then; with
+        all of them but that of ``labels``, the same rows with their labels as they are now.
         """
         ...
 

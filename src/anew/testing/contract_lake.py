@@ -85,7 +85,7 @@ class LakeContract:
         assert lake.drained("w0") == 0
         assert dict(lake.counts()) == {"predictions": 0, "labels": 0, "feedback": 0, "history": 0}
         assert list(lake.verify()) == []
-        assert lake.labelled(EVER).columns == ["temp", "sky", "view", "_at", "_label", "_source", "_id"]
+        assert lake.labelled(EVER).columns == ["temp", "sky", "view", "_at", "_label", "_source", "_id", "_key"]
 
     def test_what_goes_in_comes_out(self, lake: Lake) -> None:
         lake.append("w0", 1, [prediction(3, output=1)])

@@ -10,6 +10,8 @@ from anew.domain.facts.command import (
     RetrainCommanded,
     RollbackCommanded,
     SourcePurged,
+    SubjectPurgeAsked,
+    SubjectPurged,
     Ticked,
 )
 from anew.domain.facts.observation import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
@@ -97,6 +99,8 @@ __all__ = [
     "SpanFitted",
     "SpansCompared",
     "Stage",
+    "SubjectPurgeAsked",
+    "SubjectPurged",
     "Ticked",
     "TrafficApplied",
     "TrafficOrdered",
@@ -150,6 +154,8 @@ FACTS: Mapping[str, type[Fact]] = {
         SpanFitAsked,
         SpanFitted,
         SpansCompared,
+        SubjectPurgeAsked,
+        SubjectPurged,
         Ticked,
         TrafficApplied,
         TrafficOrdered,

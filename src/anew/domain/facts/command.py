@@ -13,6 +13,8 @@ __all__ = [
     "RetrainCommanded",
     "RollbackCommanded",
     "SourcePurged",
+    "SubjectPurgeAsked",
+    "SubjectPurged",
     "Ticked",
 ]
 
@@ -99,6 +101,44 @@ class SourcePurged(Fact):
     source: str
     by: str
     reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectPurgeAsked(Fact):
+    """A person asked that all rows of one subject be erased; asks for it.
+
+    Whose rows, stands in a file that the erasing deletes: facts stay for ever, and name nobody.
+    """
+
+    asks: ClassVar[str] = "purge"
+
+    command: str
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectPurged(Fact):
+    """The rows of one subject are gone, from every version of the tables: how many, and which snapshots with them.
+
+    A version that was trained on one of these `snapshots` cannot be made again bit for bit.
+    """
+
+    ends: ClassVar[bool] = True
+
+    command: str
+    rows: tuple[tuple[str, int], ...]
+    snapshots: tuple[str, ...]
 
     @property
     def key(self) -> str:

@@ -1,0 +1,124 @@
+"""A project's lake over time: looked at, mended, and relieved of what is old, but of nothing that is needed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.segment_journal import SegmentJournal
+from anew.adapters.segment_reader import SegmentReader
+from anew.app.upkeep import EVERY_S, Upkeep, pinned_versions
+from anew.domain.errors import NotFoundError
+from anew.domain.fact import Fact
+from anew.domain.facts import SnapshotTaken, Stage, TrafficShifted
+from anew.domain.interval import Interval
+from anew.testing.contract_lake import COLUMNS, DAY, EVER, START, prediction
+
+
+@dataclass
+class Clock:
+    """A clock that is moved by hand."""
+
+    seconds: float = 0.0
+
+    def now(self) -> datetime:
+        """Return the time of the wall."""
+        return START + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        """Return the seconds."""
+        return self.seconds
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[DeltaLake]:
+    opened = DeltaLake(tmp_path / "lake", COLUMNS, "m", tmp_path / "lake.db")
+    for day in range(4):
+        opened.append("w0", day + 1, [prediction(day, at=START + day * DAY)])
+    yield opened
+    opened.close()
+
+
+def snapshot(version: str, at: int) -> SnapshotTaken:
+    return SnapshotTaken(
+        model="m", at=START, version=version, champion="", digest="d", tables=(("predictions", at),),
+        span=Interval(start=START, end=START), rows=1, holdout_rows=0, seed=0,
+    )  # fmt: skip
+
+
+def routed(epoch: int, champion: str, fallback: str = "") -> TrafficShifted:
+    return TrafficShifted(
+        model="m", at=START, epoch=epoch, stage=Stage.STEADY, share=0.0, champion=(champion, "d"),
+        fallback=(fallback, "d" if fallback else ""),
+    )  # fmt: skip
+
+
+@pytest.mark.fault("O8")
+def test_snapshots_of_whoever_may_be_needed_are_pinned() -> None:
+    facts: list[Fact] = [snapshot(f"v{i}", 10 * i) for i in range(1, 10)]
+    facts += [routed(i, f"v{i}", f"v{i - 1}" if i > 1 else "") for i in range(1, 8)]
+    assert pinned_versions(facts, {"v9"}) == {"predictions": frozenset({30, 40, 50, 60, 70, 90})}
+    assert pinned_versions([], ()) == {}
+
+
+@pytest.mark.fault("O8")
+def test_old_rows_leave_after_a_day_and_their_files_after_another(lake: DeltaLake, tmp_path: Path) -> None:
+    clock, versions = Clock(), dict(lake.versions())
+    upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), clock)
+
+    def day(number: float, pins: dict[str, set[int]] | None = None) -> None:
+        clock.seconds = number * EVERY_S
+        upkeep.tidy(START + 4 * DAY, 2 * DAY, pins or {})
+
+    day(0.5)
+    assert lake.counts()["predictions"] == 4  # it is not time yet
+    day(1.0)
+    assert lake.counts()["predictions"] == 2
+    assert lake.predictions(EVER, versions=versions).height == 4  # whoever reads now goes on
+    day(2.0, {"predictions": {versions["predictions"]}})
+    assert lake.predictions(EVER, versions=versions).height == 4  # a snapshot needs it
+    day(3.0)
+    with pytest.raises(NotFoundError, match="cannot be read any more"):
+        lake.predictions(EVER, versions=versions)
+    assert lake.predictions(EVER).height == 2
+
+
+def test_without_retention_nothing_is_ever_deleted(lake: DeltaLake, tmp_path: Path) -> None:
+    clock, versions = Clock(), dict(lake.versions())
+    upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), clock)
+    for number in range(1, 5):
+        clock.seconds = number * EVERY_S
+        upkeep.tidy(START + 400 * DAY, None, {})
+    assert lake.predictions(EVER, versions=versions).height == lake.predictions(EVER).height == 4
+
+
+@pytest.mark.fault("D13")
+def test_damage_is_found_by_itself_and_mended_from_the_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = SegmentJournal(tmp_path / "journal" / "w0")
+    batch = [prediction(i) for i in range(5)]
+    journal.append(batch)
+    journal.close()
+    lake = DeltaLake(tmp_path / "lake", COLUMNS, "m", tmp_path / "lake.db")
+    reader = SegmentReader(tmp_path / "journal")
+    read = reader.read("w0", after=0, most=10)
+    lake.append("w0", read.position, read.observations)
+    upkeep = Upkeep(lake, reader, Clock())
+    assert upkeep.verify() == ()
+    (file,) = (tmp_path / "lake" / "predictions").glob("*.parquet")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-7] + b"damaged")
+    (problem,) = upkeep.verify()
+    assert "has other bytes than were stored" in problem
+    assert file.read_bytes() == whole
+    assert upkeep.verify() == ()
+    # And what cannot be mended is said, and stops nobody.
+    file.unlink()
+    lost = Upkeep(lake, SegmentReader(tmp_path / "nothing"), Clock())
+    assert lost.verify()
+    assert "a person has to look" in caplog.text
+    lake.close()
