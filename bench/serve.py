@@ -85,7 +85,7 @@ class _Bench:
     def __init__(self, folder: Path, seconds: int) -> None:
         self.folder = folder
         self.seconds = seconds
-        self.project = make_project(folder / "project")
+        self.project = make_project(folder / "project").folder
         self.row = rows_of(1)[0].tolist()
         self.model_file = next((self.project / ".anew" / "models").rglob("model.txt"))
         self.tensors = {"inputs": [{"name": "x", "shape": [1, len(FEATURES)], "datatype": "FP64", "data": self.row}]}

@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 
 from anew.adapters.model_format import DataFormats
+from anew.adapters.onnx_export import OnnxExporter
 from anew.adapters.pipeline_module import load_pipeline
 from anew.domain.column import ColumnKind, Columns, Value
-from anew.domain.errors import IntegrityError, SchemaError, SettingsError
+from anew.domain.errors import IntegrityError, MissingExtraError, SchemaError, SettingsError
 from anew.domain.manifest import Manifest
 from anew.domain.observation import Answer
 from anew.ports.candidate import Candidate
-from anew.ports.model_format import Formats, ModelFormat, Scores
+from anew.ports.model_format import Exporter, Formats, ModelFormat, Scores
 from anew.ports.pipeline import Pipeline
 from anew.ports.predictor import Predictions
 from anew.ports.rows import column_type, declared_rows, model_inputs
@@ -28,7 +29,10 @@ _ZEROS = {ColumnKind.NUMBER: 0.0, ColumnKind.CATEGORY: ""}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPredictor:
-    """See `anew.ports.predictor.Predictor`."""
+    """See `anew.ports.predictor.Predictor`.
+
+    `served` answers in place of the model where its manifest says so: the export's reader, and the decoded export.
+    """
 
     version: str
     digest: str
@@ -36,6 +40,7 @@ class LoadedPredictor:
     pipeline: Pipeline
     format: ModelFormat
     model: object
+    served: tuple[Exporter, object] | None = None
     positions: tuple[int, ...] = field(init=False)
     numbers: tuple[str, ...] | None = field(init=False)
     widths: tuple[int, ...] = field(init=False)
@@ -111,7 +116,8 @@ class LoadedPredictor:
     def _checked(self, inputs: Any, height: int) -> Scores:
         """Ask the model and refuse nonsense: what is not finite or not of the right shape is no answer."""
         classify = self.columns.task.classifies
-        scores = self.format.score(self.model, inputs, classify=classify)
+        scorer, model = (self.format, self.model) if self.served is None else self.served
+        scores = scorer.score(model, inputs, classify=classify)
         found = scores.proba if classify else scores.values
         shape = (height, len(self.positions)) if classify else (height,)
         if found is None or found.shape != shape:
@@ -154,6 +160,7 @@ class ModelLoader:
     """See `anew.ports.predictor.Loader`. Verifies no bytes: `ArtifactStore.get` did before it gave the folder."""
 
     formats: Formats = field(default_factory=DataFormats)
+    exporter: Exporter = field(default_factory=OnnxExporter)
 
     def load(self, folder: Path, *, version: str, digest: str) -> LoadedPredictor:
         """Load the artifact in `folder` and have it answer a row."""
@@ -162,6 +169,7 @@ class ModelLoader:
             pipeline = load_pipeline(folder / "pipeline.py")
             kept_as = self.formats.named(manifest.format)
             data = (folder / kept_as.file).read_bytes()
+            served = self._served(folder, manifest)
         except OSError as exc:
             raise IntegrityError(f"{version}: {exc.filename} of the artifact cannot be read ({exc.strerror})") from exc
         except SettingsError as exc:
@@ -174,8 +182,18 @@ class ModelLoader:
                 pipeline=pipeline,
                 format=kept_as,
                 model=kept_as.decode(data),
+                served=served,
             )
         )
+
+    def _served(self, folder: Path, manifest: Manifest) -> tuple[Exporter, object] | None:
+        """Return the export that is to serve; without the extra that reads it the model itself does, only slower."""
+        if manifest.scorer != "export":
+            return None
+        try:
+            return self.exporter, self.exporter.decode((folder / self.exporter.file).read_bytes())
+        except MissingExtraError:
+            return None
 
     def assemble(self, candidate: Candidate, *, pipeline: Pipeline, version: str) -> LoadedPredictor:
         """Make the predictor of a candidate that is in memory."""

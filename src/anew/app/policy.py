@@ -156,7 +156,8 @@ class TrainPolicy(_Section):
         default=(), description="files and folders that train() may read besides its rows, relative to the project"
     )
     export: Literal["none", "onnx"] = Field(
-        default="none", description="keep each model as an ONNX graph too, checked to answer the same"
+        default="none",
+        description="keep each model as an ONNX graph too, checked to answer the same; it serves where it is faster",
     )
 
 

@@ -68,6 +68,8 @@ class Manifest:
         target, above 0): what absolute errors are divided by where a bounded loss is needed. 0 for classification.
     metrics
         What training measured, by name.
+    scorer
+        ``export`` when the exported file serves in place of the model, having been measured to be the same and faster.
     """
 
     format: str
@@ -85,6 +87,7 @@ class Manifest:
     previous: str = ""
     loss_scale: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    scorer: str = ""
 
     def to_json(self) -> str:
         """Write as JSON, the same text for the same manifest."""
@@ -92,6 +95,8 @@ class Manifest:
             "schema": MANIFEST_SCHEMA,
             "columns": columns_to_json(self.columns),
         }
+        if not self.scorer:
+            del plain["scorer"]  # as it was before there was one
         return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
     @classmethod

@@ -17,6 +17,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, TrainingError
 from anew.domain.manifest import Manifest
 from anew.loop.export import export
+from anew.loop.scorer import Choice, serving_form
 from anew.loop.trait import measure_traits
 from anew.monitor import Traits, Yardstick
 from anew.ports.candidate import Candidate
@@ -110,10 +111,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A candidate, and the yardstick that its files hold too."""
+    """A candidate, the yardstick that its files hold too, and how long its answers took, which they do not hold."""
 
     candidate: Candidate
     yardstick: Yardstick
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -204,9 +206,12 @@ def finish(made: Draft, rows: pl.DataFrame, recipe: Recipe, pipeline: Pipeline, 
     candidate, predictor = assemble(made, recipe, train.height, pipeline, kit)
     files = dict(candidate.files) | {"pipeline.py": pipeline.source, "environment.txt": installed_packages().encode()}
     outputs, metrics = _proved(declared, y, predictor, recipe.columns)
+    choice = Choice()
     if recipe.export and kit.exporter is not None:
         some = user_code("features()", lambda: model_inputs(pipeline, _some(declared)))
-        files[kit.exporter.file], apart = export(kit.exporter, candidate, kit.formats.named(made.format), some)
+        kept_as = kit.formats.named(made.format)
+        files[kit.exporter.file], apart = export(kit.exporter, candidate, kept_as, some)
+        choice = serving_form(kit.exporter, files[kit.exporter.file], candidate, kept_as, some)
         metrics = dict(metrics) | apart
     if made.search:
         files[SEARCH] = made.search
@@ -218,9 +223,11 @@ def finish(made: Draft, rows: pl.DataFrame, recipe: Recipe, pipeline: Pipeline, 
         sample=_sample(rows, recipe, predictor),
         traits=_traits(rows, recipe, predictor, features),
     )
-    manifest = replace(candidate.manifest, metrics=metrics, loss_scale=loss_scale(y, recipe.columns))
+    scale = loss_scale(y, recipe.columns)
+    manifest = replace(candidate.manifest, metrics=metrics, loss_scale=scale, scorer=choice.scorer)
     whole = files | _packed(yardstick) | {"manifest.json": manifest.to_json().encode()}
-    return Fitted(candidate=replace(candidate, manifest=manifest, files=whole), yardstick=yardstick)
+    candidate = replace(candidate, manifest=manifest, files=whole)
+    return Fitted(candidate=candidate, yardstick=yardstick, timings=choice.timings)
 
 
 def _proved(

@@ -233,7 +233,8 @@ def finish_run(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], 
     made, seconds = _found_draft(folder / _DRAFT)
     rows = pl.read_parquet(run.rows)
     ProgressFile(folder, training_rows(rows, run.holdout_rows).height)(Progress(step="finish"))
-    candidate = finish(made, rows, run.recipe(), pipeline, kit).candidate
+    fitted = finish(made, rows, run.recipe(), pipeline, kit)
+    candidate = fitted.candidate
     artifact = folder / ARTIFACT
     artifact.mkdir(exist_ok=True)
     for name, data in candidate.files.items():
@@ -242,7 +243,7 @@ def finish_run(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], 
         digest=candidate.digest,
         rows=candidate.manifest.rows,
         compute_s=seconds + time.process_time(),
-        metrics=candidate.manifest.metrics,
+        metrics={**candidate.manifest.metrics, **fitted.timings},
     )
     (folder / OUTCOME).write_text(json.dumps(_values(outcome) | {"metrics": dict(outcome.metrics)}), encoding="utf-8")
     return outcome
