@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one, which the status names")
     parser.add_argument("--parts", default=_PARTS, help="package.module:function that makes the parts")
     given = parser.parse_args(arguments)
-    # the loop shares the interpreter with the journal's thread and a loading one: 5 ms would be a long wait for its turn
+    # the loop shares the interpreter with the threads that sync and load: 5 ms would be a long wait for its turn
     sys.setswitchinterval(0.0005)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
