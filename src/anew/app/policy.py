@@ -28,6 +28,7 @@ __all__ = [
     "SearchPolicy",
     "ServingPolicy",
     "ShadowPolicy",
+    "StoresPolicy",
     "SuitePolicy",
     "TrainPolicy",
     "WebhookPolicy",
@@ -324,6 +325,16 @@ class AccessPolicy(_Section):
     hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
 
 
+class StoresPolicy(_Section):
+    """Where things are kept or shown besides the project's own folder."""
+
+    registry: str = Field(
+        default="none",
+        description="where versions are mirrored to: none, mlflow (a database in the project's folder), or the URL of "
+        "an MLflow server, or env:NAME or file:PATH of it",
+    )
+
+
 class ProjectPolicy(_Section):
     """The whole file."""
 
@@ -344,6 +355,7 @@ class ProjectPolicy(_Section):
     policy: LoopPolicy = LoopPolicy()
     train: TrainPolicy = TrainPolicy()
     search: SearchPolicy = SearchPolicy()
+    stores: StoresPolicy = StoresPolicy()
     gates: tuple[dict[str, Any], ...] = Field(
         default=({"slos": {}}, {"beats_champion": {}}),
         alias="validate",

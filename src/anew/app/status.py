@@ -10,6 +10,7 @@ from typing import Any
 
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.process_table import process_started
+from anew.app.mirror_status import mirror_status
 from anew.app.progress import describe_run
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -78,6 +79,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "quarantined": [record.version for record in versions.standing(Standing.QUARANTINED)],
         "workers": _workers(state),
         "stored": stored_rows(state),
+        "mirror": mirror_status(state),
     }
 
 

@@ -26,6 +26,7 @@ from anew.app.hook import retrain_hook
 from anew.app.judging import guardrails, judged_by
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
+from anew.app.mirror import MirrorProcess
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.settings import FILE, Settings, load
@@ -86,14 +87,16 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     retrain_hook(settings)  # a secret that is not there is said here, not by workers that cannot begin
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
-    with alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers:
-        _Up(settings, stores, options).run(stop)
+    mirror = MirrorProcess(settings)
+    with alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers, mirror:
+        _Up(settings, stores, options, mirror).run(stop)
 
 
 class _Up:
     """The wired loop of one project."""
 
-    def __init__(self, settings: Settings, stores: OpenStores, options: UpOptions) -> None:
+    def __init__(self, settings: Settings, stores: OpenStores, options: UpOptions, mirror: MirrorProcess) -> None:
+        self._mirror = mirror
         self._settings = settings
         self._stores = stores
         self._options = options
@@ -171,6 +174,7 @@ class _Up:
             try:
                 self._loop.turn(self._observer, effects)
                 reporter.look(self._loop.pending())
+                self._mirror.keep()
                 if self._stores.clock.monotonic() >= tidy_at:
                     tidy_at = self._stores.clock.monotonic() + _TIDY_S
                     self._tidy(upkeep)

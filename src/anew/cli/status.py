@@ -33,6 +33,8 @@ def run(
     _say_score(status["last_score"])
     if status["stored"]:
         say("stored      " + ", ".join(f"{rows} {table}" for table, rows in sorted(status["stored"].items())))
+    if status["mirror"]:
+        say(f"mirror      {' '.join(filter(None, (status['mirror']['state'], status['mirror']['detail'])))}")
     for run in status["runs"]:
         say(f"under way   {run['effect']} {run['version']}: {run['said']}")
     if status["quarantined"]:
