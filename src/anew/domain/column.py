@@ -119,6 +119,8 @@ class Columns:
                 raise SchemaError(
                     f"column name {name!r}: use 1 to 200 printable characters, the first not an underscore", name
                 )
+            if name.startswith("^") and name.endswith("$"):
+                raise SchemaError(f"column name {name!r} reads as a pattern of names; rename the column", name)
         folded = [name.casefold() for name in names]
         if len(set(folded)) != len(folded):
             twins = sorted(name for name in names if folded.count(name.casefold()) > 1)
