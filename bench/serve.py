@@ -208,6 +208,9 @@ class _Bench:
                 found.answers += int(re.search(r"(\d+) requests in", said)[1])
                 lost = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
                 found.failed += int(lost[1]) if lost else 0
+                tell(
+                    f"{contender.name}, {connections}: {found.rate[connections]:,.0f} ({found.p99[connections]:.1f} ms)"
+                )
         return found
 
     def kept(self) -> int:

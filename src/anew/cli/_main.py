@@ -20,7 +20,7 @@ VERBS = {
     "audit": "Verify, show and export the record of every decision.",
     "approve": "Approve a gate that asks a person.",
     "backtest": "Compare retraining policies on a historical file, and with what hindsight could have done.",
-    "data": "Compare sets of rows, or take back what a source taught: `anew data drift`, `anew data purge`.",
+    "data": "Compare sets of rows, take back what a source taught, answer a file: `anew data drift`, `purge`, `score`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
     "explain": "Say why a version exists and what became of it.",
     "gateway": "Serve the models of several projects on one port, beside the loops that keep them.",

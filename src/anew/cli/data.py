@@ -1,4 +1,4 @@
-"""Compare sets of rows; take back what a source taught."""
+"""Compare sets of rows; take back what a source taught; answer a file of rows."""
 
 import importlib
 import sys
@@ -13,7 +13,7 @@ from anew.cli._parser import Commands, run_command
 from anew.stats.column import ColumnProfile
 from anew.stats.comparison import ColumnDrift, DriftVerdict
 
-__all__ = ["COMMANDS", "drift", "main", "purge"]
+__all__ = ["COMMANDS", "drift", "main", "purge", "score"]
 
 _WORDS = {
     DriftVerdict.DRIFT: "DRIFT",
@@ -104,7 +104,28 @@ def purge(given: Namespace) -> None:
     importlib.import_module("anew.cli._purge").run(given)
 
 
-COMMANDS: Commands = {"drift": (_drift_options, drift), "purge": (_purge_options, purge)}
+def _score_options(parser: ArgumentParser) -> None:
+    parser.add_argument("project", type=Path, nargs="?", default=Path(), help="the project's folder")
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="Parquet file of the rows to answer")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="Parquet file to write, not there yet")
+    parser.add_argument("--version", default="", metavar="NAME", help="one that the gateway has, else the champion")
+    parser.add_argument("--json", action="store_true", help="print anew.data.score/1")
+
+
+def score(given: Namespace) -> None:
+    """Answer a file of rows as the gateway would, batch by batch, into a new file.
+
+    The loop need not run. These answers are not predictions on record: nothing is monitored or
+    learned from them.
+    """
+    importlib.import_module("anew.cli._score").run(given)
+
+
+COMMANDS: Commands = {
+    "drift": (_drift_options, drift),
+    "purge": (_purge_options, purge),
+    "score": (_score_options, score),
+}
 """The commands of `anew data` by name: what declares the options of each, and what runs it."""
 
 

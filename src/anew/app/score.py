@@ -1,0 +1,105 @@
+"""`anew data score`: a file of rows answered by a version that the gateway knows, batch by batch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.local_artifact import LocalArtifactStore
+from anew.adapters.model_loader import ModelLoader
+from anew.adapters.signing import Verifier
+from anew.adapters.table_writer import TableWriter
+from anew.app.settings import load
+from anew.domain.errors import ConflictError, NotFoundError, SchemaError
+from anew.ports.predictor import Predictor
+
+__all__ = ["Scored", "score_file"]
+
+_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What was scored: how many rows, by which version, into which columns."""
+
+    rows: int
+    version: str
+    columns: tuple[str, ...]
+
+
+def score_file(project: Path, source: Path, target: Path, *, version: str = "") -> Scored:
+    """Write the rows of the Parquet file `source` with their answers into `target`; memory is bounded by a batch.
+
+    Parameters
+    ----------
+    version
+        A version that the gateway is told of: champion, challenger or fallback; empty for the champion.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such project, file or version.
+    ConflictError
+        `target` is there already.
+    SchemaError
+        A declared column is missing or of another kind, or a column bears the name of an answer.
+    """
+    predictor = _loaded(project, version)
+    if not source.is_file():
+        raise NotFoundError(f"there is no file {source}")
+    if target.exists():
+        raise ConflictError(f"{target} is there already; name a new file")
+    names = _names(predictor)
+    rows = 0
+    with TableWriter(target) as writer:
+        for frame in _batches(source):
+            taken = sorted(set(names) & set(frame.columns))
+            if taken:
+                raise SchemaError(f"{source.name} has a column {taken[0]!r} already: rename it", taken[0])
+            writer.write(frame.with_columns(_answers(predictor, frame, names)))
+            rows += frame.height
+    return Scored(rows=rows, version=predictor.version, columns=names)
+
+
+def _loaded(project: Path, version: str) -> Predictor:
+    settings = load(project)
+    verifier = Verifier.load(settings.state / "keys")
+    order = FileTraffic(settings.state, verifier=verifier).published(settings.model)
+    if order is None:
+        raise NotFoundError(f"{settings.model} has no champion yet; `anew up` trains and serves one")
+    known = {name: digest for name, digest in (order.challenger, order.fallback, order.champion) if name}
+    wanted = version or order.champion[0]
+    if wanted not in known:
+        raise NotFoundError(f"{wanted} is not at the gateway; there are {', '.join(sorted(known))}")
+    folder = LocalArtifactStore(root=settings.state / "models", verifier=verifier).get(known[wanted])
+    return ModelLoader().load(folder, version=wanted, digest=known[wanted])
+
+
+def _names(predictor: Predictor) -> tuple[str, ...]:
+    columns = predictor.columns
+    return ("prediction", *(f"proba_{label}" for label in columns.classes if columns.task.classifies))
+
+
+def _answers(predictor: Predictor, frame: pl.DataFrame, names: tuple[str, ...]) -> list[pl.Series]:
+    said = predictor.predict(frame)
+    answers = [said.output.alias(names[0])]
+    if said.proba is not None:
+        answers += [pl.Series(name, said.proba[:, i]) for i, name in enumerate(names[1:])]
+    return answers
+
+
+def _batches(source: Path) -> Iterator[pl.DataFrame]:
+    """Yield the rows, `_ROWS` at a time; of an empty file one empty frame, for its columns."""
+    lazy, at = pl.scan_parquet(source), 0
+    try:
+        while True:
+            frame = lazy.slice(at, _ROWS).collect()
+            if frame.height or not at:
+                yield frame
+            if frame.height < _ROWS:
+                return
+            at += _ROWS
+    except pl.exceptions.PolarsError as exc:
+        raise SchemaError(f"{source.name} cannot be read as Parquet: {exc}") from exc

@@ -1,0 +1,18 @@
+"""Runs `anew data score`."""
+
+from argparse import Namespace
+
+from anew.app.score import score_file
+from anew.cli._output import emit_json, say
+
+__all__ = ["run"]
+
+
+def run(given: Namespace) -> None:
+    """Score, and say what was written."""
+    scored = score_file(given.project, given.data, given.to, version=given.version)
+    if given.json:
+        plain = {"rows": scored.rows, "version": scored.version, "columns": list(scored.columns), "file": str(given.to)}
+        emit_json("anew.data.score/1", plain)
+    else:
+        say(f"{scored.rows:,} rows answered by {scored.version} into {given.to}: {', '.join(scored.columns)}")
