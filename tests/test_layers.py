@@ -47,7 +47,7 @@ HOMES = {
     "typer": ("cli",),
     "uvloop": ("adapters.http_server",),
     "xgboost": ("adapters.model_format_xgboost",),
-    "yaml": ("app.yaml_file",),
+    "yaml": ("app.model_card", "app.yaml_file"),
 }
 """Where each other library may be imported: modules whose names, after `anew.`, begin so.
 

@@ -35,12 +35,15 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.domain.manifest import FileEntry, digest_of
+from anew.domain.observation import Answer, Label, Prediction
+from anew.gateway.identity import prediction_id
 from anew.loop.correction import Corrected
 from anew.loop.correction_run import CorrectionRun, leave_correction
 from anew.loop.live_effects import Jobs, LiveEffects, Stores
 from anew.loop.past import Record
 from anew.loop.training_order import Training
 from anew.loop.training_run import TrainingRun
+from anew.loop.trial_order import TrialNeeds
 from anew.ports.compute import Job, JobState, JobStatus, Limits
 from anew.testing.fake_compute import FakeCompute
 from anew.testing.fake_traffic import FakeTraffic, worker_status
@@ -504,3 +507,31 @@ def test_spans_are_compared_on_labelled_rows_that_came_since(tmp_path: Path) -> 
     nothing = bed.run(late)
     assert isinstance(nothing, SpansCompared)
     assert nothing.evidence == ()  # no rows, no evidence, and no job
+
+
+def test_a_measuring_job_gets_the_rows_that_its_suites_need(bed: Bed) -> None:
+    bed.effects.reconfigure(
+        replace(bed.jobs, needs=TrialNeeds(recorded=3, past=5, anchor="")), label_delay=timedelta(0)
+    )
+    bed.digests["v1"] = bed.stored("the champion")
+    bed.history()
+    planned = replace(bed.planned("v1"), span=Interval(start=hour(20), end=hour(44)))
+    for i in range(36, 44):
+        prediction = Prediction(
+            id=prediction_id(hour(i)), model="m", at=hour(i), received_at=hour(i), row={"x": float(i)}, key="",
+            version="v1" if i != 40 else "v2", arm="champion", answer=Answer(output=1, proba=(0.25, 0.75)),
+            epoch=1, latency_us=1,
+        )  # fmt: skip
+        label = Label(
+            id=f"l{i}", model="m", prediction=prediction.id, value=i % 2, at=hour(i), received_at=hour(i), source="api"
+        )
+        bed.lake.append("w", i, [prediction, label])
+    candidate = bed.run(bed.run(planned.caused_by("plan")))
+    assert isinstance(candidate, CandidateTrained)
+    bed.run(candidate)
+    order = bed.order()
+    past, recorded = (pl.read_parquet(str(order[name])) for name in ("past", "recorded"))
+    assert past["x"].to_list() == [0.0, 4.0, 8.0, 12.0, 16.0]
+    assert recorded["x"].to_list() == [41.0, 42.0, 43.0]
+    assert recorded.select("_output", "_p0", "_p1").row(0) == ("1", 0.25, 0.75)
+    assert order["anchor"] == ["", "", ""], "nobody has served yet"

@@ -8,12 +8,14 @@ import polars as pl
 
 from anew.adapters.table_file import file_digest, labelled_rows, read_table
 from anew.app.duration import parse_count
+from anew.app.gates import chosen_gates
 from anew.app.policy import SuitePolicy
 from anew.app.settings import Settings
 from anew.domain.errors import IntegrityError, SettingsError
 from anew.loop.trial import SuiteSource
+from anew.loop.trial_order import TrialNeeds
 
-__all__ = ["suite_sources"]
+__all__ = ["suite_sources", "trial_needs"]
 
 
 def suite_sources(settings: Settings) -> Mapping[str, SuiteSource]:
@@ -34,6 +36,16 @@ def suite_sources(settings: Settings) -> Mapping[str, SuiteSource]:
     if problems:
         raise SettingsError(*problems)
     return found
+
+
+def trial_needs(settings: Settings) -> TrialNeeds:
+    """Return what the project's gates need besides the snapshot."""
+    sources = suite_sources(settings).values()
+    return TrialNeeds(
+        recorded=max((each.recorded for each in sources), default=0),
+        past=max((each.past for each in sources), default=0),
+        anchor=chosen_gates(settings).anchor,
+    )
 
 
 def _source(settings: Settings, name: str, suite: SuitePolicy) -> SuiteSource:

@@ -31,6 +31,7 @@ from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.settings import FILE, Settings, load
 from anew.app.stores import OpenStores, open_stores
+from anew.app.suites import trial_needs
 from anew.app.training import limits_of, training_of
 from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.watch import watched_by
@@ -347,6 +348,7 @@ class _Up:
             project=self._settings.root,
             limits=limits_of(self._settings),
             read_evidence=read_evidence,
+            needs=trial_needs(self._settings),
         )
 
     def _record(self) -> Record:
@@ -358,7 +360,15 @@ class _Up:
             trained = [each.digest for each in self._loop.state("registry").versions.values() if each.digest]
             return trained[-1] if trained else ""
 
-        return Record(digest_of=lambda version: self._loop.state("rollout").digest(version), find=find, newest=newest)
+        def first() -> str:
+            served = self._loop.state("registry").served
+            return served[0] if served else ""
+
+        def digest_of(version: str) -> str:
+            digest: str = self._loop.state("rollout").digest(version)
+            return digest
+
+        return Record(digest_of=digest_of, find=find, newest=newest, first_champion=first)
 
     def _gateway(self) -> GatewayProcesses:
         serving = self._settings.policy.serving

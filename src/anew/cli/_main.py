@@ -25,6 +25,7 @@ VERBS = {
     "explain": "Say why a version exists and what became of it.",
     "gateway": "Serve the models of several projects on one port, beside the loops that keep them.",
     "lineage": "Show where a version, a prediction or a decision came from, and what it led to.",
+    "gate": "Run the gates on a version, as CI does.",
     "init": "Make a project, empty or from a file of labelled rows.",
     "model": "List and show versions, and train one again from what is on record.",
     "override": "Override a required gate, by a signed reason.",

@@ -40,6 +40,7 @@ from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.span_effects import SpanEffects
 from anew.loop.training_order import Training, TrainingInputs, training_job, write_order
 from anew.loop.training_run import ARTIFACT, read_outcome
+from anew.loop.trial_order import TrialNeeds, TrialOrders
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
 from anew.ports.effects import Steps
@@ -85,6 +86,8 @@ class Jobs:
         Folder for the files that tell a job what to do.
     project
         The project's folder; its gates are measured.
+    needs
+        What the gates need besides the snapshot.
     """
 
     training: Training
@@ -95,6 +98,7 @@ class Jobs:
     project: Path
     limits: Limits
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
+    needs: TrialNeeds = TrialNeeds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,14 +287,14 @@ class LiveEffects:
         return Job(id=fact.id, entry=entry, arguments={"run": str(file)}, limits=self._jobs.limits)
 
     def _measure(self, fact: CandidateTrained, steps: Steps) -> CandidateMeasured:
-        champion, champion_folder = self._past().champion(fact.champion)
-        order = {
-            "project": str(self._jobs.project),
-            "snapshot": str(self._stores.snapshots.get(fact.snapshot)),
-            "trained_rows": fact.rows,
-            "candidate": [fact.version, fact.digest, str(self._stores.artifacts.get(fact.digest))],
-            "champion": [fact.champion, champion, champion_folder],
-        }
+        orders = TrialOrders(
+            lake=self._stores.lake,
+            snapshots=self._stores.snapshots,
+            past=self._past(),
+            columns=self._jobs.training.columns,
+            needs=self._jobs.needs,
+        )
+        order = orders.order(fact, self._jobs.project)
         status = self._job(self._order(fact, self._jobs.measure, json.dumps(order)), steps)
         reach("measure.collected")
         evidence = self._jobs.read_evidence((_folder(status) / "evidence.json").read_bytes())

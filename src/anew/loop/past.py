@@ -17,12 +17,14 @@ __all__ = ["Past", "Record"]
 class Record:
     """What effects look up in the record.
 
-    The digest of a version (empty: unknown), a fact by its id, and the digest of the version trained last (or empty).
+    The digest of a version (empty: unknown), a fact by its id, the digest of the version trained last, and the name of
+    the first champion (or empty).
     """
 
     digest_of: Callable[[str], str]
     find: Callable[[str], Fact | None]
     newest: Callable[[], str] = lambda: ""
+    first_champion: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,12 @@ class RegistryState:
         return next(iter(self.standing(Standing.CHAMPION)), None)
 
     @property
+    def served(self) -> tuple[str, ...]:
+        """Names of the versions that serve by right or did, in order of planning."""
+        found = (Standing.CHAMPION, Standing.RETIRED)
+        return tuple(name for name, record in self.versions.items() if record.standing in found)
+
+    @property
     def challenger(self) -> VersionRecord | None:
         """The version on probation."""
         return next(iter(self.standing(Standing.CHALLENGER)), None)

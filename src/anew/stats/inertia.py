@@ -43,7 +43,8 @@ def resemblance(values: npt.NDArray[np.generic]) -> float:
     """Return how much rows resemble the row before them, from about 0 for a mere heap of rows up to 1; shape (n,).
 
     Of numbers the rank correlation with the row before, missing ones left out; of anything else the share of rows that
-    are the same as the row before, beyond what chance gives (as Cohen's kappa). A constant resembles nothing: 0.
+    are the same as the row before, beyond what chance gives (as Cohen's kappa). NaN of a constant, whose order says
+    nothing.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def resemblance(values: npt.NDArray[np.generic]) -> float:
     if values.dtype.kind not in "fiu":
         _, counts = np.unique(values, return_counts=True)
         chance = float(np.square(counts / max(len(values), 1)).sum())
-        return (float((values[1:] == values[:-1]).mean()) - chance) / (1 - chance) if 0 < chance < 1 else 0.0
+        return (float((values[1:] == values[:-1]).mean()) - chance) / (1 - chance) if 0 < chance < 1 else float("nan")
     numbers = values.astype(np.float64)
     pairs = np.isfinite(numbers[1:]) & np.isfinite(numbers[:-1])
     known = np.isfinite(numbers)
@@ -64,7 +65,7 @@ def resemblance(values: npt.NDArray[np.generic]) -> float:
     ranks[known] = (np.cumsum(counts) - counts / 2)[place]
     before, after = ranks[:-1][pairs], ranks[1:][pairs]
     if len(before) < 2 or not np.ptp(before) or not np.ptp(after):
-        return 0.0
+        return float("nan")
     return float(np.corrcoef(before, after)[0, 1])
 
 

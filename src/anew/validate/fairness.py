@@ -44,14 +44,15 @@ class Fairness:
     at_least_rows
         Rows that a group needs in every rate to be looked at; smaller ones are left out.
     confidence
-        Of each grouping's interval, which allows for the number of its pairs of groups.
+        Of all groupings together; each interval allows for their number and for that of its pairs of groups
+        (Bonferroni).
 
     Notes
     -----
     It describes how groups are treated on these rows and cannot declare a model fair: which difference matters is a
     question for people. Do not use `demographic_parity` where base rates differ and answers should. INCONCLUSIVE when
     no grouping has two groups that are large enough. A model that treats all groups alike is refused for the limit with
-    a chance of ``(1 - confidence) / 2`` at most. Where a second opinion (fairlearn's own value) is at hand and differs,
+    a chance of ``1 - confidence`` at most. Where a second opinion (fairlearn's own value) is at hand and differs,
     the evidence is an ERROR.
 
     References
@@ -100,7 +101,9 @@ class Fairness:
         if missing or not self.columns:
             problem = f"the rows have no column {', '.join(missing)}" if missing else "no sensitive column is declared"
             return (unmeasured(self.key, "", problem, self.at_least_rows),)
-        return tuple(each for name, group in self._groupings(rows.table) for each in self._measure(rows, name, group))
+        groupings = list(self._groupings(rows.table))
+        level = 1 - (1 - self.confidence) / len(groupings)
+        return tuple(each for name, group in groupings for each in self._measure(rows, name, group, level))
 
     def _groupings(self, table: pl.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.str_]]]:
         text = {name: table.get_column(name).cast(pl.String).fill_null("(missing)") for name in self.columns}
@@ -110,7 +113,7 @@ class Fairness:
             together = pl.DataFrame(text).select(pl.concat_str(pl.all(), separator=" & ")).to_series()
             yield " & ".join(text), together.to_numpy().astype(np.str_)
 
-    def _measure(self, rows: HeldOut, name: str, group: npt.NDArray[np.str_]) -> Iterator[Evidence]:
+    def _measure(self, rows: HeldOut, name: str, group: npt.NDArray[np.str_], level: float) -> Iterator[Evidence]:
         large = self._large(rows, group)
         kept = np.isin(group, large)
         if len(large) < 2:
@@ -119,7 +122,7 @@ class Fairness:
             return
         part, names = rows.at(kept), group[kept]
         number = np.searchsorted(large, names)
-        found = disparity(self._rates(part), number, len(large), self.confidence)
+        found = disparity(self._rates(part), number, len(large), level)
         problem = self._second_opinion(part, names, found.value)
         reference = self._theirs(part, number, len(large))
         yield Evidence.of(
@@ -129,12 +132,12 @@ class Fairness:
             subject=name,
             interval=(found.low, found.high),
             reference=reference,
-            confidence=self.confidence,
+            confidence=level,
             problem=problem,
         )
         if self.margin is not None and part.champion is not None:
             label, ours, theirs = (each == part.positive for each in (part.label, part.challenger, part.champion))
-            over = disparity_excess(self.metric, label, ours, theirs, number, self.confidence)
+            over = disparity_excess(self.metric, label, ours, theirs, number, level)
             interval = (over.low, over.high)
             yield Evidence.of(self.key, over.value, over.n, subject=f"{name}{_OVER}", interval=interval)
 

@@ -1,0 +1,236 @@
+"""Gates that ask the candidate itself: calibration, fairness, rules, robustness, skew, leakage, its training rows."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from anew.adapters.fairlearn_disparity import fairlearn_disparity
+from anew.domain.column import Task
+from anew.domain.errors import InvariantError
+from anew.domain.verdict import Verdict
+from anew.validate import Answers, Gate, HeldOut, Package
+from anew.validate.artifact import Artifact
+from anew.validate.calibration import Calibration
+from anew.validate.fairness import Fairness
+from anew.validate.footprint import Footprint
+from anew.validate.latency import Latency
+from anew.validate.leakage import Leakage
+from anew.validate.model_card import ModelCard
+from anew.validate.robustness import Robustness
+from anew.validate.rules import Rules
+from anew.validate.skew import Skew
+from anew.validate.training_rows import TrainingRows
+from tests.validate.trials import N, binary, examined, judged
+
+PASS, FAIL, ERROR, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE
+
+
+def chances(rows: HeldOut, sure: float) -> HeldOut:
+    up = np.where(rows.challenger == "1", sure, 1 - sure)
+    return replace(rows, challenger_chance=np.column_stack((1 - up, up)))
+
+
+def test_probabilities_that_do_not_hold_are_refused() -> None:
+    rows = binary(0.3)
+    assert judged(Calibration(), chances(rows, 0.7)) is PASS
+    assert judged(Calibration(), chances(rows, 0.99)) is FAIL
+    assert judged(Calibration(), rows) is ERROR, "no probabilities"
+    assert judged(Calibration(), chances(rows, 0.7).at(np.arange(50))) is INCONCLUSIVE
+
+
+def test_numbers_that_are_off_on_average_are_refused() -> None:
+    label = np.random.default_rng(0).normal(size=N)
+    loss = np.zeros(N)
+
+    def rows(off: float) -> HeldOut:
+        return HeldOut(task=Task.REGRESSION, label=label, challenger=label + off, challenger_loss=loss, loss_scale=4.0)
+
+    assert judged(Calibration(), rows(0.1)) is PASS
+    assert judged(Calibration(), rows(-1.0)) is FAIL
+
+
+def grouped(unfair: float, *, n: int = 2000, seed: int = 5) -> HeldOut:
+    rows = binary(0.1, 0.1, n=n, seed=seed)
+    sex = np.where(np.arange(n) % 2 == 0, "f", "m")
+    turned = (sex == "f") & (np.random.default_rng(6).random(n) < unfair)
+    said = np.where(turned, "0", rows.challenger)
+    table = pl.DataFrame({"sex": sex, "age": np.random.default_rng(7).choice(["old", "young"], n)})
+    return replace(rows, challenger=said, challenger_loss=(said != rows.label).astype(float), table=table)
+
+
+@pytest.mark.parametrize("metric", ["demographic_parity", "equal_opportunity", "equalized_odds", "error"])
+def test_a_candidate_that_treats_a_group_worse_is_refused(metric: Any) -> None:
+    gate = Fairness(metric=metric, columns=("sex", "age"), at_most=0.15)
+    fair, unfair = (replace(grouped(share), disparity=fairlearn_disparity) for share in (0.0, 0.6))
+    assert judged(gate, fair) is PASS
+    assert judged(gate, unfair) is FAIL
+    assert [each.subject for each in gate.measure(fair)] == ["sex", "age", "sex & age"]
+    assert judged(gate, replace(unfair, disparity=lambda *_: 0.5)) in (ERROR, FAIL)
+    assert judged(gate, replace(fair, disparity=lambda *_: 0.5)) is ERROR, "two computations that differ prove nothing"
+
+
+def test_a_candidate_clearly_less_fair_than_the_champion_is_refused_within_the_limit() -> None:
+    gate = Fairness(metric="demographic_parity", columns=("sex",), at_most=0.9, margin=0.05)
+    assert judged(gate, grouped(0.6)) is FAIL
+    assert judged(gate, grouped(0.0)) is PASS
+
+
+def test_groups_that_are_too_small_prove_nothing() -> None:
+    gate = Fairness(columns=("sex",))
+    assert judged(gate, grouped(0.9, n=60)) is INCONCLUSIVE
+    assert judged(Fairness(columns=("race",)), grouped(0.0)) is ERROR
+    assert judged(Fairness(), grouped(0.0)) is ERROR
+    assert judged(gate, replace(grouped(0.0), task=Task.MULTICLASS)) is ERROR
+
+
+def test_fair_candidates_are_seldom_refused() -> None:
+    gate = Fairness(metric="demographic_parity", columns=("sex", "age"), at_most=0.001)
+    assert sum(judged(gate, grouped(0.0, seed=seed)) is FAIL for seed in range(100)) <= 6
+
+
+def test_a_rule_of_the_business_is_kept_by_every_answer() -> None:
+    rows = replace(binary(0.1), table=pl.DataFrame({"x": np.zeros(N), "shop": ["a"] * N}))
+    assert judged(Rules(keep=("prediction IN ('0', '1')",)), rows) is PASS
+    assert judged(Rules(keep=("prediction = '0'",)), rows) is FAIL
+    assert judged(Rules(keep=("prediction = '0'",), at_most=0.9), rows) is PASS
+    assert judged(Rules(keep=("no_such_column > 1",)), rows) is ERROR
+    with pytest.raises(InvariantError, match="no condition in SQL"):
+        Rules(keep=("prediction >",))
+
+
+def answering(change: Callable[[pl.DataFrame], Any]) -> Callable[[pl.DataFrame], Answers]:
+    return lambda rows: Answers(np.asarray(change(rows)), None)
+
+
+def test_missing_and_extreme_values_may_not_break_the_candidate() -> None:
+    rows = binary(0.0)
+    said = dict(zip(rows.table["x"].to_list(), rows.label.tolist(), strict=True))
+
+    def robust(frame: pl.DataFrame) -> list[str]:
+        return [said.get(x, "0") for x in frame["x"].to_list()]
+
+    def brittle(frame: pl.DataFrame) -> list[str]:
+        return [said.get(x, "0") for x in frame["x"].to_list() if (x is not None and abs(x) < 1e5) or 1 / 0]
+
+    gate = Robustness()
+    assert judged(gate, examined(rows, answering(robust))) is PASS
+    found = gate.judge(gate.measure(examined(rows, answering(brittle))))
+    assert found.verdict is FAIL
+    assert "ZeroDivisionError" in found.reason
+    assert judged(Robustness(missing_at_most=0.1), examined(rows, answering(robust))) is FAIL, "x carries it all"
+    assert judged(gate, rows) is ERROR, "nobody to ask"
+    assert judged(gate, examined(rows, answering(robust)).at(np.arange(9))) is INCONCLUSIVE
+
+
+@pytest.mark.fault("S9")
+def test_features_that_look_at_other_rows_are_found() -> None:
+    rows = binary(0.1)
+
+    def own(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(pl.col("x") * 2)
+
+    def of_all(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(pl.col("x") - pl.col("x").mean())
+
+    same = answering(lambda frame: np.where(frame["x"].to_numpy() > 0, "1", "0"))
+    other = answering(lambda frame: ["0"] * frame.height)
+    assert judged(Skew(), examined(rows, same, inputs=own)) is PASS
+    found = Skew().judge(Skew().measure(examined(rows, same, inputs=of_all)))
+    assert found.verdict is FAIL
+    assert "model inputs" in found.reason
+    assert judged(Skew(), examined(rows, same, online=other, inputs=own)) is FAIL
+    assert judged(Skew(), examined(rows, same, inputs=lambda _: 1 / 0)) is ERROR  # type: ignore[arg-type, return-value]  # planted
+    assert judged(Skew(), rows) is INCONCLUSIVE
+
+
+def test_serving_that_is_not_what_was_trained_on_is_found() -> None:
+    same = answering(lambda frame: np.where(frame["x"].to_numpy() > 0, "1", "0"))
+    rows = examined(binary(0.1), same)
+    moved = rows.table.with_columns(pl.col("x") + 3)
+    gate = Skew(psi_at_most=0.25)
+    assert judged(gate, replace(rows, training=rows.table)) is PASS
+    assert judged(gate, replace(rows, training=moved)) is FAIL
+    assert judged(gate, rows) is INCONCLUSIVE
+    assert judged(Skew(), replace(rows, training=moved)) is PASS, "columns are compared where that is asked for"
+
+
+@pytest.mark.fault("V10")
+@pytest.mark.parametrize(
+    ("column", "verdict"),
+    [
+        (lambda label: (label == "1").astype(float), FAIL),
+        (lambda label: np.where(label == "1", "refunded", "kept"), FAIL),
+        (lambda label: np.where(label == "1", np.nan, 1.0), FAIL),
+        (lambda label: np.random.default_rng(1).normal(size=len(label)), PASS),
+    ],
+    ids=["number", "category", "missing", "nothing"],
+)
+def test_a_column_that_gives_the_answer_away_is_too_good(column: Callable[[Any], Any], verdict: Verdict) -> None:
+    rows = binary(0.1)
+    rows = replace(rows, table=rows.table.with_columns(leak=pl.Series(column(rows.label))))
+    found = Leakage().judge(Leakage().measure(rows))
+    assert found.verdict is verdict
+    assert verdict is PASS or "leak alone tells the label" in found.reason
+
+
+def test_a_leap_over_the_champion_and_a_loss_next_to_none_are_too_good() -> None:
+    assert judged(Leakage(), binary(0.02, 0.4)) is FAIL
+    assert judged(Leakage(), binary(0.0, None)) is FAIL
+    assert judged(Leakage(), binary(0.2, 0.3)) is PASS
+    assert judged(Leakage(), binary(0.2, 0.3, n=20)) is INCONCLUSIVE
+
+
+def trained_on(fresh: HeldOut, error: float, order: bool = True) -> HeldOut:
+    """Return held-out rows in an order that tells something, after training rows with that error."""
+    walk = np.sin(np.arange(fresh.n) / 15)
+    there = walk if order else np.random.default_rng(2).permutation(walk)
+    trained = replace(binary(error, error, seed=9), table=pl.DataFrame({"x": there}))
+    return replace(fresh, table=pl.DataFrame({"x": walk}), trained=lambda _: trained)
+
+
+def test_damaged_training_rows_are_found() -> None:
+    gate = TrainingRows()
+    fresh = binary(0.1, 0.1)
+    assert judged(gate, trained_on(fresh, 0.1)) is PASS
+    assert judged(gate, trained_on(fresh, 0.02)) is PASS, "what was learned is known better than what is new"
+    assert judged(gate, trained_on(fresh, 0.3)) is FAIL
+    assert judged(gate, trained_on(binary(0.1, 0.35), 0.3)) is PASS, "the champion finds them no harder"
+    found = gate.judge(gate.measure(trained_on(fresh, 0.1, order=False)))
+    assert found.verdict is FAIL
+    assert "order of x" in found.reason
+    assert judged(gate, fresh) is ERROR, "the rows are not at hand"
+    assert judged(gate, trained_on(fresh.at(np.arange(40)), 0.1)) is INCONCLUSIVE
+
+
+GOOD = Package(files={"model.txt": 2_000_000}, one_ms=(1.0,) * 300, batch_ms=(5.0,) * 9, batch_rows=100, memory_bytes=9)
+
+
+@pytest.mark.parametrize(
+    ("gate", "bad"),
+    [
+        (Latency(p99_ms=20), replace(GOOD, one_ms=(1.0,) * 280 + (50.0,) * 20)),
+        (Latency(p99_ms=20, batch_ms=0.1), replace(GOOD, batch_ms=(50.0,) * 9)),
+        (Footprint(size_mb=5), replace(GOOD, files={"model.txt": 6_000_000})),
+        (Footprint(size_mb=5, memory_mb=1), replace(GOOD, memory_bytes=2_000_000)),
+        (Artifact(), replace(GOOD, findings=("model.bin: a pickle",))),
+        (ModelCard(), replace(GOOD, card_problems=("Contact: missing",))),
+    ],
+    ids=["p99", "batch", "size", "memory", "artifact", "card"],
+)
+def test_what_is_packaged_badly_is_refused(gate: Gate, bad: Package) -> None:
+    answer = answering(lambda frame: ["0"] * frame.height)
+    assert judged(gate, examined(binary(0.1), answer, package=GOOD)) is PASS
+    assert judged(gate, examined(binary(0.1), answer, package=bad)) is FAIL
+    assert judged(gate, examined(binary(0.1), answer)) is INCONCLUSIVE
+    assert gate.judge(()).verdict is INCONCLUSIVE
+    assert getattr(gate, "packaged", False), "a replay has to leave it out"
+
+
+def test_too_few_timed_answers_are_no_percentile() -> None:
+    few = replace(GOOD, one_ms=(1.0,) * 50)
+    rows = examined(binary(0.1), answering(lambda frame: ["0"] * frame.height), package=few)
+    assert judged(Latency(p99_ms=20), rows) is INCONCLUSIVE
