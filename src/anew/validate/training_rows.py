@@ -63,7 +63,7 @@ class TrainingRows:
     needs_champion: ClassVar[bool] = False
 
     margin: float = 0.02
-    at_least_rows: int = 100
+    at_least_rows: int = 50
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
