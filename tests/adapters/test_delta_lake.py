@@ -208,6 +208,8 @@ def test_compaction_keeps_every_row_and_every_old_version(
             rows_address(opened.labelled(EVER, versions=then)),
         ) == before
         assert list(opened.verify()) == []
+        came = opened.fresh("labels", after=then["labels"], upto=opened.versions()["labels"])
+        assert came.height == 24, "what was made of rows that were there before is nothing new"
     _fill(opened, journal, 1)
     assert opened.counts() == {"predictions": 39, "labels": 39, "feedback": 0, "history": 0}
 

@@ -234,3 +234,20 @@ def test_feedback_is_on_disk_before_it_is_acknowledged() -> None:
     assert post(make(journal), "/feedback", {"feedback": [entry]}) == (200, {"accepted": 1, "ids": ["f1"]})
     (kept,) = journal.records
     assert (kept.id, kept.event, kept.value) == ("f1", "thumb", 0.0)  # type: ignore[union-attr]  # it is feedback
+
+
+@pytest.mark.fault("V8")
+def test_an_id_that_the_caller_repeats_gets_the_same_answer_and_one_row_and_another_row_under_it_is_refused() -> None:
+    journal = FakeJournal()
+    app = make(journal)
+
+    async def talk() -> list[tuple[int, Any]]:
+        ask = {"row": ROW, "ids": ["order-7"], "at": "2026-05-01T00:00:00Z"}
+        other = ask | {"row": ROW | {"amount": 99.0}}
+        return [await call(app, "/predict", json.dumps(each).encode()) for each in (ask, ask, other)]
+
+    first, again, other = asyncio.run(talk())
+    assert first == again
+    assert first[0] == 200
+    assert other[0] == 409
+    assert len(journal.records) == 1

@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from anew.domain.facts import AlertRaised, WindowScored
+from anew.domain.facts import AlertRaised, IncidentRaised, WindowScored
+from anew.monitor.ab_outcome import ABOutcome
+from anew.monitor.label_quality import LabelQuality
 from anew.monitor.slo import SLO
+from anew.monitor.thumbs import Thumbs
 from tests.loop.observed import START, Bed, hour
 
 RIGHT, WRONG = 1, 0
@@ -133,3 +136,55 @@ def test_coverage_and_delay_of_labels_are_on_record() -> None:
     (scored,) = bed.facts(WindowScored)
     assert (scored.n, scored.labelled) == (4, 3)
     assert [scored.delay_p50_s, scored.delay_p90_s] == pytest.approx([720, 1008])
+
+
+def fed(**settings: object) -> Bed:
+    return started(feedback=True, events=("clicked",), **settings)
+
+
+def test_thumbs_and_events_reach_the_detectors_of_the_live_loop() -> None:
+    business = SLO(metric="business.ctr", at_least=0.1, definition="avg(clicked)", events=("clicked",), at_least_rows=4)
+    bed = fed(detectors=(Thumbs(down_above=0.6, at_least=3), business))
+    for i in range(4):
+        bed.serve(f"r{i}", hour(0.1 * i))
+    for i in range(3):
+        bed.happened(f"r{i}", "thumb", hour(0.5), value=float(i == 0))
+    bed.happened("r3", "clicked", hour(0.6))
+    bed.happened("unknown", "clicked", hour(0.6))
+    bed.turn(hour(1))
+    (scored,) = bed.facts(WindowScored)
+    assert [(each.subject, each.value, each.n) for each in scored.evidence] == [
+        ("thumbs down", pytest.approx(2 / 3), 3),
+        ("business.ctr", 0.25, 4),  # nothing is labelled; what was not clicked counts as 0
+    ]
+    assert [each.detector for each in bed.facts(AlertRaised)] == ["thumbs(down>0.6)"]
+
+
+def test_feedback_that_comes_late_revises_the_score() -> None:
+    bed = fed(detectors=(Thumbs(down_above=0.9, at_least=1),))
+    four(bed)
+    bed.happened("r0", "thumb", hour(2), value=0.0)
+    bed.turn(hour(2))
+    bed.happened("r0", "thumb", hour(2.5), value=1.0)  # changed their mind
+    bed.turn(hour(3))
+    assert [each[3] for each in revisions(bed)] == [None, 1.0, 0.0]
+
+
+def test_corrections_that_contradict_the_labels_are_an_incident_of_the_live_loop() -> None:
+    bed = fed(detectors=(LabelQuality(at_least=4, disagree_above=0.3),))
+    four(bed)
+    for i in range(4):
+        bed.label(f"r{i}", WRONG, hour(1.5), source="user")
+    bed.turn(hour(2))
+    (incident,) = bed.facts(IncidentRaised)
+    assert "sources disagree in 100% of 4" in incident.message
+
+
+def test_two_arms_are_compared_by_the_live_loop() -> None:
+    bed = fed(detectors=(ABOutcome(outcome="clicked", at_least=20),))
+    for i in range(60):
+        bed.serve(f"r{i}", hour(0.01 * i), **({"version": "v2", "arm": "challenger"} if i % 2 else {}))
+        if i % 2:
+            bed.happened(f"r{i}", "clicked", hour(0.7))
+    bed.turn(hour(1))
+    assert [each.detector for each in bed.facts(AlertRaised)] == ["ab_outcome(clicked worse by 0)"]
