@@ -19,6 +19,7 @@ from anew.stats.betting import (
     mean_confidence_sequence,
     paired_confidence_sequence,
     paired_e_value,
+    paired_e_values,
     unit_grid,
 )
 
@@ -112,6 +113,19 @@ def test_skewed_differences_keep_the_level_too(side: Side) -> None:
 def test_the_e_value_is_the_mixture_of_products_by_hand(counts: list[int], margin: float, side: Side) -> None:
     expected = float(wealth(np.array(counts), margin, side))
     assert paired_e_value(counts, SIGNS, margin, side) == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("side", ["non_inferiority", "harm"])
+def test_many_looks_at_once_are_each_as_by_itself(side: Side) -> None:
+    counts = np.random.default_rng(0).integers(0, 400, size=(20, 3))
+    found = paired_e_values(counts, SIGNS, 0.01, side)
+    assert found.tolist() == pytest.approx([paired_e_value(row, SIGNS, 0.01, side) for row in counts])
+
+
+@pytest.mark.parametrize("counts", [[1.0, 2.0, 3.0], [[1, -1, 0]], [], [[1, 2]]])
+def test_many_looks_that_are_none_are_refused(counts: object) -> None:
+    with pytest.raises(InvariantError):
+        paired_e_values(counts, SIGNS, 0.01, "harm")  # type: ignore[arg-type]  # on purpose
 
 
 @settings(deadline=None)

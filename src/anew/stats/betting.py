@@ -28,6 +28,7 @@ __all__ = [
     "mean_confidence_sequence",
     "paired_confidence_sequence",
     "paired_e_value",
+    "paired_e_values",
     "unit_grid",
 ]
 
@@ -98,11 +99,12 @@ def _filled(counts: npt.ArrayLike, grid: npt.ArrayLike, low: float) -> tuple[Flo
     return held[held > 0], points[held > 0]
 
 
-def _log_wealth(counts: Floats, gains: Floats, bets: tuple[float, ...]) -> float:
-    """Return the log of the mean wealth of bets, each ``prod (1 + bet * gain) ** count``."""
-    each = np.log1p(np.multiply.outer(np.array(bets), gains)) @ counts
-    best = float(each.max())
-    return best + math.log(float(np.exp(each - best).sum()) / len(bets))
+def _log_wealth(counts: Floats, gains: Floats, bets: tuple[float, ...]) -> Floats:
+    """Return the log of the mean wealth of bets, each ``prod (1 + bet * gain) ** count``, for counts (k,) or (m, k)."""
+    each = counts @ np.log1p(np.multiply.outer(gains, np.array(bets)))
+    best = each.max(axis=-1)
+    found: Floats = best + np.log(np.exp(each - best[..., None]).sum(axis=-1) / len(bets))
+    return found
 
 
 def paired_e_value(
@@ -147,6 +149,28 @@ def paired_e_value(
     True
     """
     held, points = _filled(counts, grid, -1.0)
+    return float(_log_wealth(held, _gains(points, margin, side, bets), bets))
+
+
+def paired_e_values(
+    counts: npt.ArrayLike, grid: npt.ArrayLike, margin: float, side: Side, *, bets: tuple[float, ...] = BETS
+) -> Floats:
+    """Return `paired_e_value` for each row of `counts`, shape (m, k), at once: of many looks or many runs; shape (m,).
+
+    Raises
+    ------
+    InvariantError
+        As `paired_e_value` does.
+    """
+    many = np.asarray(counts, dtype=np.float64)
+    if many.ndim != 2 or not len(many):
+        raise InvariantError(f"counts of many looks have the shape (m, k), not {many.shape}")
+    _filled(many.min(axis=0), grid, -1.0)
+    return _log_wealth(many, _gains(_increasing(grid), margin, side, bets), bets)
+
+
+def _gains(points: Floats, margin: float, side: Side, bets: tuple[float, ...]) -> Floats:
+    """Return what one unit of wealth at stake makes of each outcome."""
     if not 0 <= margin < 1:
         raise InvariantError(f"a margin is at least 0 and below 1, not {margin}")
     if not bets or not all(0 < bet < 1 for bet in bets):
@@ -158,7 +182,7 @@ def paired_e_value(
     else:
         raise InvariantError(f"a side is non_inferiority or harm, not {side!r}")
     # Divided by the worst loss, no bet can take more than its share of the wealth.
-    return _log_wealth(held, gains / worst, bets)
+    return gains / worst
 
 
 def e_value_threshold(alpha: float) -> float:

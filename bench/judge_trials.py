@@ -1,0 +1,243 @@
+"""Seeded worlds for the judge of rollouts: requests one by one, and the judge that ships reading after each."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import log
+
+import numpy as np
+
+from anew.domain.evidence import Counts
+from anew.domain.facts import Stage
+from anew.loop.look import Counted, Outcomes, look
+from anew.rollout import Outcome, Probation
+from anew.rollout.canary import Canary
+from anew.rollout.shadow import Shadow
+from anew.stats.betting import e_value_threshold, paired_e_values
+
+__all__ = ["GRID", "HORIZON", "Trial", "delayed", "pairs", "read_shadow", "rolled_out", "skewed", "sticky"]
+
+HORIZON = 20_000
+DISAGREE, ERRORS = 0.05, 0.10
+GRID = np.array([-1.0, 0.0, 1.0])
+STEPS = (0.1, 0.5)
+SHADOW = Shadow()
+CANARY = Canary(alpha=0.05 / len(STEPS))
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How many runs ended well or badly for the challenger, and after how many labels."""
+
+    good: np.ndarray
+    bad: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def promoted(self) -> float:
+        """Share promoted."""
+        return float(self.good.mean())
+
+    @property
+    def back(self) -> float:
+        """Share taken back."""
+        return float(self.bad.mean())
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Which came to an end."""
+        return self.good | self.bad
+
+
+def pairs(gain: float, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n paired gains of -1, 0 and 1 with this mean, shape (n,): 5 % of the answers disagree."""
+    disagree = max(DISAGREE, abs(gain))
+    won = (disagree + gain) / 2
+    drawn = rng.random(n)
+    return np.where(drawn < won, 1, np.where(drawn < disagree, -1, 0))
+
+
+def probation(stage: Stage, **counts: Counts) -> Probation:
+    """Return what a judge is asked about."""
+    return Probation(challenger=("v2", "d"), stage=stage, share=0.0, since=T0, progress=T0, **counts)
+
+
+def read_shadow(gains: np.ndarray) -> tuple[int, bool | None]:
+    """Return after how many of the gains, in order, `Shadow` decides when it is asked after each, and how.
+
+    The e-values after each are those of the judge's own function, all at once; where they first pass the bar the judge
+    is asked, and it has to say the same there, and to hold just before.
+    """
+    counts = np.stack([np.cumsum(gains == point) for point in GRID], axis=1)
+    bar = log(e_value_threshold(SHADOW.alpha))
+    enough = np.arange(1, len(gains) + 1) >= SHADOW.at_least_rows
+    proof = (paired_e_values(counts, GRID, SHADOW.margin, "non_inferiority") >= bar) & enough
+    harm = (paired_e_values(counts, GRID, SHADOW.margin, "harm") >= bar) & enough
+    ends = np.flatnonzero(proof | harm)
+    if not len(ends):
+        assert _ruled(counts[-1]) is Outcome.HOLD
+        return len(gains), None
+    at = int(ends[0])
+    ruled = _ruled(counts[at])
+    assert ruled is (Outcome.HARM if harm[at] else Outcome.ADVANCE), "the judge that ships says something else"
+    assert at == 0 or _ruled(counts[at - 1]) is Outcome.HOLD
+    return at + 1, ruled is Outcome.ADVANCE
+
+
+def _ruled(counts: np.ndarray) -> Outcome:
+    held = Counts(low=-1.0, high=1.0, counts=tuple(counts.tolist()))
+    return SHADOW.rule(probation(Stage.SHADOW, paired_down=held, paired_up=held)).outcome
+
+
+def read_canary(gain: float, share: float, most: int, rng: np.random.Generator) -> tuple[int, bool | None]:
+    """Return after how many labels a canary step ends when it is asked after each, and how."""
+    ours = rng.random(most) < share
+    wrong = rng.random(most) < np.where(ours, ERRORS - gain, ERRORS)
+    n1, n0 = np.cumsum(ours), np.cumsum(~ours)
+    w1, w0 = np.cumsum(ours & wrong), np.cumsum(~ours & wrong)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p1, p0 = w1 / n1, w0 / n0
+        excess = p1 - p0
+        # No confidence sequence leaves out what a fixed interval of 95 % holds: those looks need not be asked.
+        error = np.sqrt(p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0)
+        suspect = (excess > CANARY.harm) & (excess > 1.96 * error)
+    fine = (np.minimum(n1, n0) >= CANARY.at_least_rows) & (excess <= CANARY.harm)
+    for at in np.flatnonzero(suspect | fine).tolist():
+        arms = (
+            Counts(low=0.0, high=1.0, counts=(int(n0[at] - w0[at]), int(w0[at]))),
+            Counts(low=0.0, high=1.0, counts=(int(n1[at] - w1[at]), int(w1[at]))),
+        )
+        ruled = CANARY.rule(probation(Stage.CANARY, champion_loss=arms[0], challenger_loss=arms[1])).outcome
+        if ruled is not Outcome.HOLD:
+            return at + 1, ruled is Outcome.ADVANCE
+    return most, None
+
+
+def rolled_out(gain: float, runs: int, seed: int) -> Trial:
+    """Take a challenger that gains so much through shadow and every canary step."""
+    good, bad, labels = np.zeros(runs, bool), np.zeros(runs, bool), np.zeros(runs, int)
+    for run in range(runs):
+        rng = np.random.default_rng((seed, run, round(gain * 1000) + 1000))
+        spent, on = read_shadow(pairs(gain, HORIZON, rng))
+        for share in STEPS:
+            if not on or spent >= HORIZON:
+                break
+            more, on = read_canary(gain, share, HORIZON - spent, rng)
+            spent += more
+        good[run], bad[run], labels[run] = on is True and spent < HORIZON, on is False, spent
+    return Trial(good, bad, labels)
+
+
+def shadowed(gains: list[np.ndarray], spent: list[np.ndarray] | None = None) -> Trial:
+    """Read each run's gains in shadow."""
+    ends = [read_shadow(each) if len(each) else (0, None) for each in gains]
+    labels = np.array([at if spent is None else spent[i][max(at - 1, 0)] for i, (at, _) in enumerate(ends)])
+    return Trial(
+        np.array([on is True for _, on in ends]),
+        np.array([on is False for _, on in ends]),
+        labels,
+    )
+
+
+def sticky(gain: float, runs: int, seed: int, *, by_user: bool, correlation: float = 0.3) -> Trial:
+    """Let users come again, 20 times on average, and what is right for one resemble itself.
+
+    By user, the rows go through the counting that ships, 100 at a time, and the means of users are read as they are.
+    """
+    ends = []
+    for run in range(runs):
+        rng = np.random.default_rng((seed, run, round(gain * 1000) + 5000))
+        users = rng.integers(0, HORIZON // 20, HORIZON)
+        own = pairs(gain, HORIZON // 20, rng)
+        gains = np.where(rng.random(HORIZON) < np.sqrt(correlation), own[users], pairs(gain, HORIZON, rng))
+        ends.append(_by_user(gains, users) if by_user else read_shadow(gains))
+    on = [each for _, each in ends]
+    return Trial(
+        np.array([x is True for x in on]), np.array([x is False for x in on]), np.array([at for at, _ in ends])
+    )
+
+
+def _by_user(gains: np.ndarray, users: np.ndarray, look_at: int = 100) -> tuple[int, bool | None]:
+    counted = Counted()
+    down = up = None
+    for start in range(0, len(gains), look_at):
+        gain = gains[start : start + look_at].astype(float)
+        flags = np.zeros(len(gain), bool)
+        losses = (np.maximum(gain, 0.0), np.maximum(-gain, 0.0))
+        seen = look(
+            Outcomes(
+                champion=losses[0],
+                challenger=losses[1],
+                champion_arm=losses[0],
+                challenger_arm=losses[1],
+                by_champion=flags,
+                by_challenger=flags,
+                in_step=flags,
+                users=users[start : start + look_at].astype(np.str_),
+            ),
+            counted,
+        )
+        down = seen.paired_down if down is None else down + seen.paired_down
+        up = seen.paired_up if up is None else up + seen.paired_up
+        ruled = SHADOW.rule(probation(Stage.SHADOW, paired_down=down, paired_up=up)).outcome
+        if ruled is not Outcome.HOLD:
+            return start + look_at, ruled is Outcome.ADVANCE
+        if len(counted.paired) == HORIZON // 20:
+            break  # everybody was counted
+    return len(gains), None
+
+
+def delayed(gain: float, runs: int, seed: int, *, fixed_age: bool) -> Trial:
+    """Let one label in five be bad and late, 1,500 requests on average, and the challenger lose on those alone.
+
+    At a fixed age of 6,000 requests all but one in 50 of the late ones are there; those that are not, never count.
+    """
+    late_share, age = 0.2, 6_000
+    gains = []
+    for run in range(runs):
+        rng = np.random.default_rng((seed, run, 9000))
+        late = rng.random(HORIZON) < late_share
+        # On labels that come at once it wins a little; overall it loses.
+        soon = 0.01
+        worse = (gain - (1 - late_share) * soon) / late_share
+        drawn = np.where(late, pairs(worse, HORIZON, rng), pairs(soon, HORIZON, rng))
+        delay = np.where(late, rng.exponential(1_500, HORIZON), rng.exponential(20, HORIZON))
+        if fixed_age:
+            gains.append(drawn[delay <= age])
+        else:
+            arrived = np.arange(HORIZON) + delay
+            order = np.argsort(arrived, kind="stable")
+            gains.append(drawn[order][np.sort(arrived) <= HORIZON])
+    return shadowed(gains)
+
+
+def skewed(runs: int, seed: int) -> dict[str, float]:
+    """Return how often a challenger whose mean gain is the margin, by rare large losses, is promoted by whom."""
+    rare, loss, margin = 0.002, 1.0, SHADOW.margin
+    small = (rare * loss - margin) / (1 - rare)  # what is left of the margin for all the others, a little each
+    bar = log(e_value_threshold(SHADOW.alpha))
+    grid = np.array([-1.0, small, 0.0, 1.0])
+    found = {"bets (ships)": 0, "paired mSPRT": 0, "paired asymptotic confidence sequence": 0}
+    n = np.arange(1, HORIZON + 1)
+    for run in range(runs):
+        rng = np.random.default_rng((seed, run, 7000))
+        hit = np.cumsum(rng.random(HORIZON) < rare)
+        counts = np.stack([hit, n - hit, 0 * n, 0 * n], axis=1)
+        enough = n >= SHADOW.at_least_rows
+        found["bets (ships)"] += bool(
+            ((paired_e_values(counts, grid, margin, "non_inferiority") >= bar) & enough).any()
+        )
+        mean = (hit * -loss + (n - hit) * small) / n
+        variance = np.maximum((hit * loss**2 + (n - hit) * small**2) / n - mean**2, 1e-12)
+        tau = 0.01**2
+        width = np.sqrt(
+            variance
+            * (variance + n * tau)
+            / (n**2 * tau)
+            * (2 * np.log(1 / 0.05) + np.log((variance + n * tau) / variance))
+        )
+        found["paired mSPRT"] += bool(((mean - width > -margin) & enough).any())
+        rho = np.sqrt((-2 * np.log(0.05) + np.log(-2 * np.log(0.05) + 1)) / 1_000)
+        half = np.sqrt(variance * 2 * (n * rho**2 + 1) / (n**2 * rho**2) * np.log(np.sqrt(n * rho**2 + 1) / 0.05))
+        found["paired asymptotic confidence sequence"] += bool(((mean - half > -margin) & enough).any())
+    return {name: count / runs for name, count in found.items()}
