@@ -1,8 +1,8 @@
 """How often the judge of rollouts decides wrongly, how many labels it takes, and what others do: `make bench-judge`.
 
 Requests are simulated one by one and every run is read after each of them, by the judge that ships: `Shadow` and
-`Canary` themselves, with the bets of `anew.stats.betting` on the counts that facts hold. The numbers of a scenario are points: a
-challenger one point worse errs on 11 requests in 100 where its champion errs on 10.
+`Canary` themselves, with the bets of `anew.stats.betting` on the counts that facts hold. Scenarios are named in
+points: a challenger one point worse errs on 11 requests in 100 where its champion errs on 10.
 """
 
 import sys
@@ -20,7 +20,7 @@ from judge_trials import (
     sticky,
 )
 
-RUNS = 1_000
+RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
 SEED = 20_261_128
 
 

@@ -42,7 +42,7 @@ def z_test(gain: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 
 
 def mann_whitney(gain: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Kayenta's judge: a Mann-Whitney test at 98 % in every interval; of right and wrong it is a test of ranks with ties.
+    """Kayenta's judge: a Mann-Whitney test at 98 % in every interval, here of right and wrong, with its ties.
 
     It asks for superiority: a metric that is not significantly higher or lower is neither.
     """

@@ -75,13 +75,19 @@ def read_shadow(gains: np.ndarray) -> tuple[int, bool | None]:
     harm = (paired_e_values(counts, GRID, SHADOW.margin, "harm") >= bar) & enough
     ends = np.flatnonzero(proof | harm)
     if not len(ends):
-        assert _ruled(counts[-1]) is Outcome.HOLD
+        _agree(_ruled(counts[-1]), Outcome.HOLD)
         return len(gains), None
     at = int(ends[0])
     ruled = _ruled(counts[at])
-    assert ruled is (Outcome.HARM if harm[at] else Outcome.ADVANCE), "the judge that ships says something else"
-    assert at == 0 or _ruled(counts[at - 1]) is Outcome.HOLD
+    _agree(ruled, Outcome.HARM if harm[at] else Outcome.ADVANCE)
+    if at:
+        _agree(_ruled(counts[at - 1]), Outcome.HOLD)
     return at + 1, ruled is Outcome.ADVANCE
+
+
+def _agree(ruled: Outcome, expected: Outcome) -> None:
+    if ruled is not expected:
+        raise SystemExit(f"the judge that ships says {ruled}, its e-values say {expected}")
 
 
 def _ruled(counts: np.ndarray) -> Outcome:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.signing import Signer
+from anew.domain.errors import PolicyError
 from anew.domain.facts import Order, Stage, TrafficShifted
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, write_record
@@ -126,3 +128,29 @@ def test_status_shows_where_it_stands(run: Run, tmp_path: Path) -> None:
     assert found["data"]["recorded"]
     assert (found["data"]["stage"], found["data"]["share"], found["data"]["challenger"]) == ("canary", 0.1, "v2")
     assert run("rollout", "status", project).out.startswith("v1 serves, v2 in canary at 10% (epoch 3")
+
+
+@pytest.mark.fault("P13")
+def test_what_may_have_to_serve_again_is_not_deleted(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    state = project / ".anew"
+    signer = Signer.load_or_create(state / "keys")
+    store = LocalArtifactStore(root=state / "models", verifier=signer.verifier, signer=signer)
+    digests = []
+    for name in ("fallback", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.txt").write_text(name)
+        digests.append(store.put(tmp_path / name))
+    steady(project, champion=("v1", "a" * 64), fallback=("v0", digests[0]))
+    with pytest.raises(PolicyError, match="pinned"):
+        store.forget(digests[0], pinned={digests[0]})
+    assert store.has(digests[0])
+    assert store.forget(digests[1], pinned={digests[0]})
+    assert not store.has(digests[1])
+    refused = run("rollout", "prune", project, "--only", "v1")
+    assert refused.code == 3
+    assert "is pinned" in refused.err
+    assert run("rollout", "prune", project, "--keep", "1").code == 3
+    found = json.loads(run("rollout", "prune", project, "--json").out)
+    assert found["data"] == {"deleted": [], "pinned": ["v0", "v1"]}
+    assert store.has(digests[0])

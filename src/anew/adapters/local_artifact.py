@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,6 +111,24 @@ class LocalArtifactStore:
     def has(self, digest: str) -> bool:
         """Is there a folder and a list for this digest?"""
         return bool(_DIGEST.fullmatch(digest)) and (self.root / digest).is_dir() and self._list(digest).is_file()
+
+    def forget(self, digest: str, *, pinned: Collection[str]) -> bool:
+        """Delete an artifact unless it is pinned; return whether there was one.
+
+        Raises
+        ------
+        PolicyError
+            Its digest is among the `pinned`: it may have to serve again.
+        """
+        if digest in pinned:
+            raise PolicyError(
+                f"artifact {digest[:12]} is pinned: it serves, or may have to serve again; nothing is deleted"
+            )
+        if not self.has(digest):
+            return False
+        self._list(digest).unlink()  # without its list it is none any more, whatever is left of it after a crash
+        _remove(self.root / digest)
+        return True
 
     def _list(self, digest: str) -> Path:
         return self.root / f"{digest}.json"

@@ -32,7 +32,7 @@ VERBS = {
     "replay": "Run a project's own policy over a historical file, in virtual time.",
     "retrain": "Ask for a retrain now.",
     "rollback": "Go back to the fallback, or stop the rollout under way.",
-    "rollout": "Hold, resume or abort the rollout under way, or show how far it is.",
+    "rollout": "Hold, resume or abort the rollout under way, show how far it is, delete what is done with.",
     "run": "Show how far the run under way is, or cancel it.",
     "status": "Show what serves, what is on probation and what was decided last.",
     "up": "Serve and run the loop until interrupted.",

@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from anew.app.order import order
+from anew.app.prune import prune
 from anew.app.rollout_status import rollout_status
 from anew.cli._output import emit_json, say
 from anew.cli._parser import Commands, run_command
 from anew.cli.rollback import plain_order, say_order
 from anew.domain.facts import Order
 
-__all__ = ["COMMANDS", "abort", "hold", "main", "resume", "status"]
+__all__ = ["COMMANDS", "abort", "hold", "main", "prune_", "resume", "status"]
 
 
 def main(words: Sequence[str]) -> None:
@@ -68,6 +69,22 @@ def status(given: Namespace) -> None:
             say(f"{word:<11} {found[word]}")
 
 
+def prune_(given: Namespace) -> None:
+    """Delete artifacts of versions that are done with; never of one that may have to serve again."""
+    found = prune(given.project, keep=given.keep, version=given.only)
+    if given.json:
+        emit_json("anew.rollout.prune/1", {"deleted": list(found.deleted), "pinned": list(found.pinned)})
+        return
+    say(f"deleted {', '.join(found.deleted) or 'nothing'}")
+    say(f"pinned  {', '.join(found.pinned)}")
+
+
+def _prune_options(parser: ArgumentParser) -> None:
+    _options(parser, command="prune", reason=False)
+    parser.add_argument("--keep", type=int, default=3, metavar="N", help="champions that are kept (default: 3)")
+    parser.add_argument("--only", default="", metavar="VERSION", help="this version alone")
+
+
 def _do(action: Order, given: Namespace) -> None:
     done = order(given.project, action, given.reason)
     if given.json:
@@ -79,6 +96,7 @@ def _do(action: Order, given: Namespace) -> None:
 COMMANDS: Commands = {
     "abort": (partial(_options, command="abort"), abort),
     "hold": (partial(_options, command="hold"), hold),
+    "prune": (_prune_options, prune_),
     "resume": (partial(_options, command="resume"), resume),
     "status": (partial(_options, command="status", reason=False), status),
 }

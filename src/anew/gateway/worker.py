@@ -160,6 +160,7 @@ class GatewayWorker:
             problem=self._swapper.problem,
             champion=self._champion(),
             challenger=self._challenger(),
+            unfit=self._swapper.unfit,
             counts=self._counts(),
             latency=tuple(self.endpoint.latency.counts),
         )

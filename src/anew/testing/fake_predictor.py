@@ -81,7 +81,7 @@ class FakePredictor:
 class FakeLoader:
     """Makes a FakePredictor of the file ``fake.json`` in a folder: its fields, and ``load``: ok, raise, hang, crash.
 
-    ``features`` there names the columns that it knows, else it knows all.
+    ``features`` there names the columns that it knows, also such as no request carries; else it knows all.
     """
 
     columns: Columns = FAKE_COLUMNS
@@ -98,6 +98,8 @@ class FakeLoader:
                 os._exit(4)
         known = told.get("features", self.columns.names)
         features = tuple(column for column in self.columns.features if column.name in known)
+        strange = [name for name in known if name not in self.columns.names]
+        features += tuple(Column(name=name, kind=ColumnKind.NUMBER) for name in strange)
         return FakePredictor(
             version=version,
             digest=digest,

@@ -1,0 +1,79 @@
+"""Which artifacts may go: never one that serves, that is to serve, or that may have to serve again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.adapters.fact_reader import read_facts
+from anew.adapters.local_artifact import LocalArtifactStore
+from anew.adapters.signing import Verifier
+from anew.app.order import routed
+from anew.app.status import state_folder
+from anew.domain.errors import PolicyError
+from anew.domain.facts import CandidateTrained, TrainingPlanned, VersionPromoted
+from anew.registry import Registry, Standing
+
+__all__ = ["Pruned", "prune"]
+
+_DONE = (Standing.RETIRED, Standing.REFUSED, Standing.FAILED, Standing.QUARANTINED)
+_KEPT = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """Versions whose artifacts were deleted, and those that are pinned."""
+
+    deleted: Sequence[str]
+    pinned: Sequence[str]
+
+
+def prune(project: Path, *, keep: int = _KEPT, version: str = "") -> Pruned:
+    """Delete the artifacts of versions that are done with; of `version` alone, when it is given.
+
+    Pinned are whoever the routing names (champion, challenger, fallback), the last `keep` champions, and every
+    candidate that is still on its way.
+
+    Raises
+    ------
+    PolicyError
+        `version` is pinned, or `keep` is less than 2: there would be nobody to go back to.
+    NotFoundError
+        The project never served, or has no record.
+    """
+    if keep < 2:
+        raise PolicyError(f"--keep {keep}: keep 2 champions at least, the one that serves and the one before it")
+    state = state_folder(project)
+    digests, pinned = _recorded(state, keep)
+    routing = routed(project)
+    pinned |= {version for version, _ in (routing.champion, routing.challenger, routing.fallback) if version}
+    kept = {digests[each] for each in pinned if each in digests}
+    kept |= {digest for _, digest in (routing.champion, routing.challenger, routing.fallback) if digest}
+    store = LocalArtifactStore(root=state / "models", verifier=Verifier.load(state / "keys"))
+    wanted = [version] if version else [each for each in digests if each not in pinned]
+    deleted = []
+    for each in wanted:
+        digest = digests.get(each, "")
+        if not version and digest in kept:
+            continue  # the same bytes under another name
+        if store.forget(digest, pinned=kept):
+            deleted.append(each)
+    return Pruned(deleted=tuple(deleted), pinned=tuple(sorted(pinned)))
+
+
+def _recorded(state: Path, keep: int) -> tuple[Mapping[str, str], set[str]]:
+    """Return the digest of every version, and the versions that the record pins."""
+    registry = Registry()
+    versions = registry.initial()
+    digests: dict[str, str] = {}
+    champions: list[str] = []
+    for each in read_facts(state / "anew.db"):
+        versions = registry.apply(versions, each.fact)
+        match each.fact:
+            case CandidateTrained():
+                digests[each.fact.version] = each.fact.digest
+            case VersionPromoted():
+                champions = [*(name for name in champions if name != each.fact.version), each.fact.version]
+            case TrainingPlanned():
+                continue
+    on_their_way = {name for name, record in versions.versions.items() if record.standing not in _DONE}
+    return digests, on_their_way | set(champions[-keep:])
