@@ -91,3 +91,13 @@ def test_damage_within_the_rows_is_said(table: Path) -> None:
         list(opened.batches(["x"]))
     with pytest.raises(SchemaError, match=r"rows\.parquet cannot be read as Parquet"):
         opened.column("x")
+
+
+@pytest.mark.parametrize(("most", "taken"), [(ROWS, ROWS), (100, 100), (7, 7), (1, 1)])
+def test_a_sample_is_evenly_spaced_over_all_batches(table: Path, most: int, taken: int) -> None:
+    opened = open_table(table)
+    found = opened.sample(["x", "c"], most)
+    step = -(-ROWS // most)
+    whole = opened.column("x").to_pylist()
+    assert len(found["x"]) == len(found["c"]) == -(-ROWS // step) <= taken
+    assert found["x"].to_pylist() == whole[::step]

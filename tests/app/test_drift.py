@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from anew.app.drift import DriftOptions, measure_drift
+from anew.app.drift_sample import measure_samples
 from anew.domain.errors import IntegrityError, NotFoundError, SchemaError, SettingsError
 from anew.stats.comparison import DriftVerdict
 from anew.stats.profile import Reference
@@ -108,3 +109,62 @@ def test_everything_wrong_with_the_options_is_said_at_once(tmp_path: Path) -> No
     with pytest.raises(SettingsError) as caught:
         DriftOptions(current=tmp_path, save_profile=tmp_path, alpha=1.0, margin=float("nan"))
     assert [each.split(" ")[0] for each in caught.value.problems] == ["give", "--save-profile", "--alpha", "--margin"]
+
+
+def embeddings(folder: Path, name: str, shift: float, kind: pl.DataType) -> Path:
+    chance = np.random.default_rng(len(name))
+    held = pl.Series("e", chance.normal(shift, 1, size=(1500, 5)), dtype=pl.Array(pl.Float64, 5)).cast(kind)
+    path = folder / f"{name}.parquet"
+    pl.DataFrame({"e": held, "x": chance.normal(size=1500)}).write_parquet(path)
+    return path
+
+
+def test_vectors_are_compared_by_their_parts_however_they_are_written(tmp_path: Path) -> None:
+    reference = embeddings(tmp_path, "r", 0.0, pl.List(pl.Float32))
+    stored = tmp_path / "profile"
+    for name, shift, kind in (("calm", 0.0, pl.Array(pl.Float64, 5)), ("moved", 1.0, pl.List(pl.Float64))):
+        current = embeddings(tmp_path, name, shift, kind)
+        report = measure_drift(DriftOptions(reference=reference, current=current, save_profile=stored))
+        parts = ["e", *(f"e direction {i}" for i in range(1, 6))]
+        assert list(report.columns) == [*parts, "x"]
+        assert bool(report.drifted) == (shift > 0)
+        assert set(report.drifted) <= set(parts)
+        again = measure_drift(DriftOptions(reference_profile=stored, current=current))
+        assert again.columns == report.columns
+
+
+def test_vectors_of_another_width_are_none_of_these(tmp_path: Path) -> None:
+    reference = embeddings(tmp_path, "r", 0.0, pl.List(pl.Float64))
+    other = tmp_path / "other.parquet"
+    pl.DataFrame({"e": [[1.0, 2.0]] * 500, "x": np.arange(500.0)}).write_parquet(other)
+    report = measure_drift(DriftOptions(reference=reference, current=other))
+    assert {"e", "e direction 1"} <= set(report.drifted)
+    assert int(report.current.columns["e"].counts[-2]) == 500
+
+
+def test_samples_see_columns_that_move_together_no_longer(tmp_path: Path) -> None:
+    chance = np.random.default_rng(9)
+    files = []
+    for name, apart in (("r", False), ("same", False), ("apart", True)):
+        x = chance.normal(size=3000)
+        z = x + 0.2 * chance.normal(size=3000)
+        at = pl.datetime_range(pl.datetime(2026, 1, 1), pl.datetime(2027, 1, 1), "1h", eager=True).head(3000)
+        files.append(rows(tmp_path, name, {"x": x, "z": chance.permutation(z) if apart else z, "at": at}))
+    calm, moved = (DriftOptions(reference=files[0], current=each) for each in files[1:])
+    assert measure_drift(moved).drifted == ()
+    for options, told in ((calm, False), (moved, True)):
+        found = measure_samples(options, 400)
+        assert found.rows == (375, 375)  # every eighth row
+        assert found.together is not None
+        assert (found.together.mmd.p_value < 0.01, found.together.classifier.p_value < 0.01) == (told, told)
+        assert all(each.mmd.p_value > 0.001 for each in found.columns.values())
+        assert list(found.columns) == ["x", "z", "at"]
+
+
+def test_samples_need_rows_to_be_taken_from(tmp_path: Path) -> None:
+    few = rows(tmp_path, "few", {"x": [1.0, 2.0]})
+    assert measure_samples(DriftOptions(reference=few, current=few), 100).together is None
+    with pytest.raises(SettingsError, match="a stored profile has none"):
+        measure_samples(DriftOptions(reference_profile=few, current=few), 100)
+    with pytest.raises(SettingsError, match="between 80 and 2000"):
+        measure_samples(DriftOptions(reference=few, current=few), 10)

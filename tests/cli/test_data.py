@@ -146,3 +146,18 @@ def test_whose_rows_are_to_be_erased_is_in_no_fact(run: Run, tmp_path: Path) -> 
     assert json.loads(order.read_text()) == {"key": "customer 7"}
     assert "customer 7" not in str(asked)
     assert run("purge", project, "--subject", "a", "--source", "b").code == 2
+
+
+def test_samples_are_told_beside_the_profiles(run: Run, files: tuple[Path, Path]) -> None:
+    words = ("drift", "--reference", files[0], "--current", files[1], "--samples", "200")
+    found = json.loads(run(*words, "--json").out)["data"]["samples"]
+    assert (found["reference_rows"], found["current_rows"]) == (200, 200)
+    assert found["columns"]["x"]["mmd_p_value"] == 0.001
+    assert found["columns"]["x"]["classifier_auc"] > 0.7
+    assert found["columns"]["c"]["classifier_p_value"] > 0.01
+    assert found["together"]["classifier_p_value"] < 0.001
+    lines = run(*words).out.splitlines()
+    heads = next(i for i, line in enumerate(lines) if line.startswith("200 rows against 200"))
+    assert lines[heads].split()[-4:] == ["MMD2", "p", "AUC", "p"]
+    assert lines[heads + 1].startswith("(together)")
+    assert lines[heads + 2].startswith("x ")

@@ -73,6 +73,25 @@ class TableStream:
             for batch in file.iter_batches(batch_size=size, columns=list(names), use_threads=False):
                 yield {name: batch.column(name) for name in names}
 
+    def sample(self, names: Sequence[str], most: int) -> Mapping[str, "pa.ChunkedArray"]:
+        """Return up to `most` evenly spaced rows of the named columns.
+
+        Raises
+        ------
+        SchemaError
+            The file is damaged.
+        """
+        step, start = max(1, -(-self.rows // most)), 0
+        parts: dict[str, list[Any]] = {name: [] for name in names}
+        for batch in self.batches(names):
+            height = len(next(iter(batch.values()), ()))
+            chosen = pa.array(range(-start % step, height, step), pa.int64())
+            for name, values in batch.items():
+                parts[name].append(values.take(chosen))
+            start += height
+        types = {name: chunks[0].type for name, chunks in parts.items() if chunks}
+        return {name: pa.chunked_array(chunks, types.get(name, pa.null())) for name, chunks in parts.items()}
+
     def _opened(self) -> "pq.ParquetFile":
         return pq.ParquetFile(
             self.path, metadata=self._metadata, read_dictionary=self._text, buffer_size=_BUFFER, pre_buffer=False

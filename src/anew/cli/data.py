@@ -5,13 +5,16 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anew.app.drift import DriftOptions, DriftReport, measure_drift
 from anew.cli._output import emit_json, say
 from anew.cli._parser import Commands, run_command
 from anew.stats.column import ColumnProfile
 from anew.stats.comparison import ColumnDrift, DriftVerdict
+
+if TYPE_CHECKING:
+    from anew.app.drift_sample import Compared, SampleDrift
 
 __all__ = ["COMMANDS", "drift", "main", "purge", "score"]
 
@@ -52,6 +55,14 @@ def _drift_options(parser: ArgumentParser) -> None:
         help="population stability index up to which a change is no drift (default: %(default)s)",
     )
     parser.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        default=0,
+        help="compare N rows of each side as well, by column and together: maximum mean discrepancy, and how well a "
+        "classifier tells them apart",
+    )
+    parser.add_argument(
         "--fail-on-drift", action="store_true", help="exit 3 if a column drifted, is missing or changed its type"
     )
     parser.add_argument("--json", action="store_true", help="print anew.data.drift/1")
@@ -63,20 +74,29 @@ def drift(given: Namespace) -> None:
     One pass over the rows, in batches: memory does not grow with the table. A finding is
     data, so the exit code is 0 unless --fail-on-drift is given.
     """
-    report = measure_drift(
-        DriftOptions(
-            current=given.current,
-            reference=given.reference,
-            reference_profile=given.reference_profile,
-            save_profile=given.save_profile,
-            alpha=given.alpha,
-            margin=given.margin,
-        )
+    options = DriftOptions(
+        current=given.current,
+        reference=given.reference,
+        reference_profile=given.reference_profile,
+        save_profile=given.save_profile,
+        alpha=given.alpha,
+        margin=given.margin,
+    )
+    report = measure_drift(options)
+    # By name: it loads libraries that take longer than all else, and few ask for it.
+    samples = (
+        importlib.import_module("anew.app.drift_sample").measure_samples(options, given.samples)
+        if given.samples
+        else None
     )
     if given.json:
-        emit_json("anew.data.drift/1", _plain(report))
+        emit_json(
+            "anew.data.drift/1", _plain(report) | ({} if samples is None else {"samples": _plain_samples(samples)})
+        )
     else:
         _say(report)
+        if samples is not None:
+            _say_samples(samples)
     if given.fail_on_drift and report.unsettled:
         sys.exit(3)
 
@@ -158,6 +178,7 @@ def _column(report: DriftReport, name: str) -> dict[str, Any]:
             "psi_low": measured.psi_interval.low,
             "psi_high": measured.psi_interval.high,
             "js": measured.js,
+            "kl": measured.kl,
             "total_variation": measured.total_variation,
             "chi_squared": measured.chi_squared,
             "ks": measured.ks,
@@ -177,14 +198,11 @@ def _unseen(profile: ColumnProfile) -> int:
 
 
 def _say(report: DriftReport) -> None:
-    heads: tuple[str, ...] = ("column", "verdict", "PSI", "JS", "KS", "Wasserstein", "p", "nulls", "unseen")
+    heads = ("column", "verdict", "PSI", "JS", "KL", "TV", "KS", "Wasserstein", "chi2", "p", "nulls", "unseen")
     order = list(DriftVerdict)
     found = sorted((order.index(each.verdict), -_size(each), name) for name, each in report.columns.items())
     rows = [heads, *(_row(report, name) for _, _, name in found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-        say("  ".join(cells).rstrip())
+    _say_table(rows)
     say()
     for name in report.missing:
         say(f"missing: {name} is in the reference, not in the current rows")
@@ -209,13 +227,59 @@ def _row(report: DriftReport, name: str) -> tuple[str, ...]:
     found, column = report.columns[name], report.current.columns[name]
     measured = found.measured
     if measured is None:
-        return (name, _WORDS[found.verdict], *[""] * 7)
-    sizes = (measured.psi, measured.js, measured.ks, measured.wasserstein)
+        return (name, _WORDS[found.verdict], *[""] * 10)
+    sizes = (measured.psi, measured.js, measured.kl, measured.total_variation, measured.ks, measured.wasserstein)
     return (
         name,
         _WORDS[found.verdict],
         *("" if size is None else f"{size:.4f}" for size in sizes),
+        f"{measured.chi_squared:.4g}",
         f"{found.p_value:.2g}",
         f"{column.nulls / column.n:.2%}",
         f"{_unseen(column) / column.n:.2%}",
     )
+
+
+def _say_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows of cells, the first two to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        say("  ".join(cells).rstrip())
+
+
+def _plain_samples(samples: "SampleDrift") -> dict[str, Any]:
+    return {
+        "reference_rows": samples.rows[0],
+        "current_rows": samples.rows[1],
+        "together": None if samples.together is None else _plain_compared(samples.together),
+        "columns": {name: _plain_compared(each) for name, each in samples.columns.items()},
+    }
+
+
+def _plain_compared(found: "Compared") -> dict[str, float]:
+    return {
+        "mmd": found.mmd.value,
+        "mmd_p_value": found.mmd.p_value,
+        "classifier_auc": found.classifier.auc,
+        "classifier_p_value": found.classifier.p_value,
+    }
+
+
+def _say_samples(samples: "SampleDrift") -> None:
+    say()
+    named = sorted(samples.columns.items(), key=lambda each: -each[1].classifier.auc)
+    if samples.together is not None:
+        named = [("(together)", samples.together), *named]
+    cells = [
+        (
+            name,
+            "",
+            f"{each.mmd.value:.4f}",
+            f"{each.mmd.p_value:.2g}",
+            f"{each.classifier.auc:.3f}",
+            f"{each.classifier.p_value:.2g}",
+        )
+        for name, each in named
+    ]
+    _say_table([(f"{samples.rows[1]:,} rows against {samples.rows[0]:,}", "", "MMD2", "p", "AUC", "p"), *cells])

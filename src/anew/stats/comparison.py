@@ -7,7 +7,7 @@ from enum import StrEnum
 from anew.domain.errors import InvariantError
 from anew.stats.bound import Bounds
 from anew.stats.column import ColumnProfile
-from anew.stats.distance import chi_squared, js, ks, psi_deciles, total_variation, wasserstein
+from anew.stats.distance import chi_squared, js, kl, ks, psi_deciles, total_variation, wasserstein
 from anew.stats.multiple import holm
 from anew.stats.significance import ks_significance, psi_evidence, psi_significance
 
@@ -35,7 +35,7 @@ class Measurement:
     ----------
     psi
         Population stability index on deciles, see `psi_deciles`; the interval is that of the true, smoothed index.
-    js, total_variation, chi_squared
+    js, kl, total_variation, chi_squared
         See `anew.stats.distance`.
     ks, wasserstein
         Of numeric columns with numbers on both sides, else None.
@@ -49,6 +49,7 @@ class Measurement:
     psi: float
     psi_interval: Bounds
     js: float
+    kl: float
     total_variation: float
     chi_squared: float
     ks: float | None
@@ -94,6 +95,7 @@ def measure(reference: ColumnProfile, current: ColumnProfile, margin: float = 0.
         psi=psi_deciles(reference, current),
         psi_interval=evidence.interval,
         js=js(reference, current),
+        kl=kl(reference, current),
         total_variation=total_variation(reference, current),
         chi_squared=chi_squared(reference, current).statistic,
         ks=distance,
