@@ -15,7 +15,7 @@ from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.memory import InlineSteps
 from anew.adapters.memory_lake import MemoryLake
 from anew.adapters.signing import Signer
-from anew.domain.errors import UnavailableError
+from anew.domain.errors import DiskFullError, UnavailableError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -535,3 +535,13 @@ def test_a_measuring_job_gets_the_rows_that_its_suites_need(bed: Bed) -> None:
     assert recorded["x"].to_list() == [41.0, 42.0, 43.0]
     assert recorded.select("_output", "_p0", "_p1").row(0) == ("1", 0.25, 0.75)
     assert order["anchor"] == ["", "", ""], "nobody has served yet"
+
+
+@pytest.mark.fault("D3")
+def test_a_full_disk_fails_the_candidate_by_name(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> str:
+        raise DiskFullError(f"the artifact in {folder} cannot be stored: the disk is full")
+
+    snapshot = bed.snapshot()
+    monkeypatch.setattr(LocalArtifactStore, "put", lambda _, folder: full(folder))
+    failed(bed.run(snapshot), "train", "disk_full", "the disk is full")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anew.adapters.sealed_tree import copy_tree, describe_tree, read_plain_file, sync_folder
-from anew.domain.errors import IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.domain.errors import DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
 from anew.domain.manifest import FileEntry, digest_of
 
 __all__ = ["ArtifactSigner", "ArtifactVerifier", "LocalArtifactStore"]
@@ -68,8 +68,10 @@ class LocalArtifactStore:
             `folder` holds links, devices, odd names, or nothing.
         PolicyError
             This store was opened for reading.
+        DiskFullError
+            There is no room for it.
         UnavailableError
-            The disk is full or fails.
+            The disk fails.
         """
         if self.signer is None:
             raise PolicyError("this program holds no signing key; only the control plane puts artifacts")
@@ -84,7 +86,8 @@ class LocalArtifactStore:
         except OSError as exc:
             full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
             what = "the disk is full; free some space" if full else f"{exc.strerror} ({exc.filename})"
-            raise UnavailableError(f"the artifact cannot be stored in {self.root}: {what}") from exc
+            error = DiskFullError if full else UnavailableError
+            raise error(f"the artifact cannot be stored in {self.root}: {what}") from exc
         finally:
             _remove(aside)
         return digest

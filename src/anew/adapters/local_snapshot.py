@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
+from anew.domain.errors import DiskFullError, IntegrityError, NotFoundError, UnavailableError
 from anew.feedback.address import rows_address
 
 __all__ = ["LocalSnapshotStore"]
@@ -41,9 +41,8 @@ class LocalSnapshotStore:
         except (OSError, pl.exceptions.PolarsError) as exc:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-            raise UnavailableError(
-                f"the snapshot of {rows.height} rows cannot be written to {self._root}: {exc}"
-            ) from exc
+            error = DiskFullError if "No space left" in str(exc) else UnavailableError
+            raise error(f"the snapshot of {rows.height} rows cannot be written to {self._root}: {exc}") from exc
         return digest
 
     def get(self, digest: str) -> Path:
