@@ -19,6 +19,7 @@ HOMES = {
     "alembic": ("adapters.migrations",),
     "apprise": ("adapters.apprise_sink",),
     "croniter": ("adapters.cron_schedule",),
+    "datasketches": ("stats.sketch",),
     "cryptography": ("adapters.signing",),
     "dbos": ("adapters.dbos_runtime",),
     "deltalake": ("adapters._delta_log",),

@@ -161,3 +161,20 @@ def test_samples_are_told_beside_the_profiles(run: Run, files: tuple[Path, Path]
     assert lines[heads].split()[-4:] == ["MMD2", "p", "AUC", "p"]
     assert lines[heads + 1].startswith("(together)")
     assert lines[heads + 2].startswith("x ")
+
+
+def test_quantiles_are_sketched_on_request(run: Run, files: tuple[Path, Path]) -> None:
+    words = ("drift", "--reference", files[0], "--current", files[1], "--quantiles")
+    found = json.loads(run(*words, "--json").out)["data"]["quantiles"]
+    assert found["shares"] == [0.05, 0.5, 0.95]
+    assert list(found["columns"]) == ["x"]
+    assert found["columns"]["x"]["reference"] == pytest.approx([-1.645, 0.0, 1.645], abs=0.2)
+    assert found["columns"]["x"]["current"] == pytest.approx([-0.645, 1.0, 2.645], abs=0.2)
+    lines = run(*words).out.splitlines()
+    assert lines[-3].split() == ["quantiles", *["5%", "50%", "95%"] * 2]
+    assert lines[-2].startswith("x ")
+    assert "quantiles" not in json.loads(run(*words[:-1], "--json").out)["data"]
+    stored = files[0].with_name("q")
+    run("drift", "--reference", files[0], "--current", files[1], "--save-profile", stored)
+    refused = run("drift", "--reference-profile", stored, "--current", files[1], "--quantiles")
+    assert (refused.code, "a stored profile has none" in refused.err) == (2, True)

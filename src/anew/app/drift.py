@@ -9,9 +9,10 @@ from anew.adapters.table_stream import TableStream, open_table
 from anew.domain.errors import SchemaError, SettingsError
 from anew.stats.comparison import ColumnDrift, DriftVerdict, judge, measure
 from anew.stats.profile import Profile, Reference
+from anew.stats.sketch import QuantileSketch
 from anew.stats.vector import is_ragged
 
-__all__ = ["DriftOptions", "DriftReport", "TypeChange", "measure_drift"]
+__all__ = ["QUANTILES", "DriftOptions", "DriftReport", "Quantiles", "TypeChange", "measure_drift", "measure_quantiles"]
 
 _FAMILIES = {
     "level": {"string", "large_string", "string_view", "binary", "large_binary", "binary_view", "fixed_size_binary"},
@@ -128,6 +129,44 @@ class DriftReport:
         """Whether a column drifted, is missing or cannot be compared any more."""
         broken = any(not change.comparable for change in self.retyped.values())
         return bool(self.drifted or self.missing) or broken
+
+
+QUANTILES = (0.05, 0.5, 0.95)
+"""Shares that `measure_quantiles` asks for."""
+
+Quantiles = tuple[float, ...] | None
+
+
+def measure_quantiles(options: DriftOptions, report: DriftReport) -> Mapping[str, tuple[Quantiles, Quantiles]]:
+    """Return the quantiles of each number of both sides, the reference's first, by sketches: one more pass over each.
+
+    Raises
+    ------
+    SettingsError
+        There is no file of reference rows.
+    MissingExtraError
+        The extra ``sketches`` is not installed.
+    NotFoundError, SchemaError
+        A file is not there, or cannot be read.
+    """
+    if options.reference is None:
+        raise SettingsError("--quantiles reads rows: give --reference FILE, a stored profile has none")
+    tables = open_table(options.reference), open_table(options.current)
+    names = [
+        name
+        for name, column in report.reference.columns.items()
+        if column.kind == "numeric" and all(name in each.types and name not in each.widths for each in tables)
+    ]
+    first, second = (_sketched(each, names) for each in tables)
+    return {name: (first[name].quantiles(QUANTILES), second[name].quantiles(QUANTILES)) for name in names}
+
+
+def _sketched(table: TableStream, names: list[str]) -> dict[str, QuantileSketch]:
+    sketches = {name: QuantileSketch() for name in names}
+    for batch in table.batches(names):
+        for name, sketch in sketches.items():
+            sketch.add(batch[name])
+    return sketches
 
 
 def measure_drift(options: DriftOptions) -> DriftReport:

@@ -3,11 +3,11 @@
 import importlib
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anew.app.drift import DriftOptions, DriftReport, measure_drift
+from anew.app.drift import QUANTILES, DriftOptions, DriftReport, Quantiles, measure_drift, measure_quantiles
 from anew.cli._output import emit_json, say
 from anew.cli._parser import Commands, run_command
 from anew.stats.column import ColumnProfile
@@ -63,6 +63,11 @@ def _drift_options(parser: ArgumentParser) -> None:
         "classifier tells them apart",
     )
     parser.add_argument(
+        "--quantiles",
+        action="store_true",
+        help="sketch the quantiles of numbers on both sides as well (needs the extra sketches)",
+    )
+    parser.add_argument(
         "--fail-on-drift", action="store_true", help="exit 3 if a column drifted, is missing or changed its type"
     )
     parser.add_argument("--json", action="store_true", help="print anew.data.drift/1")
@@ -89,14 +94,17 @@ def drift(given: Namespace) -> None:
         if given.samples
         else None
     )
+    quantiles = measure_quantiles(options, report) if given.quantiles else {}
     if given.json:
-        emit_json(
-            "anew.data.drift/1", _plain(report) | ({} if samples is None else {"samples": _plain_samples(samples)})
-        )
+        more = {} if samples is None else {"samples": _plain_samples(samples)}
+        more |= {"quantiles": _plain_quantiles(quantiles)} if given.quantiles else {}
+        emit_json("anew.data.drift/1", _plain(report) | more)
     else:
         _say(report)
         if samples is not None:
             _say_samples(samples)
+        if given.quantiles:
+            _say_quantiles(quantiles)
     if given.fail_on_drift and report.unsettled:
         sys.exit(3)
 
@@ -283,3 +291,19 @@ def _say_samples(samples: "SampleDrift") -> None:
         for name, each in named
     ]
     _say_table([(f"{samples.rows[1]:,} rows against {samples.rows[0]:,}", "", "MMD2", "p", "AUC", "p"), *cells])
+
+
+def _plain_quantiles(found: Mapping[str, tuple[Quantiles, Quantiles]]) -> dict[str, Any]:
+    plain = {name: dict(zip(("reference", "current"), sides, strict=True)) for name, sides in found.items()}
+    return {"shares": list(QUANTILES), "columns": plain}
+
+
+def _say_quantiles(found: Mapping[str, tuple[Quantiles, Quantiles]]) -> None:
+    say()
+    heads = ("quantiles", "", *(f"{share:.0%}" for _ in range(2) for share in QUANTILES))
+    cells = [
+        (name, "", *("" if side is None else f"{side[i]:.5g}" for side in sides for i in range(len(QUANTILES))))
+        for name, sides in found.items()
+    ]
+    _say_table([heads, *cells])
+    say("the reference's, then the current rows'")
