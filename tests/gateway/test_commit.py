@@ -81,3 +81,28 @@ def test_closing_waits_for_what_was_entered() -> None:
 
     asyncio.run(story())
     assert len(journal.records) == 1
+
+
+def test_after_a_slow_sync_those_who_were_told_and_come_again_share_the_next() -> None:
+    journal = Slow()
+    journal.gate = threading.Event()
+
+    async def story() -> None:
+        commit = GroupCommit(journal)
+
+        async def twice() -> None:
+            await commit.append([label("a1")])
+            await commit.append([label("a2")])
+
+        first = asyncio.ensure_future(twice())
+        while commit.waiting_s < 0.005:  # a slow disk
+            await asyncio.sleep(0.001)
+        second = asyncio.ensure_future(commit.append([label("b")]))
+        await asyncio.sleep(0)
+        journal.gate.set()
+        await asyncio.gather(first, second)
+        await commit.close()
+
+    asyncio.run(story())
+    assert journal.commits == 2
+    assert len(journal.records) == 3

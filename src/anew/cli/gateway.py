@@ -30,6 +30,7 @@ def run(
     def ready(host: str, port: int) -> None:
         if json:
             emit_json("anew.gateway/1", {"url": f"http://{host}:{port}"})
+            sys.stdout.flush()
         typer.echo(f"serving on http://{host}:{port}", err=True)
 
     serve_projects(projects, stop, port=port, workers=workers, ready=ready)

@@ -18,6 +18,7 @@ _Record = Observation | ShadowAnswer
 Committed = Callable[[BaseException | None], None]
 """Is told once that records are on disk, or why they are not."""
 _Group = list[tuple[Sequence[_Record], Committed]]
+_QUICK_S, _LINGER, _MOST_S = 0.001, 0.25, 0.005  # no wait after a quick sync; else a quarter of it, 5 ms at most
 _Handed = tuple[asyncio.AbstractEventLoop, _Group]
 
 
@@ -114,7 +115,11 @@ class GroupCommit:
 
     def _settle(self, group: _Group, problem: Exception | None) -> None:
         self.problem = "" if problem is None else str(problem)
-        # the next group's sync is under way while these are told
-        self._flush()
+        took, self._since = time.perf_counter() - self._since, math.inf
+        if self._waiting and took > _QUICK_S:
+            # those who are told now will come again soon: with a slow disk it pays to have them in the same sync
+            asyncio.get_running_loop().call_later(min(_LINGER * took, _MOST_S), self._flush)
+        else:
+            self._flush()
         for _, told in group:
             told(problem)
