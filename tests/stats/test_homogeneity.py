@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, chi2_contingency, hypergeom, ks_2samp, mannwhitneyu
 
 from anew.domain.errors import InvariantError
-from anew.stats.homogeneity import same_order, same_rank, same_share, same_shares
+from anew.stats.homogeneity import same_extremes, same_order, same_rank, same_share, same_shares
 
 counts = st.lists(st.integers(0, 10_000), min_size=1, max_size=40)
 
@@ -127,3 +127,30 @@ def test_a_shift_is_seen_sooner_by_ranks_and_a_spread_by_shares() -> None:
     moved, wider = counted(rng.normal(0.15, 1, 1000)), counted(rng.normal(0, 1.3, 1000))
     assert same_rank(base, moved) < 0.2 * same_order(base, moved)
     assert same_rank(base, wider) > 1e-3 > 1e-6 > same_shares(base, wider)
+
+
+@pytest.mark.parametrize(("k", "n", "m"), [(1, 5, 5), (2, 3, 3), (4, 10, 6), (25, 100, 50)])
+def test_extremes_are_counted_over_all_ways_to_share_the_ranks_out(k: int, n: int, m: int) -> None:
+    exact = math.comb(n + m - k, n) / math.comb(n + m, n)
+    assert same_extremes(0, k, n, m) == pytest.approx(min(2 * exact, 1.0), rel=1e-9)
+    assert same_extremes(k, 0, n, m) == same_extremes(0, k, n, m)
+    assert same_extremes(k, 0, n, m, inertia=2.0) >= same_extremes(k, 0, n, m)
+
+
+def test_extremes_are_found_by_chance_as_rarely_as_promised() -> None:
+    chance = np.random.default_rng(11)
+    p_values = []
+    for _ in range(2000):
+        first, second = chance.normal(size=40), chance.normal(size=30)
+        below, above = int((second < first.min()).sum()), int((second > first.max()).sum())
+        p_values.append(same_extremes(below, above, 40, 30))
+    for alpha in (0.05, 0.01):
+        assert np.mean(np.array(p_values) <= alpha) <= alpha + 3 * (alpha / 2000) ** 0.5
+
+
+def test_nothing_beyond_the_range_is_no_evidence_and_impossible_counts_are_refused() -> None:
+    assert same_extremes(0, 0, 10, 10) == 1.0
+    assert same_extremes(0, 100, 4000, 2000) < 1e-40
+    for wrong in ((-1, 0, 5, 5), (3, 3, 5, 5), (0, 0, 0, 5), (0, 0, 5, 0)):
+        with pytest.raises(InvariantError):
+            same_extremes(*wrong)
