@@ -213,7 +213,14 @@ def main() -> int:
     given = parser.parse_args()
     planned = runs(given.folder, given.streams.split(","), given.seeds)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        outcomes = list(pool.map(perform, planned))
+        outcomes = []
+        for outcome in pool.map(perform, planned):
+            outcomes.append(outcome)
+            run = outcome.run
+            line = (
+                f"{len(outcomes)}/{len(planned)} {run.stream} {run.fault or 'clean'} {'' if run.gated else 'no gates'}"
+            )
+            print(f"{line} {counted(outcome)} loss {outcome.loss:.4f}", file=sys.stderr, flush=True)
     return report(outcomes, given.reasons)
 
 

@@ -27,6 +27,7 @@ from anew.domain.facts import (
 )
 from anew.domain.verdict import Verdict
 from tests.app.small_project import write_project
+from tests.cli.call import call
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -147,3 +148,30 @@ def test_nothing_is_signed_for_an_older_candidate(project: Callable[..., Setting
     settings = project(trained("v3"))
     with pytest.raises(ConflictError, match="v3 was trained after it"):
         consent(settings, ApprovalSigned, "v2", "fairness", "looked")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("approve", "v2", "fairness", "--reason", "looked into it"), 0, "not taken yet"),
+        (("override", "v2", "rules", "--reason", "the rule is wrong"), 0, "not taken yet"),
+        (("approve", "v2", "fairness", "--reason", " "), 2, "say why"),
+        (("approve", "v2", "fairness"), 2, "--reason"),
+        (("approve", "v2", "rules", "--reason", "x"), 3, "anew override v2 rules"),
+        (("override", "v9", "rules", "--reason", "x"), 4, "no candidate 'v9'"),
+        (("override", "v2", "slos", "--reason", "x"), 5, "nothing to sign"),
+    ],
+)
+def test_the_commands_end_with_the_codes_that_are_written(
+    project: Callable[..., Settings],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    settings = project()
+    called = call(capsys, monkeypatch, *words, "--project", str(settings.root))
+    assert called.code == code, called
+    assert said in called.out + called.err
+    assert len(posted(settings)) == (code == 0)

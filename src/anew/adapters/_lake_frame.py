@@ -21,8 +21,8 @@ __all__ = [
     "frames",
     "history_frame",
     "schema_of",
-    "sensitive_columns",
     "table_frame",
+    "with_sensitive",
 ]
 
 Schema = dict[str, pl.DataType]
@@ -278,7 +278,14 @@ def history_frame(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(frame.select(pl.struct(there).struct.json_encode().alias("_extra"))) if there else rows
 
 
-def sensitive_columns(columns: Columns) -> list[pl.Expr]:
-    """Return the sensitive columns as text, read from ``_extra``; whole numbers are written without a fraction."""
-    found = (pl.col("_extra").str.json_path_match(f"$['{name}']").alias(name) for name in columns.sensitive)
-    return [each.str.replace(r"^(-?\d+)\.0$", "${1}") for each in found]
+def with_sensitive(columns: Columns, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return `rows` with ``_extra`` replaced by the sensitive columns as text; whole numbers have no fraction."""
+    if not columns.sensitive:
+        return rows
+    extra = [{} if text is None else json.loads(text) for text in rows.get_column("_extra").to_list()]
+    found = ([each.get(name) for each in extra] for name in columns.sensitive)
+    series = [
+        pl.Series(name, [None if cell is None else class_text(cell) for cell in cells], dtype=pl.String)
+        for name, cells in zip(columns.sensitive, found, strict=True)
+    ]
+    return rows.drop("_extra").with_columns(series)

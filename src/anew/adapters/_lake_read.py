@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from anew.adapters._lake_frame import sensitive_columns
+from anew.adapters._lake_frame import with_sensitive
 from anew.domain.column import Columns
 from anew.domain.errors import NotFoundError
 from anew.domain.interval import Interval
@@ -61,7 +61,8 @@ def labelled_rows(
 
     At one instant history, which has no ids, comes first, in the order of its import.
     """
-    names = [*columns.names, "_at", "_label", "_source", "_id", "_key", *sensitive_columns(columns)]
+    names = [*columns.names, "_at", "_label", "_source", "_id", "_key", *(["_extra"] if columns.sensitive else [])]
     joined = join(predictions, labels).filter(pl.col("_label").is_not_null())
     known = history.with_columns(_id=pl.lit(""))
-    return pl.concat([known.select(names), joined.select(names)]).sort("_at", maintain_order=True)
+    rows = pl.concat([known.select(names), joined.select(names)]).sort("_at", maintain_order=True)
+    return with_sensitive(columns, rows)
