@@ -1,0 +1,157 @@
+"""Rolls out a new version on real HTTP traffic and shows who answered: python drive.py canary [FOLDER]
+
+Starts `anew up` on a project made of one of the policies here, asks for predictions, sends what came of them, asks for
+a retrain once the world has changed, and prints each step with the arms that its users met. Ends with a rollback.
+"""
+
+import json
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+HERE = Path(__file__).parent
+ANEW = Path(sys.executable).with_name("anew")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+STEP = timedelta(seconds=20)
+KINDS = ("TrafficShifted", "VersionPromoted", "RolledBack")
+
+
+class World:
+    """Users who come twice each; `changed` turns what their numbers mean."""
+
+    def __init__(self) -> None:
+        self.chance, self.count, self.changed = random.Random(1), 0, False  # noqa: S311  rows are drawn, not kept secret
+
+    def rows(self, count: int) -> list[dict[str, Any]]:
+        """Return the next rows, each with its truth ``y``."""
+        found = []
+        for _ in range(count):
+            x, z, noise = (self.chance.gauss(0, 1) for _ in range(3))
+            y = (-2 if self.changed else 2) * x + z + 0.1 * noise
+            found.append({"x": x, "z": z, "user": f"user-{self.count // 2}", "at": START + self.count * STEP, "y": y})
+            self.count += 1
+        return found
+
+
+class Project:
+    """A running project: its folder, its process, its address."""
+
+    def __init__(self, folder: Path, policy: str, world: World) -> None:
+        self.folder, self.world = folder, world
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HERE / f"{policy}.yaml", folder / "anew.yaml")
+        shutil.copy(HERE / "pipeline.py", folder)
+        pl.DataFrame(world.rows(600)).write_parquet(folder / "history.parquet")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        self.log = (folder / "log").open("ab")
+        port = self.url.rpartition(":")[2]
+        self.process = subprocess.Popen([ANEW, "up", folder, "--port", port], stdout=self.log, stderr=self.log)
+
+    def call(self, path: str, body: Any = None) -> Any:
+        """Return the JSON that the gateway answers."""
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(self.url + path, data, {"content-type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=30) as reply:
+            return json.loads(reply.read())
+
+    def anew(self, *words: str) -> Any:
+        """Run a command with ``--json`` and return its data."""
+        done = subprocess.run([ANEW, *words, "--json"], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)["data"]
+
+    def serves(self) -> None:
+        """Wait until a first champion answers."""
+        deadline = time.monotonic() + 240
+        while True:
+            try:
+                if self.call("/ready").get("version"):
+                    return
+            except OSError:
+                pass  # nobody listens yet, or no model is there
+            if time.monotonic() > deadline:
+                raise SystemExit(f"nothing is served; see {self.log.name}")
+            time.sleep(0.2)
+
+    def traffic(self, count: int) -> list[dict[str, Any]]:
+        """Ask for some rows, tell what came of them, and return the answers with their rows."""
+        rows = self.world.rows(count)
+        asked = [{name: row[name] for name in ("x", "z", "user")} | {"at": row["at"].isoformat()} for row in rows]
+        said = self.call("/predict", {"rows": asked})["predictions"]
+        labels = [
+            {"prediction": one["id"], "value": row["y"], "at": row["at"].isoformat()}
+            for one, row in zip(said, rows, strict=True)
+        ]
+        self.call("/labels", {"labels": labels})
+        return [row | one for row, one in zip(rows, said, strict=True)]
+
+    def end(self) -> None:
+        """Stop it."""
+        self.process.terminate()
+        self.process.wait(60)
+        self.log.close()
+
+
+def step_of(project: Project) -> tuple[str, str]:
+    """Return where the rollout stands, and who is champion."""
+    found = project.anew("rollout", "status", str(project.folder))
+    share = f" {found['share']:.0%}" if found["share"] else ""
+    return (f"{found['stage']}{share}" if found["challenger"] else "steady"), found["champion"]
+
+
+def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
+    """Roll out and back again; return each step with how often each arm answered in it."""
+    world = World()
+    project = Project(folder, policy, world)
+    seen: list[tuple[str, Counter[str]]] = []
+    try:
+        project.serves()
+        world.changed = True
+        for _ in range(6):
+            project.traffic(100)
+        project.anew("retrain", str(folder))
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline:
+            step, champion = step_of(project)
+            arms = Counter(f"{one['version']} as {one['arm']}" for one in project.traffic(60))
+            if not seen or seen[-1][0] != step:
+                seen.append((step, Counter()))
+                print(step)
+            seen[-1][1].update(arms)
+            if champion == "v2" and arms.keys() == {"v2 as champion"}:
+                break
+            time.sleep(0.5)
+        else:
+            raise SystemExit(f"v2 was not promoted; see {folder}")
+        for step, arms in seen:
+            print(f"  {step:<14}" + ", ".join(f"{arm}: {count}" for arm, count in sorted(arms.items())))
+        began = time.perf_counter()
+        project.anew("rollback", str(folder), "--reason", "to show it")
+        while {one["version"] for one in project.traffic(20)} != {"v1"}:
+            time.sleep(0.01)
+        print(f"rolled back: v1 answers again, {time.perf_counter() - began:.2f} s after the command began")
+        seen.append(("back", Counter(one["version"] for one in project.traffic(60))))
+    finally:
+        project.end()
+    return seen
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1] if len(sys.argv) > 1 else "canary"
+    if len(sys.argv) > 2:
+        drive(chosen, Path(sys.argv[2]))
+    else:
+        with tempfile.TemporaryDirectory() as made:
+            drive(chosen, Path(made) / chosen)

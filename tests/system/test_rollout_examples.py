@@ -1,0 +1,44 @@
+"""The rollouts of `examples/rollouts`, driven on real HTTP traffic: who answers in which step, and the way back."""
+
+import importlib.util
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "rollouts"
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("drive_rollouts", EXAMPLES / "drive.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("policy", "steps"),
+    [
+        ("shadow", ["shadow"]),
+        ("canary", ["shadow", "canary 10%", "canary 50%"]),
+        ("blue_green", []),
+        ("ab", ["shadow", "canary 50%"]),
+    ],
+)
+def test_a_rollout_goes_its_way_and_back(tmp_path: Path, policy: str, steps: list[str]) -> None:
+    seen: list[tuple[str, Counter[str]]] = script().drive(policy, tmp_path / policy)
+    names = [step for step, _ in seen]
+    assert [each for each in names if each.startswith(("shadow", "canary"))][-len(steps) or len(names) :] == steps
+    for step, arms in seen:
+        if step == "shadow":
+            assert arms.keys() <= {"v1 as champion", "v2 as challenger"}
+        elif step.startswith("canary"):
+            assert arms["v2 as challenger"] > 0
+    assert names[-2:] == ["steady", "back"]
+    assert seen[-2][1]["v2 as champion"] > 0
+    assert set(seen[-1][1]) == {"v1"}
