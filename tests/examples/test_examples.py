@@ -16,6 +16,7 @@ from anew.domain.facts import (
     EffectFailed,
     RetrainRequested,
     SnapshotTaken,
+    Ticked,
     VersionPromoted,
 )
 from anew.lineage import history_of, index
@@ -122,6 +123,24 @@ def test_energy_is_retrained_once_a_night_though_the_clocks_change() -> None:
     assert all(timedelta(days=7) <= each <= timedelta(days=7, hours=1) for each in spans[5:])
     assert len(spans) > 50
     assert of_kind(report, AlertRaised) == []
+
+
+@pytest.mark.fault("L8")
+def test_energy_a_restart_anywhere_in_the_stream_asks_for_no_night_twice() -> None:
+    """What a new process folds from the record answers the tick of a night that was asked for: with nothing."""
+    facts = ran("energy").facts
+    trigger = stages(load(EXAMPLES / "energy"))["trigger"]
+    state, nights = trigger.initial(), 0
+    for fact in facts:
+        state = trigger.apply(state, fact)
+        if isinstance(fact, RetrainRequested) and fact.intended is not None:
+            nights += 1
+            for later in (timedelta(0), timedelta(hours=20)):
+                tick = Ticked(model=fact.model, at=fact.intended + later, wall=fact.at)
+                assert trigger.decide(trigger.apply(state, tick), tick) == ()
+            tomorrow = Ticked(model=fact.model, at=fact.intended + timedelta(hours=26), wall=fact.at)
+            assert len(trigger.decide(trigger.apply(state, tomorrow), tomorrow)) == 1, "and of the next night"
+    assert nights > 40
 
 
 def test_perception_one_day_of_fog_is_no_reason_and_a_new_camera_is() -> None:

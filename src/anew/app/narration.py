@@ -129,7 +129,9 @@ def _(fact: WindowClosed) -> str:
 
 @narrate.register
 def _(fact: WindowScored) -> str:
-    return f"window {_span(fact.window)} scored, {fact.labelled} of {fact.n} labelled: {write_evidence(fact.evidence)}"
+    again = f" again (revision {fact.revision})" if fact.revision else ""
+    labelled = f"{fact.labelled} of {fact.n} labelled"
+    return f"window {_span(fact.window)} scored{again}, {labelled}: {write_evidence(fact.evidence)}"
 
 
 @narrate.register
