@@ -24,7 +24,7 @@ from anew.domain.errors import SchemaError
 from anew.domain.interval import Interval
 from tests.feast_store.feast_bed import FEAST, FeastBed, feast_bed, wait_for
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 ENTITY = {"customer_id": "customer_id"}
 FEATURES = {"usual": "spending:usual", "orders": "spending:orders"}
