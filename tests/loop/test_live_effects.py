@@ -80,6 +80,7 @@ class Bed:
             measure="anew.measure:run",
             correct="anew.correct:run",
             compare="anew.compare:run",
+            score="anew.score:run",
             orders=self.root / "orders",
             project=self.root / "project",
             limits=Limits(wall_s=9),

@@ -22,6 +22,8 @@ from anew.domain.facts import (
     OverrideSigned,
     ProjectChanged,
     QuarantineReleased,
+    RetiredScored,
+    RetiredScoringAsked,
     RetrainApproved,
     RetrainCommanded,
     RetrainRefused,
@@ -198,6 +200,17 @@ def _(fact: SourceCapped) -> str:
         f"ALARM: {fact.share:.0%} of the rows for {fact.version} are labelled by {fact.source or '(no name)'}; at most "
         f"{fact.at_most:.0%} may be: {fact.kept} of {fact.rows} kept, none of them held out"
     )
+
+
+@narrate.register
+def _(fact: RetiredScoringAsked) -> str:
+    retired = ", ".join(name for name, _ in fact.versions[1:]) or "no retired version"
+    return f"what {fact.version} lost in {_span(fact.window)} is to be compared with {retired}"
+
+
+@narrate.register
+def _(fact: RetiredScored) -> str:
+    return f"{_span(fact.window)}: mean losses of {write_evidence(fact.evidence)}"
 
 
 @narrate.register

@@ -14,6 +14,7 @@ __all__ = [
     "AccessPolicy",
     "CanaryPolicy",
     "ColumnsPolicy",
+    "CostPolicy",
     "DataPolicy",
     "EventsPolicy",
     "FeatureStorePolicy",
@@ -173,10 +174,30 @@ class SearchPolicy(_Section):
     prune: Literal["median", "none"] = Field(default="median", description="give up trials that are worse than this")
 
 
+class CostPolicy(_Section):
+    """What a retrain costs, and what an error does, for the economic rule; money in one currency of your own."""
+
+    retrain: Annotated[float, Field(gt=0)] | Literal["measured"] = Field(
+        default="measured", description="money of a retrain; measured: from the CPU time of past runs"
+    )
+    error: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="money of one wrong answer, or of an error as large as the labels' range"
+    )
+    compute_hour: float = Field(default=0.05, gt=0, description="money of an hour of CPU")
+    windows: float = Field(
+        default=1.0, gt=0, description="without `error`: a retrain is worth what a new model loses in so many windows"
+    )
+
+
 class LoopPolicy(_Section):
     """When retraining may be asked for again."""
 
+    rule: Literal["none", "economic"] = Field(
+        default="none",
+        description="beside the triggers; economic: when staying has cost what a retrain costs",
+    )
     cooldown: str = Field(default="0s", description="event time of rest after a request")
+    cost: CostPolicy = CostPolicy()
     budget: dict[Literal["retrains"], str] = Field(default_factory=dict, description="retrains: 8 per 7d")
 
 

@@ -29,6 +29,7 @@ from anew.app.measure_job import read_evidence
 from anew.app.mirror import MirrorProcess
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
+from anew.app.score_job import ENTRY as SCORE
 from anew.app.settings import FILE, Settings, load
 from anew.app.stores import OpenStores, open_stores
 from anew.app.suites import trial_needs
@@ -344,6 +345,7 @@ class _Up:
             measure=MEASURE,
             correct=CORRECT,
             compare=COMPARE,
+            score=SCORE,
             orders=self._settings.state / "orders",
             project=self._settings.root,
             limits=limits_of(self._settings),

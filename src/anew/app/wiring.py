@@ -19,9 +19,10 @@ from anew.governance import Governance
 from anew.loop.engine import Stages
 from anew.monitor import Monitor
 from anew.registry import Registry
-from anew.trigger import Trigger
+from anew.trigger import Economy, Trigger
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
+from anew.trigger.cost import Cost
 from anew.validate import Validate
 
 __all__ = ["stages"]
@@ -61,6 +62,7 @@ def stages(
     judging = collect(problems, "", partial(judged_by, settings, watched))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
+    economy = collect(problems, settings.document.where(("policy", "cost")), partial(_economy, settings))
     if watched is None or chosen is None or judging is None or training is None or suites is None or problems:
         raise SettingsError(*dict.fromkeys(problems))
     chosen = chosen if packaged else chosen.unpackaged()
@@ -78,6 +80,7 @@ def stages(
                 new_data=watched.new_data,
                 cooldown=Cooldown(length=parse_duration(policy.policy.cooldown)),
                 budget=Budget(retrains=retrains, period=period),
+                economy=economy,
             ),
             "governance": Governance(),
             "train": training,
@@ -85,3 +88,14 @@ def stages(
             "rollout": judging.rollout,
         }
     )
+
+
+def _economy(settings: Settings) -> Economy | None:
+    policy = settings.policy.policy
+    cost = Cost(
+        error=policy.cost.error,
+        retrain=None if policy.cost.retrain == "measured" else policy.cost.retrain,
+        compute_hour=policy.cost.compute_hour,
+        windows=policy.cost.windows,
+    )
+    return Economy(cost=cost) if policy.rule == "economic" else None

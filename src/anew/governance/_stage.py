@@ -76,7 +76,11 @@ class Governance:
         """Approve a requested retrain, and an accepted candidate's way to traffic unless things have changed."""
         match fact:
             case RetrainRequested():
-                return (RetrainApproved(model=fact.model, at=fact.at, by=self.by, corrected=fact.corrected),)
+                return (
+                    RetrainApproved(
+                        model=fact.model, at=fact.at, by=self.by, corrected=fact.corrected, revive=fact.revive
+                    ),
+                )
             case CandidateAccepted():
                 changed = state.stopped.get(fact.version, state.ground).changed(state.ground)
                 return (self._refused(fact, changed) if changed else self._approved(fact),)

@@ -24,6 +24,7 @@ from anew.domain.facts import (
     CandidateMeasured,
     CandidateTrained,
     EffectFailed,
+    RetiredScoringAsked,
     SnapshotTaken,
     SpanComparisonAsked,
     SpanFitAsked,
@@ -36,6 +37,7 @@ from anew.domain.facts import (
 from anew.domain.interval import Interval
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
 from anew.loop.past import Past, Record
+from anew.loop.retired_effect import RetiredEffect, revived_candidate
 from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.span_effects import SpanEffects
 from anew.loop.training_order import Training, TrainingInputs, training_job, write_order
@@ -79,9 +81,9 @@ class Jobs:
     ----------
     training
         How versions are trained.
-    measure, correct, compare
-        ``package.module:function`` entries. Measuring and comparing leave ``evidence.json`` in the job's folder,
-        correcting ``corrected.parquet`` and ``corrected.json``.
+    measure, correct, compare, score
+        ``package.module:function`` entries. All but correcting leave ``evidence.json`` in the job's folder;
+        correcting leaves ``corrected.parquet`` and ``corrected.json``.
     orders
         Folder for the files that tell a job what to do.
     project
@@ -94,6 +96,7 @@ class Jobs:
     measure: str
     correct: str
     compare: str
+    score: str
     orders: Path
     project: Path
     limits: Limits
@@ -173,6 +176,8 @@ class LiveEffects:
                 return self._spans(steps).fit(fact)
             case SpanComparisonAsked():
                 return self._spans(steps).compare(fact, partial(self._asked, steps))
+            case RetiredScoringAsked():
+                return self._retired(steps).run(fact)
         raise TrainingError("error", f"nothing here knows how to {fact.asks!r}")
 
     def _past(self) -> Past:
@@ -195,6 +200,17 @@ class LiveEffects:
             project=jobs.project,
             compare_entry=jobs.compare,
             label_delay=self._label_delay,
+        )
+
+    def _retired(self, steps: Steps) -> RetiredEffect:
+        stores, jobs = self._stores, self._jobs
+        return RetiredEffect(
+            lake=stores.lake,
+            artifacts=stores.artifacts,
+            folder=jobs.orders,
+            entry=jobs.score,
+            read_evidence=jobs.read_evidence,
+            job=partial(self._asked, steps),
         )
 
     def _asked(self, steps: Steps, fact: Fact, entry: str, order: str) -> JobStatus:
@@ -249,6 +265,9 @@ class LiveEffects:
 
     def _train(self, fact: SnapshotTaken, steps: Steps) -> CandidateTrained:
         plan = self._record.find(fact.cause)
+        if isinstance(plan, TrainingPlanned) and plan.revive:
+            digest = self._record.digest_of(plan.revive)
+            return revived_candidate(fact, plan.revive, digest, self._stores.artifacts)
         champion = self._past().champion(fact.champion)
         inputs = TrainingInputs(
             id=fact.id,

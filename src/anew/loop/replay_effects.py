@@ -16,6 +16,8 @@ from anew.domain.facts import (
     CandidateMeasured,
     CandidateTrained,
     EffectFailed,
+    RetiredScored,
+    RetiredScoringAsked,
     SnapshotTaken,
     SpanComparisonAsked,
     SpanFitAsked,
@@ -29,6 +31,7 @@ from anew.domain.interval import Interval
 from anew.loop.correction import Corrected
 from anew.loop.measure import measure_gates
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
+from anew.loop.retired import retired_losses
 from anew.loop.snapshot_rows import SnapshotRows, snapshot_rows, usable_rows
 from anew.loop.span_comparison import compared_spans
 from anew.loop.trial import Ask, Rows, SuiteSource, Trial, some_of
@@ -106,6 +109,7 @@ class ReplayEffects:
         self._disparity = world.disparity
         self._taken: dict[str, _Taken] = {}
         self._plans: dict[str, tuple[TrainingPlanned, datetime]] = {}
+        self._revived: dict[str, str] = {}
         self.mature = 0
         self.fits = 0
 
@@ -123,6 +127,8 @@ class ReplayEffects:
                     return self._fit_beside(fact)
                 case SpanComparisonAsked():
                     return self._compare(fact)
+                case RetiredScoringAsked():
+                    return self._score_retired(fact)
                 case TrafficShifted():
                     return TrafficApplied(model=fact.model, at=fact.at, cause=fact.id, epoch=fact.epoch, workers=1)
         except AnewError as exc:
@@ -149,6 +155,8 @@ class ReplayEffects:
         own = self.mature if count == self.mature - low and not corrected.repaired else None
         rows = taken.rows if self._spoil is None else self._spoil(fact.version, taken.rows, held)
         self._taken[fact.version] = _Taken(rows=rows, held=held, start=low, end=own)
+        if fact.revive:
+            self._revived[fact.version] = fact.revive
         if fact.beside_s:
             self._plans[fact.version] = (fact, taken.rows.get_column("_at")[count - held])
         inside = bisect_left(self._stream.at, fact.span.start, hi=self.mature)
@@ -172,6 +180,8 @@ class ReplayEffects:
 
     def _fit(self, fact: SnapshotTaken) -> CandidateTrained:
         taken = self._taken[fact.version]
+        if fact.version in self._revived:
+            return self._trained(fact, self._stream.versions[self._revived.pop(fact.version)])
         order = TrainingOrder(
             version=fact.version,
             rows=taken.rows,
@@ -180,7 +190,10 @@ class ReplayEffects:
             champion=self._stream.versions.get(fact.champion),
         )
         self.fits += 1
-        trained = self._train(order)
+        return self._trained(fact, self._train(order))
+
+    def _trained(self, fact: SnapshotTaken, trained: TrainedVersion) -> CandidateTrained:
+        taken = self._taken[fact.version]
         self._stream.versions[fact.version] = trained
         return CandidateTrained(
             model=fact.model,
@@ -228,6 +241,17 @@ class ReplayEffects:
             scale = self._stream.versions[fact.version].loss_scale
             evidence = compared_spans(rows, self._stream.columns, (first, second), scale=scale, window_s=fact.window_s)
         return SpansCompared(model=fact.model, at=fact.at, cause=fact.id, version=fact.version, evidence=evidence)
+
+    def _score_retired(self, fact: RetiredScoringAsked) -> RetiredScored:
+        stream = self._stream
+        low, high = (bisect_left(stream.at, each) for each in (fact.window.start, fact.window.end))
+        scale = stream.versions[fact.version].loss_scale
+        names = [name for name, _ in fact.versions]
+        lost = {name: stream.loss(stream.answers(name, low, high), low, high, scale) for name in names}
+        evidence = retired_losses(lost, names)
+        return RetiredScored(
+            model=fact.model, at=fact.at, cause=fact.id, version=fact.version, window=fact.window, evidence=evidence
+        )
 
     def _measure(self, fact: CandidateTrained) -> CandidateMeasured:
         taken = self._taken.pop(fact.version)

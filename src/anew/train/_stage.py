@@ -157,6 +157,9 @@ class Train:
     def _ask_or_plan(self, state: TrainState, fact: RetrainApproved) -> tuple[Fact, ...]:
         """Have the last two spans compared first, where there are two and one has to be chosen."""
         pair = state.spans.pair
+        if fact.revive:
+            plan = self._plan(state, fact, fact.id, corrected=False)
+            return (replace(plan, revive=fact.revive, beside_s=0.0),)
         if isinstance(self.span, AutoSpan) and pair is not None and pair.beside and pair.since < fact.at:
             return (
                 SpanComparisonAsked(

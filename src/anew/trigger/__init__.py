@@ -1,6 +1,7 @@
 """Alerts, schedules and commands in, retrain requests out: conditions, cooldown, budget."""
 
 from anew.trigger._condition import Changes, Condition, NewData, Schedule
+from anew.trigger._economy import Economy
 from anew.trigger._stage import Trigger, TriggerState
 
-__all__ = ["Changes", "Condition", "NewData", "Schedule", "Trigger", "TriggerState"]
+__all__ = ["Changes", "Condition", "Economy", "NewData", "Schedule", "Trigger", "TriggerState"]

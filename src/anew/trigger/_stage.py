@@ -8,8 +8,10 @@ from types import MappingProxyType
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    EffectFailed,
     IncidentRaised,
     ProjectChanged,
+    RetiredScored,
     RetrainCommanded,
     RetrainRefused,
     RetrainRequested,
@@ -28,8 +30,10 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.domain.interval import Interval
-from anew.domain.severity import Severity
+from anew.trigger._books import Books, books_after
 from anew.trigger._condition import Changes, Condition, NewData, Schedule
+from anew.trigger._economy import Economy
+from anew.trigger._question import Question
 from anew.trigger._streak import Streaks, streaks_after
 from anew.trigger.budget import Budget
 from anew.trigger.cooldown import Cooldown
@@ -91,6 +95,7 @@ class TriggerState:
     labelled: int = 0
     revised: bool = False
     broken: tuple[Interval, ...] = ()
+    books: Books = field(default_factory=Books)
 
     @property
     def last(self) -> datetime | None:
@@ -107,19 +112,6 @@ class TriggerState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """Why a retrain is asked for, before it is known whether it may be."""
-
-    triggers: tuple[str, ...]
-    reason: str
-    severity: Severity = Severity.MEDIUM
-    considered: tuple[tuple[str, str], ...] = ()
-    intended: datetime | None = None
-    past_cooldown: bool = False
-    corrected: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
     """Turns findings that last, schedules, changes and new data into requests, within cooldown and budget.
 
@@ -127,6 +119,8 @@ class Trigger:
     ----------
     conditions
         What may ask; a detector that stands in none alerts and never triggers. The first that holds asks.
+    economy
+        The economic policy; it is asked last in each window, and folds into what was decided before it.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -135,6 +129,7 @@ class Trigger:
     new_data: NewData | None = None
     cooldown: Cooldown = Cooldown()
     budget: Budget = Budget(retrains=1_000_000, period=timedelta(days=1))
+    economy: Economy | None = None
 
     def initial(self) -> TriggerState:
         """Return the state of a model that nothing is known about."""
@@ -142,6 +137,7 @@ class Trigger:
 
     def apply(self, state: TriggerState, fact: Fact) -> TriggerState:
         """Fold a fact."""
+        state = replace(state, books=books_after(state.books, fact))
         match fact:
             case WindowClosed() | WindowScored() | RowsChecked():
                 return _measured(state, fact)
@@ -185,20 +181,26 @@ class Trigger:
                 question = self._asked_by_alert(state, fact)
             case WindowScored() if self.new_data is not None and state.labelled >= self.new_data.rows:
                 count = f"{state.labelled} labelled rows have come since the last training was planned"
-                question = _Question(triggers=(self.new_data.name,), reason=count)
+                question = Question(triggers=(self.new_data.name,), reason=count)
+            case WindowScored() if self.economy is not None:
+                return self.economy.ask(state.books, fact)
+            case RetiredScored() if self.economy is not None and not state.answered and not state.running:
+                question = self.economy.question(state.books)
+            case EffectFailed() if self.economy is not None and fact.effect == "score_retired" and not state.answered:
+                question = self.economy.blind(fact)
             case Ticked() if state.served is not None:
                 question = self._asked_by_schedule(state, state.served, fact.at)
             case ProjectChanged():
                 question = self._asked_by_change(state)
             case RetrainCommanded() if fact.held:
-                question = _Question(triggers=(fact.by,), reason=f"{fact.by}: {fact.reason}")
+                question = Question(triggers=(fact.by,), reason=f"{fact.by}: {fact.reason}")
             case RetrainCommanded():
                 return (self._answer_command(state, fact),)
             case _:
                 return ()
         return () if question is None else (self._answer(state, fact, question),)
 
-    def _asked_by_alert(self, state: TriggerState, alert: AlertRaised) -> _Question | None:
+    def _asked_by_alert(self, state: TriggerState, alert: AlertRaised) -> Question | None:
         for condition in self.conditions:
             if not (
                 condition.holds(state.streaks, alert) and condition.armed(state.streaks, state.fired, alert.detector)
@@ -208,7 +210,7 @@ class Trigger:
                 continue  # the same window again, with labels that came later: it has asked already
             length = state.streaks.length(alert.detector)
             broken = state.is_broken(alert.window)
-            return _Question(
+            return Question(
                 triggers=(condition.name,),
                 reason=alert.message,
                 severity=alert.severity,
@@ -218,29 +220,29 @@ class Trigger:
             )
         return None
 
-    def _asked_by_schedule(self, state: TriggerState, served: datetime, at: datetime) -> _Question | None:
+    def _asked_by_schedule(self, state: TriggerState, served: datetime, at: datetime) -> Question | None:
         due = {each: each.due(state.scheduled.get(each.name, served), at) for each in self.schedules}
         found = {each: instant for each, instant in due.items() if instant is not None}
         if not found:
             return None
         intended = max(found.values())
         names = tuple(each.name for each in found)
-        return _Question(
+        return Question(
             triggers=names,
             reason=f"{' and '.join(names)}: intended for {intended.isoformat()}",
             intended=intended,
             past_cooldown=any(each.past_cooldown for each in found),
         )
 
-    def _asked_by_change(self, state: TriggerState) -> _Question | None:
+    def _asked_by_change(self, state: TriggerState) -> Question | None:
         wanted = {each for each in ("code", "policy") if getattr(self.changes, each)} & state.changed
         if not wanted or state.served is None:
             return None
         what = " and ".join(sorted(wanted))
-        return _Question(triggers=(self.changes.name,), reason=f"the project's {what} changed")
+        return Question(triggers=(self.changes.name,), reason=f"the project's {what} changed")
 
-    def _answer(self, state: TriggerState, fact: Fact, question: _Question) -> RetrainRequested | RetrainWithheld:
-        reason, detail = self._hindrance(state, fact, question)
+    def _answer(self, state: TriggerState, fact: Fact, question: Question) -> RetrainRequested | RetrainWithheld:
+        reason, detail = question.withheld or self._hindrance(state, fact, question)
         considered = (*question.considered, *self._considered(state, fact.at))
         if reason:
             return RetrainWithheld(
@@ -261,11 +263,12 @@ class Trigger:
             considered=considered,
             intended=question.intended,
             corrected=question.corrected,
+            revive=question.revive,
         )
 
     def _answer_command(self, state: TriggerState, command: RetrainCommanded) -> Fact:
         """Answer a person, whom cooldown, budget and broken data do not hold."""
-        question = _Question(triggers=("command",), reason=f"{command.by}: {command.reason}")
+        question = Question(triggers=("command",), reason=f"{command.by}: {command.reason}")
         answer = Trigger()._answer(state, command, question)
         return replace(answer, considered=self._considered(state, command.at))
 
@@ -280,7 +283,7 @@ class Trigger:
             ("under way", (state.version or "requested") if state.running else "nothing"),
         )
 
-    def _hindrance(self, state: TriggerState, fact: Fact, question: _Question) -> tuple[str, str]:
+    def _hindrance(self, state: TriggerState, fact: Fact, question: Question) -> tuple[str, str]:
         """Return why not, as a word and a sentence; empty when nothing stands against it."""
         if isinstance(fact, AlertRaised) and state.is_broken(fact.window):
             return (

@@ -14,6 +14,7 @@ from anew.domain.facts.command import (
     SubjectPurged,
     Ticked,
 )
+from anew.domain.facts.economy import RetiredScored, RetiredScoringAsked
 from anew.domain.facts.observation import AlertRaised, IncidentRaised, RowsChecked, WindowClosed, WindowScored
 from anew.domain.facts.retraining import (
     CandidateTrained,
@@ -75,6 +76,8 @@ __all__ = [
     "OverrideSigned",
     "ProjectChanged",
     "QuarantineReleased",
+    "RetiredScored",
+    "RetiredScoringAsked",
     "RetrainApproved",
     "RetrainCommanded",
     "RetrainRefused",
@@ -131,6 +134,8 @@ FACTS: Mapping[str, type[Fact]] = {
         OverrideSigned,
         ProjectChanged,
         QuarantineReleased,
+        RetiredScored,
+        RetiredScoringAsked,
         RetrainApproved,
         RetrainCommanded,
         RetrainRefused,

@@ -37,9 +37,11 @@ class RetrainRequested(Fact):
         For a schedule, the instant that it named; each is answered once.
     corrected
         Is the history to be repaired first, so that it keeps the policy's rules?
+    revive
+        The retired version that is to come back instead of a new fit; empty for a fit.
     """
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     reason: str
     triggers: tuple[str, ...]
@@ -47,6 +49,7 @@ class RetrainRequested(Fact):
     considered: tuple[tuple[str, str], ...] = ()
     intended: datetime | None = None
     corrected: bool = False
+    revive: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +67,13 @@ class RetrainWithheld(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainApproved(Fact):
-    """Governance consents to the request that caused this fact, and to history being corrected where it asks."""
+    """Governance consents to the request that caused this fact, and to all that it asks for."""
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     by: str
     corrected: bool = False
+    revive: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +114,12 @@ class TrainingPlanned(Fact):
         Sources whose rows are kept out.
     beside_s
         Seconds of event time of a second span, fitted beside to learn which serves better; 0 for none.
+    revive
+        The retired version whose model the candidate is: nothing is fitted; empty for a fit.
     """
 
     asks: ClassVar[str] = "snapshot"
-    schema: ClassVar[int] = 4
+    schema: ClassVar[int] = 5
 
     version: str
     champion: str
@@ -130,6 +136,7 @@ class TrainingPlanned(Fact):
     uncapped_sources: tuple[str, ...] = ()
     purged: tuple[str, ...] = ()
     beside_s: float = 0.0
+    revive: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
