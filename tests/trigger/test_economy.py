@@ -230,6 +230,22 @@ def test_what_was_hoped_for_is_kept_only_of_what_was_promoted() -> None:
     assert (bought.old, bought.new) == ("v1", "v3")
 
 
+def test_each_request_in_vain_makes_the_next_dearer_until_one_is_promoted() -> None:
+    told = story()
+    for _ in range(6):
+        told.window(v1=0.1)
+    prices = []
+    for name in ("v2", "v3", "v4"):
+        asked: list[RetrainRequested] = []
+        while not asked:
+            asked = requests(told.window(v1=0.9))
+        prices.append(float(dict(asked[0].considered)["price"]))
+        told.version(name, "v1", promoted=False)
+    assert prices == [50.0, 100.0, 200.0]
+    told.version("v5", "v1")
+    assert told.state.books.vain == 0
+
+
 def test_after_a_rollback_the_old_champion_stands_again() -> None:
     told = story()
     told.window(v1=0.1)

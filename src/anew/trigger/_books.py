@@ -43,6 +43,8 @@ class Books:
     ----------
     closed, scored
         Numbers of the next window to close and of the next to be scored; 0 before the first.
+    vain
+        Requests of the policy since the last promotion: each has come to nothing, or is under way.
     asked
         Numbers of the windows whose losses were asked for, by their start.
     ends
@@ -66,6 +68,7 @@ class Books:
     revived: bool = False
     bought: tuple[Bought, ...] = ()
     hoped: Bought | None = None
+    vain: int = 0
     asked: Mapping[datetime, int] = field(default_factory=lambda: MappingProxyType({}))
     ends: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -103,7 +106,7 @@ def books_after(books: Books, fact: Fact) -> Books:
         case RetiredScored() if fact.window.start in books.asked:
             return _scored(books, fact, books.asked[fact.window.start])
         case RetrainRequested() if NAME in fact.triggers:
-            return replace(books, hoped=_hope(books, fact))
+            return replace(books, hoped=_hope(books, fact), vain=books.vain + 1)
         case RetrainRequested():
             return replace(books, hoped=None)
         case TrainingPlanned():
@@ -183,6 +186,7 @@ def _promoted(books: Books, version: str) -> Books:
         revived=bool(old),
         bought=bought[-_KEPT_RUNS:],
         hoped=None,
+        vain=0,
     )
 
 

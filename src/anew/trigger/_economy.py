@@ -13,9 +13,16 @@ from anew.trigger.economic import Choice, Economic, Ledger
 __all__ = ["Economy"]
 
 
+_MOST_DOUBLINGS = 10
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Economy:
-    """Decides by `rule` at the price that `cost` says; nothing measured and no price withhold, with a reason."""
+    """Decides by `rule` at the price that `cost` says; nothing measured and no price withhold, with a reason.
+
+    Each request since the last promotion doubles the price: what gates and rollout let come to nothing was not worth
+    it, and a candidate on its way keeps the place from one that somebody else may ask for.
+    """
 
     rule: Economic = Economic()
     cost: Cost = Cost()
@@ -57,10 +64,10 @@ class Economy:
             since=books.since,
             revived=books.revived,
             bought=books.bought,
-            price=price.value,
+            price=price.value * 2 ** min(books.vain, _MOST_DOUBLINGS),
         )
         choice = self.rule.choose(ledger)
-        numbers = _numbers(choice) | {"price is": price.why}
+        numbers = _numbers(choice) | {"price is": price.why, "doubled for requests in vain": str(books.vain)}
         if choice.kind == "keep":
             return _no("not_yet", choice.reason, numbers)
         return Question(
