@@ -3,9 +3,11 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
+from anew.app.policy_section import Section
 from anew.app.secret import is_reference
 from anew.domain.column import Column, Task
 from anew.domain.facts import FACTS
@@ -53,22 +55,7 @@ FeatureKind = Annotated[
 ]
 
 
-class _Section(BaseModel):
-    """A section that knows all its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth(cls, value: object) -> object:
-        """Refuse what YAML makes of yes, no, on and off, which would pass for 1 and 0."""
-        for each in value if isinstance(value, list) else (value,):
-            if isinstance(each, bool):
-                raise ValueError(f"{str(each).lower()} is a truth value; put words such as yes and no in quotes")
-        return value
-
-
-class ColumnsPolicy(_Section):
+class ColumnsPolicy(Section):
     """The row contract: names and kinds of columns."""
 
     time: str = Field(description="event-time column")
@@ -82,7 +69,7 @@ class ColumnsPolicy(_Section):
     zone: Literal["UTC"] = Field(default="UTC", description="zone that timestamps without one are read in")
 
 
-class DataPolicy(_Section):
+class DataPolicy(Section):
     """Where training rows come from."""
 
     history: str = Field(default="", description="file of labelled rows from before anew served, imported once")
@@ -100,7 +87,7 @@ class DataPolicy(_Section):
     uncapped_sources: tuple[str, ...] = Field(default=(), description="sources that may have more")
 
 
-class MonitorPolicy(_Section):
+class MonitorPolicy(Section):
     """Windows and their maturity; all in event time."""
 
     window: str = Field(default="1d", description="length of a window, or its predictions: 500 rows")
@@ -120,7 +107,7 @@ class MonitorPolicy(_Section):
 EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
-class ImplicitPolicy(_Section):
+class ImplicitPolicy(Section):
     """Labels that follow from what happened after an answer."""
 
     event: EventName = Field(description="the event that gives the label")
@@ -131,7 +118,7 @@ class ImplicitPolicy(_Section):
     otherwise: int | float | str = Field(description="label where it did not happen")
 
 
-class FeedbackPolicy(_Section):
+class FeedbackPolicy(Section):
     """What comes back after an answer, and whom to believe."""
 
     events: tuple[EventName, ...] = Field(default=(), description="events that POST /feedback takes, besides thumbs")
@@ -140,7 +127,7 @@ class FeedbackPolicy(_Section):
     park: str = Field(default="30d", description="how long a label that comes first waits for its prediction")
 
 
-class TrainPolicy(_Section):
+class TrainPolicy(Section):
     """Parameters and limits of training."""
 
     params: dict[str, Any] = Field(default_factory=dict, description="handed to train()")
@@ -163,7 +150,7 @@ class TrainPolicy(_Section):
     )
 
 
-class SearchPolicy(_Section):
+class SearchPolicy(Section):
     """A search for parameters, in the space that search_space(trial) of the pipeline spans."""
 
     trials: int = Field(default=0, ge=0, description="sets of parameters to try; 0: train.params as they are")
@@ -174,7 +161,7 @@ class SearchPolicy(_Section):
     prune: Literal["median", "none"] = Field(default="median", description="give up trials that are worse than this")
 
 
-class CostPolicy(_Section):
+class CostPolicy(Section):
     """What a retrain costs, and what an error does, for the economic rule; money in one currency of your own."""
 
     retrain: Annotated[float, Field(gt=0)] | Literal["measured"] = Field(
@@ -189,7 +176,7 @@ class CostPolicy(_Section):
     )
 
 
-class LoopPolicy(_Section):
+class LoopPolicy(Section):
     """When retraining may be asked for again."""
 
     rule: Literal["none", "economic"] = Field(
@@ -201,67 +188,7 @@ class LoopPolicy(_Section):
     budget: dict[Literal["retrains"], str] = Field(default_factory=dict, description="retrains: 8 per 7d")
 
 
-class KPIPolicy(_Section):
-    """What a single answer is worth to the business."""
-
-    value: str = Field(description="expression in SQL over features, prediction and label: one number for each row")
-    low: float = Field(description="the least that counts")
-    high: float = Field(description="the most that counts")
-    better: Literal["higher", "lower"] = Field(default="higher", description="which way is good")
-
-
-class ShadowPolicy(_Section):
-    """What shadow must prove."""
-
-    metric: str = Field(default="error", description="error, or the name of a kpi, for which margins are shares")
-    margin: Share = Field(default=0.01, description="excess loss that is tolerated")
-    alpha: Alpha = Field(default=0.05, description="chance of a wrong decision")
-    at_least_rows: int = Field(default=200, gt=0, description="paired labels needed")
-
-
-class CanaryPolicy(_Section):
-    """What a canary step guards against."""
-
-    metric: str = Field(default="error", description="error, or the name of a kpi, for which limits are shares")
-    harm: Share = Field(default=0.05, description="excess loss that counts as harm")
-    margin: Share | None = Field(default=None, description="excess loss that each step must also rule out")
-    alpha: Alpha = Field(default=0.05, description="chance of a wrong decision, over all steps")
-    at_least_rows: int = Field(default=100, gt=0, description="labels of the challenger's arm that a step needs")
-
-
-class GuardrailPolicy(_Section):
-    """Limits on the challenger that need no labels."""
-
-    error_rate: Share = Field(default=0.02, description="share of failed or nonsensical answers")
-    at_least_errors: int = Field(default=5, gt=0, description="failures below which nothing trips")
-    p99_ms: float | None = Field(
-        default=None, gt=0, description="99th percentile of the challenger's latency; below the deadline"
-    )
-    rules: float | None = Field(
-        default=None, ge=0, lt=1, description="share of its answers that may break a rule among the triggers"
-    )
-
-
-class RolloutPolicy(_Section):
-    """The way to traffic."""
-
-    strategy: Literal["staged", "blue_green"] = Field(
-        default="staged", description="shadow and canary, or all traffic at once on the proof of the gates"
-    )
-    kpis: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], KPIPolicy] = Field(
-        default_factory=dict, description="bounded measures of a single answer, by name"
-    )
-    shadow: ShadowPolicy = ShadowPolicy()
-    canary: tuple[Share, ...] = Field(default=(0.1, 0.5), description="shares of traffic, ascending")
-    judge: CanaryPolicy = CanaryPolicy()
-    guardrails: GuardrailPolicy = GuardrailPolicy()
-    expire: str = Field(default="30d", description="event time without progress after which a rollout is given up")
-    patience: str = Field(
-        default="3d", description="event time without a step after which a later candidate takes a challenger's place"
-    )
-
-
-class SuitePolicy(_Section):
+class SuitePolicy(Section):
     """A benchmark suite; one of three kinds."""
 
     file: str = Field(default="", description="sealed file of labelled rows beside this one, never trained on")
@@ -270,7 +197,7 @@ class SuitePolicy(_Section):
     past: str = Field(default="", description="rows from before the training span, evenly taken: 2000 rows")
 
 
-class ServingPolicy(_Section):
+class ServingPolicy(Section):
     """The gateway."""
 
     host: str = Field(
@@ -289,7 +216,7 @@ class ServingPolicy(_Section):
     future_skew: str = Field(default="5m", description="how far in the future an event time may lie")
 
 
-class WebhookPolicy(_Section):
+class WebhookPolicy(Section):
     """Somebody who is told of facts as they are recorded."""
 
     url: str = Field(description="where the URL is: env:NAME or file:PATH")
@@ -313,14 +240,14 @@ class WebhookPolicy(_Section):
         return kinds
 
 
-class EventsPolicy(_Section):
+class EventsPolicy(Section):
     """Facts sent out, apart from the loop, which waits for nobody."""
 
     webhooks: tuple[WebhookPolicy, ...] = Field(default=(), description="CloudEvents, signed as Standard Webhooks")
     openlineage: str = Field(default="", description="where run events go: file:PATH or an http(s) URL; empty: nowhere")
 
 
-class FeatureStorePolicy(_Section):
+class FeatureStorePolicy(Section):
     """A Feast feature store: what it knows is joined to history as it was then, and read as it is now at serving."""
 
     repository: str = Field(description="folder of the Feast repository, with feature_store.yaml")
@@ -337,7 +264,7 @@ class FeatureStorePolicy(_Section):
     timeout_ms: float = Field(default=100.0, gt=0, description="how long the feature server may take")
 
 
-class AccessPolicy(_Section):
+class AccessPolicy(Section):
     """Who may use the gateway; `anew access` gives tokens."""
 
     anonymous: Literal["machine", "nobody"] = Field(
@@ -346,7 +273,7 @@ class AccessPolicy(_Section):
     hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
 
 
-class StoresPolicy(_Section):
+class StoresPolicy(Section):
     """Where things are kept or shown besides the project's own folder."""
 
     registry: str = Field(
@@ -356,7 +283,7 @@ class StoresPolicy(_Section):
     )
 
 
-class ProjectPolicy(_Section):
+class ProjectPolicy(Section):
     """The whole file."""
 
     model: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="name of the model")

@@ -15,25 +15,19 @@ from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.table_file import file_digest, read_table
 from anew.app.accepted import accept, is_accepted
 from anew.app.alone import alone
-from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.consent import admits
-from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.duration import parse_duration
 from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.hook import retrain_hook
+from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails, judged_by
-from anew.app.measure_job import ENTRY as MEASURE
-from anew.app.measure_job import read_evidence
 from anew.app.mirror import MirrorProcess
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
-from anew.app.score_job import ENTRY as SCORE
 from anew.app.settings import FILE, Settings, load
 from anew.app.stores import OpenStores, open_stores
-from anew.app.suites import trial_needs
-from anew.app.training import limits_of, training_of
 from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.watch import watched_by
 from anew.app.wiring import stages
@@ -45,7 +39,7 @@ from anew.domain.facts import ProjectChanged, RetrainCommanded
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts
-from anew.loop.live_effects import Jobs, LiveEffects, Stores
+from anew.loop.live_effects import LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
 from anew.loop.observer_plan import Known, ObserverPlan
 from anew.loop.past import Record
@@ -133,7 +127,7 @@ class _Up:
         )
         self._observer = self._observing(self._settings, engine)
         self._effects = LiveEffects(
-            self._effect_stores(), self._jobs(), self._record(), label_delay=self._settings.label_delay
+            self._effect_stores(), jobs_of(self._settings), self._record(), label_delay=self._settings.label_delay
         )
         effects = DBOSEffects(self._settings.state / "dbos.db", work=self._loop.work(self._effects), executor=executor)
         self._workers = self._gateway()
@@ -296,7 +290,7 @@ class _Up:
         self._settings = changed
         self._stores.lake.rules = changed.label_rules
         self._observer = self._observing(changed, engine)
-        self._effects.reconfigure(self._jobs(), label_delay=changed.label_delay)
+        self._effects.reconfigure(jobs_of(self._settings), label_delay=changed.label_delay)
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
     def _observing(self, settings: Settings, engine: Engine) -> Observer:
@@ -337,20 +331,6 @@ class _Up:
             compute=stores.compute,
             traffic=stores.traffic,
             purge=subject_purge(stores, self._settings.state),
-        )
-
-    def _jobs(self) -> Jobs:
-        return Jobs(
-            training=training_of(self._settings, watched_by(self._settings)),
-            measure=MEASURE,
-            correct=CORRECT,
-            compare=COMPARE,
-            score=SCORE,
-            orders=self._settings.state / "orders",
-            project=self._settings.root,
-            limits=limits_of(self._settings),
-            read_evidence=read_evidence,
-            needs=trial_needs(self._settings),
         )
 
     def _record(self) -> Record:

@@ -1,0 +1,30 @@
+"""The jobs of a project: what its effects run in child processes."""
+
+from anew.app.compare_job import ENTRY as COMPARE
+from anew.app.correct_job import ENTRY as CORRECT
+from anew.app.measure_job import ENTRY as MEASURE
+from anew.app.measure_job import read_evidence
+from anew.app.score_job import ENTRY as SCORE
+from anew.app.settings import Settings
+from anew.app.suites import trial_needs
+from anew.app.training import limits_of, training_of
+from anew.app.watch import watched_by
+from anew.loop.live_effects import Jobs
+
+__all__ = ["jobs_of"]
+
+
+def jobs_of(settings: Settings) -> Jobs:
+    """Return what a project's effects run in child processes."""
+    return Jobs(
+        training=training_of(settings, watched_by(settings)),
+        measure=MEASURE,
+        correct=CORRECT,
+        compare=COMPARE,
+        score=SCORE,
+        orders=settings.state / "orders",
+        project=settings.root,
+        limits=limits_of(settings),
+        read_evidence=read_evidence,
+        needs=trial_needs(settings),
+    )
