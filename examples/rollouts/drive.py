@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -64,8 +65,15 @@ class Project:
         """Return the JSON that the gateway answers."""
         data = None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(self.url + path, data, {"content-type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=30) as reply:
-            return json.loads(reply.read())
+        for pause in (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, None):
+            try:
+                with urllib.request.urlopen(asked, timeout=30) as reply:
+                    return json.loads(reply.read())
+            except urllib.error.HTTPError as exc:
+                if exc.code != 503 or pause is None:  # 503: not yet, or too much to do; ask again later
+                    raise
+                time.sleep(pause)
+        return None
 
     def anew(self, *words: str) -> Any:
         """Run a command with ``--json`` and return its data."""
