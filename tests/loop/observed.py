@@ -24,6 +24,7 @@ from anew.loop.observer_plan import Known, ObserverPlan
 from anew.monitor import Detector, Monitor, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
+from anew.ports.profile import ProfileStore
 from anew.registry import Registry
 from anew.rollout import Outcome, Probation, Rollout, Ruling
 from anew.stats.profile import Reference
@@ -97,6 +98,7 @@ class Bed:
     events: tuple[str, ...] = ()
     implicit: Implicit | None = None
     _position: int = 0
+    profiles: ProfileStore | None = None
     _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,6 +134,7 @@ class Bed:
             lateness=self.lateness,
             label_delay=self.label_delay,
             rule_limit=self.rules,
+            profiles=self.profiles,
         )
         self.observer = Observer(plan, self.engine, self.lake)
 

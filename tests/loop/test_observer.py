@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import pytest
 
+from anew.adapters.profile_folder import ProfileFolder
 from anew.domain.facts import (
     AlertRaised,
     EffectFailed,
@@ -16,6 +19,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.domain.interval import Interval
 from anew.domain.observation import Answer
 from anew.monitor.adwin import ADWIN
 from anew.monitor.drift import Drift
@@ -23,6 +27,7 @@ from anew.monitor.page_hinkley import PageHinkley
 from anew.monitor.sequential import Sequential
 from anew.monitor.slo import SLO
 from anew.rollout import Outcome
+from anew.stats.profile import Profile
 from tests.loop.observed import START, Bed, hour
 
 RIGHT, WRONG = 1, 0
@@ -106,6 +111,30 @@ def test_a_closed_window_is_measured_against_the_reference() -> None:
     assert (evidence.name, evidence.subject, evidence.n) == ("psi>0.25", "x", 4)
     assert evidence.value is not None
     assert evidence.value > 0.25
+
+
+def test_a_window_is_profiled_once_and_the_profile_kept(tmp_path: Path) -> None:
+    class Counting(ProfileFolder):
+        """Remembers what was stored, and forgets the fact once, as a crash between the two would."""
+
+        puts: ClassVar[list[Interval]] = []
+
+        def put(self, digest: str, window: Interval, rows: str, profile: Profile) -> None:
+            """Store it."""
+            self.puts.append(window)
+            super().put(digest, window, rows, profile)
+
+    kept = Counting(tmp_path)
+    for _ in range(2):  # the second observer stands for a process that came after a crash: same rows, no fact
+        bed = started(detectors=(Drift(),), profiles=kept)
+        for minute in range(30):
+            bed.serve(f"r{minute}", hour(0.1 + minute / 100))
+        bed.turn(hour(1))
+        (closed,) = bed.facts(WindowClosed)
+        assert closed.evidence
+    assert kept.puts == [closed.window]
+    ((window, profile),) = kept.within(bed.engine.state("rollout").champion[1], Interval(start=hour(0), end=hour(2)))
+    assert (window, profile.n) == (closed.window, 30)
 
 
 def test_a_window_is_scored_once_when_its_labels_are_mature() -> None:

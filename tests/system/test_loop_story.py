@@ -1,5 +1,6 @@
 """The whole loop with real programs: a model goes stale, is replaced on evidence, and is rolled back for good."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from anew.domain.facts import (
     Stage,
     TrafficShifted,
     VersionPromoted,
+    WindowClosed,
 )
-from tests.system.loop_project import LoopProject, loop_project, wait
+from tests.system.loop_project import BEGIN, LoopProject, loop_project, wait
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -78,6 +80,12 @@ def _agree(ours: LoopProject, *, champion: str) -> None:
     assert {"cause", "data", "code", "version", "verdict", "traffic", "prediction"} <= shown
     led = {(edge["target"], edge["role"]) for edge in traced["edges"]}
     assert {(answer["id"], "answered"), (answer["id"], "routed")} <= led
+    until = (BEGIN + timedelta(days=30)).isoformat()
+    seen = ours.anew("data", "profile", "--since", BEGIN.isoformat(), "--until", until, "--version", champion)
+    assert seen["windows"] > 1
+    assert seen["rows"] == sum(
+        each.n for each in ours.facts(WindowClosed, version=champion)
+    )  # counted as each window closed, and read again here
     said = ours.anew("explain", champion)
     kinds = [each["kind"] for each in said["facts"]]
     assert kinds.index("TrainingPlanned") < kinds.index("CandidateTrained") < kinds.index("VersionPromoted")

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
+from anew.adapters.profile_folder import ProfileFolder
 from anew.adapters.table_file import file_digest, read_table
 from anew.app.accepted import accept, is_accepted
 from anew.app.alone import alone
@@ -313,6 +314,7 @@ class _Up:
             paired_by=judging.paired_by,
             arms_by=judging.arms_by,
             rule_limit=judging.rules,
+            profiles=ProfileFolder(settings.state / "profiles"),
         )
         return Observer(plan, engine, self._stores.lake)
 

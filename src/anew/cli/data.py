@@ -16,7 +16,7 @@ from anew.stats.comparison import ColumnDrift, DriftVerdict
 if TYPE_CHECKING:
     from anew.app.drift_sample import Compared, SampleDrift
 
-__all__ = ["COMMANDS", "drift", "main", "purge", "score"]
+__all__ = ["COMMANDS", "drift", "main", "profile", "purge", "score"]
 
 _WORDS = {
     DriftVerdict.DRIFT: "DRIFT",
@@ -132,6 +132,22 @@ def purge(given: Namespace) -> None:
     importlib.import_module("anew.cli._purge").run(given)
 
 
+def _profile_options(parser: ArgumentParser) -> None:
+    parser.add_argument("project", type=Path, nargs="?", default=Path(), help="the project's folder")
+    parser.add_argument("--since", required=True, metavar="INSTANT", help="event time, ISO 8601; UTC without a zone")
+    parser.add_argument("--until", required=True, metavar="INSTANT", help="event time at which the period ends")
+    parser.add_argument("--version", default="", metavar="NAME", help="the last that served in the period by default")
+    parser.add_argument("--json", action="store_true", help="print anew.data.profile/1")
+
+
+def profile(given: Namespace) -> None:
+    """Say what was seen over a period, from the profiles that its windows left, and how far it is from training.
+
+    No row is read: a year takes as long as its number of windows.
+    """
+    importlib.import_module("anew.cli._profile").run(given)
+
+
 def _score_options(parser: ArgumentParser) -> None:
     parser.add_argument("project", type=Path, nargs="?", default=Path(), help="the project's folder")
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="Parquet file of the rows to answer")
@@ -151,6 +167,7 @@ def score(given: Namespace) -> None:
 
 COMMANDS: Commands = {
     "drift": (_drift_options, drift),
+    "profile": (_profile_options, profile),
     "purge": (_purge_options, purge),
     "score": (_score_options, score),
 }

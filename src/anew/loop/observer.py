@@ -1,6 +1,7 @@
 """The observer: turns new rows of the lake into facts about windows and about the challenger."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from anew.domain.evidence import Evidence
@@ -15,6 +16,7 @@ from anew.loop.measure import measure_seen, seen_rows, spread
 from anew.loop.observer_plan import ObserverPlan
 from anew.loop.rollout_observer import RolloutObserver
 from anew.loop.scoring import Scoring
+from anew.monitor import SeenRows
 from anew.ports.lake import Lake
 from anew.rollout import RolloutState
 
@@ -164,10 +166,11 @@ class Observer:
     def _submit_window(self, window: Interval, now: datetime) -> None:
         version, digest = self._rollout.champion
         rows = self._lake.predictions(window)
+        address = rows_address(rows.select("_id", *self._plan.columns.names))
         evidence: tuple[Evidence, ...] = ()
         if rows.height:
             seen = seen_rows(spread(rows), self._plan.columns, self._plan.known(digest).yardstick, window)
-            evidence = measure_seen(self._plan.detectors, seen)
+            evidence = measure_seen(self._plan.detectors, self._kept(seen, digest, address))
         self._engine.submit(
             WindowClosed(
                 model=self._plan.model,
@@ -175,10 +178,21 @@ class Observer:
                 version=version,
                 window=window,
                 n=rows.height,
-                rows=rows_address(rows.select("_id", *self._plan.columns.names)),
+                rows=address,
                 evidence=evidence,
             )
         )
+
+    def _kept(self, seen: SeenRows, digest: str, rows: str) -> SeenRows:
+        """Return `seen` with the profile that is stored of it; it is counted and stored when there is none."""
+        profiles = self._plan.profiles
+        if profiles is None:
+            return seen
+        profile = profiles.get(digest, seen.window, rows)
+        if profile is None:
+            profile = seen.profile()
+            profiles.put(digest, seen.window, rows, profile)
+        return replace(seen, profile=lambda: profile)
 
 
 def _passed(since: datetime | None, now: datetime, length: timedelta) -> bool:

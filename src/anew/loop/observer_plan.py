@@ -11,6 +11,7 @@ from anew.feedback.outcome import Implicit
 from anew.feedback.window import WindowClock
 from anew.loop.breach import RuleLimit
 from anew.monitor import Detectors, Yardstick
+from anew.ports.profile import ProfileStore
 from anew.rollout import KPI
 
 __all__ = ["Known", "ObserverPlan"]
@@ -48,6 +49,8 @@ class ObserverPlan:
         What a rollout's pairs and arms are judged by; None is the error.
     rule_limit
         How many of a challenger's answers may break a rule; None for no limit.
+    profiles
+        Where the profiles of windows are kept; None keeps none.
     """
 
     model: str
@@ -66,6 +69,7 @@ class ObserverPlan:
     paired_by: KPI | None = None
     arms_by: KPI | None = None
     rule_limit: RuleLimit | None = None
+    profiles: ProfileStore | None = None
 
     def __post_init__(self) -> None:
         if (self.window is None) == (self.count is None):

@@ -1,0 +1,61 @@
+"""What a version saw over a period: the stored profiles of its windows, added up and compared with its reference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.adapters.fact_reader import read_facts
+from anew.adapters.profile_folder import ProfileFolder
+from anew.app.status import state_folder
+from anew.domain.errors import NotFoundError
+from anew.domain.facts import VersionPromoted, WindowClosed
+from anew.domain.interval import Interval
+from anew.stats.comparison import Measurement, measure
+from anew.stats.profile import Profile, Reference
+
+__all__ = ["PeriodProfile", "period_profile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodProfile:
+    """A period of a version: how many windows, from when to when, what was counted, and how far it is from training."""
+
+    version: str
+    span: Interval
+    windows: int
+    profile: Profile
+    changes: Mapping[str, Measurement | None]
+
+
+def period_profile(project: Path, span: Interval, version: str = "") -> PeriodProfile:
+    """Add up the profiles of the windows in `span` that `version` served; the version of the last one without a name.
+
+    No row is read: cost grows with the windows of the period.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing was profiled in this period.
+    """
+    state = state_folder(project)
+    digests: dict[str, str] = {}
+    served = ""
+    for recorded in read_facts(state / "anew.db", kinds={"VersionPromoted", "WindowClosed"}):
+        if isinstance(recorded.fact, VersionPromoted):
+            digests[recorded.fact.version] = recorded.fact.digest
+        elif isinstance(recorded.fact, WindowClosed) and span.start <= recorded.fact.window.start < span.end:
+            served = recorded.fact.version
+    version = version or served
+    found = list(ProfileFolder(state / "profiles").within(digests.get(version, "none"), span))
+    if not found:
+        raise NotFoundError(
+            f"no window of {version or 'any version'} was profiled from {span.start.isoformat()} to "
+            f"{span.end.isoformat()}"
+        )
+    whole = found[0][1]
+    for _, profile in found[1:]:
+        whole += profile
+    reference = Reference.from_bytes((state / "models" / digests[version] / "reference.bin").read_bytes())
+    changes = {name: measure(reference.own.columns[name], column) for name, column in whole.columns.items()}
+    covered = Interval(start=found[0][0].start, end=found[-1][0].end)
+    return PeriodProfile(version=version, span=covered, windows=len(found), profile=whole, changes=changes)
