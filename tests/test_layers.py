@@ -26,7 +26,7 @@ HOMES = {
     "google": ("adapters.model_format_onnx",),
     "httptools": ("adapters.http_server",),
     "fairlearn": ("adapters.fairlearn_disparity",),
-    "httpx": ("adapters.outbound", "app"),
+    "httpx": ("adapters.feast_online", "adapters.outbound", "app"),
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project"),
     "mlflow": ("adapters.mlflow_",),
     "msgspec": ("adapters", "app", "cli", "gateway"),

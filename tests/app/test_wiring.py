@@ -139,7 +139,7 @@ def test_regression_has_metrics_of_its_own(tmp_path: Path) -> None:
         ("{psi: {column: w}}", "anew.yaml:13:5: 'w' is no feature (known: x, z)"),
         ("{psi: {abov: 0.25}}", "did you mean above?"),
         ("{psi: 0.25}", "write its options as {NAME: VALUE}"),
-        ("{psi: {above: 0}}", "use a positive number"),
+        ("{psi: {above: 0}}", "give one limit, a positive one"),
         ("{psi: {}, slo: {}}", "an entry of triggers is one detector"),
         ("{for: 3 windows}", "an entry of triggers is one detector"),
         ("{psi: {}, for: 3 weeks}", "'3 weeks' is no number of windows"),

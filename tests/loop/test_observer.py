@@ -119,10 +119,10 @@ def test_a_window_is_profiled_once_and_the_profile_kept(tmp_path: Path) -> None:
 
         puts: ClassVar[list[Interval]] = []
 
-        def put(self, digest: str, window: Interval, rows: str, profile: Profile) -> None:
+        def put(self, digest: str, window: Interval, rows: str, packed: bytes) -> None:
             """Store it."""
             self.puts.append(window)
-            super().put(digest, window, rows, profile)
+            super().put(digest, window, rows, packed)
 
     kept = Counting(tmp_path)
     for _ in range(2):  # the second observer stands for a process that came after a crash: same rows, no fact
@@ -133,8 +133,16 @@ def test_a_window_is_profiled_once_and_the_profile_kept(tmp_path: Path) -> None:
         (closed,) = bed.facts(WindowClosed)
         assert closed.evidence
     assert kept.puts == [closed.window]
-    ((window, profile),) = kept.within(bed.engine.state("rollout").champion[1], Interval(start=hour(0), end=hour(2)))
-    assert (window, profile.n) == (closed.window, 30)
+    ((window, packed),) = kept.within(bed.engine.state("rollout").champion[1], Interval(start=hour(0), end=hour(2)))
+    assert (window, Profile.from_bytes(packed).n) == (closed.window, 30)
+    (spoilt,) = tmp_path.glob("*/*.profile")
+    spoilt.write_bytes(packed[:-9])
+    again = started(detectors=(Drift(),), profiles=kept)
+    for minute in range(30):
+        again.serve(f"r{minute}", hour(0.1 + minute / 100))
+    again.turn(hour(1))
+    assert again.facts(WindowClosed)[0].evidence == closed.evidence  # counted again, and stored again
+    assert spoilt.read_bytes() == packed
 
 
 def test_a_window_is_scored_once_when_its_labels_are_mature() -> None:

@@ -65,8 +65,9 @@ OF_OTHERS = {
     *("lake.files_stored", "lake.intent_stored", "lake.commit_stored", "lake.mark_moved"),
     *("migration.done", "migration.between"),
     *("search.asked", "search.scored", "search.told", "job.set_aside"),
+    *("purge.rewritten", "purge.lake_done", "lake.marked_gone"),
 }
-"""Boundaries of the drainer, the lake, the migrations, a search and a compute, at which their own tests kill."""
+"""Boundaries of drainer, lake, migrations, search, compute and purge, at which their own tests kill."""
 
 RULED = QUIET | {
     "- {psi": '{above: 0.5}, for: 500 windows}\n  - {rule: "x < 8", data: corrected}',

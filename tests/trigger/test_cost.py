@@ -10,6 +10,7 @@ def test_without_a_price_of_errors_a_retrain_is_worth_what_a_new_model_loses_in_
     assert Cost().price(40.0, ()).value == 40.0
     assert Cost(windows=0.5).price(40.0, (3600.0,)).value == 20.0
     assert Cost().price(None, (3600.0,)).value is None
+    assert Cost().price(0.0, ()).value == 1.0  # a flawless model makes no retrain free
 
 
 def test_a_declared_price_is_divided_by_that_of_an_error() -> None:

@@ -60,6 +60,11 @@ def test_noise_about_a_level_is_no_rise() -> None:
     assert choose(windows(noisy, 10, 40)).numbers["regret of a rise"] == 0.0
 
 
+def test_a_flawless_model_is_left_alone_even_when_a_retrain_is_free() -> None:
+    assert first_retrain(lambda _: 0.0, price=0.0) is None
+    assert first_retrain(lambda i: 0.0 if i < 20 else 50.0, price=0.0) == 21
+
+
 def test_nothing_scored_is_no_reason_to_retrain() -> None:
     ledger = Ledger(champion=Standing(name="v1", end=10), now=500, since=10, price=PRICE)
     assert RULE.choose(ledger).kind == "keep"

@@ -6,9 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anew.domain.errors import IntegrityError, InvariantError, UnavailableError
+from anew.domain.errors import UnavailableError
 from anew.domain.interval import Interval
-from anew.stats.profile import Profile
 
 __all__ = ["ProfileFolder"]
 
@@ -27,38 +26,33 @@ class ProfileFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put(self, digest: str, window: Interval, rows: str, profile: Profile) -> None:
-        """Write the file, unless it is there."""
+    def put(self, digest: str, window: Interval, rows: str, packed: bytes) -> None:
+        """Write the file."""
         path = self._path(digest, window, rows)
-        if path.exists():
-            return
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(profile.to_bytes())
+            draft.write_bytes(packed)
             draft.replace(path)
         except OSError as exc:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise UnavailableError(f"the profile of a window cannot be written to {path}: {exc.strerror}") from exc
 
-    def get(self, digest: str, window: Interval, rows: str) -> Profile | None:
+    def get(self, digest: str, window: Interval, rows: str) -> bytes | None:
         """Read the file; one that cannot be read is as good as none, since its rows can be counted again."""
         try:
-            return Profile.from_bytes(self._path(digest, window, rows).read_bytes())
-        except (OSError, InvariantError):
+            return self._path(digest, window, rows).read_bytes()
+        except OSError:
             return None
 
-    def within(self, digest: str, span: Interval) -> Iterator[tuple[Interval, Profile]]:
+    def within(self, digest: str, span: Interval) -> Iterator[tuple[Interval, bytes]]:
         """Read the files of the windows in `span`."""
         found = sorted((_window(path), path) for path in (self._root / digest).glob("[!.]*.profile"))
         for (start, end), path in found:
             window = Interval(start=start, end=end)
             if span.start <= window.start and window.end <= span.end:
-                try:
-                    yield window, Profile.from_bytes(path.read_bytes())
-                except (OSError, InvariantError) as exc:
-                    raise IntegrityError(f"the stored profile {path} cannot be read ({exc}); delete it") from exc
+                yield window, path.read_bytes()
 
     def _path(self, digest: str, window: Interval, rows: str) -> Path:
         start, end = ((instant - _EPOCH) // _MICRO for instant in (window.start, window.end))

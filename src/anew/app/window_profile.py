@@ -7,7 +7,7 @@ from pathlib import Path
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.profile_folder import ProfileFolder
 from anew.app.status import state_folder
-from anew.domain.errors import NotFoundError
+from anew.domain.errors import IntegrityError, InvariantError, NotFoundError
 from anew.domain.facts import VersionPromoted, WindowClosed
 from anew.domain.interval import Interval
 from anew.stats.comparison import Measurement, measure
@@ -36,6 +36,8 @@ def period_profile(project: Path, span: Interval, version: str = "") -> PeriodPr
     ------
     NotFoundError
         Nothing was profiled in this period.
+    IntegrityError
+        A stored profile is spoilt.
     """
     state = state_folder(project)
     digests: dict[str, str] = {}
@@ -46,7 +48,10 @@ def period_profile(project: Path, span: Interval, version: str = "") -> PeriodPr
         elif isinstance(recorded.fact, WindowClosed) and span.start <= recorded.fact.window.start < span.end:
             served = recorded.fact.version
     version = version or served
-    found = list(ProfileFolder(state / "profiles").within(digests.get(version, "none"), span))
+    found = [
+        (window, _unpacked(window, packed))
+        for window, packed in ProfileFolder(state / "profiles").within(digests.get(version, "none"), span)
+    ]
     if not found:
         raise NotFoundError(
             f"no window of {version or 'any version'} was profiled from {span.start.isoformat()} to "
@@ -59,3 +64,13 @@ def period_profile(project: Path, span: Interval, version: str = "") -> PeriodPr
     changes = {name: measure(reference.own.columns[name], column) for name, column in whole.columns.items()}
     covered = Interval(start=found[0][0].start, end=found[-1][0].end)
     return PeriodProfile(version=version, span=covered, windows=len(found), profile=whole, changes=changes)
+
+
+def _unpacked(window: Interval, packed: bytes) -> Profile:
+    try:
+        return Profile.from_bytes(packed)
+    except InvariantError as exc:
+        raise IntegrityError(
+            f"the stored profile of the window from {window.start.isoformat()} cannot be read ({exc}); restore it "
+            "from a copy, or ask for a period without it"
+        ) from exc

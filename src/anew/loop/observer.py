@@ -1,9 +1,11 @@
 """The observer: turns new rows of the lake into facts about windows and about the challenger."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.facts import RowsChecked, Ticked, WindowClosed
 from anew.domain.interval import Interval
@@ -19,6 +21,7 @@ from anew.loop.scoring import Scoring
 from anew.monitor import SeenRows
 from anew.ports.lake import Lake
 from anew.rollout import RolloutState
+from anew.stats.profile import Profile
 
 __all__ = ["Observer", "rows_seen"]
 
@@ -188,11 +191,14 @@ class Observer:
         profiles = self._plan.profiles
         if profiles is None:
             return seen
-        profile = profiles.get(digest, seen.window, rows)
-        if profile is None:
-            profile = seen.profile()
-            profiles.put(digest, seen.window, rows, profile)
-        return replace(seen, profile=lambda: profile)
+        packed = profiles.get(digest, seen.window, rows)
+        with suppress(InvariantError):  # what is spoilt is counted again
+            if packed is not None:
+                kept = Profile.from_bytes(packed)
+                return replace(seen, profile=lambda: kept)
+        counted = seen.profile()
+        profiles.put(digest, seen.window, rows, counted.to_bytes())
+        return replace(seen, profile=lambda: counted)
 
 
 def _passed(since: datetime | None, now: datetime, length: timedelta) -> bool:

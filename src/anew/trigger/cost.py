@@ -9,6 +9,8 @@ from anew.domain.errors import InvariantError
 __all__ = ["Cost", "Price"]
 
 _HOUR_S = 3600.0
+_LEAST = 1.0
+"""Loss that the windows of a new model are taken to have at the least: a flawless one would make retrains free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +29,8 @@ class Cost:
     ----------
     error
         What one unit of loss costs, in money: a wrong answer, or for numbers an error as large as the range of the
-        labels. Without it the price is `windows` times what the model loses in a window when it is new: retraining
-        is then worth what the model errs anyway in so many windows.
+        labels. Without it the price is `windows` times what the model loses in a window when it is new, one such unit
+        at the least: retraining is then worth what the model errs anyway in so many windows.
     retrain
         What a retrain costs, in money; None: measured, from the CPU time of past runs.
     compute_hour
@@ -63,7 +65,9 @@ class Cost:
         if self.error is None:
             if level is None:
                 return Price(value=None, why="the champion's loss is not known yet")
-            return Price(value=self.windows * level, why=f"the loss of {self.windows:g} windows of a new model")
+            return Price(
+                value=self.windows * max(level, _LEAST), why=f"the loss of {self.windows:g} windows of a new model"
+            )
         if self.retrain is not None:
             return Price(value=self.retrain / self.error, why=f"{self.retrain:g} at {self.error:g} an error")
         if not runs_s:

@@ -215,7 +215,7 @@ class Economic:
             "trust": trust,
             "loss": seen[-1],
         }
-        if max(waiting, risen) < ledger.price:
+        if max(waiting, risen) < ledger.price or max(waiting, risen) <= 0:  # nothing regretted is worth no price at all
             return Choice(kind="keep", reason="staying has cost less than a retrain does", numbers=numbers)
         rise = fmean(rises[-2:]) if rises else 0.0
         because_risen = rise > 2 * noise and rise > 1.5 * slope * (newest + 1 - champion.end)
