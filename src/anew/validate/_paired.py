@@ -23,6 +23,8 @@ __all__ = ["LOSS", "Comparison", "judge_excess", "loss_excess"]
 LOSS = "loss"
 """The bounded loss in [0, 1]: error for classes, absolute error over the loss scale for numbers."""
 _RESAMPLES = 200
+_MEANS = frozenset({"error", "accuracy", "mae"})
+"""Metrics that are means over rows: their difference is one too, and has an interval without resampling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,9 @@ class Comparison:
         assert theirs is not None, "asked before"  # noqa: S101  an invariant of ours
         if self.metric == LOSS:
             return *loss_excess(rows.challenger_loss, theirs, self.confidence), float(theirs.mean())
+        if self.metric in _MEANS:
+            ours, theirs = _of_rows(rows, self.metric)
+            return *loss_excess(ours, theirs, self.confidence), self._value(rows, of_champion=True)
         value = self._difference(rows)
         drawn = np.array([self._difference(rows.at(each)) for each in _resamples(rows.challenger_loss - theirs)])
         tail = (1 - self.confidence) / 2
@@ -94,6 +99,23 @@ class Comparison:
         answers = rows.champion if of_champion else rows.challenger
         table = rows.table.with_columns(_output=pl.Series(answers), _label=pl.Series(rows.label))
         return business_value(self.metric, in_sql(self.definition), table)
+
+
+def _of_rows(rows: HeldOut, metric: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what candidate and champion lose in each row, in units of the metric; more is worse.
+
+    Raises
+    ------
+    InvariantError
+        The metric makes no sense for the task.
+    """
+    if (metric == "mae") == rows.task.classifies:
+        raise InvariantError(f"{metric} makes no sense for the task {rows.task}")
+    if metric == "mae":
+        assert rows.champion is not None, "asked before"  # noqa: S101  an invariant of ours
+        return np.abs(rows.label - rows.challenger), np.abs(rows.label - rows.champion)
+    assert rows.champion_loss is not None, "asked before"  # noqa: S101  likewise
+    return rows.challenger_loss, rows.champion_loss
 
 
 def loss_excess(
