@@ -33,20 +33,20 @@ class Move(StrEnum):
 
 WEIGHTS: Mapping[Move, int] = MappingProxyType(
     {
-        Move.ANSWER: 30,
+        Move.ANSWER: 36,
         Move.FAIL: 2,
         Move.SPOIL: 3,
         Move.LATE: 2,
         Move.WINDOW: 12,
         Move.SCORE: 8,
-        Move.LOOK: 30,
+        Move.LOOK: 48,
         Move.TRIP: 1,
         Move.TICK: 3,
         Move.RETRAIN: 4,
         Move.ROLLBACK: 1,
         Move.ORDER: 2,
         Move.RELEASE: 1,
-        Move.OVERRIDE: 3,
+        Move.OVERRIDE: 6,
         Move.CHANGE: 1,
         Move.REPEAT: 2,
         Move.CRASH: 3,
