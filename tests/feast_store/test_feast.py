@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from anew.adapters.feast_history import FeastHistory
 from anew.adapters.feast_online import FeastOnline
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
+from anew.app.status import stored_rows
 from anew.app.workers import free_port
 from anew.domain.errors import SchemaError
 from anew.domain.interval import Interval
@@ -145,6 +147,10 @@ def test_the_gateway_answers_with_the_store_and_records_what_it_used(bed: FeastB
             assert predict(amount=usual, customer_id="c1", usual=usual, orders=1).status_code == 200
             bed.serve()
             assert predict(amount=usual, customer_id="c1").status_code == 200
+            deadline = time.monotonic() + 30
+            while stored(bed) < 6:  # what is answered last is drained from the journal a moment later
+                assert time.monotonic() < deadline, (bed.root / "up.log").read_text()[-3000:]
+                time.sleep(0.1)
     finally:
         program.send_signal(signal.SIGTERM)
         program.wait(timeout=60)
@@ -154,6 +160,10 @@ def test_the_gateway_answers_with_the_store_and_records_what_it_used(bed: FeastB
     recorded = rows.filter(pl.col("amount") == usual).select("_key", "usual", "orders").rows()
     assert ("c1", *newest_of(bed, "c1").values()) in recorded
     assert ("nobody", None, None) in recorded
+
+
+def stored(bed: FeastBed) -> int:
+    return (stored_rows(load(bed.root).state) or {}).get("predictions", 0)
 
 
 def served(bed: FeastBed) -> pl.DataFrame:
