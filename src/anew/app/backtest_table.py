@@ -39,8 +39,6 @@ def table(found: Backtest, report: Mapping[str, Any]) -> list[str]:
     lines += ["", *_hindsight(found, report), "", *_chart(policies, report["oracle"]), ""]
     lines += [f"left out: {name} ({why})" for name, why in found.left_out.items()]
     lines.append(_advice(report))
-    if "with_rollout" in report:
-        lines += ["", *_gap(report["with_rollout"])]
     return lines
 
 
@@ -97,10 +95,3 @@ def _advice(report: Mapping[str, Any]) -> str:
         f"recommended: {best['policy']}, mean regret {best['normalised_regret']:.2f} "
         f"(95 % interval {low:.2f} to {high:.2f}; 0 is hindsight, 1 as much more as retraining can gain)"
     )
-
-
-def _gap(gap: Mapping[str, Any]) -> list[str]:
-    return [
-        f"through gates and rollout, {gap['policy']} loses {gap['loss']:.4f} instead of {gap['loss_without']:.4f} "
-        f"({gap['gap']:+.1%}): {gap['fits']} fits, {gap['promotions']} promotions, {gap['rejections']} rejections"
-    ]
