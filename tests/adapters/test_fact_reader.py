@@ -1,8 +1,10 @@
 """The light read path gives what the log holds, imports little and writes nothing."""
 
+import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -46,11 +48,20 @@ def test_it_reads_a_part(path: Path) -> None:
 
 
 def test_it_tells_who_holds_the_lease(path: Path) -> None:
-    held = read_lease(path, now=AT + timedelta(seconds=29))
+    clock = ManualClock()
+    clock.advance(29.0)
+    held = read_lease(path, clock=clock)
     assert held is not None
     assert (held.holder, held.epoch) == ("host/1", 1)
-    assert read_lease(path, now=AT + timedelta(seconds=30)) is None
-    assert read_lease(path, now=AT, name="drainer") is None
+    assert read_lease(path, clock=clock, name="drainer") is None
+    clock.advance(1.0)
+    assert read_lease(path, clock=clock) is None
+
+
+def test_a_database_of_before_its_lease_had_a_clock_has_no_holder(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE lease DROP COLUMN clock_epoch")
+    assert read_lease(path, clock=ManualClock()) is None
 
 
 def test_it_reads_beside_a_writer_in_the_middle_of_a_transaction(path: Path) -> None:

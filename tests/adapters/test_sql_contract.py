@@ -22,7 +22,7 @@ class TestInMemory(EventLogContract, LeaseContract, InboxContract):
         clock = ManualClock()
         lease = InMemoryLease(clock)
         log = InMemoryEventLog(clock=clock, lease=lease)
-        return Stores(log=log, lease=lease, inbox=InMemoryInbox(), advance=clock.advance)
+        return Stores(log=log, lease=lease, inbox=InMemoryInbox(), clock=clock)
 
 
 class TestSQLite(EventLogContract, LeaseContract, InboxContract):
@@ -37,6 +37,6 @@ class TestSQLite(EventLogContract, LeaseContract, InboxContract):
             log=SQLEventLog(database, clock=clock),
             lease=SQLLease(database, clock=clock),
             inbox=SQLInbox(database, clock=clock),
-            advance=clock.advance,
+            clock=clock,
         )
         database.close()

@@ -18,7 +18,7 @@ from anew.adapters.sql_engine import Database, _refuse_network
 from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.sql_tables import METADATA
-from anew.domain.errors import IntegrityError, InvariantError, NotFoundError, UnavailableError
+from anew.domain.errors import FencedError, IntegrityError, InvariantError, NotFoundError, UnavailableError
 from anew.domain.facts import TrainingEnded
 from anew.ports.eventlog import Grant
 from anew.testing.contract_eventlog import command
@@ -73,6 +73,21 @@ def test_head_is_the_newest_migration() -> None:
     assert scripts.get_heads() == [migrations.HEAD]
 
 
+def test_a_database_of_before_leases_had_a_clock_keeps_its_facts_and_its_epoch(store: Store) -> None:
+    old = store.grant()
+    store.log.append([command(1)], grant=old)
+    store.database.close()
+    edit(store.path, "ALTER TABLE lease DROP COLUMN clock_epoch")
+    edit(store.path, "UPDATE alembic_version SET version_num = '0001'")
+    again = Store(store.path)
+    new = again.grant()
+    assert new.epoch > old.epoch
+    with pytest.raises(FencedError):
+        again.log.append([command(2)], grant=old)
+    assert [row.fact for row in again.log.read()] == [command(1)]
+    again.database.close()
+
+
 def test_opening_again_keeps_everything(store: Store) -> None:
     store.log.append([command(1)], grant=store.grant())
     store.database.close()
@@ -84,7 +99,7 @@ def test_opening_again_keeps_everything(store: Store) -> None:
 def test_a_newer_database_is_refused(store: Store) -> None:
     store.database.close()
     edit(store.path, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(IntegrityError, match=r"'9999'.*'0001'.*upgrade anew"):
+    with pytest.raises(IntegrityError, match=r"'9999'.*'0002'.*upgrade anew"):
         Database(store.path)
 
 

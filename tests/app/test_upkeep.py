@@ -32,6 +32,10 @@ class Clock:
         """Return the seconds."""
         return self.seconds
 
+    def epoch(self) -> str:
+        """Return the one start."""
+        return ""
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[DeltaLake]:

@@ -18,16 +18,8 @@ START = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 H = timedelta(hours=1)
 
 
-class SteppingClock(ManualClock):
-    """A clock whose wall reading somebody sets, while the monotonic one goes on."""
-
-    def step(self, by: timedelta) -> None:
-        """Set the wall clock."""
-        self._elapsed += by
-
-
-def made() -> tuple[SteppingClock, EventClock]:
-    clock = SteppingClock(START)
+def made() -> tuple[ManualClock, EventClock]:
+    clock = ManualClock(START)
     return clock, EventClock(clock)
 
 
@@ -73,7 +65,7 @@ def test_a_clock_that_is_set_back_lets_event_time_stand_and_never_turns_it() -> 
     assert event.steps() == (-1 * H,)
 
 
-def asked(clock: SteppingClock, read: EventClock | ManualClock, steps: dict[int, timedelta]) -> list[datetime]:
+def asked(clock: ManualClock, read: EventClock | ManualClock, steps: dict[int, timedelta]) -> list[datetime]:
     """Tick each minute for six hours while the clock steps; return for which instants a retrain was asked for."""
     trigger = Trigger(schedules=(Every(length=H),))
     promoted = VersionPromoted(model="m", at=START, version="v1", digest="d", previous="", evidence=(), reason="")
@@ -113,7 +105,7 @@ def test_without_doubt_a_step_ahead_would_lose_a_day_of_schedules() -> None:
 
 
 def test_a_lease_is_not_lost_for_ever_to_a_clock_that_was_set_back() -> None:
-    clock = SteppingClock(START)
+    clock = ManualClock(START)
     lease = InMemoryLease(clock)
     first = lease.acquire("one", 10.0)
     assert first is not None

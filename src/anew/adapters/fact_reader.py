@@ -9,6 +9,7 @@ from pathlib import Path
 from anew.adapters.fact_codec import decode
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import NotFoundError
+from anew.ports.clock import Clock, is_past
 from anew.ports.eventlog import Grant, Recorded
 
 __all__ = ["count_facts", "read_facts", "read_lease"]
@@ -44,16 +45,20 @@ def count_facts(path: Path) -> int:
         return int(connection.execute("SELECT COUNT(*) FROM fact").fetchone()[0])
 
 
-def read_lease(path: Path, *, now: datetime, name: str = "loop") -> Grant | None:
-    """Return who holds the lease `name` at `now`, or None: whether a loop is running, and which.
+def read_lease(path: Path, *, clock: Clock, name: str = "loop") -> Grant | None:
+    """Return who holds the lease `name`, or None: whether a loop is running, and which.
 
     Raises the same errors as `read_facts`.
     """
     with _opened(path) as connection:
-        row = connection.execute("SELECT holder, epoch, expires_at FROM lease WHERE name = ?", [name]).fetchone()
-    if row is None or not row[0] or now.timestamp() >= row[2]:
+        connection.row_factory = sqlite3.Row
+        row = connection.execute("SELECT * FROM lease WHERE name = ?", [name]).fetchone()
+    # A database of before `clock_epoch` has not been opened by a loop of this release yet.
+    if row is None or not row["holder"] or "clock_epoch" not in row.keys():  # noqa: SIM118  a Row looks among values
         return None
-    return Grant(holder=row[0], epoch=row[1])
+    if is_past(clock, row["clock_epoch"], row["expires_at"]):
+        return None
+    return Grant(holder=row["holder"], epoch=row["epoch"])
 
 
 @contextmanager

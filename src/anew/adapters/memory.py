@@ -9,7 +9,7 @@ from threading import Lock, RLock
 from anew.domain.errors import ConflictError, FencedError, InvariantError
 from anew.domain.fact import Fact
 from anew.domain.interval import require_utc
-from anew.ports.clock import Clock
+from anew.ports.clock import Clock, is_past
 from anew.ports.eventlog import Grant, Recorded
 
 __all__ = ["InMemoryEventLog", "InMemoryInbox", "InMemoryLease", "InlineSteps", "ManualClock", "check_ids"]
@@ -39,6 +39,7 @@ class ManualClock:
         self._start = require_utc(start, "start")
         self._elapsed = timedelta()
         self._monotonic = 0.0
+        self._restarts = 0
         self._lock = Lock()
 
     def now(self) -> datetime:
@@ -51,11 +52,27 @@ class ManualClock:
         with self._lock:
             return self._monotonic
 
+    def epoch(self) -> str:
+        """Return the name of this clock's start; `restart` gives another."""
+        with self._lock:
+            return str(self._restarts)
+
+    def restart(self) -> None:
+        """Let `monotonic` begin again, as when a machine is started anew."""
+        with self._lock:
+            self._monotonic = 0.0
+            self._restarts += 1
+
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass; negative ones set back the wall clock alone."""
         with self._lock:
             self._elapsed += timedelta(seconds=seconds)
             self._monotonic += max(0.0, seconds)
+
+    def step(self, by: timedelta) -> None:
+        """Set the wall clock alone."""
+        with self._lock:
+            self._elapsed += by
 
     def set(self, at: datetime) -> None:
         """Let the time pass until `at`, or set the wall clock back to it."""
@@ -69,29 +86,25 @@ class InMemoryLease:
         self._clock = clock
         self._lock = RLock()
         self._grant = Grant(holder="", epoch=0)
-        self._expires = clock.now()
+        self._until = ("", 0.0)
 
     def acquire(self, holder: str, ttl_s: float) -> Grant | None:
         """Take the lease when it is free or has expired; None when another has it."""
         if not holder:
             raise InvariantError("a lease needs a holder's name, found an empty one")
         with self._lock:
-            now = self._clock.now()
-            # Further ahead than a whole term: the clock was set back. Wait one term, not for ever.
-            self._expires = min(self._expires, now + timedelta(seconds=ttl_s))
-            if self._grant.holder and now < self._expires:
-                if self._grant.holder != holder:
-                    return None
-            else:
+            if self.current() is None:
                 self._grant = Grant(holder=holder, epoch=self._grant.epoch + 1)
-            self._expires = now + timedelta(seconds=ttl_s)
+            elif self._grant.holder != holder:
+                return None
+            self._extend(ttl_s)
             return self._grant
 
     def renew(self, grant: Grant, ttl_s: float) -> None:
         """Extend the lease, or raise FencedError when it has passed on."""
         with self._lock:
             self.check(grant)
-            self._expires = self._clock.now() + timedelta(seconds=ttl_s)
+            self._extend(ttl_s)
 
     def release(self, grant: Grant) -> None:
         """Give the lease back; without effect when it is no longer held."""
@@ -102,7 +115,7 @@ class InMemoryLease:
     def current(self) -> Grant | None:
         """Return the grant in force, or None when the lease is free or has expired."""
         with self._lock:
-            held = self._grant.holder and self._clock.now() < self._expires
+            held = self._grant.holder and not is_past(self._clock, *self._until)
             return self._grant if held else None
 
     def check(self, grant: Grant) -> None:
@@ -113,6 +126,9 @@ class InMemoryLease:
                     f"{grant.holder!r} wrote with epoch {grant.epoch}, but the lease is at epoch {self._grant.epoch} "
                     f"of {self._grant.holder or 'nobody'!r}; stop writing and acquire it again"
                 )
+
+    def _extend(self, ttl_s: float) -> None:
+        self._until = (self._clock.epoch(), self._clock.monotonic() + ttl_s)
 
 
 class InMemoryEventLog:

@@ -1,11 +1,13 @@
 """Leases in a SQL database."""
 
-from sqlalchemy import Connection, insert, select, update
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
 
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_tables import LEASE
 from anew.domain.errors import FencedError, InvariantError
-from anew.ports.clock import Clock
+from anew.ports.clock import Clock, is_past
 from anew.ports.eventlog import Grant
 
 __all__ = ["SQLLease", "require_grant"]
@@ -27,7 +29,11 @@ def require_grant(connection: Connection, name: str, grant: Grant) -> None:
 
 
 class SQLLease:
-    """The lease `name` in the table `lease`. Thread- and process-safe; see `anew.ports.eventlog.Lease`."""
+    """The lease `name` in the table `lease`. Thread- and process-safe; see `anew.ports.eventlog.Lease`.
+
+    Its term is counted on the machine's monotonic clock, which no setting of the wall clock touches. A lease of another
+    epoch of that clock, before the machine was started last, has ended with its holder.
+    """
 
     def __init__(self, database: Database, *, clock: Clock, name: str = "loop") -> None:
         self._database = database
@@ -40,26 +46,24 @@ class SQLLease:
             raise InvariantError("a lease needs a holder's name, found an empty one")
         with self._database.write() as connection:
             row = connection.execute(select(LEASE).where(LEASE.c.name == self._name)).one_or_none()
-            now = self._now()
             if row is None:
-                connection.execute(
-                    insert(LEASE).values(name=self._name, holder=holder, epoch=1, expires_at=now + ttl_s)
-                )
+                connection.execute(insert(LEASE).values(name=self._name, holder=holder, epoch=1, **self._term(ttl_s)))
                 return Grant(holder=holder, epoch=1)
-            held = row.holder != "" and now < row.expires_at
+            held = self._held(row)
             if held and row.holder != holder:
-                # Further ahead than a whole term: the clock was set back. Wait one term, not for ever.
-                self._store(connection, row.holder, row.epoch, min(row.expires_at, now + ttl_s))
+                # Further ahead than a whole term: of a start that has no name of its own. Wait one term, not for ever.
+                left = row.expires_at - self._clock.monotonic()
+                self._store(connection, row.holder, row.epoch, min(left, ttl_s))
                 return None
             grant = Grant(holder=holder, epoch=row.epoch if held else row.epoch + 1)
-            self._store(connection, holder, grant.epoch, now + ttl_s)
+            self._store(connection, holder, grant.epoch, ttl_s)
             return grant
 
     def renew(self, grant: Grant, ttl_s: float) -> None:
         """Extend the lease, or raise FencedError when it has passed on."""
         with self._database.write() as connection:
             require_grant(connection, self._name, grant)
-            self._store(connection, grant.holder, grant.epoch, self._now() + ttl_s)
+            self._store(connection, grant.holder, grant.epoch, ttl_s)
 
     def release(self, grant: Grant) -> None:
         """Give the lease back; without effect when it is no longer held."""
@@ -74,13 +78,16 @@ class SQLLease:
         """Return the grant in force, or None when the lease is free or has expired."""
         with self._database.read() as connection:
             row = connection.execute(select(LEASE).where(LEASE.c.name == self._name)).one_or_none()
-        if row is None or not row.holder or self._now() >= row.expires_at:
+        if row is None or not self._held(row):
             return None
         return Grant(holder=row.holder, epoch=row.epoch)
 
-    def _store(self, connection: Connection, holder: str, epoch: int, expires_at: float) -> None:
-        values = {"holder": holder, "epoch": epoch, "expires_at": expires_at}
+    def _held(self, row: Row[Any]) -> bool:
+        return row.holder != "" and not is_past(self._clock, row.clock_epoch, row.expires_at)
+
+    def _store(self, connection: Connection, holder: str, epoch: int, ttl_s: float) -> None:
+        values = {"holder": holder, "epoch": epoch, **self._term(ttl_s)}
         connection.execute(update(LEASE).where(LEASE.c.name == self._name).values(values))
 
-    def _now(self) -> float:
-        return self._clock.now().timestamp()
+    def _term(self, ttl_s: float) -> dict[str, float | str]:
+        return {"expires_at": self._clock.monotonic() + ttl_s, "clock_epoch": self._clock.epoch()}

@@ -34,6 +34,7 @@ LEASE = Table(
     Column("holder", Text, nullable=False),
     Column("epoch", _SEQUENCE, nullable=False),
     Column("expires_at", Float(53), nullable=False),
+    Column("clock_epoch", Text, nullable=False, server_default=""),
 )
 
 INBOX = Table(

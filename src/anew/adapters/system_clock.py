@@ -1,9 +1,15 @@
 """The clock of this machine."""
 
+import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 __all__ = ["SystemClock"]
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+# Linux alone names its boots; elsewhere a reading may be from before the last one, which its reader has to notice.
+_EPOCH = _BOOT.read_text("ascii").strip() if _BOOT.exists() else sys.platform
 
 
 class SystemClock:
@@ -14,5 +20,9 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds since an unknown start, which never run backwards."""
-        return time.monotonic()
+        """Return seconds since the machine started, suspended ones too where the system counts them."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+    def epoch(self) -> str:
+        """Return the name of this run of the machine."""
+        return _EPOCH

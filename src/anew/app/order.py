@@ -4,12 +4,12 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts, read_lease
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.signing import Signer
+from anew.adapters.system_clock import SystemClock
 from anew.app.asker import who_asks
 from anew.app.status import state_folder
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, PolicyError, UnavailableError
@@ -91,7 +91,7 @@ def _recorded(project: Path, made: TrafficOrdered) -> Sequence[Fact] | None:
     path = state_folder(project) / "anew.db"
     deadline = time.monotonic() + _PATIENCE_S
     try:
-        while read_lease(path, now=datetime.now(UTC)) is not None and time.monotonic() < deadline:
+        while read_lease(path, clock=SystemClock()) is not None and time.monotonic() < deadline:
             heard = [each.seq for each in read_facts(path, kinds={made.kind}) if each.fact.id == made.id]
             if heard:
                 caused = {made.id}

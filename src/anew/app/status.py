@@ -4,12 +4,12 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.process_table import process_started
+from anew.adapters.system_clock import SystemClock
 from anew.app.mirror_status import mirror_status
 from anew.app.progress import describe_run
 from anew.domain.fact import Fact
@@ -145,7 +145,7 @@ def _decision(fact: Fact) -> Mapping[str, Any]:
 
 
 def _holder(state: Path) -> str:
-    grant = read_lease(state / "anew.db", now=datetime.now(UTC))
+    grant = read_lease(state / "anew.db", clock=SystemClock())
     return grant.holder if grant is not None else ""
 
 

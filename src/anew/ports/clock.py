@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "is_past"]
 
 
 class Clock(Protocol):
@@ -16,3 +16,12 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds since an unknown start, which never run backwards."""
         ...
+
+    def epoch(self) -> str:
+        """Return the name of that start: `monotonic` readings compare where it is the same, in other processes too."""
+        ...
+
+
+def is_past(clock: Clock, epoch: str, instant: float) -> bool:
+    """Return whether the monotonic `instant` of `epoch` has passed; of another epoch than the present one, it has."""
+    return epoch != clock.epoch() or clock.monotonic() >= instant

@@ -64,10 +64,10 @@ class EventLog(Protocol):
 
 
 class Lease(Protocol):
-    """One writer at a time, by a lease with fencing epochs. Thread-safe."""
+    """One writer at a time, by a lease with fencing epochs, whose term no setting of a clock changes. Thread-safe."""
 
     def acquire(self, holder: str, ttl_s: float) -> Grant | None:
-        """Take the lease when it is free or has expired (by the store's clock); None when another has it."""
+        """Take the lease when it is free or has expired (by the store's monotonic clock); None when another has it."""
         ...
 
     def renew(self, grant: Grant, ttl_s: float) -> None:

@@ -8,10 +8,10 @@ Subclass them in a test module and define the fixture `stores`::
 """
 # ruff: noqa: S101, D102 - a contract is made of assertions, and its tests' names say what they demand
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
+from typing import Protocol
 
 import pytest
 
@@ -22,19 +22,32 @@ from anew.domain.severity import Severity
 from anew.ports.eventlog import EventLog, Grant, Lease
 from anew.ports.inbox import Inbox
 
-__all__ = ["EventLogContract", "InboxContract", "LeaseContract", "Stores", "command"]
+__all__ = ["EventLogContract", "InboxContract", "LeaseContract", "MovedClock", "Stores", "command"]
 
 _AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
+class MovedClock(Protocol):
+    """A clock that is moved by hand."""
+
+    def advance(self, seconds: float, /) -> None:
+        """Let time pass."""
+
+    def step(self, by: timedelta, /) -> None:
+        """Set the wall clock alone."""
+
+    def restart(self) -> None:
+        """Begin a new epoch of the monotonic clock."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """What a contract is tried on: empty stores that share their lease, and `advance`, which moves their clock."""
+    """What a contract is tried on: empty stores that share their lease, and their clock."""
 
     log: EventLog
     lease: Lease
     inbox: Inbox
-    advance: Callable[[float], None]
+    clock: MovedClock
 
     def grant(self) -> Grant:
         """Acquire the lease for a minute."""
@@ -135,7 +148,7 @@ class EventLogContract:
     def test_a_former_holder_is_fenced_off(self, stores: Stores) -> None:
         old = stores.grant()
         stores.log.append([command(1)], grant=old)
-        stores.advance(61.0)
+        stores.clock.advance(61.0)
         new = stores.lease.acquire("other", 60.0)
         assert new is not None
         with pytest.raises(FencedError, match=r"tester.*other"):
@@ -191,16 +204,16 @@ class LeaseContract:
 
     def test_the_holder_may_ask_again_and_keeps_its_epoch(self, stores: Stores) -> None:
         grant = stores.lease.acquire("a", 60.0)
-        stores.advance(40.0)
+        stores.clock.advance(40.0)
         assert stores.lease.acquire("a", 60.0) == grant
-        stores.advance(40.0)
+        stores.clock.advance(40.0)
         assert stores.lease.acquire("b", 60.0) is None
 
     def test_it_passes_on_when_it_expires(self, stores: Stores) -> None:
         old = stores.grant()
-        stores.advance(59.0)
+        stores.clock.advance(59.0)
         assert stores.lease.acquire("b", 60.0) is None
-        stores.advance(1.0)
+        stores.clock.advance(1.0)
         assert stores.lease.current() is None
         new = stores.lease.acquire("b", 60.0)
         assert new is not None
@@ -212,9 +225,9 @@ class LeaseContract:
 
     def test_renewing_keeps_it(self, stores: Stores) -> None:
         grant = stores.grant()
-        stores.advance(50.0)
+        stores.clock.advance(50.0)
         stores.lease.renew(grant, 60.0)
-        stores.advance(50.0)
+        stores.clock.advance(50.0)
         assert stores.lease.acquire("b", 60.0) is None
 
     def test_given_back_it_is_free_and_the_epoch_grows(self, stores: Stores) -> None:
@@ -227,12 +240,26 @@ class LeaseContract:
         assert new is not None
         assert new.epoch > old.epoch
 
-    def test_a_clock_set_back_holds_it_for_one_term_at_most(self, stores: Stores) -> None:
+    @pytest.mark.parametrize("step", [-3600.0, 86_400.0], ids=["back 1 h", "forward 1 d"])
+    def test_setting_the_wall_clock_changes_no_term(self, stores: Stores, step: float) -> None:
+        """L7: neither is another let in early, nor does it wait longer."""
         stores.grant()
-        stores.advance(-3600.0)
+        stores.clock.step(timedelta(seconds=step))
+        stores.clock.advance(59.0)
         assert stores.lease.acquire("b", 60.0) is None
-        stores.advance(60.0)
+        assert stores.lease.current() is not None
+        stores.clock.advance(1.0)
         assert stores.lease.acquire("b", 60.0) is not None
+
+    def test_a_machine_started_anew_has_nobody_s_lease(self, stores: Stores) -> None:
+        stores.clock.advance(1000.0)
+        old = stores.grant()
+        stores.clock.restart()
+        new = stores.lease.acquire("b", 60.0)
+        assert new is not None
+        assert new.epoch > old.epoch
+        with pytest.raises(FencedError):
+            stores.lease.renew(old, 60.0)
 
     def test_a_holder_has_a_name(self, stores: Stores) -> None:
         with pytest.raises(InvariantError):

@@ -9,7 +9,7 @@ from anew.domain.errors import IntegrityError
 
 __all__ = ["HEAD", "upgrade"]
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `versions`."""
 
 _TABLE = "alembic_version"
