@@ -35,6 +35,7 @@ HOMES = {
     "onnxruntime": ("adapters.model_format_onnx",),
     "optuna": ("adapters.optuna_",),
     "openlineage": ("adapters.openlineage_sink",),
+    "packaging": ("app.doctor.machine",),
     "pydantic": ("app",),
     "pydantic_core": ("app",),
     "pytest": ("testing",),

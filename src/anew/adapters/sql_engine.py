@@ -12,13 +12,12 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from anew.adapters.file_system import NETWORK, mounted_on
 from anew.adapters.migrations import upgrade
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 
 __all__ = ["Database", "sqlite_engine"]
-
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "fuse.glusterfs"}
 
 
 def sqlite_engine(path: Path, *, busy_s: float = 5.0) -> Engine:
@@ -176,18 +175,9 @@ def _sync_folder(folder: Path) -> None:
 
 def _refuse_network(path: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
     """Refuse a network file system, where the write-ahead log loses facts; where /proc is missing, nothing is known."""
-    if not mounts.exists():
-        return
-    there = os.path.realpath(path)
-    best, kind = "", ""
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, point, name, *_ = line.split(" ")
-        point = point.replace("\\040", " ")
-        inside = there == point or there.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, name
-    if kind in _NETWORK:
+    kind, point = mounted_on(path, mounts)
+    if kind in NETWORK:
         raise IntegrityError(
-            f"database {path} lies on a network file system ({kind} at {best}), where SQLite cannot keep facts safe; "
+            f"database {path} lies on a network file system ({kind} at {point}), where SQLite cannot keep facts safe; "
             "put the project on a local disk"
         )

@@ -22,6 +22,7 @@ VERBS = {
     "backtest": "Compare retraining policies on a historical file, and with what hindsight could have done.",
     "data": "Compare sets of rows, take back what a source taught, answer a file: `anew data drift`, `purge`, `score`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
+    "doctor": "Look at everything that a project stands on, and say what to do where it is not well.",
     "explain": "Say why a version exists and what became of it.",
     "gateway": "Serve the models of several projects on one port, beside the loops that keep them.",
     "lineage": "Show where a version, a prediction or a decision came from, and what it led to.",

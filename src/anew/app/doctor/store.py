@@ -1,0 +1,252 @@
+"""What a project that was brought up keeps in its `.anew` folder: is all of it there, whole, and its owner's alone?"""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.fact_reader import read_facts, read_lease
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.local_artifact import LocalArtifactStore
+from anew.adapters.segment_reader import SegmentReader, segments
+from anew.adapters.signing import Signer, Verifier
+from anew.adapters.sqlite_errors import translate
+from anew.adapters.system_clock import SystemClock
+from anew.app.audit import verify
+from anew.app.backup_record import last_backup
+from anew.app.mirror_status import mirror_status
+from anew.app.settings import Settings
+from anew.domain.facts import TrafficOrdered, TrafficShifted
+from anew.domain.health import Finding
+
+__all__ = ["STORE", "Examined"]
+
+_BACKUP_AGE = timedelta(days=7)
+_BEAT_S = 30.0
+_FULL = 0.8
+_SKEW = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """The project that is looked at; `quick` leaves out what reads every byte."""
+
+    settings: Settings
+    quick: bool = False
+
+    @property
+    def state(self) -> Path:
+        """The project's ``.anew`` folder."""
+        return self.settings.state
+
+    @property
+    def traffic(self) -> FileTraffic:
+        """The routing, to be read."""
+        return FileTraffic(self.state, verifier=Verifier.load(self.state / "keys"))
+
+
+def _permissions(project: Examined) -> Finding:
+    found = project.state.stat()
+    mode, path = stat.S_IMODE(found.st_mode), project.state
+    if found.st_uid != os.geteuid():
+        return Finding.bad("permissions", f"{path} belongs to user {found.st_uid}", f"chown -R {os.geteuid()} {path}")
+    if mode & 0o077:
+        return Finding.bad("permissions", f"{path} has mode {mode:04o}: others can read it", f"chmod 700 {path}")
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Finding.bad("permissions", f"{path} cannot be written", f"chmod 700 {path}")
+    return Finding.good("permissions", f"{path.name} is its owner's alone")
+
+
+def _keys(project: Examined) -> Finding:
+    if not (project.state / "keys" / "signing.key").is_file():
+        fix = "restore keys/ from a backup: what was signed before is refused under a new key"
+        return Finding.bad("signing key", f"there is none in {project.state / 'keys'}", fix)
+    Signer.load_or_create(project.state / "keys")
+    return Finding.good("signing key", "its owner's alone, both halves belong together")
+
+
+def _database(project: Examined) -> Finding:
+    with _reading(project.state / "anew.db") as connection:
+        (said,) = connection.execute(
+            "PRAGMA quick_check(1)" if project.quick else "PRAGMA integrity_check(1)"
+        ).fetchone()
+        (facts,) = connection.execute("SELECT COUNT(*) FROM fact").fetchone()
+    if said != "ok":
+        return Finding.bad("database", f"anew.db: {said}", "stop, and restore it: anew restore BACKUP PROJECT")
+    return Finding.good("database", f"whole, {facts:,} facts")
+
+
+def _record(project: Examined) -> Finding:
+    if project.quick:
+        return Finding.skipped("record", "not verified: --quick")
+    head = verify(project.settings.root)
+    return Finding.good("record", f"the hash chain of {head.seq:,} facts holds, head {head.hash[:12]}")
+
+
+def _future(project: Examined) -> Finding:
+    now, newest = datetime.now(UTC), None
+    for recorded in read_facts(project.state / "anew.db"):
+        newest = recorded.recorded_at
+    if newest is not None and newest > now + _SKEW:
+        fix = "set the clock: it went back since then"
+        return Finding.bad("recorded times", f"the newest fact was recorded at {newest:%Y-%m-%d %H:%M:%S} UTC", fix)
+    said = "nothing on record" if newest is None else f"newest {newest:%Y-%m-%d %H:%M:%S} UTC"
+    return Finding.good("recorded times", said)
+
+
+def _mark(project: Examined) -> Finding:
+    file = project.state / "lake.db"
+    if not file.is_file():
+        return Finding.bad("high-water mark", "lake.db is gone", "stop, and restore it: anew restore BACKUP PROJECT")
+    with _reading(file) as connection:
+        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        rows = dict(connection.execute("SELECT name, rows FROM tables").fetchall())
+    if said != "ok":
+        return Finding.bad("high-water mark", f"lake.db: {said}", "stop, and restore it: anew restore BACKUP PROJECT")
+    stored = ", ".join(f"{count:,} {table}" for table, count in sorted(rows.items()))
+    return Finding.good("high-water mark", stored or "no table yet")
+
+
+def _lake(project: Examined) -> Finding:
+    if project.quick:
+        return Finding.skipped("lake", "not verified: --quick")
+    settings, state = project.settings, project.state
+    with closing(DeltaLake(state / "lake", settings.columns, settings.model, state / "lake.db")) as lake:
+        damage = list(lake.verify())
+        if damage:  # a running loop may have moved it meanwhile: only damage that stays is some
+            again = set(lake.verify())
+            damage = [each for each in damage if each in again]
+    if damage:
+        more = f" and {len(damage) - 1} more" if damage[1:] else ""
+        fix = "start anew up, which repairs from journals and copies; what it cannot repair: anew restore"
+        return Finding.bad("lake", f"{damage[0]}{more}", fix)
+    return Finding.good("lake", "every byte is what the mark says")
+
+
+def _journal(project: Examined) -> Finding:
+    folder = project.state / "journal"
+    reader = SegmentReader(folder)
+    limit = project.settings.policy.serving.journal_mb << 20
+    size = sum(file.stat().st_size for name in reader.journals() for file in segments(folder / name))
+    behind = 0
+    with _reading(project.state / "lake.db") as connection:
+        stored = dict(connection.execute("SELECT journal, position FROM positions").fetchall())
+    for name in reader.journals():
+        after = int(stored.get(name, 0))
+        behind += len(reader.read(name, after=after, most=10_000).observations)
+    waiting = f"{behind:,}{'+' if behind >= 10_000 else ''} observations not stored yet"
+    said = f"{size / 1e6:,.1f} MB of {limit / 1e6:,.0f} MB, {waiting}"
+    if size > _FULL * limit:
+        fix = "see why the lake does not take them (anew up says so), or raise serving.journal_mb"
+        return Finding.warning("journal", said, fix)
+    return Finding.good("journal", said)
+
+
+def _routing(project: Examined) -> Finding:
+    """Is the routing that gateways obey one that the record knows? Else an older record was put beneath them."""
+    model = project.settings.model
+    routing = project.traffic.published(model)
+    known = max((_epoch(each.fact) for each in read_facts(project.state / "anew.db", kinds=_ROUTED)), default=0)
+    if routing is None:
+        return Finding.good("routing", "none yet")
+    known = max(known, *(each.epoch for each in project.traffic.ordered(model)), 0)
+    if routing.epoch > known:
+        found = f"gateways obey epoch {routing.epoch}, the record knows {known}: it is older than they are"
+        return Finding.bad("routing", found, "restore the newest backup, or: anew restore BACKUP PROJECT --supersede")
+    return Finding.good("routing", f"signed, epoch {routing.epoch}, {routing.champion[0]} serves")
+
+
+_ROUTED = (TrafficShifted.__name__, TrafficOrdered.__name__)
+
+
+def _epoch(fact: object) -> int:
+    return fact.epoch if isinstance(fact, TrafficShifted | TrafficOrdered) else 0
+
+
+def _artifacts(project: Examined) -> Finding:
+    routing = project.traffic.published(project.settings.model)
+    if routing is None:
+        return Finding.skipped("artifacts", "nothing is served yet")
+    store = LocalArtifactStore(root=project.state / "models", verifier=Verifier.load(project.state / "keys"))
+    named = [each for each in (routing.champion, routing.challenger, routing.fallback) if each[1]]
+    for _, digest in named:
+        store.get(digest)
+    return Finding.good("artifacts", f"{', '.join(version for version, _ in named)}: every byte is what was signed")
+
+
+def _loop(project: Examined) -> Finding:
+    grant = read_lease(project.state / "anew.db", clock=SystemClock())
+    age = project.traffic.beaten_s()
+    if grant is None:
+        return Finding.warning("loop", "not running", "start it: anew up")
+    if age is not None and age > _BEAT_S:
+        return Finding.warning("loop", f"run by {grant.holder}, silent for {age:.0f} s", "look at what anew up says")
+    return Finding.good("loop", f"run by {grant.holder}")
+
+
+def _workers(project: Examined) -> Finding:
+    model = project.settings.model
+    workers, routing = project.traffic.workers(model), project.traffic.published(model)
+    if not workers:
+        return Finding.warning("workers", "none is alive: nobody answers", "start them: anew up, or anew gateway")
+    epoch = 0 if routing is None else routing.epoch
+    late = [each for each in workers if each.epoch < epoch]
+    if late:
+        found = "; ".join(f"{each.worker} answers by epoch {each.epoch}: {each.problem or 'slow'}" for each in late)
+        return Finding.bad("workers", found, "see logs/gateway-*.log in .anew for why the routing is refused")
+    return Finding.good("workers", f"{len(workers)} alive, all answer by epoch {epoch}")
+
+
+def _backup(project: Examined) -> Finding:
+    last = last_backup(project.state)
+    fix = "anew backup DEST, every day, to another disk"
+    if last is None:
+        return Finding.warning("backup", "none was ever made", fix)
+    age = datetime.now(UTC) - last.at
+    said = f"{last.folder}, {age.total_seconds() / 3600:.1f} hours old, {last.facts:,} facts"
+    return Finding.warning("backup", said, fix) if age > _BACKUP_AGE else Finding.good("backup", said)
+
+
+def _mirror(project: Examined) -> Finding:
+    if project.settings.policy.stores.registry == "none":
+        return Finding.skipped("mirror", "the policy names none")
+    status = mirror_status(project.state)
+    if status is None:
+        return Finding.warning("mirror", "it has not said anything yet", "start it: anew up")
+    said = f"{status['state']} {status['detail']}".strip()
+    if status["state"] == "in_sync":
+        return Finding.good("mirror", said)
+    return Finding.warning("mirror", said, "look at logs/mirror.log in .anew; serving and the loop do without it")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            yield connection
+    except sqlite3.Error as exc:
+        raise translate(exc, path) from exc
+
+
+STORE: Mapping[str, Callable[[Examined], Finding]] = {
+    "permissions": _permissions,
+    "signing key": _keys,
+    "database": _database,
+    "record": _record,
+    "recorded times": _future,
+    "high-water mark": _mark,
+    "lake": _lake,
+    "journal": _journal,
+    "routing": _routing,
+    "artifacts": _artifacts,
+    "loop": _loop,
+    "workers": _workers,
+    "backup": _backup,
+    "mirror": _mirror,
+}
+"""What is looked at in a project that was brought up, by the name of its finding."""
