@@ -65,6 +65,23 @@ def test_the_policy_reaches_the_stages(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("window", "patience", "expire"),
+    [("1h", timedelta(days=3), timedelta(days=30)), ("7d", timedelta(days=35), timedelta(days=70))],
+)
+def test_a_rollout_waits_for_windows_of_labels_unless_told(
+    tmp_path: Path, window: str, patience: timedelta, expire: timedelta
+) -> None:
+    yaml = YAML.replace("window: 1d", f"window: {window}")
+    at_once, late = (
+        stages(settings_of(tmp_path, yaml), label_delay=each)["rollout"] for each in (timedelta(), timedelta(days=2))
+    )
+    assert isinstance(at_once, Rollout)
+    assert isinstance(late, Rollout)
+    assert (at_once.patience, at_once.expire) == (patience, expire)
+    assert (late.patience, late.expire) == (patience + timedelta(days=2), expire + timedelta(days=2))
+
+
 def test_the_gates_keep_the_projects_objectives(tmp_path: Path) -> None:
     made = chosen_gates(
         settings_of(tmp_path, YAML + "validate: [{slos: {or_closer: true}}, {beats_champion: {}, mode: advisory}]\n")

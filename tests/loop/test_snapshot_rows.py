@@ -111,6 +111,14 @@ def test_rehearsed_rows_are_their_share_of_what_is_trained_on_and_come_first() -
     assert old.to_list()[len(old) // 2] < START + timedelta(hours=350)
 
 
+def test_no_more_rows_are_held_out_than_are_enough() -> None:
+    frame = rows(a=1000)
+    assert snapshot_rows(frame, replace(PLAN, holdout_most=50)).holdout == 50
+    assert snapshot_rows(frame, replace(PLAN, holdout_most=500)).holdout == 200
+    flooded = snapshot_rows(rows(mallory=600, ada=400), replace(PLAN, max_source_share=0.5, holdout_most=30))
+    assert flooded.holdout == 30
+
+
 def test_nothing_older_means_nothing_rehearsed() -> None:
     assert snapshot_rows(rows(a=100), replace(PLAN, rehearsal=0.5)).rehearsed == 0
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from anew.app.component import collect, hint
@@ -19,6 +20,8 @@ from anew.rollout.shadow import Shadow
 __all__ = ["Judging", "guardrails", "judged_by"]
 
 _ERROR = "error"
+_PATIENCE, _PATIENT_WINDOWS = timedelta(days=3), 5
+_EXPIRE, _EXPIRE_WINDOWS = timedelta(days=30), 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,20 @@ class Judging:
     rules: RuleLimit | None
 
 
-def judged_by(settings: Settings, watched: Watch | None) -> Judging:
+def judged_by(
+    settings: Settings,
+    watched: Watch | None,
+    *,
+    window: timedelta | None = None,
+    label_delay: timedelta | None = None,
+) -> Judging:
     """Return how the project's challengers are judged; `watched` is None when it is not known for its own problems.
+
+    Parameters
+    ----------
+    window, label_delay
+        When they are not what the settings say: a rollout goes at the pace of labels, so unless told how long to wait
+        it waits for windows of them.
 
     Raises
     ------
@@ -59,7 +74,7 @@ def judged_by(settings: Settings, watched: Watch | None) -> Judging:
         where = document.where(("rollout", section, "metric"))
         chosen[section] = collect(problems, where, partial(_chosen, kpis, list(policy.kpis), section, metric))
     problems += _without_signal(settings, watched)
-    rollout = collect(problems, document.where(("rollout", "canary")), partial(_rollout, settings))
+    rollout = collect(problems, document.where(("rollout", "canary")), partial(_rollout, settings, window, label_delay))
     if problems or rollout is None:
         raise SettingsError(*dict.fromkeys(problems))
     limit = policy.guardrails.rules
@@ -122,8 +137,14 @@ def _without_signal(settings: Settings, watched: Watch | None) -> list[str]:
     return problems
 
 
-def _rollout(settings: Settings) -> Rollout:
+def _rollout(settings: Settings, window: timedelta | None, label_delay: timedelta | None) -> Rollout:
     policy = settings.policy.rollout
+    length = window or settings.window or timedelta()
+    delay = parse_duration(settings.policy.monitor.label_delay) if label_delay is None else label_delay
+
+    def waits(given: str, least: timedelta, windows: int) -> timedelta:
+        return parse_duration(given) if given else max(least, windows * length) + delay
+
     shadow, judge = policy.shadow, policy.judge
     return Rollout(
         shadow=Shadow(margin=shadow.margin, alpha=shadow.alpha, at_least_rows=shadow.at_least_rows),
@@ -135,6 +156,6 @@ def _rollout(settings: Settings) -> Rollout:
             margin=judge.margin,
         ),
         blue_green=policy.strategy == "blue_green",
-        expire=parse_duration(policy.expire),
-        patience=parse_duration(policy.patience),
+        expire=waits(policy.expire, _EXPIRE, _EXPIRE_WINDOWS),
+        patience=waits(policy.patience, _PATIENCE, _PATIENT_WINDOWS),
     )

@@ -77,6 +77,9 @@ class DataPolicy(Section):
         default="all", description="event time of training rows: a duration such as 90d, all, since_change, or auto"
     )
     holdout: Share = Field(default=0.15, description="newest share of the span that is kept for the gates")
+    holdout_most: int = Field(
+        default=0, ge=0, description="rows that are enough to be kept for the gates, whatever the share; 0: any"
+    )
     keep: str = Field(default="", description="event time after which rows are deleted, e.g. 180d; empty: never")
     rehearsal: float = Field(
         default=0.0, ge=0, lt=1, description="share of the rows trained on that are drawn from before the span"

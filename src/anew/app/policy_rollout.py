@@ -66,7 +66,13 @@ class RolloutPolicy(Section):
     canary: tuple[Share, ...] = Field(default=(0.1, 0.5), description="shares of traffic, ascending")
     judge: CanaryPolicy = CanaryPolicy()
     guardrails: GuardrailPolicy = GuardrailPolicy()
-    expire: str = Field(default="30d", description="event time without progress after which a rollout is given up")
+    expire: str = Field(
+        default="",
+        description="event time without progress after which a rollout is given up; empty: 30d or ten windows, "
+        "whichever is longer, and the label delay",
+    )
     patience: str = Field(
-        default="3d", description="event time without a step after which a later candidate takes a challenger's place"
+        default="",
+        description="event time without a step after which a later candidate takes a challenger's place; empty: 3d or "
+        "five windows, whichever is longer, and the label delay",
     )

@@ -30,6 +30,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _ENOUGH_ROWS = 75
 """Rows held out for the gates at the least: half again what they ask for when nobody says otherwise."""
+_HELD_TO_ASKED = 1.5
+"""Rows held out for the gates, to those that they ask for."""
 _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
 _WINDOWS = tuple(
     timedelta(minutes=minutes)
@@ -43,6 +45,7 @@ class PolicyNumbers:
 
     span_windows: int | None = 20
     holdout: float = 0.15
+    holdout_most: int = 0
     lateness: str = "0s"
     label_delay: str = "0s"
     slo_slack: float = 1.5
@@ -266,6 +269,7 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             "window_comment": f"about a hundredth of the {inferred.length.days} days in the file"
             if look
             else "length of the windows that are compared with the training data",
+            "most_comment": "and the rows that are enough: the newest teach most" if look else "0: as many as it is",
             "metric": "error" if columns.task.classifies else "mae",
             "at_most": f"{_objective(look, numbers.slo_slack):.3g}",
             "slo_comment": _slo_comment(look, numbers.slo_slack),
@@ -280,12 +284,30 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
 
 
 def _attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) -> PolicyNumbers:
-    """Return numbers that a stream of this size can meet: a gate that always lacks rows would refuse every retrain."""
+    """Return numbers that a stream of this size can meet.
+
+    A gate that always lacks rows would refuse every retrain. The rows held out are those that teach most, so a window
+    of them has to be enough. And a canary step risks as many answers whatever its share is: one that is small for its
+    stream only takes longer, while an old model serves.
+    """
     per_window = inferred.rows * (window / max(inferred.length, window))
     least = _ENOUGH_ROWS / numbers.holdout
     span = None if numbers.span_windows is None else max(numbers.span_windows, ceil(least / per_window))
-    held_out = numbers.holdout * (inferred.rows if span is None else span * per_window)
-    return replace(numbers, span_windows=span, gate_rows=min(numbers.gate_rows, int(0.8 * held_out)))
+    spanned = inferred.rows if span is None else span * per_window
+    gate_rows = min(numbers.gate_rows, int(0.8 * numbers.holdout * spanned))
+    pace = _hundredths(numbers.canary_rows / per_window)
+    return replace(
+        numbers,
+        span_windows=span,
+        gate_rows=gate_rows,
+        holdout_most=round(max(per_window, _HELD_TO_ASKED * gate_rows)),
+        canary=tuple(sorted({min(max(share, pace), numbers.canary[-1]) for share in numbers.canary})),
+    )
+
+
+def _hundredths(share: float) -> float:
+    """Return a share that is not less, as people write it."""
+    return ceil(100 * share) / 100
 
 
 def _windows(count: int) -> str:

@@ -288,15 +288,17 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
         ("train", "timeout"): policy.train.timeout,
         ("train", "cpu"): policy.train.cpu,
         ("search", "timeout"): policy.search.timeout,
-        ("rollout", "expire"): policy.rollout.expire,
-        ("rollout", "patience"): policy.rollout.patience,
     }
     if policy.feedback.implicit is not None:
         positive["feedback", "implicit", "within"] = policy.feedback.implicit.within
     if not _counts(policy.monitor.window):
         positive["monitor", "window"] = policy.monitor.window
-    if policy.data.keep:
-        positive["data", "keep"] = policy.data.keep
+    may_be_empty = {
+        ("data", "keep"): policy.data.keep,
+        ("rollout", "expire"): policy.rollout.expire,
+        ("rollout", "patience"): policy.rollout.patience,
+    }
+    positive |= {path: text for path, text in may_be_empty.items() if text}
     if policy.data.span not in SPANS:
         positive["data", "span"] = policy.data.span
     any_length = {

@@ -32,6 +32,7 @@ def training_stage(
     return Train(
         span=_span(settings, delay, settings.window if window is None else window),
         holdout_share=data.holdout,
+        holdout_most=data.holdout_most,
         sources=Sources(max_share=data.max_source_share, uncapped=data.uncapped_sources),
         rehearsal=data.rehearsal,
     )

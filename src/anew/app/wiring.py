@@ -59,7 +59,7 @@ def stages(
     watched = collect(problems, "", partial(watched_by, settings, window=window))
     chosen = collect(problems, "", partial(chosen_gates, settings))
     suites = collect(problems, "", partial(suite_sources, settings))
-    judging = collect(problems, "", partial(judged_by, settings, watched))
+    judging = collect(problems, "", partial(judged_by, settings, watched, window=window, label_delay=label_delay))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
     economy = collect(problems, settings.document.where(("policy", "cost")), partial(_economy, settings))

@@ -40,9 +40,9 @@ class SnapshotRows:
     rehearsed: int = 0
 
 
-def held_out_rows(rows: int, share: float) -> int:
-    """Return how many of `rows` are held out: the share, at least one row, and never more than half."""
-    return min(max(1, round(rows * share)), rows // 2)
+def held_out_rows(rows: int, share: float, most: int = 0) -> int:
+    """Return how many of `rows` are held out: the share, one at least, and half or `most` (if any) at most."""
+    return min(max(1, round(rows * share)), rows // 2, most or rows)
 
 
 def kept_rows(rows: pl.DataFrame, left_out: Sequence[Interval]) -> pl.DataFrame:
@@ -77,7 +77,7 @@ def snapshot_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> SnapshotRows:
     chance = np.random.default_rng(plan.seed)
     sources = _counted(span)
     limits = _limits(sources, plan)
-    held, begin = _held(span, plan.holdout_share, limits)
+    held, begin = _held(span, plan, limits)
     kept = _thinned(span, limits, chance, begin)
     if kept.height < LEAST_ROWS:
         raise TrainingError(
@@ -141,12 +141,13 @@ def _thinned(
     return rows.filter(pl.Series(stays))
 
 
-def _held(rows: pl.DataFrame, share: float, limits: Mapping[str, int]) -> tuple[int, datetime | None]:
+def _held(rows: pl.DataFrame, plan: TrainingPlanned, limits: Mapping[str, int]) -> tuple[int, datetime | None]:
     """Return how many rows are held out, and since when no row of a limited source is taken; None without any."""
+    share, most = plan.holdout_share, plan.holdout_most
     if not limits:
-        return held_out_rows(rows.height, share), None
+        return held_out_rows(rows.height, share, most), None
     sound = rows.filter(~pl.col("_source").is_in(list(limits))).get_column("_at")
-    held = min(held_out_rows(len(sound) + sum(limits.values()), share), max(1, len(sound) // 2))
+    held = min(held_out_rows(len(sound) + sum(limits.values()), share, most), max(1, len(sound) // 2))
     begin: datetime = sound[len(sound) - held]
     return held, begin
 

@@ -96,7 +96,7 @@ class SpanRecord:
                 snapshot=run.taken.digest,
                 trained_rows=run.taken.rows - run.taken.holdout_rows,
                 # A length counts its hold-out; that of the candidate is held out for both.
-                length_s=run.plan.beside_s * (1 - run.plan.holdout_share),
+                length_s=run.plan.beside_s * (1 - run.taken.holdout_rows / run.taken.rows),
                 plan=run.plan.id,
             ),
         )

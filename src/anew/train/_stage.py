@@ -74,8 +74,9 @@ class Train:
     ----------
     span
         Where training rows come from.
-    holdout_share
-        Newest share of the span's rows that is kept from training for the gates, in (0, 1).
+    holdout_share, holdout_most
+        Newest share of the span's rows that is kept from training for the gates, in (0, 1), and the rows that are
+        enough of them, however long the span is; 0: as many as the share says.
     sources
         How much of a snapshot may come from one source.
     rehearsal
@@ -84,6 +85,7 @@ class Train:
 
     span: Span | SinceChange | AutoSpan = Span()
     holdout_share: float = 0.15
+    holdout_most: int = 0
     sources: Sources = Sources()
     rehearsal: float = 0.0
 
@@ -185,6 +187,7 @@ class Train:
             champion=state.champion,
             span=span,
             holdout_share=self.holdout_share,
+            holdout_most=self.holdout_most,
             seed=_seed(approval),
             code=state.code,
             settings=state.settings,

@@ -96,6 +96,8 @@ class TrainingPlanned(Fact):
         The version it will be compared with; empty for a first champion.
     span
         Interval of event time that rows are taken from; its newest `holdout_share` is held out for the gates.
+    holdout_most
+        Rows that are enough to be held out, whatever the share; 0 for no limit.
     seed
         For everything random in the run.
     code, settings
@@ -119,7 +121,7 @@ class TrainingPlanned(Fact):
     """
 
     asks: ClassVar[str] = "snapshot"
-    schema: ClassVar[int] = 5
+    schema: ClassVar[int] = 6
 
     version: str
     champion: str
@@ -137,6 +139,7 @@ class TrainingPlanned(Fact):
     purged: tuple[str, ...] = ()
     beside_s: float = 0.0
     revive: str = ""
+    holdout_most: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
