@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from anew.domain.facts import (
 )
 from anew.registry import Registry, Standing, VersionRecord
 
-__all__ = ["project_status", "state_folder", "stored_rows"]
+__all__ = ["living_workers", "project_status", "state_folder", "stored_rows"]
 
 _DECISIONS = (RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
 _UNSEEN = frozenset({"Ticked", "RolloutObserved"})
@@ -150,7 +150,13 @@ def _holder(state: Path) -> str:
 
 
 def _workers(state: Path) -> list[Mapping[str, Any]]:
-    """Return what each living gateway worker said last; a file that is being replaced is read at the next call."""
+    """Return what each living gateway worker said last, in brief."""
+    kept = ("worker", "pid", "port", "epoch", "at", "counts", "problem")
+    return [{key: said.get(key) for key in kept} for said in living_workers(state)]
+
+
+def living_workers(state: Path) -> Sequence[Mapping[str, Any]]:
+    """Return all that each living gateway worker said last; a file that is being replaced is read at the next call."""
     found: list[Mapping[str, Any]] = []
     for file in sorted((state / "workers").glob("*.json")):
         try:
@@ -159,7 +165,7 @@ def _workers(state: Path) -> list[Mapping[str, Any]]:
             continue
         if process_started(said.get("pid", 0)) != said.get("started", -1):
             continue
-        found.append({key: said.get(key) for key in ("worker", "pid", "port", "epoch", "at", "counts", "problem")})
+        found.append(said)
     return found
 
 

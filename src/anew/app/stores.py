@@ -1,7 +1,7 @@
 """The adapters of a project, opened: the one place where stores are chosen."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from anew.app.settings import Settings
 __all__ = [
     "OpenStores",
     "journal_folder",
+    "open_lake",
     "open_stores",
 ]
 
@@ -80,6 +81,14 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
             lake.close()
     finally:
         database.close()
+
+
+@contextmanager
+def open_lake(settings: Settings) -> Iterator[DeltaLake]:
+    """Open the project's lake alone, to be read."""
+    state = settings.state
+    with closing(DeltaLake(state / "lake", settings.columns, settings.model, state / "lake.db")) as lake:
+        yield lake
 
 
 def journal_folder(state: Path, worker: str) -> Path:

@@ -28,6 +28,7 @@ from anew.app.mirror import MirrorProcess
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.settings import FILE, Settings, load
+from anew.app.split_history import refuse_older_record
 from anew.app.stores import OpenStores, open_stores
 from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.watch import watched_by
@@ -216,6 +217,7 @@ class _Up:
 
     def _begin(self, engine: Engine) -> None:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
+        refuse_older_record(self._stores.traffic, self._settings.model, self._loop.state("rollout").epoch)
         newest = self._history()
         self._resume(newest)
         self._record_revision(self._settings)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.fact_reader import read_facts, read_lease
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
@@ -18,10 +17,12 @@ from anew.adapters.signing import Signer, Verifier
 from anew.adapters.sqlite_errors import translate
 from anew.adapters.system_clock import SystemClock
 from anew.app.audit import verify
+from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
 from anew.app.mirror_status import mirror_status
 from anew.app.settings import Settings
-from anew.domain.facts import TrafficOrdered, TrafficShifted
+from anew.app.split_history import refuse_older_record
+from anew.app.stores import open_lake
 from anew.domain.health import Finding
 
 __all__ = ["STORE", "Examined"]
@@ -115,8 +116,7 @@ def _mark(project: Examined) -> Finding:
 def _lake(project: Examined) -> Finding:
     if project.quick:
         return Finding.skipped("lake", "not verified: --quick")
-    settings, state = project.settings, project.state
-    with closing(DeltaLake(state / "lake", settings.columns, settings.model, state / "lake.db")) as lake:
+    with open_lake(project.settings) as lake:
         damage = list(lake.verify())
         if damage:  # a running loop may have moved it meanwhile: only damage that stays is some
             again = set(lake.verify())
@@ -148,24 +148,12 @@ def _journal(project: Examined) -> Finding:
 
 
 def _routing(project: Examined) -> Finding:
-    """Is the routing that gateways obey one that the record knows? Else an older record was put beneath them."""
-    model = project.settings.model
-    routing = project.traffic.published(model)
-    known = max((_epoch(each.fact) for each in read_facts(project.state / "anew.db", kinds=_ROUTED)), default=0)
+    """Is the routing that gateways obey one that the record knows?"""
+    routing = project.traffic.published(project.settings.model)
     if routing is None:
         return Finding.good("routing", "none yet")
-    known = max(known, *(each.epoch for each in project.traffic.ordered(model)), 0)
-    if routing.epoch > known:
-        found = f"gateways obey epoch {routing.epoch}, the record knows {known}: it is older than they are"
-        return Finding.bad("routing", found, "restore the newest backup, or: anew restore BACKUP PROJECT --supersede")
+    refuse_older_record(project.traffic, project.settings.model, record_epoch(project.state / "anew.db"))
     return Finding.good("routing", f"signed, epoch {routing.epoch}, {routing.champion[0]} serves")
-
-
-_ROUTED = (TrafficShifted.__name__, TrafficOrdered.__name__)
-
-
-def _epoch(fact: object) -> int:
-    return fact.epoch if isinstance(fact, TrafficShifted | TrafficOrdered) else 0
 
 
 def _artifacts(project: Examined) -> Finding:

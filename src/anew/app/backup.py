@@ -1,0 +1,131 @@
+"""`anew backup`: a copy of all that a project keeps, made while it serves, signed and checked."""
+
+import errno
+import shutil
+import tempfile
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anew
+from anew.adapters.sealed_tree import sync_folder
+from anew.adapters.signing import Signer, Verifier
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
+from anew.adapters.system_clock import SystemClock
+from anew.app.accepted import accepted
+from anew.app.backup_copy import BackupCopy, record_epoch
+from anew.app.backup_manifest import Manifest, copy_file, digest_file, read_manifest, write_manifest
+from anew.app.backup_record import BackupRecord, remember_backup
+from anew.app.settings import FILE, Settings
+from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, UnavailableError
+
+__all__ = ["back_up", "check_backup"]
+
+
+def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[Path, Manifest]:
+    """Copy the project into a new folder under `destination`, check the copy, and return the folder and what it holds.
+
+    The project may be running, and goes on.
+
+    Parameters
+    ----------
+    secrets
+        Copy the private key and the tokens' hashes too; without them, restoring needs the key from elsewhere.
+
+    Raises
+    ------
+    NotFoundError
+        The project was never brought up.
+    IntegrityError
+        What is to be copied is damaged; the message says what.
+    DiskFullError, UnavailableError
+        There is no room, or a disk fails; nothing is left behind.
+    """
+    settings = accepted(project)
+    if not (settings.state / "anew.db").is_file():
+        raise NotFoundError(f"{project} was never brought up (anew up): there is nothing to back up")
+    at = datetime.now(UTC)
+    final = destination.absolute() / f"{settings.model}-{at:%Y%m%dT%H%M%S%f}Z"
+    draft = final.with_name(f".{final.name}.partial")
+    try:
+        (draft / "state").mkdir(mode=0o700, parents=True)
+        manifest = _made(settings, draft, at, secrets=secrets)
+        check_backup(draft, Verifier.load(settings.state / "keys"))
+        draft.rename(final)
+        sync_folder(final.parent)
+    except OSError as exc:
+        if isinstance(exc, AnewError):
+            raise
+        error = DiskFullError if exc.errno in (errno.ENOSPC, errno.EDQUOT) else UnavailableError
+        raise error(f"no backup was made, and nothing is left of it: {exc}") from exc
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    remember_backup(settings.state, BackupRecord(folder=str(final), at=at, facts=manifest.facts))
+    return final, manifest
+
+
+def check_backup(folder: Path, verifier: Verifier | None = None) -> Manifest:
+    """Read every byte of a backup and return what it holds.
+
+    Parameters
+    ----------
+    verifier
+        With the key that it must be signed with; None for the key that came with it, which finds damage alone.
+
+    Raises
+    ------
+    NotFoundError
+        It is no backup, or one that was never finished.
+    IntegrityError
+        A file is missing, another or too many, or the record's chain is broken.
+    """
+    manifest = read_manifest(folder, verifier)
+    for name, digest in manifest.files.items():
+        try:
+            found = digest_file(folder / name)
+        except OSError as exc:
+            raise IntegrityError(f"backup {folder}: {name} cannot be read ({exc.strerror}); use another") from exc
+        if found != digest:
+            raise IntegrityError(f"backup {folder}: {name} is not what was backed up; use another")
+    head = _verified(folder / "state" / "anew.db")
+    if (head.seq, head.hash) != (manifest.facts, manifest.head):
+        raise IntegrityError(f"backup {folder}: the record ends at {head.seq}, not at {manifest.facts}; use another")
+    return manifest
+
+
+def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool) -> Manifest:
+    copy = BackupCopy(state=settings.state, target=draft / "state")
+    copy.record()
+    observations = copy.data()
+    copy.rest(secrets=secrets)
+    files = dict(copy.files)
+    for name in (FILE, settings.policy.pipeline, *(suite.file for suite in settings.policy.suites.values())):
+        if name and (settings.root / name).is_file():
+            files[f"project/{name}"] = copy_file(settings.root / name, draft / "project" / name)
+    for folder in sorted({path.parent for path in draft.rglob("*")}, reverse=True):
+        sync_folder(folder)
+    signer = Signer.load_or_create(settings.state / "keys")
+    head = _verified(draft / "state" / "anew.db")
+    manifest = Manifest(
+        model=settings.model,
+        at=at,
+        version=anew.__version__,
+        facts=head.seq,
+        head=head.hash,
+        epoch=record_epoch(draft / "state" / "anew.db"),
+        observations=observations,
+        keys=secrets,
+        files=files,
+    )
+    write_manifest(draft, manifest, signer)
+    return manifest
+
+
+def _verified(database: Path) -> ChainHead:
+    """Verify the chain of a copied record; on a copy of the copy, for opening it would change it."""
+    with tempfile.TemporaryDirectory(dir=database.parent) as folder:
+        again = Path(folder) / database.name
+        copy_file(database, again)
+        with closing(Database(again, create=False)) as opened:
+            return SQLEventLog(opened, clock=SystemClock()).verify_chain()

@@ -1,0 +1,51 @@
+"""Put a project back from its backup; never beneath gateways that know more than the backup does."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anew.app.restore import RestoreOptions, restore
+from anew.cli._output import emit_json, say
+
+__all__ = ["run"]
+
+
+def run(
+    backup: Annotated[Path, typer.Argument(help="the folder that anew backup made")],
+    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
+    replace: Annotated[bool, typer.Option("--replace", help="set aside what the project keeps now")] = False,
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="go back although gateways have obeyed newer routing")
+    ] = False,
+    keys: Annotated[Path | None, typer.Option(help="folder of the signing key, for a backup without it")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, change nothing")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print anew.restore/1")] = False,
+) -> None:
+    """Check every byte of the backup, and put it into place; exit 5 when what is there does not allow it."""
+    done = restore(backup, project, RestoreOptions(replace=replace, supersede=supersede, keys=keys, dry_run=dry_run))
+    made = done.manifest
+    if json:
+        data = {
+            "model": made.model,
+            "at": made.at.isoformat(),
+            "facts": made.facts,
+            "head": made.head,
+            "epoch": done.epoch,
+            "observations": dict(made.observations),
+            "aside": None if done.aside is None else str(done.aside),
+            "kept": list(done.kept),
+            "restored": not dry_run,
+            "seconds": done.seconds,
+        }
+        emit_json("anew.restore/1", data)
+        return
+    what = "would restore" if dry_run else "restored"
+    say(f"{what} {made.model} as of {made.at:%Y-%m-%d %H:%M:%S} UTC: {made.facts:,} facts, epoch {done.epoch}")
+    say(f"every byte checked, in {done.seconds:.1f} s (RTO, before anew up)")
+    if done.aside is not None:
+        say(f"what was there is in {done.aside}; it may have observations that came after the backup")
+    for name in done.kept:
+        say(f"note: {name} of the project was left as it is; the backup's is another")
+    if not dry_run:
+        say(f"next: anew up {project}")
