@@ -1,6 +1,6 @@
 """A command waits for what the loop decides on it, and is kept when there is no loop."""
 
-import getpass
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -86,16 +86,13 @@ def test_each_command_is_one_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_user_without_a_name_is_known_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nameless() -> str:
-        raise KeyError("getpwuid(): uid not found: 12345")
-
-    monkeypatch.setattr(getpass, "getuser", nameless)
+    monkeypatch.setattr(os, "getuid", lambda: 123_456_789)
     settings = load(write_record(tmp_path / "p"))
     command(settings, retrain)
     with closing(Database(settings.state / "anew.db")) as database:
         (fact,) = SQLInbox(database, clock=SystemClock()).pending()
     assert isinstance(fact, RetrainCommanded)
-    assert fact.by.startswith("uid ")
+    assert fact.by == "uid 123456789"
 
 
 def test_a_project_without_a_record_takes_none_and_gets_none(tmp_path: Path) -> None:

@@ -18,11 +18,14 @@ from anew.app.settings import Settings, load
 from anew.domain.errors import AnewError, ConflictError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    ApprovalAsked,
     ApprovalSigned,
     CandidateAccepted,
     CandidateTrained,
     GateJudged,
     OverrideSigned,
+    RejectionSigned,
+    RolloutRefused,
     Ticked,
 )
 from anew.domain.verdict import Verdict
@@ -175,3 +178,48 @@ def test_the_commands_end_with_the_codes_that_are_written(
     assert called.code == code, called
     assert said in called.out + called.err
     assert len(posted(settings)) == (code == 0)
+
+
+ASKED = ApprovalAsked(
+    model="small", at=T0, version="v2", champion="v1", digest="d" * 64, needed=2, why=("promotion",), requester="",
+    barred=(), expires=T0,
+)  # fmt: skip
+ACCEPTED = CandidateAccepted(model="small", at=T0, version="v2", champion="v1", digest="d" * 64)
+
+
+@pytest.mark.fault("P15")
+@pytest.mark.parametrize("kind", [ApprovalSigned, RejectionSigned])
+def test_a_promotion_that_waits_is_signed_in_the_name_of_whose_token_it_is(
+    project: Callable[..., Settings], kind: type[ApprovalSigned] | type[RejectionSigned]
+) -> None:
+    settings = project(ACCEPTED, ASKED)
+    consent(settings, kind, "v2", "promotion", "looked into it", by="bob")
+    (fact,) = posted(settings)
+    assert isinstance(fact, kind)
+    assert (fact.digest, fact.gate, fact.by) == ("d" * 64, "promotion", "bob")
+    admitted = admits(settings.state / "keys")
+    assert admitted(fact)
+    assert not admitted(replace(fact, by="eve"))
+
+
+@pytest.mark.fault("P15")
+def test_nothing_is_signed_where_nobody_is_asked_or_by_who_has_signed(project: Callable[..., Settings]) -> None:
+    signed = ApprovalSigned(
+        model="small", at=T0, version="v2", digest="d" * 64, gate="promotion", by="bob", reason="r", signature="s"
+    )
+    settings = project(ACCEPTED, ASKED, signed)
+    with pytest.raises(ConflictError, match="bob has signed for promotion of v2 already"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "twice", by="bob")
+    consent(settings, ApprovalSigned, "v2", "promotion", "once", by="eve")
+    assert len(posted(settings)) == 1
+
+
+@pytest.mark.parametrize(
+    "over", [(), (ASKED, RolloutRefused(model="small", at=T0, version="v2", digest="d", by="p", reason=""))]
+)
+def test_a_promotion_that_waits_for_nobody_is_not_signed(
+    project: Callable[..., Settings], over: tuple[Fact, ...]
+) -> None:
+    settings = project(ACCEPTED, *over)
+    with pytest.raises(ConflictError, match="waits for nobody"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "why not")

@@ -11,6 +11,8 @@ from anew.app.settings import Settings, load
 from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.domain.errors import SettingsError
+from anew.governance import Governance
+from anew.governance.approvals import Approvals
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.rollout import Rollout
@@ -224,3 +226,37 @@ def test_spans_that_are_chosen_and_what_a_snapshot_may_hold(tmp_path: Path) -> N
         stages(settings_of(tmp_path / "rows", rows))
     with pytest.raises(SettingsError, match=r"data\.span"):
         settings_of(tmp_path / "bad", YAML.replace("span: 10d", "span: automatic"))
+
+
+GOVERNANCE = (
+    "governance: {approvals: {promotion: 1, overridden: 2}, expires: 3d, four_eyes: none, approvers: [ada, bob],"
+    " freeze: [Fri 16:00 - Mon 08:00 Europe/Berlin, 2026-12-20 00:00 - 2027-01-04 08:00],"
+    " freeze_holds: [promotions, retrains]}\n"
+)
+
+
+def test_governance_is_as_the_policy_says(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, YAML + GOVERNANCE)
+    made = stages(settings)["governance"]
+    assert isinstance(made, Governance)
+    assert made.approvals == Approvals(
+        promotion=1, overridden=2, expires=timedelta(days=3), four_eyes=False, approvers=("ada", "bob")
+    )
+    assert [each.name for each in made.freezes] == list(settings.policy.governance.freeze)
+    assert made.holds_retrains
+    replayed = stages(settings, packaged=False)["governance"]
+    assert isinstance(replayed, Governance)
+    assert (replayed.approvals, replayed.freezes) == (Approvals(), made.freezes)
+
+
+@pytest.mark.parametrize(
+    ("governance", "said"),
+    [
+        ("{freeze: [weekends]}", "anew.yaml:14:23: governance.freeze: 'weekends' is no freeze"),
+        ("{approvals: {promotion: 2}, approvers: [ada]}", "anew.yaml:14:1: governance: 2 have to sign, and only 1 may"),
+        ("{expires: soon}", "governance: 'soon' is no duration"),
+    ],
+)
+def test_governance_that_cannot_be_is_refused_with_its_place(tmp_path: Path, governance: str, said: str) -> None:
+    (problem,) = refused(tmp_path, f"{YAML}governance: {governance}\n")
+    assert said in problem

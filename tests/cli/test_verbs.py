@@ -87,7 +87,12 @@ def test_each_error_has_one_exit_code() -> None:
     kinds = [getattr(errors, name) for name in errors.__all__]
     codes = {kind.__name__: next(code for each, code in EXIT_CODES if issubclass(kind, each)) for kind in kinds}
     expected = {"SettingsError": 2, "SchemaError": 2, "PolicyError": 3, "NotFoundError": 4, "ConflictError": 5}
-    assert codes == dict.fromkeys(codes, 1) | expected | {"DiskFullError": 7, "FencedError": 5, "UnavailableError": 7}
+    assert codes == dict.fromkeys(codes, 1) | expected | {
+        "DiskFullError": 7,
+        "FencedError": 5,
+        "ForbiddenError": 6,
+        "UnavailableError": 7,
+    }
 
 
 @pytest.mark.parametrize("verb", ["validate", "status", "retrain", "rollback", "up"])

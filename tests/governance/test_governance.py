@@ -34,7 +34,7 @@ def test_a_request_is_approved_in_the_policys_name() -> None:
 def test_a_rollout_is_approved_for_exactly_the_digest_that_was_accepted() -> None:
     stage = Governance()
     accepted = CandidateAccepted(model="m", at=T0, version="v2", champion="v1", digest="d2")
-    (approved,) = stage.decide(stage.initial(), accepted)
+    (approved,) = stage.decide(stage.apply(stage.initial(), accepted), accepted)
     assert isinstance(approved, RolloutApproved)
     assert (approved.version, approved.champion, approved.digest, approved.by) == ("v2", "v1", "d2", "policy")
 
@@ -70,7 +70,7 @@ def test_what_a_person_let_through_is_refused_when_anything_changed(meanwhile: l
     for fact in (changed(), promoted("v1"), held, *meanwhile):
         state = stage.apply(state, fact)
     accepted = CandidateAccepted(model="m", at=T0, version="v2", champion="v1", digest="d2")
-    (decided,) = stage.decide(state, accepted)
+    (decided,) = stage.decide(stage.apply(state, accepted), accepted)
     if not said:
         assert isinstance(decided, RolloutApproved)
         return

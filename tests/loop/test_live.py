@@ -26,6 +26,7 @@ from anew.domain.facts import (
 )
 from anew.feedback import Feedback
 from anew.governance import Governance
+from anew.governance.freeze import Once
 from anew.loop.drain import Drainer, DrainReport
 from anew.loop.engine import Engine, Stages
 from anew.loop.guardrail import Guardrails
@@ -106,6 +107,8 @@ class Running:
 class Bed:
     """A loop over memory."""
 
+    governance = Governance()
+
     def __init__(self, *, data_clock: bool = False) -> None:
         self.clock = ManualClock(WALL)
         self.lease = InMemoryLease(self.clock)
@@ -132,7 +135,7 @@ class Bed:
         stages: Stages = {
             "feedback": Feedback(),
             "trigger": Trigger(),
-            "governance": Governance(),
+            "governance": self.governance,
             "train": Train(),
             "rollout": Rollout(),
         }
@@ -326,6 +329,28 @@ def test_an_effect_that_is_given_up_ends_as_failed() -> None:
     assert isinstance(failed, EffectFailed)
     assert (failed.reason, failed.effect, failed.version) == ("exhausted", "snapshot", "v1")
     assert bed.kinds()[-1] == "TrainingEnded"
+
+
+def test_a_freeze_begins_and_ends_by_the_wall_clock_and_what_people_ask_comes_after_it() -> None:
+    bed = Bed(data_clock=True)
+    freeze = Once(name="x", start=WALL + timedelta(hours=1), end=WALL + timedelta(hours=2))
+    bed.governance = Governance(freezes=(freeze,), holds_retrains=True)
+    bed.loop.reconfigure(bed.engine, LIMITS)
+    bed.loop.resume(OLD, OLD)
+    bed.turn(3600.0)
+    bed.inbox.post(command("a"))
+    bed.turn(3599.0)
+    assert [kind for kind in bed.kinds() if kind != "Ticked"] == [
+        "FreezeBegan",
+        "RetrainCommanded",
+        "RetrainRequested",
+        "RetrainHeld",
+    ]
+    bed.turn(1.0)
+    assert bed.kinds()[-3:] == ["FreezeEnded", "RetrainApproved", "TrainingPlanned"]
+    ticks = bed.facts(Ticked)
+    assert len(ticks) == 2, "one for each edge, and none where nothing waits"
+    assert {tick.at for tick in ticks} == {OLD}, "event time stands still while no rows come"
 
 
 def test_other_settings_take_over_what_is_on_record() -> None:

@@ -11,11 +11,15 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.asker import who_asks
-from anew.domain.access import Role
+from anew.app.secret import read_secret
+from anew.app.settings import Settings
+from anew.domain.access import Permission, Role
+from anew.domain.errors import ForbiddenError
 from anew.domain.fact import Fact
 from anew.domain.facts import AccessGranted, AccessRevoked
+from anew.governance import may
 
-__all__ = ["access_file", "create_token", "revoke_token", "tokens"]
+__all__ = ["access_file", "create_token", "revoke_token", "token_holder", "tokens"]
 
 
 def access_file(state: Path) -> AccessFile:
@@ -60,6 +64,25 @@ def revoke_token(project: Path, id: str) -> TokenRecord:
 def tokens(project: Path) -> Sequence[TokenRecord]:
     """Return what is kept of the project's tokens."""
     return access_file(accepted(project).state).records()
+
+
+def token_holder(settings: Settings, reference: str, what: Permission) -> str:
+    """Return the name of whoever holds the token at `reference`, ``env:NAME`` or ``file:PATH``, and may do `what`.
+
+    Raises
+    ------
+    ForbiddenError
+        The token is none, or its role may not.
+    SettingsError
+        There is nothing where the reference points.
+    """
+    token = read_secret(reference, Path.cwd())
+    who = access_file(settings.state).verify(token, now=SystemClock().now())
+    if who is None:
+        raise ForbiddenError(f"what is at {reference} is no good token of this project; `anew access list` shows them")
+    if not may(who, what, settings.model):
+        raise ForbiddenError(f"{who.name} is {who.role.value}, who may not {what.value} here")
+    return who.name
 
 
 def _post(database: Database, fact: Fact) -> None:

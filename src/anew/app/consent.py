@@ -1,4 +1,4 @@
-"""What a person signs: to approve a gate that asked, or to override one that refused; and whether it is to be taken."""
+"""What a person signs: to approve a gate or a promotion, to reject it, to override a gate; and what may be taken."""
 
 import logging
 from collections.abc import Callable
@@ -8,55 +8,80 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.signing import Signer, Verifier
+from anew.app.asker import who_asks
 from anew.app.command import Answered, command
 from anew.app.settings import Settings
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
-from anew.domain.facts import ApprovalSigned, CandidateAccepted, CandidateTrained, GateJudged, OverrideSigned
+from anew.domain.facts import (
+    ApprovalAsked,
+    ApprovalSigned,
+    CandidateAccepted,
+    CandidateTrained,
+    GateJudged,
+    OverrideSigned,
+    RejectionSigned,
+    RolloutApproved,
+    RolloutRefused,
+)
 from anew.domain.verdict import Verdict
+from anew.governance import PROMOTION
 
-__all__ = ["admits", "consent"]
+__all__ = ["Signed", "admits", "consent"]
 
-Signed = ApprovalSigned | OverrideSigned
+Signed = ApprovalSigned | OverrideSigned | RejectionSigned
 
 _LOG = logging.getLogger("anew.consent")
-_KINDS = ("CandidateAccepted", "CandidateTrained", "GateJudged")
+_KINDS = (
+    "ApprovalAsked", "ApprovalSigned", "CandidateAccepted", "CandidateTrained", "GateJudged", "RolloutApproved",
+    "RolloutRefused",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """The newest candidate, and what its gates said."""
+    """The newest candidate, what its gates said, and whether persons were asked to let it go on."""
 
     trained: CandidateTrained
     verdicts: dict[str, GateJudged]
     accepted: bool
+    asked: bool
+    signed: frozenset[tuple[str, str]]
 
 
-def consent(settings: Settings, kind: type[Signed], version: str, gate: str, reason: str) -> Answered:
-    """Sign for `gate` of `version` and return what the loop decided; see `anew.app.command.command`.
+def consent(settings: Settings, kind: type[Signed], version: str, gate: str, reason: str, by: str = "") -> Answered:
+    """Sign for `gate` of `version`, or for its promotion, and return what the loop decided; see `command`.
+
+    `by` is who signs, proved by a token; unless told the user who runs this program.
 
     Raises
     ------
     NotFoundError
         There is no such version, or no such gate has judged it.
     ConflictError
-        There is nothing to sign: the gate passed or only advises, the version was accepted, or a newer one took its
-        place.
+        There is nothing to sign: the gate passed or only advises, the version was accepted, nobody was asked about its
+        promotion, a newer one took its place, or the same person has signed.
     PolicyError
         The gate is not one that asks: it has to be overridden, or the other way round.
     """
     candidate = _candidate(settings.state, version)
-    _check(candidate, kind, version, gate)
+    person = by or who_asks()
+    if gate == PROMOTION:
+        _check_promotion(candidate, version)
+    else:
+        _check(candidate, kind, version, gate)
+    if kind is not OverrideSigned and (gate, person) in candidate.signed:
+        raise ConflictError(f"{person} has signed for {gate} of {version} already, and counts once")
     signer = Signer.load_or_create(settings.state / "keys")
 
-    def make(_: str, by: str, at: datetime) -> Fact:
+    def make(_: str, __: str, at: datetime) -> Fact:
         fact = kind(
             model=settings.model,
             at=at,
             version=version,
             digest=candidate.trained.digest,
             gate=gate,
-            by=by,
+            by=person,
             reason=reason,
             signature="",
         )
@@ -70,7 +95,7 @@ def admits(keys: Path) -> Callable[[Fact], bool]:
     verifier = Verifier.load(keys)
 
     def admitted(fact: Fact) -> bool:
-        if not isinstance(fact, ApprovalSigned | OverrideSigned):
+        if not isinstance(fact, Signed):
             return True
         try:
             verifier.verify(fact.signed, fact.signature)
@@ -87,7 +112,7 @@ def admits(keys: Path) -> Callable[[Fact], bool]:
 def _candidate(state: Path, version: str) -> _Candidate:
     trained: dict[str, CandidateTrained] = {}
     verdicts: dict[str, GateJudged] = {}
-    accepted = False
+    accepted, asked, signed = False, False, set[tuple[str, str]]()
     for recorded in read_facts(state / "anew.db", kinds=frozenset(_KINDS)):
         match recorded.fact:
             case CandidateTrained() as fact:
@@ -96,12 +121,25 @@ def _candidate(state: Path, version: str) -> _Candidate:
                 verdicts[fact.gate] = fact
             case CandidateAccepted() as fact if fact.version == version:
                 accepted = True
+            case ApprovalAsked() as fact if fact.version == version:
+                asked = True
+            case RolloutApproved() | RolloutRefused() as fact if fact.version == version:
+                asked = False
+            case ApprovalSigned() as fact if fact.version == version:
+                signed.add((fact.gate, fact.by))
     if version not in trained:
         raise NotFoundError(f"there is no candidate {version!r}; known are {', '.join(trained) or 'none yet'}")
     newest = list(trained)[-1]
     if newest != version:
         raise ConflictError(f"{version} is no candidate any more: {newest} was trained after it; sign for that one")
-    return _Candidate(trained=trained[version], verdicts=verdicts, accepted=accepted)
+    return _Candidate(
+        trained=trained[version], verdicts=verdicts, accepted=accepted, asked=asked, signed=frozenset(signed)
+    )
+
+
+def _check_promotion(candidate: _Candidate, version: str) -> None:
+    if not candidate.asked:
+        raise ConflictError(f"the promotion of {version} waits for nobody; `anew status` shows what does")
 
 
 def _check(candidate: _Candidate, kind: type[Signed], version: str, gate: str) -> None:

@@ -3,15 +3,12 @@
 from collections.abc import Iterable
 from functools import singledispatch
 
+from anew.app.narration_consent import narrate_consent
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
-    AccessGranted,
-    AccessRevoked,
     AlertRaised,
-    ApprovalSigned,
     CandidateAccepted,
-    CandidateHeld,
     CandidateMeasured,
     CandidateRefused,
     CandidateTrained,
@@ -19,22 +16,17 @@ from anew.domain.facts import (
     GateJudged,
     GuardrailTripped,
     IncidentRaised,
-    OverrideSigned,
     ProjectChanged,
     QuarantineReleased,
     RetiredScored,
     RetiredScoringAsked,
-    RetrainApproved,
     RetrainCommanded,
-    RetrainRefused,
     RetrainRequested,
     RetrainWithheld,
     RollbackCommanded,
     RolledBack,
-    RolloutApproved,
     RolloutHeld,
     RolloutObserved,
-    RolloutRefused,
     RolloutResumed,
     RolloutStalled,
     RolloutStarted,
@@ -85,23 +77,12 @@ def _span(interval: Interval) -> str:
 @singledispatch
 def narrate(fact: Fact) -> str:
     """Say in one line what `fact` records."""
-    return fact.kind
+    return narrate_consent(fact)
 
 
 @narrate.register
 def _(fact: Ticked) -> str:
     return f"event time is {fact.at:%Y-%m-%d %H:%M}"
-
-
-@narrate.register
-def _(fact: AccessGranted) -> str:
-    until = f", until {fact.expires:%Y-%m-%d %H:%M}" if fact.expires else ""
-    return f"access for {fact.name} as {fact.role} given by {fact.by}{until} (token {fact.token})"
-
-
-@narrate.register
-def _(fact: AccessRevoked) -> str:
-    return f"access of {fact.name} taken back by {fact.by} (token {fact.token})"
 
 
 @narrate.register
@@ -161,16 +142,6 @@ def _(fact: RetrainRequested) -> str:
 @narrate.register
 def _(fact: RetrainWithheld) -> str:
     return f"retrain withheld ({fact.reason}): {fact.detail}"
-
-
-@narrate.register
-def _(fact: RetrainApproved) -> str:
-    return f"retrain approved by {fact.by}"
-
-
-@narrate.register
-def _(fact: RetrainRefused) -> str:
-    return f"retrain refused by {fact.by}: {fact.reason}"
 
 
 @narrate.register
@@ -278,38 +249,13 @@ def _(fact: GateJudged) -> str:
 
 
 @narrate.register
-def _(fact: OverrideSigned) -> str:
-    return f"gate {fact.gate} of {fact.version} overridden by {fact.by}: {fact.reason}"
-
-
-@narrate.register
-def _(fact: ApprovalSigned) -> str:
-    return f"gate {fact.gate} of {fact.version} approved by {fact.by}: {fact.reason}"
-
-
-@narrate.register
 def _(fact: CandidateAccepted) -> str:
     return f"{fact.version} accepted: every required gate passed"
 
 
 @narrate.register
-def _(fact: CandidateHeld) -> str:
-    return f"{fact.version} waits for a person ({', '.join(fact.gates)}): {fact.reason}"
-
-
-@narrate.register
 def _(fact: CandidateRefused) -> str:
     return f"{fact.version} refused ({fact.verdict.name}): {fact.reason}"
-
-
-@narrate.register
-def _(fact: RolloutApproved) -> str:
-    return f"rollout of {fact.version} approved by {fact.by}"
-
-
-@narrate.register
-def _(fact: RolloutRefused) -> str:
-    return f"rollout of {fact.version} refused by {fact.by}: {fact.reason}"
 
 
 @narrate.register

@@ -4,6 +4,7 @@ from anew.app.narration import narrate
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    ApprovalAsked,
     CandidateHeld,
     CandidateRefused,
     EffectFailed,
@@ -11,7 +12,9 @@ from anew.domain.facts import (
     IncidentRaised,
     RetrainWithheld,
     RolledBack,
+    RolloutDelayed,
     RolloutHeld,
+    RolloutRefused,
     RolloutStalled,
     SourceCapped,
     VersionPromoted,
@@ -39,11 +42,11 @@ def notice(fact: Fact) -> Notice | None:
             return _made(fact, fact.reason, "a retrain is withheld", urgent=True)
         case GuardrailTripped() | RolledBack():
             return _made(fact, fact.version, "a version was taken back", urgent=True)
-        case RolloutHeld() | RolloutStalled() | CandidateHeld():
+        case RolloutHeld() | RolloutStalled() | CandidateHeld() | ApprovalAsked() | RolloutDelayed():
             return _made(fact, fact.version, "a version waits", urgent=True)
         case SourceCapped():
             return _made(fact, "", "a source of labels was capped", urgent=True)
-        case CandidateRefused():
+        case CandidateRefused() | RolloutRefused():
             return _made(fact, fact.version, "a candidate was refused")
         case VersionPromoted():
             return _made(fact, fact.version, "a version was promoted")

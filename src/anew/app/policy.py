@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from anew.app.policy_governance import GovernancePolicy
 from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
 from anew.app.policy_section import Section
 from anew.app.secret import is_reference
@@ -316,6 +317,7 @@ class ProjectPolicy(Section):
         default_factory=dict, description="benchmark suites by name, for the gates"
     )
     rollout: RolloutPolicy = RolloutPolicy()
+    governance: GovernancePolicy = GovernancePolicy()
     serving: ServingPolicy = ServingPolicy()
     feature_store: FeatureStorePolicy | None = None
     access: AccessPolicy = AccessPolicy()

@@ -14,8 +14,9 @@ from anew.domain.errors import AnewError, NotFoundError
 from anew.domain.evidence import Counts
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    FreezeBegan,
+    FreezeEnded,
     Order,
-    RolloutHeld,
     RolloutObserved,
     RolloutResumed,
     RolloutStalled,
@@ -29,7 +30,8 @@ __all__ = ["rollout_status"]
 _KINDS = {
     each.__name__
     for each in (
-        RolloutHeld,
+        FreezeBegan,
+        FreezeEnded,
         RolloutObserved,
         RolloutResumed,
         RolloutStalled,
@@ -50,6 +52,7 @@ class _Seen:
     in_step: list[RolloutObserved] = field(default_factory=list)
     held: str = ""
     stalled: str = ""
+    frozen: str = ""
 
     def hear(self, fact: Fact) -> None:
         """Take note of the next fact."""
@@ -70,6 +73,10 @@ class _Seen:
                 self.held = ""
             case RolloutStalled():
                 self.stalled = fact.reason
+            case FreezeBegan():
+                self.frozen = f"{fact.window}, until {fact.until.isoformat()}"
+            case FreezeEnded():
+                self.frozen = ""
 
 
 def rollout_status(project: Path) -> Mapping[str, Any]:
@@ -104,6 +111,7 @@ def rollout_status(project: Path) -> Mapping[str, Any]:
     return plain | {
         "since": seen.started.at.isoformat(),
         "held": seen.held,
+        "frozen": seen.frozen,
         "stalled": seen.stalled,
         "paired": _summary([each.paired_down for each in seen.looks]),
         "champion_loss": _summary([each.champion_loss for each in seen.in_step]),

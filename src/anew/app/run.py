@@ -1,13 +1,12 @@
 """Runs under way: how far each is, and how to end them."""
 
-import getpass
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.job_record import JobRecord
+from anew.app.asker import who_asks
 from anew.app.progress import describe_run
 from anew.app.status import state_folder
 from anew.domain.errors import NotFoundError
@@ -50,15 +49,8 @@ def cancel_run(project: Path, reason: str) -> list[Mapping[str, Any]]:
     for run in runs_under_way(project):
         record = JobRecord(jobs / run["id"])
         if (record.folder / "job.json").exists() and record.ended() is None:
-            record.cancel(f"cancelled by {_who()}: {reason}")
+            record.cancel(f"cancelled by {who_asks()}: {reason}")
             found.append(run)
     if not found:
         raise NotFoundError("no run is under way that could be cancelled; see anew status")
     return found
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user that has no name
-        return f"uid {os.getuid()}"

@@ -23,6 +23,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.governance import Governance, GovernanceState
 from anew.registry import Registry, Standing, VersionRecord
 
 __all__ = ["living_workers", "project_status", "state_folder", "stored_rows"]
@@ -45,8 +46,8 @@ def project_status(project: Path) -> Mapping[str, Any]:
         The project was never brought up.
     """
     state = state_folder(project)
-    registry = Registry()
-    versions = registry.initial()
+    registry, governance = Registry(), Governance()
+    versions, consent = registry.initial(), governance.initial()
     last: dict[str, Fact] = {}
     decisions: list[Fact] = []
     asked: dict[str, Fact] = {}
@@ -54,7 +55,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     for recorded in read_facts(state / "anew.db", kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
         model = fact.model
-        versions = registry.apply(versions, fact)
+        versions, consent = registry.apply(versions, fact), governance.apply(consent, fact)
         last[fact.kind] = fact
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
@@ -69,6 +70,8 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "holder": _holder(state),
         "champion": _version(versions.champion),
         "challenger": _version(versions.challenger),
+        "waiting": _waiting(consent),
+        "frozen": _frozen(consent),
         "traffic": _traffic(traffic) if isinstance(traffic, TrafficShifted) else None,
         "versions": [_version(record) for record in versions.versions.values()],
         "last_window": _window(last.get("WindowClosed")),
@@ -93,6 +96,31 @@ def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
         "digest": record.digest,
         "reason": record.reason,
     }
+
+
+def _waiting(consent: GovernanceState) -> Mapping[str, Any] | None:
+    """Return the accepted candidate that waits for persons or for the end of a freeze."""
+    waiting = consent.waiting
+    if waiting is None:
+        return None
+    asked = waiting.asked
+    return {
+        "version": waiting.accepted.version,
+        "digest": waiting.accepted.digest,
+        "champion": waiting.accepted.champion,
+        "since": waiting.accepted.at.isoformat(),
+        "needed": asked.needed if asked else 0,
+        "signed": list(waiting.signed),
+        "why": list(asked.why) if asked else [],
+        "barred": list(asked.barred) if asked else [],
+        "expires": asked.expires.isoformat() if asked else None,
+        "delayed": waiting.delayed,
+    }
+
+
+def _frozen(consent: GovernanceState) -> Mapping[str, Any] | None:
+    freeze = consent.frozen
+    return None if freeze is None else {"window": freeze.window, "until": freeze.until.isoformat()}
 
 
 def _traffic(fact: TrafficShifted) -> Mapping[str, Any]:

@@ -135,6 +135,7 @@ class _Up:
         self._workers = self._gateway()
         try:
             self._begin(engine)
+            self._loop.tell_time()  # a freeze that began meanwhile is on record before any effect ends
             effects.start()
             self._start()
             self._options.ready(self._settings.policy.serving.host, self._workers.port)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from anew.app.component import collect
 from anew.app.duration import parse_duration, parse_rate
 from anew.app.gates import chosen_gates
+from anew.app.governing import governed_by
 from anew.app.judging import judged_by
 from anew.app.settings import Settings
 from anew.app.suites import suite_sources
@@ -15,7 +16,6 @@ from anew.app.training_stage import training_stage
 from anew.app.watch import watched_by
 from anew.domain.errors import SettingsError
 from anew.feedback import Feedback
-from anew.governance import Governance
 from anew.loop.engine import Stages
 from anew.monitor import Monitor
 from anew.registry import Registry
@@ -47,7 +47,7 @@ def stages(
     window
         Length of a window, when it is not what the settings say.
     packaged
-        Are candidates stored? Otherwise gates that look at the stored artifact are left out.
+        Are candidates stored? Otherwise gates that look at the stored artifact are left out, and nobody is asked.
 
     Raises
     ------
@@ -60,10 +60,19 @@ def stages(
     chosen = collect(problems, "", partial(chosen_gates, settings))
     suites = collect(problems, "", partial(suite_sources, settings))
     judging = collect(problems, "", partial(judged_by, settings, watched, window=window, label_delay=label_delay))
+    governance = collect(problems, "", partial(governed_by, settings, asks=packaged))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
     economy = collect(problems, settings.document.where(("policy", "cost")), partial(_economy, settings))
-    if watched is None or chosen is None or judging is None or training is None or suites is None or problems:
+    if (
+        watched is None
+        or chosen is None
+        or judging is None
+        or training is None
+        or suites is None
+        or governance is None
+        or problems
+    ):
         raise SettingsError(*dict.fromkeys(problems))
     chosen = chosen if packaged else chosen.unpackaged()
     budget = policy.policy.budget.get("retrains")
@@ -82,7 +91,7 @@ def stages(
                 budget=Budget(retrains=retrains, period=period),
                 economy=economy,
             ),
-            "governance": Governance(),
+            "governance": governance,
             "train": training,
             "validate": Validate(gates=chosen.gates, asking=chosen.asking),
             "rollout": judging.rollout,

@@ -1,38 +1,58 @@
-"""What `anew approve` and `anew override` have in common: sign, say what the loop decided, and how the command ends."""
+"""What `anew approve`, `reject` and `override` have in common: sign, say what was decided, and how the command ends."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from anew.app.accepted import accepted
-from anew.app.consent import consent
+from anew.app.access import token_holder
+from anew.app.consent import Signed, consent
 from anew.app.narration import narrate
 from anew.cli._output import emit_json, say
+from anew.domain.access import Permission
 from anew.domain.fact import Fact
-from anew.domain.facts import ApprovalSigned, OverrideSigned, RolloutApproved, RolloutRefused
+from anew.domain.facts import ApprovalRefused, RejectionSigned, RolloutApproved, RolloutDelayed, RolloutRefused
 
-__all__ = ["sign"]
+__all__ = ["Asked", "Token", "sign"]
+
+Token = Annotated[
+    str, typer.Option(help="where your token is, env:NAME or file:PATH; without, the user who runs this signs")
+]
 
 
-def sign(
-    verb: str, kind: type[ApprovalSigned] | type[OverrideSigned], project: Path, asked: tuple[str, str, str], json: bool
-) -> None:
-    """Sign for (version, gate, reason); exit 8 when more signatures are needed, 3 when governance refuses."""
-    version, gate, reason = asked
-    if not reason.strip():
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be signed for, and whose token does it; an empty one for the user who runs this."""
+
+    version: str
+    gate: str
+    reason: str
+    token: str = ""
+
+
+def sign(verb: str, kind: type[Signed], project: Path, asked: Asked, *, json: bool) -> None:
+    """Sign; exit 8 when more signatures or the end of a freeze are waited for, 3 when governance refuses."""
+    if not asked.reason.strip():
         raise typer.BadParameter("say why: the reason is signed and stays on record", param_hint="--reason")
-    taken, facts = consent(accepted(project), kind, version, gate, reason)
+    settings = accepted(project)
+    by = token_holder(settings, asked.token, Permission.APPROVE) if asked.token else ""
+    taken, facts = consent(settings, kind, asked.version, asked.gate, asked.reason, by)
+    outcome = _outcome(taken, facts)
     if json:
-        data = {"taken": taken, "outcome": _outcome(taken, facts), "facts": [narrate(fact) for fact in facts]}
-        emit_json(f"anew.{verb}/1", {"version": version, "gate": gate} | data)
+        data = {"taken": taken, "outcome": outcome, "facts": [narrate(fact) for fact in facts]}
+        emit_json(f"anew.{verb}/1", {"version": asked.version, "gate": asked.gate} | data)
     elif not taken:
         say("not taken yet: the signature is kept for the loop, which takes it when it runs (anew up)")
     elif not facts:
-        say(f"signed; other gates of {version} are still in the way")
+        say(f"signed; other gates of {asked.version} are still in the way")
     for fact in () if json else facts:
         say(narrate(fact))
-    code = {"refused": 3, "waiting": 8}.get(_outcome(taken, facts), 0)
+    code = {"refused": 0 if kind is RejectionSigned else 3, "not counted": 3, "waiting": 8, "delayed": 8}.get(
+        outcome, 0
+    )
     if code:
         raise typer.Exit(code)
 
@@ -40,6 +60,9 @@ def sign(
 def _outcome(taken: bool, facts: Sequence[Fact]) -> str:
     if not taken:
         return "kept"
-    if any(isinstance(fact, RolloutRefused) for fact in facts):
+    kinds = {type(fact) for fact in facts}
+    if RolloutRefused in kinds:
         return "refused"
-    return "approved" if any(isinstance(fact, RolloutApproved) for fact in facts) else "waiting"
+    if ApprovalRefused in kinds:
+        return "not counted"
+    return "approved" if RolloutApproved in kinds else "delayed" if RolloutDelayed in kinds else "waiting"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from anew.domain.errors import (
     AnewError,
     ConflictError,
+    ForbiddenError,
     NotFoundError,
     PolicyError,
     SchemaError,
@@ -22,10 +23,11 @@ EXIT_CODES: Sequence[tuple[type[AnewError], int]] = (
     (PolicyError, 3),
     (NotFoundError, 4),
     (ConflictError, 5),
+    (ForbiddenError, 6),
     (UnavailableError, 7),
     (AnewError, 1),
 )
-"""Exit code of each error, the closest class first; 0 is done, 6 not allowed, 8 waiting for an approval."""
+"""Exit code of each error, the closest class first; 0 is done, 8 waiting for an approval."""
 
 
 @contextmanager

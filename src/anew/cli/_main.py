@@ -18,7 +18,7 @@ __all__ = ["EXIT_CODES", "VERBS", "main"]
 VERBS = {
     "access": "Give, list and take back the tokens that programs and people use this project with.",
     "audit": "Verify, show and export the record of every decision.",
-    "approve": "Approve a gate that asks a person.",
+    "approve": "Approve a promotion, or a gate that asks a person.",
     "backtest": "Compare retraining policies on a historical file, and with what hindsight could have done.",
     "backup": "Copy all that a project keeps, while it runs, into a folder that is signed and checked.",
     "data": "Compare sets of rows, take back what a source taught, answer a file: `anew data drift`, `purge`, `score`.",
@@ -31,6 +31,7 @@ VERBS = {
     "init": "Make a project, empty or from a file of labelled rows.",
     "model": "List and show versions, and train one again from what is on record.",
     "override": "Override a required gate, by a signed reason.",
+    "reject": "Say no to a promotion that waits for persons.",
     "replay": "Run a project's own policy over a historical file, in virtual time.",
     "restore": "Put a project back from its backup, never beneath gateways that know more.",
     "retrain": "Ask for a retrain now.",

@@ -1,22 +1,26 @@
-"""Approve a gate that asks a person, for exactly the candidate that is waiting."""
+"""Approve a promotion that waits for persons, or a gate that asks, for exactly the candidate that is waiting."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from anew.cli._consent import sign
+from anew.cli._consent import Asked, Token, sign
 from anew.domain.facts import ApprovalSigned
+from anew.governance import PROMOTION
 
 __all__ = ["run"]
 
 
 def run(
     version: Annotated[str, typer.Argument(help="name of the candidate, e.g. v3")],
-    gate: Annotated[str, typer.Argument(help="name of the gate, as `anew explain` shows it")],
+    gate: Annotated[str, typer.Argument(help="a gate that asks, as `anew explain` shows it")] = PROMOTION,
+    *,
     reason: Annotated[str, typer.Option(help="why, for the record")],
+    token: Token = "",
     project: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.approve/1")] = False,
 ) -> None:
     """Sign for it and say what the loop decided."""
-    sign("approve", ApprovalSigned, project, (version, gate, reason), json)
+    asked = Asked(version=version, gate=gate, reason=reason, token=token)
+    sign("approve", ApprovalSigned, project, asked, json=json)

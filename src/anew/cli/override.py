@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from anew.cli._consent import sign
+from anew.cli._consent import Asked, Token, sign
 from anew.domain.facts import OverrideSigned
 
 __all__ = ["run"]
@@ -15,8 +15,10 @@ def run(
     version: Annotated[str, typer.Argument(help="name of the candidate, e.g. v3")],
     gate: Annotated[str, typer.Argument(help="name of the gate, as `anew explain` shows it")],
     reason: Annotated[str, typer.Option(help="why, for the record")],
+    token: Token = "",
     project: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.override/1")] = False,
 ) -> None:
     """Sign for it and say what the loop decided."""
-    sign("override", OverrideSigned, project, (version, gate, reason), json)
+    asked = Asked(version=version, gate=gate, reason=reason, token=token)
+    sign("override", OverrideSigned, project, asked, json=json)

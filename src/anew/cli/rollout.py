@@ -64,7 +64,7 @@ def status(given: Namespace) -> None:
         say(
             f"this step   loss {ours['mean']:.4f} on {ours['n']} labels; champion {theirs['mean']:.4f} on {theirs['n']}"
         )
-    for word in ("held", "stalled"):
+    for word in ("held", "stalled", "frozen"):
         if found[word]:
             say(f"{word:<11} {found[word]}")
 

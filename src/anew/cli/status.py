@@ -30,6 +30,7 @@ def run(
         share = f", {traffic['share']:.0%} to {traffic['challenger']}" if traffic["share"] else ""
         fallback = traffic["fallback"] or "none"
         say(f"traffic     {traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {fallback})")
+    _say_consent(status)
     _say_score(status["last_score"])
     if status["stored"]:
         say("stored      " + ", ".join(f"{rows} {table}" for table, rows in sorted(status["stored"].items())))
@@ -46,6 +47,15 @@ def run(
 
 def _version(record: Mapping[str, Any] | None) -> str:
     return f"{record['version']} since {record['since'][:16]}: {record['reason']}" if record else "none"
+
+
+def _say_consent(status: Mapping[str, Any]) -> None:
+    waiting, frozen = status["waiting"], status["frozen"]
+    if waiting and waiting["needed"]:
+        persons = f"{len(waiting['signed'])} of {waiting['needed']} approvals, until {waiting['expires'][:16]}"
+        say(f"waiting     {waiting['version']}: {persons} (anew approve {waiting['version']} --reason …)")
+    if frozen:
+        say(f"frozen      {frozen['window']}, until {frozen['until'][:16]}")
 
 
 def _say_score(score: Mapping[str, Any] | None) -> None:

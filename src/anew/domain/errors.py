@@ -8,6 +8,7 @@ AnewError
 ├── ConflictError                    somebody else was first
 │   └── FencedError                  a writer whose lease has passed to another
 ├── PolicyError(PermissionError)     a policy said no
+├── ForbiddenError(PermissionError)  whoever asks may not do this
 ├── UnavailableError(ConnectionError) something that is needed does not answer now
 │   └── DiskFullError                there is no room for what is to be written
 ├── IntegrityError                   stored bytes are not the bytes that were stored
@@ -20,6 +21,7 @@ __all__ = [
     "ConflictError",
     "DiskFullError",
     "FencedError",
+    "ForbiddenError",
     "IntegrityError",
     "InvariantError",
     "MissingExtraError",
@@ -76,6 +78,10 @@ class FencedError(ConflictError):
 
 class PolicyError(AnewError, PermissionError):
     """A policy of the project refused what was asked."""
+
+
+class ForbiddenError(AnewError, PermissionError):
+    """Whoever asks is not known, or may not do this."""
 
 
 class UnavailableError(AnewError, ConnectionError):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
-from anew.domain.facts import CandidateTrained, TrainingPlanned, VersionPromoted
+from anew.domain.facts import CandidateTrained, RetrainApproved, TrainingPlanned, VersionPromoted
 
 __all__ = ["causes", "history_of", "index"]
 
@@ -17,9 +17,14 @@ def index(facts: Iterable[Fact]) -> Mapping[str, Fact]:
 def causes(facts: Mapping[str, Fact], fact: Fact) -> Sequence[Fact]:
     """Return the chain of causes of `fact`, itself first, the fact from outside that began it last."""
     chain = [fact]
-    while chain[-1].cause and chain[-1].cause in facts:
-        chain.append(facts[chain[-1].cause])
+    while (cause := _cause(chain[-1])) and cause in facts:
+        chain.append(facts[cause])
     return chain
+
+
+def _cause(fact: Fact) -> str:
+    """Return what led to a fact: for a consent that came late, the request, and not what ended the waiting."""
+    return (fact.request if isinstance(fact, RetrainApproved) else "") or fact.cause
 
 
 def history_of(facts: Mapping[str, Fact], version: str) -> Sequence[Fact]:

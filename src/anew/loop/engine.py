@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from anew.domain.errors import ConflictError, InvariantError
 from anew.domain.fact import Fact
 from anew.loop.pending import Pending, pending_after
-from anew.ports.decider import Decider
+from anew.ports.decider import Decider, Timed
 from anew.ports.eventlog import EventLog, Grant
 
 __all__ = ["DRAIN_LIMIT", "Engine", "Stages"]
@@ -77,6 +78,11 @@ class Engine:
     def pending(self) -> Mapping[str, Fact]:
         """Facts that asked for an effect which has not ended, by id, oldest first."""
         return self._world.pending.facts
+
+    def due(self, wall: datetime) -> bool:
+        """Does any stage wait for a tick at `wall`?"""
+        states = self._world.states
+        return any(stage.due(states[name], wall) for name, stage in self._stages.items() if isinstance(stage, Timed))
 
     def submit(self, fact: Fact) -> tuple[Fact, ...]:
         """Record `fact` from outside and all that follows from it; return what was recorded.

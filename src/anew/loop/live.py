@@ -9,7 +9,7 @@ from typing import Any
 
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import IncidentRaised
+from anew.domain.facts import IncidentRaised, Ticked
 from anew.domain.interval import Interval
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
@@ -138,6 +138,7 @@ class LiveLoop:
         self._doubt()
         with self._lock:
             self._take_orders()
+        self.tell_time()
         self._take_commands()
         self._guard(self.event_time())  # before the lake: what needs no labels has to work while it does not answer
         self._ask(effects)
@@ -150,6 +151,13 @@ class LiveLoop:
             with self._lock:
                 observer.turn(now, self._ports.clock.now(), self._first)
         self._ask(effects)
+
+    def tell_time(self) -> None:
+        """Put a tick on record where consent waits for the wall clock: a freeze begins or ends, something expires."""
+        wall, now = self._ports.clock.now(), self.event_time()
+        with self._lock:
+            if now is not None and self._engine.due(wall):  # before any row there is nothing that could wait
+                self.submit(Ticked(model=self._model, at=now, wall=wall))
 
     def _ask(self, effects: Effects) -> None:
         for fact_id in self.pending():

@@ -1,12 +1,14 @@
 """The contract of a stage: pure, synchronous, repeatable."""
 
-from typing import Protocol, TypeVar
+from datetime import datetime
+from typing import Protocol, TypeVar, runtime_checkable
 
 from anew.domain.fact import Fact
 
-__all__ = ["Decider"]
+__all__ = ["Decider", "Timed"]
 
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 
 class Decider(Protocol[S]):
@@ -29,4 +31,13 @@ class Decider(Protocol[S]):
 
         Facts are returned without id and cause: the engine adds both.
         """
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol[S_contra]):
+    """A stage in which something may wait for the clock on the wall, whether or not rows come."""
+
+    def due(self, state: S_contra, wall: datetime) -> bool:
+        """Would a tick at `wall` change anything? Pure."""
         ...

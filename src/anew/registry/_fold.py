@@ -8,11 +8,13 @@ from types import MappingProxyType
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    ApprovalAsked,
     CandidateHeld,
     CandidateRefused,
     CandidateTrained,
     QuarantineReleased,
     RolledBack,
+    RolloutDelayed,
     RolloutRefused,
     RolloutStarted,
     RolloutSuperseded,
@@ -92,6 +94,11 @@ class Registry:
             case CandidateTrained():
                 return _put(state, fact, fact.version, Standing.CANDIDATE, digest=fact.digest)
             case CandidateHeld():
+                return _put(state, fact, fact.version, Standing.HELD, reason=fact.reason)
+            case ApprovalAsked():
+                asked = f"waits for {fact.needed} approvals ({', '.join(fact.why)})"
+                return _put(state, fact, fact.version, Standing.HELD, reason=asked)
+            case RolloutDelayed():
                 return _put(state, fact, fact.version, Standing.HELD, reason=fact.reason)
             case CandidateRefused() | RolloutRefused():
                 return _put(state, fact, fact.version, Standing.REFUSED, reason=fact.reason)

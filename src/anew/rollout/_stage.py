@@ -7,11 +7,15 @@ from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     EffectFailed,
+    FreezeBegan,
+    FreezeEnded,
     GuardrailTripped,
     RollbackCommanded,
     RolledBack,
     RolloutApproved,
+    RolloutHeld,
     RolloutObserved,
+    RolloutResumed,
     RolloutStalled,
     RolloutStarted,
     RolloutSuperseded,
@@ -83,9 +87,12 @@ class Rollout:
                 return self._start(state, fact)
             case RolloutObserved() if probation and not self.blue_green and fact.version == probation.challenger[0]:
                 return self._look(state, probation, fact)
-            case TrafficApplied() if self.blue_green and probation and state.in_force and not probation.held:
-                reason = "blue-green: every worker has it loaded, and its gates have passed"
-                return promote(state, fact, probation.challenger, (), reason)
+            case TrafficApplied() if self.blue_green and probation:
+                return self._switched(state, probation, fact)
+            case FreezeBegan() if probation and not probation.held:
+                return (_frozen(probation, fact),)
+            case FreezeEnded() if probation and not probation.held:
+                return self._thawed(state, probation, fact)
             case GuardrailTripped():
                 return _tripped(state, fact)
             case RollbackCommanded():
@@ -160,16 +167,36 @@ class Rollout:
     def _ruling(self, probation: Probation) -> Ruling:
         return (self.shadow if probation.stage is Stage.SHADOW else self.canary).rule(probation)
 
+    def _switched(self, state: RolloutState, probation: Probation, fact: Fact) -> tuple[Fact, ...]:
+        """Promote a blue-green challenger that every worker has loaded, unless something holds it."""
+        if not state.in_force or probation.held or state.frozen:
+            return ()
+        reason = "blue-green: every worker has it loaded, and its gates have passed"
+        return promote(state, fact, probation.challenger, (), reason)
+
+    def _thawed(self, state: RolloutState, probation: Probation, fact: FreezeEnded) -> tuple[Fact, ...]:
+        resumed = RolloutResumed(
+            model=fact.model, at=fact.at, version=probation.challenger[0], reason=f"the freeze {fact.window} has ended"
+        )
+        return (resumed, *(self._switched(state, probation, fact) if self.blue_green else ()))
+
     def _look(self, state: RolloutState, probation: Probation, fact: RolloutObserved) -> tuple[Fact, ...]:
         ruling = self._ruling(probation)
         if ruling.outcome is Outcome.HARM:
             return back(state, fact, f"{probation.stage}: {ruling.reason}", ruling.evidence)
-        if ruling.outcome is Outcome.HOLD or probation.held or not state.in_force:
+        if ruling.outcome is Outcome.HOLD or probation.held or state.frozen or not state.in_force:
             return (self._stalled(probation, fact, ruling),) if self._stalls(state, probation, fact.at) else ()
         following = [step for step in self.steps if step > probation.share]
         if following:
             return (shift(state, fact, Stage.CANARY, following[0], probation.challenger),)
         return promote(state, fact, probation.challenger, ruling.evidence, f"{probation.stage}: {ruling.reason}")
+
+
+def _frozen(probation: Probation, fact: FreezeBegan) -> RolloutHeld:
+    reason = (
+        f"freeze {fact.window}, until {fact.until:%Y-%m-%d %H:%M} UTC: no step and no promotion; harm is taken back"
+    )
+    return RolloutHeld(model=fact.model, at=fact.at, version=probation.challenger[0], reason=reason)
 
 
 def _give_way(probation: Probation, fact: RolloutApproved) -> RolloutSuperseded:

@@ -8,6 +8,8 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateTrained,
     EffectFailed,
+    FreezeBegan,
+    FreezeEnded,
     Order,
     ProjectChanged,
     QuarantineReleased,
@@ -93,6 +95,8 @@ class RolloutState:
         Challengers in a row that gave way to a later candidate, since one came to a decision.
     settings
         Digest of the policy in force.
+    frozen
+        Does a freeze of the policy keep every challenger where it is?
     """
 
     champion: Served = NOBODY
@@ -108,6 +112,7 @@ class RolloutState:
     champions: tuple[Served, ...] = ()
     passed_over: int = 0
     settings: str = ""
+    frozen: bool = False
 
     @property
     def in_force(self) -> bool:
@@ -153,6 +158,8 @@ def state_after(state: RolloutState, fact: Fact) -> RolloutState:
             return _rolled_back(state, fact)
         case ProjectChanged():
             return replace(state, settings=fact.settings)
+        case FreezeBegan() | FreezeEnded():
+            return replace(state, frozen=isinstance(fact, FreezeBegan))
         case QuarantineReleased():
             kept = frozenset(each for each in state.quarantined if each[0] != fact.version)
             return replace(state, quarantined=kept)

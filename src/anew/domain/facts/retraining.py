@@ -67,13 +67,17 @@ class RetrainWithheld(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainApproved(Fact):
-    """Governance consents to the request that caused this fact, and to all that it asks for."""
+    """Governance consents to a request, and to all that it asks for.
 
-    schema: ClassVar[int] = 3
+    `request` is the id of a request that was held; empty when the request itself is the cause.
+    """
+
+    schema: ClassVar[int] = 4
 
     by: str
     corrected: bool = False
     revive: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ __all__ = [
     "CandidateRefused",
     "GateJudged",
     "OverrideSigned",
+    "RejectionSigned",
     "RolloutApproved",
     "RolloutRefused",
 ]
@@ -80,7 +81,12 @@ class OverrideSigned(_Signed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalSigned(_Signed):
-    """A person answers a gate that asked: this digest may go on."""
+    """A person answers a gate that asked, or approves the promotion: this digest may go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectionSigned(_Signed):
+    """A person says no where an approval was asked for: this digest does not go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,124 @@
+"""Facts of consent as sentences: who let whom do what, what waits for whom, and when nothing is promoted."""
+
+from functools import singledispatch
+
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    AccessGranted,
+    AccessRevoked,
+    ApprovalAsked,
+    ApprovalCounted,
+    ApprovalRefused,
+    ApprovalSigned,
+    CandidateHeld,
+    FreezeBegan,
+    FreezeEnded,
+    OverrideSigned,
+    RejectionSigned,
+    RetrainApproved,
+    RetrainHeld,
+    RetrainRefused,
+    RolloutApproved,
+    RolloutDelayed,
+    RolloutRefused,
+)
+
+__all__ = ["narrate_consent"]
+
+
+@singledispatch
+def narrate_consent(fact: Fact) -> str:
+    """Say in one line what `fact` records; its kind where it is about something else."""
+    return fact.kind
+
+
+@narrate_consent.register
+def _(fact: AccessGranted) -> str:
+    until = f", until {fact.expires:%Y-%m-%d %H:%M}" if fact.expires else ""
+    return f"access for {fact.name} as {fact.role} given by {fact.by}{until} (token {fact.token})"
+
+
+@narrate_consent.register
+def _(fact: AccessRevoked) -> str:
+    return f"access of {fact.name} taken back by {fact.by} (token {fact.token})"
+
+
+@narrate_consent.register
+def _(fact: ApprovalSigned) -> str:
+    what = "the promotion" if fact.gate == "promotion" else f"gate {fact.gate}"
+    return f"{what} of {fact.version} approved by {fact.by}: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: OverrideSigned) -> str:
+    return f"gate {fact.gate} of {fact.version} overridden by {fact.by}: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: CandidateHeld) -> str:
+    return f"{fact.version} waits for a person ({', '.join(fact.gates)}): {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: RolloutApproved) -> str:
+    return f"rollout of {fact.version} approved by {fact.by}"
+
+
+@narrate_consent.register
+def _(fact: RolloutRefused) -> str:
+    return f"rollout of {fact.version} refused by {fact.by}: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: RetrainApproved) -> str:
+    return f"retrain approved by {fact.by}"
+
+
+@narrate_consent.register
+def _(fact: RetrainRefused) -> str:
+    return f"retrain refused by {fact.by}: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: RejectionSigned) -> str:
+    return f"the promotion of {fact.version} rejected by {fact.by}: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: FreezeBegan) -> str:
+    return f"freeze {fact.window}: nothing is promoted until {fact.until:%Y-%m-%d %H:%M} UTC"
+
+
+@narrate_consent.register
+def _(fact: FreezeEnded) -> str:
+    return f"the freeze {fact.window} has ended"
+
+
+@narrate_consent.register
+def _(fact: RetrainHeld) -> str:
+    return f"retrain held by {fact.by} until {fact.until:%Y-%m-%d %H:%M} UTC: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: RolloutDelayed) -> str:
+    return f"rollout of {fact.version} waits until {fact.until:%Y-%m-%d %H:%M} UTC: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: ApprovalAsked) -> str:
+    barred = f", but not by {', '.join(fact.barred)}" if fact.barred else ""
+    persons = "1 person" if fact.needed == 1 else f"{fact.needed} persons"
+    return (
+        f"{fact.version} waits to be approved by {persons}{barred} ({', '.join(fact.why)}) until "
+        f"{fact.expires:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+@narrate_consent.register
+def _(fact: ApprovalCounted) -> str:
+    return f"approval of {fact.version} by {fact.by} counts: {fact.given} of {fact.needed}"
+
+
+@narrate_consent.register
+def _(fact: ApprovalRefused) -> str:
+    return f"signature of {fact.by} for {fact.version} does not count: {fact.reason}"
