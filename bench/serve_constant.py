@@ -1,6 +1,7 @@
 """The gateway's server, reading the same requests and answering a constant: what the rest may cost at most."""
 
 import argparse
+import gc
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ class Constant:
 
 async def main(settings: GatewaySettings, port: int, answer: bytes) -> None:
     """Serve until told to stop."""
+    gc.collect()
+    gc.freeze()  # as the gateway does
     with listen("127.0.0.1", port) as listener:
         await serve(Constant(settings, answer), listener, stop_on_signals())
 

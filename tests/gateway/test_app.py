@@ -2,16 +2,17 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from anew.domain.column import Value
 from anew.domain.facts.rollout import Stage
-from anew.domain.observation import Answer, Label, Prediction
+from anew.domain.observation import Answer, Label, Observation, Prediction, ShadowAnswer
 from anew.gateway.app import GatewayApp
 from anew.gateway.commit import GroupCommit
 from anew.gateway.endpoint import ModelEndpoint
@@ -169,18 +170,27 @@ def test_bodies_in_another_dress_are_refused() -> None:
     assert post(app, "/predict", {"row": ROW}, {b"content-type": b"application/json; charset=utf-8"})[0] == 200
 
 
+class Counted(FakePredictor):
+    """Notes how many rows it is asked for at once."""
+
+    calls: ClassVar[list[int]] = []
+
+    def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
+        """Answer."""
+        self.calls.append(len(rows))
+        return FakePredictor.answer(self, rows)
+
+
+def counted() -> tuple[Counted, list[int]]:
+    """Return a champion, and what it notes."""
+    Counted.calls = []
+    return Counted(version="v1", digest="d", behaviour="amount"), Counted.calls
+
+
 def test_requests_of_one_turn_share_a_call_of_the_model_and_a_commit() -> None:
-    journal, calls = FakeJournal(), list[int]()
-
-    class Counted(FakePredictor):
-        """Counts its rows."""
-
-        def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
-            """Answer."""
-            calls.append(len(rows))
-            return FakePredictor.answer(self, rows)
-
-    app = make(journal, Counted(version="v1", digest="d", behaviour="amount"))
+    journal = FakeJournal()
+    version, calls = counted()
+    app = make(journal, version)
 
     async def story() -> None:
         bodies = [json.dumps({"row": ROW | {"amount": i}}).encode() for i in range(20)]
@@ -189,6 +199,59 @@ def test_requests_of_one_turn_share_a_call_of_the_model_and_a_commit() -> None:
 
     asyncio.run(story())
     assert (calls, journal.commits, len(journal.records)) == ([20], 1, 20)
+
+
+class Held(FakeJournal):
+    """A disk that takes its time."""
+
+    free: ClassVar[threading.Event] = threading.Event()
+
+    def append(self, observations: Sequence[Observation | ShadowAnswer]) -> int:
+        """Wait, then keep."""
+        assert self.free.wait(20)
+        return FakeJournal.append(self, observations)
+
+
+def test_requests_that_come_during_a_commit_are_answered_together_at_its_end() -> None:
+    journal = Held()
+    Held.free = threading.Event()
+    version, calls = counted()
+    app = make(journal, version)
+
+    async def story() -> None:
+        tasks = [asyncio.ensure_future(call(app, "/predict", json.dumps({"row": ROW}).encode()))]
+        while serving(app).commit.waiting_s == 0:
+            await asyncio.sleep(0.001)
+        for _ in range(9):  # each in a turn of its own
+            tasks.append(asyncio.ensure_future(call(app, "/predict", json.dumps({"row": ROW}).encode())))
+            await asyncio.sleep(0.001)
+        assert calls == [1]
+        Held.free.set()
+        assert [status for status, _ in await asyncio.gather(*tasks)] == [200] * 10
+
+    asyncio.run(story())
+    assert (calls, journal.commits) == ([1, 9], 2)
+
+
+def test_control_as_many_rows_as_fill_a_turn_do_not_wait_for_the_disk() -> None:
+    Held.free = threading.Event()
+    version, calls = counted()
+    app = make(Held(), version)
+
+    async def story() -> None:
+        ask = json.dumps({"row": ROW}).encode()
+        tasks = [asyncio.ensure_future(call(app, "/predict", ask))]
+        while serving(app).commit.waiting_s == 0:
+            await asyncio.sleep(0.001)
+        serving(app).admission.row_s = 0.005  # so a turn takes two
+        for _ in range(2):
+            tasks.append(asyncio.ensure_future(call(app, "/predict", ask)))
+            await asyncio.sleep(0.001)
+        assert calls == [1, 2]
+        Held.free.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(story())
 
 
 def test_a_row_that_the_champion_cannot_answer_harms_no_other_request() -> None:

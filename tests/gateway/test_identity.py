@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from anew.gateway.identity import prediction_id
+from anew.gateway.identity import Draw, prediction_id
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -22,3 +22,9 @@ def test_ids_are_unique_unless_the_caller_repeats_himself() -> None:
     assert prediction_id(AT, "m", "a") == prediction_id(AT, "m", "a")
     distinct = {prediction_id(AT, "m", "a"), prediction_id(AT, "n", "a"), prediction_id(AT, "m", "b")}
     assert len(distinct) == 3
+
+
+def test_bytes_drawn_in_bites_never_come_twice() -> None:
+    draw = Draw()
+    assert len({prediction_id(AT, draw=draw) for _ in range(10_000)}) == 10_000
+    assert [len(draw(n)) for n in (10, 100_000, 1)] == [10, 100_000, 1]

@@ -216,12 +216,16 @@ class _Connection(asyncio.Protocol):
     def on_url(self, part: bytes) -> None:
         """Take a part of the target."""
         self.target += part
-        self._grow(len(part))
+        self.size += len(part)
+        if self.size > self.service.settings.most_head_bytes:
+            self._too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         self.headers[name.lower()] = value
-        self._grow(len(name) + len(value) + 4)
+        self.size += len(name) + len(value) + 4
+        if self.size > self.service.settings.most_head_bytes:
+            self._too_long()
 
     def on_headers_complete(self) -> None:
         """Look whether the body may come."""
@@ -334,9 +338,8 @@ class _Connection(asyncio.Protocol):
             head += b"%s: %s\r\n" % (name, value)
         return b"%s%s\r\n%s" % (head, b"connection: close\r\n" if closing else b"", b"" if self.bare else body)
 
-    def _grow(self, size: int) -> None:
-        self.size += size
-        if self.size > self.service.settings.most_head_bytes and not self.refused:
+    def _too_long(self) -> None:
+        if not self.refused:
             self.refuse(431, f"target and headers may have {self.service.settings.most_head_bytes} bytes together")
 
     def _too_big(self) -> None:

@@ -72,5 +72,9 @@ class LightGBMFormat:
             if raw.ndim != 1:
                 raise SchemaError(f"a regression model answers one number per row, this one has shape {raw.shape}")
             return Scores(values=raw)
-        proba = np.column_stack((1.0 - raw, raw)) if raw.ndim == 1 else raw
+        if raw.ndim > 1:
+            return Scores(values=raw.argmax(axis=1), proba=raw)
+        proba = np.empty((len(raw), 2))
+        np.subtract(1.0, raw, out=proba[:, 0])
+        proba[:, 1] = raw
         return Scores(values=proba.argmax(axis=1), proba=proba)

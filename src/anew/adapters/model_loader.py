@@ -1,6 +1,5 @@
 """Versions that answer: a model, the code it was trained with, and the row contract of both."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +84,8 @@ class LoadedPredictor:
         if self.numbers is None:
             predictions = self.predict(self._frame(rows))
         else:
-            cells = [[math.nan if row[name] is None else row[name] for name in self.numbers] for row in rows]
+            names = self.numbers  # numpy reads None as NaN
+            cells: list[list[Any]] = [[row[name] for name in names] for row in rows]
             if self.widths:
                 cells = [self._flat(row) for row in cells]
             return self._answers(self._checked(np.array(cells, dtype=np.float64), len(rows)))

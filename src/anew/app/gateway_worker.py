@@ -1,6 +1,7 @@
 """The gateway's process: ``python -m anew.app.gateway_worker --project DIR --worker NAME --port P``."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -60,6 +61,9 @@ async def _work(parts: Sequence[GatewayParts], name: str, port: int) -> None:
                 for worker in workers:
                     worker.drain()
 
+            # what is loaded by now stays: to look through it for cycles, under load, would hold up every answer
+            gc.collect()
+            gc.freeze()
             app = GatewayApp([worker.endpoint for worker in workers])
             await serve(
                 Gate(

@@ -200,8 +200,8 @@ def _check_dress(request: Request) -> None:
     media = request.headers.get(b"content-type")
     if media not in (None, b"application/json") and media.split(b";")[0].strip().lower() != b"application/json":
         raise RefusedError(415, "media_type", "send JSON with content-type: application/json")
-    coding = request.headers.get(b"content-encoding", b"identity")
-    if coding.strip().lower() != b"identity":
+    coding = request.headers.get(b"content-encoding")
+    if coding is not None and coding.strip().lower() != b"identity":
         raise RefusedError(415, "encoding", "send the body without content-encoding")
 
 

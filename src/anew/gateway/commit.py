@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from typing import Protocol
 
 from anew.domain.observation import Observation, ShadowAnswer
 from anew.ports.journal import Journal
 
-__all__ = ["Committed", "GroupCommit"]
+__all__ = ["Committed", "GroupCommit", "Held"]
 
 _Record = Observation | ShadowAnswer
 Committed = Callable[[BaseException | None], None]
@@ -20,6 +21,18 @@ Committed = Callable[[BaseException | None], None]
 _Group = list[tuple[Sequence[_Record], Committed]]
 _QUICK_S, _LINGER, _MOST_S = 0.001, 0.25, 0.005  # no wait after a quick sync; else a quarter of it, 5 ms at most
 _Handed = tuple[asyncio.AbstractEventLoop, _Group]
+
+
+class Held(Protocol):
+    """Whoever holds work back until the disk is free."""
+
+    def holds(self) -> bool:
+        """Is there any?"""
+        ...
+
+    def freed(self) -> None:
+        """Enter it now: it is part of the next commit."""
+        ...
 
 
 @dataclass(slots=True)
@@ -32,16 +45,24 @@ class GroupCommit:
         Records that nobody waited for and the journal did not take.
     problem
         Why the last commit failed, empty since one succeeded.
+    held
+        Who holds back what would only wait for the commit under way.
     """
 
     journal: Journal
     unsaved: int = 0
     problem: str = ""
+    held: Held | None = None
     _waiting: _Group = field(default_factory=list)
     _handed: SimpleQueue[_Handed | None] = field(default_factory=SimpleQueue)
     _thread: threading.Thread | None = None
     _busy: bool = False
     _since: float = math.inf
+
+    @property
+    def busy(self) -> bool:
+        """Is a commit under way or about to be? Then what is held will be freed."""
+        return self._busy
 
     @property
     def waiting_s(self) -> float:
@@ -91,6 +112,8 @@ class GroupCommit:
         await asyncio.to_thread(self.journal.close)
 
     def _flush(self) -> None:
+        if self.held is not None:
+            self.held.freed()
         if not self._waiting:
             self._busy, self._since = False, math.inf
             return
@@ -116,7 +139,7 @@ class GroupCommit:
     def _settle(self, group: _Group, problem: Exception | None) -> None:
         self.problem = "" if problem is None else str(problem)
         took, self._since = time.perf_counter() - self._since, math.inf
-        if self._waiting and took > _QUICK_S:
+        if took > _QUICK_S and (self._waiting or (self.held is not None and self.held.holds())):
             # those who are told now will come again soon: with a slow disk it pays to have them in the same sync
             asyncio.get_running_loop().call_later(min(_LINGER * took, _MOST_S), self._flush)
         else:

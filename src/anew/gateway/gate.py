@@ -90,6 +90,10 @@ class Gate:
         self._hosts = frozenset(host.lower().encode() for host in rules.hosts)
         role = rules.anonymous
         self._anonymous = None if role is None else Principal(id="anonymous", name="anonymous", role=role)
+        stranger = self._anonymous
+        self._free = frozenset(
+            path for path, (what, model) in asked.items() if stranger and what and may(stranger, what, model)
+        )
         self._known: set[bytes] = set()
         self.counts: Counter[str] = Counter()
 
@@ -115,6 +119,8 @@ class Gate:
             return RefusedError(421, "host", "this server is not called by that name; see access.hosts in anew.yaml")
         asked = self._asked.get(request.path)
         if request.path in EXEMPT or (asked is not None and asked[0] is None):
+            return None
+        if request.path in self._free and b"authorization" not in request.headers:
             return None
         who = self._who(request)
         if who is None:

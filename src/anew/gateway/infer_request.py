@@ -51,7 +51,11 @@ class InferParser:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._maker = RowMaker(settings)
-        self._kinds = {column.name: column for column in settings.columns.features}
+        features = settings.columns.features
+        self._kinds = {column.name: column for column in features}
+        self._names = frozenset(self._maker.names)
+        self._numbers = all(column.kind is ColumnKind.NUMBER for column in features)
+        self._needed = [column.name for column in features if column.name not in settings.fetched]
         text = Annotated[str, msgspec.Meta(max_length=settings.most_string)]
         cell = _INTEGER | float | text | None
         tensor = msgspec.defstruct(
@@ -95,7 +99,6 @@ class InferParser:
     def _cells(self, tensors: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Return the cells of each row, in the order of `RowMaker.names`."""
         first = tensors[0]
-        names = self._maker.names
         shape = first.shape
         if not shape or not 1 <= shape[0] <= self._settings.most_rows:
             raise RefusedError(
@@ -106,7 +109,7 @@ class InferParser:
         matrix: Sequence[Sequence[Any]] | None = None
         for i, tensor in enumerate(tensors):
             path = f"inputs[{i}]"
-            if tensor.name in names:
+            if tensor.name in self._names:
                 if tensor.name in given:
                     raise RefusedError(422, "invalid", f"the tensor {tensor.name!r} comes twice", f"{path}.name")
                 given[tensor.name] = self._column(tensor, shape[0], path)
@@ -120,26 +123,26 @@ class InferParser:
         self, given: Mapping[str, Sequence[Any]], matrix: Sequence[Sequence[Any]] | None, height: int
     ) -> Sequence[Sequence[Any]]:
         maker, key = self._maker, self._settings.columns.key
-        features = [column.name for column in maker.features]
-        needed = ([] if matrix is not None else features) + ([key] if key and key not in features else [])
-        missing = [name for name in needed if name not in given and name not in self._settings.fetched]
+        needed = self._needed if matrix is None else []
+        beside = [key] if key and key not in self._kinds and key not in self._settings.fetched else []
+        missing = [name for name in needed + beside if name not in given]
         if missing:
             raise RefusedError(422, "invalid", f"the tensor {missing[0]!r} is missing", "inputs")
-        if matrix is not None and set(given) & set(features):
+        if matrix is not None and not self._kinds.keys().isdisjoint(given):
             raise RefusedError(
                 422, "invalid", "give the features as one matrix or each by its name, not both", "inputs"
             )
         unset = [msgspec.UNSET] * height
-        rest = [given.get(name, unset) for name in maker.names[len(features) :]]
+        rest = [given.get(name, unset) for name in maker.names[len(self._kinds) :]]
         if matrix is None:
-            return list(zip(*(given.get(name, unset) for name in features), *rest, strict=True))
+            return list(zip(*(given.get(name, unset) for name in self._kinds), *rest, strict=True))
         tails = zip(*rest, strict=True)
         return [(*row, *tail) for row, tail in zip(matrix, tails, strict=True)]
 
     def _matrix(self, tensor: Any, height: int, path: str) -> Sequence[Sequence[Any]]:
-        features = self._maker.features
-        if any(column.kind is not ColumnKind.NUMBER for column in features):
+        if not self._numbers:
             raise RefusedError(422, "invalid", f"there is no column {tensor.name[:40]!r}", f"{path}.name")
+        features = self._maker.features
         width = len(features)
         if list(tensor.shape) != [height, width]:
             raise RefusedError(
@@ -147,9 +150,10 @@ class InferParser:
                 f"{[height, width]}, not {tensor.shape}", f"{path}.shape",
             )  # fmt: skip
         flat = _flat(tensor, path)
-        for column, first in zip(features, range(width), strict=True):
-            if not column.nullable and None in flat[first::width]:
-                raise RefusedError(422, "invalid", f"{column.name!r} may not be null", f"{path}.data")
+        if None in flat:
+            for first, column in enumerate(features):
+                if not column.nullable and None in flat[first::width]:
+                    raise RefusedError(422, "invalid", f"{column.name!r} may not be null", f"{path}.data")
         _check_numbers(tensor, flat, path)
         return [flat[at : at + width] for at in range(0, height * width, width)]
 
@@ -194,16 +198,16 @@ def _check(column: Column, tensor: Any, flat: Sequence[Any], path: str) -> None:
 
 
 def _check_numbers(tensor: Any, flat: Sequence[Any], path: str) -> None:
-    if tensor.datatype == "BYTES" or any(isinstance(cell, str) for cell in flat):
+    if tensor.datatype == "BYTES" or str in set(map(type, flat)):
         raise RefusedError(422, "invalid", f"{tensor.name[:40]!r} has numbers, found {tensor.datatype}", f"{path}.data")
 
 
 def _flat(tensor: Any, path: str) -> list[Any]:
     """Return the data row by row, given flat or nested."""
     data: list[Any] = tensor.data
-    nested = any(isinstance(part, list) for part in data)
-    if nested:
-        if not all(isinstance(part, list) for part in data):
+    kinds = set(map(type, data))
+    if list in kinds:
+        if len(kinds) > 1:
             raise RefusedError(422, "invalid", "the data is neither flat nor nested", f"{path}.data")
         data = [cell for part in data for cell in part]
     if len(data) != prod(tensor.shape):

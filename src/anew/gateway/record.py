@@ -44,31 +44,43 @@ class Round:
 
     def predictions(self, model: str, now: datetime, took_us: int) -> Sequence[Prediction]:
         """Return one prediction for each row."""
+        champion, epoch = self.route.champion.version, self.route.epoch
+        plain = [
+            Prediction(
+                id=id,
+                model=model,
+                at=row.at,
+                received_at=now,
+                key=row.key or id,
+                row=row.values,
+                version=champion,
+                arm="champion",
+                answer=answer,
+                epoch=epoch,
+                latency_us=took_us,
+                extra=row.extra,
+            )
+            for id, row, answer in zip(self.ids, self.rows, self.answers, strict=True)
+        ]
+        if not (self.chosen or self.failure):
+            return plain
         places = {row: place for place, row in enumerate(self.chosen)}
-        return [self._prediction(model, i, places.get(i), (now, took_us)) for i in range(len(self.rows))]
+        return [self._as_told(prediction, i, places.get(i)) for i, prediction in enumerate(plain)]
 
-    def _prediction(self, model: str, i: int, place: int | None, stamp: tuple[datetime, int]) -> Prediction:
-        row, route = self.rows[i], self.route
+    def _as_told(self, prediction: Prediction, i: int, place: int | None) -> Prediction:
+        """Return the prediction with who answered it, and what is known of the other model."""
         told = self._base(i)
-        if place is not None and route.contest is not None:
+        if place is not None and self.route.contest is not None:
             said = None if self.challenger.answers is None else self.challenger.answers[place]
-            told = self._contested(told, route.contest.challenger.version, said)
-        return Prediction(
-            id=self.ids[i],
-            model=model,
-            at=row.at,
-            received_at=stamp[0],
-            key=row.key or self.ids[i],
-            row=row.values,
+            told = self._contested(told, self.route.contest.challenger.version, said)
+        return replace(
+            prediction,
             version=told.version,
             arm=told.arm,
             answer=told.answer,
-            epoch=route.epoch,
-            latency_us=stamp[1],
             shadow_version=told.shadow_version,
             shadow=told.shadow,
             shadow_problem=told.problem,
-            extra=row.extra,
         )
 
     def _base(self, i: int) -> "_Told":

@@ -17,7 +17,7 @@ from anew.domain.observation import Answer, FeedbackEvent, Label, Prediction, Sh
 from anew.gateway.admission import Admission
 from anew.gateway.challenger import ChallengerError
 from anew.gateway.commit import GroupCommit
-from anew.gateway.identity import prediction_id
+from anew.gateway.identity import Draw, prediction_id
 from anew.gateway.record import Outcome, Round
 from anew.gateway.refusal import RefusedError
 from anew.gateway.routing import Answerer, Contest, Route, Switch
@@ -64,9 +64,9 @@ class _Entry:
 class Serving:
     """Predicts and takes labels, on one event loop.
 
-    The requests that come in one turn of the loop are answered together: one call of the model for all their rows, one
-    commit of the journal. When that call fails, each request is answered by itself, so that none suffers for another.
-    Where more come than can be answered in time, the newest are turned away at once.
+    The requests that come in one turn of the loop, or while the disk is at a commit, are answered together: one call of
+    the model for all their rows, one commit. When that call fails, each is answered by itself, so that none suffers for
+    another. Where more come than can be answered in time, the newest are turned away at once.
 
     Attributes
     ----------
@@ -85,6 +85,7 @@ class Serving:
     _entered: deque[_Entry] = field(default_factory=deque)
     _scheduled: bool = False
     _contested: int = 0
+    _draw: Draw = field(default_factory=Draw)
 
     @property
     def waiting(self) -> int:
@@ -93,6 +94,7 @@ class Serving:
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.settings.queue_ms / 1000)
+        self.commit.held = self
 
     async def predict(self, rows: Sequence[RequestRow]) -> Answered:
         """Answer `rows` under one route and return when the answers are on disk.
@@ -126,15 +128,26 @@ class Serving:
             return
         self.admission.rows += len(rows)
         self._entered.append(_Entry(rows, done, now, within_s))
-        if not self._scheduled:
-            self._scheduled = True
-            # at the end of this turn of the loop, so that all requests read in it are answered together
-            asyncio.get_running_loop().call_soon(self._turn)
+        if not self._scheduled and (not self.commit.busy or self.admission.rows >= self.admission.most_rows):
+            self._schedule()
 
     async def take(self, said: Sequence[Label | FeedbackEvent]) -> None:
         """Return when labels and feedback are on disk; raises RefusedError as `predict` does."""
         labels = sum(isinstance(each, Label) for each in said)
         await self._keep(said, "labels" if labels == len(said) else "feedback")
+
+    def _schedule(self) -> None:
+        self._scheduled = True  # at the end of this turn of the loop: what is read in it is answered together
+        asyncio.get_running_loop().call_soon(self._turn)
+
+    def holds(self) -> bool:
+        """Do requests wait for the disk to be free?"""
+        return bool(self._entered)
+
+    def freed(self) -> None:
+        """Answer what came during the last commit: nobody could have been told before, and more share one call now."""
+        if self._entered and not self._scheduled:
+            self._turn()
 
     def _turn(self) -> None:
         """Answer the next requests together: as many as leave the loop free for others soon."""
@@ -150,9 +163,9 @@ class Serving:
                 continue
             batch.append(entry)
             rows += len(entry.rows)
-        self._scheduled = bool(self._entered)
-        if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._turn)
+        self._scheduled = False
+        if self._entered:
+            self._schedule()
         if batch:
             self._guarded(batch, lambda: self._serve(batch))
             self.admission.served(rows, time.perf_counter() - started)
@@ -190,7 +203,8 @@ class Serving:
     def _ask(self, route: Route, entry: _Entry) -> None:
         """Name the rows, and ask the challenger for those that are its own."""
         rows = entry.rows
-        entry.ids = [prediction_id(row.at, self.settings.model, row.client_id) for row in rows]
+        model, draw = self.settings.model, self._draw
+        entry.ids = [prediction_id(row.at, model, row.client_id, draw=draw) for row in rows]
         contest = route.contest
         if contest is None:
             return
