@@ -113,7 +113,13 @@ class AccessFile:
         same = hmac.compare_digest(_hash(secret), expected)  # compared for unknown ids too, which then take as long
         if record is None or not same or prefix != _PREFIX or not record.is_good(now):
             return None
-        return Principal(id=record.id, name=record.name, role=Role(record.role), models=frozenset(record.models))
+        return _holder(record)
+
+    def holder(self, id: str, *, now: datetime) -> Principal | None:
+        """Return who holds the token with this id; None when it is unknown, expired or revoked."""
+        self._refresh()
+        record = self._records.get(id)
+        return None if record is None or not record.is_good(now) else _holder(record)
 
     def _refresh(self) -> None:
         """Read the file if it is another than the one that was read last.
@@ -144,6 +150,10 @@ class AccessFile:
             _replace(self._path, records)
         finally:
             os.close(lock)
+
+
+def _holder(record: TokenRecord) -> Principal:
+    return Principal(id=record.id, name=record.name, role=Role(record.role), models=frozenset(record.models))
 
 
 def _hash(secret: str) -> str:

@@ -39,8 +39,25 @@ class Ordered:
     facts: Sequence[Fact]
 
 
-def order(project: Path, action: Order, reason: str) -> Ordered:
+def order(
+    project: Path,
+    action: Order,
+    reason: str,
+    *,
+    by: str = "",
+    command: str = "",
+    expect: tuple[str, str] | None = None,
+) -> Ordered:
     """Order the project's gateways; needs its routing and its key, and nothing else.
+
+    Parameters
+    ----------
+    by
+        Who orders it; empty for who runs this program.
+    command
+        Its unique id; empty for a new one.
+    expect
+        Which version the order is to take off traffic, or to hold, and which is to serve then; None for whatever is.
 
     Raises
     ------
@@ -48,11 +65,18 @@ def order(project: Path, action: Order, reason: str) -> Ordered:
         The project was never brought up, or never served.
     PolicyError
         There is nothing to hold, to end or to go back to; or who would serve cannot.
+    ConflictError
+        It would come to something else than is expected.
     """
     traffic, model = _traffic(project)
 
     def make(routing: TrafficShifted) -> TrafficOrdered:
-        made = ordered(routing, action, command=uuid.uuid4().hex, by=who_asks(), reason=reason)
+        made = ordered(routing, action, command=command or uuid.uuid4().hex, by=by or who_asks(), reason=reason)
+        if expect is not None and expect != (made.version, made.champion[0]):
+            raise ConflictError(
+                f"it was to go from {expect[0]} to {expect[1]}, and would go from {made.version} to "
+                f"{made.champion[0]} now: the traffic has changed meanwhile; look again and decide again"
+            )
         unfit = [each.unfit for each in traffic.workers(model) if each.unfit]
         if made.champion == routing.fallback and unfit:
             raise PolicyError(f"{made.champion[0]} cannot serve: {unfit[0]}; nothing was changed")

@@ -18,6 +18,7 @@ __all__ = [
     "CanaryPolicy",
     "ColumnsPolicy",
     "CostPolicy",
+    "DashboardPolicy",
     "DataPolicy",
     "EventsPolicy",
     "FeatureStorePolicy",
@@ -277,6 +278,13 @@ class AccessPolicy(Section):
     hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
 
 
+class DashboardPolicy(Section):
+    """The pages for people; who may see them, `anew access` says."""
+
+    serve: bool = Field(default=True, description="whether anew up serves them")
+    port: int = Field(default=8090, ge=0, le=65535, description="on loopback; 0, or one in use: a free one")
+
+
 class StoresPolicy(Section):
     """Where things are kept or shown besides the project's own folder."""
 
@@ -321,6 +329,7 @@ class ProjectPolicy(Section):
     serving: ServingPolicy = ServingPolicy()
     feature_store: FeatureStorePolicy | None = None
     access: AccessPolicy = AccessPolicy()
+    dashboard: DashboardPolicy = DashboardPolicy()
     events: EventsPolicy = EventsPolicy()
     notify: tuple[str, ...] = Field(
         default=(), description="who is told what needs a person: where each Apprise URL is, env:NAME or file:PATH"

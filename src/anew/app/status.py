@@ -10,6 +10,7 @@ from typing import Any
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.process_table import process_started
 from anew.adapters.system_clock import SystemClock
+from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
 from anew.app.progress import describe_run
 from anew.domain.fact import Fact
@@ -26,7 +27,7 @@ from anew.domain.facts import (
 from anew.governance import Governance, GovernanceState
 from anew.registry import Registry, Standing, VersionRecord
 
-__all__ = ["living_workers", "project_status", "state_folder", "stored_rows"]
+__all__ = ["living_workers", "loop_holder", "project_status", "state_folder", "stored_rows"]
 
 _DECISIONS = (RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
 _UNSEEN = frozenset({"Ticked", "RolloutObserved"})
@@ -67,7 +68,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     return {
         "model": model,
         "facts": count_facts(state / "anew.db"),
-        "holder": _holder(state),
+        "holder": loop_holder(state),
         "champion": _version(versions.champion),
         "challenger": _version(versions.challenger),
         "waiting": _waiting(consent),
@@ -83,6 +84,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "workers": _workers(state),
         "stored": stored_rows(state),
         "mirror": mirror_status(state),
+        "dashboard": dashboard_address(state),
     }
 
 
@@ -172,7 +174,8 @@ def _decision(fact: Fact) -> Mapping[str, Any]:
     }
 
 
-def _holder(state: Path) -> str:
+def loop_holder(state: Path) -> str:
+    """Return who runs the loop of the project; empty when nobody does."""
     grant = read_lease(state / "anew.db", clock=SystemClock())
     return grant.holder if grant is not None else ""
 

@@ -16,6 +16,7 @@ from anew.adapters.profile_folder import ProfileFolder
 from anew.adapters.table_file import file_digest, read_table
 from anew.app.accepted import accept, is_accepted
 from anew.app.alone import alone
+from anew.app.beside import Beside
 from anew.app.consent import admits
 from anew.app.duration import parse_duration
 from anew.app.feature_store import known_rows
@@ -24,7 +25,6 @@ from anew.app.gateway_wiring import gateway_settings
 from anew.app.hook import retrain_hook
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails, judged_by
-from anew.app.mirror import MirrorProcess
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.settings import FILE, Settings, load
@@ -61,13 +61,14 @@ _REPEAT_S = 60.0
 class UpOptions:
     """What the command line gives: a `port` instead of the settings', who hears each fact, who where it is served.
 
-    `progress` hears how far a long run is, now and then.
+    `progress` hears how far a long run is, now and then; `dashboard` the address of the pages.
     """
 
     port: int | None = None
     told: Callable[[Sequence[Fact]], None] = lambda _: None
     ready: Callable[[str, int], None] = lambda _host, _port: None
     progress: Callable[[str], None] = lambda _: None
+    dashboard: Callable[[str], None] = lambda _: None
 
 
 def up(project: Path, options: UpOptions, stop: Event) -> None:
@@ -85,16 +86,16 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     retrain_hook(settings)  # a secret that is not there is said here, not by workers that cannot begin
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
-    mirror = MirrorProcess(settings)
-    with alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers, mirror:
-        _Up(settings, stores, options, mirror).run(stop)
+    beside = Beside(settings, options.dashboard)
+    with alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers, beside:
+        _Up(settings, stores, options, beside).run(stop)
 
 
 class _Up:
     """The wired loop of one project."""
 
-    def __init__(self, settings: Settings, stores: OpenStores, options: UpOptions, mirror: MirrorProcess) -> None:
-        self._mirror = mirror
+    def __init__(self, settings: Settings, stores: OpenStores, options: UpOptions, beside: Beside) -> None:
+        self._beside = beside
         self._settings = settings
         self._stores = stores
         self._options = options
@@ -173,7 +174,7 @@ class _Up:
             try:
                 self._loop.turn(self._observer, effects)
                 reporter.look(self._loop.pending())
-                self._mirror.keep()
+                self._beside.keep()
                 if self._stores.clock.monotonic() >= tidy_at:
                     tidy_at = self._stores.clock.monotonic() + _TIDY_S
                     self._tidy(upkeep)

@@ -23,6 +23,8 @@ def run(
         return
     say(f"model       {status['model']}   ({status['facts']} facts on record)")
     say(f"loop        {'run by ' + status['holder'] if status['holder'] else 'not running'}")
+    if status["dashboard"]:
+        say(f"dashboard   {status['dashboard']}")
     say(f"champion    {_version(status['champion'])}")
     say(f"challenger  {_version(status['challenger'])}")
     if status["traffic"]:

@@ -47,7 +47,10 @@ def run(
     def progress(said: str) -> None:
         typer.echo(said, err=True)
 
-    up(project, UpOptions(port=port, told=told, ready=ready, progress=progress), stop)
+    def dashboard(address: str) -> None:
+        typer.echo(f"dashboard on {address}; sign in with a token: anew access create YOUR-NAME --role admin", err=True)
+
+    up(project, UpOptions(port=port, told=told, ready=ready, progress=progress, dashboard=dashboard), stop)
 
 
 def _line(fact: Fact) -> str:

@@ -1,0 +1,150 @@
+"""What the dashboard's pages are made from, and what their forms do: the same that the command line reads and does."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+
+from anew.adapters.fact_reader import count_facts, read_facts
+from anew.adapters.segment_reader import SegmentReader
+from anew.adapters.system_clock import SystemClock
+from anew.app.accepted import accepted
+from anew.app.access import access_file
+from anew.app.lineage import find_lineage
+from anew.app.mirror_status import mirror_status
+from anew.app.narration import narrate
+from anew.app.order import order
+from anew.app.progress import describe_run
+from anew.app.settings import FILE
+from anew.app.status import living_workers, loop_holder, state_folder, stored_rows
+from anew.app.wiring import stages
+from anew.dashboard.source import MOST_WAITING, InForce, Surroundings, Worker
+from anew.domain.access import Principal
+from anew.domain.errors import AnewError
+from anew.domain.fact import Fact
+from anew.domain.facts import Order
+from anew.lineage import Lineage
+from anew.ports.eventlog import Recorded
+from anew.rollout import Rollout
+from anew.trigger import Trigger
+
+__all__ = ["ProjectSource"]
+
+
+class ProjectSource:
+    """A `Source` over a project's folder. Thread-safe."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project.resolve()
+        self._state = state_folder(self._project)
+        self._database = self._state / "anew.db"
+        self._access = access_file(self._state)
+        self._journals = SegmentReader(self._state / "journal")
+        self._lock = Lock()
+        self._read: tuple[tuple[int, ...], InForce] | None = None
+
+    def now(self) -> datetime:
+        """Return the time on the wall."""
+        return SystemClock().now()
+
+    def head(self) -> int:
+        """Return the number of the last fact; numbers have no gaps."""
+        return count_facts(self._database) if self._database.is_file() else 0
+
+    def facts(self, after: int) -> Iterable[Recorded]:
+        """Yield the facts after number `after`."""
+        return read_facts(self._database, after) if self._database.is_file() else ()
+
+    def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
+        """Return what stands beside the record."""
+        there = self._database.is_file()
+        return Surroundings(
+            holder=loop_holder(self._state) if there else "",
+            workers=tuple(
+                Worker(
+                    worker=each["worker"],
+                    port=each["port"],
+                    epoch=each["epoch"],
+                    at=each["at"],
+                    problem=each["problem"],
+                    counts=each["counts"],
+                )
+                for each in living_workers(self._state)
+            ),
+            waiting=self._waiting(),
+            stored=stored_rows(self._state),
+            runs=tuple(describe_run(self._state, fact) for fact in asked),
+            mirror=mirror_status(self._state),
+        )
+
+    def in_force(self) -> InForce:
+        """Return the policy in force; read again when its files have changed."""
+        folder = self._state / "run" / "accepted"
+        folder = folder if (folder / FILE).is_file() else self._project
+        mark = tuple(each.stat().st_mtime_ns for each in sorted((*folder.glob("*.yaml"), *folder.glob("*.py"))))
+        with self._lock:
+            if self._read is None or self._read[0] != mark:
+                self._read = (mark, self._in_force(folder / FILE))
+            return self._read[1]
+
+    def _in_force(self, file: Path) -> InForce:
+        settings = accepted(self._project)
+        made = stages(settings)
+        rollout, trigger = made["rollout"], made["trigger"]
+        assert isinstance(rollout, Rollout), "the stage of this name"  # noqa: S101  an invariant of ours
+        assert isinstance(trigger, Trigger), "the stage of this name"  # noqa: S101  an invariant of ours
+        return InForce(
+            model=settings.model,
+            task=settings.task.value,
+            settings=settings.digest,
+            code=settings.code,
+            text=file.read_text("utf-8"),
+            label_delay=settings.label_delay,
+            rollout=rollout,
+            trigger=trigger,
+        )
+
+    def narrate(self, fact: Fact) -> str:
+        """Say a fact in one sentence."""
+        return narrate(fact)
+
+    def lineage(self, subject: str) -> Lineage:
+        """Return the lineage of a version, a prediction or a fact."""
+        return find_lineage(self._project, subject)
+
+    def holder(self, token: str) -> Principal | None:
+        """Return whose token it is."""
+        return self._access.verify(token, now=self.now())
+
+    def principal(self, id: str) -> Principal | None:
+        """Return the holder of the token with this id."""
+        return self._access.holder(id, now=self.now())
+
+    def order(
+        self, action: Order, *, who: Principal, command: str, reason: str, expect: tuple[str, str]
+    ) -> Sequence[str]:
+        """Order the gateways and say what became of it."""
+        done = order(self._project, action, reason, by=who.name, command=command, expect=expect)
+        said = [narrate(done.order), *map(narrate, done.facts)]
+        return said if done.recorded else [*said, "The gateways obey it now; it comes on record when the loop runs."]
+
+    def _waiting(self) -> int | None:
+        """Return how many observations the journals hold that the lake has not."""
+        try:
+            drained = self._drained()
+            with self._lock:
+                return sum(
+                    len(self._journals.read(each, after=drained.get(each, 0), most=MOST_WAITING).observations)
+                    for each in self._journals.journals()
+                )
+        except (AnewError, OSError, sqlite3.Error):
+            return None
+
+    def _drained(self) -> dict[str, int]:
+        file = self._state / "lake.db"
+        if not file.is_file():
+            return {}
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            return dict(connection.execute("SELECT journal, position FROM positions").fetchall())

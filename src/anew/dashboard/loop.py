@@ -1,0 +1,289 @@
+"""The loop of one model on one page: is it healthy, why did it retrain, what is under way, what happens next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from anew.dashboard.part import (
+    Gate,
+    Measure,
+    Narrate,
+    Said,
+    Series,
+    Standing,
+    gates_of,
+    measured,
+    sentences,
+    series_of,
+    standing,
+)
+from anew.dashboard.probation import OnProbation, on_probation
+from anew.dashboard.record import Record
+from anew.dashboard.source import InForce, Surroundings
+from anew.domain.errors import PolicyError
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    AlertRaised,
+    Order,
+    TrafficShifted,
+    TrainingPlanned,
+    WindowScored,
+)
+from anew.domain.order import ordered
+
+__all__ = ["Budget", "Health", "Labels", "LoopPage", "WayBack", "loop_page", "way_back"]
+
+_DECISIONS = (
+    "RetrainRequested",
+    "RetrainWithheld",
+    "RolledBack",
+    "VersionPromoted",
+    "CandidateRefused",
+    "EffectFailed",
+)
+_CONSENTS = ("RetrainApproved", "ApprovalSigned", "OverrideSigned", "RolloutApproved", "RolloutRefused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How the served model is: ``good``, ``bad``, ``unknown`` or ``none``; never good without a measured reason."""
+
+    state: str
+    headline: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """How many of the answers of the last scored window have a label, and how long labels took, in seconds."""
+
+    start: datetime
+    end: datetime
+    answers: int
+    labelled: int
+    delay_p50_s: float | None
+    delay_p90_s: float | None
+    unmatched: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Retrains that may still be asked for in the period, and until when the last request rests; None: no limit."""
+
+    left: int | None
+    of: int
+    period_s: float
+    rests_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """What a rollback would do now: `version` leaves, `to` serves; where there is none, `hindrance` says why."""
+
+    version: str
+    to: str
+    under_way: bool
+    hindrance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopPage:
+    """All of it.
+
+    Attributes
+    ----------
+    event_time
+        How far the loop is in the time of the data.
+    why
+        What led to the version that serves, the first cause first.
+    stored
+        Rows by table; `waiting` more observations were acknowledged and are in the gateways' journals.
+    """
+
+    model: str
+    at: datetime
+    event_time: datetime | None
+    head: int
+    running: bool
+    holder: str
+    health: Health
+    champion: Standing | None
+    fallback: str
+    traffic: Mapping[str, float]
+    score: tuple[Measure, ...]
+    labels: Labels | None
+    series: Series | None
+    probation: OnProbation | None
+    why_version: str
+    why: tuple[Said, ...]
+    gates: tuple[Gate, ...]
+    consents: tuple[Said, ...]
+    back: WayBack
+    ahead: tuple[str, ...]
+    budget: Budget
+    waiting: int | None
+    stored: Mapping[str, int] | None
+    workers: int
+    quarantined: tuple[str, ...]
+    decisions: tuple[Said, ...]
+
+
+def loop_page(record: Record, beside: Surroundings, policy: InForce, said: Narrate, now: datetime) -> LoopPage:
+    """Make the page."""
+    scored = record.last("WindowScored")
+    score = scored if isinstance(scored, WindowScored) else None
+    version = record.registry.challenger or record.registry.champion
+    about = record.about(version.version) if version else ()
+    probation = on_probation(record, policy.rollout)
+    event_time = record.tick.at if record.tick else None
+    return LoopPage(
+        model=policy.model,
+        at=now,
+        event_time=event_time,
+        head=record.head,
+        running=bool(beside.holder),
+        holder=beside.holder,
+        health=_health(record, score),
+        champion=standing(record.registry.champion),
+        fallback=record.rollout.fallback[0],
+        traffic=_traffic(record),
+        score=measured(score.evidence) if score else (),
+        labels=_labels(score),
+        series=series_of(record),
+        probation=probation,
+        why_version=version.version if version else "",
+        why=sentences(_why(record, about), said),
+        gates=gates_of(about),
+        consents=sentences([*_consents(record, about)], said),
+        back=way_back(record),
+        ahead=_ahead(record, beside, probation, policy, event_time),
+        budget=_budget(record, policy, event_time),
+        waiting=beside.waiting,
+        stored=beside.stored,
+        workers=len(beside.workers),
+        quarantined=tuple(each.version for each in record.registry.versions.values() if each.standing == "quarantined"),
+        decisions=_last(record, _DECISIONS, 8, said),
+    )
+
+
+def way_back(record: Record) -> WayBack:
+    """Return what a rollback would do now."""
+    routing = record.last("TrafficShifted")
+    if not isinstance(routing, TrafficShifted):
+        return WayBack(version="", to="", under_way=False, hindrance="nothing serves yet")
+    try:
+        made = ordered(routing, Order.ROLLBACK, command="-", by="-", reason="-")
+    except PolicyError as exc:
+        return WayBack(version="", to="", under_way=False, hindrance=str(exc))
+    return WayBack(version=made.version, to=made.champion[0], under_way=bool(routing.challenger[0]), hindrance="")
+
+
+def _health(record: Record, score: WindowScored | None) -> Health:
+    champion = record.registry.champion
+    if champion is None:
+        return Health(state="none", headline="No model serves yet", detail="The first champion has yet to be trained.")
+    if score is None:
+        detail = f"{champion.version} serves, and no label of its answers is mature yet: nobody can say how good it is."
+        return Health(state="unknown", headline="Not measured yet", detail=detail)
+    alerts = [
+        each
+        for each in record.of_kind("AlertRaised")[-200:]
+        if isinstance(each, AlertRaised) and each.window == score.window
+    ]
+    missed = [each for each in alerts if each.detector.startswith("slo")]
+    if missed:
+        return Health(state="bad", headline="Misses its objective", detail=missed[-1].message)
+    unmeasured = [each for each in score.evidence if not each.measured]
+    if unmeasured or not score.evidence:
+        detail = unmeasured[0].problem if unmeasured else "no measure is configured; write one under slos"
+        return Health(state="unknown", headline="Inconclusive", detail=detail)
+    if not any(each.reference is not None for each in score.evidence):
+        detail = "It is measured, and no objective says what is good enough; write one under slos."
+        return Health(state="unknown", headline="No objective", detail=detail)
+    held = next(each for each in score.evidence if each.reference is not None)
+    detail = f"{held.subject} {held.value:.4g} on {held.n} labels; the objective is {held.reference:g}"
+    return Health(state="good", headline="Keeps its objectives", detail=detail)
+
+
+def _traffic(record: Record) -> Mapping[str, float]:
+    probation, champion = record.rollout.probation, record.rollout.champion[0]
+    if not champion:
+        return {}
+    share = probation.share if probation else 0.0
+    return {champion: 1 - share} | ({probation.challenger[0]: share} if probation else {})
+
+
+def _labels(score: WindowScored | None) -> Labels | None:
+    if score is None:
+        return None
+    return Labels(
+        start=score.window.start,
+        end=score.window.end,
+        answers=score.n,
+        labelled=score.labelled,
+        delay_p50_s=score.delay_p50_s,
+        delay_p90_s=score.delay_p90_s,
+        unmatched=score.unmatched,
+    )
+
+
+def _why(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
+    """Return what led to the plan of a version, the first cause first."""
+    plan = next((each for each in about if isinstance(each, TrainingPlanned)), None)
+    if plan is None:
+        return ()
+    return [each for each in reversed(list(record.causes(plan))) if each.kind != "RetrainApproved"]
+
+
+def _consents(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
+    plan = next((each for each in about if isinstance(each, TrainingPlanned)), None)
+    before = list(record.causes(plan)) if plan else []
+    return [each for each in [*reversed(before), *about] if each.kind in _CONSENTS]
+
+
+def _last(record: Record, kinds: Sequence[str], most: int, said: Narrate) -> tuple[Said, ...]:
+    """Return the newest facts of these kinds, the newest first; what was said again and again, once."""
+    found: dict[str, Fact] = {}
+    for entry in reversed(record.entries):
+        if entry.fact.kind in kinds:
+            found.setdefault(said(entry.fact), entry.fact)
+            if len(found) == most:
+                break
+    return sentences(found.values(), said)
+
+
+def _ahead(
+    record: Record, beside: Surroundings, probation: OnProbation | None, policy: InForce, at: datetime | None
+) -> tuple[str, ...]:
+    """Return what happens next, as far as it is known."""
+    found = [] if beside.holder else ["Nothing, until the loop runs again: start it with anew up."]
+    found += [
+        f"{run['version'] or run['effect']}: {run['effect']} is under way ({run['said']})." for run in beside.runs
+    ]
+    if probation is not None and probation.held:
+        found.append(f"{probation.version} waits: held by {probation.held}.")
+    elif probation is not None:
+        short = max(0, probation.needed - probation.labels)
+        lacking = f"{short} more mature labels are needed" if short else probation.reason
+        found.append(f"{probation.version} stays in {probation.stage} until the next step is decided: {lacking}.")
+    held = [each for each in record.registry.versions.values() if each.standing.value == "held"]
+    found += [f"{each.version} waits for a person: {each.reason}." for each in held]
+    rest = policy.trigger.cooldown.until(record.trigger.last)
+    if rest is not None and at is not None and rest > at and policy.trigger.cooldown.length:
+        found.append(f"No retrain before {rest:%d %b %Y, %H:%M} of event time: the last request rests until then.")
+    elif not beside.runs and probation is None and beside.holder:
+        found.append("The next window is judged when it closes; what its detectors find may ask for a retrain.")
+    return tuple(found)
+
+
+def _budget(record: Record, policy: InForce, at: datetime | None) -> Budget:
+    budget, rest = policy.trigger.budget, policy.trigger.cooldown.until(record.trigger.last)
+    limited = budget.retrains < 1_000_000
+    when = at or record.trigger.last
+    left = budget.left(record.trigger.requests, when) if limited and when else budget.retrains if limited else None
+    return Budget(
+        left=left,
+        of=budget.retrains if limited else 0,
+        period_s=budget.period.total_seconds(),
+        rests_until=rest if policy.trigger.cooldown.length else None,
+    )

@@ -1,0 +1,184 @@
+"""What several pages show in the same way: measured numbers, sentences, verdicts, series."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from anew.dashboard.record import Record
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import GateJudged, VersionPromoted, WindowScored
+from anew.registry import VersionRecord
+
+__all__ = [
+    "Gate",
+    "Measure",
+    "Narrate",
+    "Point",
+    "Said",
+    "Series",
+    "Standing",
+    "gates_of",
+    "measured",
+    "sentences",
+    "series_of",
+    "standing",
+]
+
+Narrate = Callable[[Fact], str]
+
+_MOST_POINTS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A number with its interval and what it is held against; `problem` says why there is none."""
+
+    name: str
+    subject: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    reference: float | None
+    p_value: float | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A fact in one sentence."""
+
+    at: datetime
+    kind: str
+    said: str
+    id: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What a gate said of a candidate; `mode` is required, advisory or ask."""
+
+    gate: str
+    verdict: str
+    mode: str
+    reason: str
+    evidence: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A version, and where it stands since when and why."""
+
+    version: str
+    standing: str
+    since: datetime
+    reason: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One window's measure, at the window's end, of the version that served it."""
+
+    at: datetime
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """How a measure of the served model went, and the instants at which another version took over."""
+
+    metric: str
+    limit: float | None
+    points: tuple[Point, ...]
+    promotions: tuple[tuple[datetime, str], ...]
+
+
+def measured(evidence: Iterable[Evidence]) -> tuple[Measure, ...]:
+    """Return evidence as it is shown."""
+    return tuple(
+        Measure(
+            name=each.name,
+            subject=each.subject,
+            value=each.value,
+            low=each.low,
+            high=each.high,
+            n=each.n,
+            reference=each.reference,
+            p_value=each.p_value,
+            problem=each.problem,
+        )
+        for each in evidence
+    )
+
+
+def sentences(facts: Iterable[Fact], narrate: Narrate) -> tuple[Said, ...]:
+    """Return facts as sentences."""
+    return tuple(
+        Said(at=fact.at, kind=fact.kind, said=narrate(fact), id=fact.id, by=getattr(fact, "by", "")) for fact in facts
+    )
+
+
+def gates_of(facts: Iterable[Fact]) -> tuple[Gate, ...]:
+    """Return the last verdict of each gate among `facts`."""
+    last: dict[str, GateJudged] = {}
+    for fact in facts:
+        if isinstance(fact, GateJudged):
+            last[fact.gate] = fact
+    return tuple(
+        Gate(
+            gate=each.gate,
+            verdict=each.verdict.name,
+            mode="ask" if each.ask else "required" if each.required else "advisory",
+            reason=each.reason,
+            evidence=measured(each.evidence),
+        )
+        for each in last.values()
+    )
+
+
+def standing(record: VersionRecord | None) -> Standing | None:
+    """Return where a version stands."""
+    if record is None:
+        return None
+    return Standing(
+        version=record.version,
+        standing=record.standing.value,
+        since=record.since,
+        reason=record.reason,
+        digest=record.digest,
+    )
+
+
+def series_of(record: Record) -> Series | None:
+    """Return the course of the first measure of the served model; None when nothing was scored."""
+    last: dict[datetime, WindowScored] = {}
+    for fact in record.of_kind("WindowScored"):
+        if isinstance(fact, WindowScored):
+            last[fact.window.start] = fact
+    scored = [last[start] for start in sorted(last)][-_MOST_POINTS:]
+    named = next((each for fact in reversed(scored) for each in fact.evidence if each.measured), None)
+    if named is None:
+        return None
+    points = []
+    for fact in scored:
+        for each in fact.evidence:
+            if each.name == named.name and each.subject == named.subject and each.value is not None:
+                at, value = fact.window.end, each.value
+                points.append(Point(at=at, value=value, low=each.low, high=each.high, n=each.n, version=fact.version))
+    return Series(
+        metric=named.subject or named.name,
+        limit=named.reference,
+        points=tuple(points),
+        promotions=_promotions(record.of_kind("VersionPromoted"), points[0].at),
+    )
+
+
+def _promotions(facts: Sequence[Fact], after: datetime) -> tuple[tuple[datetime, str], ...]:
+    return tuple((fact.at, fact.version) for fact in facts if isinstance(fact, VersionPromoted) and fact.at >= after)

@@ -1,0 +1,181 @@
+"""How the challenger under way is doing: what was seen of it as a confidence sequence, and when that may decide."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import accumulate
+
+import numpy as np
+
+from anew.dashboard.record import Record
+from anew.domain.evidence import Counts
+from anew.domain.facts import Order, RolloutObserved, RolloutStarted, Stage, TrafficOrdered
+from anew.rollout import Outcome, Probation, Rollout
+from anew.rollout.canary import Canary
+from anew.rollout.shadow import Shadow, grid_of
+from anew.stats.betting import difference_confidence_sequence, e_value_threshold, paired_confidence_sequence
+from anew.stats.betting import paired_e_value as _e_value
+
+__all__ = ["Look", "OnProbation", "on_probation"]
+
+_MOST_LOOKS = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The challenger's excess loss over the champion's after so many labels, with bounds valid at all looks at once."""
+
+    at: datetime
+    n: int
+    excess: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnProbation:
+    """A challenger on its way to traffic.
+
+    Attributes
+    ----------
+    steps
+        The whole way: shadow, then shares of traffic; `position` is where it stands among them.
+    loss
+        What the excess is of; `limit` is the excess that the stage guards against.
+    labels, needed
+        Mature labels that this step rests on, and the least that it needs.
+    expected
+        Event time at which the step may be decided if labels keep coming as they did; None when that cannot be said.
+    held
+        Who stopped it and why; empty when it goes its way.
+    """
+
+    version: str
+    champion: str
+    stage: str
+    share: float
+    since: datetime
+    steps: tuple[str, ...]
+    position: int
+    loss: str
+    looks: tuple[Look, ...]
+    limit: float | None
+    alpha: float | None
+    ruling: str
+    reason: str
+    labels: int
+    needed: int
+    expected: datetime | None
+    held: str
+    stalled: bool
+
+
+def on_probation(record: Record, rollout: Rollout) -> OnProbation | None:
+    """Return how the rollout under way stands, None when none is."""
+    probation, started = record.rollout.probation, record.last("RolloutStarted")
+    if probation is None or not isinstance(started, RolloutStarted):
+        return None
+    shadow = probation.stage is Stage.SHADOW
+    judge = rollout.shadow if shadow else rollout.canary
+    ruling = judge.rule(probation)
+    looks = _paired(record.looks, judge) if shadow else _arms(record.step, judge)
+    labels, needed = _labels(probation, shadow), getattr(judge, "at_least_rows", 0)
+    steps = ("shadow", *(f"{step:.0%}" for step in rollout.steps), "all")
+    position = (
+        0 if shadow else 1 + min(range(len(rollout.steps)), key=lambda i: abs(rollout.steps[i] - probation.share))
+    )
+    return OnProbation(
+        version=probation.challenger[0],
+        champion=record.rollout.champion[0],
+        stage=probation.stage.value,
+        share=probation.share,
+        since=started.at,
+        steps=steps,
+        position=position,
+        loss=(probation.paired_of if shadow else probation.arms_of) or "error",
+        looks=looks,
+        limit=getattr(judge, "margin" if shadow else "harm", None),
+        alpha=getattr(judge, "alpha", None),
+        ruling=ruling.outcome.value,
+        reason=ruling.reason,
+        labels=labels,
+        needed=needed,
+        expected=_expected(probation, judge, looks, needed) if ruling.outcome is Outcome.HOLD else None,
+        held=_held(record) if probation.held else "",
+        stalled=probation.stalled,
+    )
+
+
+def _labels(probation: Probation, shadow: bool) -> int:
+    if shadow:
+        return probation.paired_down.n if probation.paired_down else 0
+    arms = (probation.challenger_loss, probation.champion_loss)
+    return min(each.n if each else 0 for each in arms)
+
+
+def _held(record: Record) -> str:
+    orders = [each for each in record.of_kind("TrafficOrdered") if isinstance(each, TrafficOrdered)]
+    last = next((each for each in reversed(orders) if each.action is Order.HOLD), None)
+    return f"{last.by}: {last.reason}" if last else "held"
+
+
+def _thinned(looks: Sequence[RolloutObserved]) -> Sequence[int]:
+    """Return which looks are drawn: evenly taken, the last among them."""
+    step = max(1, math.ceil(len(looks) / _MOST_LOOKS))
+    return range((len(looks) - 1) % step, len(looks), step)
+
+
+def _paired(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]:
+    """Return the excess of paired answers: what the challenger lost more than the champion on the same requests."""
+    if not looks or not isinstance(judge, Shadow):
+        return ()
+    looks = list(looks)
+    sums = list(accumulate(each.paired_down for each in looks))
+    found = []
+    for i in _thinned(looks):
+        if not sums[i].n:
+            continue
+        low, high = paired_confidence_sequence(np.array(sums[i].counts), grid_of(sums[i]), judge.alpha)
+        mean = sums[i].mean or 0.0
+        found.append(Look(at=looks[i].span.end, n=sums[i].n, excess=-mean, low=-high, high=-low))
+    return tuple(found)
+
+
+def _arms(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]:
+    """Return the excess of the challenger's arm over the champion's since the step began."""
+    if not looks or not isinstance(judge, Canary):
+        return ()
+    looks = list(looks)
+    ours: list[Counts] = list(accumulate(each.challenger_loss for each in looks))
+    theirs: list[Counts] = list(accumulate(each.champion_loss for each in looks))
+    found = []
+    for i in _thinned(looks):
+        if not (ours[i].n and theirs[i].n):
+            continue
+        low, high = difference_confidence_sequence(
+            np.array(ours[i].counts), np.array(theirs[i].counts), grid_of(ours[i]), judge.alpha
+        )
+        excess = (ours[i].mean or 0.0) - (theirs[i].mean or 0.0)
+        found.append(Look(at=looks[i].span.end, n=min(ours[i].n, theirs[i].n), excess=excess, low=low, high=high))
+    return tuple(found)
+
+
+def _expected(probation: Probation, judge: object, looks: Sequence[Look], needed: int) -> datetime | None:
+    """Return when labels will be enough if they come as they did; None where the trend decides nothing."""
+    since = probation.stepped or probation.since
+    if not looks or looks[-1].at <= since:
+        return None
+    last, wanted = looks[-1], float(needed)
+    if isinstance(judge, Shadow) and probation.paired_down is not None:
+        counts = probation.paired_down
+        proof = _e_value(np.array(counts.counts), grid_of(counts), judge.margin, "non_inferiority")
+        if proof <= 0:
+            return None
+        wanted = max(wanted, counts.n * math.log(e_value_threshold(judge.alpha)) / proof)
+    elif last.excess > (getattr(judge, "harm", None) or 1.0):
+        return None
+    begun = probation.since if isinstance(judge, Shadow) else since
+    left = max(0.0, wanted / last.n - 1.0)
+    ahead = (last.at - begun).total_seconds() * left
+    return last.at + timedelta(seconds=ahead) if ahead < 10 * 365 * 86_400 else None

@@ -1,0 +1,101 @@
+"""The record as the pages need it: every fact heard once, folded as it comes."""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from anew.domain.fact import Fact
+from anew.domain.facts import RolloutObserved, RolloutStarted, Ticked, TrafficShifted
+from anew.ports.eventlog import Recorded
+from anew.registry import Registry, RegistryState
+from anew.rollout import Rollout, RolloutState
+from anew.trigger import Trigger, TriggerState
+
+__all__ = ["Record"]
+
+_MOST_LOOKS = 5_000
+
+
+@dataclass(slots=True)
+class Record:
+    """All facts, in order and by kind and version; not thread-safe.
+
+    Attributes
+    ----------
+    entries
+        Every fact but ticks and looks of a rollout, which come by the thousand.
+    looks
+        Looks of the rollout that began last; `step` those since its last step.
+    """
+
+    head: int = 0
+    tick: Ticked | None = None
+    entries: list[Recorded] = field(default_factory=list)
+    looks: deque[RolloutObserved] = field(default_factory=lambda: deque(maxlen=_MOST_LOOKS))
+    step: deque[RolloutObserved] = field(default_factory=lambda: deque(maxlen=_MOST_LOOKS))
+    registry: RegistryState = field(default_factory=RegistryState)
+    rollout: RolloutState = field(default_factory=RolloutState)
+    trigger: TriggerState = field(default_factory=TriggerState)
+    asked: dict[str, Fact] = field(default_factory=dict)
+    by_id: dict[str, Fact] = field(default_factory=dict)
+    _kinds: dict[str, list[Fact]] = field(default_factory=lambda: defaultdict(list))
+    _versions: dict[str, list[Fact]] = field(default_factory=lambda: defaultdict(list))
+
+    def hear(self, recorded: Recorded) -> None:
+        """Take note of the next fact."""
+        fact, self.head = recorded.fact, recorded.seq
+        self.rollout = Rollout().apply(self.rollout, fact)
+        self.registry = Registry().apply(self.registry, fact)
+        self.trigger = Trigger().apply(self.trigger, fact)
+        if isinstance(fact, Ticked):
+            self.tick = fact
+            return
+        if isinstance(fact, RolloutObserved):
+            self.looks.append(fact)
+            self.step.append(fact)
+            return
+        if isinstance(fact, RolloutStarted):
+            self.looks.clear()
+            self.step.clear()
+        if isinstance(fact, TrafficShifted) and self._is_step(fact):
+            self.step.clear()
+        if fact.ends:
+            self.asked.pop(fact.cause, None)
+        if fact.asks:
+            self.asked[fact.id] = fact
+        self.entries.append(recorded)
+        self.by_id[fact.id] = fact
+        self._kinds[fact.kind].append(fact)
+        for version in _versions(fact):
+            self._versions[version].append(fact)
+
+    def of_kind(self, *kinds: str) -> Sequence[Fact]:
+        """Return the facts of these kinds, in order of recording within each kind."""
+        return [fact for kind in kinds for fact in self._kinds.get(kind, ())]
+
+    def last(self, kind: str) -> Fact | None:
+        """Return the newest fact of a kind."""
+        found = self._kinds.get(kind)
+        return found[-1] if found else None
+
+    def about(self, version: str) -> Sequence[Fact]:
+        """Return the facts that name a version, in order."""
+        return self._versions.get(version, ())
+
+    def causes(self, fact: Fact) -> Iterator[Fact]:
+        """Yield what led to `fact`, the nearest first."""
+        while fact.cause in self.by_id:
+            fact = self.by_id[fact.cause]
+            yield fact
+
+    def _is_step(self, fact: TrafficShifted) -> bool:
+        before = self.last("TrafficShifted")
+        same = isinstance(before, TrafficShifted) and (before.stage, before.share) == (fact.stage, fact.share)
+        return not same
+
+
+def _versions(fact: Fact) -> set[str]:
+    named = {getattr(fact, "version", "")}
+    if isinstance(fact, TrafficShifted):
+        named |= {fact.champion[0], fact.challenger[0]}
+    return named - {""}

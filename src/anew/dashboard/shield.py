@@ -1,0 +1,84 @@
+"""What stands before every page: whose name it is called by, where a form comes from, and what browsers are told."""
+
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["HEADERS", "Shield"]
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+"""On every response."""
+
+_SAFE = frozenset({"GET", "HEAD"})
+_MOST_BYTES = 65_536
+
+
+class Shield:
+    """Refuses what is not for us, and puts `HEADERS` on every response.
+
+    Parameters
+    ----------
+    hosts
+        Names by which we may be called, without ports: a page of another site that had its name point here would call
+        us by that name.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer or pass on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        refusal = self._hindrance(scope)
+        await (self._app if refusal is None else refusal)(scope, receive, send_guarded)
+
+    def _hindrance(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            return PlainTextResponse("this server is not called by that name; see access.hosts in anew.yaml", 421)
+        if scope["method"] in _SAFE:
+            return None
+        length = headers.get("content-length", "")
+        if not length.isdigit() or int(length) > _MOST_BYTES:
+            return PlainTextResponse(f"a form has a length, of at most {_MOST_BYTES} bytes", 413)
+        if not _from_here(headers, f"{scope['scheme']}://{host}"):
+            return PlainTextResponse("the form was sent from another site; open the page here and send it again", 403)
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        name, colon, port = host.rpartition(":")
+        return (name if colon and port.isdigit() else host).lower() in self._hosts
+
+
+def _from_here(headers: Headers, origin: str) -> bool:
+    """Did a page of ours send it? Browsers say so by either header; without both, nobody vouches for it."""
+    site, named = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is None and named is None:
+        return False
+    return site in (None, "same-origin") and named in (None, origin)

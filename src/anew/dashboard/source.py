@@ -1,0 +1,137 @@
+"""What the pages ask of the world: the record, what stands beside it, and the commands that a person may give."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from anew.domain.access import Principal
+from anew.domain.fact import Fact
+from anew.domain.facts import Order
+from anew.lineage import Lineage
+from anew.ports.eventlog import Recorded
+from anew.rollout import Rollout
+from anew.trigger import Trigger
+
+__all__ = ["MOST_WAITING", "InForce", "Source", "Surroundings", "Worker"]
+
+MOST_WAITING = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a living gateway worker said last of itself."""
+
+    worker: str
+    port: int
+    epoch: int
+    at: str
+    problem: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the record does not hold.
+
+    Attributes
+    ----------
+    holder
+        Who runs the loop; empty when nobody does.
+    waiting
+        Observations that gateways have acknowledged and the lake has not yet, at most `MOST_WAITING`; None when that
+        cannot be read.
+    stored
+        Rows of each table of the lake; None before there is one.
+    runs
+        What is under way, with how far it is, as `anew run show` says it.
+    mirror
+        How the mirror stands, None without one.
+    """
+
+    holder: str
+    workers: tuple[Worker, ...]
+    waiting: int | None
+    stored: Mapping[str, int] | None
+    runs: tuple[Mapping[str, Any], ...]
+    mirror: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """The project's policy as it is in force.
+
+    Attributes
+    ----------
+    text
+        The settings file itself.
+    label_delay
+        Age at which a label is mature.
+    """
+
+    model: str
+    task: str
+    settings: str
+    code: str
+    text: str
+    label_delay: timedelta
+    rollout: Rollout
+    trigger: Trigger
+
+
+class Source(Protocol):
+    """Where the pages' data come from, and where commands go. Thread-safe.
+
+    What is read may raise any `AnewError`; a page then says so. Commands raise a ConflictError when something else was
+    expected than there is, a PolicyError when there is nothing to be done.
+    """
+
+    def now(self) -> datetime:
+        """Return the time on the wall."""
+        ...
+
+    def head(self) -> int:
+        """Return the number of the last fact; 0 without a record."""
+        ...
+
+    def facts(self, after: int) -> Iterable[Recorded]:
+        """Yield the facts after number `after`, in order; none when there is no record yet."""
+        ...
+
+    def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
+        """Return what stands beside the record; `asked` are the facts whose effects have not ended."""
+        ...
+
+    def in_force(self) -> InForce:
+        """Return the policy in force."""
+        ...
+
+    def narrate(self, fact: Fact) -> str:
+        """Say a fact in one sentence."""
+        ...
+
+    def lineage(self, subject: str) -> Lineage:
+        """Return the lineage of a version, a prediction or a fact."""
+        ...
+
+    def holder(self, token: str) -> Principal | None:
+        """Return whose token it is; None for nobody's."""
+        ...
+
+    def principal(self, id: str) -> Principal | None:
+        """Return the holder of the token with this id; None once it is revoked or expired."""
+        ...
+
+    def order(
+        self, action: Order, *, who: Principal, command: str, reason: str, expect: tuple[str, str]
+    ) -> Sequence[str]:
+        """Order the gateways and say what became of it.
+
+        Parameters
+        ----------
+        command
+            Its unique id.
+        expect
+            Which version the order is to take off traffic, and which is to serve then.
+        """
+        ...

@@ -1,0 +1,88 @@
+// Keeps an open page true: news of the record brings its newest state, silence is said, and old pages act on nothing.
+"use strict";
+(() => {
+  const root = document.documentElement, STALE_MS = 10_000, SETTLE_MS = 400;
+  const pulse = document.getElementById("pulse"), banner = document.getElementById("stale");
+  let stream = null, heard = Date.now(), head = root.dataset.head, timer = 0, over = "";
+
+  function busy() {
+    const at = document.activeElement;
+    const typing = at && at.closest("main form") && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
+    return typing || [...document.querySelectorAll("main form")].some((form) =>
+      [...form.elements].some((each) => "defaultValue" in each && each.type !== "hidden" && each.value !== each.defaultValue));
+  }
+
+  function refresh() {
+    clearTimeout(timer);
+    timer = setTimeout(() => busy() ? refresh() : document.body.dispatchEvent(new Event("anew:news")), SETTLE_MS);
+  }
+
+  function listen() {
+    if (stream || over || document.hidden) return;
+    stream = new EventSource(`/events?after=${head}`);
+    stream.addEventListener("beat", () => { heard = Date.now(); show(); });
+    stream.addEventListener("fact", (event) => { heard = Date.now(); head = event.lastEventId; refresh(); show(); });
+    stream.addEventListener("error", () => {
+      if (stream && stream.readyState === EventSource.CLOSED) {
+        stream = null;
+        fetch("/loop.json", { method: "HEAD" }).catch(() => null).then((answer) => {
+          if (answer && answer.status === 401) over = "You are signed out: sign in again to see what is new.";
+          else setTimeout(listen, 2000);
+          show();
+        });
+      }
+    });
+  }
+
+  function leave() {
+    if (stream) stream.close();
+    stream = null;
+  }
+
+  function say(text) {
+    if (banner.textContent !== text) banner.textContent = text;
+  }
+
+  function show() {
+    const age = Date.now() - heard, stale = Boolean(over) || age > STALE_MS;
+    const word = stale ? "stale" : "live";
+    if (root.dataset.state !== word) root.dataset.state = word;
+    const said = stale ? `data is ${Math.round(age / 1000)} s old` : "live";
+    if (pulse.textContent !== said) pulse.textContent = said;
+    banner.hidden = !stale;
+    const told = Math.round(age / 5000) * 5;
+    if (stale) say(over || `The server does not answer: data is about ${told} s old, and nothing can be ordered from here.`);
+    for (const button of document.querySelectorAll("button[data-acts]")) button.disabled = stale || button.hasAttribute("data-sent");
+  }
+
+  // A keyboard stays where it was, and what was opened stays open, when the page is brought up to date.
+  const reached = () => [...document.querySelectorAll("main a, main button, main summary, main [tabindex]")];
+  let kept = null;
+
+  function keep() {
+    const all = reached(), at = all.indexOf(document.activeElement);
+    const open = [...document.querySelectorAll("main details[open]")].map((each) => each.id);
+    kept = { at, said: at < 0 ? "" : all[at].textContent, open };
+  }
+
+  function restore() {
+    if (!kept) return;
+    for (const id of kept.open) if (id) document.getElementById(id)?.setAttribute("open", "");
+    const same = kept.at < 0 ? null : reached()[kept.at];
+    if (same && same.textContent === kept.said) same.focus({ preventScroll: true });
+    kept = null;
+  }
+
+  document.addEventListener("submit", (event) => {
+    for (const button of event.target.querySelectorAll("button[data-acts]")) {
+      button.setAttribute("data-sent", "");
+      setTimeout(() => { button.disabled = true; }, 0);
+    }
+  });
+  document.addEventListener("visibilitychange", () => document.hidden ? leave() : listen());
+  document.addEventListener("htmx:beforeSwap", keep);
+  document.addEventListener("htmx:afterSwap", () => { restore(); show(); });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  setInterval(show, 1000);
+  listen();
+})();

@@ -1,0 +1,91 @@
+"""Pages as HTML and as JSON, both from the same object."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import jinja2
+import msgspec
+from markupsafe import Markup, escape
+
+from anew.dashboard import chart
+
+__all__ = ["View", "plain_json"]
+
+_NONE, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def plain_json(name: str, page: object) -> bytes:
+    """Return the page's twin for programs: the envelope ``{"schema": …, "data": …}``."""
+    return msgspec.json.encode({"schema": f"anew.page.{name}/1", "data": page}, enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no part of a page")
+
+
+class View:
+    """Renders templates. Everything is escaped; a name that is not there is an error, never nothing."""
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("anew.dashboard"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["asset"] = paths.__getitem__
+        self._environment.filters |= {
+            "when": _when,
+            "day": lambda at: _when(at, "%d %b %Y"),
+            "number": _number,
+            "percent": _percent,
+            "lasting": _lasting,
+            "signed": lambda value: _NONE if value is None else f"{value:+.4g}".replace("-", _MINUS),
+            "short": lambda text: str(text)[:12],
+        }
+        self._environment.globals |= {"course_svg": chart.course_svg, "looks_svg": chart.looks_svg}
+
+    def render(self, template: str, **values: Any) -> str:
+        """Return the page."""
+        return self._environment.get_template(template).render(**values)
+
+
+def _when(at: datetime | None, form: str = "%d %b %Y, %H:%M") -> Markup:
+    """Write an instant, in UTC, for people and for programs."""
+    if at is None:
+        return escape(_NONE)
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime(form).lstrip("0"))
+
+
+def _number(value: float | None) -> str:
+    """Write a number to four digits; a dash for none."""
+    if value is None:
+        return _NONE
+    if isinstance(value, int) or (abs(value) >= 1_000 and float(value).is_integer()):
+        return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:.4g}".replace("-", _MINUS)
+
+
+def _percent(share: float | None) -> str:
+    """Write a share as a percentage."""
+    return _NONE if share is None else f"{100 * share:.3g} %"
+
+
+def _lasting(length: float | timedelta | None) -> str:
+    """Write a length of time, in seconds or as one, in its largest two units."""
+    if length is None:
+        return _NONE
+    left = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    if left < 1:
+        return f"{1_000 * left:.0f} ms"
+    said: list[str] = []
+    for unit, name in _UNITS:
+        if left >= unit and len(said) < 2:
+            said.append(f"{int(left // unit)} {name}")
+            left %= unit
+    return " ".join(said)

@@ -1,0 +1,266 @@
+"""A record in which everything that a page shows bears a given text, and a source of pages over it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from anew.app.narration import narrate
+from anew.dashboard.source import InForce, Surroundings, Worker
+from anew.dashboard.web import Dashboard
+from anew.domain.access import Principal, Role
+from anew.domain.errors import ConflictError
+from anew.domain.evidence import Counts, Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    AlertRaised,
+    CandidateAccepted,
+    CandidateHeld,
+    CandidateTrained,
+    EffectFailed,
+    GateJudged,
+    IncidentRaised,
+    Order,
+    ProjectChanged,
+    RetrainApproved,
+    RetrainCommanded,
+    RetrainRequested,
+    RetrainWithheld,
+    RolloutApproved,
+    RolloutObserved,
+    RolloutStarted,
+    SnapshotTaken,
+    Stage,
+    Ticked,
+    TrafficShifted,
+    TrainingEnded,
+    TrainingPlanned,
+    VersionPromoted,
+    WindowClosed,
+    WindowScored,
+)
+from anew.domain.interval import Interval
+from anew.domain.severity import Severity
+from anew.domain.verdict import Verdict
+from anew.lineage import Lineage, index, lineage_of
+from anew.ports.eventlog import Recorded
+from anew.rollout import Rollout
+from anew.trigger import Trigger
+
+__all__ = ["AT", "TOKENS", "ToldSource", "dashboard_over", "story"]
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+TOKENS = {role.value: Principal(id=f"id-{role}", name=f"name of {role}", role=role) for role in Role}
+"""Who each token belongs to; tokens of tests are called as their roles are."""
+
+
+class _Told:
+    """Facts in order, each caused by what it says."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def add(self, fact: Fact, cause: str = "") -> str:
+        made = fact.caused_by(cause)
+        self.facts.append(made)
+        return made.id
+
+
+def story(text: str, *, days: int = 8) -> list[Fact]:
+    """Return a record: a champion, a challenger in its canary, a candidate that waits; `text` is in all their names."""
+    told = _Told()
+    told.add(ProjectChanged(model="m", at=AT, settings="5" * 64, code="6" * 64))
+    first, second, third = (f"v{i}{text}" for i in (1, 2, 3))
+    _trained(told, first, "", text, 0)
+    told.add(RolloutApproved(model="m", at=AT, version=first, champion="", digest="1" * 64, by=text))
+    told.add(VersionPromoted(model="m", at=AT, version=first, digest="1" * 64, previous="", evidence=(), reason=text))
+    told.add(_shift(1, Stage.STEADY, 0.0, (first, "1" * 64), ("", "")))
+    for day in range(days):
+        _window(told, first, text, day)
+    _trained(told, second, first, text, 1)
+    told.add(RolloutStarted(model="m", at=AT + days * DAY, version=second, digest="2" * 64, champion=first))
+    pair = (first, "1" * 64), (second, "2" * 64)
+    told.add(replace(_shift(2, Stage.CANARY, 0.1, *pair), at=AT + days * DAY))
+    for look in range(1, 6):
+        told.add(_look(second, look, AT + days * DAY))
+    _trained(told, third, first, text, 2)
+    held = CandidateHeld(
+        model="m", at=AT, version=third, champion=first, digest="3" * 64, gates=(f"gate{text}",), reason=text
+    )
+    told.add(held)
+    told.add(EffectFailed(model="m", at=AT, effect="train", version=third, reason="error", detail=text))
+    told.add(Ticked(model="m", at=AT + (days + 1) * DAY, wall=AT))
+    return told.facts
+
+
+def _trained(told: _Told, version: str, champion: str, text: str, number: int) -> None:
+    at = AT + number * DAY
+    common: dict[str, Any] = {"model": "m"}
+    span = Interval(start=at - 9 * DAY, end=at)
+    asked = told.add(RetrainCommanded(**common, at=at, command=f"c{number}", by=text, reason=text))
+    requested = told.add(
+        RetrainRequested(
+            **common, at=at, reason=text, triggers=(text,), severity=Severity.HIGH, considered=((text, text),)
+        ),
+        asked,
+    )
+    approved = told.add(RetrainApproved(**common, at=at, by=text), requested)
+    planned = told.add(
+        TrainingPlanned(
+            **common, at=at, version=version, champion=champion, span=span, holdout_share=0.2, seed=number,
+            code="6" * 64, settings="5" * 64, why_span=text,
+        ),
+        approved,
+    )  # fmt: skip
+    taken = told.add(
+        SnapshotTaken(
+            **common, at=at, version=version, champion=champion, digest="8" * 64, tables=((text, 3),), span=span,
+            rows=900, holdout_rows=180, seed=number, sources=((text, 900, 900),),
+        ),
+        planned,
+    )  # fmt: skip
+    digest = str(number + 1) * 64
+    trained = told.add(
+        CandidateTrained(
+            **common, at=at, version=version, champion=champion, digest=digest, snapshot="8" * 64, rows=720,
+            compute_s=2.5,
+        ),
+        taken,
+    )  # fmt: skip
+    evidence = (Evidence.of(text or "gate", 0.1, 180, subject=text, interval=(0.05, 0.2)),)
+    for gate, verdict in (("slos", Verdict.PASS), (f"gate{text}", Verdict.INCONCLUSIVE)):
+        told.add(
+            GateJudged(
+                **common, at=at, version=version, gate=gate, verdict=verdict, required=True, reason=text,
+                evidence=evidence, ask=verdict is not Verdict.PASS,
+            ),
+            trained,
+        )  # fmt: skip
+    told.add(CandidateAccepted(**common, at=at, version=version, champion=champion, digest=digest), trained)
+    told.add(TrainingEnded(**common, at=at, version=version, outcome="accepted", detail=text, compute_s=2.5), trained)
+
+
+def _window(told: _Told, version: str, text: str, day: int) -> None:
+    window = Interval(start=AT + day * DAY, end=AT + (day + 1) * DAY)
+    common: dict[str, Any] = {"model": "m", "at": window.end, "version": version, "window": window}
+    seen = (Evidence.of(f"psi({text})", 0.1 * day, 200, subject=f"column{text}", p_value=0.01),)
+    told.add(WindowClosed(**common, n=200, rows="9" * 64, evidence=seen))
+    measure = Evidence.of(
+        f"slo({text})", 0.1 + 0.01 * day, 180, subject=f"error{text}", reference=0.3, interval=(0.05, 0.3)
+    )
+    scored = told.add(
+        WindowScored(**common, n=200, labelled=180, revision=0, evidence=(measure,), delay_p50_s=60, delay_p90_s=4000)
+    )
+    told.add(
+        AlertRaised(**common, detector=f"psi({text})", severity=Severity.MEDIUM, evidence=seen, message=text), scored
+    )
+    told.add(
+        RetrainWithheld(model="m", at=window.end, reason="cooldown", detail=text, triggers=(text,)), f"alert {day}"
+    )
+    told.add(IncidentRaised(**common, detector=f"quality({text})", evidence=seen, message=text), scored)
+
+
+def _shift(
+    epoch: int, stage: Stage, share: float, champion: tuple[str, str], challenger: tuple[str, str]
+) -> TrafficShifted:
+    return TrafficShifted(
+        model="m", at=AT, epoch=epoch, stage=stage, share=share, champion=champion, challenger=challenger
+    )
+
+
+def _look(version: str, look: int, at: datetime) -> RolloutObserved:
+    def counts(low: float, *found: int) -> Counts:
+        return Counts(low=low, high=1.0, counts=found)
+
+    return RolloutObserved(
+        model="m",
+        at=at + look * DAY,
+        version=version,
+        stage=Stage.CANARY,
+        look=look,
+        span=Interval(start=at + (look - 1) * DAY, end=at + look * DAY),
+        paired_down=counts(-1.0, 2, 30, 4),
+        paired_up=counts(-1.0, 2, 30, 4),
+        champion_loss=counts(0.0, 20, 3),
+        challenger_loss=counts(0.0, 9, 1),
+    )
+
+
+@dataclass
+class ToldSource:
+    """A `Source` over facts at hand; what is ordered is noted, and refused where something else is expected."""
+
+    told: Sequence[Fact]
+    text: str = ""
+    ordered: list[tuple[str, str, str, str]] = field(default_factory=list)
+    routed: tuple[str, str] | None = None
+    revoked: set[str] = field(default_factory=set)
+    clock: datetime = AT + 40 * DAY
+
+    def now(self) -> datetime:
+        """The clock, which a test may turn."""
+        return self.clock
+
+    def head(self) -> int:
+        """How much was told."""
+        return len(self.told)
+
+    def facts(self, after: int) -> Iterable[Recorded]:
+        """What was told after a number."""
+        for seq, fact in enumerate(self.told[after:], after + 1):
+            yield Recorded(seq=seq, recorded_at=AT, fact=fact)
+
+    def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
+        """Something of everything."""
+        text = self.text
+        runs = tuple({"id": text, "version": text, "effect": text, "since": text, "said": text} for _ in asked[:1])
+        worker = Worker(worker=text, port=1, epoch=1, at=text, problem=text, counts={"predictions": 3})
+        return Surroundings(
+            holder=text, workers=(worker,), waiting=3, stored={text: 1}, runs=runs, mirror={"state": text}
+        )
+
+    def in_force(self) -> InForce:
+        """The defaults."""
+        return InForce(
+            model="m",
+            task="binary",
+            settings="5" * 64,
+            code="6" * 64,
+            text=self.text,
+            label_delay=DAY,
+            rollout=Rollout(),
+            trigger=Trigger(),
+        )
+
+    def narrate(self, fact: Fact) -> str:
+        """As everywhere."""
+        return narrate(fact)
+
+    def lineage(self, subject: str) -> Lineage:
+        """Over what was told."""
+        return lineage_of(index(self.told), subject)
+
+    def holder(self, token: str) -> Principal | None:
+        """One of `TOKENS`."""
+        return TOKENS.get(token)
+
+    def principal(self, id: str) -> Principal | None:
+        """One of `TOKENS`, unless revoked."""
+        found = {each.id: each for each in TOKENS.values()}.get(id)
+        return None if id in self.revoked else found
+
+    def order(
+        self, action: Order, *, who: Principal, command: str, reason: str, expect: tuple[str, str]
+    ) -> Sequence[str]:
+        """Note it, or refuse it."""
+        if self.routed is not None and expect != self.routed:
+            raise ConflictError(f"it was to go from {expect[0]} to {expect[1]}, and would go to {self.routed[1]} now")
+        self.ordered.append((action.value, who.name, command, reason))
+        self.routed = ("", "")
+        return [f"ordered by {who.name}", self.text]
+
+
+def dashboard_over(source: ToldSource) -> Dashboard:
+    """Return the application's parts over `source`, called by the names that the test client uses."""
+    return Dashboard(source=source, key=b"k" * 32, cookie="session", hosts=frozenset({"testserver", "127.0.0.1"}))

@@ -1,0 +1,252 @@
+"""The pages: who may see them, what they promise browsers, and that no name on them is ever more than text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+from starlette.testclient import TestClient
+
+from anew.dashboard.place import PLACES
+from anew.dashboard.shield import HEADERS
+from anew.dashboard.web import dashboard_app
+from tests.dashboard.hostile import PAYLOADS
+from tests.dashboard.story import ToldSource, dashboard_over, story
+
+HTML = {"accept": "text/html"}
+HERE = {"origin": "http://testserver", "sec-fetch-site": "same-origin"}
+
+
+def client(source: ToldSource | None = None) -> TestClient:
+    source = source or ToldSource(story("x"), "x")
+    return TestClient(dashboard_app(dashboard_over(source)), raise_server_exceptions=False, follow_redirects=False)
+
+
+def signed_in(source: ToldSource | None = None, role: str = "admin") -> TestClient:
+    made = client(source)
+    answer = made.post("/sign-in", data={"token": role, "next": "/"}, headers=HERE)
+    assert answer.status_code == 303
+    return made
+
+
+def paths(text: str) -> list[str]:
+    """Return the path of every page, with `text` in the places of names."""
+    return [place.path.replace("{version}", f"v2{text}") for place in PLACES]
+
+
+class _Skeleton(HTMLParser):
+    """The elements of a page with the names of their attributes, and the values of those that lead somewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[object] = []
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.found.append((tag, sorted(name for name, _ in attrs)))
+
+
+def skeleton(html: str) -> list[object]:
+    parser = _Skeleton()
+    parser.feed(html)
+    return parser.found
+
+
+@cache
+def skeletons(text: str) -> Mapping[str, object]:
+    """Return the skeleton of every page of a record that bears `text`; names in paths are written as browsers do."""
+    made = client(ToldSource(story(text), text))
+    found = {}
+    for place in PLACES:
+        path = place.path.replace("{version}", quote(f"v2{text}", safe=""))
+        answer = made.get(path, headers=HTML | {"authorization": "Bearer admin"})
+        assert answer.status_code == 200, answer.text
+        found[place.name] = skeleton(answer.text)
+    return found
+
+
+@pytest.mark.fault("U2")
+def test_every_response_bears_the_headers() -> None:
+    made = signed_in()
+    answers = [
+        *(made.get(path, headers=HTML) for path in paths("x")),
+        *(made.get(place.twin.replace("{version}", "v2x")) for place in PLACES),
+        made.get("/no-such-page", headers=HTML),
+        made.get("/static/none.css"),
+        made.get("/sign-in"),
+        made.post("/rollback", headers=HERE),
+        made.post("/rollback"),
+        made.get("/", headers={"host": "evil.example"}),
+        client().get("/", headers=HTML),
+    ]
+    assert {each.status_code for each in answers} == {200, 303, 403, 404, 421}
+    for answer in answers:
+        for name, value in HEADERS.items():
+            assert answer.headers[name] == value, answer.url
+        assert answer.headers["cache-control"]
+    assert "unsafe" not in HEADERS["content-security-policy"]
+    assert "data:" not in HEADERS["content-security-policy"]
+
+
+@pytest.mark.fault("U1")
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_name_is_ever_more_than_text(payload: str) -> None:
+    assert len(PAYLOADS) >= 60
+    assert skeletons(payload) == skeletons("x" * 8)
+
+
+def test_an_unescaped_name_would_be_seen() -> None:
+    assert skeleton("<p>&lt;b&gt;</p>") == skeleton("<p>x</p>")
+    assert skeleton("<p><b></p>") != skeleton("<p>x</p>")
+    assert skeleton('<p title="" onclick="x">') != skeleton('<p title="x">')
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_every_page_has_a_twin_with_the_same_data(place: object) -> None:
+    made = signed_in()
+    twin = made.get(place.twin.replace("{version}", "v2x"))  # type: ignore[attr-defined]  # a Place
+    assert twin.status_code == 200
+    assert twin.headers["content-type"] == "application/json"
+    found = json.loads(twin.content)
+    assert found["schema"] == f"anew.page.{place.name}/1"  # type: ignore[attr-defined]  # a Place
+    assert found["data"]
+
+
+def test_a_page_of_a_project_without_a_record_says_so() -> None:
+    made = signed_in(ToldSource([]))
+    for place in PLACES:
+        answer = made.get(place.path.replace("{version}", "v9"), headers=HTML)
+        assert answer.status_code == (404 if "{" in place.path else 200), answer.text
+    assert "No model serves yet" in made.get("/", headers=HTML).text
+
+
+def test_nobody_sees_anything_without_having_signed_in() -> None:
+    made = client()
+    assert made.get("/", headers=HTML).headers["location"] == "/sign-in?next=/"
+    assert made.get("/loop.json").status_code == 401
+    assert made.get("/events").status_code == 401
+    assert made.post("/rollback", headers=HERE).status_code == 401
+    assert made.post("/sign-in", data={"token": "nobody's"}, headers=HERE).status_code == 401
+    made.cookies.set("session", "e30.00")
+    assert made.get("/loop.json").status_code == 401
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 200), ("machine", 403), ("labeller", 403), ("approver", 200)])
+def test_a_role_sees_what_it_may(role: str, status: int) -> None:
+    assert signed_in(role=role).get("/", headers=HTML).status_code == status
+    assert client().get("/loop.json", headers={"authorization": f"Bearer {role}"}).status_code == status
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver"])
+def test_who_may_not_operate_finds_no_form_and_could_not_send_it(role: str) -> None:
+    source = ToldSource(story("x"), "x")
+    made = signed_in(source, role)
+    assert 'action="/rollback"' not in made.get("/", headers=HTML).text
+    assert made.post("/rollback", data={"form": form_of(signed_in(source))}, headers=HERE).status_code == 403
+    assert not source.ordered
+
+
+def form_of(made: TestClient, path: str = "/", action: str = "/rollback") -> str:
+    text = made.get(path, headers=HTML).text
+    return text.split(f'action="{action}"')[1].split('name="form" value="')[1].split('"')[0]
+
+
+@pytest.mark.fault("U5")
+def test_a_form_sent_twice_acts_once_and_says_what_came_of_it_both_times() -> None:
+    source = ToldSource(story("x"), "x")
+    made = signed_in(source, "operator")
+    fields = {"form": form_of(made), "version": "v2x", "to": "v1x", "reason": "why"}
+    first, second = (made.post("/rollback", data=fields, headers=HERE) for _ in range(2))
+    assert first.status_code == second.status_code == 303
+    assert first.headers["location"] == second.headers["location"]
+    assert [(each[0], each[1], each[3]) for each in source.ordered] == [("rollback", "name of operator", "why")]
+    assert "ordered by name of operator" in made.get(first.headers["location"], headers=HTML).text
+
+
+@pytest.mark.fault("U6")
+def test_a_form_that_expects_something_else_changes_nothing_and_says_what_differs() -> None:
+    source = ToldSource(story("x"), "x", routed=("v9", "v8"))
+    made = signed_in(source, "operator")
+    answer = made.post("/rollback", data={"form": form_of(made), "version": "v2x", "to": "v1x"}, headers=HERE)
+    page = made.get(answer.headers["location"], headers=HTML).text
+    assert "Nothing was changed" in page
+    assert "it was to go from v2x to v1x, and would go to v8 now" in page
+    assert not source.ordered
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site", "origin": "http://testserver"},
+        {"sec-fetch-site": "same-origin", "origin": "http://testserver:81"},
+    ],
+)
+def test_a_form_from_elsewhere_is_refused(headers: dict[str, str]) -> None:
+    source = ToldSource(story("x"), "x")
+    made = signed_in(source)
+    assert made.post("/rollback", data={"form": form_of(made)}, headers=headers).status_code == 403
+    assert not source.ordered
+
+
+def test_a_form_is_good_for_its_session_and_its_place_alone() -> None:
+    source = ToldSource(story("x"), "x")
+    app = dashboard_app(dashboard_over(source))
+    ann, bob = (TestClient(app, follow_redirects=False) for _ in range(2))
+    for each, role in ((ann, "operator"), (bob, "admin")):
+        each.post("/sign-in", data={"token": role}, headers=HERE)
+    assert bob.post("/rollback", data={"form": form_of(ann)}, headers=HERE).status_code == 403
+    assert ann.post("/rollback", data={"form": form_of(ann, action="/sign-out")}, headers=HERE).status_code == 403
+    assert ann.post("/rollback", data={"form": "x.y"}, headers=HERE).status_code == 403
+    assert not source.ordered
+
+
+def test_a_session_ends_when_its_token_does_when_it_is_over_and_when_one_signs_out() -> None:
+    source = ToldSource(story("x"), "x")
+    made = signed_in(source, "operator")
+    assert made.get("/loop.json").status_code == 200
+    source.revoked.add("id-operator")
+    assert made.get("/loop.json").status_code == 401
+    source.revoked.clear()
+    began = source.clock
+    source.clock = began.replace(year=began.year + 1)
+    assert made.get("/loop.json").status_code == 401
+    source.clock = began
+    cookie = made.cookies["session"]
+    assert made.post("/sign-out", data={"form": form_of(made, action="/sign-out")}, headers=HERE).status_code == 303
+    made.cookies.set("session", cookie)
+    assert made.get("/loop.json").status_code == 401
+
+
+def test_the_cookie_is_kept_from_scripts_and_from_other_sites() -> None:
+    answer = client().post("/sign-in", data={"token": "admin"}, headers=HERE)
+    said = answer.headers["set-cookie"].lower()
+    assert "httponly" in said
+    assert "samesite=strict" in said
+    assert "admin" not in said.split(";")[0].split(".")[0]
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "/\\evil.example", "https://evil.example", "/x\r\ny: z", ""])
+def test_signing_in_leads_nowhere_else(back: str) -> None:
+    answer = client().post("/sign-in", data={"token": "admin", "next": back}, headers=HERE)
+    assert answer.headers["location"] == "/"
+
+
+def test_a_page_hears_what_was_recorded_since_and_reads_a_record_again_that_was_replaced() -> None:
+    source = ToldSource(story("x")[:2], "x")
+    made = signed_in(source)
+    assert made.get("/loop.json").json()["data"]["head"] == 2
+    source.told = story("x")
+    assert made.get("/loop.json").json()["data"]["champion"]["version"] == "v1x"
+    source.told = story("y")[:30]
+    assert made.get("/loop.json").json()["data"]["champion"]["version"] == "v1y"
+
+
+def test_too_much_is_refused() -> None:
+    made = signed_in()
+    assert made.post("/rollback", content=b"x" * 70_000, headers=HERE).status_code == 413
+    assert made.post("/rollback", content=iter([b"x"]), headers=HERE).status_code == 413
