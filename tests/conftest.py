@@ -9,6 +9,10 @@ from typing import Any
 
 from hypothesis import settings
 
+from tests.postgres_server import postgres
+
+__all__ = ["postgres"]
+
 settings.register_profile("default", settings.default, deadline=None)  # speed is measured in bench/
 settings.load_profile("default")
 

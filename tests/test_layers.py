@@ -38,6 +38,7 @@ HOMES = {
     "onnx": ("adapters.mlflow_", "adapters.model_format_onnx", "adapters.model_format_torch"),
     "onnxmltools": ("adapters.onnx_export",),
     "onnxruntime": ("adapters.model_format_onnx",),
+    "psycopg": ("adapters.postgres_link", "adapters.sql_postgres"),
     "optuna": ("adapters.optuna_",),
     "openlineage": ("adapters.openlineage_sink",),
     "packaging": ("app.doctor.machine",),

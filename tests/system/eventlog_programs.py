@@ -10,10 +10,11 @@ from pathlib import Path
 
 from anew.adapters.dbos_effects import DBOSEffects, EffectSettings
 from anew.adapters.killpoint import install
-from anew.adapters.sql_engine import Database
+from anew.adapters.sql_database import open_database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
+from anew.app.record_place import record_place
 from anew.domain.errors import FencedError
 from anew.ports.effects import Steps, Work
 from anew.testing.contract_eventlog import command
@@ -26,18 +27,18 @@ def say(text: str) -> None:
 
 def opener(folder: Path) -> None:
     """Open the database, which migrates it."""
-    Database(folder / "anew.db").close()
+    open_database(record_place(folder)).close()
     say("opened")
 
 
 def appender(folder: Path) -> None:
     """Append facts two by two, and say so after each acknowledgement."""
     clock = SystemClock()
-    database = Database(folder / "anew.db")
-    grant = SQLLease(database, clock=clock).acquire(f"pid-{os.getpid()}", 0.2)
+    database = open_database(record_place(folder))
+    grant = SQLLease(database, clock=database.lease_clock(clock)).acquire(f"pid-{os.getpid()}", 0.2)
     while grant is None:
         time.sleep(0.02)
-        grant = SQLLease(database, clock=clock).acquire(f"pid-{os.getpid()}", 0.2)
+        grant = SQLLease(database, clock=database.lease_clock(clock)).acquire(f"pid-{os.getpid()}", 0.2)
     log = SQLEventLog(database, clock=clock)
     number = log.head()
     while True:
@@ -49,8 +50,8 @@ def appender(folder: Path) -> None:
 def filler(folder: Path) -> None:
     """Append large facts until the disk is full, then wait for a line on stdin and go on for one more."""
     clock = SystemClock()
-    database = Database(folder / "anew.db")
-    grant = SQLLease(database, clock=clock).acquire("filler", 3600.0)
+    database = open_database(record_place(folder))
+    grant = SQLLease(database, clock=database.lease_clock(clock)).acquire("filler", 3600.0)
     if grant is None:
         raise SystemExit("no lease")
     log, number = SQLEventLog(database, clock=clock), 0
@@ -67,7 +68,8 @@ def filler(folder: Path) -> None:
 
 def racer(folder: Path, name: str) -> None:
     """Try for the lease once, at the instant when the file ``go`` appears."""
-    lease = SQLLease(Database(folder / "anew.db"), clock=SystemClock())
+    database = open_database(record_place(folder))
+    lease = SQLLease(database, clock=database.lease_clock(SystemClock()))
     say("ready")
     while not (folder / "go").exists():
         time.sleep(0.001)
@@ -77,8 +79,8 @@ def racer(folder: Path, name: str) -> None:
 def holder(folder: Path, name: str) -> None:
     """Take the lease as soon as it can be had, append every 10 ms while renewing it, and say how that ended."""
     clock = SystemClock()
-    database = Database(folder / "anew.db")
-    lease, log = SQLLease(database, clock=clock), SQLEventLog(database, clock=clock)
+    database = open_database(record_place(folder))
+    lease, log = SQLLease(database, clock=database.lease_clock(clock)), SQLEventLog(database, clock=clock)
     grant = lease.acquire(name, 0.5)
     while grant is None:
         time.sleep(0.02)

@@ -23,9 +23,10 @@ import polars as pl
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.process_table import process_started
-from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.system_clock import SystemClock
+from anew.app.record import open_record
+from anew.app.record_place import record_place
 from anew.app.status import project_status
 from anew.app.workers import free_port
 from anew.domain.errors import NotFoundError
@@ -333,7 +334,7 @@ class LoopProject:
     def facts(self, kind: type[F], **values: Any) -> list[F]:
         """Return the facts of one kind on record, those with these values."""
         try:
-            found = [each.fact for each in read_facts(self.state / "anew.db", kinds={kind.__name__})]
+            found = [each.fact for each in read_facts(record_place(self.state), kinds={kind.__name__})]
         except NotFoundError:
             return []
         return [
@@ -358,7 +359,7 @@ class LoopProject:
 
     def verify_chain(self) -> None:
         """Recompute the hash chain of the facts."""
-        database = Database(self.state / "anew.db", create=False)
+        database = open_record(self.state)
         try:
             SQLEventLog(database, clock=SystemClock()).verify_chain()
         finally:

@@ -9,15 +9,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from anew.adapters.memory import ManualClock
+from anew.adapters.postgres_link import PostgresPlace, querying
+from anew.adapters.sql_database import open_database
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
+from anew.app.record_place import put_down, record_place
 from anew.domain.facts import RetrainCommanded
+from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.system
 
@@ -55,9 +59,9 @@ def line(process: subprocess.Popen[str], begins: str, deadline_s: float = 30.0) 
     raise AssertionError(f"no line {begins!r} within {deadline_s} s")
 
 
-def facts(path: Path) -> list[int]:
-    """Verify chain and file, and return the numbers of the commands on record."""
-    database = Database(path)
+def facts(folder: Path) -> list[int]:
+    """Verify chain and database, and return the numbers of the commands on record."""
+    database = open_database(record_place(folder))
     database.integrity_check()
     log = SQLEventLog(database, clock=ManualClock())
     log.verify_chain()
@@ -71,16 +75,37 @@ def acknowledged(output: str) -> int:
     return max((int(text.split()[1]) for text in output.splitlines() if text.startswith("acknowledged")), default=0)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Return a folder whose record is kept in it, or on a server."""
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        put_down(tmp_path, server.url, server.place().schema.removeprefix("anew_"))
+    return tmp_path
+
+
+def tables(folder: Path) -> int:
+    """Return how many tables there are."""
+    place = record_place(folder)
+    if isinstance(place, PostgresPlace):
+        with querying(place) as execute:
+            found = execute("SELECT count(*) FROM pg_tables WHERE schemaname = ?", [place.schema]).fetchone()
+    else:
+        with closing(sqlite3.connect(place)) as connection:
+            found = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return int(found[0])
+
+
 @pytest.mark.fault("K1")
-def test_killed_at_every_boundary_of_an_append_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+def test_killed_at_every_boundary_of_an_append_nothing_acknowledged_is_lost(folder: Path) -> None:
     known = 0
     for boundary in ("eventlog.before_write", "eventlog.before_commit", "eventlog.after_commit"):
         for nth in (1, 4):
-            with running("appender", tmp_path, kill=f"{boundary}:{nth}") as process:
+            with running("appender", folder, kill=f"{boundary}:{nth}") as process:
                 output, _ = process.communicate(timeout=60)
                 assert process.returncode == -signal.SIGKILL
             known = max(known, acknowledged(output))
-            found = facts(tmp_path / "anew.db")
+            found = facts(folder)
             # Whole pairs, without gap; at most the one pair that was committed and not yet acknowledged is more.
             assert found == list(range(len(found)))
             assert len(found) % 2 == 0
@@ -90,61 +115,59 @@ def test_killed_at_every_boundary_of_an_append_nothing_acknowledged_is_lost(tmp_
 
 
 @pytest.mark.fault("K1")
-def test_killed_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+def test_killed_at_random_moments_nothing_acknowledged_is_lost(folder: Path) -> None:
     for kill in range(5):
-        with running("appender", tmp_path) as process:
+        with running("appender", folder) as process:
             for _ in range(7 * (kill + 1)):
                 line(process, "acknowledged")
             process.kill()
             output, _ = process.communicate(timeout=30)
-        found = facts(tmp_path / "anew.db")
+        found = facts(folder)
         assert acknowledged(output) <= len(found)
         assert found == list(range(len(found)))
 
 
 @pytest.mark.fault("K7")
 @pytest.mark.parametrize("boundary", ["migration.between", "migration.done"])
-def test_killed_in_a_migration_it_is_done_whole_the_next_time(tmp_path: Path, boundary: str) -> None:
-    with running("opener", tmp_path, kill=f"{boundary}:1") as process:
+def test_killed_in_a_migration_it_is_done_whole_the_next_time(folder: Path, boundary: str) -> None:
+    with running("opener", folder, kill=f"{boundary}:1") as process:
         process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL
-    connection = sqlite3.connect(tmp_path / "anew.db")
-    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    connection.close()
-    with running("opener", tmp_path) as process:
+    assert tables(folder) == 0
+    with running("opener", folder) as process:
         line(process, "opened")
-    assert facts(tmp_path / "anew.db") == []
+    assert facts(folder) == []
 
 
 @pytest.mark.fault("O3")
-def test_of_racing_processes_one_gets_the_lease(tmp_path: Path) -> None:
-    Database(tmp_path / "anew.db").close()
+def test_of_racing_processes_one_gets_the_lease(folder: Path) -> None:
+    open_database(record_place(folder)).close()
     with (
-        running("racer", tmp_path, "a") as a,
-        running("racer", tmp_path, "b") as b,
-        running("racer", tmp_path, "c") as c,
+        running("racer", folder, "a") as a,
+        running("racer", folder, "b") as b,
+        running("racer", folder, "c") as c,
     ):
         for process in (a, b, c):
             line(process, "ready")
-        (tmp_path / "go").touch()
+        (folder / "go").touch()
         results = [process.communicate(timeout=60)[0].strip() for process in (a, b, c)]
     assert sorted(results) == ["lost", "lost", "won"]
 
 
 @pytest.mark.fault("K6")
-def test_a_paused_holder_is_fenced_off_when_it_goes_on(tmp_path: Path) -> None:
-    with running("holder", tmp_path, "first") as first:
+def test_a_paused_holder_is_fenced_off_when_it_goes_on(folder: Path) -> None:
+    with running("holder", folder, "first") as first:
         line(first, "holds 1")
         line(first, "wrote")
         first.send_signal(signal.SIGSTOP)
-        with running("holder", tmp_path, "second") as second:
+        with running("holder", folder, "second") as second:
             line(second, "holds 2")
             for _ in range(5):
                 line(second, "wrote")
             first.send_signal(signal.SIGCONT)
             line(first, "fenced")
             line(second, "wrote")
-    found = facts(tmp_path / "anew.db")
+    found = facts(folder)
     epochs = [number // 1_000_000 for number in found]
     assert epochs == sorted(epochs), "no fact of the first holder stands after one of the second"
     assert set(epochs) == {1, 2}
@@ -173,12 +196,12 @@ def test_on_a_full_disk_nothing_acknowledged_is_lost_and_work_goes_on_when_there
             assert "disk is full" in text
             head = acknowledged(last)
             assert head > 10
-            assert len(facts(disk / "anew.db")) == head
+            assert len(facts(disk)) == head
             ballast.unlink()
             process.stdin.write("\n")
             process.stdin.flush()
             assert acknowledged(line(process, "acknowledged")) == head + 1
-        assert len(facts(disk / "anew.db")) >= head + 1
+        assert len(facts(disk)) >= head + 1
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 

@@ -8,10 +8,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
+from anew.adapters.postgres_link import Place
 from anew.domain.boundary import reach
 from anew.domain.errors import ConflictError, UnavailableError
 from anew.ports.effects import Work
@@ -84,7 +84,7 @@ class DBOSEffects:
     Parameters
     ----------
     database
-        SQLite file of DBOS, made when it is not there.
+        SQLite file of DBOS, or its schema on a server; made when it is not there.
     work
         What to run, what is pending, whom to tell when an effect is given up.
     executor
@@ -92,7 +92,7 @@ class DBOSEffects:
     """
 
     def __init__(
-        self, database: Path, *, work: Work, executor: str, settings: EffectSettings = EffectSettings()
+        self, database: Place, *, work: Work, executor: str, settings: EffectSettings = EffectSettings()
     ) -> None:
         self._database = database
         self._work = work

@@ -1,4 +1,4 @@
-"""Everything that touches DBOS: one workflow, one queue, one SQLite file. Takes 1.5 s to import.
+"""Everything that touches DBOS: one workflow, one queue, one database. Takes 1.5 s to import.
 
 DBOS keeps one instance per process, hence one `Runtime` at a time.
 """
@@ -15,6 +15,9 @@ from dbos import DBOS, SetWorkflowID
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from anew.adapters import postgres_link
+from anew.adapters.postgres_link import Place, PostgresPlace
+from anew.adapters.sql_postgres import postgres_engine
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import AnewError, ConflictError, UnavailableError
 
@@ -78,25 +81,24 @@ class Runtime:
     Parameters
     ----------
     database
-        SQLite file of DBOS; only checkpoints are in it, so it may be deleted while nobody uses it.
+        SQLite file or PostgreSQL schema of DBOS; only checkpoints are in it, so it may be deleted while nobody uses it.
     executor
-        Name of this process, different from that of every other that ever used the file.
+        Name of this process, different from that of every other that ever used the database.
 
     Raises
     ------
     ConflictError
         DBOS runs in this process already.
     UnavailableError, IntegrityError
-        The file cannot be used.
+        The database cannot be used.
     """
 
     def __init__(
-        self, database: Path, *, executor: str, body: Callable[[str], None], settings: RuntimeSettings
+        self, database: Place, *, executor: str, body: Callable[[str], None], settings: RuntimeSettings
     ) -> None:
         self._database = database
         self._executor = executor
         _take_over_logging()
-        database.parent.mkdir(parents=True, exist_ok=True)
         self._engine = _engine(database)
         if not _PROCESS.acquire():
             self._engine.dispose()
@@ -105,7 +107,7 @@ class Runtime:
             self._workflow = self._launch(body, settings)
         except (DBAPIError, sqlite3.Error) as exc:
             self.close()
-            raise translate(getattr(exc, "orig", None) or exc, database) from exc
+            raise _translated(exc, database) from exc
         except BaseException:
             self.close()
             raise
@@ -115,6 +117,7 @@ class Runtime:
             config={
                 "name": "anew-effects",
                 "system_database_engine": self._engine,
+                "dbos_system_schema": self._database.schema if isinstance(self._database, PostgresPlace) else "dbos",
                 "executor_id": self._executor,
                 "application_version": _VERSION,
                 "serializer": _JSON(),  # type: ignore[typeddict-item]  # has the methods; theirs has no other use
@@ -220,17 +223,15 @@ _PROCESS = _Process()
 class _answering:  # noqa: N801 - reads as a statement
     """Translates what the database of DBOS raises."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Place) -> None:
         self._database = database
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        if isinstance(exc, DBAPIError):
-            raise translate(exc.orig or exc, self._database) from exc
-        if isinstance(exc, sqlite3.Error):
-            raise translate(exc, self._database) from exc
+        if isinstance(exc, DBAPIError | sqlite3.Error):
+            raise _translated(exc, self._database) from exc
         if exc is not None and type(exc).__module__.startswith("dbos"):
             raise UnavailableError(f"DBOS on {self._database} refused: {exc}") from exc
 
@@ -246,7 +247,15 @@ def _attempt(row: Any) -> Attempt:
     )
 
 
-def _engine(database: Path) -> Engine:
+def _translated(exc: DBAPIError | sqlite3.Error, database: Place) -> AnewError:
+    found = getattr(exc, "orig", None) or exc
+    return translate(found, database) if isinstance(database, Path) else postgres_link.translate(found, database)
+
+
+def _engine(database: Place) -> Engine:
+    if isinstance(database, PostgresPlace):
+        return postgres_engine(database, connections=20)
+    database.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         URL.create("sqlite", database=str(database.absolute())), connect_args={"timeout": 10.0}, pool_size=20
     )

@@ -16,6 +16,7 @@ from anew.adapters.file_system import NETWORK, mounted_on
 from anew.adapters.migrations import upgrade
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
+from anew.ports.clock import Clock
 
 __all__ = ["Database", "sqlite_engine"]
 
@@ -121,6 +122,10 @@ class Database:
         self._same_file()
         with self._translated(), self._engine.connect().execution_options(anew_reads=True) as connection:
             yield connection
+
+    def lease_clock(self, own: Clock) -> Clock:
+        """Return this machine's: nobody else's programs open the file."""
+        return own
 
     def integrity_check(self) -> None:
         """Read every page and index of the database.

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 from anew.adapters.fact_chain import GENESIS, link
 from anew.adapters.fact_codec import decode, encode
 from anew.adapters.memory import check_ids
-from anew.adapters.sql_engine import Database
+from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_lease import require_grant
 from anew.adapters.sql_tables import FACT
 from anew.domain.boundary import reach
@@ -38,14 +38,14 @@ class SQLEventLog:
     Parameters
     ----------
     database
-        Opened with `Database`.
+        Opened with `open_database`.
     clock
         Tells `recorded_at`.
     lease
         Name of the lease whose grant an append must show.
     """
 
-    def __init__(self, database: Database, *, clock: Clock, lease: str = "loop") -> None:
+    def __init__(self, database: SQLDatabase, *, clock: Clock, lease: str = "loop") -> None:
         self._database = database
         self._clock = clock
         self._lease = lease

@@ -6,7 +6,7 @@ from sqlalchemy import func, insert, select, update
 
 from anew.adapters.fact_codec import decode, encode
 from anew.adapters.memory import check_ids
-from anew.adapters.sql_engine import Database
+from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_tables import INBOX
 from anew.domain.fact import Fact
 from anew.ports.clock import Clock
@@ -20,7 +20,7 @@ class SQLInbox:
     What was taken stays there, struck off, so that a command delivered again changes nothing.
     """
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: SQLDatabase, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from anew.adapters.sql_engine import Database
+from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_tables import LEASE
 from anew.domain.errors import FencedError, InvariantError
 from anew.ports.clock import Clock, is_past
@@ -35,7 +35,7 @@ class SQLLease:
     epoch of that clock, before the machine was started last, has ended with its holder.
     """
 
-    def __init__(self, database: Database, *, clock: Clock, name: str = "loop") -> None:
+    def __init__(self, database: SQLDatabase, *, clock: Clock, name: str = "loop") -> None:
         self._database = database
         self._clock = clock
         self._name = name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anew.app.settings import FILE, Settings, load
 
-__all__ = ["accept", "accepted", "is_accepted"]
+__all__ = ["accept", "accepted", "is_accepted", "revision"]
 
 
 def accept(settings: Settings) -> None:
@@ -47,6 +47,18 @@ def is_accepted(settings: Settings) -> bool:
     """Are these the settings that were accepted last?"""
     file = _folder(settings.root) / FILE
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == settings.digest
+
+
+def revision(settings: Settings) -> str:
+    """Return the digests of the project's files as they are now: those of its settings, of its code."""
+    return "/".join(_digest(settings.root / name) for name in (FILE, settings.policy.pipeline))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as exc:  # put aside by an editor for a moment, or gone; then `load` says so
+        return type(exc).__name__
 
 
 def _folder(project: Path) -> Path:

@@ -6,11 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from anew.adapters.access_file import AccessFile, TokenRecord
-from anew.adapters.sql_engine import Database
+from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.asker import who_asks
+from anew.app.record import open_record
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
 from anew.domain.access import Permission, Role
@@ -41,7 +42,7 @@ def create_token(
     """
     settings, now = accepted(project), SystemClock().now()
     until = None if expires is None else now + expires
-    with closing(Database(settings.state / "anew.db", create=False)) as database:
+    with closing(open_record(settings.state)) as database:
         token, record = access_file(settings.state).create(name, role, now=now, models=models, expires=until)
         _post(
             database,
@@ -55,7 +56,7 @@ def create_token(
 def revoke_token(project: Path, id: str) -> TokenRecord:
     """Refuse a token from now on and record it; raises NotFoundError when there is none."""
     settings, now = accepted(project), SystemClock().now()
-    with closing(Database(settings.state / "anew.db", create=False)) as database:
+    with closing(open_record(settings.state)) as database:
         record = access_file(settings.state).revoke(id, now=now)
         _post(database, AccessRevoked(model=settings.model, at=now, token=id, name=record.name, by=who_asks()))
     return record
@@ -85,6 +86,6 @@ def token_holder(settings: Settings, reference: str, what: Permission) -> str:
     return who.name
 
 
-def _post(database: Database, fact: Fact) -> None:
+def _post(database: SQLDatabase, fact: Fact) -> None:
     """Hand a fact to the loop, which records it at its next turn, or when it next runs."""
     SQLInbox(database, clock=SystemClock()).post(fact.caused_by(""))

@@ -13,10 +13,11 @@ import msgspec
 from anew.adapters.fact_codec import encode
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.signing import Signer, Verifier
-from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
 from anew.adapters.system_clock import SystemClock
 from anew.app.narration import narrate
+from anew.app.record import open_record
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, SettingsError
 
@@ -64,7 +65,7 @@ def verify(project: Path, earlier: SignedHead | None = None) -> ChainHead:
     state = state_folder(project)
     if earlier is not None:
         Verifier.load(state / "keys").verify(_signed(earlier.head), earlier.signature)
-    with closing(Database(state / "anew.db", create=False)) as database:
+    with closing(open_record(state)) as database:
         return SQLEventLog(database, clock=SystemClock()).verify_chain(None if earlier is None else earlier.head)
 
 
@@ -95,7 +96,7 @@ def read_head(file: Path) -> SignedHead:
 
 def entries(project: Path, *, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield the facts of the record with ``seq > after`` as plain values: who and when, in one sentence, and whole."""
-    for recorded in read_facts(state_folder(project) / "anew.db", after, kinds):
+    for recorded in read_facts(record_place(state_folder(project)), after, kinds):
         fact = recorded.fact
         yield {
             "seq": recorded.seq,

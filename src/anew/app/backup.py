@@ -17,6 +17,7 @@ from anew.app.accepted import accepted
 from anew.app.backup_copy import BackupCopy, record_epoch
 from anew.app.backup_manifest import Manifest, copy_file, digest_file, read_manifest, write_manifest
 from anew.app.backup_record import BackupRecord, remember_backup
+from anew.app.record_place import has_record
 from anew.app.settings import FILE, Settings
 from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, UnavailableError
 
@@ -43,7 +44,7 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
         There is no room, or a disk fails; nothing is left behind.
     """
     settings = accepted(project)
-    if not (settings.state / "anew.db").is_file():
+    if not has_record(settings.state):
         raise NotFoundError(f"{project} was never brought up (anew up): there is nothing to back up")
     at = datetime.now(UTC)
     final = destination.absolute() / f"{settings.model}-{at:%Y%m%dT%H%M%S%f}Z"

@@ -13,9 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
+from anew.adapters.postgres_link import Place
 from anew.adapters.segment_reader import SegmentReader, segments
+from anew.adapters.sql_copy import copy_record
+from anew.adapters.sql_database import open_database
 from anew.adapters.sqlite_copy import copy_database
 from anew.app.backup_manifest import copy_file, digest_file
+from anew.app.record import open_record
+from anew.app.record_place import record_place
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.facts import TrafficOrdered, TrafficShifted
 
@@ -52,7 +57,7 @@ class BackupCopy:
         for _ in range(_TRIES):
             self._folder("told")
             self._folder("routing")
-            self._database("anew.db")
+            self._record()
             if all(self._same(path) for path in self.files if path.startswith("state/routing/")):
                 return
             self._forget("told", "routing")
@@ -110,6 +115,17 @@ class BackupCopy:
             except FileNotFoundError:
                 continue
 
+    def _record(self) -> None:
+        """Copy the record into a file, from the server where there is one: a backup needs nothing but itself."""
+        if isinstance(record_place(self.state), Path):
+            self._database("anew.db")
+            return
+        target = self.target / "anew.db"
+        target.unlink(missing_ok=True)
+        with closing(open_record(self.state)) as server, closing(open_database(target)) as file:
+            copy_record(server, file)
+        self.files["state/anew.db"] = digest_file(target)
+
     def _database(self, name: str) -> Path:
         target = self.target / name
         target.unlink(missing_ok=True)
@@ -165,7 +181,7 @@ class BackupCopy:
                 self.file(pointer)
 
 
-def record_epoch(database: Path) -> int:
+def record_epoch(database: Place) -> int:
     """Return the epoch of the newest routing or order on record."""
     epochs = [each.fact for each in read_facts(database, kinds=_ROUTED)]
     return max((each.epoch for each in epochs if isinstance(each, TrafficShifted | TrafficOrdered)), default=0)

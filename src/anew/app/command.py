@@ -4,14 +4,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime
-from time import monotonic, sleep
+from time import monotonic
 
-from anew.adapters.sql_engine import Database
+from anew.adapters.fact_reader import watch_record
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.asker import who_asks
+from anew.app.record import open_record
+from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.domain.fact import Fact
 
@@ -24,6 +26,7 @@ Answered = tuple[bool, Sequence[Fact]]
 """Whether a loop took the command, and the facts that followed from it."""
 
 _PATIENCE_S = 10.0
+_LOOK_S = 0.5
 
 
 def command(settings: Settings, make: Make) -> Answered:
@@ -38,20 +41,19 @@ def command(settings: Settings, make: Make) -> Answered:
         The project was never brought up.
     """
     clock = SystemClock()
-    path = settings.state / "anew.db"
-    with closing(Database(path, create=False)) as database:
+    with closing(open_record(settings.state)) as database, watch_record(record_place(settings.state)) as wait:
         log = SQLEventLog(database, clock=clock)
         at = latest_time(log) or clock.now()
         fact = make(uuid.uuid4().hex, who_asks(), at).caused_by("")
         head = log.head()
         SQLInbox(database, clock=clock).post(fact)
-        if SQLLease(database, clock=clock).current() is None:
+        if SQLLease(database, clock=database.lease_clock(clock)).current() is None:
             return False, ()
         deadline = monotonic() + _PATIENCE_S
         while monotonic() < deadline:
             if log.find(fact.id) is not None:
                 return True, _following(log, head, fact.id)
-            sleep(0.05)
+            wait(_LOOK_S)
     return False, ()
 
 

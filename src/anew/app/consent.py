@@ -10,6 +10,7 @@ from anew.adapters.fact_reader import read_facts
 from anew.adapters.signing import Signer, Verifier
 from anew.app.asker import who_asks
 from anew.app.command import Answered, command
+from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
@@ -113,7 +114,7 @@ def _candidate(state: Path, version: str) -> _Candidate:
     trained: dict[str, CandidateTrained] = {}
     verdicts: dict[str, GateJudged] = {}
     accepted, asked, signed = False, False, set[tuple[str, str]]()
-    for recorded in read_facts(state / "anew.db", kinds=frozenset(_KINDS)):
+    for recorded in read_facts(record_place(state), kinds=frozenset(_KINDS)):
         match recorded.fact:
             case CandidateTrained() as fact:
                 trained[fact.version] = fact

@@ -17,6 +17,7 @@ from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
 from anew.app.order import order
 from anew.app.progress import describe_run
+from anew.app.record_place import has_record, record_place
 from anew.app.settings import FILE
 from anew.app.status import living_workers, loop_holder, state_folder, stored_rows
 from anew.app.wiring import stages
@@ -39,7 +40,6 @@ class ProjectSource:
     def __init__(self, project: Path) -> None:
         self._project = project.resolve()
         self._state = state_folder(self._project)
-        self._database = self._state / "anew.db"
         self._access = access_file(self._state)
         self._journals = SegmentReader(self._state / "journal")
         self._lock = Lock()
@@ -51,15 +51,15 @@ class ProjectSource:
 
     def head(self) -> int:
         """Return the number of the last fact; numbers have no gaps."""
-        return count_facts(self._database) if self._database.is_file() else 0
+        return count_facts(record_place(self._state)) if has_record(self._state) else 0
 
     def facts(self, after: int) -> Iterable[Recorded]:
         """Yield the facts after number `after`."""
-        return read_facts(self._database, after) if self._database.is_file() else ()
+        return read_facts(record_place(self._state), after) if has_record(self._state) else ()
 
     def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
         """Return what stands beside the record."""
-        there = self._database.is_file()
+        there = has_record(self._state)
         return Surroundings(
             holder=loop_holder(self._state) if there else "",
             workers=tuple(

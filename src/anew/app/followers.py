@@ -11,15 +11,16 @@ from anew.adapters.apprise_sink import AppriseSink
 from anew.adapters.cursor_file import CursorFile
 from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
 from anew.adapters.outbound import Outbound
-from anew.adapters.sql_engine import Database
+from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.standard_webhook import webhook_key
 from anew.adapters.system_clock import SystemClock
 from anew.adapters.webhook_sink import WebhookSink
 from anew.app.notice import notice
+from anew.app.record import open_record
 from anew.app.secret import is_reference, read_secret
 from anew.app.settings import Settings
-from anew.domain.errors import SettingsError
+from anew.domain.errors import AnewError, SettingsError
 from anew.loop.follow import Follower
 from anew.ports.sink import Sink
 
@@ -103,6 +104,8 @@ class Followers:
 
     def __enter__(self) -> Self:
         """Begin where each left off."""
+        self._stop.clear()
+        self._threads.clear()
         for sink in self._sinks:
             thread = Thread(target=self._follow, args=(sink,), name=f"follow-{sink.name}", daemon=True)
             thread.start()
@@ -116,12 +119,20 @@ class Followers:
             thread.join(_WAIT_S)
 
     def _follow(self, sink: Sink) -> None:
-        with closing(Database(self._state / "anew.db", create=False)) as database:
-            log = SQLEventLog(database, clock=SystemClock())
-            follower = Follower(log, sink, CursorFile(self._state / "told" / sink.name))
-            for pause in self._pauses(follower):
-                if self._stop.wait(pause):
-                    return
+        while not self._stop.is_set():
+            try:
+                with closing(open_record(self._state)) as database:
+                    self._follow_in(database, sink)
+            except AnewError as exc:  # the server that keeps the record may be away for a while
+                _LOG.warning("told sink=%s problem=%s", sink.name, exc)
+                self._stop.wait(_WAIT_S)
+
+    def _follow_in(self, database: SQLDatabase, sink: Sink) -> None:
+        log = SQLEventLog(database, clock=SystemClock())
+        follower = Follower(log, sink, CursorFile(self._state / "told" / sink.name))
+        for pause in self._pauses(follower):
+            if self._stop.wait(pause):
+                return
 
     def _pauses(self, follower: Follower) -> Iterator[float]:
         """Let it take a step again and again; yield how long to wait until the next, longer while nobody takes them."""

@@ -12,6 +12,7 @@ from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.signing import Verifier
 from anew.app.gates import chosen_gates
 from anew.app.model_card import model_card
+from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.app.trial import rows_on_trial
 from anew.domain.errors import NotFoundError
@@ -98,7 +99,7 @@ def _candidate(state: Path, version: str) -> tuple[Mapping[str, CandidateTrained
     """Return every version that was trained, the champion to compare `version` with, and the first one ever."""
     registry = Registry()
     versions, trained = registry.initial(), {}
-    for recorded in read_facts(state / "anew.db"):
+    for recorded in read_facts(record_place(state)):
         versions = registry.apply(versions, recorded.fact)
         if isinstance(recorded.fact, CandidateTrained):
             trained[recorded.fact.version] = recorded.fact

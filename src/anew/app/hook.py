@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from contextlib import closing
 
-from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.standard_webhook import verified_id, webhook_key
 from anew.adapters.system_clock import SystemClock
 from anew.app.command import latest_time
+from anew.app.record import open_record
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
 from anew.domain.facts import RetrainCommanded
@@ -40,7 +40,7 @@ def retrain_hook(settings: Settings) -> RetrainHook | None:
     key, clock = webhook_key(read_secret(reference, settings.root)), SystemClock()
 
     def post(id: str, reason: str) -> None:
-        with closing(Database(settings.state / "anew.db", create=False)) as database:
+        with closing(open_record(settings.state)) as database:
             command = RetrainCommanded(
                 model=settings.model,
                 at=latest_time(SQLEventLog(database, clock=clock)) or clock.now(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.fact_reader import read_facts
 from anew.app.accepted import accepted
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
@@ -30,7 +31,7 @@ def find_lineage(project: Path, subject: str) -> Lineage:
     NotFoundError
         Nothing on record has this name or id; or the project was never brought up.
     """
-    facts = index(recorded.fact for recorded in read_facts(state_folder(project) / "anew.db"))
+    facts = index(recorded.fact for recorded in read_facts(record_place(state_folder(project))))
     if _PREDICTION.fullmatch(subject):
         return _of_prediction(project, facts, subject)
     if _FACT.fullmatch(subject):

@@ -18,6 +18,7 @@ from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
 from anew.app.mirror import mirror_place
 from anew.app.mirror_status import STATUS
+from anew.app.record_place import record_place
 from anew.domain.errors import AnewError
 from anew.domain.facts import FACTS
 from anew.loop.mirroring import Mirroring, wanted
@@ -60,9 +61,9 @@ class _Mirror:
 
     def step(self) -> None:
         """Bring the mirror to the record when that has grown, and look from time to time what became of it."""
-        count, now = count_facts(self._state / "anew.db"), time.monotonic()
+        count, now = count_facts(record_place(self._state)), time.monotonic()
         if count != self._seen:
-            facts = [each.fact for each in read_facts(self._state / "anew.db", kinds=FACTS.keys() - _UNSEEN)]
+            facts = [each.fact for each in read_facts(record_place(self._state), kinds=FACTS.keys() - _UNSEEN)]
             self._mirroring.bring(wanted(facts))
             self._seen = count
         if now >= self._check_at:

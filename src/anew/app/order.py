@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anew.adapters.fact_reader import read_facts, read_lease
+from anew.adapters.fact_reader import read_facts, read_lease, watch_record
 from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.postgres_link import Place
 from anew.adapters.signing import Signer
 from anew.adapters.system_clock import SystemClock
 from anew.app.asker import who_asks
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
-from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.domain.errors import (
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    PolicyError,
+    SettingsError,
+    UnavailableError,
+)
 from anew.domain.fact import Fact
 from anew.domain.facts import Order, TrafficOrdered, TrafficShifted
 from anew.domain.order import ordered
@@ -20,6 +29,7 @@ from anew.domain.order import ordered
 __all__ = ["Ordered", "order", "routed"]
 
 _PATIENCE_S = 10.0
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,20 +122,29 @@ def _traffic(project: Path) -> tuple[FileTraffic, str]:
 
 def _recorded(project: Path, made: TrafficOrdered) -> Sequence[Fact] | None:
     """Wait until a running loop has taken note, and return what it made of the order; None when none does."""
-    path = state_folder(project) / "anew.db"
     deadline = time.monotonic() + _PATIENCE_S
     try:
-        while read_lease(path, clock=SystemClock()) is not None and time.monotonic() < deadline:
-            heard = [each.seq for each in read_facts(path, kinds={made.kind}) if each.fact.id == made.id]
-            if heard:
-                caused = {made.id}
-                found = []
-                for each in read_facts(path, after=heard[0]):
-                    if each.fact.cause in caused:
-                        caused.add(each.fact.id)
-                        found.append(each.fact)
-                return found
-            time.sleep(0.05)
-    except (NotFoundError, UnavailableError, IntegrityError):
+        place = record_place(state_folder(project))
+        with watch_record(place) as wait:
+            while read_lease(place, clock=SystemClock()) is not None and time.monotonic() < deadline:
+                found = _made_of(place, made)
+                if found is not None:
+                    return found
+                wait(_LOOK_S)
+    except (NotFoundError, UnavailableError, IntegrityError, SettingsError):
         return None  # the order is in force all the same
     return None
+
+
+def _made_of(place: Place, made: TrafficOrdered) -> Sequence[Fact] | None:
+    """Return what is on record as following from the order; None while the order is not."""
+    heard = [each.seq for each in read_facts(place, kinds={made.kind}) if each.fact.id == made.id]
+    if not heard:
+        return None
+    caused = {made.id}
+    found = []
+    for each in read_facts(place, after=heard[0]):
+        if each.fact.cause in caused:
+            caused.add(each.fact.id)
+            found.append(each.fact)
+    return found

@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -288,11 +289,28 @@ class DashboardPolicy(Section):
 class StoresPolicy(Section):
     """Where things are kept or shown besides the project's own folder."""
 
+    database: str = Field(
+        default="sqlite",
+        description="the record of facts: sqlite (a file in the project's folder), or a PostgreSQL server's URL, by "
+        "env:NAME or file:PATH where it has a password",
+    )
     registry: str = Field(
         default="none",
         description="where versions are mirrored to: none, mlflow (a database in the project's folder), or the URL of "
         "an MLflow server, or env:NAME or file:PATH of it",
     )
+
+    @field_validator("database")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        """Refuse what is no database, and a password that stands in the policy."""
+        if text == "sqlite" or is_reference(text):
+            return text
+        if not text.startswith(("postgresql://", "postgres://")):
+            raise PydanticCustomError("reference", "write sqlite, a postgresql:// URL, or env:NAME or file:PATH of one")
+        if urlsplit(text).password is not None or "password=" in text:
+            raise PydanticCustomError("reference", "it holds a password, so write env:NAME or file:PATH, where it is")
+        return text
 
 
 class ProjectPolicy(Section):

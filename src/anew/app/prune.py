@@ -8,6 +8,7 @@ from anew.adapters.fact_reader import read_facts
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.signing import Verifier
 from anew.app.order import routed
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import PolicyError
 from anew.domain.facts import CandidateTrained, TrainingPlanned, VersionPromoted
@@ -66,7 +67,7 @@ def _recorded(state: Path, keep: int) -> tuple[Mapping[str, str], set[str]]:
     versions = registry.initial()
     digests: dict[str, str] = {}
     champions: list[str] = []
-    for each in read_facts(state / "anew.db"):
+    for each in read_facts(record_place(state)):
         versions = registry.apply(versions, each.fact)
         match each.fact:
             case CandidateTrained():

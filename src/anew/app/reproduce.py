@@ -15,6 +15,7 @@ from anew.adapters.local_compute import LocalCompute
 from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
+from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.app.training import limits_of
 from anew.app.training_job import FINISH, FIT
@@ -106,7 +107,7 @@ def trained_version(settings: Settings, version: str) -> CandidateTrained:
     NotFoundError
         It never was; the message names those that were.
     """
-    facts = [each.fact for each in read_facts(settings.state / "anew.db", kinds={"CandidateTrained"})]
+    facts = [each.fact for each in read_facts(record_place(settings.state), kinds={"CandidateTrained"})]
     found = [fact for fact in facts if isinstance(fact, CandidateTrained)]
     for fact in found:
         if fact.version == version:

@@ -9,6 +9,7 @@ from typing import Any
 
 from anew.adapters.fact_reader import read_facts
 from anew.app.order import routed
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import AnewError, NotFoundError
 from anew.domain.evidence import Counts
@@ -101,7 +102,7 @@ def rollout_status(project: Path) -> Mapping[str, Any]:
     }
     seen = _Seen()
     try:
-        for each in read_facts(state_folder(project) / "anew.db", kinds=_KINDS):
+        for each in read_facts(record_place(state_folder(project)), kinds=_KINDS):
             seen.hear(each.fact)
     except (AnewError, NotFoundError) as exc:
         return plain | {"recorded": False, "problem": str(exc)}

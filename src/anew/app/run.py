@@ -8,6 +8,7 @@ from anew.adapters.fact_reader import read_facts
 from anew.adapters.job_record import JobRecord
 from anew.app.asker import who_asks
 from anew.app.progress import describe_run
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
@@ -28,7 +29,7 @@ def runs_under_way(project: Path) -> list[Mapping[str, Any]]:
     """
     state = state_folder(project)
     asked: dict[str, Fact] = {}
-    for recorded in read_facts(state / "anew.db", kinds=_ASKING):
+    for recorded in read_facts(record_place(state), kinds=_ASKING):
         if recorded.fact.ends:
             asked.pop(recorded.fact.cause, None)
         if recorded.fact.asks:

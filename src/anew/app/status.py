@@ -13,6 +13,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
 from anew.app.progress import describe_run
+from anew.app.record_place import record_place
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
@@ -53,7 +54,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     decisions: list[Fact] = []
     asked: dict[str, Fact] = {}
     model = ""
-    for recorded in read_facts(state / "anew.db", kinds=FACTS.keys() - _UNSEEN):
+    for recorded in read_facts(record_place(state), kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
         model = fact.model
         versions, consent = registry.apply(versions, fact), governance.apply(consent, fact)
@@ -67,7 +68,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     traffic = last.get("TrafficShifted")
     return {
         "model": model,
-        "facts": count_facts(state / "anew.db"),
+        "facts": count_facts(record_place(state)),
         "holder": loop_holder(state),
         "champion": _version(versions.champion),
         "challenger": _version(versions.challenger),
@@ -176,7 +177,7 @@ def _decision(fact: Fact) -> Mapping[str, Any]:
 
 def loop_holder(state: Path) -> str:
     """Return who runs the loop of the project; empty when nobody does."""
-    grant = read_lease(state / "anew.db", clock=SystemClock())
+    grant = read_lease(record_place(state), clock=SystemClock())
     return grant.holder if grant is not None else ""
 
 

@@ -12,11 +12,12 @@ from anew.adapters.local_compute import LocalCompute
 from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.segment_reader import SegmentReader
 from anew.adapters.signing import Signer
-from anew.adapters.sql_engine import Database
+from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
+from anew.app.record import settle
 from anew.app.settings import Settings
 
 __all__ = [
@@ -32,7 +33,7 @@ class OpenStores:
     """Everything that a live loop works on."""
 
     clock: SystemClock
-    database: Database
+    database: SQLDatabase
     log: SQLEventLog
     lease: SQLLease
     inbox: SQLInbox
@@ -56,7 +57,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
     state = settings.state
     state.mkdir(mode=0o700, exist_ok=True)
     clock = SystemClock()
-    database = Database(state / "anew.db")
+    database = settle(state, settings.policy.stores.database, settings.model)
     try:
         database.integrity_check()
         lake = DeltaLake(
@@ -68,7 +69,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 clock=clock,
                 database=database,
                 log=SQLEventLog(database, clock=clock),
-                lease=SQLLease(database, clock=clock),
+                lease=SQLLease(database, clock=database.lease_clock(clock)),
                 inbox=SQLInbox(database, clock=clock),
                 lake=lake,
                 journals=SegmentReader(state / "journal"),

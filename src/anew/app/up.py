@@ -1,6 +1,5 @@
 """`anew up`: one process that keeps a project's loop, and the gateway workers beside it."""
 
-import hashlib
 import logging
 import os
 import socket
@@ -14,7 +13,7 @@ from threading import Event
 from anew.adapters.dbos_effects import DBOSEffects
 from anew.adapters.profile_folder import ProfileFolder
 from anew.adapters.table_file import file_digest, read_table
-from anew.app.accepted import accept, is_accepted
+from anew.app.accepted import accept, is_accepted, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
 from anew.app.consent import admits
@@ -27,6 +26,7 @@ from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails, judged_by
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
+from anew.app.record_place import SQLITE, effects_place, has_record
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import OpenStores, open_stores
@@ -55,6 +55,7 @@ _MICRO = timedelta(microseconds=1)
 _RELOAD_S = 1.0
 _TIDY_S = 300.0
 _REPEAT_S = 60.0
+_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +88,19 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
     beside = Beside(settings, options.dashboard)
-    with alone(settings.state / "run" / "up.lock"), open_stores(settings) as stores, followers, beside:
-        _Up(settings, stores, options, beside).run(stop)
+    with alone(settings.state / "run" / "up.lock"), beside:
+        known = has_record(settings.state)
+        while True:
+            try:
+                with open_stores(settings) as stores, followers:
+                    _Up(settings, stores, options, beside).run(stop)
+            except UnavailableError as exc:
+                if settings.policy.stores.database == SQLITE or not known or stop.is_set():
+                    raise
+                _LOG.error("the record does not answer, tried again in %.0f s problem=%s", _AGAIN_S, exc)
+                stop.wait(_AGAIN_S)
+            else:
+                return
 
 
 class _Up:
@@ -132,7 +144,8 @@ class _Up:
         self._effects = LiveEffects(
             self._effect_stores(), jobs_of(self._settings), self._record(), label_delay=self._settings.label_delay
         )
-        effects = DBOSEffects(self._settings.state / "dbos.db", work=self._loop.work(self._effects), executor=executor)
+        place, work = effects_place(self._settings.state), self._loop.work(self._effects)
+        effects = DBOSEffects(place, work=work, executor=executor)
         self._workers = self._gateway()
         try:
             self._begin(engine)
@@ -155,15 +168,20 @@ class _Up:
             self._workers.renew(self._settings.policy.serving.workers)
 
     def _lease(self, executor: str, stop: Event) -> Grant | None:
-        left = self._stores.lease.current()
-        if left is not None:
-            self._stores.lease.release(left)  # this folder's lock is ours: whoever held the lease is dead
+        left, file = self._stores.lease.current(), self._settings.state / "run" / "holder"
+        if left is not None and (self._alone() or (file.is_file() and file.read_text("utf-8") == left.holder)):
+            self._stores.lease.release(left)  # this folder's lock is ours: who held the lease from here is dead
+        file.write_text(executor, "utf-8")
         while not stop.is_set():
             grant = self._stores.lease.acquire(executor, LEASE_S)
             if grant is not None:
                 return grant
             stop.wait(0.2)
         return None
+
+    def _alone(self) -> bool:
+        """Is the record where nobody but this folder's loop can be?"""
+        return self._settings.policy.stores.database == SQLITE
 
     def _turns(self, stop: Event, effects: DBOSEffects, grant: Grant) -> None:
         reporter = ProgressReporter(self._settings.state, self._progress)
@@ -265,10 +283,10 @@ class _Up:
 
     def _reload(self, grant: Grant) -> None:
         """Take over changed files when they are valid; else keep the old ones and say what is wrong, once."""
-        revision = _revision(self._settings)
-        if revision == f"{self._settings.digest}/{self._settings.code}":
+        found = revision(self._settings)
+        if found == f"{self._settings.digest}/{self._settings.code}":
             self._rejected = ""
-        if revision in (f"{self._settings.digest}/{self._settings.code}", self._rejected):
+        if found in (f"{self._settings.digest}/{self._settings.code}", self._rejected):
             return
         try:
             changed = load(self._settings.root)
@@ -276,9 +294,11 @@ class _Up:
             retrain_hook(changed)
             if (changed.model, changed.columns) != (self._settings.model, self._settings.columns):
                 raise SettingsError(f"{FILE}: model and columns cannot change while it runs; stop it first")
+            if changed.policy.stores.database != self._settings.policy.stores.database:
+                raise SettingsError(f"{FILE}: stores.database cannot change while it runs; stop it and move it")
             accept(changed)
         except (AnewError, OSError) as exc:
-            self._rejected = revision
+            self._rejected = found
             _LOG.error("changed settings are refused, the old ones stay: %s", exc)
             return
         self._rejected = ""
@@ -374,14 +394,3 @@ def _gateway_of(settings: Settings) -> tuple[object, ...]:
     """Return what a gateway worker is told at its start, its port apart."""
     serving = settings.policy.serving
     return gateway_settings(settings), serving.workers, serving.journal_mb, settings.policy.access
-
-
-def _revision(settings: Settings) -> str:
-    return "/".join(map(_digest, (settings.root / FILE, settings.pipeline)))
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as exc:  # put aside by an editor for a moment, or gone; then `load` says so
-        return type(exc).__name__

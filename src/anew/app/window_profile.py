@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.profile_folder import ProfileFolder
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import IntegrityError, InvariantError, NotFoundError
 from anew.domain.facts import VersionPromoted, WindowClosed
@@ -42,7 +43,7 @@ def period_profile(project: Path, span: Interval, version: str = "") -> PeriodPr
     state = state_folder(project)
     digests: dict[str, str] = {}
     served = ""
-    for recorded in read_facts(state / "anew.db", kinds={"VersionPromoted", "WindowClosed"}):
+    for recorded in read_facts(record_place(state), kinds={"VersionPromoted", "WindowClosed"}):
         if isinstance(recorded.fact, VersionPromoted):
             digests[recorded.fact.version] = recorded.fact.digest
         elif isinstance(recorded.fact, WindowClosed) and span.start <= recorded.fact.window.start < span.end:

@@ -29,6 +29,7 @@ VERBS = {
     "lineage": "Show where a version, a prediction or a decision came from, and what it led to.",
     "gate": "Run the gates on a version, as CI does.",
     "init": "Make a project, empty or from a file of labelled rows.",
+    "migrate": "Move the record of facts to another database, verified.",
     "model": "List and show versions, and train one again from what is on record.",
     "override": "Override a required gate, by a signed reason.",
     "reject": "Say no to a promotion that waits for persons.",

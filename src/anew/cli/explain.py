@@ -9,6 +9,7 @@ import typer
 from anew.adapters.fact_codec import encode
 from anew.adapters.fact_reader import read_facts
 from anew.app.narration import narrate
+from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.cli._output import emit_json, say
 from anew.lineage import history_of, index
@@ -24,7 +25,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="print anew.explain/1")] = False,
 ) -> None:
     """Walk the causes of a version back, and what it did forward."""
-    facts = index(recorded.fact for recorded in read_facts(state_folder(project) / "anew.db"))
+    facts = index(recorded.fact for recorded in read_facts(record_place(state_folder(project))))
     history = history_of(facts, version)
     if json:
         plain = [

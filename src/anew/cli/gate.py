@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from anew.app.gate_check import check_gates
+from anew.app.record_place import has_record
 from anew.app.settings import load
 from anew.app.status import state_folder
 from anew.cli._output import emit_json, say
@@ -22,7 +23,7 @@ def run(
 ) -> None:
     """Measure and judge; nothing is recorded and no traffic moves."""
     settings = load(project)
-    if not (state_folder(project) / "anew.db").is_file():
+    if not has_record(state_folder(project)):
         raise NotFoundError(f"{project} was never brought up (anew up), so there is no registry to look into")
     check = check_gates(settings, version)
     if card is not None:

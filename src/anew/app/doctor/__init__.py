@@ -7,6 +7,7 @@ from pathlib import Path
 from anew.app.doctor.machine import MACHINE
 from anew.app.doctor.project import PROJECT
 from anew.app.doctor.store import STORE, Examined
+from anew.app.record_place import has_record
 from anew.app.settings import FILE, load
 from anew.domain.errors import AnewError, NotFoundError, SettingsError
 from anew.domain.health import Finding
@@ -44,7 +45,7 @@ def examine(folder: Path, *, quick: bool = False) -> Sequence[Finding]:
         rest = (*PROJECT, *STORE)
         return [*found, *(Finding.skipped(name, "the policy cannot be read") for name in rest if name != "policy")]
     found += [_looked(name, partial(check, settings)) for name, check in PROJECT.items()]
-    if not (settings.state / "anew.db").exists() and not (settings.state / "routing").exists():
+    if not has_record(settings.state) and not (settings.state / "routing").exists():
         return [*found, *(Finding.skipped(name, "the project was never brought up") for name in STORE)]
     project = Examined(settings=settings, quick=quick)
     return [*found, *(_looked(name, partial(check, project)) for name, check in STORE.items())]

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anew.adapters.fact_reader import read_facts, read_lease
+from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
+from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.segment_reader import SegmentReader, segments
 from anew.adapters.signing import Signer, Verifier
 from anew.adapters.sqlite_errors import translate
@@ -20,6 +21,8 @@ from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
 from anew.app.mirror_status import mirror_status
+from anew.app.record import open_record
+from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import open_lake
@@ -72,7 +75,12 @@ def _keys(project: Examined) -> Finding:
 
 
 def _database(project: Examined) -> Finding:
-    with _reading(project.state / "anew.db") as connection:
+    place = record_place(project.state)
+    if isinstance(place, PostgresPlace):
+        with closing(open_record(project.state)) as database:
+            database.integrity_check()
+        return Finding.good("database", f"{place} answers, {count_facts(place):,} facts")
+    with _reading(place) as connection:
         (said,) = connection.execute(
             "PRAGMA quick_check(1)" if project.quick else "PRAGMA integrity_check(1)"
         ).fetchone()
@@ -91,7 +99,7 @@ def _record(project: Examined) -> Finding:
 
 def _future(project: Examined) -> Finding:
     now, newest = datetime.now(UTC), None
-    for recorded in read_facts(project.state / "anew.db"):
+    for recorded in read_facts(record_place(project.state)):
         newest = recorded.recorded_at
     if newest is not None and newest > now + _SKEW:
         fix = "set the clock: it went back since then"
@@ -152,7 +160,7 @@ def _routing(project: Examined) -> Finding:
     routing = project.traffic.published(project.settings.model)
     if routing is None:
         return Finding.good("routing", "none yet")
-    refuse_older_record(project.traffic, project.settings.model, record_epoch(project.state / "anew.db"))
+    refuse_older_record(project.traffic, project.settings.model, record_epoch(record_place(project.state)))
     return Finding.good("routing", f"signed, epoch {routing.epoch}, {routing.champion[0]} serves")
 
 
@@ -168,7 +176,7 @@ def _artifacts(project: Examined) -> Finding:
 
 
 def _loop(project: Examined) -> Finding:
-    grant = read_lease(project.state / "anew.db", clock=SystemClock())
+    grant = read_lease(record_place(project.state), clock=SystemClock())
     age = project.traffic.beaten_s()
     if grant is None:
         return Finding.warning("loop", "not running", "start it: anew up")

@@ -1,0 +1,51 @@
+"""Copies a whole control database into an empty one, in one transaction."""
+
+from itertools import zip_longest
+
+from sqlalchemy import Connection, Table, func, insert, select
+
+from anew.adapters.sql_database import SQLDatabase
+from anew.adapters.sql_tables import FACT, INBOX, LEASE
+from anew.domain.errors import ConflictError, IntegrityError
+
+__all__ = ["copy_record"]
+
+_PAGE = 500
+
+
+def copy_record(source: SQLDatabase, target: SQLDatabase) -> int:
+    """Copy facts with their hashes, commands and the epochs of leases; return how many facts there are.
+
+    Every row is read back before the target is committed. A target that has the very same facts already is left as it
+    is. Nobody may write to either meanwhile.
+
+    Raises
+    ------
+    ConflictError
+        The target holds something else.
+    IntegrityError
+        What is read back is not what was written.
+    """
+    with source.read() as old, target.write() as new:
+        count = _count(old, FACT)
+        if _count(new, FACT) == count and _count(new, LEASE) and _same(old, new, FACT) and _same(old, new, INBOX):
+            return count
+        if any(_count(new, table) for table in (FACT, INBOX, LEASE)):
+            raise ConflictError("the database to move to holds something already; name an empty one or delete that")
+        for table in (FACT, INBOX, LEASE):
+            for rows in old.execute(select(table)).mappings().partitions(_PAGE):
+                new.execute(insert(table), [dict(row) for row in rows])
+            if not _same(old, new, table):
+                raise IntegrityError(f"the copy of {table.name} is not what was copied; nothing was moved, try again")
+    return count
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def _same(old: Connection, new: Connection, table: Table) -> bool:
+    """Do both hold the same rows?"""
+    query = select(table).order_by(*table.primary_key)
+    mine, theirs = (each.execute(query).mappings() for each in (old, new))
+    return all(a == b for a, b in zip_longest(mine, theirs))

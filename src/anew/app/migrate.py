@@ -1,0 +1,73 @@
+"""Moves a project's record of facts to another database."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.adapters.sql_copy import copy_record
+from anew.adapters.sql_database import SQLDatabase, open_database
+from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
+from anew.adapters.sql_lease import SQLLease
+from anew.adapters.system_clock import SystemClock
+from anew.app.alone import alone
+from anew.app.record import open_record
+from anew.app.record_place import has_record, place_of, put_down, record_place, settled
+from anew.app.settings import Settings
+from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
+
+__all__ = ["Moved", "move_record"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A record that was moved: from where to where, and the head of its chain, which is the same in both."""
+
+    source: str
+    target: str
+    head: ChainHead
+
+
+def move_record(settings: Settings, to: str) -> Moved:
+    """Copy the record to the database `to`, verify the copy, and have the project use it from now on.
+
+    The former one is left as it is, a file under the name ``anew.db.moved``. Killed at any moment, the project uses
+    the one or the other, each of them whole; called again, it finishes.
+
+    Parameters
+    ----------
+    to
+        As in ``stores.database``.
+
+    Raises
+    ------
+    NotFoundError
+        The project was never brought up.
+    ConflictError
+        It is running, its record is there already, or the database holds something else.
+    IntegrityError
+        The record does not verify; nothing is moved.
+    """
+    state = settings.state
+    if not has_record(state):
+        raise NotFoundError(f"{settings.root} was never brought up (anew up): write stores.database, and begin there")
+    with alone(state / "run" / "up.lock"):
+        source, target = record_place(state), place_of(state, to, settings.model)
+        if settled(state)[0] == to:
+            raise ConflictError(f"this project's record is in {source} already")
+        with closing(open_record(state)) as old, closing(open_database(target)) as new:
+            head = _verified(old)
+            copy_record(old, new)
+            if _verified(new) != head:
+                raise IntegrityError(f"the copy in {target} has another head than {source}; nothing was moved")
+        put_down(state, to, settings.model)
+        if isinstance(source, Path):
+            source.replace(source.with_name("anew.db.moved"))  # closed, it has no other files
+    return Moved(source=str(source), target=str(target), head=head)
+
+
+def _verified(database: SQLDatabase) -> ChainHead:
+    clock = SystemClock()
+    holder = SQLLease(database, clock=database.lease_clock(clock)).current()
+    if holder is not None:
+        raise ConflictError(f"{holder.holder} keeps this project's loop; stop it first")
+    return SQLEventLog(database, clock=clock).verify_chain()

@@ -1,0 +1,39 @@
+"""A project's record of facts, opened for writing."""
+
+from pathlib import Path
+
+from anew.adapters.sql_database import SQLDatabase, open_database
+from anew.app.record_place import SQLITE, has_record, place_of, put_down, record_place, settled
+from anew.domain.errors import ConflictError
+
+__all__ = ["open_record", "settle"]
+
+
+def open_record(state: Path) -> SQLDatabase:
+    """Open the record of a project that was brought up before; raises as `record_place` and `open_database` do."""
+    return open_database(record_place(state), create=False)
+
+
+def settle(state: Path, database: str, model: str) -> SQLDatabase:
+    """Open the record where the settings' `database` wants it, making it when the project has none, and keep to it.
+
+    Parameters
+    ----------
+    database
+        ``sqlite``, a reference to a URL, or a URL without a password.
+
+    Raises
+    ------
+    ConflictError
+        The record is elsewhere: it has to be moved first.
+    """
+    now, _ = settled(state)
+    if now != database and (now != SQLITE or has_record(state)):
+        raise ConflictError(
+            f"this project's record is in {now}, and stores.database says {database}: move it with "
+            "`anew migrate`, or write the former again"
+        )
+    opened = open_database(place_of(state, database, model), create=now != database or database == SQLITE)
+    if now != database:
+        put_down(state, database, model)
+    return opened

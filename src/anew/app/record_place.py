@@ -1,0 +1,95 @@
+"""Where a project's record of facts is: in its folder, or on the server that its settings name."""
+
+import json
+import os
+from pathlib import Path
+
+from anew.adapters.postgres_link import Place, PostgresPlace
+from anew.app.secret import is_reference, read_secret
+from anew.domain.errors import IntegrityError, SettingsError
+
+__all__ = ["SQLITE", "effects_place", "has_record", "place_of", "put_down", "record_place", "settled"]
+
+_FILE = "record.json"
+"""Says, in a project's state folder, where its record is when that is not the folder itself."""
+_SCHEMA = "anew.record/1"
+SQLITE = "sqlite"
+"""The setting of who keeps the record in the project's folder."""
+_LONGEST = 58
+"""PostgreSQL's names have 63 bytes, and ours begin with five of our own."""
+
+
+def record_place(state: Path) -> Place:
+    """Return where the record of the project whose ``.anew`` folder is `state` is, as `anew up` settled it.
+
+    Raises
+    ------
+    SettingsError
+        The URL's reference points nowhere.
+    IntegrityError
+        The file that says so cannot be read.
+    """
+    return place_of(state, *settled(state))
+
+
+def put_down(state: Path, database: str, model: str) -> None:
+    """Put down, on disk, where the record is."""
+    new = state / f"{_FILE}.new"
+    with new.open("w", encoding="utf-8") as file:
+        json.dump({"schema": _SCHEMA, "database": database, "model": model}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(state / _FILE)
+    folder = os.open(state, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def effects_place(state: Path) -> Place:
+    """Return where the checkpoints of effects are: beside the record."""
+    place = record_place(state)
+    if isinstance(place, Path):
+        return place.with_name("dbos.db")
+    return PostgresPlace(url=place.url, schema=place.schema.replace("anew_", "dbos_", 1))
+
+
+def has_record(state: Path) -> bool:
+    """Was the project ever brought up?"""
+    return (state / _FILE).is_file() or _file(state).is_file()
+
+
+def _file(state: Path) -> Path:
+    return state / "anew.db"
+
+
+def settled(state: Path) -> tuple[str, str]:
+    """Return what `put_down` was given: the setting and the model's name; ``sqlite`` when it never was."""
+    try:
+        said = json.loads((state / _FILE).read_text("utf-8"))
+        if said["schema"] != _SCHEMA:
+            raise IntegrityError(f"{state / _FILE} is {said['schema']!r}, this anew reads {_SCHEMA}; upgrade anew")
+        return str(said["database"]), str(said["model"])
+    except FileNotFoundError:
+        return SQLITE, ""
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise IntegrityError(f"{state / _FILE} cannot be read ({exc!r}); restore it from a backup") from exc
+
+
+def place_of(state: Path, database: str, model: str) -> Place:
+    """Return the place that a setting stands for.
+
+    Raises
+    ------
+    SettingsError
+        It is no such URL, or there is none where the reference points. No message holds it.
+    """
+    if database == SQLITE:
+        return _file(state)
+    url = read_secret(database, state.parent) if is_reference(database) else database
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError(f"stores.database: what {database} names is no postgresql:// URL (it may be a secret)")
+    if len(model) > _LONGEST:
+        raise SettingsError(f"the model's name {model!r} is too long for a schema: at most {_LONGEST} signs")
+    return PostgresPlace(url=url, schema=f"anew_{model}")

@@ -1,0 +1,66 @@
+"""The loop with its record on a PostgreSQL server: moved there, killed, its server crashed, and moved back."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from anew.app.record_place import record_place
+from anew.domain.facts import CandidateTrained, RolledBack, TrafficApplied, TrainingEnded, VersionPromoted
+from tests.postgres_server import PostgresServer
+from tests.system.loop_project import QUIET, LoopProject, loop_project, wait
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+SERVED = QUIET | {"policy": "{cooldown: 3h}\nstores: {database: 'file:database.url'}"}
+
+
+@pytest.mark.fault("K11")
+def test_a_project_goes_to_a_server_and_back_and_survives_its_crash(stale: LoopProject, tmp_path: Path) -> None:
+    server = PostgresServer()
+    try:
+        with loop_project(tmp_path / "project", SERVED, like=stale) as ours:
+            (ours.root / "database.url").write_text(server.url)
+            refused = ours.anew("up", code=5)
+            assert "move it with `anew migrate`" in refused
+            before = ours.status()["facts"]
+            moved = ours.anew("migrate")
+            assert moved["facts"] == before == ours.status()["facts"]
+            assert "postgresql://127.0.0.1" in moved["to"]
+            assert not (ours.state / "anew.db").exists()
+
+            (ours.root / "hold").touch()
+            ours.up()
+            ours.serves()
+            assert ours.anew("retrain")["taken"] is True
+            wait(lambda: len((ours.root / "begun").read_text().split()) == 2, ours.log)
+            ours.down(signal.SIGKILL)
+            program = ours.up()  # does not wait for the dead one's lease
+            server.stop(signal.SIGQUIT)
+            ours.hour()  # serving goes on
+            (ours.root / "hold").unlink()
+            time.sleep(2.0)  # a while in which everything that asks is refused
+            assert program.poll() is None
+            server.start()
+            ours.wait_for(TrafficApplied, epoch=2)
+            assert len(ours.facts(CandidateTrained, version="v2")) == 1
+            assert [fact.outcome for fact in ours.facts(TrainingEnded, version="v2")] == ["accepted"]
+            ours.settle()
+            assert ours.stored() == ours.expected()
+            assert ours.status()["challenger"]["version"] == "v2"
+
+            back = ours.anew("rollback", "--reason", "enough")
+            assert back["recorded"] is True
+            assert [fact.version for fact in ours.facts(RolledBack)] == ["v2"]
+            assert ours.down() == 0
+            ours.verify_chain()
+            head = ours.anew("audit", "head")
+            assert ours.anew("backup", str(tmp_path / "backups"))["head"] == head["hash"]
+
+            home = ours.anew("migrate", "--to", "sqlite")
+            assert (home["facts"], home["hash"]) == (head["seq"], head["hash"])
+            assert record_place(ours.state) == ours.state / "anew.db"
+            assert [fact.version for fact in ours.facts(VersionPromoted)] == ["v1"]
+    finally:
+        server.close()
