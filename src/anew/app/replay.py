@@ -95,7 +95,7 @@ def replay(settings: Settings, options: ReplayOptions, *, spoil: Spoil | None = 
     engine = Engine(deciders, InMemoryEventLog(clock=clock, lease=lease), grant)
     watched = watched_by(settings, window=length)
     judging = judged_by(settings, watched)
-    pipeline = watch.timed("load_s", lambda: load_pipeline(settings.pipeline))
+    pipeline = load_pipeline(settings.pipeline)
 
     def correction(rows: pl.DataFrame) -> Corrected:
         return corrected_rows(rows, watched.rules, settings.columns, pipeline.correct)

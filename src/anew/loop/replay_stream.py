@@ -63,8 +63,8 @@ class _Answers:
 
     @classmethod
     def room(cls, output: Values, proba: Floats) -> "_Answers":
-        """Make room as large as these."""
-        return cls(np.empty_like(output), np.full_like(proba, np.nan), np.zeros(len(output), dtype=np.bool_))
+        """Make room as large as these; of a stream's whole length, it is not written to before there are answers."""
+        return cls(np.empty_like(output), np.empty_like(proba), np.zeros(len(output), dtype=np.bool_))
 
 
 class ReplayStream:
@@ -87,7 +87,8 @@ class ReplayStream:
 
     def __init__(self, frame: pl.DataFrame, columns: Columns, watch: Stopwatch, outcomes: Sequence[str] = ()) -> None:
         self.frame = frame
-        self._outcomes = [each for each in outcomes if each in frame.columns]
+        self._declared = frame.select(*columns.names, "_at")
+        self._happened = frame.select([each for each in outcomes if each in frame.columns])
         self.columns = columns
         self.label = as_values(frame.get_column("_label"), columns.task)
         self.at = _ascending(frame.get_column("_at").to_list())
@@ -122,8 +123,7 @@ class ReplayStream:
                 "predict_s", lambda: user_code(f"version {version}", lambda: predictor.predict(rows))
             )
             held.output[low:high] = as_values(said.output, self.columns.task)
-            if said.proba is not None:
-                held.proba[low:high] = said.proba
+            held.proba[low:high] = np.nan if said.proba is None else said.proba
             held.known[low:high] = True
         return held.output[low:high]
 
@@ -163,21 +163,20 @@ class ReplayStream:
 
     def seen(self, low: int, high: int) -> pl.DataFrame:
         """Return rows `low` up to `high` with what was answered, as detectors read them; see SeenRows."""
-        rows = self.frame.slice(low, high - low)
         output = self.output[low:high]
         said = [pl.Series("_output", output, dtype=pl.String if self.columns.task.classifies else pl.Float64)]
         proba = self._proba[low:high]
         if proba.shape[1] and not np.isnan(proba).all():
             said += [pl.Series(f"_p{k}", proba[:, k]) for k in range(proba.shape[1])]
-        return rows.select(*self.columns.names, "_at").with_columns(said)
+        return self._declared.slice(low, high - low).hstack(said)
 
     def scored(self, low: int, high: int) -> pl.DataFrame:
         """Return the same with their labels; see ScoredRows."""
         label = self.label[low:high]
         dtype = pl.String if self.columns.task.classifies else pl.Float64
         served_by = pl.Series("_version", self.served_by[low:high], dtype=pl.String)
-        known = [*self.frame.slice(low, high - low).select(self._outcomes).get_columns(), served_by]
-        return self.seen(low, high).with_columns(pl.Series("_label", label, dtype=dtype), *known)
+        known = self._happened.slice(low, high - low).get_columns()
+        return self.seen(low, high).hstack([pl.Series("_label", label, dtype=dtype), *known, served_by])
 
     def loss(self, output: Values, low: int, high: int, scale: float) -> Floats:
         """Return the bounded losses of `output`, the answers to rows `low` up to `high`."""

@@ -1,11 +1,13 @@
 """Population stability index between the reference and a window, column by column."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from anew.monitor._distance import ColumnDistance, Sized
+from anew.domain.errors import InvariantError
+from anew.monitor._distance import ColumnDistance, Compared, Sized
 from anew.stats.column import ColumnProfile
-from anew.stats.distance import coarsen, psi, psi_deciles
+from anew.stats.distance import CoarsePSI, coarse_psi, coarsen, psi, psi_deciles
 from anew.stats.significance import psi_significance
 
 __all__ = ["PSI"]
@@ -46,6 +48,22 @@ class PSI(ColumnDistance):
 
     def size(self, reference: ColumnProfile, window: ColumnProfile) -> Sized:
         """Return the index, and its p-value."""
+        if reference.kind == "numeric":
+            return _sized(coarse_psi([(reference, window)])[0])
         first, second = coarsen(reference, window)
         n, m = int(first.sum()), int(second.sum())
-        return psi_deciles(first, second), psi_significance(max(psi(first, second), 0.0), n, m, len(first))
+        return _sized(CoarsePSI(psi_deciles(first, second), psi(first, second), n, m, len(first)))
+
+    def sizes(self, columns: Sequence[Compared]) -> Sequence[Sized | InvariantError]:
+        """Return the index of each column, of the numeric ones at once."""
+        numeric = [pair for pair in columns if pair[0].kind == "numeric"]
+        try:
+            counted = iter(coarse_psi(numeric))
+        except InvariantError:
+            return ColumnDistance.sizes(self, columns)
+        others = iter(ColumnDistance.sizes(self, [pair for pair in columns if pair[0].kind != "numeric"]))
+        return [_sized(next(counted)) if pair[0].kind == "numeric" else next(others) for pair in columns]
+
+
+def _sized(found: CoarsePSI) -> Sized:
+    return found.deciles, psi_significance(max(found.smoothed, 0.0), found.n, found.m, found.groups)

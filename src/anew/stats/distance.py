@@ -4,6 +4,7 @@ Each takes the reference first and the current window second, as column profiles
 (k,), and needs at least one row on either side. A distance is a size, not evidence: see `anew.stats.significance`.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
@@ -16,8 +17,10 @@ from anew.stats.tail import chi_squared_tail
 
 __all__ = [
     "ChiSquared",
+    "CoarsePSI",
     "Countable",
     "chi_squared",
+    "coarse_psi",
     "coarsen",
     "js",
     "kl",
@@ -32,14 +35,16 @@ __all__ = [
 Countable: TypeAlias = "ColumnProfile | npt.ArrayLike"
 
 _EMPTY_SHARE = 1e-4  # what credit-risk practice, and Evidently, puts for an empty bin
+_NO_ROWS = "a distance needs rows on both sides: an empty window is no evidence"
+_GROUPS = 10  # deciles
+_SPECIAL = 4  # -infinity, +infinity, NaN and null
 _LEAST_EXPECTED = 5.0  # the usual rule for a chi-squared cell
 
 
 def _pair(reference: Countable, current: Countable) -> tuple[Counts, Counts]:
     """Return both count vectors without the slots that are empty on both sides."""
     if isinstance(reference, ColumnProfile) and isinstance(current, ColumnProfile):
-        if reference.edges != current.edges:
-            raise InvariantError(f"distances need the same bins: {reference.edges} is not {current.edges}")
+        _comparable(reference, current)
         first, second = reference.counts, current.counts
     elif isinstance(reference, ColumnProfile) or isinstance(current, ColumnProfile):
         raise InvariantError("compare two column profiles or two count vectors, not one of each")
@@ -48,9 +53,14 @@ def _pair(reference: Countable, current: Countable) -> tuple[Counts, Counts]:
         if first.shape != second.shape or first.ndim != 1:
             raise InvariantError(f"count vectors have one shape (k,), not {first.shape} and {second.shape}")
     if not first.sum() > 0 or not second.sum() > 0:
-        raise InvariantError("a distance needs rows on both sides: an empty window is no evidence")
+        raise InvariantError(_NO_ROWS)
     held = (first > 0) | (second > 0)
     return first[held], second[held]
+
+
+def _comparable(reference: ColumnProfile, current: ColumnProfile) -> None:
+    if reference.edges != current.edges:
+        raise InvariantError(f"distances need the same bins: {reference.edges} is not {current.edges}")
 
 
 def _jeffreys(counts: Counts) -> Floats:
@@ -101,6 +111,62 @@ def psi_deciles(reference: Countable, current: Countable) -> float:
     first, second = coarsen(reference, current)
     p, q = first / first.sum(), second / second.sum()
     return _index(np.where(p > 0, p, _EMPTY_SHARE), np.where(q > 0, q, _EMPTY_SHARE))
+
+
+class CoarsePSI(NamedTuple):
+    """The index of credit-risk convention, that with Jeffreys smoothing on the same groups, and what both rest on.
+
+    Parameters
+    ----------
+    deciles, smoothed
+        As `psi_deciles` has it, and `psi` of the counts of `coarsen`.
+    n, m
+        Rows of the reference and of the window.
+    groups
+        Groups that are not empty on both sides.
+    """
+
+    deciles: float
+    smoothed: float
+    n: int
+    m: int
+    groups: int
+
+
+def coarse_psi(columns: Sequence[tuple[ColumnProfile, ColumnProfile]]) -> list[CoarsePSI]:
+    """Return `psi_deciles` and the smoothed index of many numeric columns at once, each reference first.
+
+    Raises
+    ------
+    InvariantError
+        Of a column a side has no rows, or the bins differ.
+    """
+    if not columns:
+        return []
+    for reference, current in columns:
+        _comparable(reference, current)
+    width = _GROUPS + _SPECIAL
+    slots = np.concatenate([quantile_groups(reference.counts, _GROUPS) for reference, _ in columns])
+    slots += np.repeat(np.arange(len(columns)) * width, [len(reference.counts) for reference, _ in columns])
+    first, second = (
+        np.bincount(slots, np.concatenate([pair[side].counts for pair in columns]), len(columns) * width).reshape(
+            -1, width
+        )
+        for side in (0, 1)
+    )
+    n, m = first.sum(axis=1, keepdims=True), second.sum(axis=1, keepdims=True)
+    if not (n.all() and m.all()):
+        raise InvariantError(_NO_ROWS)
+    held = (first > 0) | (second > 0)
+    p, q = (np.where(side > 0, side / rows, _EMPTY_SHARE) for side, rows in ((first, n), (second, m)))
+    deciles = np.where(held, (q - p) * np.log(q / p), 0.0).sum(axis=1)
+    groups = held.sum(axis=1)
+    p, q = ((side + 0.5) / (rows + groups[:, None] / 2) for side, rows in ((first, n), (second, m)))
+    smoothed = np.where(held, (q - p) * np.log(q / p), 0.0).sum(axis=1)
+    rows = zip(
+        deciles.tolist(), smoothed.tolist(), n.ravel().tolist(), m.ravel().tolist(), groups.tolist(), strict=True
+    )
+    return [CoarsePSI(index, smooth, int(a), int(b), kept) for index, smooth, a, b, kept in rows]
 
 
 def kl(reference: Countable, current: Countable) -> float:
@@ -243,7 +309,7 @@ def chi_squared(reference: Countable, current: Countable) -> ChiSquared:
     return ChiSquared(statistic, freedom, chi_squared_tail(freedom, statistic) if freedom else 1.0)
 
 
-def coarsen(reference: Countable, current: Countable, groups: int = 10) -> tuple[Counts, Counts]:
+def coarsen(reference: Countable, current: Countable, groups: int = _GROUPS) -> tuple[Counts, Counts]:
     """Return both columns' counts on few well filled slots, each of shape (b,); slots empty on both sides are left out.
 
     Numeric: `groups` quantile groups of the reference, the outer ones open, then -infinity, +infinity, NaN and null. A

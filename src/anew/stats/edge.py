@@ -3,10 +3,11 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from anew.domain.errors import InvariantError
 from anew.stats._column import Column, Kind, kind_of, levels, numbers
@@ -45,7 +46,9 @@ class NumericBinning:
     @cached_property
     def hash(self) -> str:
         """Address of these bins: counts with the same one may be added and compared."""
-        return _digest(["numeric", [edge.hex() for edge in self.edges], self.centre.hex()])
+        # The text that json.dumps makes of it, without its search for what to escape.
+        edges = '", "'.join(map(float.hex, self.edges))
+        return _digest(f'["numeric", ["{edges}"], "{self.centre.hex()}"]')
 
     @cached_property
     def _cuts(self) -> Floats:
@@ -90,7 +93,7 @@ class CategoricalBinning:
     @cached_property
     def hash(self) -> str:
         """Address of these bins: counts with the same one may be added and compared."""
-        return _digest(["categorical", self.levels, self.complete])
+        return _digest(json.dumps(["categorical", self.levels, self.complete]))
 
     @cached_property
     def _slots(self) -> dict[str | None, int]:
@@ -195,19 +198,28 @@ def _at_quantiles(values: Floats, bins: int) -> NumericBinning:
     n = len(ordered)
     if not n:
         return NumericBinning((0.0,), 0.0)
-    even = np.arange(1, bins - 2 * _TAIL_BINS) / (bins - 2 * _TAIL_BINS)
-    tail = even[0] / 2.0 ** np.arange(1, _TAIL_BINS + 1)
-    quantiles = np.concatenate(([0.0], even, tail, 1.0 - tail))
-    found, times = np.unique(ordered[np.unique((quantiles * n).astype(np.int64))], return_counts=True)
-    # Adding zero makes -0.0 and 0.0 one edge.
-    heavy = found[times > 1] + 0.0
+    met = ordered[_ranks(n, bins)] + 0.0  # adding zero makes -0.0 and 0.0 one edge
+    first = np.concatenate(([True], met[1:] != met[:-1]))
+    found = met[first]
+    heavy = met[1:][~first[1:]]
     # The last value is not an edge on its own: the bin that holds it ends just above it, save for the largest float64,
     # which has nothing above it and is itself counted as above.
     with np.errstate(over="ignore"):
         top = min(float(np.nextafter(ordered[-1], np.inf)), -_LOWEST)
-        inner = np.union1d(found + 0.0, np.nextafter(heavy, np.inf))
+        inner = np.union1d(found, np.nextafter(heavy, np.inf))
     edges = np.append(inner[inner < top], top)
-    return NumericBinning(tuple(np.unique(edges).tolist()), float(ordered[n // 2]))
+    return NumericBinning(tuple(edges.tolist()), float(ordered[n // 2]))
+
+
+@lru_cache(maxsize=256)
+def _ranks(n: int, bins: int) -> npt.NDArray[np.int64]:
+    """Return the places, among `n` values in order, of the quantiles at which bins begin; the same for every column."""
+    even = np.arange(1, bins - 2 * _TAIL_BINS) / (bins - 2 * _TAIL_BINS)
+    tail = even[0] / 2.0 ** np.arange(1, _TAIL_BINS + 1)
+    quantiles = np.concatenate(([0.0], even, tail, 1.0 - tail))
+    found = np.unique((quantiles * n).astype(np.int64))
+    found.setflags(write=False)
+    return found
 
 
 def binning_from_dict(held: dict[str, Any]) -> Binning:
@@ -225,5 +237,5 @@ def binning_from_dict(held: dict[str, Any]) -> Binning:
     raise InvariantError(f"a binning is numeric or categorical, not {held['kind']!r}")
 
 
-def _digest(what: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+def _digest(what: str) -> str:
+    return hashlib.sha256(what.encode()).hexdigest()[:32]

@@ -66,7 +66,8 @@ def resemblance(values: npt.NDArray[np.generic]) -> float:
     before, after = ranks[:-1][pairs], ranks[1:][pairs]
     if len(before) < 2 or not np.ptp(before) or not np.ptp(after):
         return float("nan")
-    return float(np.corrcoef(before, after)[0, 1])
+    before, after = before - before.mean(), after - after.mean()
+    return float((before * after).sum() / ((before * before).sum() * (after * after).sum()) ** 0.5)
 
 
 def _inertia(series: Floats) -> float:

@@ -18,8 +18,8 @@ import numpy as np
 from anew.domain.errors import InvariantError, SchemaError
 from anew.stats._column import Column, Kind
 from anew.stats._tally import scratch_for
-from anew.stats.column import ColumnProfile
-from anew.stats.edge import Binning, binning_from_dict, fit_column
+from anew.stats.column import ColumnProfile, Floats
+from anew.stats.edge import Binning, NumericBinning, binning_from_dict, fit_column
 from anew.stats.vector import VectorView, fit_view, is_vector, part_names
 
 __all__ = ["Column", "ColumnProfile", "Profile", "Reference"]
@@ -27,6 +27,8 @@ __all__ = ["Column", "ColumnProfile", "Profile", "Reference"]
 _SCHEMA = 1
 _WITH_VECTORS = 2
 """Schema of a reference with columns of vectors, which would be read as if it had none by what knows only 1."""
+_PACKED = 3
+"""Schema of a reference whose edges follow its header as bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,8 @@ class Profile:
             held = header["columns"][name]
             narrow = np.min_scalar_type(int(column.counts.max()))
             held["counts"], held["sums"] = [len(column.counts), narrow.str], len(column.sums)
-            # Byte planes, so that deflate sees the zero bytes of the dropped bits side by side.
-            numbers += [column.counts.astype(narrow).tobytes(), column.sums.view(np.uint8).reshape(-1, 8).T.tobytes()]
-        head = json.dumps(header, separators=(",", ":")).encode()
-        return zlib.compress(len(head).to_bytes(4, "big") + head + b"".join(numbers))
+            numbers += [column.counts.astype(narrow).tobytes(), _planes(column.sums)]
+        return zlib.compress(_headed(header, numbers))
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Profile":
@@ -116,17 +116,15 @@ class Profile:
         """
         try:
             raw = zlib.decompress(packed)
-            at = 4 + int.from_bytes(raw[:4], "big")
-            header = json.loads(raw[4:at])
+            header, at = _head_of(raw)
         except (zlib.error, ValueError) as exc:
             raise InvariantError(f"these {len(packed)} bytes are not a profile") from exc
         for held in header["columns"].values():
             size, narrow = held["counts"]
             held["counts"] = np.frombuffer(raw, narrow, size, at)
             at += held["counts"].nbytes
-            planes = np.frombuffer(raw, np.uint8, held["sums"] * 8, at).reshape(8, -1)
-            held["sums"] = np.ascontiguousarray(planes.T).view(np.float64).ravel()
-            at += planes.nbytes
+            held["sums"] = _numbers(raw, held["sums"], at)
+            at += held["sums"].nbytes
         return cls.from_dict(header)
 
 
@@ -318,16 +316,58 @@ class Reference:
         return cls(binnings, Profile.from_bytes(base64.b64decode(held["own"])), vectors)
 
     def to_bytes(self) -> bytes:
-        """Return a compact form of `to_dict`."""
-        plain = json.dumps(self.to_dict(), separators=(",", ":")).encode()
-        return zlib.compress(
-            plain, 1
-        )  # edges are digits that look random: higher levels take four times as long for 2 %
+        """Return a compact form: a header in JSON, the edges, and the reference's own profile."""
+        header: dict[str, Any] = {"schema": _PACKED, "binnings": {}}
+        numbers: list[bytes] = []
+        for name, binning in self.binnings.items():
+            if isinstance(binning, NumericBinning):
+                header["binnings"][name] = {"centre": binning.centre, "edges": len(binning.edges)}
+                numbers.append(_planes(np.array(binning.edges)))
+            else:
+                header["binnings"][name] = binning.to_dict()
+        header["vectors"] = {name: each.to_dict() for name, each in self.vectors.items()}
+        # Of edges no level finds much to save.
+        return zlib.compress(_headed(header, [*numbers, self.own.to_bytes()]), 1)
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Reference":
-        """Return what `to_bytes` was made from."""
-        return cls.from_dict(json.loads(zlib.decompress(packed)))
+        """Return what `to_bytes` was made from, in this release or in one that wrote `to_dict` as text."""
+        raw = zlib.decompress(packed)
+        if raw[:1] == b"{":
+            return cls.from_dict(json.loads(raw))
+        header, at = _head_of(raw)
+        _check_schema(header, _PACKED)
+        for held in header["binnings"].values():
+            if "levels" not in held:
+                size = held["edges"]
+                held |= {"kind": "numeric", "edges": _numbers(raw, size, at).tolist()}
+                at += 8 * size
+        vectors = {name: VectorView.from_dict(each) for name, each in header["vectors"].items()}
+        binnings = {name: binning_from_dict(held) for name, held in header["binnings"].items()}
+        return cls(binnings, Profile.from_bytes(raw[at:]), vectors)
+
+
+def _headed(header: Mapping[str, Any], parts: Iterable[bytes]) -> bytes:
+    head = json.dumps(header, separators=(",", ":")).encode()
+    return len(head).to_bytes(4, "big") + head + b"".join(parts)
+
+
+def _head_of(raw: bytes) -> tuple[dict[str, Any], int]:
+    """Return the header, and where what follows it begins."""
+    at = 4 + int.from_bytes(raw[:4], "big")
+    return json.loads(raw[4:at]), at
+
+
+def _planes(numbers: Floats) -> bytes:
+    """Return float64, shape (k,), as byte planes: deflate sees bytes that are alike, such as zeros, side by side."""
+    return numbers.view(np.uint8).reshape(-1, 8).T.tobytes()
+
+
+def _numbers(raw: bytes, size: int, at: int) -> Floats:
+    """Return the `size` numbers whose planes begin at `at`."""
+    planes = np.frombuffer(raw, np.uint8, size * 8, at).reshape(8, -1)
+    found: Floats = np.ascontiguousarray(planes.T).view(np.float64).ravel()
+    return found
 
 
 def _parts_of(binnings: Mapping[str, Binning], vectors: Mapping[str, VectorView]) -> dict[str, tuple[str, ...]]:

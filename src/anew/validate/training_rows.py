@@ -103,11 +103,14 @@ class TrainingRows:
         )
 
     def _order(self, name: str, trained: pl.DataFrame, fresh: pl.DataFrame) -> Evidence | None:
-        """Measure how much training rows resemble the row before them; None of a constant."""
-        here, there = (resemblance(_values(each.get_column(name))) for each in (trained, fresh))
-        if math.isnan(here) or math.isnan(there):
-            return None
+        """Measure how much training rows resemble the row before them; None where held-out rows come in no order."""
         n = min(trained.height, fresh.height)
+        there = resemblance(_values(fresh.get_column(name)))
+        if not there - _noise(n) > _STRONG:  # of a constant it is NaN
+            return None
+        here = resemblance(_values(trained.get_column(name)))
+        if math.isnan(here):
+            return None
         return Evidence.of(self.key, here, n, subject=f"{_ORDER}{name}", reference=there)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
@@ -153,9 +156,13 @@ def _values(column: pl.Series) -> npt.NDArray[np.generic]:
     return column.to_numpy() if column.dtype.is_numeric() else column.cast(pl.String).fill_null("").to_numpy()
 
 
+def _noise(n: int) -> float:
+    return _CLEARLY / math.sqrt(n)
+
+
 def _judged_order(each: Evidence) -> Judgement:
     here, there = each.value or 0.0, each.reference or 0.0
-    noise = _CLEARLY / each.n**0.5
+    noise = _noise(each.n)
     found = (
         f"{each.subject}: resemblance to the row before {here:.2f} on rows trained on, {there:.2f} on those held out"
     )
