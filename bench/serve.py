@@ -197,7 +197,7 @@ class _Bench:
         tell(f"measuring {contender.name}")
         script = self.folder / "load.lua"
         script.write_text(
-            f"wrk.method='POST'\nwrk.headers['Content-Type']='application/json'\nwrk.body=[[{json.dumps(contender.body)}]]\n"
+            f"wrk.method='POST'\nwrk.headers['Content-Type']='application/json'\nwrk.body=[=[{json.dumps(contender.body)}]=]\n"
         )
         found = Measured()
         with _started(contender, self.folder / "server.log") as url:
