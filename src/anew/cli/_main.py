@@ -42,6 +42,7 @@ VERBS = {
     "status": "Show what serves, what is on probation and what was decided last.",
     "up": "Serve and run the loop until interrupted.",
     "validate": "Check a project's files and say everything that is wrong with them.",
+    "watch": "Watch where everything stands, and each decision as it is made.",
 }
 """Each verb is the file of its name in this package, loaded only when it is called."""
 

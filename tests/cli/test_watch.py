@@ -1,0 +1,110 @@
+"""`anew watch`: lines where nobody sits at a terminal, a screen where somebody does, and a clean end of both."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from anew.app.looks import Look, looks
+from anew.cli.watch import _screen
+from tests.cli.call import call
+from tests.cli.recorded import write_record
+
+ANEW = Path(sys.executable).with_name("anew")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_record(tmp_path / "small")
+
+
+def test_without_a_terminal_each_decision_is_a_line(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = call(capsys, monkeypatch, "watch", project, "--once")
+    assert called.code == 0
+    assert "v1" in called.out
+    assert "\x1b" not in called.out
+    told = json.loads(call(capsys, monkeypatch, "watch", project, "--once", "--json").out)
+    assert told["schema"] == "anew.watch/1"
+    assert told["data"]["status"]["champion"]["version"] == "v1"
+    assert {"id", "kind", "at", "said"} == set(told["data"]["facts"][0])
+    assert call(capsys, monkeypatch, "watch", project / "nowhere").code == 4
+
+
+def test_the_record_is_read_on_from_where_it_was(project: Path) -> None:
+    def pause(_: float) -> None:
+        pauses.append(1)
+
+    pauses: list[int] = []
+    seen: Iterator[Look] = looks(project, 0.1, pause)
+    first = next(seen)
+    assert first.facts
+    assert not next(seen).facts
+    assert pauses == [1]
+
+
+def test_the_screen_has_what_matters_and_no_markup_of_the_record(project: Path) -> None:
+    look = next(looks(project, 1.0))
+    status = dict(look.status) | {"model": "[red]x[/red]", "workers": [
+        {"worker": "0", "port": 80, "epoch": 3, "counts": {"predictions": 1234}, "problem": "[bold]lost[/bold]"},
+    ]}  # fmt: skip
+    console = Console(width=70, height=24, record=True, force_terminal=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115  rich closes nothing
+    console.print(_screen(Look(status=status, facts=look.facts, problem="locked"), list(look.facts), 24))
+    said = console.export_text()
+    for each in ("[red]x[/red]", "champion", "v1", "1,234 predictions", "[bold]lost[/bold]", "decisions", "locked"):
+        assert each in said
+    assert all(len(line) <= 70 for line in said.splitlines())
+    console.file.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT])
+def test_at_a_terminal_it_leaves_cleanly(project: Path, number: int) -> None:
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    with subprocess.Popen(
+        [ANEW, "watch", project], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    ) as program:
+        os.close(theirs)
+        shown = _until(ours, b"decisions")
+        assert b"\x1b[?1049h" in shown  # the other screen
+        program.send_signal(number)
+        shown = _until(ours, b"\x1b[?1049l")  # and back
+        assert program.wait(20) == 0
+        assert b"Traceback" not in shown
+        assert b"\x1b[?25h" in shown  # the cursor too
+    os.close(ours)
+
+
+def test_who_reads_it_may_go(project: Path) -> None:
+    with subprocess.Popen(
+        [ANEW, "watch", project, "--every", "0.1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.readline()
+        program.stdout.close()
+        program.send_signal(signal.SIGINT)
+        assert program.wait(20) == 0
+        assert "Traceback" not in program.stderr.read()
+
+
+def _until(terminal: int, mark: bytes) -> bytes:
+    shown, deadline = b"", time.monotonic() + 30
+    while mark not in shown:
+        assert time.monotonic() < deadline, shown
+        if select.select([terminal], [], [], 1.0)[0]:
+            try:
+                shown += os.read(terminal, 65536)
+            except OSError:  # the other end is closed
+                break
+    return shown
