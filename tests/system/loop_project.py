@@ -32,6 +32,7 @@ from anew.app.workers import free_port
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.facts import Ticked
+from tests.cli.schema import complaints
 
 F = TypeVar("F", bound=Fact)
 
@@ -220,7 +221,10 @@ class LoopProject:
             check=False,
         )
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr, self.log())
-        return json.loads(done.stdout)["data"] if done.stdout else done.stderr
+        if not done.stdout:
+            return done.stderr
+        assert complaints(done.stdout) == []
+        return json.loads(done.stdout)["data"]
 
     def processes(self) -> list[int]:
         """Return the ids of all living processes that were started for this folder."""
