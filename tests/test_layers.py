@@ -31,7 +31,7 @@ HOMES = {
     "starlette": ("dashboard",),
     "uvicorn": ("app.dashboard_worker",),
     "anyio": ("dashboard",),
-    "httpx": ("adapters.feast_online", "adapters.outbound", "app"),
+    "httpx": ("adapters.feast_online", "adapters.outbound", "app", "notebook.client"),
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project"),
     "mlflow": ("adapters.mlflow_",),
     "msgspec": ("adapters", "app", "cli", "dashboard", "gateway"),

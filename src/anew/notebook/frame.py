@@ -1,0 +1,62 @@
+"""Data frames of any library that speaks Arrow, and how they become files and rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
+
+from anew.domain.errors import SchemaError
+
+__all__ = ["ArrowFrame", "Frame", "rows_of", "write_frame"]
+
+
+@runtime_checkable
+class ArrowFrame(Protocol):
+    """What speaks the Arrow PyCapsule interface: pandas 2.2 and newer, polars, pyarrow, and more."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the rows as a capsule of an Arrow stream."""
+        ...
+
+
+Frame = ArrowFrame | Mapping[str, Sequence[Any]] | Path | str
+"""A data frame, columns by name, or a Parquet file."""
+
+
+def write_frame(frame: Frame, file: Path) -> Path:
+    """Write a frame as a Parquet file and return where it is; a file is returned as it is.
+
+    Raises
+    ------
+    SchemaError
+        It is none of those, or Arrow does not take one of its columns.
+    """
+    if isinstance(frame, str | Path):
+        return Path(frame)
+    pq.write_table(_arrow(frame), file)
+    return file
+
+
+def rows_of(frame: ArrowFrame | Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return the rows of a frame as plain values."""
+    rows: list[dict[str, Any]] = _arrow(frame).to_pylist()
+    return rows
+
+
+def _arrow(frame: object) -> "pa.Table":
+    try:
+        if isinstance(frame, ArrowFrame):
+            found = pa.table(frame)
+        elif isinstance(frame, Mapping):
+            found = pa.table(dict(frame))
+        else:
+            raise SchemaError(
+                f"a {type(frame).__name__} is no frame: give one of pandas, polars or pyarrow, a dict of columns, or "
+                "the path of a Parquet file"
+            )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
+        raise SchemaError(f"Arrow does not take this {type(frame).__name__}: {exc}") from exc
+    # An index that pandas sends along is no column of the rows.
+    return found.drop_columns([name for name in found.column_names if name.startswith("__index_level_")])
