@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from anew.adapters.fact_reader import read_facts
+from anew.app.record_place import record_place
 from anew.app.status import project_status, state_folder
 from anew.domain.errors import UnavailableError
 from anew.domain.fact import Fact
@@ -44,16 +45,16 @@ def looks(project: Path, every_s: float, pause: Callable[[float], None] = sleep)
     NotFoundError
         The project was never brought up.
     """
-    path = state_folder(project) / "anew.db"
     status = project_status(project)
-    seen = list(read_facts(path, after=max(0, status["facts"] - _FIRST)))
+    place = record_place(state_folder(project))
+    seen = list(read_facts(place, after=max(0, status["facts"] - _FIRST)))
     yield Look(status=status, facts=[each.fact for each in seen])
     after, afresh = (seen[-1].seq if seen else 0), monotonic() + _AFRESH_S
     while True:
         pause(every_s)
         problem = ""
         try:
-            new = list(read_facts(path, after=after))
+            new = list(read_facts(place, after=after))
             if new or monotonic() >= afresh:
                 status, afresh = project_status(project), monotonic() + _AFRESH_S
         except UnavailableError as exc:

@@ -7,6 +7,7 @@ from typing import Any
 
 from anew.adapters.fact_reader import read_facts
 from anew.app.narration import narrate
+from anew.app.record_place import record_place
 from anew.app.rollout_status import rollout_status
 from anew.app.status import project_status, state_folder
 from anew.domain.errors import NotFoundError
@@ -151,7 +152,7 @@ class Project:
 
     def run(self, version: str) -> RunResult:
         """Return why a version exists and what became of it; raises NotFoundError when there is none."""
-        facts = index(recorded.fact for recorded in read_facts(state_folder(self._folder) / "anew.db"))
+        facts = index(recorded.fact for recorded in read_facts(record_place(state_folder(self._folder))))
         history = history_of(facts, version)
         found = {each["version"]: each["standing"] for each in self.status().data["versions"]}
         return RunResult(version, found.get(version, "planned"), tuple(history))
@@ -159,7 +160,7 @@ class Project:
     def gates(self, version: str) -> GateResult:
         """Return what the gates said of a version, the newest verdict of each; `anew gate` asks them anew."""
         newest: dict[str, GateJudged] = {}
-        for recorded in read_facts(state_folder(self._folder) / "anew.db", kinds={GateJudged.__name__}):
+        for recorded in read_facts(record_place(state_folder(self._folder)), kinds={GateJudged.__name__}):
             if isinstance(recorded.fact, GateJudged) and recorded.fact.version == version:
                 newest[recorded.fact.gate] = recorded.fact
         return GateResult(version, tuple(newest.values()))
