@@ -34,6 +34,7 @@ VERBS = {
     "override": "Override a required gate, by a signed reason.",
     "reject": "Say no to a promotion that waits for persons.",
     "replay": "Run a project's own policy over a historical file, in virtual time.",
+    "report": "Write a version into one HTML file: what it is, why it exists, what became of it.",
     "restore": "Put a project back from its backup, never beneath gateways that know more.",
     "retrain": "Ask for a retrain now.",
     "rollback": "Go back to the fallback, or stop the rollout under way.",

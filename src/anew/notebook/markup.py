@@ -6,7 +6,7 @@ from html import escape
 __all__ = ["BAD", "GOOD", "UNSURE", "Markup", "bar", "mark", "table", "title"]
 
 GOOD, UNSURE, BAD = "#1a7f37", "#9a6700", "#cf222e"
-"""Colours with enough contrast on white and on black; each stands beside a word that says the same."""
+"""Colours that stand out on white and on black; each is that of a word that says the same."""
 _CELL = "padding:.2em .8em;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top"
 
 

@@ -1,0 +1,26 @@
+"""Write a version into one HTML file: what it is, why it exists, what its gates said and what became of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anew.app.report import write_report
+from anew.cli._output import emit_json, say
+
+__all__ = ["run"]
+
+
+def run(
+    version: Annotated[str, typer.Argument(help="name of the version, e.g. v3")],
+    project: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
+    to: Annotated[Path | None, typer.Option(help="the file [default: report-VERSION.html]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print anew.report/1")] = False,
+) -> None:
+    """Write it; the file needs no network and runs no script, and may be mailed, archived or printed."""
+    file = to or Path(f"report-{version.replace('/', '-')}.html")
+    size = write_report(project, version, file)
+    if json:
+        emit_json("anew.report/1", {"version": version, "file": str(file), "bytes": size})
+        return
+    say(f"{version} in {file}, {size / 1e3:,.0f} KB")
