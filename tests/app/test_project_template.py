@@ -92,15 +92,18 @@ def test_a_perfect_first_model_gets_an_objective_that_can_be_met(tmp_path: Path)
     assert load(created.folder).policy.slos[0]["at_most"] == 0.01
 
 
-@pytest.mark.parametrize(("rows", "most", "canary"), [(600, 90, (0.5,)), (40_000, 400, (0.25, 0.5))])
+@pytest.mark.parametrize(
+    ("rows", "span", "most", "canary"), [(600, "12w", 90, (0.5,)), (40_000, "auto", 400, (0.25, 0.5))]
+)
 def test_the_pace_of_a_stream_sets_what_is_held_out_and_the_canary(
-    tmp_path: Path, rows: int, most: int, canary: tuple[float, ...]
+    tmp_path: Path, rows: int, span: str, most: int, canary: tuple[float, ...]
 ) -> None:
     source = tmp_path / "paced.parquet"
     at = [NAIVE + i * timedelta(days=100) / rows for i in range(rows)]
     pl.DataFrame({"ts": at, "y": np.arange(rows) % 2, "x": np.arange(float(rows))}).write_parquet(source)
     policy = load(create_from_file(tmp_path, source, roles()).folder).policy
-    assert (policy.monitor.window, policy.data.holdout_most, policy.rollout.canary) == ("1d", most, canary)
+    assert (policy.monitor.window, policy.data.span) == ("1d", span)
+    assert (policy.data.holdout_most, policy.rollout.canary) == (most, canary)
 
 
 def test_odd_names_and_levels_survive_yaml_and_python(tmp_path: Path) -> None:

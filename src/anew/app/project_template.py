@@ -18,6 +18,7 @@ from anew.adapters.table_file import read_table
 from anew.app.duration import write_duration
 from anew.app.first_look import FirstLook, look_ahead
 from anew.app.policy import policy_schema
+from anew.app.training_stage import LEAST_WINDOWS
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import ConflictError, SchemaError, SettingsError
 
@@ -30,6 +31,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _ENOUGH_ROWS = 75
 """Rows held out for the gates at the least: half again what they ask for when nobody says otherwise."""
+_USUAL_SPAN = 20
 _HELD_TO_ASKED = 1.5
 """Rows held out for the gates, to those that they ask for."""
 _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
@@ -41,9 +43,12 @@ _WINDOWS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyNumbers:
-    """The numbers of a new policy that no data tells; durations in windows where the name says so."""
+    """The numbers of a new policy that no data tells; durations in windows where the name says so.
 
-    span_windows: int | None = 20
+    Without `span_windows` the loop chooses the span, where a window has rows enough for its gates.
+    """
+
+    span_windows: int | None = None
     holdout: float = 0.15
     holdout_most: int = 0
     lateness: str = "0s"
@@ -273,7 +278,7 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             "metric": "error" if columns.task.classifies else "mae",
             "at_most": f"{_objective(look, numbers.slo_slack):.3g}",
             "slo_comment": _slo_comment(look, numbers.slo_slack),
-            "span": "all" if numbers.span_windows is None else write_duration(numbers.span_windows * window),
+            "span": "auto" if numbers.span_windows is None else write_duration(numbers.span_windows * window),
             "cooldown": write_duration(numbers.cooldown_windows * window),
             "budget": f"{numbers.budget_retrains} per {write_duration(numbers.budget_windows * window)}",
             "canary": list(numbers.canary),
@@ -291,10 +296,11 @@ def _attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) -
     stream only takes longer, while an old model serves.
     """
     per_window = inferred.rows * (window / max(inferred.length, window))
-    least = _ENOUGH_ROWS / numbers.holdout
-    span = None if numbers.span_windows is None else max(numbers.span_windows, ceil(least / per_window))
-    spanned = inferred.rows if span is None else span * per_window
-    gate_rows = min(numbers.gate_rows, int(0.8 * numbers.holdout * spanned))
+    least = ceil(_ENOUGH_ROWS / numbers.holdout / per_window)
+    span = numbers.span_windows
+    if span is not None or least > LEAST_WINDOWS:
+        span = max(span or _USUAL_SPAN, least)
+    gate_rows = min(numbers.gate_rows, int(0.8 * numbers.holdout * (span or LEAST_WINDOWS) * per_window))
     pace = _hundredths(numbers.canary_rows / per_window)
     return replace(
         numbers,

@@ -11,7 +11,7 @@ from anew.train.since_change import SinceChange
 from anew.train.sources import Sources
 from anew.train.span import Span
 
-__all__ = ["training_stage"]
+__all__ = ["LEAST_WINDOWS", "training_stage"]
 
 LEAST_WINDOWS = 5
 """Windows of the shortest span that is chosen by itself: fewer rows teach little, whatever changed."""
