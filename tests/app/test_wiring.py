@@ -21,6 +21,7 @@ from anew.train.auto_span import AutoSpan
 from anew.train.since_change import SinceChange
 from anew.train.span import Span
 from anew.trigger import Trigger
+from anew.trigger.budget import Allowance, Budget
 from anew.validate.slos import SLOs
 from tests.app.small_project import YAML, write_project
 
@@ -56,7 +57,7 @@ def test_the_policy_reaches_the_stages(tmp_path: Path) -> None:
     assert isinstance(trigger, Trigger)
     assert [(each.name, each.windows) for each in trigger.conditions] == [("slo(f1>=0.6 over 72h)", 4), ("psi>0.5", 2)]
     assert trigger.cooldown.length == timedelta(days=2)
-    assert (trigger.budget.retrains, trigger.budget.period) == (3, timedelta(weeks=1))
+    assert trigger.budget == Budget(retrains=3, period=timedelta(weeks=1))
     assert isinstance(train, Train)
     assert (train.span, train.holdout_share) == (Span(length=timedelta(days=10)), 0.2)
     assert isinstance(rollout, Rollout)
@@ -65,6 +66,20 @@ def test_the_policy_reaches_the_stages(tmp_path: Path) -> None:
         "slo(error<=0.3)": SLO(metric="error", at_most=0.3),
         "psi>0.5": PSI(above=0.5),
     }
+
+
+def test_budgets_of_compute_and_money_reach_the_trigger(tmp_path: Path) -> None:
+    extra = "policy: {cost: %s, budget: {compute_hours: 2.5 per 7d, cost: 9 per 30d}}\n"
+    month = timedelta(days=30)
+    hours = Allowance(of="compute hours", amount=2.5, period=timedelta(days=7))
+    for cost, priced in (
+        ("{compute_hour: 0.2}", Allowance(of="money", amount=9, period=month, per_hour=0.2)),
+        ("{retrain: 3, error: 1}", Allowance(of="money", amount=9, period=month, per_hour=0.0, per_run=3.0)),
+    ):
+        trigger = stages(settings_of(tmp_path, YAML + extra % cost))["trigger"]
+        assert isinstance(trigger, Trigger)
+        assert trigger.allowances == (hours, priced)
+        assert trigger.budget is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateAccepted,
+    CandidateMeasured,
     CandidateRefused,
     CandidateTrained,
     EffectFailed,
@@ -18,6 +19,7 @@ from anew.domain.facts import (
     SnapshotTaken,
     SourceCapped,
     SourcePurged,
+    SpanFitted,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
@@ -210,3 +212,14 @@ def test_the_plan_says_what_is_rehearsed_and_capped() -> None:
         Train(rehearsal=1.0)
     with pytest.raises(InvariantError, match="share"):
         Sources(max_share=0.0)
+
+
+def test_a_run_is_charged_for_its_fit_the_fit_beside_and_its_gates() -> None:
+    beside = SpanFitted(model="m", at=T0, cause="c", version="v1", digest="e", rows=5, compute_s=2.0)
+    measured = CandidateMeasured(
+        model="m", at=T0, cause="c", version="v1", champion="", digest="d", evidence=(), compute_s=0.5
+    )
+    fit = trained()
+    _, decided = heard([approved(), snapshot(), fit, beside, measured, ACCEPTED])
+    (end,) = (each for each in decided if isinstance(each, TrainingEnded))
+    assert end.compute_s == fit.compute_s + 2.5

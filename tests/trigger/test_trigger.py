@@ -205,11 +205,12 @@ def test_cooldown_ends_exactly_after_its_length(hour: int, reason: str) -> None:
 
 
 def test_commands_are_not_held_by_cooldown_or_budget_but_count() -> None:
-    stage = trigger(cooldown=Cooldown(length=4 * H), budget=Budget(retrains=1, period=100 * H))
+    budget = Budget(retrains=1, period=100 * H)
+    stage = trigger(cooldown=Cooldown(length=4 * H), budget=budget)
     free = RetrainRefused(model="m", at=T0, by="policy", reason="")
     state, decided = heard(stage, [command(1, "a"), free, command(2, "b"), free])
     assert [each.kind for each in decided] == ["RetrainRequested", "RetrainRequested"]
-    assert stage.budget.left(state.requests, T0 + 3 * H) == 0
+    assert budget.left(state.requests, T0 + 3 * H) == 0
     assert heard(stage, [window(2), alert(2)], state)[1][0].kind == "RetrainWithheld"
 
 

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from anew.domain.errors import SettingsError
 
-__all__ = ["parse_alarms", "parse_count", "parse_duration", "parse_rate", "write_duration"]
+__all__ = ["parse_alarms", "parse_amount", "parse_count", "parse_duration", "parse_rate", "write_duration"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")
 _RATE = re.compile(r"\s*(\d+)\s+per\s+(.+)")
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s+per\s+(.+)")
 _COUNT = re.compile(r"\s*(\d+)\s+([a-z]+?)s?\s*")
 
 
@@ -58,13 +59,29 @@ def parse_rate(text: str) -> tuple[int, timedelta]:
     SettingsError
         `text` is no rate.
     """
-    match = _RATE.fullmatch(text) if isinstance(text, str) else None
+    amount, period = _rate(_RATE, text)
+    return int(amount), period
+
+
+def parse_amount(text: str) -> tuple[float, timedelta]:
+    """Read an amount of something in a period, such as ``2.5 per 7d``.
+
+    Raises
+    ------
+    SettingsError
+        `text` is no such amount.
+    """
+    return _rate(_AMOUNT, text)
+
+
+def _rate(pattern: re.Pattern[str], text: str) -> tuple[float, timedelta]:
+    match = pattern.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise SettingsError(f"{text!r} is no rate; write e.g. 8 per 7d")
     period = parse_duration(match[2])
     if period <= timedelta(0):
         raise SettingsError(f"{text!r}: the period of a rate must be positive")
-    return int(match[1]), period
+    return float(match[1]), period
 
 
 def parse_alarms(text: str) -> tuple[int, timedelta | int]:

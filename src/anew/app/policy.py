@@ -16,6 +16,7 @@ from anew.domain.facts import FACTS
 
 __all__ = [
     "AccessPolicy",
+    "BudgetPolicy",
     "CanaryPolicy",
     "ColumnsPolicy",
     "CostPolicy",
@@ -182,6 +183,14 @@ class CostPolicy(Section):
     )
 
 
+class BudgetPolicy(Section):
+    """How much retraining a period of event time may hold; a person's command is not held by it."""
+
+    retrains: str = Field(default="", description="requests: 8 per 7d; empty: any number")
+    compute_hours: str = Field(default="", description="hours of CPU of runs and their gates: 20 per 30d; empty: any")
+    cost: str = Field(default="", description="money by `cost`: 50 per 30d; empty: any")
+
+
 class LoopPolicy(Section):
     """When retraining may be asked for again."""
 
@@ -191,7 +200,7 @@ class LoopPolicy(Section):
     )
     cooldown: str = Field(default="0s", description="event time of rest after a request")
     cost: CostPolicy = CostPolicy()
-    budget: dict[Literal["retrains"], str] = Field(default_factory=dict, description="retrains: 8 per 7d")
+    budget: BudgetPolicy = BudgetPolicy()
 
 
 class SuitePolicy(Section):

@@ -1,7 +1,7 @@
 """A project's settings: `anew.yaml` read, checked and turned into values."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from anew.app.duration import parse_alarms, parse_count, parse_duration, parse_rate
+from anew.app.duration import parse_alarms, parse_amount, parse_count, parse_duration, parse_rate
 from anew.app.loopback import is_loopback
 from anew.app.policy import MonitorPolicy, ProjectPolicy
 from anew.app.yaml_file import Document, read_yaml
@@ -282,6 +282,13 @@ def _known_keys(path: tuple[str | int, ...]) -> list[str]:
     return sorted(field.alias or name for name, field in section.model_fields.items())
 
 
+_BUDGETS: Mapping[str, Callable[[str], object]] = {
+    "retrains": parse_rate,
+    "compute_hours": parse_amount,
+    "cost": parse_amount,
+}
+
+
 def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     """Return a problem for each text that should be a duration or a rate and is none."""
     positive: dict[tuple[str, ...], str] = {
@@ -313,7 +320,7 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
         *((path, partial(parse_duration, text)) for path, text in any_length.items()),
         (("monitor", "window"), partial(_rows, policy.monitor.window)),
         (("monitor", "false_alarms"), partial(_positive_rate, policy.monitor)),
-        *((("policy", "budget", name), partial(parse_rate, text)) for name, text in policy.policy.budget.items()),
+        *((("policy", "budget", name), partial(_BUDGETS[name], text)) for name, text in policy.policy.budget if text),
     ]
     problems = []
     for path, check in checks:

@@ -5,7 +5,7 @@ from functools import partial
 from types import MappingProxyType
 
 from anew.app.component import collect
-from anew.app.duration import parse_duration, parse_rate
+from anew.app.duration import parse_amount, parse_duration, parse_rate
 from anew.app.gates import chosen_gates
 from anew.app.governing import governed_by
 from anew.app.judging import judged_by
@@ -20,14 +20,12 @@ from anew.loop.engine import Stages
 from anew.monitor import Monitor
 from anew.registry import Registry
 from anew.trigger import Economy, Trigger
-from anew.trigger.budget import Budget
+from anew.trigger.budget import Allowance, Budget
 from anew.trigger.cooldown import Cooldown
 from anew.trigger.cost import Cost
 from anew.validate import Validate
 
 __all__ = ["stages"]
-
-_UNLIMITED = Budget(retrains=1_000_000_000, period=timedelta(days=36_500))
 
 
 def stages(
@@ -63,6 +61,7 @@ def stages(
     governance = collect(problems, "", partial(governed_by, settings, asks=packaged))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
+    allowances = collect(problems, settings.document.where(("policy", "budget")), partial(_allowances, settings))
     economy = collect(problems, settings.document.where(("policy", "cost")), partial(_economy, settings))
     if (
         watched is None
@@ -75,8 +74,6 @@ def stages(
     ):
         raise SettingsError(*dict.fromkeys(problems))
     chosen = chosen if packaged else chosen.unpackaged()
-    budget = policy.policy.budget.get("retrains")
-    retrains, period = parse_rate(budget) if budget else (_UNLIMITED.retrains, _UNLIMITED.period)
     return MappingProxyType(
         {
             "registry": Registry(),
@@ -88,7 +85,8 @@ def stages(
                 changes=watched.changes,
                 new_data=watched.new_data,
                 cooldown=Cooldown(length=parse_duration(policy.policy.cooldown)),
-                budget=Budget(retrains=retrains, period=period),
+                budget=_budget(policy.policy.budget.retrains),
+                allowances=allowances or (),
                 economy=economy,
             ),
             "governance": governance,
@@ -97,6 +95,27 @@ def stages(
             "rollout": judging.rollout,
         }
     )
+
+
+def _budget(text: str) -> Budget | None:
+    if not text:
+        return None
+    retrains, period = parse_rate(text)
+    return Budget(retrains=retrains, period=period)
+
+
+def _allowances(settings: Settings) -> tuple[Allowance, ...]:
+    budget, cost = settings.policy.policy.budget, settings.policy.policy.cost
+    found = []
+    if budget.compute_hours:
+        hours, period = parse_amount(budget.compute_hours)
+        found.append(Allowance(of="compute hours", amount=hours, period=period))
+    if budget.cost:
+        money, period = parse_amount(budget.cost)
+        measured = cost.retrain == "measured"
+        priced = {"per_hour": cost.compute_hour} if measured else {"per_hour": 0.0, "per_run": float(cost.retrain)}
+        found.append(Allowance(of="money", amount=money, period=period, **priced))
+    return tuple(found)
 
 
 def _economy(settings: Settings) -> Economy | None:

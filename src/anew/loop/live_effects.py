@@ -325,6 +325,7 @@ class LiveEffects:
             champion=fact.champion,
             digest=fact.digest,
             evidence=evidence,
+            compute_s=status.cpu_s,
         )
 
     def _job(self, job: Job, steps: Steps) -> JobStatus:

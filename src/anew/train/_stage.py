@@ -12,6 +12,7 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateAccepted,
     CandidateHeld,
+    CandidateMeasured,
     CandidateRefused,
     CandidateTrained,
     EffectFailed,
@@ -23,6 +24,7 @@ from anew.domain.facts import (
     SourceCapped,
     SourcePurged,
     SpanComparisonAsked,
+    SpanFitted,
     SpansCompared,
     TrainingEnded,
     TrainingPlanned,
@@ -120,7 +122,9 @@ class Train:
                 return replace(state, runs=_with(_without(state.runs, fact.version), fact.id, fact.version))
             case CandidateTrained():
                 runs = _with(_without(state.runs, fact.version), fact.id, fact.version)
-                return replace(state, runs=runs, compute_s=_with(state.compute_s, fact.version, fact.compute_s))
+                return _charged(replace(state, runs=runs), fact)
+            case SpanFitted() | CandidateMeasured() if state.is_running(fact.version):
+                return _charged(state, fact)
             case TrainingEnded():
                 return replace(
                     state,
@@ -223,6 +227,12 @@ def _end(state: TrainState, fact: Fact, version: str, outcome: str, detail: str)
         detail=detail,
         compute_s=state.compute_s.get(version, 0.0),
     )
+
+
+def _charged(state: TrainState, fact: CandidateTrained | SpanFitted | CandidateMeasured) -> TrainState:
+    """Add what a part of a run took: the search and the fit, the fit beside, the gates."""
+    so_far = state.compute_s.get(fact.version, 0.0)
+    return replace(state, compute_s=_with(state.compute_s, fact.version, so_far + fact.compute_s))
 
 
 def _alarms(state: TrainState, fact: SnapshotTaken) -> tuple[SourceCapped, ...]:

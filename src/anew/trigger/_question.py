@@ -16,6 +16,8 @@ class Question:
     ----------
     revive
         The retired version to bring back instead of fitting one.
+    fresh
+        Would a retrain learn something new although no label has come: from other code, from corrected rows?
     withheld
         For what was asked and said no by itself: a word and a sentence.
     """
@@ -28,4 +30,5 @@ class Question:
     past_cooldown: bool = False
     corrected: bool = False
     revive: str = ""
+    fresh: bool = False
     withheld: tuple[str, str] | None = None

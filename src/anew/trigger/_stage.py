@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
 from anew.domain.fact import Fact
@@ -35,7 +35,7 @@ from anew.trigger._condition import Changes, Condition, NewData, Schedule
 from anew.trigger._economy import Economy
 from anew.trigger._question import Question
 from anew.trigger._streak import Streaks, streaks_after
-from anew.trigger.budget import Budget
+from anew.trigger.budget import Allowance, Budget, Run
 from anew.trigger.cooldown import Cooldown
 
 __all__ = ["Trigger", "TriggerState"]
@@ -71,8 +71,10 @@ class TriggerState:
         The same of the alert at which each condition last asked.
     code, settings, changed
         The project's revision, and what of it the last ProjectChanged changed.
-    labelled
-        Labelled rows scored since the last training was planned.
+    labelled, unlabelled
+        Labelled rows scored since the last retrain was requested, and windows scored without one label.
+    runs
+        The last runs that have ended, revivals left out: they take nothing.
     revised
         Was the last window one that had been scored before?
     broken
@@ -93,6 +95,8 @@ class TriggerState:
     settings: str = ""
     changed: frozenset[str] = frozenset()
     labelled: int = 0
+    unlabelled: int = 0
+    runs: tuple[Run, ...] = ()
     revised: bool = False
     broken: tuple[Interval, ...] = ()
     books: Books = field(default_factory=Books)
@@ -121,6 +125,8 @@ class Trigger:
         What may ask; a detector that stands in none alerts and never triggers. The first that holds asks.
     economy
         The economic policy; it is asked last in each window, and folds into what was decided before it.
+    allowances
+        Budgets of what runs take: compute, money.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -128,7 +134,8 @@ class Trigger:
     changes: Changes = Changes()
     new_data: NewData | None = None
     cooldown: Cooldown = Cooldown()
-    budget: Budget = Budget(retrains=1_000_000, period=timedelta(days=1))
+    budget: Budget | None = None
+    allowances: tuple[Allowance, ...] = ()
     economy: Economy | None = None
 
     def initial(self) -> TriggerState:
@@ -137,7 +144,7 @@ class Trigger:
 
     def apply(self, state: TriggerState, fact: Fact) -> TriggerState:
         """Fold a fact."""
-        state = replace(state, books=books_after(state.books, fact))
+        state = _charged(replace(state, books=books_after(state.books, fact)), fact)
         match fact:
             case WindowClosed() | WindowScored() | RowsChecked():
                 return _measured(state, fact)
@@ -147,7 +154,9 @@ class Trigger:
                 return replace(state, streaks=streaks_after(state.streaks, fact), alerted=fact.window.start)
             case RetrainRequested():
                 requests = (*state.requests, fact.at)[-_KEPT:]
-                asked = replace(state, running=True, version="", requests=requests, answered=True, labelled=0)
+                asked = replace(
+                    state, running=True, version="", requests=requests, answered=True, labelled=0, unlabelled=0
+                )
                 return _answered(asked, fact)
             case RetrainWithheld():
                 return _answered(replace(state, answered=True), fact)
@@ -217,6 +226,7 @@ class Trigger:
                 considered=(("windows in a row", str(length)), ("broken data", "yes" if broken else "no")),
                 past_cooldown=condition.past_cooldown,
                 corrected=condition.corrected,
+                fresh=condition.corrected,
             )
         return None
 
@@ -239,7 +249,7 @@ class Trigger:
         if not wanted or state.served is None:
             return None
         what = " and ".join(sorted(wanted))
-        return Question(triggers=(self.changes.name,), reason=f"the project's {what} changed")
+        return Question(triggers=(self.changes.name,), reason=f"the project's {what} changed", fresh=True)
 
     def _answer(self, state: TriggerState, fact: Fact, question: Question) -> RetrainRequested | RetrainWithheld:
         reason, detail = question.withheld or self._hindrance(state, fact, question)
@@ -274,12 +284,13 @@ class Trigger:
 
     def _considered(self, state: TriggerState, at: datetime) -> tuple[tuple[str, str], ...]:
         until = self.cooldown.until(state.last)
+        left = (
+            [] if self.budget is None else [("budget left", f"{self.budget.left(state.requests, at)} of {self.budget}")]
+        )
+        left += [(f"{each.of} left", f"{each.left(state.runs, at):.3g} of {each}") for each in self.allowances]
         return (
             ("cooldown until", until.isoformat() if until else "none"),
-            (
-                "budget left",
-                f"{self.budget.left(state.requests, at)} of {self.budget.retrains} per {self.budget.period}",
-            ),
+            *left,
             ("under way", (state.version or "requested") if state.running else "nothing"),
         )
 
@@ -295,16 +306,43 @@ class Trigger:
         until = self.cooldown.until(state.last)
         if until is not None and fact.at < until and not question.past_cooldown:
             return "cooldown", f"the last request was at {state.last}; the cooldown lasts until {until}"
-        if self.budget.left(state.requests, fact.at) == 0:
+        if self.budget is not None and self.budget.left(state.requests, fact.at) == 0:
             return "budget", f"{self.budget.retrains} retrains per {self.budget.period} are spent"
+        if not question.revive:
+            lacking = next(filter(None, (each.lacks(state.runs, fact.at) for each in self.allowances)), "")
+            return ("budget", lacking) if lacking else _stale(state, question)
         return "", ""
+
+
+def _stale(state: TriggerState, question: Question) -> tuple[str, str]:
+    """Return why the data is too old to learn from: no label has come since the last retrain was asked for."""
+    if question.fresh or state.labelled or not (state.unlabelled and state.requests):
+        return "", ""
+    return "stale", (
+        f"none of the {state.unlabelled} windows scored since the last request has a label: a retrain would learn from "
+        "the rows that were there then"
+    )
+
+
+def _charged(state: TriggerState, fact: Fact) -> TriggerState:
+    if not isinstance(fact, TrainingEnded) or fact.version in state.books.revives:
+        return state
+    return replace(state, runs=(*state.runs, Run(at=fact.at, compute_s=fact.compute_s))[-_KEPT:])
 
 
 def _measured(state: TriggerState, fact: WindowClosed | WindowScored | RowsChecked) -> TriggerState:
     streaks = streaks_after(state.streaks, fact) if state.concerns(fact.version) else state.streaks
     fresh = fact.gained if isinstance(fact, WindowScored) else 0
     again = isinstance(fact, WindowScored) and fact.revision > 0
-    return replace(state, streaks=streaks, answered=False, labelled=state.labelled + fresh, revised=again)
+    empty = isinstance(fact, WindowScored) and not fact.labelled
+    return replace(
+        state,
+        streaks=streaks,
+        answered=False,
+        labelled=state.labelled + fresh,
+        unlabelled=state.unlabelled + empty,
+        revised=again,
+    )
 
 
 def _answered(state: TriggerState, fact: RetrainRequested | RetrainWithheld) -> TriggerState:

@@ -23,14 +23,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateMeasured(Fact):
-    """What the gates' measurements on the held-out rows gave; evidence is named by the gate."""
+    """What the gates' measurements on the held-out rows gave, in CPU seconds; evidence is named by the gate."""
 
     ends: ClassVar[bool] = True
+    schema: ClassVar[int] = 2
 
     version: str
     champion: str
     digest: str
     evidence: tuple[Evidence, ...]
+    compute_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
