@@ -278,12 +278,9 @@ def _ahead(
 
 def _budget(record: Record, policy: InForce, at: datetime | None) -> Budget:
     budget, rest = policy.trigger.budget, policy.trigger.cooldown.until(record.trigger.last)
-    limited = budget.retrains < 1_000_000
+    rests_until = rest if policy.trigger.cooldown.length else None
+    if budget is None:
+        return Budget(left=None, of=0, period_s=0.0, rests_until=rests_until)
     when = at or record.trigger.last
-    left = budget.left(record.trigger.requests, when) if limited and when else budget.retrains if limited else None
-    return Budget(
-        left=left,
-        of=budget.retrains if limited else 0,
-        period_s=budget.period.total_seconds(),
-        rests_until=rest if policy.trigger.cooldown.length else None,
-    )
+    left = budget.left(record.trigger.requests, when) if when else budget.retrains
+    return Budget(left=left, of=budget.retrains, period_s=budget.period.total_seconds(), rests_until=rests_until)
