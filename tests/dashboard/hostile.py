@@ -77,7 +77,7 @@ _TEMPLATES = [
     f"\\u003cscript\\u003e{_CALL}\\u003c/script\\u003e",
     f"%3Cscript%3E{_CALL}%3C/script%3E",
     "\u202eevil\u202c <b>rtl</b>",
-    "../../../etc/passwd",
+    "....//....//etc/passwd",
     "a/b?c=d#e",
 ]
 PAYLOADS = [*_TAGS, *_ATTRIBUTES, *_TEMPLATES]

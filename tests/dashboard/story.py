@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anew.app.narration import narrate
-from anew.dashboard.source import InForce, Surroundings, Worker
+from anew.dashboard.source import Artifact, Bar, InForce, Log, Shift, Surroundings, Worker
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
 from anew.domain.errors import ConflictError
@@ -240,6 +240,30 @@ class ToldSource:
     def lineage(self, subject: str) -> Lineage:
         """Over what was told."""
         return lineage_of(index(self.told), subject)
+
+    def artifact(self, digest: str) -> Artifact:
+        """One that bears the text."""
+        text = self.text
+        return Artifact(
+            format=f"{digest}{text}",
+            inputs=2,
+            metrics={text: 0.5},
+            params={text: text},
+            files={text: 3},
+            search={text: text},
+        )
+
+    def logs(self, asked: Sequence[Fact]) -> Sequence[Log]:
+        """One that bears the text."""
+        return [Log(effect=self.text, name=self.text, tail=self.text) for _ in asked]
+
+    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+        """Two columns, of both kinds, where there is anything."""
+        kinds = ("numeric", "categorical") if window.n else ()
+        bars = tuple(Bar(name=f"{i}{self.text}", reference=0.5, current=0.1 * i) for i in range(1, 3))
+        return [
+            Shift(column=f"{kind}{self.text}", kind=kind, psi=0.3, p_value=None, ks=None, bars=bars) for kind in kinds
+        ]
 
     def holder(self, token: str) -> Principal | None:
         """One of `TOKENS`."""

@@ -12,6 +12,8 @@ from anew.adapters.segment_reader import SegmentReader
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.access import access_file
+from anew.app.artifact_glance import artifact_of, logs_of
+from anew.app.column_shift import column_shifts
 from anew.app.lineage import find_lineage
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
@@ -21,11 +23,11 @@ from anew.app.record_place import has_record, record_place
 from anew.app.settings import FILE
 from anew.app.status import living_workers, loop_holder, state_folder, stored_rows
 from anew.app.wiring import stages
-from anew.dashboard.source import MOST_WAITING, InForce, Surroundings, Worker
+from anew.dashboard.source import MOST_WAITING, Artifact, InForce, Log, Shift, Surroundings, Worker
 from anew.domain.access import Principal
 from anew.domain.errors import AnewError
 from anew.domain.fact import Fact
-from anew.domain.facts import Order
+from anew.domain.facts import Order, VersionPromoted, WindowClosed
 from anew.lineage import Lineage
 from anew.ports.eventlog import Recorded
 from anew.rollout import Rollout
@@ -113,6 +115,20 @@ class ProjectSource:
     def lineage(self, subject: str) -> Lineage:
         """Return the lineage of a version, a prediction or a fact."""
         return find_lineage(self._project, subject)
+
+    def artifact(self, digest: str) -> Artifact:
+        """Return what a stored version says of itself."""
+        return artifact_of(self._state / "models", digest)
+
+    def logs(self, asked: Sequence[Fact]) -> Sequence[Log]:
+        """Return what the jobs of these facts wrote last."""
+        return logs_of(self._state / "jobs", asked)
+
+    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+        """Return how far each column of a window moved."""
+        promoted = read_facts(record_place(self._state), kinds={"VersionPromoted"})
+        digests = {each.fact.version: each.fact.digest for each in promoted if isinstance(each.fact, VersionPromoted)}
+        return column_shifts(self._state, digests.get(window.version, ""), window)
 
     def holder(self, token: str) -> Principal | None:
         """Return whose token it is."""

@@ -8,10 +8,12 @@ from markupsafe import Markup, escape
 
 from anew.dashboard.part import Series
 from anew.dashboard.probation import OnProbation
+from anew.dashboard.source import Shift
 
-__all__ = ["course_svg", "looks_svg", "ticks"]
+__all__ = ["bars_svg", "course_svg", "looks_svg", "ticks"]
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 240, 56, 16, 18, 30
+_MOST_NAME = 9
 Place = Callable[[float], float]
 
 
@@ -95,6 +97,24 @@ def looks_svg(probation: OnProbation) -> Markup:
     return _svg(said, body)
 
 
+def bars_svg(shift: Shift) -> Markup:
+    """Draw the shares of a column's parts, then and now, side by side."""
+    bars = shift.bars
+    high = max(max(each.reference, each.current) for each in bars)
+    y = _scale(0.0, 1.1 * high, _HEIGHT - _BOTTOM, _TOP)
+    body = [*_grid(y, ticks(0.0, 1.1 * high, 4))]
+    room = (_WIDTH - _RIGHT - _LEFT) / len(bars)
+    for i, each in enumerate(bars):
+        left, width = _LEFT + room * (i + 0.15), room * 0.33
+        for kind, share, at in (("reference", each.reference, left), ("current", each.current, left + width)):
+            title = f"{each.name}: {100 * share:.3g} % {'of the rows trained on' if kind == 'reference' else 'now'}"
+            body.append(_bar(kind, (round(at, 1), y(share)), (round(width, 1), round(y(0.0) - y(share), 1)), title))
+        name = each.name if len(each.name) <= _MOST_NAME else f"{each.name[: _MOST_NAME - 1]}…"
+        body.append(_text(round(left + width, 1), _HEIGHT - 10, name, "tick", "middle"))
+    said = f"Shares of {shift.column} among the rows trained on and now; PSI {shift.psi:.3g}"
+    return _svg(said, body)
+
+
 def _scale(low: float, high: float, start: float, end: float) -> Place:
     span = (high - low) or 1.0
     return lambda value: round(start + (value - low) / span * (end - start), 1)
@@ -136,6 +156,11 @@ def _text(x: float, y: float, said: str, kind: str, anchor: str = "start") -> Ma
 
 def _path(points: Sequence[tuple[float, float]]) -> Markup:
     return Markup('<polyline class="line" points="{}"/>').format(" ".join(f"{x},{y}" for x, y in points))
+
+
+def _bar(kind: str, place: tuple[float, float], size: tuple[float, float], said: str) -> Markup:
+    form = Markup('<rect class="bar-{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>')
+    return form.format(kind, *place, *size, said)
 
 
 def _band(places: Sequence[tuple[float, float, float]]) -> Markup:

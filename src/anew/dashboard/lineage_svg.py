@@ -19,8 +19,11 @@ _STYLE = (
 )
 
 
-def lineage_svg(lineage: Lineage) -> str:
-    """Draw the graph; every node names its kind in words, and its details are its title."""
+def lineage_svg(lineage: Lineage, *, styled: bool = True) -> str:
+    """Draw the graph; every node names its kind in words, and its details are its title.
+
+    Without `styled` it brings no style of its own, for a page that has one and may have no other.
+    """
     layers = _layers(lineage)
     places = {
         id: (_MARGIN + column * (_WIDTH + _GAP_X), _MARGIN + row * (_HEIGHT + _GAP_Y))
@@ -30,13 +33,14 @@ def lineage_svg(lineage: Lineage) -> str:
     width = 2 * _MARGIN + len(layers) * (_WIDTH + _GAP_X) - _GAP_X
     height = 2 * _MARGIN + max(map(len, layers), default=1) * (_HEIGHT + _GAP_Y) - _GAP_Y
     said = escape(f"Lineage of {lineage.subject}: {len(lineage.nodes)} nodes, {len(lineage.edges)} edges")
+    style = f"<style>{_STYLE}</style>" if styled else ""
     body = [
         *(_edge(places[each.source], places[each.target], each.role) for each in lineage.edges),
         *(_box(lineage.nodes[id], place, lineage.subject) for id, place in places.items()),
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{said}" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}"><title>{said}</title><style>{_STYLE}</style>{"".join(body)}</svg>\n'
+        f'width="{width}" height="{height}"><title>{said}</title>{style}{"".join(body)}</svg>\n'
     )
 
 

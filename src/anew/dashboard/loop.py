@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from anew.dashboard.asking import Asking
 from anew.dashboard.part import (
     Gate,
     Measure,
@@ -128,8 +129,10 @@ class LoopPage:
     decisions: tuple[Said, ...]
 
 
-def loop_page(record: Record, beside: Surroundings, policy: InForce, said: Narrate, now: datetime) -> LoopPage:
+def loop_page(asking: Asking) -> LoopPage:
     """Make the page."""
+    record, policy, said = asking.record, asking.policy, asking.source.narrate
+    beside, now = asking.source.surroundings(list(record.asked.values())), asking.source.now()
     scored = record.last("WindowScored")
     score = scored if isinstance(scored, WindowScored) else None
     version = record.registry.challenger or record.registry.champion

@@ -2,26 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from anew.dashboard.asking import Asking
+from anew.dashboard.audit import audit_page
+from anew.dashboard.compare import compare_page
+from anew.dashboard.data import data_page
+from anew.dashboard.lineage import lineage_page
 from anew.dashboard.loop import loop_page
-from anew.dashboard.record import Record
-from anew.dashboard.source import InForce, Source
+from anew.dashboard.rollout import rollout_page
+from anew.dashboard.run import run_page
+from anew.dashboard.runs import runs_page
+from anew.dashboard.source import Source
 from anew.domain.access import Permission, Principal
 from anew.domain.facts import Order
 
-__all__ = ["ACTS", "NAVIGATION", "PLACES", "Act", "Asking", "Outcome", "Place"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """What a page is made from."""
-
-    record: Record
-    source: Source
-    policy: InForce
-    params: Mapping[str, str]
-    query: Mapping[str, str]
+__all__ = ["ACTS", "NAVIGATION", "PLACES", "Act", "Outcome", "Place"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +61,9 @@ class Act:
     back: Callable[[Mapping[str, str]], str] = lambda _: "/"
 
 
-def _loop(asking: Asking) -> object:
-    record, source = asking.record, asking.source
-    beside = source.surroundings(list(record.asked.values()))
-    return loop_page(record, beside, asking.policy, source.narrate, source.now())
-
-
-def _roll_back(source: Source, who: Principal, id: str, fields: Mapping[str, str]) -> Sequence[str]:
+def _ordered(action: Order, source: Source, who: Principal, id: str, fields: Mapping[str, str]) -> Sequence[str]:
     return source.order(
-        Order.ROLLBACK,
+        action,
         who=who,
         command=id,
         reason=fields.get("reason", "").strip()[:500] or "asked for on the dashboard",
@@ -80,8 +71,33 @@ def _roll_back(source: Source, who: Principal, id: str, fields: Mapping[str, str
     )
 
 
-PLACES: Final[Sequence[Place]] = (Place(name="loop", path="/", twin="/loop.json", title="Loop", build=_loop),)
+PLACES: Final[Sequence[Place]] = (
+    Place(name="loop", path="/", twin="/loop.json", title="Loop", build=loop_page),
+    Place(name="runs", path="/runs", twin="/runs.json", title="Runs", build=runs_page),
+    Place(name="run", path="/runs/{version:path}", twin="/runs/{version:path}.json", build=run_page),
+    Place(name="rollout", path="/rollout", twin="/rollout.json", title="Rollout", build=rollout_page),
+    Place(name="compare", path="/compare", twin="/compare.json", title="Compare", build=compare_page),
+    Place(name="data", path="/data", twin="/data.json", title="Data & drift", build=data_page),
+    Place(name="lineage", path="/lineage", twin="/lineage.json", title="Lineage", build=lineage_page),
+    Place(name="audit", path="/audit", twin="/audit.json", title="Audit", build=audit_page),
+)
 
 NAVIGATION: Final = tuple(place for place in PLACES if place.title)
 
-ACTS: Final[Sequence[Act]] = (Act(path="/rollback", permission=Permission.OPERATE, title="Rolled back", do=_roll_back),)
+ACTS: Final[Sequence[Act]] = (
+    Act(path="/rollback", permission=Permission.OPERATE, title="Rolled back", do=partial(_ordered, Order.ROLLBACK)),
+    Act(
+        path="/rollout/hold",
+        permission=Permission.OPERATE,
+        title="Held",
+        do=partial(_ordered, Order.HOLD),
+        back=lambda _: "/rollout",
+    ),
+    Act(
+        path="/rollout/resume",
+        permission=Permission.OPERATE,
+        title="Resumed",
+        do=partial(_ordered, Order.RESUME),
+        back=lambda _: "/rollout",
+    ),
+)

@@ -7,13 +7,23 @@ from typing import Any, Protocol
 
 from anew.domain.access import Principal
 from anew.domain.fact import Fact
-from anew.domain.facts import Order
+from anew.domain.facts import Order, WindowClosed
 from anew.lineage import Lineage
 from anew.ports.eventlog import Recorded
 from anew.rollout import Rollout
 from anew.trigger import Trigger
 
-__all__ = ["MOST_WAITING", "InForce", "Source", "Surroundings", "Worker"]
+__all__ = [
+    "MOST_WAITING",
+    "Artifact",
+    "Bar",
+    "InForce",
+    "Log",
+    "Shift",
+    "Source",
+    "Surroundings",
+    "Worker",
+]
 
 MOST_WAITING = 10_000
 
@@ -79,6 +89,48 @@ class InForce:
     trigger: Trigger
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What a stored version says of itself; `files` has sizes in bytes, `search` is empty where there was none."""
+
+    format: str
+    inputs: int
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    files: Mapping[str, int]
+    search: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The end of what a job wrote for an effect."""
+
+    effect: str
+    name: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """The share of rows in one part of a column's values, then and now."""
+
+    name: str
+    reference: float
+    current: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """How far a column of a window is from the rows that its version was trained on."""
+
+    column: str
+    kind: str
+    psi: float
+    p_value: float | None
+    ks: float | None
+    bars: tuple[Bar, ...]
+
+
 class Source(Protocol):
     """Where the pages' data come from, and where commands go. Thread-safe.
 
@@ -112,6 +164,18 @@ class Source(Protocol):
 
     def lineage(self, subject: str) -> Lineage:
         """Return the lineage of a version, a prediction or a fact."""
+        ...
+
+    def artifact(self, digest: str) -> Artifact:
+        """Return what a stored version says of itself."""
+        ...
+
+    def logs(self, asked: Sequence[Fact]) -> Sequence[Log]:
+        """Return what the jobs of these facts wrote last."""
+        ...
+
+    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+        """Return how far each column of a window moved."""
         ...
 
     def holder(self, token: str) -> Principal | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -9,6 +10,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from anew.dashboard import chart
+from anew.dashboard.lineage_svg import lineage_svg
 
 __all__ = ["View", "plain_json"]
 
@@ -46,9 +48,15 @@ class View:
             "percent": _percent,
             "lasting": _lasting,
             "signed": lambda value: _NONE if value is None else f"{value:+.4g}".replace("-", _MINUS),
+            "drawn": Markup,
             "short": lambda text: str(text)[:12],
         }
-        self._environment.globals |= {"course_svg": chart.course_svg, "looks_svg": chart.looks_svg}
+        self._environment.globals |= {
+            "bars_svg": chart.bars_svg,
+            "course_svg": chart.course_svg,
+            "lineage_svg": partial(lineage_svg, styled=False),
+            "looks_svg": chart.looks_svg,
+        }
 
     def render(self, template: str, **values: Any) -> str:
         """Return the page."""

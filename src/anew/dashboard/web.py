@@ -14,8 +14,9 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from anew.dashboard.asking import Asking
 from anew.dashboard.asset import Assets
-from anew.dashboard.place import ACTS, NAVIGATION, PLACES, Act, Asking, Outcome, Place
+from anew.dashboard.place import ACTS, NAVIGATION, PLACES, Act, Outcome, Place
 from anew.dashboard.record import Record
 from anew.dashboard.session import Forms, Session, Sessions
 from anew.dashboard.shield import Shield
@@ -152,11 +153,11 @@ class _Web:
             "model": model,
             "who": session.who if session else None,
             "place": place.name if place else "",
-            "path": request.url.path,
+            "path": _address(request),
             "head": self._record.head,
             "navigation": [each for each in NAVIGATION if session and may(session.who, each.permission, model)],
             "outcome": outcome,
-            "twin": request.url.path.rstrip("/") + ".json" if request.url.path != "/" else "/loop.json",
+            "twin": _address(request, ".json") if request.url.path != "/" else "/loop.json",
             "form": (lambda path: self._forms.make(session, path)) if session else (lambda _: ""),
             "may": lambda what: session is not None and may(session.who, Permission(what), model),
         }
@@ -240,6 +241,12 @@ class _Web:
             )
         chrome = self._chrome(request, session, None)
         return self._html("error.html", status, chrome=chrome, code=status, said=said)
+
+
+def _address(request: Request, suffix: str = "") -> str:
+    """Return path and query as they were asked for, the path with a suffix."""
+    query = request.url.query
+    return quote(request.scope["path"], safe="/:") + suffix + (f"?{query}" if query else "")
 
 
 async def _fields(request: Request) -> Mapping[str, str]:

@@ -1,0 +1,64 @@
+"""What a stored version says of itself, and what its jobs wrote, without verifying every byte of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anew.dashboard.source import Artifact, Log
+from anew.domain.errors import NotFoundError
+from anew.domain.fact import Fact
+
+__all__ = ["artifact_of", "logs_of"]
+
+_TAIL = 4_000
+_LOGS = ("stdout.log", "stderr.log", "supervisor.log")
+
+
+def artifact_of(models: Path, digest: str) -> Artifact:
+    """Return what the artifact's manifest says; whoever serves it verifies it.
+
+    Raises
+    ------
+    NotFoundError
+        It is not there, or cannot be read.
+    """
+    folder = models / digest
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    except (OSError, ValueError) as exc:
+        raise NotFoundError(f"nothing of {digest[:12]} can be read in {models.name}: {exc}") from exc
+    return Artifact(
+        format=str(manifest.get("format", "")),
+        inputs=len(manifest.get("inputs", ())),
+        metrics=manifest.get("metrics", {}),
+        params={name: str(value) for name, value in manifest.get("params", {}).items()},
+        files=files,
+        search=_search(folder / "search.json"),
+    )
+
+
+def _search(file: Path) -> Mapping[str, str]:
+    try:
+        plain: Any = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    trials = plain["trials"]
+    return {"metric": str(plain["plan"]["metric"]), "trials": str(len(trials)), "value": f"{plain['value']:.4g}"}
+
+
+def logs_of(jobs: Path, asked: Sequence[Fact]) -> Sequence[Log]:
+    """Return the ends of what the jobs of these facts wrote; of a job without a word, nothing."""
+    found = []
+    for fact in asked:
+        for name in _LOGS:
+            try:
+                with (jobs / fact.id / name).open("rb") as file:
+                    file.seek(max(0, file.seek(0, 2) - _TAIL))
+                    tail = file.read().decode("utf-8", "replace").strip()
+            except OSError:
+                continue
+            if tail:
+                found.append(Log(effect=fact.asks, name=name, tail=tail))
+    return found

@@ -1,0 +1,40 @@
+"""Where a version, a prediction or a decision comes from, as a graph and as a list."""
+
+from dataclasses import dataclass
+
+from anew.dashboard.asking import Asking
+from anew.domain.errors import AnewError
+from anew.lineage import Lineage
+
+__all__ = ["LineagePage", "lineage_page"]
+
+_MOST = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineagePage:
+    """The lineage of `subject`; `problem` says why there is none, `versions` what may be asked for."""
+
+    subject: str
+    versions: tuple[str, ...]
+    problem: str
+    graph: Lineage | None
+
+
+def lineage_page(asking: Asking) -> LineagePage:
+    """Make the page: of what was asked for, else of the version that serves, else of the newest."""
+    registry = asking.record.registry
+    served = registry.champion.version if registry.champion else ""
+    subject = asking.query.get("subject", "").strip() or served or next(reversed(list(registry.versions)), "")
+    graph, problem = _lineage(asking, subject)
+    versions = tuple(reversed(list(registry.versions)[-_MOST:]))
+    return LineagePage(subject=subject, versions=versions, problem=problem, graph=graph)
+
+
+def _lineage(asking: Asking, subject: str) -> tuple[Lineage | None, str]:
+    if not subject:
+        return None, ""
+    try:
+        return asking.source.lineage(subject), ""
+    except AnewError as exc:
+        return None, str(exc)

@@ -1,0 +1,86 @@
+"""The rollout under way as it is judged, and every one before it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from anew.dashboard.asking import Asking
+from anew.dashboard.loop import WayBack, way_back
+from anew.dashboard.part import Measure, Said, measured, sentences
+from anew.dashboard.probation import OnProbation, on_probation
+from anew.dashboard.record import Record
+from anew.domain.fact import Fact
+from anew.domain.facts import GuardrailTripped, RolledBack, RolloutStarted, RolloutSuperseded, VersionPromoted
+
+__all__ = ["Ended", "RolloutPage", "rollout_page"]
+
+_KINDS = frozenset(
+    {
+        "GuardrailTripped", "RolledBack", "RolloutHeld", "RolloutResumed", "RolloutStalled", "RolloutStarted",
+        "RolloutSuperseded", "TrafficOrdered", "TrafficShifted", "VersionPromoted",
+    }
+)  # fmt: skip
+_MOST = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """One rollout; `how` is promoted, rolled back, superseded or under way."""
+
+    version: str
+    champion: str
+    began: datetime
+    ended: datetime | None
+    how: str
+    reason: str
+    evidence: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutPage:
+    """All of it; `told` is what happened since the one under way began."""
+
+    probation: OnProbation | None
+    back: WayBack
+    told: tuple[Said, ...]
+    rollouts: tuple[Ended, ...]
+
+
+def rollout_page(asking: Asking) -> RolloutPage:
+    """Make the page."""
+    record = asking.record
+    probation = on_probation(record, asking.policy.rollout)
+    told: list[Fact] = []
+    if probation is not None:
+        told = [each for each in record.about(probation.version) if each.kind in _KINDS]
+    return RolloutPage(
+        probation=probation,
+        back=way_back(record),
+        told=sentences(told[-_MOST:], asking.source.narrate),
+        rollouts=tuple(_rollouts(record)),
+    )
+
+
+def _rollouts(record: Record) -> list[Ended]:
+    started = [each for each in record.of_kind("RolloutStarted") if isinstance(each, RolloutStarted)]
+    return [_ended(record, each) for each in reversed(started[-_MOST:])]
+
+
+def _ended(record: Record, started: RolloutStarted) -> Ended:
+    end = next((each for each in record.about(started.version) if _ends(each, started)), None)
+    trip = next((each for each in record.about(started.version) if isinstance(each, GuardrailTripped)), None)
+    how = {"VersionPromoted": "promoted", "RolledBack": "rolled back", "RolloutSuperseded": "superseded"}
+    shown = trip if isinstance(end, RolledBack) and not end.evidence and trip else end
+    return Ended(
+        version=started.version,
+        champion=started.champion,
+        began=started.at,
+        ended=end.at if end else None,
+        how=how[end.kind] if end else "under way",
+        reason=getattr(end, "reason", ""),
+        evidence=measured(getattr(shown, "evidence", ())),
+    )
+
+
+def _ends(fact: Fact, started: RolloutStarted) -> bool:
+    ends = isinstance(fact, VersionPromoted | RolledBack | RolloutSuperseded)
+    return ends and fact.at >= started.at and getattr(fact, "version", "") == started.version

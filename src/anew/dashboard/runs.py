@@ -1,0 +1,69 @@
+"""Every run that was planned, the newest first: what came of it and what it cost."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from anew.dashboard.asking import Asking
+from anew.dashboard.record import Record
+from anew.domain.facts import CandidateTrained, RetrainRequested, SnapshotTaken, TrainingPlanned
+from anew.registry import VersionRecord
+
+__all__ = ["RunLine", "RunsPage", "runs_page"]
+
+_MOST = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """One run."""
+
+    version: str
+    standing: str
+    planned: datetime
+    triggers: tuple[str, ...]
+    rows: int | None
+    compute_s: float | None
+    passed: int
+    gates: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsPage:
+    """The newest `shown` of `total` runs, and what all of them cost."""
+
+    total: int
+    compute_s: float
+    runs: tuple[RunLine, ...]
+
+
+def runs_page(asking: Asking) -> RunsPage:
+    """Make the page."""
+    record = asking.record
+    versions = list(record.registry.versions.values())
+    trained = [each for each in record.of_kind("CandidateTrained") if isinstance(each, CandidateTrained)]
+    return RunsPage(
+        total=len(versions),
+        compute_s=sum(each.compute_s for each in trained),
+        runs=tuple(_line(record, each) for each in reversed(versions[-_MOST:])),
+    )
+
+
+def _line(record: Record, version: VersionRecord) -> RunLine:
+    about = record.about(version.version)
+    plan = next((each for each in about if isinstance(each, TrainingPlanned)), None)
+    asked = next((each for each in record.causes(plan) if isinstance(each, RetrainRequested)), None) if plan else None
+    taken = next((each for each in about if isinstance(each, SnapshotTaken)), None)
+    trained = next((each for each in about if isinstance(each, CandidateTrained)), None)
+    verdicts = {each.gate: each.verdict.name for each in about if each.kind == "GateJudged"}  # type: ignore[attr-defined]  # its kind says so
+    return RunLine(
+        version=version.version,
+        standing=version.standing.value,
+        planned=plan.at if plan else version.since,
+        triggers=asked.triggers if asked else (),
+        rows=taken.rows if taken else None,
+        compute_s=trained.compute_s if trained else None,
+        passed=sum(1 for each in verdicts.values() if each == "PASS"),
+        gates=len(verdicts),
+        reason=version.reason,
+    )
