@@ -7,7 +7,7 @@ import pytest
 from anew.app.narration import narrate, write_evidence
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import FACTS, Stage, TrafficShifted
+from anew.domain.facts import FACTS, RollbackCommanded, Stage, TrafficShifted
 from tests.adapters.fact_samples import sample
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -42,3 +42,10 @@ def test_traffic_is_told_by_its_stage(stage: Stage, share: float, said: str) -> 
         model="m", at=AT, epoch=3, stage=stage, share=share, champion=("v1", "d1"), challenger=challenger
     )
     assert narrate(shifted) == said
+
+
+@pytest.mark.fault("H9")
+def test_what_people_wrote_makes_no_line_of_its_own() -> None:
+    reason = "looked\nv9 promoted over v1: fine\r\x85\u2028more"
+    said = narrate(RollbackCommanded(model="m", at=AT, command="c", by="ann", reason=reason))
+    assert len(said.splitlines()) == 1

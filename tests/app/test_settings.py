@@ -177,3 +177,19 @@ def test_feedback_is_read(tmp_path: Path) -> None:
     assert settings.events == ("clicked", "bought")
     assert settings.label_rules.trust == ("audit",)
     assert settings.implicit == Implicit(event="bought", within=timedelta(hours=1), then=1, otherwise=0)
+
+
+@pytest.mark.parametrize(
+    ("review", "said"),
+    [
+        ("{per_day: 5, confidence_below: 0.6}", "numbers have no probability"),
+        ("{per_day: 5, lease: 0s}", "feedback.review.lease: '0s' is no length of time"),
+        ("{per_day: 5, keep: soon}", "feedback.review.keep: 'soon' is no duration"),
+        ("{per_day: 0}", "greater than or equal to 1"),
+        ("{per_day: 5, gold: {sources: []}}", "at least 1 item"),
+    ],
+)
+def test_a_review_that_cannot_be_is_refused(tmp_path: Path, review: str, said: str) -> None:
+    text = YAML.replace("task: binary", "task: regression").replace("  classes: [0, 1]\n", "")
+    with pytest.raises(SettingsError, match=said):
+        load(write_project(tmp_path, f"{text}feedback: {{review: {review}}}\n"))

@@ -20,7 +20,7 @@ from anew.feedback.outcome import Implicit
 from anew.loop.breach import RuleLimit
 from anew.loop.engine import Engine, Stages
 from anew.loop.observer import Observer
-from anew.loop.observer_plan import Known, ObserverPlan
+from anew.loop.observer_plan import Known, ObserverPlan, Review
 from anew.monitor import Detector, Monitor, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
@@ -99,6 +99,8 @@ class Bed:
     implicit: Implicit | None = None
     _position: int = 0
     profiles: ProfileStore | None = None
+    review: Review | None = None
+    sample: pl.DataFrame = field(default_factory=pl.DataFrame)
     _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,7 +127,7 @@ class Bed:
             model="m",
             columns=self.columns,
             detectors=keyed,
-            known=lambda _: Known(yardstick=Yardstick(features=REFERENCE), loss_scale=1.0),
+            known=lambda _: Known(yardstick=Yardstick(features=REFERENCE, sample=self.sample), loss_scale=1.0),
             window=self.window,
             count=self.count,
             feedback=self.feedback,
@@ -135,6 +137,7 @@ class Bed:
             label_delay=self.label_delay,
             rule_limit=self.rules,
             profiles=self.profiles,
+            review=self.review,
         )
         self.observer = Observer(plan, self.engine, self.lake)
 
@@ -170,7 +173,8 @@ class Bed:
             "epoch": self.epoch,
             "key": name,
         }
-        common: dict[str, Any] = {"model": "m", "at": at, "received_at": at, "row": {"x": 1.0}, "latency_us": 1}
+        given["row"] = {"x": 1.0}
+        common: dict[str, Any] = {"model": "m", "at": at, "received_at": at, "latency_us": 1}
         self._ids[name] = id = id_prefix(at) + hashlib.sha256(name.encode()).hexdigest()[:20]
         self.store(Prediction(id=id, **common, **(given | more)))
 

@@ -9,6 +9,7 @@ from typing import Any
 from anew.domain.errors import SettingsError
 from anew.gateway.gate import OPEN, Rules
 from anew.gateway.retrain_hook import RetrainHook
+from anew.gateway.review_desk import ReviewDesk
 from anew.gateway.settings import GatewaySettings
 from anew.ports.artifact import ArtifactStore
 from anew.ports.feature_store import OnlineFeatures
@@ -32,6 +33,7 @@ class GatewayParts:
     journal: Journal
     loader: str
     hook: RetrainHook | None = None
+    desk: ReviewDesk | None = None
     features: OnlineFeatures | None = None
     rules: Rules = OPEN
 

@@ -12,6 +12,7 @@ from anew.app.duration import parse_duration
 from anew.app.feature_store import online_features
 from anew.app.gateway_parts import GatewayParts
 from anew.app.hook import hook_reference, retrain_hook
+from anew.app.review import review_desk
 from anew.app.settings import Settings
 from anew.app.stores import journal_folder
 from anew.gateway.settings import EventClock, GatewaySettings, OnFull
@@ -36,6 +37,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         trip_share=guardrails.error_rate,
         events=settings.events,
         webhook=hook_reference(settings),
+        review=settings.policy.feedback.review is not None,
         fetched=tuple(store.features) if (store := settings.policy.feature_store) else (),
         trip_window=max(250, guardrails.at_least_errors),
     )
@@ -57,6 +59,7 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         ),
         loader=LOADER,
         hook=retrain_hook(settings),
+        desk=review_desk(settings),
         features=online_features(settings),
         rules=rules(settings),
     )

@@ -64,7 +64,8 @@ async def _work(parts: Sequence[GatewayParts], name: str, port: int) -> None:
             # what is loaded by now stays: to look through it for cycles, under load, would hold up every answer
             gc.collect()
             gc.freeze()
-            app = GatewayApp([worker.endpoint for worker in workers])
+            desks = {each.settings.model: each.desk for each in parts if each.desk is not None}
+            app = GatewayApp([worker.endpoint for worker in workers], desks)
             await serve(
                 Gate(
                     app, app.asked, together({each.settings.model: each.rules for each in parts}), now=SystemClock().now

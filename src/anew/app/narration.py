@@ -74,77 +74,81 @@ def _span(interval: Interval) -> str:
     return f"{interval.start:%Y-%m-%d %H:%M} to {interval.end:%Y-%m-%d %H:%M}"
 
 
-@singledispatch
 def narrate(fact: Fact) -> str:
-    """Say in one line what `fact` records."""
+    """Say in one line what `fact` records, whatever people and programs wrote into it."""
+    return " ".join(_told(fact).splitlines())
+
+
+@singledispatch
+def _told(fact: Fact) -> str:
     return narrate_consent(fact)
 
 
-@narrate.register
+@_told.register
 def _(fact: Ticked) -> str:
     return f"event time is {fact.at:%Y-%m-%d %H:%M}"
 
 
-@narrate.register
+@_told.register
 def _(fact: ProjectChanged) -> str:
     return f"project read: settings {fact.settings[:12]}, code {fact.code[:12]}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RetrainCommanded) -> str:
     return f"retrain asked for by {fact.by}: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RollbackCommanded) -> str:
     return f"rollback asked for by {fact.by}: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: QuarantineReleased) -> str:
     return f"{fact.version} released from quarantine by {fact.by}: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: WindowClosed) -> str:
     return f"window {_span(fact.window)} closed: {fact.n} predictions"
 
 
-@narrate.register
+@_told.register
 def _(fact: WindowScored) -> str:
     again = f" again (revision {fact.revision})" if fact.revision else ""
     labelled = f"{fact.labelled} of {fact.n} labelled"
     return f"window {_span(fact.window)} scored{again}, {labelled}: {write_evidence(fact.evidence)}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RowsChecked) -> str:
     return f"{fact.n} new rows in {_span(fact.window)}: {write_evidence(fact.evidence)}"
 
 
-@narrate.register
+@_told.register
 def _(fact: IncidentRaised) -> str:
     return f"incident in {_span(fact.window)} ({fact.detector}): {fact.message}"
 
 
-@narrate.register
+@_told.register
 def _(fact: AlertRaised) -> str:
     since = f", since {fact.since:%Y-%m-%d %H:%M}" if fact.since and fact.since < fact.window.start else ""
     return f"alert {fact.severity.name} in {_span(fact.window)}{since}: {fact.message}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RetrainRequested) -> str:
     numbers = ", ".join(f"{name} {value}" for name, value in fact.considered)
     return f"retrain requested ({', '.join(fact.triggers)}): {fact.reason} [{numbers}]"
 
 
-@narrate.register
+@_told.register
 def _(fact: RetrainWithheld) -> str:
     return f"retrain withheld ({fact.reason}): {fact.detail}"
 
 
-@narrate.register
+@_told.register
 def _(fact: TrainingPlanned) -> str:
     start = "the beginning" if fact.span.start.year <= 1970 else f"{fact.span.start:%Y-%m-%d %H:%M}"
     why = f" ({fact.why_span})" if fact.why_span else ""
@@ -156,7 +160,7 @@ def _(fact: TrainingPlanned) -> str:
     )
 
 
-@narrate.register
+@_told.register
 def _(fact: SnapshotTaken) -> str:
     tables = ", ".join(f"{table} at {version}" for table, version in fact.tables)
     rehearsed = f", {fact.rehearsed} of them rehearsed" if fact.rehearsed else ""
@@ -166,7 +170,7 @@ def _(fact: SnapshotTaken) -> str:
     )
 
 
-@narrate.register
+@_told.register
 def _(fact: SourceCapped) -> str:
     return (
         f"ALARM: {fact.share:.0%} of the rows for {fact.version} are labelled by {fact.source or '(no name)'}; at most "
@@ -174,96 +178,96 @@ def _(fact: SourceCapped) -> str:
     )
 
 
-@narrate.register
+@_told.register
 def _(fact: RetiredScoringAsked) -> str:
     retired = ", ".join(name for name, _ in fact.versions[1:]) or "no retired version"
     return f"what {fact.version} lost in {_span(fact.window)} is to be compared with {retired}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RetiredScored) -> str:
     return f"{_span(fact.window)}: mean losses of {write_evidence(fact.evidence)}"
 
 
-@narrate.register
+@_told.register
 def _(fact: SpanFitAsked) -> str:
     return f"a span of {fact.length_s / 86_400:.3g} days is to be fitted beside {fact.version}"
 
 
-@narrate.register
+@_told.register
 def _(fact: SpanFitted) -> str:
     return f"fitted beside {fact.version} on {fact.rows} rows in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}"
 
 
-@narrate.register
+@_told.register
 def _(fact: SpanComparisonAsked) -> str:
     return f"{fact.version} and the span beside it are to be compared on what came since {_span(fact.rows)}"
 
 
-@narrate.register
+@_told.register
 def _(fact: SpansCompared) -> str:
     return f"the span beside {fact.version} lost more by: {write_evidence(fact.evidence)}"
 
 
-@narrate.register
+@_told.register
 def _(fact: SubjectPurgeAsked) -> str:
     return f"{fact.by} asked for a subject's rows to be erased: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: SubjectPurged) -> str:
     rows = ", ".join(f"{n} {table}" for table, n in fact.rows)
     gone = f"; with them the snapshots {', '.join(each[:12] for each in fact.snapshots)}" if fact.snapshots else ""
     return f"a subject's rows were erased: {rows}{gone}"
 
 
-@narrate.register
+@_told.register
 def _(fact: SourcePurged) -> str:
     return f"source {fact.source} purged by {fact.by}: {fact.reason}; nothing is learned from it from now on"
 
 
-@narrate.register
+@_told.register
 def _(fact: CandidateTrained) -> str:
     return f"{fact.version} trained on {fact.rows} rows in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}"
 
 
-@narrate.register
+@_told.register
 def _(fact: EffectFailed) -> str:
     return f"{fact.effect} of {fact.version or 'the routing'} failed ({fact.reason}): {fact.detail}"
 
 
-@narrate.register
+@_told.register
 def _(fact: TrainingEnded) -> str:
     return f"run of {fact.version} ended: {fact.outcome} ({fact.detail})"
 
 
-@narrate.register
+@_told.register
 def _(fact: CandidateMeasured) -> str:
     return f"{fact.version} measured on held-out rows"
 
 
-@narrate.register
+@_told.register
 def _(fact: GateJudged) -> str:
     weight = " (asks)" if fact.ask else "" if fact.required else " (advisory)"
     return f"gate {fact.gate}{weight} on {fact.version}: {fact.verdict.name}, {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: CandidateAccepted) -> str:
     return f"{fact.version} accepted: every required gate passed"
 
 
-@narrate.register
+@_told.register
 def _(fact: CandidateRefused) -> str:
     return f"{fact.version} refused ({fact.verdict.name}): {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RolloutStarted) -> str:
     return f"rollout of {fact.version} starts beside {fact.champion or 'nobody'}"
 
 
-@narrate.register
+@_told.register
 def _(fact: TrafficShifted) -> str:
     if fact.stage is Stage.STEADY:
         return f"traffic: all to {fact.champion[0]} (epoch {fact.epoch}, fallback {fact.fallback[0] or 'none'})"
@@ -271,52 +275,52 @@ def _(fact: TrafficShifted) -> str:
     return f"traffic: {fact.challenger[0]} in {share} beside {fact.champion[0]} (epoch {fact.epoch})"
 
 
-@narrate.register
+@_told.register
 def _(fact: TrafficApplied) -> str:
     return f"traffic of epoch {fact.epoch} answered by {fact.workers} workers"
 
 
-@narrate.register
+@_told.register
 def _(fact: RolloutObserved) -> str:
     return f"look {fact.look} at {fact.version} in {fact.stage}: {fact.paired_down.n} paired labels"
 
 
-@narrate.register
+@_told.register
 def _(fact: GuardrailTripped) -> str:
     return f"guardrail {fact.guardrail} tripped by {fact.version}: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RolloutHeld) -> str:
     return f"rollout of {fact.version} held: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: TrafficOrdered) -> str:
     about = f"{fact.action} of {fact.version} ordered at the gateways by {fact.by}"
     return f"{about} (epoch {fact.epoch}, {fact.champion[0]} serves): {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RolloutResumed) -> str:
     return f"rollout of {fact.version} goes on: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RolloutStalled) -> str:
     return f"rollout of {fact.version} is going nowhere, a later candidate may take its place: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RolloutSuperseded) -> str:
     return f"{fact.version} gives way to {fact.by}: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: VersionPromoted) -> str:
     return f"{fact.version} promoted over {fact.previous or 'nobody'}: {fact.reason}"
 
 
-@narrate.register
+@_told.register
 def _(fact: RolledBack) -> str:
     return f"{fact.version} rolled back to {fact.to or 'nobody'}: {fact.reason}"

@@ -1,5 +1,6 @@
-"""Facts of consent as sentences: who let whom do what, what waits for whom, and when nothing is promoted."""
+"""Facts about people as sentences: who let whom do what, what waits for whom, what was reviewed and by whom."""
 
+from collections import Counter
 from functools import singledispatch
 
 from anew.domain.fact import Fact
@@ -13,11 +14,15 @@ from anew.domain.facts import (
     CandidateHeld,
     FreezeBegan,
     FreezeEnded,
+    LabellerWeighed,
     OverrideSigned,
     RejectionSigned,
     RetrainApproved,
     RetrainHeld,
     RetrainRefused,
+    ReviewQueued,
+    ReviewReopened,
+    ReviewSettled,
     RolloutApproved,
     RolloutDelayed,
     RolloutRefused,
@@ -122,3 +127,27 @@ def _(fact: ApprovalCounted) -> str:
 @narrate_consent.register
 def _(fact: ApprovalRefused) -> str:
     return f"signature of {fact.by} for {fact.version} does not count: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: ReviewQueued) -> str:
+    counts = Counter(reason for _, reason, _ in fact.items)
+    told = ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items()))
+    return f"{len(fact.items)} answers since {fact.since:%Y-%m-%d %H:%M} are to be reviewed: {told}"
+
+
+@narrate_consent.register
+def _(fact: ReviewSettled) -> str:
+    how = "" if fact.agreed else ", against another vote"
+    return f"label of {fact.prediction} given by {', '.join(fact.by)}{how}"
+
+
+@narrate_consent.register
+def _(fact: ReviewReopened) -> str:
+    return f"label of {fact.prediction} withdrawn, it is asked again: {', '.join(fact.by)} is not believed"
+
+
+@narrate_consent.register
+def _(fact: LabellerWeighed) -> str:
+    believed = "is believed" if fact.trusted else "is NOT believed any more"
+    return f"{fact.labeller} {believed}: {fact.right} of {fact.asked} questions with a known answer right"

@@ -10,6 +10,7 @@ from anew.domain.facts import (
     EffectFailed,
     GuardrailTripped,
     IncidentRaised,
+    LabellerWeighed,
     RetrainWithheld,
     RolledBack,
     RolloutDelayed,
@@ -44,6 +45,8 @@ def notice(fact: Fact) -> Notice | None:
             return _made(fact, fact.version, "a version was taken back", urgent=True)
         case RolloutHeld() | RolloutStalled() | CandidateHeld() | ApprovalAsked() | RolloutDelayed():
             return _made(fact, fact.version, "a version waits", urgent=True)
+        case LabellerWeighed() if not fact.trusted:
+            return _made(fact, fact.labeller, "a labeller is not believed any more", urgent=True)
         case SourceCapped():
             return _made(fact, "", "a source of labels was capped", urgent=True)
         case CandidateRefused() | RolloutRefused():

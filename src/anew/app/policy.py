@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from anew.app.policy_feedback import FeedbackPolicy, ImplicitPolicy, ReviewPolicy
 from anew.app.policy_governance import GovernancePolicy
 from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
 from anew.app.policy_section import Section
@@ -31,6 +32,7 @@ __all__ = [
     "LoopPolicy",
     "MonitorPolicy",
     "ProjectPolicy",
+    "ReviewPolicy",
     "RolloutPolicy",
     "SearchPolicy",
     "ServingPolicy",
@@ -109,29 +111,6 @@ class MonitorPolicy(Section):
     clock: Literal["wall", "data"] = Field(
         default="wall", description="event time follows the wall clock, or the newest row seen"
     )
-
-
-EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-
-
-class ImplicitPolicy(Section):
-    """Labels that follow from what happened after an answer."""
-
-    event: EventName = Field(description="the event that gives the label")
-    within: str = Field(description="event time after the prediction in which it counts")
-    then: int | float | str | None = Field(
-        default=None, description="label where it happened; unless told the last class, or the event's value"
-    )
-    otherwise: int | float | str = Field(description="label where it did not happen")
-
-
-class FeedbackPolicy(Section):
-    """What comes back after an answer, and whom to believe."""
-
-    events: tuple[EventName, ...] = Field(default=(), description="events that POST /feedback takes, besides thumbs")
-    implicit: ImplicitPolicy | None = Field(default=None, description="labels that follow from an event")
-    trust: tuple[str, ...] = Field(default=(), description="sources of labels, most trusted first")
-    park: str = Field(default="30d", description="how long a label that comes first waits for its prediction")
 
 
 class TrainPolicy(Section):

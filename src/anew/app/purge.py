@@ -32,6 +32,7 @@ def subject_purge(stores: OpenStores, state: Path) -> Callable[[SubjectPurgeAske
             key = json.loads(order.read_text("utf-8"))["key"]
         except (OSError, KeyError, TypeError, ValueError) as exc:
             raise NotFoundError(f"whose rows {fact.by} asked to be erased is not known any more; ask again") from exc
+        stores.review.forget(key=key)
         rows, _ = stores.lake.purge(key)
         reach("purge.lake_done")
         snapshots = stores.snapshots.purge(key)

@@ -243,6 +243,9 @@ def _feedback_problems(document: Document, policy: ProjectPolicy) -> list[str]:
             problems.append(
                 (("implicit", "within"), f"{implicit.within} is longer than monitor.label_delay; raise that to it")
             )
+    review = feedback.review
+    if review is not None and review.confidence_below is not None and not policy.task.classifies:
+        problems.append((("review", "confidence_below"), "numbers have no probability; leave it out for a regression"))
     return [f"{document.where(('feedback', *path))}: feedback.{path[0]}: {problem}" for path, problem in problems]
 
 
@@ -298,6 +301,9 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     }
     if policy.feedback.implicit is not None:
         positive["feedback", "implicit", "within"] = policy.feedback.implicit.within
+    if policy.feedback.review is not None:
+        for name in ("lease", "keep"):
+            positive["feedback", "review", name] = getattr(policy.feedback.review, name)
     if not _counts(policy.monitor.window):
         positive["monitor", "window"] = policy.monitor.window
     may_be_empty = {

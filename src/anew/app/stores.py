@@ -10,6 +10,7 @@ from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.local_compute import LocalCompute
 from anew.adapters.local_snapshot import LocalSnapshotStore
+from anew.adapters.review_db import ReviewDB
 from anew.adapters.segment_reader import SegmentReader
 from anew.adapters.signing import Signer
 from anew.adapters.sql_database import SQLDatabase
@@ -25,6 +26,7 @@ __all__ = [
     "journal_folder",
     "open_lake",
     "open_stores",
+    "review_file",
 ]
 
 
@@ -43,6 +45,7 @@ class OpenStores:
     snapshots: LocalSnapshotStore
     compute: LocalCompute
     traffic: FileTraffic
+    review: ReviewDB
 
 
 @contextmanager
@@ -64,6 +67,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
             state / "lake", settings.columns, settings.model, state / "lake.db", rules=settings.label_rules
         )
         try:
+            review = ReviewDB(review_file(state))
             signer = Signer.load_or_create(state / "keys")
             yield OpenStores(
                 clock=clock,
@@ -77,8 +81,10 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 snapshots=LocalSnapshotStore(state / "snapshots"),
                 compute=LocalCompute(root=state / "jobs"),
                 traffic=FileTraffic(state, verifier=signer.verifier, signer=signer),
+                review=review,
             )
         finally:
+            review.close()
             lake.close()
     finally:
         database.close()
@@ -90,6 +96,11 @@ def open_lake(settings: Settings) -> Iterator[DeltaLake]:
     state = settings.state
     with closing(DeltaLake(state / "lake", settings.columns, settings.model, state / "lake.db")) as lake:
         yield lake
+
+
+def review_file(state: Path) -> Path:
+    """Return where the queue of what people review is."""
+    return state / "review.db"
 
 
 def journal_folder(state: Path, worker: str) -> Path:

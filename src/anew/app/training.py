@@ -18,7 +18,8 @@ __all__ = ["limits_of", "search_plan", "training_of"]
 
 def training_of(settings: Settings, watched: Watch) -> Training:
     """Return how the project's versions are trained."""
-    policy = settings.policy.train
+    policy, review = settings.policy.train, settings.policy.feedback.review
+    strange = review is not None and review.ood is not None
     return Training(
         fit=FIT,
         finish=FINISH,
@@ -26,7 +27,7 @@ def training_of(settings: Settings, watched: Watch) -> Training:
         columns=settings.columns,
         params=policy.params,
         search=search_plan(settings),
-        sample_rows=SAMPLE_ROWS if watched.needs_sample else 0,
+        sample_rows=SAMPLE_ROWS if watched.needs_sample or strange else 0,
         traits=watched.needs_traits,
         export=policy.export == "onnx",
         reads=tuple(str(settings.root / path) for path in policy.reads),

@@ -27,6 +27,7 @@ from anew.app.judging import guardrails, judged_by
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.record_place import SQLITE, effects_place, has_record
+from anew.app.review import review_of
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import OpenStores, open_stores
@@ -338,6 +339,7 @@ class _Up:
             paired_by=judging.paired_by,
             arms_by=judging.arms_by,
             rule_limit=judging.rules,
+            review=review_of(settings, self._stores.review),
             profiles=ProfileFolder(settings.state / "profiles"),
         )
         return Observer(plan, engine, self._stores.lake)

@@ -26,6 +26,7 @@ VERBS = {
     "doctor": "Look at everything that a project stands on, and say what to do where it is not well.",
     "explain": "Say why a version exists and what became of it.",
     "gateway": "Serve the models of several projects on one port, beside the loops that keep them.",
+    "label": "Look at answers that people are asked about: `anew label next`, `answer`, `skip`, `status`.",
     "lineage": "Show where a version, a prediction or a decision came from, and what it led to.",
     "gate": "Run the gates on a version, as CI does.",
     "init": "Make a project, empty or from a file of labelled rows.",

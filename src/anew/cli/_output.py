@@ -1,19 +1,23 @@
 """What the command line prints: data on stdout, talk on stderr."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["emit_json", "say"]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Signs that a terminal obeys, line breaks and tabs apart."""
+
 
 def emit_json(schema: str, data: Mapping[str, Any]) -> None:
     """Print the envelope ``{"schema": …, "data": …}`` on stdout as one line of JSON."""
-    json.dump({"schema": schema, "data": data}, sys.stdout, allow_nan=False, ensure_ascii=False)
-    sys.stdout.write("\n")
+    text = json.dumps({"schema": schema, "data": data}, allow_nan=False, ensure_ascii=False)
+    sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def say(text: str = "") -> None:
-    """Print a line for people on stdout."""
-    sys.stdout.write(f"{text}\n")
+    """Print a line for people on stdout; what would steer a terminal is written out."""
+    sys.stdout.write(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text) + "\n")

@@ -5,8 +5,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from anew import __version__
@@ -17,6 +18,7 @@ from anew.gateway.latency import LatencyGrid
 from anew.gateway.metrics import MEDIA, render
 from anew.gateway.openapi import document
 from anew.gateway.refusal import RefusedError
+from anew.gateway.review_desk import ReviewDesk
 from anew.ports.http import Reply, Request, Respond
 
 __all__ = ["GatewayApp"]
@@ -24,6 +26,7 @@ __all__ = ["GatewayApp"]
 _LOG = logging.getLogger("anew.gateway")
 _INSIDE: Final = "the gateway failed; its log says how"
 _SERVER: Final = {"name": "anew", "version": __version__, "extensions": []}
+_NO_DESKS: Final[Mapping[str, ReviewDesk]] = MappingProxyType({})
 _CODES: Final = {400: "malformed", 413: "too_big"}
 
 
@@ -49,14 +52,20 @@ class GatewayApp:
     ``/models/NAME``, where alone they are when there are several; and the Open Inference Protocol below ``/v2``. Every
     error is JSON with a path.
 
+    Parameters
+    ----------
+    desks
+        By model, who hands out what people review; their paths are ``/review/…``.
+
     Attributes
     ----------
     counts
         ``requests``, ``refusals`` … of requests that are about no model.
     """
 
-    def __init__(self, endpoints: Sequence[ModelEndpoint]) -> None:
+    def __init__(self, endpoints: Sequence[ModelEndpoint], desks: Mapping[str, ReviewDesk] = _NO_DESKS) -> None:
         self.endpoints = tuple(endpoints)
+        self._desks = desks
         self.counts: Counter[str] = Counter()
         self._latency = LatencyGrid()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,8 +142,16 @@ class GatewayApp:
     def _of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
         post = partial(_Spot, "POST", counts=endpoint.serving.counts, latency=endpoint.latency, model=endpoint.model)
         read = partial(self._now, Permission.METRICS, model=endpoint.model)
-        hook = endpoint.hook
+        hook, desk = endpoint.hook, self._desks.get(endpoint.model)
         commands = {} if hook is None else {"/retrain": post(lambda request, _: hook.take(request), permission=None)}
+        if desk is not None:
+            review = partial(post, permission=Permission.REVIEW)
+            commands |= {
+                "/review/next": review(lambda request, _: desk.next(request)),
+                "/review/answer": review(lambda request, _: desk.answer(request)),
+                "/review/skip": review(lambda request, _: desk.skip(request)),
+                "/review/status": replace(review(lambda request, _: desk.status(request)), method="GET"),
+            }
         return commands | {
             "/predict": post(endpoint.predict, permission=Permission.PREDICT),
             "/labels": post(lambda request, _: endpoint.label(request), permission=Permission.LABEL),

@@ -125,6 +125,7 @@ class Gate:
         who = self._who(request)
         if who is None:
             return RefusedError(401, "unauthorised", "send Authorization: Bearer TOKEN; `anew access create` makes one")
+        request.who = who.name
         if asked is None or asked[0] is None or may(who, asked[0], asked[1]):
             return None
         return RefusedError(403, "forbidden", f"{who.name} ({who.role}) may not {asked[0]} here")

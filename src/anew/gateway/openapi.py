@@ -57,11 +57,32 @@ def document(models: Sequence[GatewaySettings]) -> _Json:
 def _own_paths(settings: GatewaySettings) -> dict[str, _Json]:
     model = settings.model
     commands = {"/retrain": _RETRAIN} if settings.webhook else {}
+    if settings.review:
+        commands |= _review_paths(settings)
     return commands | {
         "/predict": _post("answer rows", f"{model}.Predict", f"{model}.Predicted"),
         "/labels": _post("take ground truth", f"{model}.Labels", f"{model}.Accepted"),
         "/feedback": _post("take what happened after an answer", f"{model}.Feedback", f"{model}.Accepted"),
     }
+
+
+def _review_paths(settings: GatewaySettings) -> dict[str, _Json]:
+    model = settings.model
+    return {
+        "/review/next": {"post": _reviewed("get something to look at", None)},
+        "/review/answer": {"post": _reviewed("say what is true of it", _ref(f"{model}.Reviewed"))},
+        "/review/skip": {"post": _reviewed("give it back", _object({"item": _ITEM}, ("item",)))},
+        "/review/status": {"get": _reviewed("how much there is to look at", None)},
+    }
+
+
+def _reviewed(summary: str, takes: _Json | None) -> _Json:
+    statuses = (400, 404, 409, 413, 415, 422, 500, 503)
+    said = {str(status): _json(_ref("Error"), _REASONS.get(status, "not yours, or settled")) for status in statuses}
+    body = (
+        {} if takes is None else {"requestBody": {"required": True, "content": {"application/json": {"schema": takes}}}}
+    )
+    return {"summary": summary, **body, "responses": {"200": _json({"type": "object"}, summary)} | said}
 
 
 def _protocol_paths(settings: GatewaySettings) -> dict[str, _Json]:
@@ -100,6 +121,7 @@ def _schemas(settings: GatewaySettings) -> _Json:
         },
         "Predicted": _predicted(settings),
         "Labels": _object({"labels": _list(_object(label, ("prediction",)), settings)}, ("labels",)),
+        "Reviewed": _object({"item": _ITEM, "value": value}, ("item", "value")),
         "Feedback": _object({"feedback": _list(_object(event, ("prediction",)), settings)}, ("feedback",)),
         "Accepted": _object(
             {"accepted": {"type": "integer"}, "ids": {"type": "array", "items": _DELIVERY}}, ("accepted", "ids")
@@ -189,6 +211,7 @@ def _post(summary: str, takes: str, gives: str, error: str = "Error") -> _Json:
     return {"post": {"summary": summary, "requestBody": body, "responses": {"200": _json(_ref(gives), summary)} | said}}
 
 
+_ITEM: Final[_Json] = {"type": "string", "pattern": "^[0-9a-f]{26}$"}
 _HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _REASON: Final[_Json] = {"type": "string", "maxLength": 500}
 _TEXT: Final[_Json] = {"description": "the page", "content": {"text/plain": {"schema": {"type": "string"}}}}

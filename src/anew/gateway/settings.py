@@ -54,6 +54,8 @@ class GatewaySettings:
         Silence of the control plane after which the worker calls itself degraded.
     events
         Names that feedback may bear.
+    review
+        Are people asked about answers here?
     webhook
         Where the secret is of those programs that may ask for a retrain; empty: none may.
     fetched
@@ -84,6 +86,7 @@ class GatewaySettings:
     load_timeout_s: float = 60.0
     events: tuple[str, ...] = ()
     webhook: str = ""
+    review: bool = False
     fetched: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from anew.loop.engine import Engine
 from anew.loop.implicit import ImplicitLabels
 from anew.loop.measure import measure_seen, seen_rows, spread
 from anew.loop.observer_plan import ObserverPlan
+from anew.loop.reviewing import Reviewing
 from anew.loop.rollout_observer import RolloutObserver
 from anew.loop.scoring import Scoring
 from anew.monitor import SeenRows
@@ -65,6 +66,7 @@ class Observer:
             if plan.implicit is None
             else ImplicitLabels(plan.model, plan.implicit, lake, lateness=plan.lateness, pace=plan.pace / _BLIND_SHARE)
         )
+        self._reviewing = None if plan.review is None else Reviewing(plan, plan.review, engine, lake)
         self._counted: tuple[int, WindowState] | None = None
         self._first: datetime | None = None
         self._looked: datetime | None = None
@@ -92,6 +94,8 @@ class Observer:
             self._scoring.revise(now, versions, scored)
             tables = tuple(sorted(versions.items()))
             self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall, tables=tables))
+        if self._reviewing is not None:
+            self._reviewing.turn(now, wall)
 
     @property
     def _rollout(self) -> RolloutState:

@@ -6,15 +6,18 @@ from datetime import timedelta
 
 from anew.domain.column import Columns
 from anew.domain.errors import InvariantError
+from anew.feedback.choice import ReviewRule
 from anew.feedback.join import LabelRules
 from anew.feedback.outcome import Implicit
+from anew.feedback.vote import Gold
 from anew.feedback.window import WindowClock
 from anew.loop.breach import RuleLimit
 from anew.monitor import Detectors, Yardstick
 from anew.ports.profile import ProfileStore
+from anew.ports.review import ReviewStore
 from anew.rollout import KPI
 
-__all__ = ["Known", "ObserverPlan"]
+__all__ = ["Known", "ObserverPlan", "Review"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,17 @@ class Known:
 
     yardstick: Yardstick
     loss_scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What people review, whom to believe, when two numbers are the same, how long items wait; and where they are."""
+
+    rule: ReviewRule
+    store: ReviewStore
+    gold: Gold = Gold()
+    within: float = 0.0
+    keep: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +65,8 @@ class ObserverPlan:
         How many of a challenger's answers may break a rule; None for no limit.
     profiles
         Where the profiles of windows are kept; None keeps none.
+    review
+        What people are asked about; None asks nobody.
     """
 
     model: str
@@ -70,6 +86,7 @@ class ObserverPlan:
     arms_by: KPI | None = None
     rule_limit: RuleLimit | None = None
     profiles: ProfileStore | None = None
+    review: Review | None = None
 
     def __post_init__(self) -> None:
         if (self.window is None) == (self.count is None):

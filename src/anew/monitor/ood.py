@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
-from anew.monitor._detector import Finding, ScoredRows, SeenRows
+from anew.monitor._detector import Finding, ScoredRows, SeenRows, Yardstick
 from anew.stats.interval import wilson_interval
 from anew.stats.matrix import is_numeric, number_matrix
 from anew.stats.ood import Method, OutOfDistribution, fit_out_of_distribution
@@ -72,10 +74,9 @@ class OOD:
         if seen.n < self.at_least_rows:
             return (Evidence.of(self.key, None, seen.n, problem=f"{seen.n} rows, {self.at_least_rows} are needed"),)
         try:
-            model, names = self._fitted(seen)
+            strange = int(self.strange(seen.rows, seen.yardstick).sum())
         except InvariantError as exc:
             return (Evidence.of(self.key, None, seen.n, problem=f"the version's sample does not do: {exc}"),)
-        strange = int(model.strange(number_matrix(seen.rows, names)).sum())
         share = strange / seen.n
         interval = wilson_interval(strange, seen.n)
         return (Evidence.of(self.key, share, seen.n, reference=self.false_share, interval=interval),)
@@ -100,15 +101,26 @@ class OOD:
             )
         return None
 
-    def _fitted(self, seen: SeenRows) -> tuple[OutOfDistribution, tuple[str, ...]]:
+    def strange(self, rows: pl.DataFrame, yardstick: Yardstick) -> npt.NDArray[np.bool_]:
+        """Return which of `rows` are out of distribution.
+
+        Raises
+        ------
+        InvariantError
+            The version's sample does not do for it.
+        """
+        model, names = self._fitted(yardstick)
+        return model.strange(number_matrix(rows, names))
+
+    def _fitted(self, yardstick: Yardstick) -> tuple[OutOfDistribution, tuple[str, ...]]:
         """Return what tells strange rows, made once for each yardstick, and the columns that it reads."""
-        kept: dict[str, tuple[OutOfDistribution, tuple[str, ...]]] = seen.yardstick.kept
+        kept: dict[str, tuple[OutOfDistribution, tuple[str, ...]]] = yardstick.kept
         if self.key not in kept:
-            sample = seen.yardstick.sample
+            sample = yardstick.sample
             if "_held" in sample.columns:
                 sample = sample.filter(~pl.col("_held"))
             names = self.columns or tuple(
-                name for name in seen.yardstick.features.names if name in sample and is_numeric(sample.schema[name])
+                name for name in yardstick.features.names if name in sample and is_numeric(sample.schema[name])
             )
             kept[self.key] = (
                 fit_out_of_distribution(number_matrix(sample, names), self.method, false_share=self.false_share),

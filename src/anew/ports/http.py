@@ -11,13 +11,15 @@ __all__ = ["Handler", "Reply", "Request", "Respond"]
 class Request:
     """One complete request.
 
-    `path` is decoded, `headers` have lower-case names; of a header that comes twice the last one is here.
+    `path` is decoded, `headers` have lower-case names; of a header that comes twice the last one is here. `who` is
+    the name of whoever sent it, set by what let it in.
     """
 
     method: str
     path: str
     headers: Mapping[bytes, bytes]
     body: bytes
+    who: str = ""
 
 
 @dataclass(slots=True)

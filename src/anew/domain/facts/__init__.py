@@ -37,6 +37,7 @@ from anew.domain.facts.retraining import (
     TrainingEnded,
     TrainingPlanned,
 )
+from anew.domain.facts.review import LabellerWeighed, ReviewQueued, ReviewReopened, ReviewSettled
 from anew.domain.facts.rollout import (
     GuardrailTripped,
     Order,
@@ -87,6 +88,7 @@ __all__ = [
     "GateJudged",
     "GuardrailTripped",
     "IncidentRaised",
+    "LabellerWeighed",
     "Order",
     "OverrideSigned",
     "ProjectChanged",
@@ -100,6 +102,9 @@ __all__ = [
     "RetrainRefused",
     "RetrainRequested",
     "RetrainWithheld",
+    "ReviewQueued",
+    "ReviewReopened",
+    "ReviewSettled",
     "RollbackCommanded",
     "RolledBack",
     "RolloutApproved",
@@ -154,6 +159,7 @@ FACTS: Mapping[str, type[Fact]] = {
         GateJudged,
         GuardrailTripped,
         IncidentRaised,
+        LabellerWeighed,
         OverrideSigned,
         ProjectChanged,
         QuarantineReleased,
@@ -166,6 +172,9 @@ FACTS: Mapping[str, type[Fact]] = {
         RetrainRefused,
         RetrainRequested,
         RetrainWithheld,
+        ReviewQueued,
+        ReviewReopened,
+        ReviewSettled,
         RollbackCommanded,
         RolledBack,
         RolloutApproved,

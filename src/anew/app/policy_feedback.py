@@ -1,0 +1,61 @@
+"""What `feedback` of `anew.yaml` may say: what comes back after an answer, whom to believe, what people look at."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from anew.app.policy_section import Section
+
+__all__ = ["FeedbackPolicy", "GoldPolicy", "ImplicitPolicy", "ReviewPolicy"]
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class ImplicitPolicy(Section):
+    """Labels that follow from what happened after an answer."""
+
+    event: EventName = Field(description="the event that gives the label")
+    within: str = Field(description="event time after the prediction in which it counts")
+    then: int | float | str | None = Field(
+        default=None, description="label where it happened; unless told the last class, or the event's value"
+    )
+    otherwise: int | float | str = Field(description="label where it did not happen")
+
+
+class GoldPolicy(Section):
+    """Questions with a known answer, by which labellers are weighed."""
+
+    sources: tuple[str, ...] = Field(min_length=1, description="sources whose labels are known to be right")
+    share: Share = Field(default=0.1, description="share of the questions that a labeller gets that are such")
+    at_least: int = Field(default=5, ge=1, description="answers to them before anybody is judged by them")
+    accuracy: Share = Field(default=0.7, description="share that has to be right; below it, no vote counts")
+
+
+class ReviewPolicy(Section):
+    """Answers that people look at: `anew label`."""
+
+    per_day: int = Field(ge=1, le=100_000, description="answers in a day of event time, known ones apart")
+    confidence_below: Share | None = Field(default=None, description="class probability below which one is unsure")
+    ood: Share | None = Field(default=None, description="share of ordinary rows that may pass for strange, e.g. 0.01")
+    disagreement: float | None = Field(
+        default=None,
+        gt=0,
+        description="ask where champion and challenger differ; for numbers by so much of the range that errors have",
+    )
+    random: float = Field(default=0.2, gt=0, le=1, description="share of the quota that is drawn from all answers")
+    double: float = Field(default=0.2, ge=0, le=1, description="share on which two persons have to agree")
+    within: float = Field(default=0.0, ge=0, description="numbers that are no further apart are the same")
+    lease: str = Field(default="15m", description="wall time for which a question is one person's")
+    keep: str = Field(default="30d", description="event time after which a question is dropped")
+    gold: GoldPolicy | None = Field(default=None, description="questions with a known answer")
+
+
+class FeedbackPolicy(Section):
+    """What comes back after an answer, and whom to believe."""
+
+    events: tuple[EventName, ...] = Field(default=(), description="events that POST /feedback takes, besides thumbs")
+    implicit: ImplicitPolicy | None = Field(default=None, description="labels that follow from an event")
+    trust: tuple[str, ...] = Field(default=(), description="sources of labels, most trusted first")
+    review: ReviewPolicy | None = Field(default=None, description="answers that people look at")
+    park: str = Field(default="30d", description="how long a label that comes first waits for its prediction")
