@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.http_server import listen
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
 from anew.adapters.signing import Signer, Verifier
 from anew.app.gateway_parts import GatewayParts
@@ -83,6 +85,7 @@ class Bed:
     store: FakeStore
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
+    sockets: dict[str, socket.socket] = field(default_factory=dict)
     epoch: int = 0
 
     def client(self, port: int) -> Client:
@@ -113,12 +116,25 @@ class Bed:
         """Store a fake version; its answer is the number in its name unless told otherwise."""
         return name, self.store.make(**({"value": float(name[1:])} | told))
 
+    def share(self, workers: str) -> int:
+        """Bind a socket for each of the workers, as `anew up` does, and return their port."""
+        port = 0
+        for worker in workers:
+            self.sockets[worker] = listen("127.0.0.1", port)
+            port = self.sockets[worker].getsockname()[1]
+        return port
+
     def begin(self, worker: str = "0", port: int = 0) -> int:
         """Start a worker; returns its port when it listens."""
         command = [sys.executable, "-m", "anew.app.gateway_worker", "--project", str(self.project), "--worker", worker]
+        shared = {name: each.fileno() for name, each in self.sockets.items()}
+        if worker in shared:
+            command += ["--listener", str(shared[worker])]
+            command += [word for name in shared if name != worker for word in ("--beside", str(shared[name]))]
         with (self.project / f"log-{worker}").open("ab") as log:
             self.processes[worker] = subprocess.Popen(
                 [*command, "--port", str(port), "--parts", "tests.system.gateway_bed:parts"],
+                pass_fds=tuple(shared.values()),
                 env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
                 stderr=log,
             )
@@ -166,6 +182,8 @@ def bed(project: Path, **told: Any) -> Iterator[Bed]:
         for process in made.processes.values():
             process.kill()
             process.wait()
+        for each in made.sockets.values():
+            each.close()
 
 
 @dataclass

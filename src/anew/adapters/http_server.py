@@ -8,7 +8,7 @@ import asyncio
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -24,6 +24,7 @@ __all__ = ["ServerSettings", "listen", "run", "serve", "stop_on_signals"]
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_S: Final = 2.0
+_BESIDE_S: Final = 0.1
 _MOST_WAITING: Final = 16
 
 
@@ -54,7 +55,10 @@ class ServerSettings:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a bound socket that other processes may share by SO_REUSEPORT; port 0 takes a free one."""
+    """Return a bound socket that nobody listens on yet; port 0 takes a free one.
+
+    Other processes may share it, or bind sockets of their own to the same port (SO_REUSEPORT).
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,16 +88,29 @@ async def serve(
     *,
     on_stop: Callable[[], None] = lambda: None,
     settings: ServerSettings | None = None,
+    beside: Sequence[socket.socket] = (),
 ) -> None:
-    """Serve until `stop` is set; then call `on_stop`, take no new connections, and let running requests end."""
+    """Serve until `stop` is set; then call `on_stop`, take no new connections, and let running requests end.
+
+    Parameters
+    ----------
+    beside
+        Sockets of the same port that other processes serve: who waits there is served here when they do not come to it,
+        because they died or hang.
+    """
     service = _Service(handler, settings or ServerSettings())
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(service), sock=listener, backlog=2048)
-    sweeper = asyncio.create_task(service.sweep())
+    tasks = [asyncio.create_task(service.sweep()), asyncio.create_task(service.stand_in(beside))]
     await stop.wait()
     on_stop()
-    sweeper.cancel()
+    for task in tasks:
+        task.cancel()
+    for each in (listener, *beside):
+        await service.let_in(each)  # who waits would be lost with the socket
     server.close()
+    for each in beside:
+        each.close()
     await service.drain()
 
 
@@ -128,6 +145,24 @@ class _Service:
             now = asyncio.get_running_loop().time()
             for connection in list(self.open):
                 connection.expire(now)
+
+    async def stand_in(self, beside: Sequence[socket.socket]) -> None:
+        """Let in, again and again, those who wait at the sockets of others."""
+        while beside:
+            await asyncio.sleep(_BESIDE_S)
+            for listener in beside:
+                await self.let_in(listener)
+
+    async def let_in(self, listener: socket.socket) -> None:
+        """Let everybody in who waits now."""
+        listener.setblocking(False)
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:  # nobody waits, or nobody listens there yet
+                return
+            caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: _Connection(self), caller)
 
     async def drain(self) -> None:
         """Close what is idle, wait for what is being answered, then close the rest."""

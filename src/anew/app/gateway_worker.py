@@ -6,9 +6,10 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
+from socket import socket
 
 from anew.adapters.http_server import ServerSettings, listen, run, serve, stop_on_signals
 from anew.adapters.process_table import process_started
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--project", type=Path, required=True, action="append", help="several times for several models")
     parser.add_argument("--worker", default="0", help="its name: that of its journal and of its status")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one, which the status names")
+    parser.add_argument("--listener", type=int, help="descriptor of a bound socket, in place of a port")
+    parser.add_argument("--beside", type=int, action="append", default=[], help="descriptor of another worker's socket")
     parser.add_argument("--parts", default=_PARTS, help="package.module:function that makes the parts")
     given = parser.parse_args(arguments)
     # the loop shares the interpreter with the threads that sync and load: 5 ms would be a long wait for its turn
@@ -38,19 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make: PartsMaker = named(given.parts)
         parts = [make(project, given.worker) for project in given.project]
-        run(partial(_work, parts, given.worker, given.port))
+        listener = listen(parts[0].host, given.port) if given.listener is None else socket(fileno=given.listener)
+        with ExitStack() as beside:
+            others = [beside.enter_context(socket(fileno=each)) for each in given.beside]
+            run(partial(_work, parts, given.worker, listener, others))
     except (AnewError, OSError) as exc:
         logging.getLogger("anew.gateway").error("worker_ended worker=%s problem=%s", given.worker, exc)
         return 1
     return 0
 
 
-async def _work(parts: Sequence[GatewayParts], name: str, port: int) -> None:
+async def _work(parts: Sequence[GatewayParts], name: str, bound: socket, beside: Sequence[socket]) -> None:
     models = [each.settings.model for each in parts]
     if len(set(models)) < len(models):
         raise SettingsError(f"the projects' models are called {models}; one gateway needs a name for each")
     stop = stop_on_signals()
-    with listen(parts[0].host, port) as listener:
+    with bound as listener:
         workers = [_worker(each, name, listener.getsockname()[1]) for each in parts]
         async with AsyncExitStack() as stack:
             for worker in workers:
@@ -73,6 +79,7 @@ async def _work(parts: Sequence[GatewayParts], name: str, port: int) -> None:
                 listener,
                 stop,
                 on_stop=drain,
+                beside=beside,
                 settings=ServerSettings(most_body_bytes=max(each.settings.most_body_bytes for each in parts)),
             )
 

@@ -41,6 +41,7 @@ def serve_projects(
     processes = GatewayProcesses(
         projects=[each.root for each in settings],
         log=first.state / "logs",
+        host=serving.host,
         port=(serving.port if port is None else port) or free_port(serving.host),
         count=workers,
         living=lambda: traffic.workers(first.model),

@@ -386,6 +386,7 @@ class _Up:
         return GatewayProcesses(
             projects=(self._settings.root,),
             log=self._settings.state / "logs",
+            host=serving.host,
             port=port or free_port(serving.host),
             count=serving.workers,
             living=lambda: self._stores.traffic.workers(self._settings.model),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_lowercase
 
+from anew.adapters.http_server import listen
 from anew.adapters.process_table import process_started
 from anew.domain.errors import UnavailableError
 from anew.ports.traffic import WorkerStatus
@@ -75,6 +76,9 @@ class GatewayProcesses:
     With a `count` of 0 it keeps its hands off: a gateway shared with other projects serves this one. Workers outlive a
     control plane that was killed, and go on serving; the next one takes them over as they are.
 
+    The sockets are this process's, one for each worker, and stay open when one dies: callers who wait there are let in
+    by the others, which know all of them. With a socket of its own a worker would take along who had just come.
+
     Parameters
     ----------
     log
@@ -85,9 +89,11 @@ class GatewayProcesses:
 
     projects: Sequence[Path]
     log: Path
+    host: str
     port: int
     count: int
     living: Callable[[], Sequence[WorkerStatus]]
+    _sockets: list[socket.socket] = field(default_factory=list, init=False)
     _workers: list[_Worker] = field(default_factory=list, init=False)
     _change: _Change | None = field(default=None, init=False)
     _leaving: list[_Worker] = field(default_factory=list, init=False)
@@ -148,6 +154,7 @@ class GatewayProcesses:
 
     def stop(self) -> None:
         """Let every worker finish what it answers, and end those that do not within the grace."""
+        self._let_go(0)
         _end([*self._workers, *self._leaving, *(self._change.workers if self._change else [])])
 
     def _names(self, mark: str) -> list[str]:
@@ -167,6 +174,7 @@ class GatewayProcesses:
         elif time.monotonic() >= change.ready_at + _SETTLED_S:
             self._leave(self._workers)
             self._workers, self._change = change.workers, None
+            self._let_go(self.count)
             return ["the gateway's workers were replaced: changed settings of serving are in force"]
         dead = [each.name for each in change.workers if each.code() is not None]
         if not dead and time.monotonic() < change.until:
@@ -179,6 +187,12 @@ class GatewayProcesses:
             f"the old ones go on; see {self.log}"
         ]
 
+    def _let_go(self, kept: int) -> None:
+        """Close the sockets but the first ones: they end with the workers that have them still."""
+        for each in self._sockets[kept:]:
+            each.close()
+        del self._sockets[kept:]
+
     def _leave(self, workers: Sequence[_Worker]) -> None:
         for each in workers:
             each.signal(signal.SIGTERM)
@@ -187,15 +201,22 @@ class GatewayProcesses:
     def _launch(self, name: str) -> _Worker:
         command = [sys.executable, "-m", "anew.app.gateway_worker"]
         command += [word for project in self.projects for word in ("--project", str(project))]
-        command += ["--worker", name, "--port", str(self.port)]
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
         try:
+            place = int(name.rstrip(ascii_lowercase))
+            while len(self._sockets) < max(self.count, place + 1):
+                self._sockets.append(listen(self.host, self.port))
+            descriptors = [each.fileno() for each in self._sockets]
+            own = descriptors.pop(place)
+            command += ["--worker", name, "--listener", str(own)]
+            command += [word for each in descriptors for word in ("--beside", str(each))]
             with (self.log / f"gateway-{name}.log").open("ab") as log:
                 process = subprocess.Popen(  # noqa: S603  our own interpreter and module
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    pass_fds=(own, *descriptors),
                     env={**os.environ, **threads},
                     start_new_session=True,
                 )
