@@ -110,6 +110,12 @@ def test_the_gates_keep_the_projects_objectives(tmp_path: Path) -> None:
     assert made["beats_champion"][1] is False
 
 
+def test_gates_that_count_and_judge_all_rows_say_how_many_have_to_be_held_out(tmp_path: Path) -> None:
+    gates = "[{beats_champion: {at_least_rows: 120}}, {calibration: {at_least_rows: 900}, mode: advisory}]"
+    assert chosen_gates(settings_of(tmp_path, f"{YAML}validate: {gates}\n")).least_rows == 120
+    assert stages(settings_of(tmp_path, f"{YAML}validate: {gates}\n"))["train"].holdout_least == 120  # type: ignore[attr-defined] # the stage of that name
+
+
 def test_a_gate_may_have_objectives_of_its_own(tmp_path: Path) -> None:
     own = "validate: [{slos: {objectives: [{metric: f1, at_least: 0.5}]}}]\n"
     slos, _ = chosen_gates(settings_of(tmp_path, YAML + own)).gates["slos"]

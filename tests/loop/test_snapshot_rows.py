@@ -119,6 +119,14 @@ def test_no_more_rows_are_held_out_than_are_enough() -> None:
     assert flooded.holdout == 30
 
 
+def test_as_many_rows_are_held_out_as_a_gate_needs_but_never_over_half() -> None:
+    few = rows(a=100)
+    assert snapshot_rows(few, PLAN).holdout == 20
+    assert snapshot_rows(few, replace(PLAN, holdout_least=35)).holdout == 35
+    assert snapshot_rows(few, replace(PLAN, holdout_least=35, holdout_most=10)).holdout == 35
+    assert snapshot_rows(few, replace(PLAN, holdout_least=80)).holdout == 50
+
+
 def test_nothing_older_means_nothing_rehearsed() -> None:
     assert snapshot_rows(rows(a=100), replace(PLAN, rehearsal=0.5)).rehearsed == 0
 

@@ -7,7 +7,7 @@ import pytest
 
 from anew.stats.change import measure_change
 from anew.stats.homogeneity import same_rank, same_share
-from anew.stats.inertia import level_inertia, number_inertia
+from anew.stats.inertia import level_inertia, number_inertia, resemblance, telling_rows
 from anew.stats.profile import Reference
 
 
@@ -82,3 +82,26 @@ def test_a_window_of_n_rows_of_which_k_count_as_one_is_one_of_so_many_fewer() ->
     assert math.log(same_rank(first, second, inertia=4.0)) == pytest.approx(math.log(fewer), rel=0.25)
     assert same_share(40, 400, 60, 4400, inertia=4.0) == same_share(10, 100, 15, 1100)
     assert same_share(3, 400, 3, 4400, inertia=10.0) == 1.0
+
+
+def chained(rare: float, stays: float, n: int, seed: int) -> np.ndarray:
+    """Return two levels, of which the rare one is followed by itself with a chance of `stays`."""
+    chance, codes = np.random.default_rng(seed).random(n), np.zeros(n, dtype=int)
+    comes = rare * (1 - stays) / (1 - rare)
+    for i in range(1, n):
+        codes[i] = chance[i] < (stays if codes[i - 1] else comes)
+    return np.where(codes == 1, "b", "a")
+
+
+@pytest.mark.parametrize("rare", [0.02, 0.1, 0.5])
+def test_resemblance_scatters_no_more_than_its_telling_rows_allow(rare: float) -> None:
+    columns = [chained(rare, 0.6, 1000, seed) for seed in range(200)]
+    scatter = np.std([resemblance(column) for column in columns])
+    telling = np.mean([telling_rows(column) for column in columns])
+    assert 0.4 / math.sqrt(telling) < scatter < 1 / math.sqrt(telling)
+    assert rare > 0.1 or scatter > 1.2 / math.sqrt(1000), "control: all rows would allow too little"
+
+
+def test_all_known_numbers_tell() -> None:
+    assert telling_rows(np.array([1.0, np.nan, 2.0, 3.0])) == 3
+    assert telling_rows(np.array([])) == telling_rows(np.full(50, 7.0)) == 0

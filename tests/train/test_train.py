@@ -106,6 +106,13 @@ def test_a_plan_fixes_all_that_a_run_needs() -> None:
     assert plan.holdout_share == 0.2
 
 
+def test_what_gates_need_is_held_out_for_those_that_face_a_champion() -> None:
+    stage = Train(holdout_least=100)
+    promoted = VersionPromoted(model="m", at=T0, version="v7", digest="d", previous="", evidence=(), reason="")
+    plans = [stage.decide(state, approved("a")) for state in (stage.initial(), stage.apply(stage.initial(), promoted))]
+    assert [plan.holdout_least for (plan,) in plans if isinstance(plan, TrainingPlanned)] == [0, 100]
+
+
 def test_seeds_follow_from_the_approval_and_differ() -> None:
     plans = [heard([approved(name)])[1][0] for name in ("a", "a", "b")]
     seeds = [plan.seed for plan in plans if isinstance(plan, TrainingPlanned)]

@@ -206,6 +206,21 @@ def test_damaged_training_rows_are_found() -> None:
     assert judged(gate, trained_on(fresh.at(np.arange(40)), 0.1)) is INCONCLUSIVE
 
 
+def test_a_column_that_hardly_varies_has_no_order_to_lose() -> None:
+    fresh = binary(0.1, 0.1, n=400)
+    runs = np.array(["a"] * 394 + ["b"] * 6)
+    apart = np.where(np.arange(400) % 70 == 10, "b", "a")
+    often = np.repeat(["a", "b", "a", "b"], 100)
+
+    def said(held: np.ndarray, learned: np.ndarray) -> Verdict:
+        trained = replace(fresh, table=pl.DataFrame({"x": learned}))
+        rows = replace(fresh, table=pl.DataFrame({"x": held}), trained=lambda _: trained)
+        return judged(TrainingRows(), rows)
+
+    assert said(runs, apart) is PASS
+    assert said(often, np.random.default_rng(1).permutation(often)) is FAIL, "control: one that varies has"
+
+
 GOOD = Package(files={"model.txt": 2_000_000}, one_ms=(1.0,) * 300, batch_ms=(5.0,) * 9, batch_rows=100, memory_bytes=9)
 
 

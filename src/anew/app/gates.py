@@ -13,11 +13,18 @@ from anew.domain.errors import SettingsError
 from anew.validate import Gate, Gates
 from anew.validate.anchor import Anchor
 from anew.validate.beats_champion import LOSS, BeatsChampion
+from anew.validate.calibration import Calibration
+from anew.validate.leakage import Leakage
 from anew.validate.model_card import ModelCard
-from anew.validate.slos import Objective
+from anew.validate.robustness import Robustness
+from anew.validate.rules import Rules
+from anew.validate.slos import Objective, SLOs
 from anew.validate.suites import Suites
+from anew.validate.training_rows import TrainingRows
 
 __all__ = ["MODES", "ChosenGates", "chosen_gates"]
+
+_ON_ALL = (BeatsChampion, Calibration, Leakage, Robustness, Rules, SLOs, TrainingRows)
 
 MODES = ("required", "advisory", "ask")
 """What becomes of a verdict that is no PASS: the candidate is refused, it goes on, or it waits for a person."""
@@ -29,6 +36,12 @@ class ChosenGates:
 
     gates: Gates
     asking: frozenset[str]
+
+    @property
+    def least_rows(self) -> int:
+        """Rows that the gates which count and judge all of them need: with fewer, a candidate is fitted for nothing."""
+        asked = [gate.at_least_rows for gate, counts in self.gates.values() if counts and isinstance(gate, _ON_ALL)]
+        return max(asked, default=0)
 
     @property
     def anchor(self) -> str | None:

@@ -153,7 +153,8 @@ def _(fact: TrainingPlanned) -> str:
     start = "the beginning" if fact.span.start.year <= 1970 else f"{fact.span.start:%Y-%m-%d %H:%M}"
     why = f" ({fact.why_span})" if fact.why_span else ""
     without = f", without {', '.join(fact.purged)}" if fact.purged else ""
-    enough = f" ({fact.holdout_most} rows at most)" if fact.holdout_most else ""
+    bounds = [f"{n} rows at {word}" for n, word in ((fact.holdout_most, "most"), (fact.holdout_least, "least")) if n]
+    enough = f" ({', '.join(bounds)})" if bounds else ""
     return (
         f"{fact.version} planned: rows from {start} to {fact.span.end:%Y-%m-%d %H:%M}{why}{without}, "
         f"newest {fact.holdout_share:.0%} held out{enough}, seed {fact.seed}"

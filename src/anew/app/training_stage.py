@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from anew.app.duration import parse_duration
+from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
 from anew.domain.errors import SettingsError
 from anew.train import Train
@@ -33,6 +34,7 @@ def training_stage(
         span=_span(settings, delay, settings.window if window is None else window),
         holdout_share=data.holdout,
         holdout_most=data.holdout_most,
+        holdout_least=chosen_gates(settings).least_rows,
         sources=Sources(max_share=data.max_source_share, uncapped=data.uncapped_sources),
         rehearsal=data.rehearsal,
     )

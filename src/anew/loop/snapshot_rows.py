@@ -40,9 +40,9 @@ class SnapshotRows:
     rehearsed: int = 0
 
 
-def held_out_rows(rows: int, share: float, most: int = 0) -> int:
-    """Return how many of `rows` are held out: the share, one at least, and half or `most` (if any) at most."""
-    return min(max(1, round(rows * share)), rows // 2, most or rows)
+def held_out_rows(rows: int, share: float, most: int = 0, least: int = 0) -> int:
+    """Return how many of `rows` are held out: the share, `most` (if any) at most, `least` at least, never over half."""
+    return min(max(1, least, min(round(rows * share), most or rows)), rows // 2)
 
 
 def kept_rows(rows: pl.DataFrame, left_out: Sequence[Interval]) -> pl.DataFrame:
@@ -143,11 +143,11 @@ def _thinned(
 
 def _held(rows: pl.DataFrame, plan: TrainingPlanned, limits: Mapping[str, int]) -> tuple[int, datetime | None]:
     """Return how many rows are held out, and since when no row of a limited source is taken; None without any."""
-    share, most = plan.holdout_share, plan.holdout_most
+    limit = (plan.holdout_share, plan.holdout_most, plan.holdout_least)
     if not limits:
-        return held_out_rows(rows.height, share, most), None
+        return held_out_rows(rows.height, *limit), None
     sound = rows.filter(~pl.col("_source").is_in(list(limits))).get_column("_at")
-    held = min(held_out_rows(len(sound) + sum(limits.values()), share, most), max(1, len(sound) // 2))
+    held = min(held_out_rows(len(sound) + sum(limits.values()), *limit), max(1, len(sound) // 2))
     begin: datetime = sound[len(sound) - held]
     return held, begin
 

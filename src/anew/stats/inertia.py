@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from anew.stats.column import Floats
 
-__all__ = ["level_inertia", "number_inertia", "resemblance"]
+__all__ = ["level_inertia", "number_inertia", "resemblance", "telling_rows"]
 
 _LEAST_ROWS = 100
 _LEVELS = 3
@@ -68,6 +68,26 @@ def resemblance(values: npt.NDArray[np.generic]) -> float:
         return float("nan")
     before, after = before - before.mean(), after - after.mean()
     return float((before * after).sum() / ((before * before).sum() * (after * after).sum()) ** 0.5)
+
+
+def telling_rows(values: npt.NDArray[np.generic]) -> int:
+    """Return how many rows their `resemblance` rests on: all, or fewer where most have the same value; shape (n,).
+
+    Of two levels it is the share of rare rows that follow one of their kind, beyond what chance gives: as many trials
+    as rare rows, with a standard deviation of 1 / (2 √rare) at most. Two rows of each are counted, all of n where both
+    levels are equally frequent, so that 1 / √rows bounds it in either case. One rare row follows none of its kind,
+    however well ordered its column is.
+
+    Examples
+    --------
+    >>> rare = np.array(["a"] * 98 + ["b"] * 2)
+    >>> telling_rows(rare), telling_rows(np.arange(100.0))
+    (4, 100)
+    """
+    numbers = values.dtype.kind in "fiu"
+    known = values[np.isfinite(values.astype(np.float64))] if numbers else values
+    _, counts = np.unique(known, return_counts=True)
+    return min(len(known), 2 * (len(known) - int(counts.max(initial=0))))
 
 
 def _inertia(series: Floats) -> float:

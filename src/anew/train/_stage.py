@@ -76,9 +76,9 @@ class Train:
     ----------
     span
         Where training rows come from.
-    holdout_share, holdout_most
-        Newest share of the span's rows that is kept from training for the gates, in (0, 1), and the rows that are
-        enough of them, however long the span is; 0: as many as the share says.
+    holdout_share, holdout_most, holdout_least
+        Newest share of the span's rows that is kept from training for the gates, in (0, 1); the rows that are enough of
+        them, however long the span is, and those that a gate asks for, however short; 0: as many as the share says.
     sources
         How much of a snapshot may come from one source.
     rehearsal
@@ -88,6 +88,7 @@ class Train:
     span: Span | SinceChange | AutoSpan = Span()
     holdout_share: float = 0.15
     holdout_most: int = 0
+    holdout_least: int = 0
     sources: Sources = Sources()
     rehearsal: float = 0.0
 
@@ -192,6 +193,7 @@ class Train:
             span=span,
             holdout_share=self.holdout_share,
             holdout_most=self.holdout_most,
+            holdout_least=self.holdout_least if state.champion else 0,
             seed=_seed(approval),
             code=state.code,
             settings=state.settings,

@@ -11,7 +11,7 @@ import polars as pl
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
-from anew.stats.inertia import number_inertia, resemblance
+from anew.stats.inertia import number_inertia, resemblance, telling_rows
 from anew.stats.interval import mean_interval
 from anew.validate._gate import HeldOut, Judgement
 from anew.validate._limit import all_of, lacking, unmeasured
@@ -104,12 +104,13 @@ class TrainingRows:
 
     def _order(self, name: str, trained: pl.DataFrame, fresh: pl.DataFrame) -> Evidence | None:
         """Measure how much training rows resemble the row before them; None where held-out rows come in no order."""
-        n = min(trained.height, fresh.height)
-        there = resemblance(_values(fresh.get_column(name)))
-        if not there - _noise(n) > _STRONG:  # of a constant it is NaN
+        held = _values(fresh.get_column(name))
+        there, n = resemblance(held), telling_rows(held)
+        if not n or not there - _noise(n) > _STRONG:  # of a constant it is NaN
             return None
-        here = resemblance(_values(trained.get_column(name)))
-        if math.isnan(here):
+        learned = _values(trained.get_column(name))
+        here, n = resemblance(learned), min(n, telling_rows(learned))
+        if not n or math.isnan(here):
             return None
         return Evidence.of(self.key, here, n, subject=f"{_ORDER}{name}", reference=there)
 

@@ -100,8 +100,8 @@ class TrainingPlanned(Fact):
         The version it will be compared with; empty for a first champion.
     span
         Interval of event time that rows are taken from; its newest `holdout_share` is held out for the gates.
-    holdout_most
-        Rows that are enough to be held out, whatever the share; 0 for no limit.
+    holdout_most, holdout_least
+        Rows that are enough to be held out, and those that have to be, whatever the share; 0 for no limit.
     seed
         For everything random in the run.
     code, settings
@@ -125,7 +125,7 @@ class TrainingPlanned(Fact):
     """
 
     asks: ClassVar[str] = "snapshot"
-    schema: ClassVar[int] = 6
+    schema: ClassVar[int] = 7
 
     version: str
     champion: str
@@ -144,6 +144,7 @@ class TrainingPlanned(Fact):
     beside_s: float = 0.0
     revive: str = ""
     holdout_most: int = 0
+    holdout_least: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
