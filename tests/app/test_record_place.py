@@ -31,6 +31,8 @@ def test_a_server_is_found_again_by_its_reference(tmp_path: Path) -> None:
     assert place == PostgresPlace(url="postgresql://ada:hunter2@db:5432/prod", schema="anew_fraud-eu")
     assert str(place) == "postgresql://db:5432/prod (schema anew_fraud-eu)"
     assert "hunter2" not in f"{place!r} {(state / 'record.json').read_text()}"
+    several = PostgresPlace(url="postgresql://ada:hunter2@one:5432,two:5433/prod", schema="s")
+    assert str(several) == "postgresql://one:5432,two:5433/prod (schema s)"
     beside = effects_place(state)
     assert isinstance(beside, PostgresPlace)
     assert beside.schema == "dbos_fraud-eu"

@@ -119,6 +119,15 @@ def test_windows_without_a_label_teach_nothing_new() -> None:
     assert isinstance(some, RetrainRequested)
 
 
+@pytest.mark.parametrize("outcome", ["failed", "refused"])
+def test_labels_that_a_failed_run_never_learned_from_are_still_new(outcome: str) -> None:
+    stage = stage_of()
+    _, state = answer(stage, TriggerState(), 0, labelled=5000)
+    state = stage.apply(state, replace(ended(0, 1.0), outcome=outcome, version=state.version))
+    again, _ = answer(stage, state, 1, labelled=0)
+    assert isinstance(again, RetrainRequested if outcome == "failed" else RetrainWithheld)
+
+
 def test_what_learns_from_other_code_or_corrected_rows_is_never_stale() -> None:
     stage = stage_of(conditions=(Condition(detectors=(PSI,), corrected=True),))
     _, state = answer(stage, TriggerState(), 0)

@@ -49,8 +49,8 @@ class PostgresPlace:
     def __str__(self) -> str:
         """Name host, database and schema."""
         parts = urlsplit(self.url)
-        host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-        return f"postgresql://{host}{parts.path} (schema {self.schema})"
+        hosts = parts.netloc.rpartition("@")[2]  # several, with ports, where one stands in for another
+        return f"postgresql://{hosts}{parts.path} (schema {self.schema})"
 
 
 @dataclass(frozen=True, slots=True)

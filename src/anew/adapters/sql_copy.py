@@ -1,6 +1,8 @@
 """Copies a whole control database into an empty one, in one transaction."""
 
+from collections.abc import Iterator
 from itertools import zip_longest
+from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select
 
@@ -33,8 +35,8 @@ def copy_record(source: SQLDatabase, target: SQLDatabase) -> int:
         if any(_count(new, table) for table in (FACT, INBOX, LEASE)):
             raise ConflictError("the database to move to holds something already; name an empty one or delete that")
         for table in (FACT, INBOX, LEASE):
-            for rows in old.execute(select(table)).mappings().partitions(_PAGE):
-                new.execute(insert(table), [dict(row) for row in rows])
+            for rows in _pages(old, table):
+                new.execute(insert(table), rows)
             if not _same(old, new, table):
                 raise IntegrityError(f"the copy of {table.name} is not what was copied; nothing was moved, try again")
     return count
@@ -44,8 +46,15 @@ def _count(connection: Connection, table: Table) -> int:
     return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
+def _pages(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
+    """Yield a table's rows, a page at a time: memory stays small, and a server hears of us between two pages."""
+    (key,) = table.primary_key
+    query, last = select(table).order_by(key).limit(_PAGE), None
+    while rows := connection.execute(query if last is None else query.where(key > last)).mappings().all():
+        last = rows[-1][key.name]
+        yield [dict(row) for row in rows]
+
+
 def _same(old: Connection, new: Connection, table: Table) -> bool:
     """Do both hold the same rows?"""
-    query = select(table).order_by(*table.primary_key)
-    mine, theirs = (each.execute(query).mappings() for each in (old, new))
-    return all(a == b for a, b in zip_longest(mine, theirs))
+    return all(mine == theirs for mine, theirs in zip_longest(_pages(old, table), _pages(new, table)))

@@ -60,14 +60,12 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
     state = settings.state
     state.mkdir(mode=0o700, exist_ok=True)
     clock = SystemClock()
-    database = settle(state, settings.policy.stores.database, settings.model)
-    try:
+    with closing(settle(state, settings.policy.stores.database, settings.model)) as database:
         database.integrity_check()
         lake = DeltaLake(
             state / "lake", settings.columns, settings.model, state / "lake.db", rules=settings.label_rules
         )
-        try:
-            review = ReviewDB(review_file(state))
+        with closing(lake), closing(ReviewDB(review_file(state))) as review:
             signer = Signer.load_or_create(state / "keys")
             yield OpenStores(
                 clock=clock,
@@ -83,11 +81,6 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 traffic=FileTraffic(state, verifier=signer.verifier, signer=signer),
                 review=review,
             )
-        finally:
-            review.close()
-            lake.close()
-    finally:
-        database.close()
 
 
 @contextmanager

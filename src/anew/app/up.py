@@ -156,8 +156,8 @@ class _Up:
             self._options.ready(self._settings.policy.serving.host, self._workers.port)
             self._turns(stop, effects, grant)
         finally:
+            effects.close()  # first: after the lease has passed on, each second of these disturbs the next holder's
             self._workers.stop()
-            effects.close()
             stores.lease.release(grant)
 
     def _start(self) -> None:

@@ -261,6 +261,13 @@ class LeaseContract:
         with pytest.raises(FencedError):
             stores.lease.renew(old, 60.0)
 
+    def test_whoever_waits_draws_out_no_term(self, stores: Stores) -> None:
+        stores.grant()
+        for _ in range(6):
+            assert stores.lease.acquire("b", 60.0) is None
+            stores.clock.advance(10.0)
+        assert stores.lease.acquire("b", 60.0) is not None
+
     def test_a_holder_has_a_name(self, stores: Stores) -> None:
         with pytest.raises(InvariantError):
             stores.lease.acquire("", 60.0)

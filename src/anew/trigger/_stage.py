@@ -73,6 +73,8 @@ class TriggerState:
         The project's revision, and what of it the last ProjectChanged changed.
     labelled, unlabelled
         Labelled rows scored since the last retrain was requested, and windows scored without one label.
+    unlearned
+        The same two at the request under way: given back when nothing comes of it.
     runs
         The last runs that have ended, revivals left out: they take nothing.
     revised
@@ -96,6 +98,7 @@ class TriggerState:
     changed: frozenset[str] = frozenset()
     labelled: int = 0
     unlabelled: int = 0
+    unlearned: tuple[int, int] = (0, 0)
     runs: tuple[Run, ...] = ()
     revised: bool = False
     broken: tuple[Interval, ...] = ()
@@ -154,10 +157,9 @@ class Trigger:
                 return replace(state, streaks=streaks_after(state.streaks, fact), alerted=fact.window.start)
             case RetrainRequested():
                 requests = (*state.requests, fact.at)[-_KEPT:]
-                asked = replace(
-                    state, running=True, version="", requests=requests, answered=True, labelled=0, unlabelled=0
-                )
-                return _answered(asked, fact)
+                asked = replace(state, running=True, version="", requests=requests, answered=True)
+                unlearned = (state.labelled, state.unlabelled)
+                return _answered(replace(asked, labelled=0, unlabelled=0, unlearned=unlearned), fact)
             case RetrainWithheld():
                 return _answered(replace(state, answered=True), fact)
             case ProjectChanged():
@@ -165,7 +167,9 @@ class Trigger:
             case TrainingPlanned():
                 return replace(state, version=fact.version)
             case RetrainRefused():
-                return replace(state, running=False, version="")
+                return _given_back(replace(state, running=False, version=""))
+            case TrainingEnded() if fact.outcome == "failed" and fact.version == state.version:
+                return _given_back(replace(state, running=False, version=""))
             case TrainingEnded() if fact.outcome != "accepted" and fact.version == state.version:
                 return replace(state, running=False, version="")
             case RolloutStarted() if not state.running:
@@ -321,6 +325,14 @@ def _stale(state: TriggerState, question: Question) -> tuple[str, str]:
     return "stale", (
         f"none of the {state.unlabelled} windows scored since the last request has a label: a retrain would learn from "
         "the rows that were there then"
+    )
+
+
+def _given_back(state: TriggerState) -> TriggerState:
+    """Count as new what a request was to learn from and nothing did."""
+    labelled, unlabelled = state.unlearned
+    return replace(
+        state, labelled=state.labelled + labelled, unlabelled=state.unlabelled + unlabelled, unlearned=(0, 0)
     )
 
 
