@@ -22,6 +22,8 @@ from judge_trials import (
 
 RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
 SEED = 20_261_128
+ALPHA = 0.05
+"""The level that the judge promises."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class Bound:
     def __str__(self) -> str:
         limit = f"at most {self.at_most:g}" if self.at_most is not None else f"at least {self.at_least:g}"
         return f"{'met  ' if self.met else 'MISSED'} {self.what:<78} {self.value:>8.3g}   {limit}"
+
+
+def broken(runs: int) -> float:
+    """Return the share of false decisions from which on a way of judging breaks the level for certain.
+
+    A control has to show that what it leaves out is what keeps the level, so it has to lie above the level by more than
+    chance gives in so many runs: four standard errors, one series in thirty thousand. How far above is a matter of the
+    scenario, and promised by nobody.
+    """
+    return ALPHA + 4 * (ALPHA * (1 - ALPHA) / runs) ** 0.5
 
 
 def main() -> int:
@@ -83,12 +95,12 @@ def whole_rollouts() -> list[Bound]:
             f"{np.median(labels):>16,.0f}{np.quantile(labels, 0.9):>16,.0f}"
         )
         if points == 0:
-            bounds.append(Bound("A/A read at every request: false decisions (taken back)", found.back, at_most=0.05))
+            bounds.append(Bound("A/A read at every request: false decisions (taken back)", found.back, at_most=ALPHA))
         if points >= 0:
             within = float((found.good & (found.labels <= 12_000)).mean())
             bounds.append(Bound(f"{name}: promoted within 12,000 labels", within, at_least=0.8))
         else:
-            bounds.append(Bound(f"{name}: promoted", found.promoted, at_most=0.05))
+            bounds.append(Bound(f"{name}: promoted", found.promoted, at_most=ALPHA))
     return bounds
 
 
@@ -113,7 +125,7 @@ def beside_others() -> list[Bound]:
         Bound(f"paired shadow needs this share of the unpaired requests: {what}", ours[i] / unpaired[i], at_most=1 / 3)
         for i, what in ((0, "equal"), (1, "1 point better"), (3, "3 points worse"))
     ] + [
-        Bound("1 point worse: promoted by paired shadow", falls["paired shadow, bets (ships)"][2], at_most=0.05),
+        Bound("1 point worse: promoted by paired shadow", falls["paired shadow, bets (ships)"][2], at_most=ALPHA),
     ]
 
 
@@ -130,9 +142,13 @@ def dependent_users() -> list[Bound]:
         found[name] = (same.back, worse.promoted)
         print(f"  {name:<24}{same.back:>18.1%}{worse.promoted:>26.1%}")
     return [
-        Bound("users who come again, judged by users: A/A taken back", found["users"][0], at_most=0.05),
-        Bound("users who come again, judged by users: 1 point worse promoted", found["users"][1], at_most=0.05),
-        Bound("control: judged by requests, false decisions of either kind", max(found["requests"]), at_least=0.08),
+        Bound("users who come again, judged by users: A/A taken back", found["users"][0], at_most=ALPHA),
+        Bound("users who come again, judged by users: 1 point worse promoted", found["users"][1], at_most=ALPHA),
+        Bound(
+            "control: judged by requests, false decisions of either kind",
+            max(found["requests"]),
+            at_least=broken(runs),
+        ),
     ]
 
 
@@ -147,8 +163,8 @@ def late_labels() -> list[Bound]:
         found[name] = trial.promoted
         print(f"  {name:<24}{trial.promoted:>26.1%}{trial.back:>14.1%}")
     return [
-        Bound("labels at a fixed age: 1 point worse promoted", found["at a fixed age"], at_most=0.05),
-        Bound("control: labels as they arrive", found["as they arrive"], at_least=0.2),
+        Bound("labels at a fixed age: 1 point worse promoted", found["at a fixed age"], at_most=ALPHA),
+        Bound("control: labels as they arrive", found["as they arrive"], at_least=broken(RUNS)),
     ]
 
 
@@ -161,7 +177,7 @@ def skewed_losses() -> list[Bound]:
     found = skewed(RUNS, SEED)
     for name, share in found.items():
         print(f"  {name:<46}{share:>10.1%} promoted")
-    return [Bound("rare large losses: promoted by bets", found["bets (ships)"], at_most=0.05)]
+    return [Bound("rare large losses: promoted by bets", found["bets (ships)"], at_most=ALPHA)]
 
 
 if __name__ == "__main__":

@@ -172,9 +172,9 @@ def main() -> int:
     print(f"  {'from':<42}{'rounds':>8}{'median':>9}{'p99':>9}{'worst':>9}")
     for name, took in (("the order to the last worker's answer", ordered), ("the start of the command", commanded)):
         print(f"  {name:<42}{len(took):>8}{np.median(took):>9.3f}{np.quantile(took, 0.99):>9.3f}{took.max():>9.3f}")
-    p99 = float(np.quantile(ordered, 0.99))
+    p99 = max(float(np.quantile(took, 0.99)) for took in (ordered, commanded))
     met = p99 <= MOST_S
-    print(f"\n  {'met  ' if met else 'MISSED'} rollback within {MOST_S:g} s, 99th percentile: {p99:.3f} s")
+    print(f"\n  {'met  ' if met else 'MISSED'} both within {MOST_S:g} s, the larger 99th percentile: {p99:.3f} s")
     return 0 if met else 1
 
 

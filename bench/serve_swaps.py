@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +143,8 @@ def _judge(steady: Heard, swapped: Heard, expected: dict[str, float], resident: 
     rate = len(swapped.replies) / seconds
     versions = {version for _, version, _ in swapped.replies}
     grown = resident[1] / resident[0] - 1 if resident[0] else float("nan")
+    for failure, count in Counter(swapped.failures).most_common(5):
+        print(f"{count} times: {failure[:120]}")
     verdicts = {
         f"{len(swapped.failures)} of {len(swapped.replies)} requests failed": not swapped.failures,
         f"{mixed} answers mixed, {len(versions)} versions seen": not mixed and len(versions) == VERSIONS,
