@@ -47,7 +47,7 @@ def test_every_fit_and_every_probe_is_counted_and_served_from_then_on() -> None:
     acts = {22: Act(fit=5, probes=0.1), 25: Act(fit=5), 30: Act(revive=Model(2, 0), probes=0.2)}
     run = play(Script(acts), board(), delay=0, price=1.0)
     assert [(each.window, each.rows, each.span) for each in run.fits] == [(22, 250, 5), (25, 250, 5)]
-    assert run.revivals == 1
+    assert run.revived == (30,)
     assert run.spent == pytest.approx(2.3)
     assert run.by_window[26 - FIRST] < 15 < run.by_window[31 - FIRST]
 
@@ -101,7 +101,7 @@ def test_economic_brings_back_the_champion_of_a_world_that_comes_back() -> None:
     whole = board(15, back=30)
     price = 0.01 * hindsight_of(whole, delay=0).gain
     run = play(EconomicPolicy(Economic(), 5), whole, delay=0, price=price)
-    assert run.revivals
+    assert run.revived
     assert run.by_window[32 - FIRST :].mean() < 15
 
 

@@ -161,11 +161,14 @@ class BoughtFit:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a policy did over a stream: loss by window (sums over rows), fits, revivals, and probes in units of fits."""
+    """What a policy did over a stream: loss by window (sums over rows), fits, probes in units of fits.
+
+    `revived` are the windows before which an archived model came back.
+    """
 
     by_window: Floats
     fits: tuple[BoughtFit, ...]
-    revivals: int
+    revived: tuple[int, ...]
     probes: float
 
     @property
@@ -185,13 +188,14 @@ def play(policy: Policy, board: Board, *, delay: int, price: float) -> Run:
         Of a retrain, as a sum of losses of rows.
     """
     champion = board.start
-    by_window, fits, revivals, probes = [], list[BoughtFit](), 0, 0.0
+    by_window, fits, revived, probes = [], list[BoughtFit](), list[int](), 0.0
     for now in range(board.first, board.windows):
         mature = max(now - delay, board.first)
         act = policy.act(Sight(board=board, now=now, mature=mature, champion=champion, price=price))
         probes += act.probes
         if act.revive is not None:
-            champion, revivals = act.revive, revivals + 1
+            champion = act.revive
+            revived.append(now)
         elif act.fit is not None:
             model = board.model(mature, act.fit)
             low, high = board.trained_on(model)
@@ -199,4 +203,4 @@ def play(policy: Policy, board: Board, *, delay: int, price: float) -> Run:
             if model in board.rows:  # one that could not be trained is paid for, and the champion stays
                 champion = model
         by_window.append(float(board.losses(champion, now).sum()))
-    return Run(by_window=np.array(by_window), fits=tuple(fits), revivals=revivals, probes=probes)
+    return Run(by_window=np.array(by_window), fits=tuple(fits), revived=tuple(revived), probes=probes)

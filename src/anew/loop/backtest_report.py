@@ -140,6 +140,7 @@ def _plain(run: Run, sizes: Floats) -> dict[str, Any]:
         "loss": float(run.by_window.sum() / np.sum(sizes)),
         "loss_by_window": [float(each) for each in run.by_window / sizes],
         "fits": [{"window": each.window, "rows": each.rows, "span": each.span or "all"} for each in run.fits],
-        "revivals": run.revivals,
+        "revivals": len(run.revived),
+        "revived": list(run.revived),
         "probes": run.probes,
     }
