@@ -1,6 +1,7 @@
 """`anew backtest` on a small project: its policies, its cache, its chart; and what it refuses."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ import pytest
 
 from anew.app.backtest import Backtest, BacktestOptions, backtest
 from anew.app.backtest_chart import draw_chart
+from anew.app.backtest_rollout import through_rollout
 from anew.app.backtest_table import table
 from anew.app.settings import load
 from anew.domain.errors import SettingsError
@@ -108,3 +110,27 @@ def test_two_processes_find_what_one_does(project: Path, found: Backtest, tmp_pa
 def test_what_cannot_be_is_refused_with_what_can(project: Path, options: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         backtest(load(project), BacktestOptions(data=project / "stream.parquet", **options))  # type: ignore[arg-type]  # by name
+
+
+def test_gates_and_rollout_take_their_time_from_the_policy_that_was_best(project: Path, found: Backtest) -> None:
+    options = BacktestOptions(data=project / "stream.parquet", windows=20, processes=1)
+    for names in (("economic", "ddm"), ("every_5",), ("never",), ("trigger:slo(error<=0.3)",)):
+        some = replace(found, runs={name: found.runs[name] for name in names})
+        rolled = through_rollout(load(project), options, some)
+        run = found.runs[names[0]][0.01]
+        assert (rolled.policy, rolled.fits_without) == (names[0], len(run.fits))
+        assert rolled.plain["gap"] == rolled.loss - rolled.loss_without
+        if names == ("never",):
+            assert (rolled.fits, rolled.promotions, rolled.held) == (0, 0, 0)
+            continue
+        assert rolled.fits >= rolled.promotions
+        assert rolled.loss >= rolled.loss_without  # the change is answered later than it is asked for
+    report = described(some.board, some.hindsight, some.runs) | {"with_rollout": rolled.plain}
+    assert table(some, report)[-1].startswith("trigger:slo(error<=0.3) through gates and rollout: loss ")
+
+
+def test_what_the_loop_cannot_run_has_no_rollout(project: Path, found: Backtest) -> None:
+    options = BacktestOptions(data=project / "stream.parquet", windows=20, processes=1)
+    only = replace(found, runs={"ddm": found.runs["ddm"]})
+    with pytest.raises(SettingsError, match="the loop cannot run ddm; let --policies have economic"):
+        through_rollout(load(project), options, only)

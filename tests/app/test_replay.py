@@ -58,6 +58,8 @@ def replayed(folder: Path, kind: str, *, changing: bool, **options: Any) -> Repl
     project = folder / kind
     if not project.exists():
         create_from_file(folder, source, Roles(time="at", target="y", task=task))
+        with (project / "anew.yaml").open("a") as policy:  # few trees: on a busy machine seconds become minutes
+            policy.write("train: {params: {n_estimators: 30}}\n")
     return replay(load(project), ReplayOptions(data=source, **({"windows": 80} | options)))
 
 

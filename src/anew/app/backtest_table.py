@@ -39,6 +39,8 @@ def table(found: Backtest, report: Mapping[str, Any]) -> list[str]:
     lines += ["", *_hindsight(found, report), "", *_chart(policies, report["oracle"]), ""]
     lines += [f"left out: {name} ({why})" for name, why in found.left_out.items()]
     lines.append(_advice(report))
+    if "with_rollout" in report:
+        lines.append(_rolled_out(report["with_rollout"]))
     return lines
 
 
@@ -94,4 +96,13 @@ def _advice(report: Mapping[str, Any]) -> str:
     return (
         f"recommended: {best['policy']}, mean regret {best['normalised_regret']:.2f} "
         f"(95 % interval {low:.2f} to {high:.2f}; 0 is hindsight, 1 as much more as retraining can gain)"
+    )
+
+
+def _rolled_out(found: Mapping[str, Any]) -> str:
+    share = f" ({found['gap'] / found['loss_without']:+.1%})" if found["loss_without"] else ""
+    return (
+        f"{found['policy']} through gates and rollout: loss {found['loss']:.4f}, {found['loss_without']:.4f} without "
+        f"them{share}; {found['fits']} fits instead of {found['fits_without']}, {found['promotions']} promoted, "
+        f"{found['held']} held back or given up"
     )

@@ -14,7 +14,7 @@ from anew.loop.engine import Engine
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.trigger import Changes, Trigger
 
-__all__ = ["OWN", "trigger_policies"]
+__all__ = ["OWN", "trigger_policies", "trigger_stages"]
 
 OWN = "own"
 """Name of the project's own policy in a backtest."""
@@ -35,11 +35,6 @@ def trigger_policies(bench: Bench, span: int, delay: int) -> dict[str, Callable[
     watched = watched_by(settings, window=window)
     whole = deciders["trigger"]
     assert isinstance(whole, Trigger), "the stage of this name"  # noqa: S101  for the type checker
-    bare = replace(whole, conditions=(), schedules=(), changes=Changes(), new_data=None)
-    chosen = {f"trigger:{each.name}": replace(bare, conditions=(each,)) for each in whole.conditions}
-    chosen |= {f"trigger:{each.name}": replace(bare, schedules=(each,)) for each in whole.schedules}
-    if whole.new_data is not None:
-        chosen[f"trigger:{whole.new_data.name}"] = replace(bare, new_data=whole.new_data)
     trained = cache(partial(_trained, bench, watched))
 
     def policy(trigger: Trigger) -> Policy:
@@ -58,7 +53,17 @@ def trigger_policies(bench: Bench, span: int, delay: int) -> dict[str, Callable[
         )
         return TriggerPolicy(told, engine, ReplayStream(frame, settings.columns, Stopwatch()), trained, span)
 
-    return {name: partial(policy, trigger) for name, trigger in ({OWN: whole} | chosen).items()}
+    return {name: partial(policy, trigger) for name, trigger in trigger_stages(whole).items()}
+
+
+def trigger_stages(whole: Trigger) -> dict[str, Trigger]:
+    """Return the project's trigger as ``own``, and ``trigger:NAME`` with each of its conditions and schedules alone."""
+    bare = replace(whole, conditions=(), schedules=(), changes=Changes(), new_data=None, economy=None)
+    found = {OWN: whole} | {f"trigger:{each.name}": replace(bare, conditions=(each,)) for each in whole.conditions}
+    found |= {f"trigger:{each.name}": replace(bare, schedules=(each,)) for each in whole.schedules}
+    if whole.new_data is not None:
+        found[f"trigger:{whole.new_data.name}"] = replace(bare, new_data=whole.new_data)
+    return found
 
 
 def _trained(bench: Bench, watched: Watch, model: Model) -> TrainedVersion:

@@ -5,7 +5,7 @@ or two versions with different code side by side, only the live loop shows.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ from anew.domain.errors import SchemaError, SettingsError
 from anew.feedback.outcome import THUMB
 from anew.feedback.window import WindowClock, WindowState
 from anew.loop.correction import Corrected, corrected_rows
-from anew.loop.engine import Engine
+from anew.loop.engine import Engine, Stages
 from anew.loop.fold import fold_scores
 from anew.loop.progress import silent
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
@@ -65,13 +65,21 @@ class ReplayOptions:
     windows: int | None = None
 
 
-def replay(settings: Settings, options: ReplayOptions, *, spoil: Spoil | None = None) -> ReplayReport:
+def replay(
+    settings: Settings,
+    options: ReplayOptions,
+    *,
+    spoil: Spoil | None = None,
+    deciders: Callable[[Stages, timedelta], Stages] = lambda made, _: made,
+) -> ReplayReport:
     """Run the project over the file.
 
     Parameters
     ----------
     spoil
         Plants faults in the rows of retrains, to see what becomes of them.
+    deciders
+        Returns the stages that decide, of those of the project and the length of a window.
 
     Raises
     ------
@@ -91,8 +99,8 @@ def replay(settings: Settings, options: ReplayOptions, *, spoil: Spoil | None = 
     assert grant is not None, "a fresh lease is free"  # noqa: S101  an invariant of ours, not of the input
     length = _length(frame, windows) if options.windows is not None or settings.window is None else settings.window
     delay = _delay(options.label_delay or settings.policy.monitor.label_delay, length)
-    deciders = stages(settings, label_delay=delay * length, window=length, packaged=False)
-    engine = Engine(deciders, InMemoryEventLog(clock=clock, lease=lease), grant)
+    made = stages(settings, label_delay=delay * length, window=length, packaged=False)
+    engine = Engine(deciders(made, length), InMemoryEventLog(clock=clock, lease=lease), grant)
     watched = watched_by(settings, window=length)
     judging = judged_by(settings, watched)
     pipeline = load_pipeline(settings.pipeline)

@@ -9,6 +9,7 @@ import typer
 
 from anew.app.backtest import BacktestOptions, backtest
 from anew.app.backtest_chart import draw_chart
+from anew.app.backtest_rollout import through_rollout
 from anew.app.backtest_table import table
 from anew.app.settings import load
 from anew.cli._output import emit_json, say
@@ -25,6 +26,9 @@ def run(
     windows: Annotated[int, typer.Option(help="cut into so many windows of equal size")] = 100,
     chart: Annotated[Path | None, typer.Option(help="write an SVG of cost against loss to this file")] = None,
     processes: Annotated[int, typer.Option(help="processes that train [default: one for each core, two at most]")] = 0,
+    with_rollout: Annotated[
+        bool, typer.Option("--with-rollout", help="replay the best policy through gates and rollout too")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print anew.backtest/1")] = False,
 ) -> None:
     """Backtest policies on a file."""
@@ -33,6 +37,8 @@ def run(
     options = BacktestOptions(data=data, policies=asked, label_delay=label_delay, windows=windows, processes=processes)
     found = backtest(settings, options, _tell)
     report = described(found.board, found.hindsight, found.runs)
+    if with_rollout:
+        report["with_rollout"] = through_rollout(settings, options, found).plain
     if chart is not None:
         chart.write_text(draw_chart(report), "utf-8")
     if json:
