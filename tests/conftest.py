@@ -9,6 +9,10 @@ from typing import Any
 
 from hypothesis import settings
 
+from tests.reliability import pytest_addoption, pytest_configure, pytest_itemcollected
+
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_itemcollected"]
+
 from tests.postgres_server import postgres
 
 __all__ = ["postgres"]

@@ -323,3 +323,19 @@ def test_vectors_reach_the_model_and_are_answered_alike_alone_and_together(
     assert [each.proba for each in predictor.answer(rows)] == [tuple(row) for row in said.tolist()]
     assert predictor.answer(rows[:1])[0].proba == tuple(said[0].tolist())
     assert len(predictor.answer([{"e": None, "c": None, "a": None}])) == 1
+
+
+@pytest.mark.fault("R9")
+@pytest.mark.parametrize("place", ["at the top", "in features"])
+def test_a_version_whose_code_needs_what_is_not_there_is_refused_when_it_is_loaded(tmp_path: Path, place: str) -> None:
+    candidate, _, disk = trained(tmp_path, LIGHTGBM, Task.REGRESSION, n=200)
+    assert disk.answer([{"a": 1.0, "b": 2.0, "c": "x"}]), "as it was trained it answers"
+    file = tmp_path / candidate.digest / "pipeline.py"
+    needed = "import a_package_that_is_not_here"
+    source = (
+        f"{needed}\n{LIGHTGBM}" if place == "at the top" else LIGHTGBM.replace("(rows):\n", f"(rows):\n    {needed}\n")
+    )
+    assert needed in source
+    file.write_text(source)
+    with pytest.raises(SchemaError, match="a_package_that_is_not_here"):
+        ModelLoader().load(tmp_path / candidate.digest, version="v1", digest=candidate.digest)

@@ -8,8 +8,9 @@ import pytest
 
 from tests.gateway.test_metrics import example
 from tests.system.gateway_bed import bed
+from tests.system.loop_project import QUIET, LoopProject, loop_project, wait
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 def check(page: bytes) -> subprocess.CompletedProcess[bytes]:
@@ -34,3 +35,34 @@ def test_promtool_accepts_the_page(tmp_path: Path) -> None:
 
 def test_control_promtool_finds_a_page_that_is_wrong() -> None:
     assert check(example().replace(b"_total{", b"_count{", 1)).returncode != 0
+
+
+def test_promtool_accepts_the_page_of_a_running_loop(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        ours.up()
+        ours.serves()
+        wait(lambda: b"anew_promotions_total" in _page(ours.port), ours.log)
+        page = _page(ours.port)
+        done = check(page)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), (done.stdout, done.stderr)
+        for name in (b"anew_drift{", b"anew_performance{", b"anew_gate_verdicts_total{", b"anew_rollout_stage{"):
+            assert name in page
+        assert ours.down() == 0
+
+
+def _page(port: int) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as reply:
+        return bytes(reply.read())
+
+
+def rules(text: str, folder: Path) -> int:
+    """Have ``promtool check rules`` read them."""
+    file = folder / "rules.yml"
+    file.write_text(text)
+    return subprocess.run(["promtool", "check", "rules", file], capture_output=True, check=False).returncode
+
+
+def test_promtool_loads_the_alert_rules(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "examples" / "monitoring" / "alerts.yml").read_text()
+    assert rules(text, tmp_path) == 0
+    assert rules(text.replace("> 60", "> > 60"), tmp_path) != 0

@@ -64,7 +64,7 @@ class BackupCopy:
         raise ConflictError("the traffic was shifted again and again meanwhile; make the backup a minute later")
 
     def data(self) -> Mapping[str, int]:
-        """Copy the lake's mark, the journals, and the files of the lake; return rows stored and rows that wait.
+        """Copy the review queue, the lake's mark and files, and the journals; return rows stored and rows that wait.
 
         Raises
         ------
@@ -73,6 +73,8 @@ class BackupCopy:
         ConflictError
             The lake was compacted or trimmed again and again; try again.
         """
+        if (self.state / "review.db").is_file():  # before the lake, which takes what people said out of it
+            self._database("review.db")
         before: Mapping[str, int] | None = None
         for _ in range(_TRIES):
             mark = self._database("lake.db")

@@ -1,10 +1,11 @@
-"""The processes that run beside a loop and that it never waits for: the mirror and the dashboard."""
+"""What runs beside a loop and is never waited for: the mirror, the dashboard, and the numbers for Prometheus."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
 from anew.app.dashboard import DashboardProcess
+from anew.app.metering import Metering
 from anew.app.mirror import MirrorProcess
 from anew.app.settings import Settings
 
@@ -12,7 +13,7 @@ __all__ = ["Beside"]
 
 
 class Beside:
-    """Both, while it is entered.
+    """All of them, while it is entered.
 
     Parameters
     ----------
@@ -23,17 +24,19 @@ class Beside:
     def __init__(self, settings: Settings, told: Callable[[str], None]) -> None:
         self._mirror = MirrorProcess(settings)
         self._dashboard = DashboardProcess(settings)
+        self._metering = Metering(settings)
         self._told = told
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Take both up."""
+        """Take them up."""
         self._stack.enter_context(self._mirror)
         self._stack.enter_context(self._dashboard)
+        self._stack.enter_context(self._metering)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End both."""
+        """End them."""
         self._stack.close()
 
     def keep(self) -> None:

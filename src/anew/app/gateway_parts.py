@@ -8,6 +8,7 @@ from typing import Any
 
 from anew.domain.errors import SettingsError
 from anew.gateway.gate import OPEN, Rules
+from anew.gateway.metrics import Loop
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.review_desk import ReviewDesk
 from anew.gateway.settings import GatewaySettings
@@ -34,6 +35,7 @@ class GatewayParts:
     loader: str
     hook: RetrainHook | None = None
     desk: ReviewDesk | None = None
+    meter: Callable[[], Loop] | None = None
     features: OnlineFeatures | None = None
     rules: Rules = OPEN
 

@@ -12,6 +12,7 @@ from anew.app.duration import parse_duration
 from anew.app.feature_store import online_features
 from anew.app.gateway_parts import GatewayParts
 from anew.app.hook import hook_reference, retrain_hook
+from anew.app.metering import read_loop
 from anew.app.review import review_desk
 from anew.app.settings import Settings
 from anew.app.stores import journal_folder
@@ -60,6 +61,7 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         loader=LOADER,
         hook=retrain_hook(settings),
         desk=review_desk(settings),
+        meter=read_loop(state),
         features=online_features(settings),
         rules=rules(settings),
     )

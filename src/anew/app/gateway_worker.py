@@ -71,7 +71,8 @@ async def _work(parts: Sequence[GatewayParts], name: str, bound: socket, beside:
             gc.collect()
             gc.freeze()
             desks = {each.settings.model: each.desk for each in parts if each.desk is not None}
-            app = GatewayApp([worker.endpoint for worker in workers], desks)
+            meters = [each.meter for each in parts if each.meter is not None]
+            app = GatewayApp([worker.endpoint for worker in workers], desks, meters)
             await serve(
                 Gate(
                     app, app.asked, together({each.settings.model: each.rules for each in parts}), now=SystemClock().now

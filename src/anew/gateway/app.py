@@ -15,7 +15,7 @@ from anew.domain.access import Permission
 from anew.gateway.endpoint import ModelEndpoint, Told, json_reply
 from anew.gateway.gate import Asked
 from anew.gateway.latency import LatencyGrid
-from anew.gateway.metrics import MEDIA, render
+from anew.gateway.metrics import MEDIA, Loop, render
 from anew.gateway.openapi import document
 from anew.gateway.refusal import RefusedError
 from anew.gateway.review_desk import ReviewDesk
@@ -56,6 +56,8 @@ class GatewayApp:
     ----------
     desks
         By model, who hands out what people review; their paths are ``/review/…``.
+    meters
+        What the loops counted, for the page of metrics.
 
     Attributes
     ----------
@@ -63,9 +65,15 @@ class GatewayApp:
         ``requests``, ``refusals`` … of requests that are about no model.
     """
 
-    def __init__(self, endpoints: Sequence[ModelEndpoint], desks: Mapping[str, ReviewDesk] = _NO_DESKS) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[ModelEndpoint],
+        desks: Mapping[str, ReviewDesk] = _NO_DESKS,
+        meters: Sequence[Callable[[], Loop]] = (),
+    ) -> None:
         self.endpoints = tuple(endpoints)
         self._desks = desks
+        self._meters = meters
         self.counts: Counter[str] = Counter()
         self._latency = LatencyGrid()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -199,7 +207,11 @@ class GatewayApp:
         return json_reply(status, {"models": {model: body for model, (_, body) in said.items()}})
 
     def _metrics(self) -> Reply:
-        return Reply(200, render([status for endpoint in self.endpoints for status in endpoint.workers()]), MEDIA)
+        return Reply(200, self._page(), MEDIA)
+
+    def _page(self) -> bytes:
+        statuses = [status for endpoint in self.endpoints for status in endpoint.workers()]
+        return render(statuses, [meter() for meter in self._meters])
 
     def _all_ready(self) -> Reply:
         status = self._ready().status

@@ -8,7 +8,7 @@ from typing import Final
 
 from anew.ports.traffic import VersionHealth, WorkerStatus
 
-__all__ = ["MEDIA", "render"]
+__all__ = ["MEDIA", "Loop", "Sample", "render"]
 
 MEDIA: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,15 +24,21 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
 _GRID: Final = 4  # counts are kept on a grid of quarter octaves; a page has every octave
 _BASE_S: Final = 1e-4
 
-_Sample = tuple[str, str, Mapping[str, str], float]
+Sample = tuple[str, str, Mapping[str, str], float]
 """Family, suffix, labels, value."""
 
+Loop = tuple[Mapping[str, tuple[str, str]], Sequence[Sample]]
+"""What the loop of a model counted: its families, by name with their kind and what they are, and the samples."""
 
-def render(statuses: Sequence[WorkerStatus]) -> bytes:
+
+def render(statuses: Sequence[WorkerStatus], loops: Sequence[Loop] = ()) -> bytes:
     """Return the page in the text format of Prometheus, version 0.0.4."""
     samples = [sample for status in statuses for sample in _of_worker(status)]
-    lines = []
-    for family, (kind, text) in _HELP.items():
+    samples += [sample for _, told in loops for sample in told]
+    lines, families = [], dict(_HELP)
+    for described, _ in loops:
+        families |= described
+    for family, (kind, text) in families.items():
         found = [sample for sample in samples if sample[0] == family]
         if found:
             lines += [f"# HELP {family} {text}", f"# TYPE {family} {kind}"]
@@ -40,7 +46,7 @@ def render(statuses: Sequence[WorkerStatus]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _of_worker(status: WorkerStatus) -> Iterator[_Sample]:
+def _of_worker(status: WorkerStatus) -> Iterator[Sample]:
     labels = {"model": status.model, "worker": status.worker}
     seconds = status.counts.get("request_us", 0) / 1e6
     for event, count in sorted(status.counts.items()):
@@ -54,7 +60,7 @@ def _of_worker(status: WorkerStatus) -> Iterator[_Sample]:
             yield from _of_version({**labels, "role": role, "version": health.version}, health)
 
 
-def _of_version(labels: Mapping[str, str], health: VersionHealth) -> Iterator[_Sample]:
+def _of_version(labels: Mapping[str, str], health: VersionHealth) -> Iterator[Sample]:
     failed = sum(health.failed.values())
     yield "anew_version_rows_total", "", {**labels, "outcome": "answered"}, health.asked - failed
     for reason, count in sorted(health.failed.items()):
@@ -65,7 +71,7 @@ def _of_version(labels: Mapping[str, str], health: VersionHealth) -> Iterator[_S
     yield "anew_version_tripped", "", labels, float(bool(health.tripped))
 
 
-def _histogram(family: str, labels: Mapping[str, str], counts: Sequence[int], seconds: float) -> Iterator[_Sample]:
+def _histogram(family: str, labels: Mapping[str, str], counts: Sequence[int], seconds: float) -> Iterator[Sample]:
     total = 0
     for i, count in enumerate(counts):
         total += count
@@ -76,7 +82,7 @@ def _histogram(family: str, labels: Mapping[str, str], counts: Sequence[int], se
     yield family, "_count", labels, total
 
 
-def _line(sample: _Sample) -> str:
+def _line(sample: Sample) -> str:
     family, suffix, labels, value = sample
     told = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
     return f"{family}{suffix}{{{told}}} {value:.10g}"

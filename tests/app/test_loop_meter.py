@@ -1,0 +1,187 @@
+"""The loop's numbers for Prometheus: counted from the record, and every query of ours asks for one that is there."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from anew.app.loop_meter import FAMILIES, LoopMeter
+from anew.app.metering import Metering, read_loop
+from anew.app.settings import load
+from anew.domain.evidence import Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    FACTS,
+    AlertRaised,
+    ApprovalAsked,
+    ApprovalCounted,
+    CandidateAccepted,
+    CandidateTrained,
+    EffectFailed,
+    FreezeBegan,
+    GateJudged,
+    RetrainRequested,
+    RetrainWithheld,
+    SnapshotTaken,
+    Stage,
+    TrafficShifted,
+    WindowScored,
+)
+from anew.domain.interval import Interval
+from anew.domain.severity import Severity
+from anew.domain.verdict import Verdict
+from anew.gateway.metrics import render
+from anew.ports.eventlog import Recorded
+from tests.adapters.fact_samples import sample
+from tests.app.small_project import write_project
+from tests.cli.recorded import write_record
+
+T0 = datetime(2026, 1, 31, 12, tzinfo=UTC)
+MONITORING = Path(__file__).parents[2] / "examples" / "monitoring"
+
+
+def metered(*facts: Fact, step: timedelta = timedelta(minutes=1)) -> LoopMeter:
+    meter = LoopMeter("m", hour=0.5)
+    for i, fact in enumerate(facts):
+        meter.hear(Recorded(seq=i + 1, recorded_at=T0 + i * step, fact=fact))
+    return meter
+
+
+def values(meter: LoopMeter, now: datetime = T0) -> dict[tuple[str, ...], float]:
+    page = render((), [(FAMILIES, tuple(meter.samples(now)))]).decode()
+    return {
+        (each.name, *(value for name, value in sorted(each.labels.items()) if name != "model")): each.value
+        for family in text_string_to_metric_families(page)
+        for each in family.samples
+    }
+
+
+def planned() -> Fact:
+    return sample(FACTS["TrainingPlanned"]).caused_by("")
+
+
+def trained(compute_s: float = 7200.0) -> CandidateTrained:
+    return CandidateTrained(
+        model="m", at=T0, version="v2", champion="v1", digest="d2", snapshot="", rows=1, compute_s=compute_s
+    )
+
+
+def test_what_happened_is_counted() -> None:
+    alert = AlertRaised(
+        model="m", at=T0, detector="psi", version="v1", window=Interval(start=T0, end=T0), severity=Severity.HIGH,
+        evidence=(), message="",
+    )  # fmt: skip
+    found = values(
+        metered(
+            alert,
+            alert,
+            RetrainRequested(model="m", at=T0, reason="", triggers=("psi", "cron"), severity=Severity.HIGH),
+            RetrainWithheld(model="m", at=T0, reason="budget", detail="", triggers=()),
+            GateJudged(model="m", at=T0, version="v2", gate="slos", verdict=Verdict.FAIL, required=True, reason=""),
+        )
+    )
+    assert found["anew_alerts_total", "psi", "high"] == 2
+    assert found["anew_trigger_requests_total", "cron"] == 1
+    assert found["anew_trigger_withheld_total", "budget"] == 1
+    assert found["anew_gate_verdicts_total", "slos", "fail"] == 1
+    assert found["anew_loop_facts_total", "AlertRaised"] == 2
+
+
+def test_effects_have_a_duration_an_outcome_and_an_age() -> None:
+    asked = planned()
+    taken = sample(FACTS["SnapshotTaken"]).caused_by(asked.id)
+    assert isinstance(taken, SnapshotTaken)
+    failed = EffectFailed(model="m", at=T0, cause=taken.id, effect="train", version="v2", reason="oom", detail="")
+    found = values(metered(asked, taken), T0 + timedelta(hours=1))
+    assert found["anew_loop_effects_total", "snapshot", "done"] == 1
+    assert found["anew_loop_effect_duration_seconds_sum", "snapshot"] == 60
+    assert found["anew_loop_effects_pending",] == 1
+    assert found["anew_loop_effect_oldest_age_seconds",] == 3540
+    found = values(metered(asked, taken, failed), T0 + timedelta(hours=1))
+    assert found["anew_loop_effects_total", "train", "failed"] == 1
+    assert (found["anew_loop_effects_pending",], found["anew_loop_effect_oldest_age_seconds",]) == (0, 0)
+
+
+def test_compute_costs_by_run_and_month() -> None:
+    found = values(metered(trained(), trained(3600.0), step=timedelta(days=2)))
+    assert found["anew_run_compute_seconds", "v2"] == 10_800
+    assert found["anew_month_cost", "2026-01"] == 1.0
+    assert found["anew_month_cost", "2026-02"] == 0.5
+    assert found["anew_training_cost_total",] == 1.5
+
+
+def test_how_it_stands_is_told() -> None:
+    shifted = TrafficShifted(
+        model="m", at=T0, epoch=3, stage=Stage.CANARY, share=0.25, champion=("v1", "d"), challenger=("v2", "e")
+    )
+    scored = WindowScored(
+        model="m", at=T0, version="v1", window=Interval(start=T0, end=T0), n=80, labelled=60, revision=0,
+        evidence=(Evidence.of("f1", 0.75, 60), Evidence.of("mae", None, 0, problem="too few")),
+    )  # fmt: skip
+    accepted = CandidateAccepted(model="m", at=T0, version="v2", champion="v1", digest="d2")
+    asked = ApprovalAsked(
+        model="m", at=T0, version="v2", champion="v1", digest="d2", needed=2, why=("promotion",), requester="",
+        barred=(), expires=T0,
+    )  # fmt: skip
+    counted = ApprovalCounted(model="m", at=T0, version="v2", digest="d2", by="ada", given=1, needed=2)
+    freeze = FreezeBegan(model="m", at=T0, window="x", until=T0)
+    found = values(metered(shifted, scored, accepted, asked, counted, freeze), T0 + timedelta(hours=1))
+    assert (found["anew_rollout_stage", "canary"], found["anew_rollout_stage", "steady"]) == (1, 0)
+    assert found["anew_rollout_challenger_ratio",] == 0.25
+    assert found["anew_performance", "f1", ""] == 0.75
+    assert not [name for name in found if "mae" in name], "what was not measured is no number"
+    assert found["anew_label_coverage_ratio",] == 0.75
+    assert (found["anew_approvals_missing",], found["anew_frozen",]) == (1, 1)
+    assert found["anew_approval_age_seconds",] == 3480
+
+
+def test_every_kind_of_fact_can_be_heard() -> None:
+    meter = metered(*(sample(kind).caused_by("") for kind in FACTS.values()))
+    assert values(meter)
+
+
+def test_the_numbers_are_kept_in_a_file_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    settings = load(write_record(tmp_path / "p"))
+    counts: list[float] = []
+    for _ in range(2):
+        with Metering(settings):
+            deadline = datetime.now(UTC) + timedelta(seconds=30)
+            while not _promotions(read_loop(settings.state)()[1]):
+                assert datetime.now(UTC) < deadline
+        counts.append(_promotions(read_loop(settings.state)()[1]))
+        (settings.state / "run" / "loop.json").unlink()
+    assert counts == [1, 1], "counters are those of the record, and do not begin anew"
+    (settings.state / "run" / "loop.json").write_text("{")
+    assert read_loop(settings.state)() == (FAMILIES, ())
+
+
+def _promotions(samples: Sequence[object]) -> float:
+    return next((each[3] for each in samples if each[0] == "anew_promotions_total"), 0.0)  # type: ignore[index]  # a sample
+
+
+def queries() -> list[str]:
+    rules = yaml.safe_load((MONITORING / "alerts.yml").read_text())
+    panels = json.loads((MONITORING / "grafana.json").read_text())["panels"]
+    return [rule["expr"] for group in rules["groups"] for rule in group["rules"]] + [
+        target["expr"] for panel in panels for target in panel["targets"]
+    ]
+
+
+@pytest.mark.parametrize("query", queries())
+def test_every_query_asks_for_what_there_is(query: str) -> None:
+    named = set(re.findall(r"\banew_[a-z_]+", query))
+    suffixes = ("", "_bucket", "_sum", "_count")
+    gateway = {"anew_gateway_request_duration_seconds", "anew_gateway_degraded", "anew_version_tripped"}
+    known = {family + suffix for family in {*FAMILIES, *gateway} for suffix in suffixes}
+    assert named
+    assert named <= known
+
+
+def test_a_project_that_was_never_up_has_no_numbers(tmp_path: Path) -> None:
+    settings = load(write_project(tmp_path))
+    assert read_loop(settings.state)() == (FAMILIES, ())

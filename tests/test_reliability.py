@@ -1,0 +1,93 @@
+"""The account of the fault matrix is that of the tests: what failed, was left out or came again stands in it so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+TESTS = """
+import pytest
+
+@pytest.mark.fault("D1")
+def test_good(record_property):
+    record_property("figure", "18 of 18 kills survived")
+
+@pytest.mark.fault("D1")
+@pytest.mark.fault("A7")
+def test_control_is_found():
+    pass
+
+@pytest.mark.fault("A10")
+@pytest.mark.parametrize("bad", [False, True])
+def test_bad(bad):
+    assert not bad
+
+@pytest.fixture
+def broken():
+    yield
+    raise RuntimeError("the history is not what was acknowledged")
+
+@pytest.mark.fault("S1")
+def test_that_ends_badly(broken):
+    pass
+
+@pytest.mark.fault("S2")
+@pytest.mark.skip
+def test_left_out():
+    pass
+
+def test_of_no_row():
+    pass
+"""
+
+
+def run(folder: Path, *options: str) -> dict[str, Any]:
+    file = folder / "reliability.json"
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tests.reliability",
+        "-p",
+        "no:cacheprovider",
+        folder,
+    ]
+    subprocess.run(
+        [*command, "--reliability", file, "-c", ROOT / "pyproject.toml", "--rootdir", folder, *options],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+    )
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def page(folder: Path) -> subprocess.CompletedProcess[str]:
+    command: list[str | Path] = [sys.executable, "-m", "tests.reliability", folder / "reliability.json"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_rows_are_counted_as_their_tests_ended_and_runs_add_up(tmp_path: Path) -> None:
+    file = tmp_path / "test_some.py"
+    file.write_text(TESTS)
+    rows = run(tmp_path, "-n", "2")["rows"]
+    assert list(rows) == ["A7", "A10", "D1", "S1", "S2"]
+    assert rows["D1"] == {
+        "passed": 2, "failed": 0, "skipped": 0, "controls": 1, "figures": ["18 of 18 kills survived"],
+    }  # fmt: skip
+    assert (rows["A10"]["passed"], rows["A10"]["failed"]) == (1, 1)
+    assert rows["S1"]["failed"] == 1, "what its fixture finds afterwards fails it"
+    assert (rows["S2"]["passed"], rows["S2"]["skipped"]) == (0, 1)
+    printed = page(tmp_path)
+    assert printed.returncode == 1
+    assert "not passed: A10, S1, S2" in printed.stdout
+    assert "| D1 | 2 | 0 | 0 | 18 of 18 kills survived |" in printed.stdout
+    file.write_text(TESTS.replace("assert not bad", "pass").replace("raise RuntimeError", "RuntimeError"))
+    assert run(tmp_path, "-k", "test_bad or ends_badly")["rows"]["D1"]["passed"] == 2, "of an earlier run"
+    printed = page(tmp_path)
+    assert (printed.returncode, "not passed: S2" in printed.stdout) == (0, True)
