@@ -14,8 +14,9 @@ from tests.reliability import pytest_addoption, pytest_configure, pytest_itemcol
 __all__ = ["pytest_addoption", "pytest_configure", "pytest_itemcollected"]
 
 from tests.postgres_server import postgres
+from tests.s3_server import s3, s3_server
 
-__all__ = ["postgres"]
+__all__ = ["postgres", "s3", "s3_server"]
 
 settings.register_profile("default", settings.default, deadline=None)  # speed is measured in bench/
 settings.load_profile("default")

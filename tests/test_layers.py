@@ -35,6 +35,7 @@ HOMES = {
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project"),
     "mlflow": ("adapters.mlflow_",),
     "msgspec": ("adapters", "app", "cli", "dashboard", "gateway"),
+    "obstore": ("adapters.s3_bucket",),
     "onnx": ("adapters.mlflow_", "adapters.model_format_onnx", "adapters.model_format_torch"),
     "onnxmltools": ("adapters.onnx_export",),
     "onnxruntime": ("adapters.model_format_onnx",),

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 
 import polars as pl
 
 from anew.adapters._delta_log import TableLog, digest_of
+from anew.adapters._lake_folder import LakeFolder, Stamp
 from anew.adapters._lake_frame import Schema
 from anew.adapters._lake_mark import StoredFile
-from anew.domain.errors import IntegrityError
+from anew.domain.errors import IntegrityError, UnavailableError
 
 __all__ = ["FileReader", "damage_of", "encode", "store"]
-
-_Stamp = tuple[int, int, int]
 
 
 def encode(frame: pl.DataFrame) -> bytes:
@@ -35,23 +33,25 @@ def store(log: TableLog, frame: pl.DataFrame, *, version: int) -> StoredFile:
     """
     content = encode(frame)
     if not pl.read_parquet(BytesIO(content)).equals(frame):
-        raise IntegrityError(f"{frame.height} rows for {log.root} do not survive their encoding; nothing was stored")
+        raise IntegrityError(f"{frame.height} rows for {log.folder.url} do not survive encoding; nothing was stored")
     digest = digest_of(content)
     name = f"{version:020d}-{digest[:16]}.parquet"
-    log.put(log.root / name, content)
+    log.folder.put(name, content)
     column = frame[log.ranged_by]
     by = column if column.dtype == pl.String else column.to_physical()
     return StoredFile(path=name, rows=frame.height, size=len(content), sha256=digest, low=by.min(), high=by.max())  # type: ignore[arg-type]  # a column of text or of whole numbers has such ends
 
 
-def damage_of(root: Path, file: StoredFile) -> str:
+def damage_of(folder: LakeFolder, file: StoredFile) -> str:
     """Say what is wrong with a stored file, in a few words; empty when every byte is as it was stored."""
     try:
-        content = (root / file.path).read_bytes()
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as exc:
-        return f"cannot be read ({exc.strerror})"
+        content = folder.read(file.path)
+    except UnavailableError as exc:
+        return str(exc)
+    return "is missing" if content is None else _differs(content, file)
+
+
+def _differs(content: bytes, file: StoredFile) -> str:
     if len(content) != file.size:
         return f"has {len(content)} bytes instead of {file.size}"
     return "" if digest_of(content) == file.sha256 else "has other bytes than were stored"
@@ -60,10 +60,10 @@ def damage_of(root: Path, file: StoredFile) -> str:
 class FileReader:
     """Reads files of one table; a file is verified when it is first read, and again when it has been touched since."""
 
-    def __init__(self, root: Path, schema: Schema) -> None:
-        self._root = root
+    def __init__(self, folder: LakeFolder, schema: Schema) -> None:
+        self._folder = folder
         self._schema = schema
-        self._verified: dict[str, _Stamp] = {}
+        self._verified: dict[str, Stamp] = {}
 
     def read(self, files: Sequence[StoredFile], where: pl.Expr | None = None) -> pl.DataFrame:
         """Return the rows of `files`, in their order, for which `where` holds.
@@ -77,24 +77,20 @@ class FileReader:
             return pl.DataFrame(schema=self._schema)
         for file in files:
             self._verify(file)
-        rows = pl.scan_parquet([self._root / file.path for file in files], glob=False)
+        rows = pl.scan_parquet([self._folder.local(file.path) for file in files], glob=False)
         try:
             return (rows if where is None else rows.filter(where)).collect()
         except (pl.exceptions.PolarsError, OSError) as exc:
-            raise IntegrityError(f"files of {self._root} were changed while they were read: {exc}") from exc
+            raise IntegrityError(f"files of {self._folder.url} were changed while they were read: {exc}") from exc
 
     def _verify(self, file: StoredFile) -> None:
-        stamp = self._stamp(file.path)
+        stamp = self._folder.stamp(file.path)
         if stamp is not None and stamp == self._verified.get(file.path):
             return
-        damage = damage_of(self._root, file)
-        if damage or stamp is None:
-            raise IntegrityError(f"{self._root / file.path} {damage}, {file.rows} rows; see `verify`, then `rebuild`")
-        self._verified[file.path] = stamp
-
-    def _stamp(self, path: str) -> _Stamp | None:
-        try:
-            found = (self._root / path).stat()
-        except OSError:
-            return None
-        return found.st_size, found.st_mtime_ns, found.st_ino
+        content = self._folder.read(file.path)
+        damage = "is missing" if content is None else _differs(content, file)
+        if damage:
+            where = f"{self._folder.url}/{file.path}"
+            raise IntegrityError(f"{where} {damage}, {file.rows} rows; see `verify`, then `rebuild`")
+        self._folder.local(file.path, content)
+        self._verified[file.path] = stamp or self._folder.stamp(file.path) or ()

@@ -58,7 +58,7 @@ class LakeRepair:
         if self._checkpoint_is_bad(table, log):
             yield f"table {table}: the checkpoint of version {self.mark.checkpoint(table)[0]} is damaged"
         for file in self.mark.stored(table):
-            if damage := damage_of(log.root, file):
+            if damage := damage_of(log.folder, file):
                 yield f"table {table}: file {file.path} with {file.rows} rows {damage}"
         if not bad:
             yield from self._beside(table, log, version)
@@ -95,8 +95,7 @@ class LakeRepair:
         version, digest = self.mark.checkpoint(table)
         if version < 0:
             return False
-        path = log.folder / f"{version:020d}.checkpoint.parquet"
-        return not path.exists() or digest_of(path.read_bytes()) != digest
+        return digest_of(log.checkpoint(version) or b"") != digest
 
     def rebuild(self, journals: JournalReader) -> None:
         """Repair what can be; `done` and `left` have one sentence each for what was, and what was not."""
@@ -121,14 +120,14 @@ class LakeRepair:
                 )
                 continue
             damage = _commit_damage(log.content(version))
-            log.set_aside(log.path(version))
-            log.put(log.path(version), content)
+            log.folder.set_aside(log.name(version))
+            log.folder.put(log.name(version), content)
             self.done.append(f"table {table}: the commit of version {version} {damage}, and was put back")
         for version, standing in list(self._tail(table, log)):
             if standing is Standing.FOREIGN:
                 self.left.append(f"table {table}: another program wrote version {version}; move its commit away")
             else:
-                log.set_aside(log.path(version))
+                log.folder.set_aside(log.name(version))
                 self.done.append(f"table {table}: a broken commit of version {version}, never marked, was set aside")
 
     def _rebuild_files(self, table: str, log: TableLog, journals: JournalReader) -> None:
@@ -136,7 +135,7 @@ class LakeRepair:
         intent = self.mark.intent()
         begun = [f for c in (intent.changes if intent else ()) if c.table == table for f in c.added]
         for file in [*self.mark.stored(table), *begun]:
-            damage = damage_of(log.root, file)
+            damage = damage_of(log.folder, file)
             if not damage:
                 continue
             content, why = self._content(table, file, journals)
@@ -144,8 +143,8 @@ class LakeRepair:
             if digest_of(content) != file.sha256:
                 self.left.append(f"{named} and cannot be made again: {why or 'its rows come out differently'}")
                 continue
-            log.set_aside(log.root / file.path)
-            log.put(log.root / file.path, content)
+            log.folder.set_aside(file.path)
+            log.folder.put(file.path, content)
             self.done.append(f"{named}, and was made again from {why or 'the journal'}")
 
     def _content(self, table: str, file: StoredFile, journals: JournalReader) -> tuple[bytes, str]:

@@ -102,6 +102,6 @@ class LakeUpkeep:
         if paths:
             self.mark.lose(table, paths)
             reach("lake.marked_gone")
-        root = self.logs[table].root
+        folder = self.logs[table].folder
         for path in self.mark.gone(table):
-            (root / path).unlink(missing_ok=True)
+            folder.remove(path)

@@ -93,26 +93,26 @@ class LakeWriter:
         ((_, digest, _),) = self._mark.commits(table, after=version - 1)
         if digest_of(log.content(version) or b"") != digest:
             raise IntegrityError(
-                f"table {log.root}: the commit of version {version} is not the one that was stored; see `rebuild`"
+                f"table {log.folder.url}: the commit of version {version} is not the one that was stored; see `rebuild`"
             )
-        if self._settled and not log.path(version + 1).exists():
+        if self._settled and log.content(version + 1) is None:
             return
         for above in [v for v in log.present() if v > version]:
             standing = log.standing(above, begun)
             if standing is Standing.FOREIGN:
                 raise IntegrityError(
-                    f"table {log.root}: another program wrote version {above}, the mark is at {version}; "
+                    f"table {log.folder.url}: another program wrote version {above}, the mark is at {version}; "
                     "a lake has one writer: stop the other and move its commits away"
                 )
             if standing is Standing.BROKEN:
-                log.set_aside(log.path(above))
+                log.folder.set_aside(log.name(above))
 
     def _resume(self, intent: Intent) -> bool:
         damaged = [
             f"{f.path} {damage}"
             for c in intent.changes
             for f in c.added
-            if (damage := damage_of(self._logs[c.table].root, f))
+            if (damage := damage_of(self._logs[c.table].folder, f))
         ]
         if not damaged:
             self._finish(intent)
@@ -176,7 +176,7 @@ class LakeWriter:
 
     def _withdraw(self, intent: Intent) -> bool:
         """Undo an intent of which no commit was made; False when one was, or when even that does not work now."""
-        if any(self._logs[c.table].path(c.version).exists() for c in intent.changes):
+        if any(self._logs[c.table].content(c.version) is not None for c in intent.changes):
             return False
         try:
             self._mark.forget()
@@ -188,7 +188,7 @@ class LakeWriter:
     def _drop_files(self, changes: Iterable[Change]) -> None:
         for change in changes:
             for file in change.added:
-                (self._logs[change.table].root / file.path).unlink(missing_ok=True)
+                self._logs[change.table].folder.remove(file.path)
 
     def _checkpoint(self, change: Change) -> None:
         newest, _ = self._mark.checkpoint(change.table)

@@ -87,7 +87,7 @@ class LakeMark:
     Raises UnavailableError or IntegrityError, as `sqlite_errors` translates, from every method.
     """
 
-    def __init__(self, path: Path, *, model: str, schema: str) -> None:
+    def __init__(self, path: Path, *, model: str, schema: str, place: str = "local") -> None:
         self._path = path
         self._lock = RLock()
         with self._translated():
@@ -99,6 +99,7 @@ class LakeMark:
         self._own("schema", str(SCHEMA))
         self._own("model", model)
         self._own("columns", schema)
+        self._own("place", place)
 
     def _own(self, key: str, value: str) -> None:
         if self._one("SELECT value FROM meta WHERE key = ?", key) is None:

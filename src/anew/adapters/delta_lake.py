@@ -1,8 +1,8 @@
-"""The observation store as Delta tables on the local disk, exactly once and on the medium."""
+"""The observation store as Delta tables, on the local disk or in a bucket: exactly once, and on the medium."""
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import RLock
@@ -15,6 +15,7 @@ from anew.adapters._delta_log import TableLog
 from anew.adapters._delta_repair import LakeRepair, in_order
 from anew.adapters._delta_upkeep import LakeUpkeep
 from anew.adapters._delta_writer import LakeWriter
+from anew.adapters._lake_folder import LakeFolder, LocalFolder
 from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of
 from anew.adapters._lake_mark import Bound, Intent, LakeMark, StoredFile
 from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
@@ -46,7 +47,7 @@ class DeltaLake:
     Parameters
     ----------
     root
-        Folder of the tables; any Delta reader can read them.
+        Folder of the tables, or what gives each table's by its name; any Delta reader can read them.
     columns
         The row contract; a lake that was made for another is refused.
     model
@@ -61,7 +62,7 @@ class DeltaLake:
 
     def __init__(
         self,
-        root: Path,
+        root: Path | Callable[[str], LakeFolder],
         columns: Columns,
         model: str,
         marks: Path,
@@ -74,11 +75,12 @@ class DeltaLake:
         self.rules = rules
         self._file_rows = file_rows
         self._schemas = schema_of(columns)
-        disk = LocalDisk() if disk is None else disk
-        self._logs = {t: TableLog(root / t, ranged_by=by, disk=disk) for t, by in RANGED_BY.items()}
-        self._readers = {t: FileReader(root / t, schema) for t, schema in self._schemas.items()}
+        folder = root if callable(root) else _on_disk(root, LocalDisk() if disk is None else disk)
+        self._logs = {t: TableLog(folder(t), ranged_by=by) for t, by in RANGED_BY.items()}
+        self._readers = {t: FileReader(self._logs[t].folder, schema) for t, schema in self._schemas.items()}
         shape = json.dumps({t: {n: str(k) for n, k in schema.items()} for t, schema in self._schemas.items()})
-        self._mark = LakeMark(marks, model=model, schema=shape)
+        place = "local" if isinstance(root, Path) else folder("").url
+        self._mark = LakeMark(marks, model=model, schema=shape, place=place)
         self._writer = LakeWriter(self._mark, self._logs, self._schemas, marks.with_suffix(".lock"))
         self._lock = RLock()
 
@@ -257,3 +259,7 @@ class DeltaLake:
     ) -> pl.DataFrame:
         version = at_version(table, self._mark.version(table) or 0, versions)
         return self._readers[table].read(self._mark.files(table, version, low, high), where)
+
+
+def _on_disk(root: Path, disk: Disk) -> Callable[[str], LakeFolder]:
+    return lambda table: LocalFolder(root / table, disk)

@@ -19,7 +19,7 @@ from anew.app.backup_manifest import Manifest, copy_file, digest_file, read_mani
 from anew.app.backup_record import BackupRecord, remember_backup
 from anew.app.record_place import has_record
 from anew.app.settings import FILE, Settings
-from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, UnavailableError
+from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
 
 __all__ = ["back_up", "check_backup"]
 
@@ -40,12 +40,19 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
         The project was never brought up.
     IntegrityError
         What is to be copied is damaged; the message says what.
+    PolicyError
+        The lake is in a bucket.
     DiskFullError, UnavailableError
         There is no room, or a disk fails; nothing is left behind.
     """
     settings = accepted(project)
     if not has_record(settings.state):
         raise NotFoundError(f"{project} was never brought up (anew up): there is nothing to back up")
+    if settings.policy.stores.lake != "local":
+        raise PolicyError(
+            f"the lake is in {settings.policy.stores.lake}, and anew backs up one on a disk alone; let the bucket keep "
+            "its versions, and copy .anew while the project is stopped"
+        )
     at = datetime.now(UTC)
     final = destination.absolute() / f"{settings.model}-{at:%Y%m%dT%H%M%S%f}Z"
     draft = final.with_name(f".{final.name}.partial")

@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.fact_reader import read_facts
 from anew.app.accepted import accepted
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
+from anew.app.stores import open_lake
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.interval import Interval
@@ -57,9 +56,7 @@ def _of_prediction(project: Path, facts: Mapping[str, Fact], id: str) -> Lineage
     settings = accepted(project)
     at = datetime.fromtimestamp(int(id[:12], 16) / 1000, UTC)  # an id begins with its event time, cut to milliseconds
     span = Interval(start=at - timedelta(milliseconds=1), end=at + timedelta(milliseconds=2))
-    with closing(
-        DeltaLake(settings.state / "lake", settings.columns, settings.model, settings.state / "lake.db")
-    ) as lake:
+    with open_lake(settings) as lake:
         rows = lake.predictions(span)
     rows = rows.filter(rows.get_column("_id") == id)
     if rows.is_empty():

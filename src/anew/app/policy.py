@@ -282,11 +282,22 @@ class StoresPolicy(Section):
         description="the record of facts: sqlite (a file in the project's folder), or a PostgreSQL server's URL, by "
         "env:NAME or file:PATH where it has a password",
     )
+    lake: str = Field(
+        default="local",
+        pattern=r"^(local|s3://[^/?@]+(/[^?@]*)?)$",
+        description="predictions and labels: local (the project's folder) or s3://BUCKET/PREFIX; who may is what the "
+        "environment says, as for every AWS program",
+    )
     registry: str = Field(
         default="none",
         description="where versions are mirrored to: none, mlflow (a database in the project's folder), or the URL of "
         "an MLflow server, or env:NAME or file:PATH of it",
     )
+
+    @property
+    def places(self) -> tuple[str, str]:
+        """Return where what cannot move while it runs is kept."""
+        return self.database, self.lake
 
     @field_validator("database")
     @classmethod

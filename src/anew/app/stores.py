@@ -5,12 +5,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from anew.adapters._lake_s3 import S3Folder
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.local_compute import LocalCompute
 from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.review_db import ReviewDB
+from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader
 from anew.adapters.signing import Signer
 from anew.adapters.sql_database import SQLDatabase
@@ -20,6 +22,7 @@ from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.record import settle
 from anew.app.settings import Settings
+from anew.domain.errors import IntegrityError
 
 __all__ = [
     "OpenStores",
@@ -62,10 +65,8 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
     clock = SystemClock()
     with closing(settle(state, settings.policy.stores.database, settings.model)) as database:
         database.integrity_check()
-        lake = DeltaLake(
-            state / "lake", settings.columns, settings.model, state / "lake.db", rules=settings.label_rules
-        )
-        with closing(lake), closing(ReviewDB(review_file(state))) as review:
+        _refuse_overwriting(settings)
+        with closing(_lake(settings)) as lake, closing(ReviewDB(review_file(state))) as review:
             signer = Signer.load_or_create(state / "keys")
             yield OpenStores(
                 clock=clock,
@@ -86,14 +87,36 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
 @contextmanager
 def open_lake(settings: Settings) -> Iterator[DeltaLake]:
     """Open the project's lake alone, to be read."""
-    state = settings.state
-    with closing(DeltaLake(state / "lake", settings.columns, settings.model, state / "lake.db")) as lake:
+    with closing(_lake(settings)) as lake:
         yield lake
 
 
 def review_file(state: Path) -> Path:
     """Return where the queue of what people review is."""
     return state / "review.db"
+
+
+def _lake(settings: Settings) -> DeltaLake:
+    state, url = settings.state, settings.policy.stores.lake
+    if url == "local":
+        return DeltaLake(
+            state / "lake", settings.columns, settings.model, state / "lake.db", rules=settings.label_rules
+        )
+
+    def folder(table: str) -> S3Folder:
+        return S3Folder(S3Bucket(f"{url.rstrip('/')}/{table}"), state / "cache" / "lake" / table)
+
+    return DeltaLake(folder, settings.columns, settings.model, state / "lake.db", rules=settings.label_rules)
+
+
+def _refuse_overwriting(settings: Settings) -> None:
+    """See that a bucket keeps the promise that commits rest on: none is written over another."""
+    url = settings.policy.stores.lake
+    if url != "local" and not S3Bucket(url).refuses_overwriting():
+        raise IntegrityError(
+            f"{url} overwrites what is there, whatever the put says (If-None-Match): commits of two writers would be "
+            "lost unnoticed; use another store, or stores: {lake: local}"
+        )
 
 
 def journal_folder(state: Path, worker: str) -> Path:

@@ -295,8 +295,8 @@ class _Up:
             retrain_hook(changed)
             if (changed.model, changed.columns) != (self._settings.model, self._settings.columns):
                 raise SettingsError(f"{FILE}: model and columns cannot change while it runs; stop it first")
-            if changed.policy.stores.database != self._settings.policy.stores.database:
-                raise SettingsError(f"{FILE}: stores.database cannot change while it runs; stop it and move it")
+            if changed.policy.stores.places != self._settings.policy.stores.places:
+                raise SettingsError(f"{FILE}: stores cannot change while it runs; stop it and move what is there")
             accept(changed)
         except (AnewError, OSError) as exc:
             self._rejected = found

@@ -13,6 +13,7 @@ from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.postgres_link import PostgresPlace
+from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
 from anew.adapters.signing import Signer, Verifier
 from anew.adapters.sqlite_errors import translate
@@ -229,6 +230,16 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise translate(exc, path) from exc
 
 
+def _bucket(project: Examined) -> Finding:
+    url = project.settings.policy.stores.lake
+    if url == "local":
+        return Finding.skipped("bucket", "the lake is on this disk")
+    if S3Bucket(url).refuses_overwriting():
+        return Finding.good("bucket", f"{url} answers, and a second put of a commit is refused")
+    fix = "use a store that knows If-None-Match on puts, or stores: {lake: local}"
+    return Finding.bad("bucket", f"{url} overwrites what is there: two writers would lose each other's commits", fix)
+
+
 STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "permissions": _permissions,
     "signing key": _keys,
@@ -236,6 +247,7 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "record": _record,
     "recorded times": _future,
     "high-water mark": _mark,
+    "bucket": _bucket,
     "lake": _lake,
     "journal": _journal,
     "routing": _routing,

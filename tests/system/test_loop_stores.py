@@ -1,4 +1,4 @@
-"""The loop with its record on a PostgreSQL server: moved there, killed, its server crashed, and moved back."""
+"""The loop with its stores elsewhere: the record on a server that crashes, moved there and back; rows in a bucket."""
 
 import signal
 import time
@@ -6,14 +6,34 @@ from pathlib import Path
 
 import pytest
 
+from anew.adapters.s3_bucket import S3Bucket
 from anew.app.record_place import record_place
 from anew.domain.facts import CandidateTrained, RolledBack, TrafficApplied, TrainingEnded, VersionPromoted
 from tests.postgres_server import PostgresServer
+from tests.s3_server import S3Server
 from tests.system.loop_project import QUIET, LoopProject, loop_project, wait
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 SERVED = QUIET | {"policy": "{cooldown: 3h}\nstores: {database: 'file:database.url'}"}
+
+
+def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:
+    url = f"{s3.bucket()}/demand"
+    with loop_project(tmp_path / "project", QUIET | {"policy": f"{{cooldown: 3h}}\nstores: {{lake: '{url}'}}"}) as ours:
+        ours.up()
+        assert ours.serves() == "v1"
+        ours.hour()
+        ours.hour()
+        ours.settle()
+        assert ours.stored() == ours.expected()
+        findings = {each["name"]: each for each in ours.anew("doctor", code=0)["findings"]}
+        assert "second put of a commit is refused" in findings["bucket"]["found"]
+        assert findings["lake"]["health"] == "good"
+        assert "its versions" in ours.anew("backup", str(tmp_path / "backups"), code=3)
+        assert ours.down() == 0
+    assert not (tmp_path / "project" / ".anew" / "lake").exists()
+    assert any(name.endswith(".parquet") for name in S3Bucket(f"{url}/predictions").names())
 
 
 @pytest.mark.fault("K11")
