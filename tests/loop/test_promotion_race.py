@@ -1,15 +1,19 @@
 """Two orchestrators promote different versions at once: one wins, the other is told so."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
-from anew.adapters.sql_engine import Database
+from anew.adapters.postgres_link import Place
+from anew.adapters.sql_database import open_database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
+from anew.adapters.sql_tables import FACT, LEASE
 from anew.domain.errors import FencedError
 from anew.domain.fact import Fact
 from anew.domain.facts import RolledBack, RolloutApproved, VersionPromoted
@@ -18,9 +22,12 @@ from anew.ports.eventlog import EventLog, Grant, Lease
 from anew.registry import Registry
 from anew.rollout import Rollout
 from tests.loop.test_live import OLD, WALL
+from tests.postgres_server import PostgresServer
 
 Record = tuple[EventLog, Lease, ManualClock]
 TTL_S = 10.0
+RACES = int(os.environ.get("RACES", "100"))
+"""Races in a database; ``RACES=1000`` for as many as in memory."""
 
 
 class Unfenced(InMemoryEventLog):
@@ -108,12 +115,18 @@ def test_control_without_a_fence_both_win() -> None:
 
 @pytest.mark.system
 @pytest.mark.fault("P3")
-def test_exactly_one_wins_in_a_database_too(tmp_path: Path) -> None:
-    for number in range(100):
-        clock = ManualClock(WALL)
-        database = Database(tmp_path / f"{number}.db")
-        try:
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_exactly_one_wins_in_a_database_too(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    server: PostgresServer | None = request.getfixturevalue("postgres") if kind == "postgres" else None
+    place: Place = tmp_path / "anew.db" if server is None else server.place()
+    database = open_database(place)
+    try:
+        for _ in range(RACES):
+            with database.write() as connection:
+                for table in (FACT, LEASE):
+                    connection.execute(delete(table))
+            clock = ManualClock(WALL)
             record = SQLEventLog(database, clock=clock), SQLLease(database, clock=clock), clock
             assert lost(lambda record=record: record, 1) == 0  # type: ignore[misc]  # bound now, on purpose
-        finally:
-            database.close()
+    finally:
+        database.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from anew.adapters.dbos_effects import DBOSEffects, EffectSettings
 from anew.adapters.killpoint import install
+from anew.adapters.migrations import downgrade
 from anew.adapters.sql_database import open_database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
@@ -29,6 +30,14 @@ def opener(folder: Path) -> None:
     """Open the database, which migrates it."""
     open_database(record_place(folder)).close()
     say("opened")
+
+
+def backer(folder: Path) -> None:
+    """Bring the tables back to the first revision."""
+    database = open_database(record_place(folder))
+    with database.write() as connection:
+        downgrade(connection, "0001")
+    say("back")
 
 
 def appender(folder: Path) -> None:
@@ -164,6 +173,7 @@ def launcher(folder: Path) -> None:
 
 PROGRAMS: dict[str, Callable[..., None]] = {
     "opener": opener,
+    "backer": backer,
     "appender": appender,
     "filler": filler,
     "racer": racer,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,16 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return tmp_path
 
 
+def lease(folder: Path) -> dict[str, Any]:
+    """Return the row of the lease as it is, by its columns."""
+    place = record_place(folder)
+    opened: Any = querying(place) if isinstance(place, PostgresPlace) else closing(sqlite3.connect(place))
+    with opened as asked:
+        found = getattr(asked, "execute", asked)("SELECT * FROM lease")
+        names = [each[0] for each in found.description]
+        return dict(zip(names, found.fetchone(), strict=True))
+
+
 def tables(folder: Path) -> int:
     """Return how many tables there are."""
     place = record_place(folder)
@@ -137,6 +148,27 @@ def test_killed_in_a_migration_it_is_done_whole_the_next_time(folder: Path, boun
     with running("opener", folder) as process:
         line(process, "opened")
     assert facts(folder) == []
+
+
+@pytest.mark.fault("O1")
+@pytest.mark.fault("K7")
+@pytest.mark.parametrize("kill", ["", "migration.done:1"])
+def test_back_to_an_older_revision_and_forward_again_every_fact_and_epoch_stays(folder: Path, kill: str) -> None:
+    with running("appender", folder) as process:
+        while int(line(process, "acknowledged").split()[1]) < 8:
+            pass
+    before = facts(folder)
+    epoch = lease(folder)["epoch"]
+    with running("backer", folder, kill=kill) as process:
+        output, _ = process.communicate(timeout=60)
+    assert ("back" in output) is not bool(kill)
+    assert ("clock_epoch" in lease(folder)) is bool(kill)  # whole, or not at all
+    assert facts(folder) == before  # which opens it, and so brings it forward
+    assert lease(folder)["epoch"] == epoch
+    with running("appender", folder) as process:
+        line(process, "acknowledged")
+    assert lease(folder)["epoch"] == epoch + 1
+    assert facts(folder)[: len(before)] == before
 
 
 @pytest.mark.fault("O3")

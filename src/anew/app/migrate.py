@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from anew.adapters.migrations import downgrade
 from anew.adapters.sql_copy import copy_record
 from anew.adapters.sql_database import SQLDatabase, open_database
 from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
@@ -15,7 +16,7 @@ from anew.app.record_place import has_record, place_of, put_down, record_place, 
 from anew.app.settings import Settings
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 
-__all__ = ["Moved", "move_record"]
+__all__ = ["Moved", "go_back", "move_record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,31 @@ def move_record(settings: Settings, to: str) -> Moved:
         if isinstance(source, Path):
             source.replace(source.with_name("anew.db.moved"))  # closed, it has no other files
     return Moved(source=str(source), target=str(target), head=head)
+
+
+def go_back(settings: Settings, revision: str) -> Moved:
+    """Bring the record's tables back to a revision that an older anew reads; returns where it is, and its head.
+
+    The next `anew up` of this version brings them forward again. No fact is touched.
+
+    Raises
+    ------
+    NotFoundError
+        The project was never brought up.
+    ConflictError
+        It is running, or there is nothing to go back to.
+    IntegrityError
+        There is no such revision, or the record does not verify.
+    """
+    state = settings.state
+    if not has_record(state):
+        raise NotFoundError(f"{settings.root} was never brought up (anew up): there is no record to change")
+    with alone(state / "run" / "up.lock"), closing(open_record(state)) as database:
+        head = _verified(database)
+        with database.write() as connection:
+            downgrade(connection, revision)
+    place = str(record_place(state))
+    return Moved(source=place, target=place, head=head)
 
 
 def _verified(database: SQLDatabase) -> ChainHead:

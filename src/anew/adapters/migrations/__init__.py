@@ -1,13 +1,13 @@
-"""Bring the tables of a database to the newest revision, whole or not at all."""
+"""Bring the tables of a database to the newest revision, or back to one before: whole or not at all."""
 
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
 from anew.domain.boundary import reach
-from anew.domain.errors import IntegrityError
+from anew.domain.errors import ConflictError, IntegrityError
 
-__all__ = ["HEAD", "upgrade"]
+__all__ = ["HEAD", "downgrade", "upgrade"]
 
 HEAD = "0002"
 """The newest revision in `versions`."""
@@ -26,8 +26,26 @@ def upgrade(connection: Connection) -> None:
     found = _revision(connection)
     if found == HEAD:
         return
-    _run(connection, found)
+    _run(connection, found, HEAD, back=False)
     reach("migration.done")
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """Undo the migrations after `revision`, within the transaction that `connection` is in; facts stay as they are.
+
+    Raises
+    ------
+    IntegrityError
+        This version of anew knows no such revision, or the database is of a newer one.
+    ConflictError
+        There is nothing before it: that would be to delete the facts.
+    """
+    found = _revision(connection)
+    if not revision or revision < "0001":
+        raise ConflictError(f"there is no revision {revision!r} to go back to, and none without facts")
+    if found != revision:
+        _run(connection, found, revision, back=True)
+        reach("migration.done")
 
 
 def _revision(connection: Connection) -> str:
@@ -36,7 +54,7 @@ def _revision(connection: Connection) -> str:
     return connection.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar() or ""  # noqa: S608 - a constant
 
 
-def _run(connection: Connection, found: str) -> None:
+def _run(connection: Connection, found: str, wanted: str, *, back: bool) -> None:
     # alembic takes 0.3 s to import and is needed once in the life of a database.
     from alembic.operations import Operations  # noqa: PLC0415 - see above
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above
@@ -45,15 +63,16 @@ def _run(connection: Connection, found: str) -> None:
 
     here = Path(__file__).parent
     scripts = ScriptDirectory(str(here), version_locations=[str(here / "versions")])
+    steps = scripts._downgrade_revs if back else scripts._upgrade_revs
     context = MigrationContext.configure(
         connection,
-        opts={"fn": lambda heads, _: scripts._upgrade_revs(HEAD, heads or None)},  # type: ignore[arg-type]  # no heads
+        opts={"fn": lambda heads, _: steps(wanted, heads or None)},  # type: ignore[arg-type]  # no heads
     )
     try:
         with Operations.context(context):
             context.run_migrations()
     except CommandError as exc:
         raise IntegrityError(
-            f"the database is of revision {found!r}, this anew knows up to {HEAD!r}; "
+            f"the database is of revision {found!r}, this anew knows up to {HEAD!r}, and {wanted!r} was asked for; "
             "a newer anew wrote it: upgrade anew, or restore a backup from before"
         ) from exc
