@@ -131,9 +131,12 @@ def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
             project.traffic(100)
         project.anew("retrain", str(folder))
         deadline = time.monotonic() + 240
+        before = step_of(project)
         while time.monotonic() < deadline:
-            step, champion = step_of(project)
             arms = Counter(f"{one['version']} as {one['arm']}" for one in project.traffic(60))
+            (step, champion), before = before, step_of(project)
+            if before != (step, champion):
+                continue  # the step was taken in the middle of these answers
             if not seen or seen[-1][0] != step:
                 seen.append((step, Counter()))
                 print(step)
