@@ -66,6 +66,7 @@ def test_values_that_the_task_does_not_know_are_refused(parser: LabelParser, val
         ({"value": 1, "at": "2027-05-01T00:00:00Z"}, "labels[0].at"),
         ({"value": 1, "source": "a\x00"}, "labels[0].source"),
         ({"value": 1, "source": ""}, "labels[0].source"),
+        ({"value": 1, "source": "review"}, "labels[0].source"),  # nobody speaks as those who review
         ({"value": 1, "id": "a\nb"}, "labels[0].id"),
         ({"value": 1, "who": "me"}, "labels[0].who"),
         ({}, "labels[0].value"),

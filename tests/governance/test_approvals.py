@@ -167,6 +167,29 @@ def test_a_signature_that_does_not_count_is_refused_with_its_reason(signature: F
     assert kinds(told.hear(signed(by="eve"))) == ["ApprovalCounted", "RolloutApproved"]
 
 
+@pytest.mark.fault("P15")
+def test_a_run_that_began_meanwhile_hides_nothing_of_a_candidate() -> None:
+    """v2 waits at a gate while v3 is planned; who asked for v2 and who overrode its gate still count."""
+    ask = commanded("ada")
+    override = OverrideSigned(
+        model="m", at=T0, version="v2", digest="d2", gate="g", by="ada", reason="r", signature="s"
+    )
+    told = Told(Governance(approvals=Approvals(promotion=1, overridden=3, high_severity=2)))
+    told.hear(changed(), promoted("v1"), ask, requested(ask, Severity.HIGH), planned("v2"))
+    told.hear(requested(), planned("v3"), override, accepted("v2"))
+    (fact,) = told.tick(T0)
+    assert isinstance(fact, ApprovalAsked)
+    assert (fact.needed, fact.requester, fact.barred) == (3, "ada", ("ada",))
+
+
+def test_of_a_candidate_that_is_forgotten_the_worst_is_believed() -> None:
+    told = Told(Governance(approvals=Approvals(promotion=1, overridden=3, high_severity=2)))
+    told.hear(changed(), promoted("v1"), planned("v2"), *(planned(f"v{n}") for n in range(3, 120)), accepted("v2"))
+    (fact,) = told.tick(T0)
+    assert isinstance(fact, ApprovalAsked)
+    assert fact.needed == 3
+
+
 def test_without_four_eyes_who_asked_may_approve() -> None:
     ask = commanded("ada")
     told = asked(Approvals(promotion=1, four_eyes=False), ask, requested(ask))

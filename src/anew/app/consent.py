@@ -71,7 +71,7 @@ def consent(settings: Settings, kind: type[Signed], version: str, gate: str, rea
         _check_promotion(candidate, version)
     else:
         _check(candidate, kind, version, gate)
-    if kind is not OverrideSigned and (gate, person) in candidate.signed:
+    if kind is ApprovalSigned and (gate, person) in candidate.signed:
         raise ConflictError(f"{person} has signed for {gate} of {version} already, and counts once")
     signer = Signer.load_or_create(settings.state / "keys")
 

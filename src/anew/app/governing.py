@@ -11,7 +11,7 @@ from anew.app.settings import Settings
 from anew.domain.errors import SettingsError
 from anew.governance import Governance
 from anew.governance.approvals import Approvals
-from anew.governance.freeze import Freeze, Once
+from anew.governance.freeze import Freeze, Once, instants
 
 __all__ = ["governed_by", "parse_freeze"]
 
@@ -71,8 +71,8 @@ def parse_freeze(text: str) -> Freeze | Once:
     zone = _zone(found["zone"] or "UTC")
     try:
         if weekly is None:
-            start, end = (datetime.fromisoformat(found[each]).replace(tzinfo=zone) for each in ("from", "to"))
-            return Once(name=text, start=start.astimezone(UTC), end=end.replace(fold=1).astimezone(UTC))
+            start, end = (datetime.fromisoformat(found[each]) for each in ("from", "to"))
+            return Once(name=text, start=min(instants(start, zone)), end=max(instants(end, zone)))
         return Freeze(
             name=text,
             start_day=_day(weekly["from"]),

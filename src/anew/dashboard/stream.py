@@ -24,8 +24,13 @@ async def events(after: int, news: News, is_good: Callable[[], Awaitable[bool]])
     data name the kind alone: what happened, the page says.
     """
     yield b"retry: 1000\nevent: beat\ndata: \n\n"
-    silent = 0.0
+    silent, trusted = 0.0, 0.0
     while True:
+        trusted += _LOOK_S
+        if trusted >= BEAT_S:
+            trusted = 0.0
+            if not await is_good():
+                return
         found = await news(after)
         for each in found:
             after = each.seq
@@ -33,7 +38,5 @@ async def events(after: int, news: News, is_good: Callable[[], Awaitable[bool]])
         silent = 0.0 if found else silent + _LOOK_S
         if silent >= BEAT_S:
             silent = 0.0
-            if not await is_good():
-                return
             yield b"event: beat\ndata: \n\n"
         await anyio.sleep(_LOOK_S)

@@ -6,7 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 from anew.domain.column import Value
 
-__all__ = ["Answer", "FeedbackEvent", "Label", "Observation", "Prediction", "ShadowAnswer", "id_prefix", "instant_of"]
+__all__ = [
+    "REVIEWED",
+    "Answer",
+    "FeedbackEvent",
+    "Label",
+    "Observation",
+    "Prediction",
+    "ShadowAnswer",
+    "id_prefix",
+    "instant_of",
+]
 
 Probabilities = tuple[float, ...] | None
 
@@ -71,6 +81,10 @@ class Prediction:
     shadow: Answer | None = None
     shadow_problem: str = ""
     extra: Mapping[str, Value] = field(default_factory=dict)
+
+
+REVIEWED = "review"
+"""Source of the labels that people give in the review queue; nobody else may speak as it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

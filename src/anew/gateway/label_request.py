@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from anew.domain.column import Columns
-from anew.domain.observation import Label
+from anew.domain.observation import REVIEWED, Label
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.strict_json import check_text, decode, instant, latest
@@ -62,6 +62,9 @@ class LabelParser:
         at = instant(entry.at, limit, f"{path}.at") if timed else now
         source = "api" if entry.source is msgspec.UNSET else entry.source
         check_text(source, f"{path}.source")
+        if source == REVIEWED:
+            said = f"{REVIEWED!r} is what people say in the review queue; name another source"
+            raise RefusedError(422, "invalid", said, f"{path}.source")
         value = self._value(entry, path)
         id = entry.id
         if id is msgspec.UNSET:

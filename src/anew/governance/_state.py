@@ -32,6 +32,8 @@ from anew.domain.verdict import Verdict
 
 __all__ = ["Candidate", "GovernanceState", "Ground", "Request", "Waiting", "state_after"]
 
+_KEPT = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
@@ -62,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """The newest candidate: who asked for it, which advice it did not follow, and who overrode a gate of it."""
+    """A candidate: who asked for it, which advice it did not follow, and who overrode a gate of it."""
 
     version: str = ""
     request: Request = Request()
@@ -104,7 +106,7 @@ class GovernanceState:
     stopped: Mapping[str, Ground] = field(default_factory=lambda: MappingProxyType({}))
     commanded: tuple[str, str] = ("", "")
     request: Request = Request()
-    candidate: Candidate = Candidate()
+    candidates: Mapping[str, Candidate] = field(default_factory=lambda: MappingProxyType({}))
     waiting: Waiting | None = None
     passed_over: Waiting | None = None
     held: Request | None = None
@@ -156,23 +158,40 @@ def _retraining(state: GovernanceState, fact: Fact) -> GovernanceState:
         case RetrainApproved():
             return replace(state, held=None)
         case TrainingPlanned():
-            return replace(state, candidate=Candidate(version=fact.version, request=state.request))
+            return _with(state, Candidate(version=fact.version, request=state.request))
     return state
 
 
+def _with(state: GovernanceState, candidate: Candidate) -> GovernanceState:
+    """Return the state with a candidate, and with as many before it as may still be let through by a person."""
+    kept = {**state.candidates, candidate.version: candidate}
+    return replace(state, candidates=MappingProxyType(dict(list(kept.items())[-_KEPT:])))
+
+
+def _of(state: GovernanceState, version: str) -> Candidate:
+    """Return a candidate; one that is forgotten has all against it, so that it needs the most consent."""
+    forgotten = Candidate(
+        version=version,
+        request=Request(severity=Severity.HIGH),
+        advised=frozenset({"unknown"}),
+        overridden=frozenset({"unknown"}),
+    )
+    return state.candidates.get(version, forgotten)
+
+
 def _judging(state: GovernanceState, fact: Fact) -> GovernanceState:
-    candidate = state.candidate
     match fact:
-        case GateJudged() if fact.version == candidate.version:
-            if not fact.required and fact.verdict is not Verdict.PASS:
-                return replace(state, candidate=replace(candidate, advised=candidate.advised | {fact.gate}))
-        case OverrideSigned() if fact.version == candidate.version:
-            return replace(state, candidate=replace(candidate, overridden=candidate.overridden | {fact.by}))
+        case GateJudged() if not fact.required and fact.verdict is not Verdict.PASS:
+            candidate = _of(state, fact.version)
+            return _with(state, replace(candidate, advised=candidate.advised | {fact.gate}))
+        case OverrideSigned():
+            candidate = _of(state, fact.version)
+            return _with(state, replace(candidate, overridden=candidate.overridden | {fact.by}))
         case CandidateHeld() | CandidateRefused() if fact.version not in state.stopped:
             return replace(state, stopped=MappingProxyType({**state.stopped, fact.version: state.ground}))
         case CandidateAccepted():
             ground = state.stopped.get(fact.version, state.ground)
-            waiting = Waiting(accepted=fact, candidate=candidate, ground=ground)
+            waiting = Waiting(accepted=fact, candidate=_of(state, fact.version), ground=ground)
             return replace(state, waiting=waiting, passed_over=state.waiting)
         case ApprovalAsked() | ApprovalCounted() | RolloutDelayed() | RolloutApproved() | RolloutRefused():
             found = state.waits(fact.version, fact.digest)

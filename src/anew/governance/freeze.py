@@ -1,11 +1,11 @@
 """Freeze: times of the week, or once, in which nothing is promoted."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from anew.domain.errors import InvariantError
 
-__all__ = ["Freeze", "Once"]
+__all__ = ["Freeze", "Once", "instants"]
 
 _WEEK = timedelta(days=7)
 
@@ -48,10 +48,10 @@ class Freeze:
         today = wall.astimezone(self.zone).date()
         monday = today - timedelta(days=today.weekday())
         wraps = (self.end_day, self.end) < (self.start_day, self.start)
-        for week in (monday, monday - _WEEK):
+        for week in (monday + _WEEK, monday, monday - _WEEK):
             last = week + timedelta(days=self.end_day) + (_WEEK if wraps else timedelta(0))
-            start = min(_instants(week + timedelta(days=self.start_day), self.start, self.zone))
-            end = max(_instants(last, self.end, self.zone))
+            start = min(instants(datetime.combine(week + timedelta(days=self.start_day), self.start), self.zone))
+            end = max(instants(datetime.combine(last, self.end), self.zone))
             if start <= wall < end:
                 return end
         return None
@@ -74,7 +74,7 @@ class Once:
         return self.end if self.start <= wall < self.end else None
 
 
-def _instants(day: date, at: time, zone: tzinfo) -> tuple[datetime, datetime]:
-    """Return both instants that a local time can mean; they differ where clocks are put forward or back."""
-    local = datetime.combine(day, at, zone)
-    return local.replace(fold=0).astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+def instants(local: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Return both instants, in UTC, that a local time can mean; they differ where clocks are put forward or back."""
+    there = local.replace(tzinfo=zone)
+    return there.replace(fold=0).astimezone(UTC), there.replace(fold=1).astimezone(UTC)

@@ -104,6 +104,8 @@ class LiveLoop:
     def submit(self, fact: Fact) -> tuple[Fact, ...]:
         """Record a fact from outside with all that follows from it; but first what people have ordered the gateways."""
         with self._lock:
+            if fact.ends:
+                self.tell_time()  # a freeze that has begun holds what follows from this
             self._take_orders()
             return self._engine.submit(fact)
 
@@ -148,6 +150,7 @@ class LiveLoop:
         now = self.event_time()
         if now is not None and self._ports.clock.monotonic() - self._looked >= _OBSERVE_S:
             self._looked = self._ports.clock.monotonic()
+            self.tell_time()  # draining may have taken long: a freeze that began meanwhile holds what is decided now
             with self._lock:
                 observer.turn(now, self._ports.clock.now(), self._first)
         self._ask(effects)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ import polars as pl
 from anew.domain.errors import InvariantError
 from anew.domain.facts import LabellerWeighed, ReviewQueued, ReviewReopened, ReviewSettled
 from anew.domain.interval import Interval
-from anew.domain.observation import Label
+from anew.domain.observation import REVIEWED, Label
 from anew.feedback import FeedbackState
 from anew.feedback.choice import Chosen, choose, disagreeing, quota, unsure
 from anew.feedback.vote import Vote, decide_votes, vote_weight
@@ -27,7 +26,6 @@ from anew.ports.review import Asked, ReviewItem, Word
 
 __all__ = ["Reviewing"]
 
-REVIEW: Final = "review"
 """Source of the labels, and the lake's name for the words that are stored; its position is the number of a word."""
 
 _LOG = logging.getLogger("anew.loop")
@@ -188,11 +186,11 @@ class Reviewing:
 
     def _say(self, now: datetime) -> None:
         """Put on record that something was said, but not what, and then store it: what is stored is on record."""
-        words = self._review.store.words(self._lake.drained(REVIEW))
+        words = self._review.store.words(self._lake.drained(REVIEWED))
         for word in words:
             self._engine.submit(self._fact(word, now))
         if words:
-            self._lake.append(REVIEW, words[-1].number, [self._label(word) for word in words])
+            self._lake.append(REVIEWED, words[-1].number, [self._label(word) for word in words])
             self._review.store.stored(words[-1].number)
 
     def _fact(self, word: Word, now: datetime) -> ReviewSettled | ReviewReopened:
@@ -211,13 +209,13 @@ class Reviewing:
 
     def _label(self, word: Word) -> Label:
         return Label(
-            id=f"{REVIEW}/{word.prediction}/{word.revision}",
+            id=f"{REVIEWED}/{word.prediction}/{word.revision}",
             model=self._plan.model,
             prediction=word.prediction,
             at=word.at,
             received_at=word.said_at,
             value=word.value,
-            source=REVIEW,
+            source=REVIEWED,
             revision=word.revision,
         )
 

@@ -197,7 +197,7 @@ def _sandbox(_: Path) -> Finding:
 def _child(code: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(  # noqa: S603  our own interpreter and code
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=_CHILD_S, check=False
+            [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=_CHILD_S, check=False
         )
     except subprocess.TimeoutExpired as exc:
         raise AnewError(f"{code!r} took more than {_CHILD_S:.0f} s; try again when the machine is less busy") from exc

@@ -34,7 +34,7 @@ def _pipeline(settings: Settings) -> Finding:
     """Import the user's code where it can do no harm to whoever asks: in a process of its own."""
     try:
         done = subprocess.run(  # noqa: S603  our own interpreter and code
-            [sys.executable, "-c", _IMPORT, str(settings.pipeline)],
+            [sys.executable, "-P", "-c", _IMPORT, str(settings.pipeline)],
             capture_output=True,
             text=True,
             timeout=_IMPORT_S,
