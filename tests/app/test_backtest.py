@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from anew.app.backtest import Backtest, BacktestOptions, backtest
-from anew.app.backtest_chart import draw_chart
 from anew.app.backtest_rollout import through_rollout
 from anew.app.backtest_table import table
 from anew.app.settings import load
+from anew.dashboard.backtest_svg import backtest_svg
 from anew.domain.errors import SettingsError
 from anew.loop.backtest_report import described
 from tests.app.small_project import write_project
@@ -70,7 +70,7 @@ def test_the_table_names_every_policy_once_and_the_chart_says_its_numbers_in_wor
     for name in found.runs:
         assert sum(f"  {name} " in line for line in lines) == 1
     assert any(line.startswith("recommended: ") for line in lines)
-    drawn = ElementTree.fromstring(draw_chart(report))  # noqa: S314  our own
+    drawn = ElementTree.fromstring(backtest_svg(report))  # noqa: S314  our own
     words = drawn.findtext("{http://www.w3.org/2000/svg}desc") or ""
     assert f"never: loss {report['policies'][1]['loss']:.4f}" in words
 

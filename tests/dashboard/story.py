@@ -1,12 +1,12 @@
 """A record in which everything that a page shows bears a given text, and a source of pages over it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anew.app.narration import narrate
-from anew.dashboard.source import Artifact, Bar, InForce, Log, Shift, Surroundings, Worker
+from anew.dashboard.source import Artifact, Bar, Consent, InForce, Log, Shift, Surroundings, Worker
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
 from anew.domain.errors import ConflictError
@@ -39,6 +39,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.domain.health import Finding
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
@@ -137,7 +138,8 @@ def _trained(told: _Told, version: str, champion: str, text: str, number: int) -
             ),
             trained,
         )  # fmt: skip
-    told.add(CandidateAccepted(**common, at=at, version=version, champion=champion, digest=digest), trained)
+    if number < 2:
+        told.add(CandidateAccepted(**common, at=at, version=version, champion=champion, digest=digest), trained)
     told.add(TrainingEnded(**common, at=at, version=version, outcome="accepted", detail=text, compute_s=2.5), trained)
 
 
@@ -265,6 +267,19 @@ class ToldSource:
             Shift(column=f"{kind}{self.text}", kind=kind, psi=0.3, p_value=None, ks=None, bars=bars) for kind in kinds
         ]
 
+    def findings(self) -> tuple[datetime | None, Sequence[Finding]]:
+        """One of each kind that needs something done."""
+        return AT, [Finding.good(self.text, self.text), Finding.bad(self.text, self.text, f"mend {self.text}")]
+
+    def backtested(self) -> tuple[datetime | None, Mapping[str, Any] | None]:
+        """A backtest of two policies, one of which bears the text."""
+        tried = [
+            {"policy": name, "loss": loss, "fits": fits, "probes": 0.5, "normalised_regret": {"0.01": loss}}
+            for name, loss, fits in ((f"every{self.text}", 0.2, [1]), ("never", 0.4, []))
+        ]
+        best = {"policy": f"every{self.text}", "normalised_regret": 0.2, "interval": [0.1, 0.3]}
+        return AT, {"oracle": [0.4, 0.2, 0.15], "policies": tried, "recommended": best}
+
     def holder(self, token: str) -> Principal | None:
         """One of `TOKENS`."""
         return TOKENS.get(token)
@@ -283,6 +298,15 @@ class ToldSource:
         self.ordered.append((action.value, who.name, command, reason))
         self.routed = ("", "")
         return [f"ordered by {who.name}", self.text]
+
+    def sign(
+        self, how: Consent, *, who: Principal, candidate: tuple[str, str], gate: str, reason: str
+    ) -> Sequence[str]:
+        """Note it, or refuse it."""
+        if candidate[1] != "3" * 64:
+            raise ConflictError(f"you were shown {candidate[0]}, and the candidate is another now")
+        self.ordered.append((how, who.name, gate, reason))
+        return [f"signed by {who.name}", self.text]
 
 
 def dashboard_over(source: ToldSource) -> Dashboard:

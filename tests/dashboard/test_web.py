@@ -178,6 +178,35 @@ def test_a_form_that_expects_something_else_changes_nothing_and_says_what_differ
     assert not source.ordered
 
 
+@pytest.mark.fault("U5")
+@pytest.mark.fault("U6")
+def test_a_signature_is_for_the_candidate_that_was_shown_and_counts_once() -> None:
+    source = ToldSource(story("x"), "x")
+    made = signed_in(source, "approver")
+    page, act = "/approvals", "/approvals/approve"
+    fields = {
+        "form": form_of(made, page, act),
+        "version": "v3x",
+        "digest": "3" * 64,
+        "gate": "gatex",
+        "reason": "sound",
+    }
+    answers = [made.post(act, data=fields, headers=HERE) for _ in range(2)]
+    assert "signed by name of approver" in made.get(answers[1].headers["location"], headers=HTML).text
+    assert source.ordered == [("approve", "name of approver", "gatex", "sound")]
+    stale = fields | {"form": form_of(made, page, act), "digest": "4" * 64}
+    answer = made.post(act, data=stale, headers=HERE)
+    assert "the candidate is another now" in made.get(answer.headers["location"], headers=HTML).text
+    assert len(source.ordered) == 1
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_who_may_not_approve_finds_no_form(role: str) -> None:
+    text = signed_in(role=role).get("/approvals", headers=HTML).text
+    assert "An approver may sign" in text
+    assert 'action="/approvals/approve"' not in text
+
+
 @pytest.mark.parametrize(
     "headers",
     [

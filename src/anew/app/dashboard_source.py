@@ -1,11 +1,12 @@
 """What the dashboard's pages are made from, and what their forms do: the same that the command line reads and does."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
+from typing import Any, Final
 
 from anew.adapters.fact_reader import count_facts, read_facts
 from anew.adapters.segment_reader import SegmentReader
@@ -13,7 +14,10 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.access import access_file
 from anew.app.artifact_glance import artifact_of, logs_of
+from anew.app.backtest_report import kept_report
 from anew.app.column_shift import column_shifts
+from anew.app.consent import Signed, consent
+from anew.app.examination import Examination
 from anew.app.lineage import find_lineage
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
@@ -23,17 +27,32 @@ from anew.app.record_place import has_record, record_place
 from anew.app.settings import FILE
 from anew.app.status import living_workers, loop_holder, state_folder, stored_rows
 from anew.app.wiring import stages
-from anew.dashboard.source import MOST_WAITING, Artifact, InForce, Log, Shift, Surroundings, Worker
+from anew.dashboard.source import MOST_WAITING, Artifact, Consent, InForce, Log, Shift, Surroundings, Worker
 from anew.domain.access import Principal
-from anew.domain.errors import AnewError
+from anew.domain.errors import AnewError, ConflictError, PolicyError
 from anew.domain.fact import Fact
-from anew.domain.facts import Order, VersionPromoted, WindowClosed
+from anew.domain.facts import (
+    ApprovalSigned,
+    CandidateTrained,
+    Order,
+    OverrideSigned,
+    RejectionSigned,
+    VersionPromoted,
+    WindowClosed,
+)
+from anew.domain.health import Finding
 from anew.lineage import Lineage
 from anew.ports.eventlog import Recorded
 from anew.rollout import Rollout
 from anew.trigger import Trigger
 
 __all__ = ["ProjectSource"]
+
+_SIGNED: Final[Mapping[Consent, type[Signed]]] = {
+    "approve": ApprovalSigned,
+    "override": OverrideSigned,
+    "reject": RejectionSigned,
+}
 
 
 class ProjectSource:
@@ -44,6 +63,7 @@ class ProjectSource:
         self._state = state_folder(self._project)
         self._access = access_file(self._state)
         self._journals = SegmentReader(self._state / "journal")
+        self._examination = Examination(self._project)
         self._lock = Lock()
         self._read: tuple[tuple[int, ...], InForce] | None = None
 
@@ -130,6 +150,14 @@ class ProjectSource:
         digests = {each.fact.version: each.fact.digest for each in promoted if isinstance(each.fact, VersionPromoted)}
         return column_shifts(self._state, digests.get(window.version, ""), window)
 
+    def findings(self) -> tuple[datetime | None, Sequence[Finding]]:
+        """Return what the last examination found, and when."""
+        return self._examination.last()
+
+    def backtested(self) -> tuple[datetime | None, Mapping[str, Any] | None]:
+        """Return the last backtest of the project."""
+        return kept_report(self._state)
+
     def holder(self, token: str) -> Principal | None:
         """Return whose token it is."""
         return self._access.verify(token, now=self.now())
@@ -145,6 +173,39 @@ class ProjectSource:
         done = order(self._project, action, reason, by=who.name, command=command, expect=expect)
         said = [narrate(done.order), *map(narrate, done.facts)]
         return said if done.recorded else [*said, "The gateways obey it now; it comes on record when the loop runs."]
+
+    def sign(
+        self, how: Consent, *, who: Principal, candidate: tuple[str, str], gate: str, reason: str
+    ) -> Sequence[str]:
+        """Sign for a gate of a candidate, or for its promotion, and say what became of it."""
+        if not reason:
+            raise PolicyError("say why: the reason is signed and stays on record")
+        self._same(candidate)
+        try:
+            taken, facts = consent(accepted(self._project), _SIGNED[how], candidate[0], gate, reason, by=who.name)
+        except ConflictError as exc:
+            raise ConflictError("\n".join([str(exc), *self._signatures(candidate[0])])) from exc
+        said = [narrate(fact) for fact in facts]
+        if not taken:
+            return ["The signature is kept for the loop, which takes it when it runs."]
+        return said or [f"Other gates of {candidate[0]} are still in the way."]
+
+    def _same(self, shown: tuple[str, str]) -> None:
+        """Refuse a signature for something else than the person was shown."""
+        trained = read_facts(record_place(self._state), kinds={"CandidateTrained"})
+        newest = next((each.fact for each in reversed(list(trained)) if isinstance(each.fact, CandidateTrained)), None)
+        if newest is not None and (newest.version, newest.digest) != shown:
+            raise ConflictError(
+                f"you were shown {shown[0]} ({shown[1][:12]}), and the candidate is {newest.version} "
+                f"({newest.digest[:12]}) now, trained on {newest.rows} rows against {newest.champion or 'nobody'}: "
+                "look again and decide again"
+            )
+
+    def _signatures(self, version: str) -> list[str]:
+        """Say who has signed what of a version."""
+        kinds = {kind.__name__ for kind in _SIGNED.values()}
+        facts = (each.fact for each in read_facts(record_place(self._state), kinds=kinds))
+        return [narrate(fact) for fact in facts if getattr(fact, "version", "") == version]
 
     def _waiting(self) -> int | None:
         """Return how many observations the journals hold that the lake has not."""

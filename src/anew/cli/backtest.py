@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from anew.app.backtest import BacktestOptions, backtest
-from anew.app.backtest_chart import draw_chart
+from anew.app.backtest_report import keep_report
 from anew.app.backtest_rollout import through_rollout
 from anew.app.backtest_table import table
 from anew.app.settings import load
 from anew.cli._output import emit_json, say
+from anew.dashboard.backtest_svg import backtest_svg
 from anew.loop.backtest_report import described
 
 __all__ = ["run"]
@@ -39,8 +40,9 @@ def run(
     report = described(found.board, found.hindsight, found.runs)
     if with_rollout:
         report["with_rollout"] = through_rollout(settings, options, found).plain
+    keep_report(settings.state, report)
     if chart is not None:
-        chart.write_text(draw_chart(report), "utf-8")
+        chart.write_text(backtest_svg(report), "utf-8")
     if json:
         emit_json("anew.backtest/1", report)
         return

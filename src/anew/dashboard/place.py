@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from anew.dashboard.approvals import approvals_page
 from anew.dashboard.asking import Asking
 from anew.dashboard.audit import audit_page
 from anew.dashboard.compare import compare_page
 from anew.dashboard.data import data_page
+from anew.dashboard.health import health_page
+from anew.dashboard.lab import lab_page
 from anew.dashboard.lineage import lineage_page
 from anew.dashboard.loop import loop_page
 from anew.dashboard.rollout import rollout_page
 from anew.dashboard.run import run_page
 from anew.dashboard.runs import runs_page
-from anew.dashboard.source import Source
+from anew.dashboard.source import Consent, Source
 from anew.domain.access import Permission, Principal
 from anew.domain.facts import Order
 
@@ -71,6 +74,26 @@ def _ordered(action: Order, source: Source, who: Principal, id: str, fields: Map
     )
 
 
+def _signed(how: Consent, source: Source, who: Principal, _id: str, fields: Mapping[str, str]) -> Sequence[str]:
+    return source.sign(
+        how,
+        who=who,
+        candidate=(fields.get("version", ""), fields.get("digest", "")),
+        gate=fields.get("gate", ""),
+        reason=fields.get("reason", "").strip()[:500],
+    )
+
+
+def _consent(how: Consent, title: str) -> Act:
+    return Act(
+        path=f"/approvals/{how}",
+        permission=Permission.APPROVE,
+        title=title,
+        do=partial(_signed, how),
+        back=lambda _: "/approvals",
+    )
+
+
 PLACES: Final[Sequence[Place]] = (
     Place(name="loop", path="/", twin="/loop.json", title="Loop", build=loop_page),
     Place(name="runs", path="/runs", twin="/runs.json", title="Runs", build=runs_page),
@@ -79,7 +102,10 @@ PLACES: Final[Sequence[Place]] = (
     Place(name="compare", path="/compare", twin="/compare.json", title="Compare", build=compare_page),
     Place(name="data", path="/data", twin="/data.json", title="Data & drift", build=data_page),
     Place(name="lineage", path="/lineage", twin="/lineage.json", title="Lineage", build=lineage_page),
+    Place(name="approvals", path="/approvals", twin="/approvals.json", title="Approvals", build=approvals_page),
+    Place(name="lab", path="/lab", twin="/lab.json", title="Policy lab", build=lab_page),
     Place(name="audit", path="/audit", twin="/audit.json", title="Audit", build=audit_page),
+    Place(name="health", path="/health", twin="/health.json", title="Settings & health", build=health_page),
 )
 
 NAVIGATION: Final = tuple(place for place in PLACES if place.title)
@@ -100,4 +126,7 @@ ACTS: Final[Sequence[Act]] = (
         do=partial(_ordered, Order.RESUME),
         back=lambda _: "/rollout",
     ),
+    _consent("approve", "Signed: approved"),
+    _consent("override", "Signed: overridden"),
+    _consent("reject", "Signed: rejected"),
 )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -14,8 +15,13 @@ from anew.domain.facts import Order, RolloutObserved, RolloutStarted, Stage, Tra
 from anew.rollout import Outcome, Probation, Rollout
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow, grid_of
-from anew.stats.betting import difference_confidence_sequence, e_value_threshold, paired_confidence_sequence
-from anew.stats.betting import paired_e_value as _e_value
+from anew.stats.betting import (
+    difference_confidence_sequence,
+    e_value_threshold,
+    paired_confidence_sequence,
+    paired_e_value,
+)
+from anew.stats.bound import Bounds
 
 __all__ = ["Look", "OnProbation", "on_probation"]
 
@@ -126,6 +132,18 @@ def _thinned(looks: Sequence[RolloutObserved]) -> Sequence[int]:
     return range((len(looks) - 1) % step, len(looks), step)
 
 
+@lru_cache(maxsize=1_024)
+def _paired_bounds(counts: Counts, alpha: float) -> Bounds:
+    """Return the confidence sequence of a look; it takes milliseconds, and the same looks are shown again and again."""
+    return paired_confidence_sequence(np.array(counts.counts), grid_of(counts), alpha)
+
+
+@lru_cache(maxsize=1_024)
+def _bounds(ours: Counts, theirs: Counts, alpha: float) -> Bounds:
+    """Return the same of two arms."""
+    return difference_confidence_sequence(np.array(ours.counts), np.array(theirs.counts), grid_of(ours), alpha)
+
+
 def _paired(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]:
     """Return the excess of paired answers: what the challenger lost more than the champion on the same requests."""
     if not looks or not isinstance(judge, Shadow):
@@ -136,7 +154,7 @@ def _paired(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]
     for i in _thinned(looks):
         if not sums[i].n:
             continue
-        low, high = paired_confidence_sequence(np.array(sums[i].counts), grid_of(sums[i]), judge.alpha)
+        low, high = _paired_bounds(sums[i], judge.alpha)
         mean = sums[i].mean or 0.0
         found.append(Look(at=looks[i].span.end, n=sums[i].n, excess=-mean, low=-high, high=-low))
     return tuple(found)
@@ -153,9 +171,7 @@ def _arms(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]:
     for i in _thinned(looks):
         if not (ours[i].n and theirs[i].n):
             continue
-        low, high = difference_confidence_sequence(
-            np.array(ours[i].counts), np.array(theirs[i].counts), grid_of(ours[i]), judge.alpha
-        )
+        low, high = _bounds(ours[i], theirs[i], judge.alpha)
         excess = (ours[i].mean or 0.0) - (theirs[i].mean or 0.0)
         found.append(Look(at=looks[i].span.end, n=min(ours[i].n, theirs[i].n), excess=excess, low=low, high=high))
     return tuple(found)
@@ -169,7 +185,7 @@ def _expected(probation: Probation, judge: object, looks: Sequence[Look], needed
     last, wanted = looks[-1], float(needed)
     if isinstance(judge, Shadow) and probation.paired_down is not None:
         counts = probation.paired_down
-        proof = _e_value(np.array(counts.counts), grid_of(counts), judge.margin, "non_inferiority")
+        proof = paired_e_value(np.array(counts.counts), grid_of(counts), judge.margin, "non_inferiority")
         if proof <= 0:
             return None
         wanted = max(wanted, counts.n * math.log(e_value_threshold(judge.alpha)) / proof)

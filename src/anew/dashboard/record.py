@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from anew.domain.fact import Fact
 from anew.domain.facts import RolloutObserved, RolloutStarted, Ticked, TrafficShifted
+from anew.governance import Governance, GovernanceState
 from anew.ports.eventlog import Recorded
 from anew.registry import Registry, RegistryState
 from anew.rollout import Rollout, RolloutState
@@ -35,6 +36,7 @@ class Record:
     step: deque[RolloutObserved] = field(default_factory=lambda: deque(maxlen=_MOST_LOOKS))
     registry: RegistryState = field(default_factory=RegistryState)
     rollout: RolloutState = field(default_factory=RolloutState)
+    governance: GovernanceState = field(default_factory=GovernanceState)
     trigger: TriggerState = field(default_factory=TriggerState)
     asked: dict[str, Fact] = field(default_factory=dict)
     by_id: dict[str, Fact] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Record:
         fact, self.head = recorded.fact, recorded.seq
         self.rollout = Rollout().apply(self.rollout, fact)
         self.registry = Registry().apply(self.registry, fact)
+        self.governance = Governance().apply(self.governance, fact)
         self.trigger = Trigger().apply(self.trigger, fact)
         if isinstance(fact, Ticked):
             self.tick = fact

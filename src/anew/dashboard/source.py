@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from anew.domain.access import Principal
 from anew.domain.fact import Fact
 from anew.domain.facts import Order, WindowClosed
+from anew.domain.health import Finding
 from anew.lineage import Lineage
 from anew.ports.eventlog import Recorded
 from anew.rollout import Rollout
@@ -17,6 +18,7 @@ __all__ = [
     "MOST_WAITING",
     "Artifact",
     "Bar",
+    "Consent",
     "InForce",
     "Log",
     "Shift",
@@ -26,6 +28,8 @@ __all__ = [
 ]
 
 MOST_WAITING = 10_000
+
+Consent = Literal["approve", "override", "reject"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +182,14 @@ class Source(Protocol):
         """Return how far each column of a window moved."""
         ...
 
+    def findings(self) -> tuple[datetime | None, Sequence[Finding]]:
+        """Return what the last examination found, and when; another begins meanwhile where that is long ago."""
+        ...
+
+    def backtested(self) -> tuple[datetime | None, Mapping[str, Any] | None]:
+        """Return the data of the project's last ``anew.backtest/1``, and when it ended; None before the first."""
+        ...
+
     def holder(self, token: str) -> Principal | None:
         """Return whose token it is; None for nobody's."""
         ...
@@ -197,5 +209,17 @@ class Source(Protocol):
             Its unique id.
         expect
             Which version the order is to take off traffic, and which is to serve then.
+        """
+        ...
+
+    def sign(
+        self, how: Consent, *, who: Principal, candidate: tuple[str, str], gate: str, reason: str
+    ) -> Sequence[str]:
+        """Sign for a gate of a candidate, or for its promotion, and say what became of it.
+
+        Parameters
+        ----------
+        candidate
+            The version that the person was shown, and its digest.
         """
         ...

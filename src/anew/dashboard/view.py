@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import jinja2
@@ -10,6 +11,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from anew.dashboard import chart
+from anew.dashboard.backtest_svg import backtest_svg
 from anew.dashboard.lineage_svg import lineage_svg
 
 __all__ = ["View", "plain_json"]
@@ -48,10 +50,12 @@ class View:
             "percent": _percent,
             "lasting": _lasting,
             "signed": lambda value: _NONE if value is None else f"{value:+.4g}".replace("-", _MINUS),
+            "anchor": lambda text: sha256(str(text).encode()).hexdigest()[:10],
             "drawn": Markup,
             "short": lambda text: str(text)[:12],
         }
         self._environment.globals |= {
+            "backtest_svg": partial(backtest_svg, styled=False),
             "bars_svg": chart.bars_svg,
             "course_svg": chart.course_svg,
             "lineage_svg": partial(lineage_svg, styled=False),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["draw_chart"]
+__all__ = ["backtest_svg"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 760, 420, 80, 60, 30
 _STYLE = (
@@ -14,8 +14,8 @@ _STYLE = (
 )
 
 
-def draw_chart(report: Mapping[str, Any]) -> str:
-    """Return the SVG of ``anew.backtest/1``."""
+def backtest_svg(report: Mapping[str, Any], *, styled: bool = True) -> str:
+    """Return the SVG of ``anew.backtest/1``; without `styled` it brings no style of its own."""
     policies, oracle = report["policies"], report["oracle"]
     spent = [len(each["fits"]) + each["probes"] for each in policies]
     most = max(1.0, *spent)
@@ -37,7 +37,7 @@ def draw_chart(report: Mapping[str, Any]) -> str:
             f'aria-labelledby="title description">',
             "<title id='title'>Loss against fits of retraining policies</title>",
             f"<desc id='description'>{escape(_description(policies, oracle, best))}</desc>",
-            f"<style>{_STYLE}</style>",
+            f"<style>{_STYLE}</style>" if styled else "",
             *_axes(low, high, most, place(0, low), place(most, high)),
             f'<polyline class="oracle" points="{line}"/>',
             *_points(policies, spent, place, best),
