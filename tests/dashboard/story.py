@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anew.app.narration import narrate
-from anew.dashboard.source import Artifact, Bar, Consent, InForce, Log, Shift, Surroundings, Worker
+from anew.dashboard.source import Artifact, Bar, Consent, Desk, InForce, Log, Shift, Surroundings, Worker
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
+from anew.domain.column import Value
 from anew.domain.errors import ConflictError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
@@ -45,6 +46,7 @@ from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
 from anew.lineage import Lineage, index, lineage_of
 from anew.ports.eventlog import Recorded
+from anew.ports.review import Question
 from anew.rollout import Rollout
 from anew.trigger import Trigger
 
@@ -197,6 +199,7 @@ class ToldSource:
     text: str = ""
     ordered: list[tuple[str, str, str, str]] = field(default_factory=list)
     routed: tuple[str, str] | None = None
+    judged: dict[str, str] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
     clock: datetime = AT + 40 * DAY
 
@@ -279,6 +282,33 @@ class ToldSource:
         ]
         best = {"policy": f"every{self.text}", "normalised_regret": 0.2, "interval": [0.1, 0.3]}
         return AT, {"oracle": [0.4, 0.2, 0.15], "policies": tried, "recommended": best}
+
+    def review(self, who: Principal) -> Desk | None:
+        """A question until it is answered."""
+        if who.name in self.judged:
+            return None
+        row: dict[str, Value] = {f"column{self.text}": self.text, "number": 1.5, "none": None}
+        question = Question(id="q" * 26, at=AT, row=row, until=AT + DAY)
+        return Desk(
+            question=question,
+            target=f"y{self.text}",
+            classes=(0, 1),
+            open=1,
+            leased=1,
+            oldest="",
+            answered=0,
+            skipped=0,
+        )
+
+    def answer(self, who: Principal, item: str, value: str) -> None:
+        """Note it, or refuse it."""
+        if item != "q" * 26:
+            raise ConflictError("that question is somebody else's now")
+        self.judged[who.name] = value
+
+    def skip(self, who: Principal, item: str) -> None:
+        """Note it."""
+        self.judged[who.name] = f"skipped {item[:1]}"
 
     def holder(self, token: str) -> Principal | None:
         """One of `TOKENS`."""

@@ -135,7 +135,7 @@ def test_nobody_sees_anything_without_having_signed_in() -> None:
     assert made.get("/loop.json").status_code == 401
 
 
-@pytest.mark.parametrize(("role", "status"), [("viewer", 200), ("machine", 403), ("labeller", 403), ("approver", 200)])
+@pytest.mark.parametrize(("role", "status"), [("viewer", 200), ("machine", 403), ("approver", 200)])
 def test_a_role_sees_what_it_may(role: str, status: int) -> None:
     assert signed_in(role=role).get("/", headers=HTML).status_code == status
     assert client().get("/loop.json", headers={"authorization": f"Bearer {role}"}).status_code == status
@@ -198,6 +198,26 @@ def test_a_signature_is_for_the_candidate_that_was_shown_and_counts_once() -> No
     answer = made.post(act, data=stale, headers=HERE)
     assert "the candidate is another now" in made.get(answer.headers["location"], headers=HTML).text
     assert len(source.ordered) == 1
+
+
+def test_a_labeller_comes_to_the_question_and_to_nothing_else() -> None:
+    source = ToldSource(story("x"), "x")
+    made = signed_in(source, "labeller")
+    assert made.get("/", headers=HTML).headers["location"] == "/review"
+    text = made.get("/review", headers=HTML).text
+    assert "Review" in text and "/approvals" not in text and "v1x" not in text
+    fields = {"form": form_of(made, "/review", "/review/answer"), "item": "q" * 26, "value": "1"}
+    assert made.post("/review/answer", data=fields, headers=HERE).headers["location"] == "/review"
+    assert source.judged == {"name of labeller": "1"}
+    late = fields | {"form": form_of(signed_in(source, "operator"), "/review", "/review/answer"), "item": "other"}
+    assert made.post("/review/answer", data=late, headers=HERE).status_code == 403
+
+
+def test_an_answer_that_comes_too_late_says_so() -> None:
+    made = signed_in(role="labeller")
+    fields = {"form": form_of(made, "/review", "/review/answer"), "item": "other", "value": "1"}
+    answer = made.post("/review/answer", data=fields, headers=HERE)
+    assert "somebody else&#39;s now" in made.get(answer.headers["location"], headers=HTML).text
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

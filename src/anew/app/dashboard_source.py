@@ -24,12 +24,13 @@ from anew.app.narration import narrate
 from anew.app.order import order
 from anew.app.progress import describe_run
 from anew.app.record_place import has_record, record_place
+from anew.app.review import label_value, open_review, review_lease
 from anew.app.settings import FILE
 from anew.app.status import living_workers, loop_holder, state_folder, stored_rows
 from anew.app.wiring import stages
-from anew.dashboard.source import MOST_WAITING, Artifact, Consent, InForce, Log, Shift, Surroundings, Worker
+from anew.dashboard.source import MOST_WAITING, Artifact, Consent, Desk, InForce, Log, Shift, Surroundings, Worker
 from anew.domain.access import Principal
-from anew.domain.errors import AnewError, ConflictError, PolicyError
+from anew.domain.errors import AnewError, ConflictError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     ApprovalSigned,
@@ -99,6 +100,7 @@ class ProjectSource:
             stored=stored_rows(self._state),
             runs=tuple(describe_run(self._state, fact) for fact in asked),
             mirror=mirror_status(self._state),
+            to_review=self._to_review(),
         )
 
     def in_force(self) -> InForce:
@@ -158,6 +160,39 @@ class ProjectSource:
         """Return the last backtest of the project."""
         return kept_report(self._state)
 
+    def review(self, who: Principal) -> Desk | None:
+        """Give somebody a question, the one that is theirs already if any."""
+        settings = accepted(self._project)
+        try:
+            lease, gold = review_lease(settings)
+            with open_review(settings) as store:
+                question = store.lease(who.name, self.now(), lease, gold=gold)
+                found = store.status(self.now())
+        except NotFoundError:
+            return None
+        mine = found["labellers"].get(who.name, {})
+        return Desk(
+            question=question,
+            target=settings.columns.target,
+            classes=tuple(settings.columns.classes),
+            open=found["open"],
+            leased=found["leased"],
+            oldest=found["oldest"] or "",
+            answered=mine.get("answered", 0),
+            skipped=mine.get("skipped", 0),
+        )
+
+    def answer(self, who: Principal, item: str, value: str) -> None:
+        """Take what somebody says is true of the question that is theirs."""
+        settings = accepted(self._project)
+        with open_review(settings) as store:
+            store.answer(item, who.name, label_value(value, settings), self.now())
+
+    def skip(self, who: Principal, item: str) -> None:
+        """Take back a question that somebody does not want."""
+        with open_review(accepted(self._project)) as store:
+            store.skip(item, who.name, self.now())
+
     def holder(self, token: str) -> Principal | None:
         """Return whose token it is."""
         return self._access.verify(token, now=self.now())
@@ -206,6 +241,13 @@ class ProjectSource:
         kinds = {kind.__name__ for kind in _SIGNED.values()}
         facts = (each.fact for each in read_facts(record_place(self._state), kinds=kinds))
         return [narrate(fact) for fact in facts if getattr(fact, "version", "") == version]
+
+    def _to_review(self) -> int:
+        try:
+            with open_review(accepted(self._project)) as store:
+                return int(store.status(self.now())["open"])
+        except AnewError:
+            return 0
 
     def _waiting(self) -> int | None:
         """Return how many observations the journals hold that the lake has not."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from anew.dashboard.record import Record
 from anew.dashboard.source import InForce, Source
+from anew.domain.access import Principal
 
 __all__ = ["Asking"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """The record as it is now, the policy in force, where the rest comes from, and what the address says.
+    """The record as it is now, the policy in force, where the rest comes from, who asks, and what the address says.
 
     Attributes
     ----------
@@ -23,6 +24,7 @@ class Asking:
 
     record: Record
     source: Source
+    who: Principal
     policy: InForce
     params: Mapping[str, str]
     query: Mapping[str, str]

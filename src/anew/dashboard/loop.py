@@ -269,6 +269,8 @@ def _ahead(
         short = max(0, probation.needed - probation.labels)
         lacking = f"{short} more mature labels are needed" if short else probation.reason
         found.append(f"{probation.version} stays in {probation.stage} until the next step is decided: {lacking}.")
+    if beside.to_review:
+        found.append(f"{beside.to_review} answers wait to be judged by people.")
     held = [each for each in record.registry.versions.values() if each.standing.value == "held"]
     found += [f"{each.version} waits for a person: {each.reason}." for each in held]
     rest = policy.trigger.cooldown.until(record.trigger.last)

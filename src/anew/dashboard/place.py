@@ -14,6 +14,7 @@ from anew.dashboard.health import health_page
 from anew.dashboard.lab import lab_page
 from anew.dashboard.lineage import lineage_page
 from anew.dashboard.loop import loop_page
+from anew.dashboard.review import review_page
 from anew.dashboard.rollout import rollout_page
 from anew.dashboard.run import run_page
 from anew.dashboard.runs import runs_page
@@ -55,13 +56,14 @@ def _nothing(_source: Source, _who: Principal, _id: str, _fields: Mapping[str, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """What a form posts to; `back` is the page that then says what came of it."""
+    """What a form posts to; `back` is the page that then says what came of it, with `quiet` only when it failed."""
 
     path: str
     permission: Permission | None
     title: str = ""
     do: Do = _nothing
     back: Callable[[Mapping[str, str]], str] = lambda _: "/"
+    quiet: bool = False
 
 
 def _ordered(action: Order, source: Source, who: Principal, id: str, fields: Mapping[str, str]) -> Sequence[str]:
@@ -84,6 +86,16 @@ def _signed(how: Consent, source: Source, who: Principal, _id: str, fields: Mapp
     )
 
 
+def _answered(source: Source, who: Principal, _id: str, fields: Mapping[str, str]) -> Sequence[str]:
+    source.answer(who, fields.get("item", ""), fields.get("value", "").strip())
+    return ()
+
+
+def _skipped(source: Source, who: Principal, _id: str, fields: Mapping[str, str]) -> Sequence[str]:
+    source.skip(who, fields.get("item", ""))
+    return ()
+
+
 def _consent(how: Consent, title: str) -> Act:
     return Act(
         path=f"/approvals/{how}",
@@ -103,6 +115,14 @@ PLACES: Final[Sequence[Place]] = (
     Place(name="data", path="/data", twin="/data.json", title="Data & drift", build=data_page),
     Place(name="lineage", path="/lineage", twin="/lineage.json", title="Lineage", build=lineage_page),
     Place(name="approvals", path="/approvals", twin="/approvals.json", title="Approvals", build=approvals_page),
+    Place(
+        name="review",
+        path="/review",
+        twin="/review.json",
+        title="Review",
+        build=review_page,
+        permission=Permission.REVIEW,
+    ),
     Place(name="lab", path="/lab", twin="/lab.json", title="Policy lab", build=lab_page),
     Place(name="audit", path="/audit", twin="/audit.json", title="Audit", build=audit_page),
     Place(name="health", path="/health", twin="/health.json", title="Settings & health", build=health_page),
@@ -129,4 +149,6 @@ ACTS: Final[Sequence[Act]] = (
     _consent("approve", "Signed: approved"),
     _consent("override", "Signed: overridden"),
     _consent("reject", "Signed: rejected"),
+    Act(path="/review/answer", permission=Permission.REVIEW, do=_answered, back=lambda _: "/review", quiet=True),
+    Act(path="/review/skip", permission=Permission.REVIEW, do=_skipped, back=lambda _: "/review", quiet=True),
 )

@@ -11,6 +11,7 @@ from anew.domain.facts import Order, WindowClosed
 from anew.domain.health import Finding
 from anew.lineage import Lineage
 from anew.ports.eventlog import Recorded
+from anew.ports.review import LabelValue, Question
 from anew.rollout import Rollout
 from anew.trigger import Trigger
 
@@ -19,6 +20,7 @@ __all__ = [
     "Artifact",
     "Bar",
     "Consent",
+    "Desk",
     "InForce",
     "Log",
     "Shift",
@@ -59,6 +61,8 @@ class Surroundings:
         Rows of each table of the lake; None before there is one.
     runs
         What is under way, with how far it is, as `anew run show` says it.
+    to_review
+        Answers that people are asked about and have not judged.
     mirror
         How the mirror stands, None without one.
     """
@@ -69,6 +73,7 @@ class Surroundings:
     stored: Mapping[str, int] | None
     runs: tuple[Mapping[str, Any], ...]
     mirror: Mapping[str, str] | None
+    to_review: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +140,20 @@ class Shift:
     bars: tuple[Bar, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a person has to judge, None for nothing; how much there is to do, and how much they did."""
+
+    question: Question | None
+    target: str
+    classes: tuple[LabelValue, ...]
+    open: int
+    leased: int
+    oldest: str
+    answered: int
+    skipped: int
+
+
 class Source(Protocol):
     """Where the pages' data come from, and where commands go. Thread-safe.
 
@@ -188,6 +207,18 @@ class Source(Protocol):
 
     def backtested(self) -> tuple[datetime | None, Mapping[str, Any] | None]:
         """Return the data of the project's last ``anew.backtest/1``, and when it ended; None before the first."""
+        ...
+
+    def review(self, who: Principal) -> Desk | None:
+        """Give somebody a question, the one that is theirs already if any; None where nobody is asked anything."""
+        ...
+
+    def answer(self, who: Principal, item: str, value: str) -> None:
+        """Take what somebody says is true of the question that is theirs."""
+        ...
+
+    def skip(self, who: Principal, item: str) -> None:
+        """Take back a question that somebody does not want."""
         ...
 
     def holder(self, token: str) -> Principal | None:

@@ -111,6 +111,9 @@ class _Web:
                 return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
             return self._error(request, None, 401, "Sign in first: your session is over, or there was none.")
         if permission is not None and not may(session.who, permission, self._source.in_force().model):
+            elsewhere = self._open_to(session)
+            if request.method == "GET" and request.url.path == "/" and elsewhere:
+                return RedirectResponse(elsewhere[0].path, 303)
             said = f"{session.who.name} ({session.who.role}) may not {permission} here."
             return self._error(request, session, 403, said)
         return None
@@ -125,6 +128,7 @@ class _Web:
             asking = Asking(
                 record=self._record,
                 source=self._source,
+                who=session.who,
                 policy=self._source.in_force(),
                 params=request.path_params,
                 query=dict(request.query_params),
@@ -155,12 +159,17 @@ class _Web:
             "place": place.name if place else "",
             "path": _address(request),
             "head": self._record.head,
-            "navigation": [each for each in NAVIGATION if session and may(session.who, each.permission, model)],
+            "navigation": self._open_to(session) if session else [],
             "outcome": outcome,
             "twin": _address(request, ".json") if request.url.path != "/" else "/loop.json",
             "form": (lambda path: self._forms.make(session, path)) if session else (lambda _: ""),
             "may": lambda what: session is not None and may(session.who, Permission(what), model),
         }
+
+    def _open_to(self, session: Session) -> Sequence[Place]:
+        """Return the pages that somebody may see."""
+        model = self._source.in_force().model
+        return [each for each in NAVIGATION if may(session.who, each.permission, model)]
 
     def _html(self, template: str, status: int = 200, **values: object) -> Response:
         return Response(self._view.render(template, **values), status, media_type="text/html")
@@ -200,8 +209,9 @@ class _Web:
             response = RedirectResponse("/sign-in", 303)
             response.delete_cookie(self._cookie, path="/")
             return response
-        await run_in_threadpool(self._forms.once, id, partial(self._done, act, session, id, fields))
-        return RedirectResponse(f"{act.back(fields)}?done={quote(form)}", 303)
+        outcome = await run_in_threadpool(self._forms.once, id, partial(self._done, act, session, id, fields))
+        told = "" if act.quiet and outcome.ok else f"?done={quote(form)}"
+        return RedirectResponse(f"{act.back(fields)}{told}", 303)
 
     def _done(self, act: Act, session: Session, id: str, fields: Mapping[str, str]) -> Outcome:
         try:
@@ -211,7 +221,7 @@ class _Web:
 
     async def _events(self, request: Request) -> Response:
         session = await run_in_threadpool(self._session, request)
-        refusal = self._refusal(request, session, Permission.READ)
+        refusal = self._refusal(request, session, None)
         if refusal is not None:
             return refusal
         told = request.headers.get("last-event-id") or request.query_params.get("after", "")

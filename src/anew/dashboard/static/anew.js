@@ -79,6 +79,11 @@
       setTimeout(() => { button.disabled = true; }, 0);
     }
   });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+    const button = [...document.querySelectorAll("button[data-key]")].find((each) => each.dataset.key === event.key);
+    if (button && !button.disabled) button.click();
+  });
   document.addEventListener("visibilitychange", () => document.hidden ? leave() : listen());
   document.addEventListener("htmx:beforeSwap", keep);
   document.addEventListener("htmx:afterSwap", () => { restore(); show(); });
