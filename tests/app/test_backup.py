@@ -26,6 +26,7 @@ from anew.domain.errors import AnewError, ConflictError, DiskFullError, Integrit
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.domain.observation import Answer, Prediction
 from anew.loop.drain import Drainer
+from anew.ports.review import ReviewItem
 from tests.cli.call import call
 from tests.cli.recorded import AT, write_record
 
@@ -45,6 +46,8 @@ def project(tmp_path: Path) -> Path:
         stores.artifacts.put(artifact)
         journal.append([_prediction(number) for number in range(STORED)])
         Drainer(stores.journals, stores.lake).drain_once()
+        asked = ReviewItem(prediction="p", at=AT, key="k", row={"x": 1.0}, reason="random", propensity=1.0, window=AT)
+        stores.review.add([asked], reached=AT)
     journal.append([_prediction(STORED + number) for number in range(WAITING)])
     journal.close()
     _publish(made, 1)
@@ -73,6 +76,8 @@ def test_what_is_restored_is_what_was_kept(project: Path, tmp_path: Path) -> Non
     done = restore(folder, elsewhere, RestoreOptions())
     assert done.epoch == 1
     assert verify(elsewhere) == verify(project)
+    with open_stores(load(elsewhere)) as stores:
+        assert [item.prediction for item in stores.review.untold()] == ["p"]
     assert project_status(elsewhere)["champion"] == project_status(project)["champion"]
     assert (elsewhere / "anew.yaml").read_bytes() == (project / "anew.yaml").read_bytes()
     with open_stores(load(elsewhere)) as stores:

@@ -87,6 +87,8 @@ def test_each_command_is_one_of_its_own(tmp_path: Path) -> None:
 
 def test_a_user_without_a_name_is_known_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 123_456_789)
+    monkeypatch.setenv("USER", "ada")  # anybody may call himself so
+    monkeypatch.setenv("LOGNAME", "ada")
     settings = load(write_record(tmp_path / "p"))
     command(settings, retrain)
     with closing(Database(settings.state / "anew.db")) as database:

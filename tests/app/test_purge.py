@@ -18,11 +18,18 @@ from anew.domain.errors import NotFoundError
 from anew.domain.facts import SubjectPurgeAsked
 from anew.domain.interval import Interval
 from anew.domain.observation import Answer, Label, Prediction
+from anew.ports.review import ReviewItem
 from tests.app.small_project import YAML, write_project
 from tests.cli.recorded import AT
 
 KEYED = YAML.replace("classes: [0, 1]", "classes: [0, 1]\n  key: customer")
 ASKED = SubjectPurgeAsked(model="small", at=AT, command="c1", by="ada", reason="their wish").caused_by("")
+
+
+def asked_about(key: str) -> ReviewItem:
+    return ReviewItem(
+        prediction=f"of {key}", at=AT, key=key, row={"x": 1.0}, reason="random", propensity=0.5, window=AT
+    )
 
 
 def test_rows_snapshots_and_the_order_itself_go(tmp_path: Path) -> None:
@@ -34,6 +41,7 @@ def test_rows_snapshots_and_the_order_itself_go(tmp_path: Path) -> None:
         whole = frame.with_columns(pl.Series("_key", keys))
         with_ann = stores.snapshots.put(whole)
         without = stores.snapshots.put(whole.filter(pl.col("_key") == "bob"))
+        stores.review.add([asked_about("ann"), asked_about("bob")], reached=AT)
         order_purge(settings, "c1", "ann")
         order = settings.state / "purge" / "c1.json"
         assert order.stat().st_mode & 0o777 == 0o600
@@ -46,6 +54,7 @@ def test_rows_snapshots_and_the_order_itself_go(tmp_path: Path) -> None:
             stores.snapshots.get(with_ann)
         assert stores.lake.counts()["history"] == 2
         assert not order.exists()
+        assert [item.key for item in stores.review.untold()] == ["bob"], "what people are asked about has rows, too"
         for fact in (ASKED, done.caused_by(ASKED.id)):
             assert b"ann" not in encode(fact)
         with pytest.raises(NotFoundError, match="ask again"):
