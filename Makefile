@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-system test-torch feast test-feast check lock soak
+.PHONY: help setup demo test test-system test-torch feast test-feast docs newcomer check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,17 @@ feast: build/feast/stamp ## install Feast into build/feast, an environment of it
 test-feast: .venv/test.stamp build/feast/stamp ## run the tests with a real feature store
 	@$(BIN)/python -m pytest tests/feast_store
 
+docs: .venv/test.stamp build/docs/stamp ## build the documentation with its reference into build/docs/site, strictly
+	@rm -rf build/docs/pages build/docs/site && cp -r docs build/docs/pages
+	@$(BIN)/python -m tests.docs.reference build/docs/pages/reference
+	@NO_MKDOCS_2_WARNING=1 build/docs/env/bin/mkdocs --quiet build
+	@$(BIN)/python -m tests.docs.offline build/docs/site
+	@echo "Ready: build/docs/site/index.html"
+
+newcomer: .venv/test.stamp ## take a newcomer's path from the built wheel in an empty environment: demo, own CSV, dashboard
+	@rm -rf build/newcomer
+	@$(BIN)/python tests/docs/newcomer.py build/newcomer
+
 check: .venv/test.stamp ## run lint, format, types and layers alone
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -58,7 +69,8 @@ lock: ## resolve the newest releases that pyproject.toml admits into requirement
 	@$(UV) pip compile pyproject.toml --group build $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/run.txt
 	@$(UV) pip compile pyproject.toml --group dev $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/test.txt
 	@$(UV) pip compile requirements/feast.in $(LOCK) --generate-hashes --output-file build/lock/feast.txt
-	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt requirements/
+	@$(UV) pip compile requirements/docs.in $(LOCK) --generate-hashes --output-file build/lock/docs.txt
+	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/docs.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
@@ -74,6 +86,12 @@ build/feast/stamp: requirements/feast.txt
 	@echo "Installing Feast into build/feast: about a minute."
 	@rm -rf build/feast && $(PYTHON) -m venv build/feast
 	@build/feast/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/feast.txt
+	@touch $@
+
+build/docs/stamp: requirements/docs.txt
+	@echo "Installing MkDocs into build/docs/env: half a minute."
+	@rm -rf build/docs/env && $(PYTHON) -m venv build/docs/env
+	@build/docs/env/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/docs.txt
 	@touch $@
 
 # PyTorch's releases for CPUs carry a local version that a lock without hosts cannot name; all else comes from .venv.

@@ -1,5 +1,6 @@
 """Steering a rollout from the command line: in force at once, with a record or without one."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,7 @@ def test_an_order_is_in_force_when_the_command_returns(
         "from": "v2",
         "to": "v1",
         "epoch": 1000,
+        "given": True,
         "recorded": False,
         "facts": [],
     }
@@ -72,6 +74,47 @@ def test_an_order_is_in_force_when_the_command_returns(
     assert (routing.epoch, routing.champion[0], routing.challenger[0]) == (1000, "v1", challenger)
     (order,) = traffic.ordered("small")
     assert (order.action, order.version, order.reason) == (action, "v2", "I say so")
+
+
+@pytest.mark.parametrize("verb", [["rollback"], ["rollout", "abort"], ["rollout", "hold"]])
+def test_an_order_can_be_looked_at_and_bound_to_who_serves(run: Run, tmp_path: Path, verb: list[str]) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = published(project)
+    planned = json.loads(run(*verb, project, "--dry-run", "--json").out)["data"]
+    assert (planned["given"], planned["from"], planned["to"], planned["epoch"]) == (False, "v2", "v1", 1000)
+    assert run(*verb, project, "--dry-run").out.startswith("would come to: ")
+    refused = run(*verb, project, "--expect-champion", "v7")
+    assert refused.code == 5
+    assert "v1 serves, not v7" in refused.err
+    assert not traffic.ordered("small")
+    assert run(*verb, project, "--expect-champion", "v1").code == 0
+    assert len(traffic.ordered("small")) == 1
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("\n", 1), ("", 1), ("yes\n", 0)])
+def test_a_person_at_a_terminal_is_asked(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = published(project)
+    monkeypatch.setattr("sys.stdin", _Terminal(answer))
+    monkeypatch.setattr("anew.cli._order.sys.stderr.isatty", lambda: True, raising=False)
+    assert run("rollback", project).code == code
+    assert len(traffic.ordered("small")) == (0 if code else 1)
+    assert run("rollback", project, "--yes").code == 0 or not code
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_retrain_can_be_looked_at_and_bound_to_who_serves(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    assert run("retrain", project, "--dry-run").out == "would ask for a retrain; v1 serves meanwhile\n"
+    assert not json.loads(run("retrain", project, "--dry-run", "--json").out)["data"]["asked"]
+    assert run("retrain", project, "--expect-champion", "v7").code == 5
+    assert run("retrain", project, "--expect-champion", "v1").code == 0
 
 
 @pytest.mark.parametrize("damage", ["gone", "garbage"])

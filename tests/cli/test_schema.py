@@ -5,8 +5,8 @@ import json
 import jsonschema_rs
 import pytest
 
+from anew.cli._help import commands
 from tests.cli.schema import SCHEMAS, complaints
-from tests.cli.test_verbs import commands
 
 NAMES = [".".join(command) for command in commands()]
 

@@ -1,6 +1,5 @@
 """Every verb: its help, its data on stdout, its refusals as sentences on stderr with the exit code that they have."""
 
-import importlib
 import json
 import shlex
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
+from anew.cli._help import commands
 from anew.cli._main import EXIT_CODES, VERBS
 from anew.domain import errors
 from anew.domain.facts import RetrainCommanded
@@ -55,15 +55,6 @@ def test_no_verb_is_told_what_there_is(run: Run) -> None:
 
 def test_the_version_is_told(run: Run) -> None:
     assert run("--version").out.startswith("anew ")
-
-
-def commands() -> list[tuple[str, ...]]:
-    """Return every command: a verb, or a verb and the name of one of its commands."""
-    found: list[tuple[str, ...]] = []
-    for verb in VERBS:
-        inner = getattr(importlib.import_module(f"anew.cli.{verb}"), "COMMANDS", None)
-        found += [(verb,)] if inner is None else [(verb, name) for name in inner]
-    return found
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

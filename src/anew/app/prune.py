@@ -28,8 +28,10 @@ class Pruned:
     pinned: Sequence[str]
 
 
-def prune(project: Path, *, keep: int = _KEPT, version: str = "") -> Pruned:
+def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool = False) -> Pruned:
     """Delete the artifacts of versions that are done with; of `version` alone, when it is given.
+
+    With `dry_run` nothing is deleted, and what would be is returned.
 
     Pinned are whoever the routing names (champion, challenger, fallback), the last `keep` champions, and every
     candidate that is still on its way.
@@ -56,7 +58,9 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "") -> Pruned:
         digest = digests.get(each, "")
         if not version and digest in kept:
             continue  # the same bytes under another name
-        if store.forget(digest, pinned=kept):
+        if dry_run and digest in kept:
+            raise PolicyError(f"{each} is pinned: it serves, or may have to serve again")
+        if store.has(digest) if dry_run else store.forget(digest, pinned=kept):
             deleted.append(each)
     return Pruned(deleted=tuple(deleted), pinned=tuple(sorted(pinned)))
 

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from anew.app.order import order
 from anew.app.prune import prune
 from anew.app.rollout_status import rollout_status
+from anew.cli._order import give_order, order_options
 from anew.cli._output import emit_json, say
 from anew.cli._parser import Commands, run_command
-from anew.cli.rollback import plain_order, say_order
 from anew.domain.facts import Order
 
 __all__ = ["COMMANDS", "abort", "hold", "main", "prune_", "resume", "status"]
@@ -21,10 +20,8 @@ def main(words: Sequence[str]) -> None:
     run_command("rollout", __doc__, COMMANDS, words)
 
 
-def _options(parser: ArgumentParser, *, command: str, reason: bool = True) -> None:
+def _options(parser: ArgumentParser, *, command: str) -> None:
     parser.add_argument("project", nargs="?", type=Path, default=Path(), help="the project's folder (default: this)")
-    if reason:
-        parser.add_argument("--reason", default="asked for at the command line", help="why, for the record")
     parser.add_argument("--json", action="store_true", help=f"print anew.rollout.{command}/1")
 
 
@@ -71,33 +68,38 @@ def status(given: Namespace) -> None:
 
 def prune_(given: Namespace) -> None:
     """Delete artifacts of versions that are done with; never of one that may have to serve again."""
-    found = prune(given.project, keep=given.keep, version=given.only)
+    found = prune(given.project, keep=given.keep, version=given.only, dry_run=given.dry_run)
     if given.json:
         emit_json("anew.rollout.prune/1", {"deleted": list(found.deleted), "pinned": list(found.pinned)})
         return
-    say(f"deleted {', '.join(found.deleted) or 'nothing'}")
+    say(f"{'would delete' if given.dry_run else 'deleted'} {', '.join(found.deleted) or 'nothing'}")
     say(f"pinned  {', '.join(found.pinned)}")
 
 
 def _prune_options(parser: ArgumentParser) -> None:
-    _options(parser, command="prune", reason=False)
+    _options(parser, command="prune")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
     parser.add_argument("--keep", type=int, default=3, metavar="N", help="champions that are kept (default: 3)")
     parser.add_argument("--only", default="", metavar="VERSION", help="this version alone")
 
 
 def _do(action: Order, given: Namespace) -> None:
-    done = order(given.project, action, given.reason)
-    if given.json:
-        emit_json(f"anew.rollout.{action}/1", plain_order(done))
-    else:
-        say_order(done)
+    give_order(_schema(action), action, given)
+
+
+def _schema(action: Order) -> str:
+    return f"anew.rollout.{action}/1"
+
+
+def _order_options(parser: ArgumentParser, *, action: Order) -> None:
+    order_options(parser, _schema(action))
 
 
 COMMANDS: Commands = {
-    "abort": (partial(_options, command="abort"), abort),
-    "hold": (partial(_options, command="hold"), hold),
+    "abort": (partial(_order_options, action=Order.ABORT), abort),
+    "hold": (partial(_order_options, action=Order.HOLD), hold),
     "prune": (_prune_options, prune_),
-    "resume": (partial(_options, command="resume"), resume),
-    "status": (partial(_options, command="status", reason=False), status),
+    "resume": (partial(_order_options, action=Order.RESUME), resume),
+    "status": (partial(_options, command="status"), status),
 }
 """The commands of `anew rollout` by name: what declares the options of each, and what runs it."""

@@ -1,0 +1,66 @@
+"""What every order to the gateways has in common: look before, ask where a person sits there, give it, say it."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from anew.app.asker import who_asks
+from anew.app.narration import narrate
+from anew.app.order import Ordered, order, routed
+from anew.cli._output import emit_json, say
+from anew.domain.errors import ConflictError
+from anew.domain.facts import Order, TrafficOrdered
+from anew.domain.order import ordered
+
+__all__ = ["give_order", "order_options"]
+
+
+def order_options(parser: ArgumentParser, schema: str) -> None:
+    """Declare the options of an order that prints `schema`."""
+    parser.add_argument("project", nargs="?", type=Path, default=Path(), help="the project's folder (default: this)")
+    parser.add_argument("--reason", default="asked for at the command line", help="why, for the record")
+    parser.add_argument(
+        "--expect-champion", default="", metavar="VERSION", help="exit 5 and change nothing unless it serves now"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what it would come to, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask; without a terminal nobody is asked")
+    parser.add_argument("--json", action="store_true", help=f"print {schema}")
+
+
+def give_order(schema: str, action: Order, given: Namespace) -> None:
+    """Give the order that `given` asks for, unless it would come to something else than was agreed to."""
+    routing = routed(given.project)
+    if given.expect_champion and routing.champion[0] != given.expect_champion:
+        raise ConflictError(f"{routing.champion[0]} serves, not {given.expect_champion}; nothing was changed")
+    planned = ordered(routing, action, command="planned", by=who_asks(), reason=given.reason)
+    if given.dry_run:
+        _tell(schema, planned, None, as_json=given.json)
+        return
+    asked = not given.yes and not given.json and sys.stdin.isatty() and sys.stderr.isatty()
+    if asked and not _agreed(planned):
+        sys.stderr.write("nothing was changed\n")
+        sys.exit(1)
+    agreed = (planned.version, planned.champion[0]) if asked or given.expect_champion else None
+    done = order(given.project, action, given.reason, expect=agreed)
+    _tell(schema, done.order, done, as_json=given.json)
+
+
+def _agreed(planned: TrafficOrdered) -> bool:
+    sys.stderr.write(f"{planned.action}: about {planned.version}; {planned.champion[0]} serves then. Go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
+def _tell(schema: str, made: TrafficOrdered, done: Ordered | None, *, as_json: bool) -> None:
+    """Say what was ordered, or would be, and what the loop made of it."""
+    facts = [] if done is None else [narrate(fact) for fact in done.facts]
+    recorded = done is not None and done.recorded
+    if as_json:
+        plain = {"action": made.action.value, "from": made.version, "to": made.champion[0], "epoch": made.epoch}
+        emit_json(schema, plain | {"given": done is not None, "recorded": recorded, "facts": facts})
+        return
+    say(narrate(made) if done is not None else f"would come to: {narrate(made)}")
+    for sentence in facts:
+        say(sentence)
+    if done is not None and not recorded:
+        say("the gateways obey it now; it comes on record when the loop runs (anew up)")

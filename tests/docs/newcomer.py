@@ -1,0 +1,78 @@
+"""The path of somebody who is new, from the built wheel in an empty environment with the newest allowed packages.
+
+``python tests/docs/newcomer.py FOLDER`` builds the wheel, installs it into a fresh environment, and runs the demo and
+every block of the tutorial there; it fails when a step does, or when all but the installation takes over three minutes.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-project.md"
+MOST_S = 180.0
+BLOCK = re.compile(r'^```(?P<kind>py|sh)(?: title="(?P<file>[\w.]+)")?\n(?P<text>.*?)^```$', re.S | re.M)
+
+
+def tutorial_script(folder: Path) -> str:
+    """Write the tutorial's files into `folder` and return its commands, in order, as one script of bash."""
+    commands = ["set -euo pipefail", "set -m", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    for block in BLOCK.finditer(TUTORIAL.read_text("utf-8")):
+        text = block["text"].replace("8080", port)
+        if block["file"]:
+            (folder / block["file"]).write_text(text, "utf-8")
+        else:
+            commands += [f"echo '$' {line!r}" for line in text.splitlines()[:1]]
+            commands.append(text)
+    return "\n".join(commands)
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> float:
+    """Run a command, which has to succeed, and return its seconds."""
+    began = time.monotonic()
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    return time.monotonic() - began
+
+
+def main(folder: Path) -> None:
+    """Take the path."""
+    folder.mkdir(parents=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
+    spent = run([*build, "--wheel-dir", str(folder), str(ROOT)], folder, environment)
+    run([sys.executable, "-m", "venv", "env"], folder, environment)
+    environment["PATH"] = f"{folder / 'env' / 'bin'}:{environment['PATH']}"
+    (wheel,) = folder.glob("anew-*.whl")
+    pip = [str(folder / "env" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    installing = run([*pip, str(wheel)], folder, environment)
+    seen = {"help": run(["anew", "--help"], folder, environment)}
+    seen["demo"] = run(["anew", "demo", "--folder", "demo"], folder, environment)
+    script = tutorial_script(folder)
+    looked = script.replace("anew backup backups", "python look.py\nanew backup backups", 1)
+    (folder / "look.py").write_text(Path(__file__).with_name("look_at_dashboard.py").read_text("utf-8"), "utf-8")
+    seen["own CSV and dashboard"] = run(["bash", "-c", looked], folder, environment)
+    total = sum(seen.values())
+    print(f"wheel {spent:.0f} s, installation {installing:.0f} s, then {total:.0f} s:")
+    print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in seen.items()))
+    if total > MOST_S:
+        sys.exit(f"the newcomer's path took {total:.0f} s, at most {MOST_S:.0f} s are promised")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).absolute())
