@@ -119,18 +119,22 @@ def train(data, params):
 
 @dataclass
 class Stream:
-    """Rows in event time, one each half minute; `shift` moves them to where no tree has been."""
+    """Rows in event time, one each half minute.
+
+    `shift` moves them to where no tree has been; `slope` is what the truth makes of ``x``.
+    """
 
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
     count: int = 0
     shift: float = 0.0
+    slope: float = 3.0
 
     def take(self, count: int) -> list[dict[str, Any]]:
         """Return the next rows, each with its truth ``y``."""
         rows = []
         for x, z, noise in self.rng.normal(size=(count, 3)):
             moved = float(x) + self.shift
-            truth = 3.0 * moved + float(z) + 0.1 * float(noise)
+            truth = self.slope * moved + float(z) + 0.1 * float(noise)
             at = BEGIN + self.count * STEP
             rows.append({"x": moved, "z": float(z), "at": at, "y": truth})
             self.count += 1
