@@ -13,6 +13,7 @@ from anew.app.backup import check_backup
 from anew.app.settings import load
 from anew.app.stores import open_lake
 from anew.domain.facts import TrafficApplied, TrafficOrdered
+from tests.app.backup_tree import left_out
 from tests.system.loop_project import QUIET, LoopProject, loop_project, wait
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -77,6 +78,12 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before_it(
                 f"(RPO 0), backup {made['seconds']:.1f} s, restore {restored['seconds']:.1f} s, "
                 f"to the first answer {seconds:.1f} s (RTO)\n"
             )
+
+
+def test_all_that_a_used_project_keeps_is_in_its_backup(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        made = ours.anew("backup", str(tmp_path / "backups"), str(ours.root))
+        assert left_out(ours.state, check_backup(Path(made["folder"]))) == []
 
 
 @pytest.mark.fault("D21")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anew
+from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.sealed_tree import sync_folder
 from anew.adapters.signing import Signer, Verifier
 from anew.adapters.sql_engine import Database
@@ -15,7 +16,7 @@ from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.backup_copy import BackupCopy, record_epoch
-from anew.app.backup_manifest import Manifest, copy_file, digest_file, read_manifest, write_manifest
+from anew.app.backup_manifest import MANIFEST, Manifest, copy_file, digest_file, read_manifest, write_manifest
 from anew.app.backup_record import BackupRecord, remember_backup
 from anew.app.record_place import has_record
 from anew.app.settings import FILE, Settings
@@ -89,6 +90,11 @@ def check_backup(folder: Path, verifier: Verifier | None = None) -> Manifest:
         A file is missing, another or too many, or the record's chain is broken.
     """
     manifest = read_manifest(folder, verifier)
+    named = {MANIFEST, *manifest.files}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if (path.is_symlink() or not path.is_dir()) and name not in named:
+            raise IntegrityError(f"backup {folder}: {name} came later; remove it, or use another backup")
     for name, digest in manifest.files.items():
         try:
             found = digest_file(folder / name)
@@ -104,6 +110,7 @@ def check_backup(folder: Path, verifier: Verifier | None = None) -> Manifest:
 
 def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool) -> Manifest:
     copy = BackupCopy(state=settings.state, target=draft / "state")
+    copy.review()
     copy.record()
     observations = copy.data()
     copy.rest(secrets=secrets)
@@ -115,13 +122,15 @@ def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool) -> Ma
         sync_folder(folder)
     signer = Signer.load_or_create(settings.state / "keys")
     head = _verified(draft / "state" / "anew.db")
+    # An order is obeyed before the loop has put it on record.
+    routing = FileTraffic(draft / "state", verifier=signer.verifier).published(settings.model)
     manifest = Manifest(
         model=settings.model,
         at=at,
         version=anew.__version__,
         facts=head.seq,
         head=head.hash,
-        epoch=record_epoch(draft / "state" / "anew.db"),
+        epoch=max(record_epoch(draft / "state" / "anew.db"), 0 if routing is None else routing.epoch),
         observations=observations,
         keys=secrets,
         files=files,
@@ -131,8 +140,8 @@ def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool) -> Ma
 
 
 def _verified(database: Path) -> ChainHead:
-    """Verify the chain of a copied record; on a copy of the copy, for opening it would change it."""
-    with tempfile.TemporaryDirectory(dir=database.parent) as folder:
+    """Verify the chain of a copied record; on a copy elsewhere, for opening it would change it and its folder."""
+    with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / database.name
         copy_file(database, again)
         with closing(Database(again, create=False)) as opened:

@@ -1,13 +1,15 @@
 """The copying of a project's stores while others write to them, in the order that makes the copies one state.
 
-What the record says must be in the lake, so the record is copied first. What the lake lacks must be in the journals, so
-these are copied after its mark. What gateways obey must be on record, so the routing has to stand still meanwhile.
+What people said must be in the queue of their review or in the lake, and what the queue calls told or stored must be on
+record, so the queue is copied first. What the record says must be in the lake, so the record is next. What the lake
+lacks must be in the journals, so these are copied after its mark. What gateways obey must be on record, so the routing
+has to stand still while the record is copied.
 """
 
 import json
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +23,14 @@ from anew.adapters.sqlite_copy import copy_database
 from anew.app.backup_manifest import copy_file, digest_file
 from anew.app.record import open_record
 from anew.app.record_place import record_place
+from anew.app.stores import review_file
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.facts import TrafficOrdered, TrafficShifted
 
 __all__ = ["BackupCopy", "record_epoch"]
 
 _TRIES = 20
-_WRITTEN_ONCE = ("models", "snapshots", "profiles", "mirror", "purge", "run/accepted")
+_WRITTEN_ONCE = ("models", "snapshots", "profiles", "purge", "run/accepted")
 """Folders of `.anew` that are copied as they are; the rest goes by name, or can be made again."""
 _ROUTED = (TrafficShifted.__name__, TrafficOrdered.__name__)
 _MOST = 50_000
@@ -46,6 +49,12 @@ class BackupCopy:
         self.files[f"state/{name}"] = digest = copy_file(self.state / name, self.target / name, size=size)
         return digest
 
+    def review(self) -> None:
+        """Copy the queue of what people review, with their answers."""
+        file = review_file(self.state)
+        if file.is_file():
+            self._database(file.name)
+
     def record(self) -> None:
         """Copy what the sinks were told, the routing, and the record, between which no routing was published.
 
@@ -58,7 +67,9 @@ class BackupCopy:
             self._folder("told")
             self._folder("routing")
             self._record()
-            if all(self._same(path) for path in self.files if path.startswith("state/routing/")):
+            copied = {path for path in self.files if path.startswith("state/routing/")}
+            there = {f"state/routing/{inside}" for inside in self._plain("routing")}
+            if copied == there and all(map(self._same, copied)):
                 return
             self._forget("told", "routing")
         raise ConflictError("the traffic was shifted again and again meanwhile; make the backup a minute later")
@@ -101,19 +112,25 @@ class BackupCopy:
                 self.file("access/tokens.json")
         for name in _WRITTEN_ONCE:
             self._folder(name)
-        if (self.state / "mlflow" / "mlflow.db").is_file():
-            (self.target / "mlflow").mkdir(mode=0o700)
-            self._database("mlflow/mlflow.db")
+        # What the mirror remembers as shown has to be in the local MLflow, which is therefore copied after it.
+        self._folder("mirror")
+        if (self.state / "mlflow.db").is_file():
+            self._database("mlflow.db")
+        self._folder("mlflow")
 
-    def _folder(self, name: str) -> None:
-        """Copy the plain files in a folder; one that is being written, or has just been deleted, is left out."""
+    def _plain(self, name: str) -> Iterator[str]:
+        """Yield the paths of the plain files in a folder, from there, but for those that are being written."""
         for path in sorted((self.state / name).rglob("*")):
             inside = path.relative_to(self.state / name)
             unfinished = any(part.startswith(".") for part in inside.parts) or path.suffix in (".part", ".lock")
-            if path.is_symlink() or not path.is_file() or unfinished:
-                continue
+            if not path.is_symlink() and path.is_file() and not unfinished:
+                yield inside.as_posix()
+
+    def _folder(self, name: str) -> None:
+        """Copy the plain files in a folder; one that has just been deleted is left out."""
+        for inside in self._plain(name):
             try:
-                self.file(f"{name}/{inside.as_posix()}")
+                self.file(f"{name}/{inside}")
             except FileNotFoundError:
                 continue
 
@@ -126,6 +143,8 @@ class BackupCopy:
         target.unlink(missing_ok=True)
         with closing(open_record(self.state)) as server, closing(open_database(target)) as file:
             copy_record(server, file)
+        with closing(sqlite3.connect(target)) as closed:
+            closed.execute("PRAGMA journal_mode=DELETE")  # or whoever reads it would leave a log beside it
         self.files["state/anew.db"] = digest_file(target)
 
     def _database(self, name: str) -> Path:

@@ -19,6 +19,7 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 _CONTEXT = b"anew.backup/1\n"
 _CHUNK = 1 << 20
+_KINDS = ("state", "project")
 _NAME = re.compile(r"[A-Za-z0-9_.=-]{1,255}")
 
 
@@ -30,8 +31,10 @@ class Manifest:
     ----------
     at
         When it began: all that was acknowledged before is in it.
-    facts, head, epoch
-        Of the record: how many facts, the hash of its chain, the epoch of the last routing.
+    facts, head
+        Of the record: how many facts, and the hash of its chain.
+    epoch
+        Of the newest routing, on record or obeyed by gateways already.
     observations
         Rows of the lake, and those that wait in the journals, by these two names.
     keys
@@ -90,7 +93,8 @@ def read_manifest(folder: Path, verifier: Verifier | None = None) -> Manifest:
         raise IntegrityError(f"{file} is no manifest of a backup ({exc!r}); use another backup") from exc
     for path in manifest.files:
         parts = PurePosixPath(path).parts
-        if path.startswith("/") or not parts or any(part == ".." or not _NAME.fullmatch(part) for part in parts):
+        kind = path.partition("/")[0]
+        if kind not in _KINDS or any(part == ".." or not _NAME.fullmatch(part) for part in parts):
             raise IntegrityError(f"{file} names a file {path!r}, which no backup has")
     return manifest
 

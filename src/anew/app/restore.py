@@ -12,13 +12,15 @@ from pathlib import Path
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.sealed_tree import sync_folder
 from anew.adapters.signing import Signer, Verifier
+from anew.app.accepted import accepted
 from anew.app.alone import alone
 from anew.app.asker import who_asks
 from anew.app.backup import check_backup
 from anew.app.backup_manifest import Manifest, copy_file
-from anew.app.settings import load
+from anew.app.settings import FILE
 from anew.app.status import living_workers, state_folder
 from anew.app.stores import open_lake
+from anew.app.yaml_file import read_yaml
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 from anew.domain.facts.rollout import Order, TrafficOrdered, TrafficShifted
 
@@ -39,6 +41,8 @@ class RestoreOptions:
         Go back to the backup's champion although gateways have obeyed newer routing: as an order of a higher epoch.
     keys
         Folder of the keys, for a backup without; None: those in the backup, or in the project's place.
+    new_keys
+        Take the backup's key although the project has another, which otherwise has to have signed the backup.
     dry_run
         Check everything, change nothing.
     """
@@ -46,6 +50,7 @@ class RestoreOptions:
     replace: bool = False
     supersede: bool = False
     keys: Path | None = None
+    new_keys: bool = False
     dry_run: bool = False
 
 
@@ -73,21 +78,70 @@ class Restored:
 
 
 def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
-    """Check the backup, and put it into the folder `project`.
+    """Check the backup, and put it into the folder `project`; on an error the project is as it was.
 
     Raises
     ------
     NotFoundError
         It is no backup, or the key that it needs is not there.
     IntegrityError
-        The backup is damaged, or signed with another key than the project's.
+        The backup is damaged, or signed with another key than the project has. Where it has none yet, or `new_keys` is
+        said, the key that comes with the backup finds damage alone, and proves no origin.
     ConflictError
-        Something runs there, is kept there, or has obeyed newer routing; the message says what to do.
+        It is of another model, or something runs there, is kept there, or has obeyed newer routing; the message says
+        what to do.
     """
     began = time.monotonic()
     state = state_folder(project)
     keys = _keys(backup, state, options)
     manifest = check_backup(backup, Verifier.load(keys))
+    epoch = _allowed(project, manifest, options)
+    ends, aside, kept = max(epoch, manifest.epoch), None, list[str]()
+    if not options.dry_run:
+        project.mkdir(parents=True, exist_ok=True)
+        draft = project / f".anew.restoring-{os.getpid()}"
+        try:
+            _filled(backup, draft, keys, manifest)
+            if epoch > manifest.epoch:
+                ends = _supersede(state_folder(draft), manifest.model, epoch)
+            kept = _kept(draft, project, manifest)
+            aside = _put(draft, project, manifest, options, epoch)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return Restored(manifest=manifest, aside=aside, epoch=ends, kept=kept, seconds=time.monotonic() - began)
+
+
+def _keys(backup: Path, state: Path, options: RestoreOptions) -> Path:
+    """Return the folder of the keys that the restored project is to have: of its own key, where it has one."""
+    places = (options.keys, backup / "state" / "keys", state / "keys")
+    keys = next((each for each in places if each is not None and (each / "signing.key").is_file()), None)
+    if not backup.is_dir():
+        raise NotFoundError(f"there is no backup {backup}")
+    if keys is None:
+        raise NotFoundError(
+            f"{backup} was made without its private key, and none is in {state}; give the folder that has it: "
+            "--keys FOLDER"
+        )
+    own = (state / "keys" / "signing.pub").exists() and not options.new_keys
+    if own and Verifier.load(keys) != Verifier.load(state / "keys"):
+        raise IntegrityError(
+            f"the key in {keys} is not the one in {state / 'keys'}: this project did not sign that backup. To take the "
+            "other key on purpose, knowing where the backup comes from: --new-keys"
+        )
+    return keys
+
+
+def _allowed(project: Path, manifest: Manifest, options: RestoreOptions) -> int:
+    """Return the newest epoch that gateways have obeyed here, or refuse because of what is here."""
+    state = state_folder(project)
+    models = {file.stem for file in (state / "routing").glob("*.json")}
+    if (project / FILE).exists():
+        models.add(str(read_yaml(project / FILE).values.get("model")))
+    if others := sorted(models - {manifest.model}):
+        raise ConflictError(
+            f"{project} is the project of {', '.join(others)}, and this backup is of {manifest.model}; restore it "
+            "into another folder"
+        )
     epoch = _newest_epoch(state, manifest.model)
     if epoch > manifest.epoch and not options.supersede:
         raise ConflictError(
@@ -96,34 +150,7 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
         )
     if state.exists() and not options.replace:
         raise ConflictError(f"{state} is there; --replace sets it aside, and deletes nothing of it")
-    if options.dry_run:
-        return Restored(manifest=manifest, aside=None, epoch=epoch, kept=(), seconds=time.monotonic() - began)
-    project.mkdir(parents=True, exist_ok=True)
-    draft = project / f".anew.restoring-{os.getpid()}"
-    try:
-        _filled(backup, draft, keys, manifest)
-        aside = _put(draft, state, manifest.model)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    kept = _project_files(backup, project, manifest)
-    _verify_lake(project)
-    if epoch > manifest.epoch:
-        epoch = _supersede(state, manifest.model, epoch)
-    seconds = time.monotonic() - began
-    return Restored(manifest=manifest, aside=aside, epoch=max(epoch, manifest.epoch), kept=kept, seconds=seconds)
-
-
-def _keys(backup: Path, state: Path, options: RestoreOptions) -> Path:
-    """Return the folder of the keys that the restored project is to have."""
-    places = (options.keys, backup / "state" / "keys", state / "keys")
-    for folder in places:
-        if folder is not None and (folder / "signing.key").is_file():
-            return folder
-    if not backup.is_dir():
-        raise NotFoundError(f"there is no backup {backup}")
-    raise NotFoundError(
-        f"{backup} was made without its private key, and none is in {state}; give the folder that has it: --keys FOLDER"
-    )
+    return epoch
 
 
 def _newest_epoch(state: Path, model: str) -> int:
@@ -136,59 +163,72 @@ def _newest_epoch(state: Path, model: str) -> int:
 
 
 def _filled(backup: Path, draft: Path, keys: Path, manifest: Manifest) -> None:
-    """Copy the stores, comparing every digest once more, and the keys."""
+    """Make a whole project of the backup, comparing every digest once more, with the keys; and verify its lake."""
+    state = state_folder(draft)
     for name, digest in manifest.files.items():
-        if not name.startswith("state/"):
-            continue
-        inside = name.removeprefix("state/")
-        if copy_file(backup / name, draft / inside) != digest:
+        kind, _, inside = name.partition("/")
+        if copy_file(backup / name, (state if kind == "state" else draft) / inside) != digest:
             raise IntegrityError(f"backup {backup}: {name} changed while it was being restored; nothing was restored")
-    if not (draft / "keys" / "signing.key").exists():
-        copy_file(keys / "signing.key", draft / "keys" / "signing.key")
-    Signer.load_or_create(draft / "keys")  # both halves belong together, or it says so
+    if not (state / "keys" / "signing.key").exists():
+        copy_file(keys / "signing.key", state / "keys" / "signing.key")
+    Signer.load_or_create(state / "keys")  # both halves belong together, or it says so
+    with open_lake(accepted(draft)) as lake:
+        damage = list(lake.verify())
+    if damage:
+        raise IntegrityError(f"the lake of backup {backup} is not whole: {damage[0]}; use another")
     for folder in sorted({path.parent for path in draft.rglob("*")}, reverse=True):
         sync_folder(folder)
 
 
-def _put(draft: Path, state: Path, model: str) -> Path | None:
-    """Rename the stores into place; what is there is set aside, unless anything uses it."""
+def _project_files(manifest: Manifest) -> Sequence[str]:
+    return [name.removeprefix("project/") for name in manifest.files if name.startswith("project/")]
+
+
+def _kept(draft: Path, project: Path, manifest: Manifest) -> list[str]:
+    """Return the project's own files that are there and differ from the backup's."""
+    there = [inside for inside in _project_files(manifest) if (project / inside).exists()]
+    return [inside for inside in there if (project / inside).read_bytes() != (draft / inside).read_bytes()]
+
+
+def _put(draft: Path, project: Path, manifest: Manifest, options: RestoreOptions, epoch: int) -> Path | None:
+    """Rename the draft into place; what is there is set aside, unless anything uses it or went on since `epoch`."""
+    state = state_folder(project)
     if not state.exists():
-        draft.rename(state)
-        sync_folder(state.parent)
+        _renamed(draft, project, manifest, None)
         return None
     with alone(state / "run" / "up.lock"):
         living = [str(each["pid"]) for each in living_workers(state)]
         if living:
             raise ConflictError(
-                f"gateway workers serve {model} from {state} (pid {', '.join(living)}), and write what they "
+                f"gateway workers serve {manifest.model} from {state} (pid {', '.join(living)}), and write what they "
                 "acknowledge there; stop them first"
             )
+        if (now := _allowed(project, manifest, options)) > epoch:
+            raise ConflictError(f"routing of epoch {now} was published here meanwhile; nothing was restored, try again")
         aside = state.with_name(f"{state.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z")
-        state.rename(aside)
-        draft.rename(state)
-        sync_folder(state.parent)
+        _renamed(draft, project, manifest, aside)
     return aside
 
 
-def _project_files(backup: Path, project: Path, manifest: Manifest) -> Sequence[str]:
-    """Copy the policy and the code where they are missing; return those that were there and differ."""
-    kept = []
-    for name in manifest.files:
-        inside = name.removeprefix("project/")
-        if inside == name:
-            continue
-        if not (project / inside).exists():
-            copy_file(backup / name, project / inside)
-        elif (project / inside).read_bytes() != (backup / name).read_bytes():
-            kept.append(inside)
-    return kept
-
-
-def _verify_lake(project: Path) -> None:
-    with open_lake(load(project)) as lake:
-        damage = list(lake.verify())
-    if damage:
-        raise IntegrityError(f"the restored lake is not whole: {damage[0]}; use another backup")
+def _renamed(draft: Path, project: Path, manifest: Manifest, aside: Path | None) -> None:
+    """Move the policy and the code to where they are missing, and the stores; all of it, or nothing."""
+    state, placed = state_folder(project), list[Path]()
+    try:
+        for inside in _project_files(manifest):
+            if not (project / inside).exists():
+                (project / inside).parent.mkdir(parents=True, exist_ok=True)
+                placed.append((draft / inside).rename(project / inside))
+        if aside is not None:
+            state.rename(aside)
+        state_folder(draft).rename(state)
+    except OSError:
+        for file in placed:
+            file.unlink()
+        if aside is not None and aside.exists():
+            aside.rename(state)
+        raise
+    for folder in {project, *(file.parent for file in placed)}:
+        sync_folder(folder)
 
 
 def _supersede(state: Path, model: str, newest: int) -> int:

@@ -19,11 +19,15 @@ def run(
         bool, typer.Option("--supersede", help="go back although gateways have obeyed newer routing")
     ] = False,
     keys: Annotated[Path | None, typer.Option(help="folder of the signing key, for a backup without it")] = None,
+    new_keys: Annotated[
+        bool, typer.Option("--new-keys", help="take the backup's key although the project has another")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, change nothing")] = False,
     json: Annotated[bool, typer.Option("--json", help="print anew.restore/1")] = False,
 ) -> None:
     """Check every byte of the backup, and put it into place; exit 5 when what is there does not allow it."""
-    done = restore(backup, project, RestoreOptions(replace=replace, supersede=supersede, keys=keys, dry_run=dry_run))
+    options = RestoreOptions(replace=replace, supersede=supersede, keys=keys, new_keys=new_keys, dry_run=dry_run)
+    done = restore(backup, project, options)
     made = done.manifest
     if json:
         data = {

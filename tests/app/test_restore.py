@@ -1,0 +1,177 @@
+"""Restoring: the project that signed the backup, whole or as it was, and never beneath gateways that know more."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import anew.app.restore as restoring
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.process_table import process_started
+from anew.adapters.signing import Signer
+from anew.app.backup import back_up
+from anew.app.backup_manifest import digest_file
+from anew.app.restore import RestoreOptions, restore
+from anew.domain.errors import AnewError, ConflictError, IntegrityError, NotFoundError, UnavailableError
+from tests.app.backup_tree import publish, write_kept
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with everything that a backup has to copy, at rest."""
+    return write_kept(tmp_path)
+
+
+def test_without_secrets_the_key_comes_from_elsewhere(project: Path, tmp_path: Path) -> None:
+    folder, _ = back_up(project, tmp_path / "backups", secrets=False)
+    assert not list(folder.rglob("signing.key"))
+    with pytest.raises(NotFoundError, match="--keys"):
+        restore(folder, tmp_path / "elsewhere", RestoreOptions())
+    Signer.load_or_create(tmp_path / "other")
+    with pytest.raises(IntegrityError):
+        restore(folder, tmp_path / "elsewhere", RestoreOptions(keys=tmp_path / "other"))
+    restore(folder, tmp_path / "elsewhere", RestoreOptions(keys=project / ".anew" / "keys"))
+    assert (tmp_path / "elsewhere" / ".anew" / "keys" / "signing.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.fault("D21")
+def test_an_older_backup_is_not_put_beneath_newer_gateways(project: Path, tmp_path: Path) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    with pytest.raises(ConflictError, match="--replace"):
+        restore(folder, project, RestoreOptions())
+    restore(folder, project, RestoreOptions(replace=True))  # the control: of the same epoch it is put back
+    publish(project, 2)
+    for options in (RestoreOptions(replace=True), RestoreOptions(replace=True, dry_run=True)):
+        with pytest.raises(ConflictError, match="epoch 2, and this backup ends at 1"):
+            restore(folder, project, options)
+    done = restore(folder, project, RestoreOptions(replace=True, supersede=True))
+    assert done.epoch == 1000
+    assert done.aside is not None
+    assert (done.aside / "anew.db").is_file()
+    signer = Signer.load_or_create(project / ".anew" / "keys")
+    (order,) = FileTraffic(project / ".anew", verifier=signer.verifier).ordered("small")
+    assert (order.epoch, order.champion[0]) == (1000, "v1")
+
+
+def test_nothing_is_restored_beneath_living_workers(project: Path, tmp_path: Path) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    status = {"worker": "0", "pid": os.getpid(), "started": process_started(os.getpid()), "epoch": 1}
+    (project / ".anew" / "workers").mkdir()
+    (project / ".anew" / "workers" / "small-0.json").write_text(json.dumps(status))
+    with pytest.raises(ConflictError, match=str(os.getpid())):
+        restore(folder, project, RestoreOptions(replace=True))
+    assert not list(project.glob(".anew.*"))
+
+
+def test_a_backup_that_the_project_did_not_sign_is_refused(project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(project, other)
+    shutil.rmtree(other / ".anew" / "keys")
+    shutil.rmtree(other / ".anew" / "routing")
+    publish(other, 9)
+    folder, _ = back_up(other, tmp_path / "backups")
+    before = _tree(project)
+    for options in (RestoreOptions(replace=True), RestoreOptions(replace=True, keys=other / ".anew" / "keys")):
+        with pytest.raises(IntegrityError, match="--new-keys"):
+            restore(folder, project, options)
+    assert _tree(project) == before
+    restore(folder, project, RestoreOptions(replace=True, new_keys=True))
+    key = Path("keys", "signing.pub")
+    assert (project / ".anew" / key).read_bytes() == (other / ".anew" / key).read_bytes()
+
+
+def test_a_backup_of_another_model_is_refused(project: Path, tmp_path: Path) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    settings = project / "anew.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("model: small", "model: large"))
+    with pytest.raises(ConflictError, match="project of large, and this backup is of small"):
+        restore(folder, project, RestoreOptions(replace=True, supersede=True))
+    settings.write_text(text)
+    routing = project / ".anew" / "routing"
+    (routing / "small.json").rename(routing / "large.json")
+    with pytest.raises(ConflictError, match="project of large, and this backup is of small"):
+        restore(folder, project, RestoreOptions(replace=True, supersede=True))
+    (routing / "large.json").unlink()
+    restore(folder, project, RestoreOptions(replace=True))
+
+
+@pytest.mark.fault("D21")
+@pytest.mark.parametrize("supersede", [False, True])
+def test_routing_published_while_it_is_restored_is_seen(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, supersede: bool
+) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    publish(project, 2 if supersede else 1)
+    fill = restoring._filled
+
+    def fill_and_publish(*arguments: Any) -> None:
+        fill(*arguments)
+        publish(project, 3000)
+
+    monkeypatch.setattr(restoring, "_filled", fill_and_publish)
+    with pytest.raises(ConflictError, match="epoch 3000"):
+        restore(folder, project, RestoreOptions(replace=True, supersede=supersede))
+    assert not list(project.glob(".anew.*"))
+
+
+def _broken_lake(project: Path, folder: Path, _: pytest.MonkeyPatch) -> None:
+    """Damage the lake of a backup and sign that."""
+    told = json.loads((folder / "manifest.json").read_text())
+    body = json.loads(told["manifest"])
+    name = next(name for name in body["files"] if name.startswith("state/lake/predictions") and "parquet" in name)
+    (folder / name).write_bytes((folder / name).read_bytes() + b"!")
+    body["files"][name] = digest_file(folder / name)
+    signer, text = Signer.load_or_create(project / ".anew" / "keys"), json.dumps(body)
+    signature = signer.sign(b"anew.backup/1\n" + text.encode())
+    (folder / "manifest.json").write_text(json.dumps({"schema": 1, "manifest": text, "signature": signature}))
+
+
+def _no_order(_: Path, __: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise UnavailableError("routing of small was not published: no space")
+
+    monkeypatch.setattr(FileTraffic, "order", full)
+
+
+def _no_rename(_: Path, __: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.name == ".anew" and self.parent.name.startswith(".anew.restoring"):
+            raise OSError(errno.EIO, "the disk fails")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+
+
+@pytest.mark.parametrize("fault", [_broken_lake, _no_order, _no_rename])
+def test_a_restore_that_fails_leaves_the_project_as_it_was(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[Path, Path, pytest.MonkeyPatch], None],
+) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    publish(project, 2)
+    (project / "pipeline.py").unlink()  # which a restore would put back
+    before = _tree(project)
+    options = RestoreOptions(replace=True, supersede=True)
+    with monkeypatch.context() as patched:
+        fault(project, folder, patched)
+        with pytest.raises(OSError if fault is _no_rename else AnewError):
+            restore(folder, project, options)
+    assert _tree(project) == before
+    if fault is not _broken_lake:  # the control
+        assert restore(folder, project, options).epoch == 1000
+        assert (project / "pipeline.py").is_file()
+
+
+def _tree(project: Path) -> dict[str, str]:
+    found = {str(path): digest_file(path) for path in project.rglob("*") if path.is_file()}
+    return {name: digest for name, digest in found.items() if not name.endswith("up.lock")}
