@@ -75,7 +75,7 @@ class BackupCopy:
         raise ConflictError("the traffic was shifted again and again meanwhile; make the backup a minute later")
 
     def data(self) -> Mapping[str, int]:
-        """Copy the review queue, the lake's mark and files, and the journals; return rows stored and rows that wait.
+        """Copy the lake's mark and files, and the journals; return rows stored and rows that wait.
 
         Raises
         ------
@@ -84,8 +84,6 @@ class BackupCopy:
         ConflictError
             The lake was compacted or trimmed again and again; try again.
         """
-        if (self.state / "review.db").is_file():  # before the lake, which takes what people said out of it
-            self._database("review.db")
         before: Mapping[str, int] | None = None
         for _ in range(_TRIES):
             mark = self._database("lake.db")
