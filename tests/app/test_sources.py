@@ -18,6 +18,7 @@ START = datetime(2024, 1, 1)  # noqa: DTZ001  a file without a zone
 
 CAPPED = YAML.replace("data: {span: 10d, holdout: 0.2}", "data: {span: 20d, holdout: 0.2, max_source_share: 0.3}")
 CAPPED = CAPPED.replace("- {psi: {above: 0.5}, for: 2 windows}", "- {every: 10d}")
+CAPPED += "rollout: {patience: 30d}\n"  # a canary of a tenth of so few rows takes its time
 OPEN = CAPPED.replace(", max_source_share: 0.3", "")
 
 

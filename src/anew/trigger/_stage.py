@@ -74,7 +74,7 @@ class TriggerState:
     labelled, unlabelled
         Labelled rows scored since the last retrain was requested, and windows scored without one label.
     unlearned
-        The same two at the request under way: given back when nothing comes of it.
+        Labelled rows that were there at a request which nothing has been learned from: refused, under way, or failed.
     runs
         The last runs that have ended, revivals left out: they take nothing.
     revised
@@ -98,7 +98,7 @@ class TriggerState:
     changed: frozenset[str] = frozenset()
     labelled: int = 0
     unlabelled: int = 0
-    unlearned: tuple[int, int] = (0, 0)
+    unlearned: int = 0
     runs: tuple[Run, ...] = ()
     revised: bool = False
     broken: tuple[Interval, ...] = ()
@@ -158,7 +158,7 @@ class Trigger:
             case RetrainRequested():
                 requests = (*state.requests, fact.at)[-_KEPT:]
                 asked = replace(state, running=True, version="", requests=requests, answered=True)
-                unlearned = (state.labelled, state.unlabelled)
+                unlearned = state.unlearned + state.labelled
                 return _answered(replace(asked, labelled=0, unlabelled=0, unlearned=unlearned), fact)
             case RetrainWithheld():
                 return _answered(replace(state, answered=True), fact)
@@ -167,9 +167,7 @@ class Trigger:
             case TrainingPlanned():
                 return replace(state, version=fact.version)
             case RetrainRefused():
-                return _given_back(replace(state, running=False, version=""))
-            case TrainingEnded() if fact.outcome == "failed" and fact.version == state.version:
-                return _given_back(replace(state, running=False, version=""))
+                return replace(state, running=False, version="")
             case TrainingEnded() if fact.outcome != "accepted" and fact.version == state.version:
                 return replace(state, running=False, version="")
             case RolloutStarted() if not state.running:
@@ -320,7 +318,7 @@ class Trigger:
 
 def _stale(state: TriggerState, question: Question) -> tuple[str, str]:
     """Return why the data is too old to learn from: no label has come since the last retrain was asked for."""
-    if question.fresh or state.labelled or not (state.unlabelled and state.requests):
+    if question.fresh or state.labelled or state.unlearned or not (state.unlabelled and state.requests):
         return "", ""
     return "stale", (
         f"none of the {state.unlabelled} windows scored since the last request has a label: a retrain would learn from "
@@ -328,17 +326,11 @@ def _stale(state: TriggerState, question: Question) -> tuple[str, str]:
     )
 
 
-def _given_back(state: TriggerState) -> TriggerState:
-    """Count as new what a request was to learn from and nothing did."""
-    labelled, unlabelled = state.unlearned
-    return replace(
-        state, labelled=state.labelled + labelled, unlabelled=state.unlabelled + unlabelled, unlearned=(0, 0)
-    )
-
-
 def _charged(state: TriggerState, fact: Fact) -> TriggerState:
     if not isinstance(fact, TrainingEnded) or fact.version in state.books.revives:
         return state
+    if fact.outcome != "failed":
+        state = replace(state, unlearned=0)
     return replace(state, runs=(*state.runs, Run(at=fact.at, compute_s=fact.compute_s))[-_KEPT:])
 
 
