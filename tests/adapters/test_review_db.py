@@ -176,7 +176,9 @@ def test_a_subject_is_erased_from_the_file(tmp_path: Path) -> None:
     for who, id in ids.items():
         store.answer(id, who, 1, T0)
         store.settle(id, 1, T0, [who], agreed=True)
+    assert any(b"ann" in file.read_bytes() for file in tmp_path.iterdir())
     assert store.forget(key="ann") == 1
+    assert not any(b"ann" in file.read_bytes() for file in tmp_path.iterdir()), "not in the log beside it either"
     assert [word.prediction for word in store.words(0)] == ["p2"]
     assert store.forget(before=T0 + LEASE) == 1
     assert [word.prediction for word in store.words(0)] == ["p2"], "what was said and not stored yet is not lost"

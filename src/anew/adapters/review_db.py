@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Any
 
 from anew.adapters.sqlite_errors import translate
-from anew.domain.errors import ConflictError, NotFoundError
+from anew.domain.errors import ConflictError, NotFoundError, UnavailableError
 from anew.ports.review import Asked, LabelValue, Question, ReviewItem, Word
 
 __all__ = ["ReviewDB"]
@@ -259,11 +259,20 @@ class ReviewDB:
         }
 
     def forget(self, *, key: str = "", before: datetime | None = None) -> int:
-        """Erase items about one key, and those from before an event time, with what was said; return how many."""
+        """Erase items about one key, and those from before an event time, with what was said; return how many.
+
+        Raises
+        ------
+        UnavailableError
+            Somebody reads the file for so long that its log still holds what was erased: try again.
+        """
         with self._writing() as db:
             db.execute("DELETE FROM word WHERE prediction IN (SELECT prediction FROM item WHERE key = ?)", (key,))
             until = before.isoformat() if before else ""
-            return db.execute("DELETE FROM item WHERE key = ? OR at < ?", (key, until)).rowcount
+            count = db.execute("DELETE FROM item WHERE key = ? OR at < ?", (key, until)).rowcount
+        if self._all("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] and key:
+            raise UnavailableError("review.db is being read, and its log still holds what was erased; try again")
+        return count
 
     def _items(self, ids: Collection[str]) -> dict[str, tuple[ReviewItem, LabelValue | None, int]]:
         found = {}
