@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anew.app.duration import parse_count, parse_duration, parse_rate, write_duration
+from anew.app.duration import parse_count, parse_duration, parse_rate
+from anew.domain.duration import write_duration
 from anew.domain.errors import SettingsError
 
 

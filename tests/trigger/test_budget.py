@@ -73,8 +73,8 @@ def test_compute_is_spent_as_runs_end_and_comes_back_when_the_period_has_passed(
     decided, _ = answer(stage, state, 250)
     assert isinstance(decided, RetrainWithheld)
     assert decided.reason == "budget"
-    assert decided.detail == "1 of 5 compute hours per 10 days, 0:00:00 are left, and a run takes 2"
-    assert dict(decided.considered)["compute hours left"] == "1 of 5 compute hours per 10 days, 0:00:00"
+    assert decided.detail == "1 of 5 compute hours per 10d are left, and a run takes 2"
+    assert dict(decided.considered)["compute hours left"] == "1 of 5 compute hours per 10d"
 
 
 def test_money_counts_each_run_at_its_price_or_by_its_hours() -> None:

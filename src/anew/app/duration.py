@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from anew.domain.errors import SettingsError
 
-__all__ = ["parse_alarms", "parse_amount", "parse_count", "parse_duration", "parse_rate", "write_duration"]
+__all__ = ["parse_alarms", "parse_amount", "parse_count", "parse_duration", "parse_rate"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")
@@ -32,23 +32,6 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError as exc:
         raise SettingsError(f"{text!r} is longer than any duration can be") from exc
-
-
-def write_duration(length: timedelta) -> str:
-    """Write a duration in its largest whole unit, as `parse_duration` reads it.
-
-    >>> write_duration(timedelta(days=14))
-    '2w'
-    """
-    seconds = length.total_seconds()
-    for unit in ("w", "d", "h", "m", "s"):
-        if seconds and seconds % _UNITS[unit] == 0:
-            return f"{int(seconds // _UNITS[unit])}{unit}"
-    return (
-        f"{seconds * 1e3:f}".rstrip("0").rstrip(".") + "ms"
-        if 0 < seconds < 1
-        else f"{seconds:f}".rstrip("0").rstrip(".") + "s"
-    )
 
 
 def parse_rate(text: str) -> tuple[int, timedelta]:

@@ -15,11 +15,11 @@ import polars as pl
 
 from anew.adapters.schema_inference import Inferred, Roles, infer_schema
 from anew.adapters.table_file import read_table
-from anew.app.duration import write_duration
 from anew.app.first_look import FirstLook, look_ahead
 from anew.app.policy import policy_schema
 from anew.app.training_stage import LEAST_WINDOWS
 from anew.domain.column import Column, ColumnKind, Columns, Task
+from anew.domain.duration import write_duration
 from anew.domain.errors import ConflictError, SchemaError, SettingsError
 
 __all__ = ["SCHEMA_FILE", "Created", "PolicyNumbers", "create_from_file", "create_skeleton"]

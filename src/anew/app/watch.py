@@ -8,10 +8,11 @@ from typing import Any
 
 from anew.adapters.cron_schedule import CronSchedule
 from anew.app.component import collect, find_component, hint, make_component
-from anew.app.duration import parse_alarms, parse_count, parse_duration, write_duration
+from anew.app.duration import parse_alarms, parse_count, parse_duration
 from anew.app.objective import BESIDE, make_slo, metric_problem, performance, with_period
 from anew.app.secret import is_reference
 from anew.app.settings import Settings
+from anew.domain.duration import write_duration
 from anew.domain.errors import SettingsError
 from anew.domain.severity import Severity
 from anew.feedback.outcome import THUMB

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from anew.domain.duration import write_duration
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
@@ -309,7 +310,7 @@ class Trigger:
         if until is not None and fact.at < until and not question.past_cooldown:
             return "cooldown", f"the last request was at {state.last}; the cooldown lasts until {until}"
         if self.budget is not None and self.budget.left(state.requests, fact.at) == 0:
-            return "budget", f"{self.budget.retrains} retrains per {self.budget.period} are spent"
+            return "budget", f"{self.budget.retrains} retrains per {write_duration(self.budget.period)} are spent"
         if not question.revive:
             lacking = next(filter(None, (each.lacks(state.runs, fact.at) for each in self.allowances)), "")
             return ("budget", lacking) if lacking else _stale(state, question)

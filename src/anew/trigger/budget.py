@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
 
+from anew.domain.duration import write_duration
 from anew.domain.errors import InvariantError
 
 __all__ = ["Allowance", "Budget", "Run"]
@@ -36,7 +37,7 @@ class Budget:
         return max(0, self.retrains - self.spent(requests, at))
 
     def __str__(self) -> str:
-        return f"{self.retrains} per {self.period}"
+        return f"{self.retrains} per {write_duration(self.period)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,4 +89,4 @@ class Allowance:
         return self.per_run + run.compute_s / _HOUR_S * self.per_hour
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {self.of} per {self.period}"
+        return f"{self.amount:g} {self.of} per {write_duration(self.period)}"
