@@ -63,7 +63,7 @@ def compare(said: Said, record: Said) -> bool:
                 relation = TOGETHER_RELATION if column == "together" else RELATIONS[peer, measure]
                 sides = together() if column == "together" else columns[column]
                 ours, value = relation.ours(*sides), shown(measure, peer, theirs)
-                again = same(record, peer, column, measure, theirs)
+                again = same(record, peer, column, measure, theirs, relation.again)
                 good = within(relation, ours, value) and again
                 met &= good
                 verdict = "" if good else "  MISSED" if again else "  not what is on record"
@@ -89,10 +89,10 @@ def within(relation: Relation, ours: float, theirs: float) -> bool:
     return math.isclose(ours, theirs, rel_tol=relation.relative, abs_tol=relation.absolute)
 
 
-def same(record: Said, peer: str, column: str, measure: str, value: float) -> bool:
+def same(record: Said, peer: str, column: str, measure: str, value: float, apart: float) -> bool:
     """Is it what is on record?"""
     held = record.get(peer, {}).get("values", {}).get(column, {}).get(measure)
-    return held is not None and math.isclose(held, value, rel_tol=1e-6, abs_tol=1e-9)
+    return held is not None and math.isclose(held, value, rel_tol=1e-6, abs_tol=apart)
 
 
 def main() -> None:

@@ -28,12 +28,16 @@ _AS_EXACT = 10**7
 
 @dataclass(frozen=True)
 class Relation:
-    """What ours is in the peer's terms, how far theirs may lie from it, relatively or absolutely, and why."""
+    """What ours is in the peer's terms, how far theirs may lie from it, relatively or absolutely, and why.
+
+    `again` is how far the peer may lie from what it said itself at another time.
+    """
 
     ours: Value
     relative: float = _EXACT
     absolute: float = _EXACT
     why: str = "the same definition"
+    again: float = _EXACT
 
 
 def _profiles(first: np.ndarray, second: np.ndarray) -> tuple[ColumnProfile, ColumnProfile]:
@@ -121,7 +125,9 @@ RELATIONS: dict[tuple[str, str], Relation] = {
     ("nannyml", "kolmogorov_smirnov"): _KS,
     ("nannyml", "wasserstein"): _RAW,
     ("nannyml", "chi2"): _CHI,
-    ("whylogs", "ks"): Relation(_KS.ours, 0.0, 0.03, "theirs from sketches, at some quantiles"),
+    ("whylogs", "ks"): Relation(
+        _KS.ours, 0.0, 0.03, "theirs from sketches that draw lots, at some quantiles", again=0.01
+    ),
     ("whylogs", "chi"): Relation(
         lambda a, b: chi_squared(*_one_sample(a, b)).statistic, 0.15, 0.5, "theirs rounds what it expects, and is exact"
     ),
