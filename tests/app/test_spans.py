@@ -17,7 +17,8 @@ DAYS, PER_DAY = 80, 60
 START = datetime(2024, 1, 1)  # noqa: DTZ001  a file without a zone
 
 AUTO = YAML.replace("span: 10d", "span: auto").replace("- {psi: {above: 0.5}, for: 2 windows}", "- {every: 5d}")
-AUTO += "rollout: {patience: 3d}\n"  # who waits for labels longer than that makes room for the next
+# A pace at which sixty rows a day can judge a challenger, so that one makes room for the next.
+AUTO += "rollout: {patience: 3d, shadow: {margin: 0.05}, canary: [0.5]}\n"
 
 
 def stream(folder: Path, *, turns: int) -> Path:
@@ -38,10 +39,10 @@ def replayed(folder: Path, *, turns: int, yaml: str = AUTO) -> ReplayReport:
     return replay(load(write_project(folder / "p", yaml)), ReplayOptions(data=data))
 
 
-def lengths(report: ReplayReport) -> list[int]:
-    """Return the whole days of each snapshot taken after the first half."""
+def lengths(report: ReplayReport) -> list[float]:
+    """Return the days of each snapshot taken after the first half."""
     taken = [fact for fact in report.facts if isinstance(fact, SnapshotTaken)]
-    return [round(fact.span.length / timedelta(days=1)) for fact in taken[len(taken) // 2 :]]
+    return [fact.span.length / timedelta(days=1) for fact in taken[len(taken) // 2 :]]
 
 
 @pytest.fixture(scope="module")

@@ -175,8 +175,8 @@ def test_a_power_loss_at_any_point_loses_and_doubles_nothing(tmp_path: Path) -> 
 
 @pytest.mark.fault("D9")
 def test_control_letting_the_journal_go_on_an_unsynced_commit_loses_rows(tmp_path: Path) -> None:
-    lost = sum(bool(_power_goes(tmp_path / str(seed), seed, lies=True)[1]) for seed in range(10))
-    assert lost >= 2  # one in five: the fifty points above miss that with a chance of 1 in 70,000 (0.8 ** 50)
+    lost = sum(bool(_power_goes(tmp_path / str(seed), seed, lies=True)[1]) for seed in range(50))
+    assert lost >= 20  # of the very points at which the drainer loses nothing: some go before anything was trusted
 
 
 @pytest.fixture
