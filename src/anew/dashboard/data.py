@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from anew.dashboard.asking import Asking
-from anew.dashboard.part import Measure, Said, measured, sentences
+from anew.dashboard.part import Labels, Measure, Said, labels_of, measured, sentences
 from anew.dashboard.record import Record
 from anew.dashboard.source import Shift
 from anew.domain.errors import AnewError
 from anew.domain.fact import Fact
 from anew.domain.facts import AlertRaised, IncidentRaised, WindowClosed, WindowScored
 
-__all__ = ["Alert", "DataPage", "LabelFlow", "data_page"]
+__all__ = ["Alert", "DataPage", "data_page"]
 
 _MOST_ALERTS, _MOST_WINDOWS, _MOST_COLUMNS = 12, 26, 100
 
@@ -26,18 +26,6 @@ class Alert:
     message: str
     since: datetime | None
     evidence: tuple[Measure, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelFlow:
-    """How labels of a window came, delays in seconds."""
-
-    end: datetime
-    answers: int
-    labelled: int
-    delay_p50_s: float | None
-    delay_p90_s: float | None
-    unmatched: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +52,7 @@ class DataPage:
     problem: str
     detected: tuple[Measure, ...]
     incidents: tuple[Said, ...]
-    labels: tuple[LabelFlow, ...]
+    labels: tuple[Labels, ...]
 
 
 def data_page(asking: Asking) -> DataPage:
@@ -121,17 +109,7 @@ def _alerts(record: Record, window: WindowClosed | None) -> tuple[Alert, ...]:
     )
 
 
-def _labels(facts: Sequence[Fact]) -> tuple[LabelFlow, ...]:
+def _labels(facts: Sequence[Fact]) -> tuple[Labels, ...]:
     last = {each.window.start: each for each in facts if isinstance(each, WindowScored)}
     newest = [last[start] for start in sorted(last)][-_MOST_WINDOWS:]
-    return tuple(
-        LabelFlow(
-            end=each.window.end,
-            answers=each.n,
-            labelled=each.labelled,
-            delay_p50_s=each.delay_p50_s,
-            delay_p90_s=each.delay_p90_s,
-            unmatched=each.unmatched,
-        )
-        for each in reversed(newest)
-    )
+    return tuple(labels_of(each) for each in reversed(newest))

@@ -7,12 +7,14 @@ from datetime import datetime
 from anew.dashboard.asking import Asking
 from anew.dashboard.part import (
     Gate,
+    Labels,
     Measure,
     Narrate,
     Said,
     Series,
     Standing,
     gates_of,
+    labels_of,
     measured,
     sentences,
     series_of,
@@ -32,7 +34,7 @@ from anew.domain.facts import (
 )
 from anew.domain.order import ordered
 
-__all__ = ["Budget", "Health", "Labels", "LoopPage", "WayBack", "loop_page", "way_back"]
+__all__ = ["Budget", "Health", "LoopPage", "WayBack", "loop_page", "way_back"]
 
 _DECISIONS = (
     "RetrainRequested",
@@ -52,19 +54,6 @@ class Health:
     state: str
     headline: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """How many of the answers of the last scored window have a label, and how long labels took, in seconds."""
-
-    start: datetime
-    end: datetime
-    answers: int
-    labelled: int
-    delay_p50_s: float | None
-    delay_p90_s: float | None
-    unmatched: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +140,7 @@ def loop_page(asking: Asking) -> LoopPage:
         fallback=record.rollout.fallback[0],
         traffic=_traffic(record),
         score=measured(score.evidence) if score else (),
-        labels=_labels(score),
+        labels=None if score is None else labels_of(score),
         series=series_of(record),
         probation=probation,
         why_version=version.version if version else "",
@@ -214,20 +203,6 @@ def _traffic(record: Record) -> Mapping[str, float]:
         return {}
     share = probation.share if probation else 0.0
     return {champion: 1 - share} | ({probation.challenger[0]: share} if probation else {})
-
-
-def _labels(score: WindowScored | None) -> Labels | None:
-    if score is None:
-        return None
-    return Labels(
-        start=score.window.start,
-        end=score.window.end,
-        answers=score.n,
-        labelled=score.labelled,
-        delay_p50_s=score.delay_p50_s,
-        delay_p90_s=score.delay_p90_s,
-        unmatched=score.unmatched,
-    )
 
 
 def _why(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:

@@ -12,6 +12,7 @@ from anew.registry import VersionRecord
 
 __all__ = [
     "Gate",
+    "Labels",
     "Measure",
     "Narrate",
     "Point",
@@ -19,6 +20,7 @@ __all__ = [
     "Series",
     "Standing",
     "gates_of",
+    "labels_of",
     "measured",
     "sentences",
     "series_of",
@@ -98,6 +100,32 @@ class Series:
     limit: float | None
     points: tuple[Point, ...]
     promotions: tuple[tuple[datetime, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """How many of the answers of a scored window have a label, and how long labels took, in seconds."""
+
+    start: datetime
+    end: datetime
+    answers: int
+    labelled: int
+    delay_p50_s: float | None
+    delay_p90_s: float | None
+    unmatched: int
+
+
+def labels_of(score: WindowScored) -> Labels:
+    """Return how labels of a window came."""
+    return Labels(
+        start=score.window.start,
+        end=score.window.end,
+        answers=score.n,
+        labelled=score.labelled,
+        delay_p50_s=score.delay_p50_s,
+        delay_p90_s=score.delay_p90_s,
+        unmatched=score.unmatched,
+    )
 
 
 def measured(evidence: Iterable[Evidence]) -> tuple[Measure, ...]:

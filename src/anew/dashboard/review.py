@@ -1,25 +1,12 @@
 """One answer at a time for a person to judge: the row alone, neither what the model said nor why it is asked."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from anew.dashboard.asking import Asking
 from anew.dashboard.source import Desk
-from anew.domain.column import Value
-from anew.ports.review import LabelValue
+from anew.ports.review import LabelValue, Question
 
-__all__ = ["Item", "ReviewPage", "review_page"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """What is asked about; it is this person's until `until`."""
-
-    id: str
-    at: datetime
-    row: Mapping[str, Value]
-    until: datetime
+__all__ = ["ReviewPage", "review_page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +14,7 @@ class ReviewPage:
     """All of it; without an `item` there is nothing to do, and without `asks` the policy asks nobody."""
 
     asks: bool
-    item: Item | None
+    item: Question | None
     target: str
     classes: tuple[LabelValue, ...]
     open: int
@@ -41,10 +28,9 @@ def review_page(asking: Asking) -> ReviewPage:
     """Make the page; it gives the person a question, the one that is theirs already if any."""
     desk = asking.source.review(asking.who)
     found = desk or Desk(question=None, target="", classes=(), open=0, leased=0, oldest="", answered=0, skipped=0)
-    asked = found.question
     return ReviewPage(
         asks=desk is not None,
-        item=None if asked is None else Item(id=asked.id, at=asked.at, row=asked.row, until=asked.until),
+        item=found.question,
         target=found.target,
         classes=found.classes,
         open=found.open,
