@@ -319,14 +319,15 @@ class Demo:
             pass
 
     def _settle(self, traffic: DemoTraffic) -> Mapping[str, int]:
-        """Wait until the lake has what was acknowledged, and return what it has."""
+        """Wait until the lake has what was acknowledged and no effect runs on, and return what the lake has."""
         if traffic.ident is not None:
             traffic.join(30)
         deadline = time.monotonic() + 20
         while True:
             counts = project_status(self._folder)["stored"] or {}
             stored = {table: counts.get(table, 0) for table in traffic.acknowledged}
-            if stored == traffic.acknowledged or time.monotonic() > deadline:
+            settled = stored == traffic.acknowledged and not self._seen.pending
+            if settled or time.monotonic() > deadline:
                 return stored
             self._hear(0.1)
 
