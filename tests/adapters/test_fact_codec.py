@@ -54,7 +54,7 @@ def test_an_unknown_kind_is_named(kind: str) -> None:
 
 
 def test_an_unknown_schema_is_named_with_the_known_ones() -> None:
-    with pytest.raises(IntegrityError, match=r"kind 'Ticked', schema 99, but schemas \[1, 2\] are known"):
+    with pytest.raises(IntegrityError, match=r"kind 'Ticked', schema 99, but schemas \[1, 2, 3\] are known"):
         decode("Ticked", 99, encode(sample(Ticked)))
 
 

@@ -160,6 +160,8 @@ def test_a_window_is_a_length_of_time_or_a_number_of_rows(tmp_path: Path) -> Non
         ("{events: [x]}", "feedback.events: 'x' is the name of something else"),
         ("{events: [Bought]}", "feedback.events.0"),
         ("{park: soon}", "feedback.park: 'soon' is no duration"),
+        ("{revise: 29d}", "feedback.revise: '29d' is too short"),
+        ("{revise: later}", "feedback.revise: 'later' is no duration"),
         ("{implicit: {event: bought, within: 1h, otherwise: 2}}", "2 is none of the classes"),
         ("{implicit: {event: bought, within: 1h, otherwise: 0}}", "longer than monitor.label_delay"),
         ("{implicit: {event: bought, within: 0h, otherwise: 0}}", "no length of time"),

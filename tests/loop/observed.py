@@ -101,6 +101,8 @@ class Bed:
     profiles: ProfileStore | None = None
     review: Review | None = None
     sample: pl.DataFrame = field(default_factory=pl.DataFrame)
+    revise: timedelta = timedelta(days=35)
+    keep: timedelta | None = None
     _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -138,6 +140,8 @@ class Bed:
             rule_limit=self.rules,
             profiles=self.profiles,
             review=self.review,
+            revise=self.revise,
+            keep=self.keep,
         )
         self.observer = Observer(plan, self.engine, self.lake)
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from anew.domain.facts import AlertRaised, IncidentRaised, WindowScored
+from anew.domain.facts import AlertRaised, IncidentRaised, WindowClosed, WindowScored
+from anew.domain.interval import Interval
 from anew.monitor.ab_outcome import ABOutcome
 from anew.monitor.label_quality import LabelQuality
 from anew.monitor.slo import SLO
@@ -47,6 +48,40 @@ def test_labels_that_come_late_revise_the_score_with_its_mark() -> None:
     bed.turn(hour(30 * 24 + 1))
     assert revisions(bed) == [(0, 4, 2, 0.0), (1, 4, 3, pytest.approx(1 / 3)), (2, 4, 4, 0.5)]
     assert [each.gained for each in bed.facts(WindowScored) if each.labelled] == [2, 1, 1]
+
+
+@pytest.mark.fault("L5")
+def test_thirty_days_of_short_windows_are_revised_and_what_is_older_stands_for_good() -> None:
+    """However many scores there are, no day is forgotten early."""
+    bed, now = started(window=timedelta(minutes=6)), hour(37 * 24)
+    bed.turn(START)
+    for day in range(37):
+        bed.serve(f"r{day}", hour(24 * day))
+    for i in range(37 * 240):  # as if all but what came later had been scored in its time
+        window = Interval(start=hour(i / 10), end=hour((i + 1) / 10))
+        about = {"model": "m", "version": "v1", "at": window.end, "window": window, "n": 0, "evidence": ()}
+        bed.engine.submit(WindowClosed(rows="", **about))  # type: ignore[arg-type]  # as the facts have them
+        bed.engine.submit(WindowScored(labelled=0, revision=0, **about))  # type: ignore[arg-type]  # likewise
+    bed.turn(now)
+    for day in range(37):
+        bed.label(f"r{day}", WRONG, now)
+    bed.turn(now + timedelta(minutes=6))
+    found = {(each.window.start, each.revision) for each in bed.facts(WindowScored) if each.revision}
+    assert found == {(hour(24 * day), 1) for day in range(2, 37)} | {(hour(24 * day), 2) for day in range(3, 37)}
+
+
+@pytest.mark.fault("L5")
+def test_no_window_is_revised_whose_rows_may_have_gone() -> None:
+    bed = started(keep=timedelta(hours=10))
+    four(bed)
+    for number in (0, 5):
+        bed.serve(f"s{number}", hour(number + 0.5))
+        bed.label(f"s{number}", RIGHT, hour(number + 0.5))
+    bed.turn(hour(12))
+    for number in (0, 5):
+        bed.label(f"s{number}", WRONG, hour(12))
+    bed.turn(hour(13))
+    assert [each.window.start for each in bed.facts(WindowScored) if each.revision] == [hour(5)]
 
 
 @pytest.mark.fault("L5")

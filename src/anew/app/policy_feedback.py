@@ -59,3 +59,7 @@ class FeedbackPolicy(Section):
     trust: tuple[str, ...] = Field(default=(), description="sources of labels, most trusted first")
     review: ReviewPolicy | None = Field(default=None, description="answers that people look at")
     park: str = Field(default="30d", description="how long a label that comes first waits for its prediction")
+    revise: str = Field(
+        default="35d",
+        description="event time in which what comes after a window's labels are mature scores it again; 30d or more",
+    )

@@ -27,6 +27,9 @@ SPANS = ("all", "since_change", "auto")
 """Spans that are no duration."""
 
 
+_REVISE = timedelta(days=30)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A project as it stands in its folder.
@@ -87,6 +90,17 @@ class Settings:
     def lateness(self) -> timedelta:
         """How long a window waits for late rows."""
         return parse_duration(self.policy.monitor.lateness)
+
+    @property
+    def revise(self) -> timedelta:
+        """How long after a window's labels are mature what comes late scores it again."""
+        return parse_duration(self.policy.feedback.revise)
+
+    @property
+    def keep(self) -> timedelta | None:
+        """How long observations are kept; None for ever."""
+        keep = self.policy.data.keep
+        return parse_duration(keep) if keep else None
 
     @property
     def label_rules(self) -> LabelRules:
@@ -324,6 +338,7 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
         *((path, partial(_positive, text)) for path, text in positive.items()),
         *((path, partial(parse_duration, text)) for path, text in any_length.items()),
+        (("feedback", "revise"), partial(_revise, policy.feedback.revise)),
         (("monitor", "window"), partial(_rows, policy.monitor.window)),
         (("monitor", "false_alarms"), partial(_positive_rate, policy.monitor)),
         *((("policy", "budget", name), partial(_BUDGETS[name], text)) for name, text in policy.policy.budget if text),
@@ -340,6 +355,11 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
 def _positive(text: str) -> None:
     if parse_duration(text) <= timedelta(0):
         raise SettingsError(f"{text!r} is no length of time; it must be positive")
+
+
+def _revise(text: str) -> None:
+    if parse_duration(text) < _REVISE:
+        raise SettingsError(f"{text!r} is too short: labels and rows come as late as that; write 30d or more")
 
 
 def _positive_rate(monitor: MonitorPolicy) -> None:

@@ -11,28 +11,25 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
-from anew.adapters.profile_folder import ProfileFolder
 from anew.adapters.table_file import file_digest, read_table
 from anew.app.accepted import accept, is_accepted, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
 from anew.app.consent import admits
-from anew.app.duration import parse_duration
 from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.hook import retrain_hook
 from anew.app.jobs import jobs_of
-from anew.app.judging import guardrails, judged_by
+from anew.app.judging import guardrails
+from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.record_place import SQLITE, effects_place, has_record
-from anew.app.review import review_of
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import OpenStores, open_stores
 from anew.app.upkeep import Upkeep, pinned_versions
-from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.app.workers import GatewayProcesses, free_port
 from anew.app.yardstick import read_known
@@ -44,7 +41,7 @@ from anew.loop.engine import Engine
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts
 from anew.loop.live_effects import LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
-from anew.loop.observer_plan import Known, ObserverPlan
+from anew.loop.observer_plan import Known
 from anew.loop.past import Record
 from anew.ports.eventlog import Grant
 
@@ -212,10 +209,10 @@ class _Up:
                 self._complain(exc)
 
     def _tidy(self, upkeep: Upkeep) -> None:
-        keep = self._settings.policy.data.keep
+        keep = self._settings.keep
         running = set(self._loop.state("train").runs.values())
         pins = pinned_versions((each.fact for each in self._stores.log.read()), running)
-        upkeep.tidy(self._loop.event_time(), parse_duration(keep) if keep else None, pins)
+        upkeep.tidy(self._loop.event_time(), keep, pins)
         self._effects.tidy(self._loop.pending())
 
     def _progress(self, id: str, said: str) -> None:
@@ -320,28 +317,7 @@ class _Up:
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
     def _observing(self, settings: Settings, engine: Engine) -> Observer:
-        watched = watched_by(settings)
-        judging = judged_by(settings, watched)
-        plan = ObserverPlan(
-            model=settings.model,
-            columns=settings.columns,
-            detectors=watched.detectors,
-            at_once=watched.at_once,
-            known=self._version,
-            window=settings.window,
-            count=settings.window_rows,
-            lateness=settings.lateness,
-            label_delay=settings.label_delay,
-            feedback=watched.feedback,
-            events=settings.events,
-            rules=settings.label_rules,
-            implicit=settings.implicit,
-            paired_by=judging.paired_by,
-            arms_by=judging.arms_by,
-            rule_limit=judging.rules,
-            review=review_of(settings, self._stores.review),
-            profiles=ProfileFolder(settings.state / "profiles"),
-        )
+        plan = observer_plan(settings, self._version, self._stores.review)
         return Observer(plan, engine, self._stores.lake)
 
     def _version(self, digest: str) -> Known:

@@ -9,11 +9,9 @@ from types import MappingProxyType
 from anew.domain.fact import Fact
 from anew.domain.facts import Ticked, VersionPromoted, WindowClosed, WindowScored
 from anew.domain.interval import Interval
+from anew.feedback._by_day import ByDay
 
 __all__ = ["Feedback", "FeedbackState", "Scored"]
-
-_KEPT = 2_000
-"""Scored windows that labels may still revise; what comes later still is the next training's to see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +31,6 @@ class Scored:
         return cls(window=fact.window, revision=fact.revision, labelled=fact.labelled, digest=digest)
 
 
-def _none() -> Mapping[datetime, Scored]:
-    return MappingProxyType({})
-
-
 def _nothing() -> Mapping[str, int]:
     return MappingProxyType({})
 
@@ -54,7 +48,7 @@ class FeedbackState:
     unscored
         Closed windows whose labels have not been scored, oldest first.
     scored
-        Windows that were scored, by start.
+        Windows that were scored, oldest first; those whose score stands for good are forgotten by whole days.
     ticked
         Event time of the last tick.
     read
@@ -63,8 +57,8 @@ class FeedbackState:
 
     served: datetime | None = None
     closed: datetime | None = None
-    unscored: tuple[Interval, ...] = ()
-    scored: Mapping[datetime, Scored] = field(default_factory=_none)
+    unscored: ByDay[None] = field(default_factory=ByDay)
+    scored: ByDay[Scored] = field(default_factory=ByDay)
     ticked: datetime | None = None
     read: Mapping[str, int] = field(default_factory=_nothing)
 
@@ -81,14 +75,15 @@ class Feedback:
         """Fold a fact."""
         match fact:
             case WindowClosed() if state.closed is None or fact.window.start >= state.closed:
-                return replace(state, closed=fact.window.end, unscored=(*state.unscored, fact.window))
+                return replace(state, closed=fact.window.end, unscored=state.unscored.having(fact.window, None))
             case WindowScored():
                 return _scored(state, fact)
             case VersionPromoted():
                 return replace(state, served=state.served or fact.at)
             case Ticked():
                 read = MappingProxyType({**state.read, **dict(fact.tables)}) if fact.tables else state.read
-                return replace(state, ticked=_later(state.ticked, fact.at), read=read)
+                scored = state.scored if fact.final is None else state.scored.since(fact.final)
+                return replace(state, ticked=_later(state.ticked, fact.at), read=read, scored=scored)
         return state
 
     def decide(self, state: FeedbackState, fact: Fact) -> tuple[Fact, ...]:  # noqa: ARG002  the decider's contract
@@ -97,15 +92,11 @@ class Feedback:
 
 
 def _scored(state: FeedbackState, fact: WindowScored) -> FeedbackState:
-    start = fact.window.start
-    before = state.scored.get(start)
+    before = state.scored.get(fact.window)
     if before is not None and before.revision >= fact.revision:
         return state
-    scored = {**state.scored, start: Scored.of(fact)}
-    if len(scored) > _KEPT:
-        del scored[min(scored)]
-    unscored = tuple(each for each in state.unscored if each.start != start)
-    return replace(state, unscored=unscored, scored=MappingProxyType(scored))
+    unscored = state.unscored.without(fact.window)
+    return replace(state, unscored=unscored, scored=state.scored.having(fact.window, Scored.of(fact)))
 
 
 def _later(one: datetime | None, other: datetime) -> datetime:

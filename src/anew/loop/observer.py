@@ -93,7 +93,8 @@ class Observer:
             versions = self._lake.versions()
             self._scoring.revise(now, versions, scored)
             tables = tuple(sorted(versions.items()))
-            self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall, tables=tables))
+            final = self._plan.final(now)
+            self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall, tables=tables, final=final))
         if self._reviewing is not None:
             self._reviewing.turn(now, wall)
 

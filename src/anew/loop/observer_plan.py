@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from anew.domain.column import Columns
 from anew.domain.errors import InvariantError
+from anew.domain.interval import Interval
 from anew.feedback.choice import ReviewRule
 from anew.feedback.join import LabelRules
 from anew.feedback.outcome import Implicit
@@ -67,6 +68,10 @@ class ObserverPlan:
         Where the profiles of windows are kept; None keeps none.
     review
         What people are asked about; None asks nobody.
+    revise
+        How long after its labels are mature what comes late revises the score of a window.
+    keep
+        How long observations are kept: a window whose rows may have gone is measured no more. None for ever.
     """
 
     model: str
@@ -87,6 +92,8 @@ class ObserverPlan:
     rule_limit: RuleLimit | None = None
     profiles: ProfileStore | None = None
     review: Review | None = None
+    revise: timedelta = timedelta(days=35)
+    keep: timedelta | None = None
 
     def __post_init__(self) -> None:
         if (self.window is None) == (self.count is None):
@@ -96,6 +103,15 @@ class ObserverPlan:
     def pace(self) -> timedelta:
         """Event time between two ticks when nothing else happens: a window's length, an hour for windows of rows."""
         return timedelta(hours=1) if self.window is None else self.window
+
+    def revisable(self, window: Interval, now: datetime) -> bool:
+        """Does what comes at `now` revise the score of `window`?"""
+        gone = self.keep is not None and window.start < now - self.keep
+        return window.end > self.final(now) and not gone
+
+    def final(self, now: datetime) -> datetime:
+        """Return the instant up to which, at `now`, scores stand for good: no window that ended by it is revised."""
+        return now - self.label_delay - self.revise
 
     @property
     def clock(self) -> WindowClock:

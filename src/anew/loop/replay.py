@@ -187,7 +187,7 @@ class Replay:
             self._check(low, high)
             self._look(self._effects.mature)
         at = self._stream.at[end - 1]
-        self._submit(Ticked(model=self._plan.model, at=at, wall=at))
+        self._submit(Ticked(model=self._plan.model, at=at, wall=at, final=at))
         self._close(start, end)
         scored = number - self._plan.label_delay
         if scored >= 0 and self._stream.served_by[self._windows[scored][0]]:

@@ -1,6 +1,6 @@
 """Scores windows once their labels are mature, and again when what came late changed the numbers."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -48,11 +48,11 @@ class Scoring:
         """Score the closed windows whose labels are mature at `now`; return their starts."""
         scored: list[datetime] = []
         while True:
-            ripe = self._windows.unscored[:1]
-            if not ripe or ripe[0].end + self._plan.label_delay > now:
+            ripe = self._windows.unscored.first
+            if ripe is None or ripe.end + self._plan.label_delay > now:
                 return scored
-            self._engine.submit(self._scored_window(ripe[0], now))
-            scored.append(ripe[0].start)
+            self._engine.submit(self._scored_window(ripe, now))
+            scored.append(ripe.start)
 
     def revise(self, now: datetime, versions: Mapping[str, int], but: Collection[datetime]) -> int:
         """Score those windows again that anything new in the lake, up to its `versions`, touches; return how many.
@@ -60,7 +60,7 @@ class Scoring:
         Not those that begin at `but`: they were scored with all of it.
         """
         revised = 0
-        for before in self._touched(versions):
+        for before in self._touched(now, versions):
             if before.window.start in but:
                 continue
             again = self._scored_window(before.window, now, before)
@@ -89,22 +89,19 @@ class Scoring:
         state: RolloutState = self._engine.state("rollout")
         return state
 
-    def _touched(self, versions: Mapping[str, int]) -> Sequence[Scored]:
+    def _touched(self, now: datetime, versions: Mapping[str, int]) -> Sequence[Scored]:
         """Return the scored windows that new rows are about, oldest first; before anything was read there are none."""
         state = self._windows
-        windows = sorted(state.scored.values(), key=lambda each: each.window.start)
-        if not windows or not state.read:
+        newest = state.scored.last
+        if newest is None or not state.read:
             return ()
-        until = max(each.window.end for each in windows)
-        found: set[int] = set()
-        starts = np.array([_micros(each.window.start) for each in windows])
-        ends = np.array([_micros(each.window.end) for each in windows])
+        found: set[Interval] = set()
         for table in _LATE:
             after, upto = state.read.get(table, 0), versions.get(table, 0)
             if upto > after:
-                rows = self._lake.fresh(table, after=after, upto=upto, until=until)
-                found.update(_met(_instants(rows, table), starts, ends))
-        return [windows[i] for i in sorted(found)]
+                rows = self._lake.fresh(table, after=after, upto=upto, until=newest.end)
+                found.update(state.scored.touched(_instants(rows, table), _MILLI_US))
+        return [state.scored[each] for each in sorted(found) if self._plan.revisable(each, now)]
 
     def _scored_window(self, window: Interval, now: datetime, before: Scored | None = None) -> WindowScored:
         joined, said = self._read(window)
@@ -170,29 +167,16 @@ class Scoring:
         )
 
 
-def _instants(rows: pl.DataFrame, table: str) -> Iterable[int]:
+def _instants(rows: pl.DataFrame, table: str) -> npt.NDArray[np.int64]:
     """Return the event times, in microseconds cut to milliseconds, of the predictions that `rows` are about."""
     if table == "predictions":
-        return (rows.get_column("_at").dt.epoch("us") // _MILLI_US * _MILLI_US).unique().to_list()
+        times: npt.NDArray[np.int64] = rows.get_column("_at").dt.epoch("us").unique().to_numpy()
+        return times // _MILLI_US * _MILLI_US
     found = map(instant_of, rows.get_column("_prediction").unique().to_list())
-    return [_micros(at) for at in found if at is not None]
-
-
-def _met(instants: Iterable[int], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> set[int]:
-    """Return the numbers of the windows that meet the millisecond of any of the instants."""
-    found: set[int] = set()
-    for at in instants:
-        first = int(np.searchsorted(ends, at, side="right"))
-        last = int(np.searchsorted(starts, at + _MILLI_US, side="left"))
-        found.update(range(first, last))
-    return found
+    return np.array([(at - _EPOCH) // _MICRO for at in found if at is not None], dtype=np.int64)
 
 
 def _served_most(joined: pl.DataFrame) -> str:
     """Return the champion that answered most of the rows, the latest of equals; empty for no row."""
     counts = joined.filter(pl.col("_arm") != "challenger").group_by("_version").agg(pl.len(), pl.col("_at").max())
     return str(counts.sort("len", "_at").get_column("_version")[-1]) if counts.height else ""
-
-
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // _MICRO

@@ -192,7 +192,7 @@ class Outside:
 
     def _tick(self, chance: Random, states: Mapping[str, Any]) -> tuple[Fact, ...]:  # noqa: ARG002  as every sayer
         self.at += chance.choice((timedelta(minutes=1), _HOUR, 6 * _HOUR, 30 * _HOUR, 80 * _HOUR))
-        return (Ticked(model=self._model, at=self.at, wall=self.at),)
+        return (Ticked(model=self._model, at=self.at, wall=self.at, final=self.at - 60 * _HOUR),)
 
     def _retrain(self, chance: Random, states: Mapping[str, Any]) -> tuple[Fact, ...]:  # noqa: ARG002  as every sayer
         return (RetrainCommanded(model=self._model, at=self.at, command=self._name(), by="ada", reason="try"),)

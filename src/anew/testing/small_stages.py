@@ -6,6 +6,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
+from anew.feedback import Feedback
 from anew.governance import Governance
 from anew.monitor import Detectors, Monitor
 from anew.monitor.psi import PSI
@@ -83,6 +84,7 @@ def small_stages(settings: SmallSettings | None = None) -> Mapping[str, Decider[
     return MappingProxyType(
         {
             "registry": Registry(),
+            "feedback": Feedback(),
             "monitor": Monitor(detectors),
             "trigger": Trigger(
                 conditions=tuple(Condition(detectors=(key,), windows=chosen.windows) for key in detectors),

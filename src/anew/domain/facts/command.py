@@ -23,17 +23,21 @@ __all__ = [
 class Ticked(Fact):
     """Time has passed: `at` in event time, `wall` by the clock on the wall.
 
-    `tables` pairs each table of the lake with the version up to which what came late was looked through.
+    `tables` pairs each table of the lake with the version up to which what came late was looked through. `final` is the
+    event time up to which scores of windows stand for good, whatever comes later; None where that is not said.
     """
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     wall: datetime
     tables: tuple[tuple[str, int], ...] = ()
+    final: datetime | None = None
 
     def __post_init__(self) -> None:
         super(Ticked, self).__post_init__()
         require_utc(self.wall, "wall")
+        if self.final is not None:
+            require_utc(self.final, "final")
 
     @property
     def key(self) -> str:
