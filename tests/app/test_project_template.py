@@ -14,8 +14,10 @@ from anew.adapters.model_loader import ModelLoader
 from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.schema_inference import Roles
 from anew.adapters.table_file import labelled_rows
+from anew.app.judging import judged_by
 from anew.app.project_template import PolicyNumbers, create_from_file, create_skeleton
 from anew.app.settings import load
+from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.domain.column import Task
 from anew.domain.errors import ConflictError, NotFoundError, SettingsError
@@ -104,6 +106,24 @@ def test_the_pace_of_a_stream_sets_what_is_held_out_and_the_canary(
     policy = load(create_from_file(tmp_path, source, roles()).folder).policy
     assert (policy.monitor.window, policy.data.span) == ("1d", span)
     assert (policy.data.holdout_most, policy.rollout.canary) == (most, canary)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shadow", "canary", "patience"), [(600, 50, 50, "25d"), (2_400, 96, 50, "1w"), (40_000, 200, 100, "")]
+)
+def test_no_step_of_a_rollout_waits_for_rows_that_do_not_come_in_time(
+    tmp_path: Path, rows: int, shadow: int, canary: int, patience: str
+) -> None:
+    source = tmp_path / "paced.parquet"
+    at = [NAIVE + i * timedelta(days=100) / rows for i in range(rows)]
+    pl.DataFrame({"ts": at, "y": np.arange(rows) % 2, "x": np.arange(float(rows))}).write_parquet(source)
+    settings = load(create_from_file(tmp_path, source, roles()).folder)
+    rollout = settings.policy.rollout
+    assert (rollout.shadow.at_least_rows, rollout.judge.at_least_rows, rollout.patience) == (shadow, canary, patience)
+    judged = judged_by(settings, watched_by(settings)).rollout
+    a_day = rows / 100
+    longest = max(shadow / a_day, canary / (a_day * rollout.canary[-1]))
+    assert judged.patience > longest * timedelta(days=1)
 
 
 def test_odd_names_and_levels_survive_yaml_and_python(tmp_path: Path) -> None:

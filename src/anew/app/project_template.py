@@ -34,6 +34,13 @@ _ENOUGH_ROWS = 75
 _USUAL_SPAN = 20
 _HELD_TO_ASKED = 1.5
 """Rows held out for the gates, to those that they ask for."""
+_STEP_WINDOWS = 4
+"""Windows in which a step of a rollout has its rows, where the stream is too small for more: a challenger that takes
+longer than five gives way to the next candidate, and none would ever be promoted."""
+_PATIENT = 1.5
+"""What a challenger may take for a step, to what it takes at the pace of the stream."""
+_LEAST_ROWS = 50
+"""Paired labels without which no step of a rollout is decided."""
 _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
 _WINDOWS = tuple(
     timedelta(minutes=minutes)
@@ -67,6 +74,7 @@ class PolicyNumbers:
     canary: tuple[float, ...] = (0.1, 0.5)
     harm: float = 0.05
     canary_rows: int = 100
+    patience_windows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +292,10 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             "canary": list(numbers.canary),
             "slo_for": _windows(numbers.slo_windows),
             "psi_for": _windows(numbers.psi_windows),
+            "patience": ""
+            if numbers.patience_windows is None
+            else f"\n  patience: {write_duration(numbers.patience_windows * window)}"
+            "  # a step takes long here: a later candidate has to wait for so long",
         },
     )
 
@@ -293,7 +305,7 @@ def _attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) -
 
     A gate that always lacks rows would refuse every retrain. The rows held out are those that teach most, so a window
     of them has to be enough. And a canary step risks as many answers whatever its share is: one that is small for its
-    stream only takes longer, while an old model serves.
+    stream only takes longer, while an old model serves. Nor may a rollout wait for more rows than come while it is let.
     """
     per_window = inferred.rows * (window / max(inferred.length, window))
     least = ceil(_ENOUGH_ROWS / numbers.holdout / per_window)
@@ -301,14 +313,25 @@ def _attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) -
     if span is not None or least > LEAST_WINDOWS:
         span = max(span or _USUAL_SPAN, least)
     gate_rows = min(numbers.gate_rows, int(0.8 * numbers.holdout * (span or LEAST_WINDOWS) * per_window))
-    pace = _hundredths(numbers.canary_rows / per_window)
+    shadow_rows = _soon(numbers.shadow_rows, per_window)
+    canary_rows = _soon(numbers.canary_rows, per_window * numbers.canary[-1])
+    pace = _hundredths(canary_rows / per_window)
+    longest = max(shadow_rows, canary_rows / numbers.canary[-1]) / per_window
     return replace(
         numbers,
+        patience_windows=ceil(_PATIENT * longest) if longest > _STEP_WINDOWS else None,
+        shadow_rows=shadow_rows,
+        canary_rows=canary_rows,
         span_windows=span,
         gate_rows=gate_rows,
         holdout_most=round(max(per_window, _HELD_TO_ASKED * gate_rows)),
         canary=tuple(sorted({min(max(share, pace), numbers.canary[-1]) for share in numbers.canary})),
     )
+
+
+def _soon(rows: int, per_window: float) -> int:
+    """Return `rows`, or those of the windows that a step may take, where that is less."""
+    return min(rows, max(_LEAST_ROWS, round(_STEP_WINDOWS * per_window)))
 
 
 def _hundredths(share: float) -> float:
