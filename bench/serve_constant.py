@@ -1,4 +1,4 @@
-"""The gateway's server, reading the same requests and answering a constant: what the rest may cost at most."""
+"""The gateway's server and gate, reading the same requests and answering a constant: what the rest may cost at most."""
 
 import argparse
 import gc
@@ -9,6 +9,8 @@ from pathlib import Path
 from anew.adapters.http_server import listen, run, serve, stop_on_signals
 from anew.app.gateway_wiring import gateway_settings
 from anew.app.settings import load
+from anew.domain.access import Permission
+from anew.gateway.gate import OPEN, Gate
 from anew.gateway.infer_request import InferParser
 from anew.gateway.settings import GatewaySettings
 from anew.ports.http import Reply, Request, Respond
@@ -36,7 +38,9 @@ async def main(settings: GatewaySettings, port: int, answer: bytes) -> None:
     gc.collect()
     gc.freeze()  # as the gateway does
     with listen("127.0.0.1", port) as listener:
-        await serve(Constant(settings, answer), listener, stop_on_signals())
+        asked = {"/v2/infer": (Permission.PREDICT, settings.model)}
+        gate = Gate(Constant(settings, answer), asked, OPEN, now=lambda: datetime.now(UTC))
+        await serve(gate, listener, stop_on_signals())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -181,6 +182,18 @@ class Counted(FakePredictor):
         return FakePredictor.answer(self, rows)
 
 
+class Noting(list[int]):
+    """Notes that the model was called."""
+
+    def __init__(self, seen: list[str]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def append(self, _: int) -> None:
+        """Note it."""
+        self.seen.append("called")
+
+
 def counted() -> tuple[Counted, list[int]]:
     """Return a champion, and what it notes."""
     Counted.calls = []
@@ -252,6 +265,29 @@ def test_control_as_many_rows_as_fill_a_turn_do_not_wait_for_the_disk() -> None:
         await asyncio.gather(*tasks)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(("row_s", "order"), [(0.004, ["told", "called"]), (0.00001, ["called", "told"])])
+def test_an_answer_that_is_on_disk_does_not_wait_for_a_slow_call_of_the_model(row_s: float, order: list[str]) -> None:
+    Held.free = threading.Event()
+    version, _ = counted()
+    app, seen = make(Held(), version), list[str]()
+
+    async def story() -> None:
+        ask = json.dumps({"row": ROW}).encode()
+        app(Request("POST", "/predict", {}, ask), lambda _: seen.append("told"))
+        while serving(app).commit.waiting_s == 0:
+            await asyncio.sleep(0.001)
+        second = asyncio.ensure_future(call(app, "/predict", ask))
+        await asyncio.sleep(0)
+        serving(app).admission.row_s = row_s
+        serving(app).commit._since = math.inf  # a quick disk, however busy this machine is
+        Counted.calls = Noting(seen)
+        Held.free.set()
+        await second
+
+    asyncio.run(story())
+    assert seen == order
 
 
 def test_a_row_that_the_champion_cannot_answer_harms_no_other_request() -> None:

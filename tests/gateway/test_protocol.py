@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton  # type: ignore[import-untyped] # it has no types
+from hypothesis import given
+from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped] # likewise
 
 from anew.domain.column import Column, ColumnKind, Columns, Task
@@ -130,6 +132,51 @@ def test_tensors_beside_the_contract_are_refused(inputs: list[Any], path: str) -
     with pytest.raises(RefusedError) as caught:
         infer(PARSER, *inputs)
     assert (caught.value.status, caught.value.path) == (422, path)
+
+
+CAREFUL = InferParser(GatewaySettings(model="m", columns=NUMBERS))
+CAREFUL._usual = None  # reads everything with the same care
+NUMBER = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**64), 2**64),
+    st.sampled_from([0, -0.0, 2**63 - 1, 2**63, -(2**63), 1e300]),
+)
+CELL: st.SearchStrategy[Any] = st.one_of(NUMBER, NUMBER, NUMBER, st.sampled_from([None, True, "1", [1.0], {}]))
+BODY = st.fixed_dictionaries(
+    {"inputs": st.lists(st.fixed_dictionaries({
+        "name": st.sampled_from(["x", "x", "a:b", "a", "at"]),
+        "shape": st.one_of(st.just([1, 2]), st.just([2, 2]), st.lists(st.integers(-1, 3), max_size=3)),
+        "datatype": st.sampled_from(["FP64", "FP64", "INT64", "BYTES", "FP4"]),
+        "data": st.one_of(st.lists(NUMBER, min_size=2, max_size=2), st.lists(CELL, max_size=5)),
+    }), min_size=1, max_size=2)},
+    optional={"id": st.sampled_from(["", "r:1", 7]), "outputs": st.just([{"name": "arm"}]), "more": st.just(1)},
+)  # fmt: skip
+
+
+def read(parser: InferParser, body: bytes) -> Any:
+    try:
+        return parser.parse(body, NOW)
+    except RefusedError as exc:
+        return exc.status, exc.code, str(exc), exc.path
+
+
+@given(body=BODY, space=st.sampled_from(["", " ", "\n"]))
+def test_the_usual_body_is_read_as_every_other_is(body: dict[str, Any], space: str) -> None:
+    raw = json.dumps(body, separators=(f",{space}", f":{space}")).encode()
+    assert read(PARSER, raw) == read(CAREFUL, raw)
+
+
+def test_control_the_usual_body_takes_the_quick_way_and_no_body_with_a_trap_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = json.dumps({"inputs": [column("x", [1, 2.5], shape=[1, 2])], "id": "r"}).encode()
+    twice, escaped = raw.replace(b'"id"', b'"id": "q", "id"'), raw.replace(b'"r"', b'"\\u003a"')
+    careful = read(CAREFUL, raw)
+    monkeypatch.setattr("anew.gateway.infer_request.decode", lambda *_: pytest.fail("the careful way"))
+    assert read(PARSER, raw) == careful
+    for trap in (twice, escaped):
+        with pytest.raises(pytest.fail.Exception):
+            read(PARSER, trap)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -124,11 +125,13 @@ class LoadedPredictor:
             raise SchemaError(
                 f"the model answered with shape {None if found is None else found.shape}, expected {shape}"
             )
-        if not np.isfinite(found).all():
+        # both are NaN where anything is
+        low, high = np.minimum.reduce(found, axis=None), np.maximum.reduce(found, axis=None)
+        if not (isfinite(low) and isfinite(high)):
             bad = int((~np.isfinite(found).reshape(height, -1).all(axis=1)).sum())
             raise SchemaError(f"the model's answer to {bad} of {height} rows is not finite")
-        if classify and (found.min() < 0 or found.max() > 1 + 1e-9):
-            raise SchemaError(f"the model's probabilities run from {found.min()} to {found.max()}, not within [0, 1]")
+        if classify and (low < 0 or high > 1 + 1e-9):
+            raise SchemaError(f"the model's probabilities run from {low} to {high}, not within [0, 1]")
         return scores
 
     def _answers(self, scores: Scores) -> Sequence[Answer]:

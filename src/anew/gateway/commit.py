@@ -20,6 +20,7 @@ Committed = Callable[[BaseException | None], None]
 """Is told once that records are on disk, or why they are not."""
 _Group = list[tuple[Sequence[_Record], Committed]]
 _QUICK_S, _LINGER, _MOST_S = 0.001, 0.25, 0.005  # no wait after a quick sync; else a quarter of it, 5 ms at most
+_AT_ONCE_S = 0.0005  # what takes longer may not keep those waiting whose records are on disk
 _Handed = tuple[asyncio.AbstractEventLoop, _Group]
 
 
@@ -28,6 +29,10 @@ class Held(Protocol):
 
     def holds(self) -> bool:
         """Is there any?"""
+        ...
+
+    def takes_s(self) -> float:
+        """For how long will entering it keep the loop?"""
         ...
 
     def freed(self) -> None:
@@ -139,10 +144,19 @@ class GroupCommit:
     def _settle(self, group: _Group, problem: Exception | None) -> None:
         self.problem = "" if problem is None else str(problem)
         took, self._since = time.perf_counter() - self._since, math.inf
+        # the disk should not lie idle for the time of telling, nor an answer that is safe wait for a slow model
+        told_first = self.held is not None and self.held.takes_s() > _AT_ONCE_S
+        if told_first:
+            _tell(group, problem)
         if took > _QUICK_S and (self._waiting or (self.held is not None and self.held.holds())):
             # those who are told now will come again soon: with a slow disk it pays to have them in the same sync
             asyncio.get_running_loop().call_later(min(_LINGER * took, _MOST_S), self._flush)
         else:
             self._flush()
-        for _, told in group:
-            told(problem)
+        if not told_first:
+            _tell(group, problem)
+
+
+def _tell(group: _Group, problem: Exception | None) -> None:
+    for _, told in group:
+        told(problem)

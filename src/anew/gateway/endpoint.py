@@ -13,7 +13,7 @@ import msgspec
 from anew.domain.observation import FeedbackEvent, Label, Prediction
 from anew.gateway.enrich import Enricher
 from anew.gateway.feedback_request import FeedbackParser
-from anew.gateway.infer_reply import infer_body, metadata_body
+from anew.gateway.infer_reply import InferReplies, metadata_body
 from anew.gateway.infer_request import InferParser
 from anew.gateway.label_request import LabelParser
 from anew.gateway.latency import LatencyGrid
@@ -60,6 +60,7 @@ class ModelEndpoint:
     replays: Replays = field(init=False)
     _rows: PredictParser = field(init=False)
     _tensors: InferParser = field(init=False)
+    _replies: InferReplies = field(init=False)
     _labels: LabelParser = field(init=False)
     _feedback: FeedbackParser = field(init=False)
 
@@ -68,6 +69,7 @@ class ModelEndpoint:
         self.replays = Replays(settings.most_replayed)
         self._rows = PredictParser(settings)
         self._tensors = InferParser(settings)
+        self._replies = InferReplies(settings)
         self._labels = LabelParser(settings)
         self._feedback = FeedbackParser(settings)
 
@@ -99,7 +101,7 @@ class ModelEndpoint:
                 400, "binary", "this server reads tensors as JSON: send them so (tritonclient: binary_data=False)"
             )
         asked = self._tensors.parse(request.body, self.now())
-        return self._answer(asked.rows, partial(infer_body, asked, self.serving.settings), request, told)
+        return self._answer(asked.rows, partial(self._replies.body, asked), request, told)
 
     def metadata(self) -> Reply:
         """Return what ``/v2/models/NAME`` says."""

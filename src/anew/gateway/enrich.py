@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from anew.domain.column import Columns
 from anew.domain.errors import UnavailableError
@@ -47,5 +49,5 @@ class Enricher:
         whole = []
         for row, found in zip(rows, known, strict=True):
             both = {**found, **row.values}
-            whole.append(replace(row, values={name: both[name] for name in self.columns.names}))
+            whole.append(msgspec.structs.replace(row, values={name: both[name] for name in self.columns.names}))
         return whole

@@ -9,6 +9,7 @@ from typing import Final
 __all__ = ["Draw", "prediction_id"]
 
 _BITE: Final = 8192
+_VARIANT: Final = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 
 
 class Draw:
@@ -44,7 +45,6 @@ def prediction_id(
     >>> prediction_id(at, "m", "order-7") == prediction_id(at, "m", "order-7") != prediction_id(at, "m", "order-8")
     True
     """
-    rest = hashlib.sha256(f"{model}\n{client_id}".encode()).digest()[:10] if client_id else draw(10)
-    high, low = int.from_bytes(rest[:2], "big") & 0xFFF, int.from_bytes(rest[2:], "big") & (1 << 62) - 1
-    # in two halves, since integers of more than one machine word are slow
-    return f"{int(at.timestamp() * 1000) & (1 << 48) - 1:012x}7{high:03x}{1 << 63 | low:016x}"
+    rest = (hashlib.sha256(f"{model}\n{client_id}".encode()).digest()[:10] if client_id else draw(10)).hex()
+    # as text, since integers of more than one machine word are slow
+    return f"{int(at.timestamp() * 1000) & (1 << 48) - 1:012x}7{rest[1:4]}{_VARIANT[rest[4]]}{rest[5:]}"

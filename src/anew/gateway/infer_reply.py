@@ -1,6 +1,7 @@
 """Says answers, and what a model takes, in the words of the Open Inference Protocol (version 2, JSON)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from anew.domain.column import Column, ColumnKind, Columns
@@ -9,7 +10,7 @@ from anew.gateway.infer_request import InferRequest
 from anew.gateway.routing import Route
 from anew.gateway.settings import GatewaySettings
 
-__all__ = ["infer_body", "metadata_body"]
+__all__ = ["InferReplies", "metadata_body"]
 
 _TEXTS: Final[Mapping[str, Callable[[Prediction], str]]] = {
     "prediction_id": lambda prediction: prediction.id,
@@ -18,23 +19,34 @@ _TEXTS: Final[Mapping[str, Callable[[Prediction], str]]] = {
 }
 
 
-def infer_body(asked: InferRequest, settings: GatewaySettings, answered: tuple[Route, Sequence[Prediction]]) -> Any:
-    """Return the body of a reply: one tensor for each output that was asked for."""
-    route, predictions = answered
-    columns = settings.columns
-    height = len(predictions)
-    outputs: list[Any] = []
-    for name in asked.outputs:
-        if name == "output":
-            data: list[Any] = [prediction.answer.output for prediction in predictions]
-            outputs.append(_tensor(name, _datatype(columns), [height], data))
-        elif name == "proba":
-            if columns.task.classifies:
-                outputs.append(_proba(columns, predictions))
-        else:
-            outputs.append(_tensor(name, "BYTES", [height], list(map(_TEXTS[name], predictions))))
-    body = {"model_name": settings.model, "model_version": route.champion.version, "outputs": outputs}
-    return {**body, "id": asked.id} if asked.id else body
+@dataclass(slots=True)
+class InferReplies:
+    """Says what requests for one model came to. Immutable."""
+
+    settings: GatewaySettings
+    _datatype: str = field(init=False)
+    _width: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        columns = self.settings.columns
+        self._datatype = _datatype(columns)
+        self._width = len(columns.classes) if columns.task.classifies else 0
+
+    def body(self, asked: InferRequest, answered: tuple[Route, Sequence[Prediction]]) -> Any:
+        """Return the body of a reply: one tensor for each output that was asked for."""
+        route, predictions = answered
+        height, width = len(predictions), self._width
+        outputs: list[Any] = []
+        for name in asked.outputs:
+            if name == "output":
+                data: list[Any] = [prediction.answer.output for prediction in predictions]
+                outputs.append(_tensor(name, self._datatype, [height], data))
+            elif name != "proba":
+                outputs.append(_tensor(name, "BYTES", [height], list(map(_TEXTS[name], predictions))))
+            elif width:
+                outputs.append(_tensor(name, "FP64", [height, width], _proba(width, predictions)))
+        body = {"model_name": self.settings.model, "model_version": route.champion.version, "outputs": outputs}
+        return {**body, "id": asked.id} if asked.id else body
 
 
 def metadata_body(settings: GatewaySettings, versions: Sequence[str]) -> Mapping[str, Any]:
@@ -50,12 +62,12 @@ def metadata_body(settings: GatewaySettings, versions: Sequence[str]) -> Mapping
     return {"name": settings.model, "versions": versions, "platform": "anew", "inputs": inputs, "outputs": outputs}
 
 
-def _proba(columns: Columns, predictions: Sequence[Prediction]) -> Any:
+def _proba(width: int, predictions: Sequence[Prediction]) -> list[Any]:
     """Return the probabilities, row by row; of a version that gives none, null."""
-    width = len(columns.classes)
-    none = (None,) * width
-    data = [share for prediction in predictions for share in prediction.answer.proba or none]
-    return _tensor("proba", "FP64", [len(predictions), width], data)
+    data: list[Any] = []
+    for prediction in predictions:
+        data += prediction.answer.proba or (None,) * width
+    return data
 
 
 def _described(column: Column) -> Mapping[str, Any]:

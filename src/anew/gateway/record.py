@@ -9,7 +9,32 @@ from anew.domain.observation import Answer, Prediction
 from anew.gateway.routing import Route
 from anew.gateway.row import RequestRow
 
-__all__ = ["Outcome", "Round"]
+__all__ = ["Outcome", "Round", "answered_plainly"]
+
+
+def answered_plainly(
+    route: Route, rows: Sequence[RequestRow], told: tuple[Sequence[str], Sequence[Answer]], *, model: str,
+    now: datetime, took_us: int,
+) -> list[Prediction]:  # fmt: skip
+    """Return the predictions of rows that the champion answered; `told` are their ids and its answers."""
+    champion, epoch = route.champion.version, route.epoch
+    return [
+        Prediction(
+            id=id,
+            model=model,
+            at=row.at,
+            received_at=now,
+            key=row.key or id,
+            row=row.values,
+            version=champion,
+            arm="champion",
+            answer=answer,
+            epoch=epoch,
+            latency_us=took_us,
+            extra=row.extra,
+        )
+        for row, id, answer in zip(rows, *told, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +69,8 @@ class Round:
 
     def predictions(self, model: str, now: datetime, took_us: int) -> Sequence[Prediction]:
         """Return one prediction for each row."""
-        champion, epoch = self.route.champion.version, self.route.epoch
-        plain = [
-            Prediction(
-                id=id,
-                model=model,
-                at=row.at,
-                received_at=now,
-                key=row.key or id,
-                row=row.values,
-                version=champion,
-                arm="champion",
-                answer=answer,
-                epoch=epoch,
-                latency_us=took_us,
-                extra=row.extra,
-            )
-            for id, row, answer in zip(self.ids, self.rows, self.answers, strict=True)
-        ]
+        told = self.ids, self.answers
+        plain = answered_plainly(self.route, self.rows, told, model=model, now=now, took_us=took_us)
         if not (self.chosen or self.failure):
             return plain
         places = {row: place for place, row in enumerate(self.chosen)}

@@ -1,7 +1,7 @@
 """Makes the rows to answer out of cells that a body brought: exactly the declared columns, nothing guessed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,7 @@ from anew.gateway.strict_json import check_text, instant, latest
 __all__ = ["RequestRow", "RowMaker", "Times"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRow:
+class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row to answer.
 
     `values` holds exactly the declared features, but for those that the feature store is still to be asked for; `key`
@@ -28,23 +27,28 @@ class RequestRow:
     at: datetime
     timed: bool
     key: str = ""
-    extra: Mapping[str, Value] = field(default_factory=dict)
+    extra: Mapping[str, Value] = msgspec.field(default_factory=dict)
     client_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """What is known of event time before a row is read: that of the whole request, the present, the latest allowed."""
+    """What is known of event time before a row is read: that of the whole request, the present, the skew allowed."""
 
     at: datetime | None
     now: datetime
-    limit: datetime
+    skew_s: float
 
     @classmethod
     def of(cls, text: str | None, now: datetime, settings: GatewaySettings) -> "Times":
         """Read the time of a whole request; raises RefusedError."""
-        limit = latest(now, settings.future_skew_s)
-        return cls(None if text is None else instant(text, limit, "at"), now, limit)
+        skew_s = settings.future_skew_s
+        return cls(None if text is None else instant(text, latest(now, skew_s), "at"), now, skew_s)
+
+    @property
+    def limit(self) -> datetime:
+        """The latest event time allowed; few requests bring one."""
+        return latest(self.now, self.skew_s)
 
 
 class RowMaker:
@@ -54,6 +58,8 @@ class RowMaker:
     ----------
     names
         What cells come in: the features in order, `beside` (key and sensitive columns that are no features), the time.
+    plain
+        May rows be features alone, all of them numbers?
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
@@ -65,7 +71,9 @@ class RowMaker:
         self.beside = tuple(dict.fromkeys(beside))
         self.names = (*columns.names, *self.beside, columns.time)
         self._columns = columns.names
+        self._key = columns.key
         self._numbers = all(column.kind is ColumnKind.NUMBER for column in columns.features)
+        self.plain = self._numbers and columns.key not in self.beside and settings.clock is not EventClock.DATA
 
     def make(self, cells: Sequence[Any], path: str, times: Times, client_id: str = "") -> RequestRow:
         """Return the row of `cells`, of the declared types, UNSET for what was left out; `path` names it in a refusal.
@@ -96,6 +104,11 @@ class RowMaker:
             extra=extra,
             client_id=client_id,
         )
+
+    def of_numbers(self, cells: Sequence[float], now: datetime) -> RequestRow:
+        """Return the row that `make` makes of features alone, all of them numbers: only where rows may be `plain`."""
+        values = dict(zip(self._columns, cells, strict=True))
+        return RequestRow(values=values, at=now, timed=False, key=_key(values[self._key]) if self._key else "")
 
     def _values(self, cells: Sequence[Any], path: str) -> dict[str, Value]:
         if self._numbers:

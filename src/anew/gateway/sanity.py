@@ -41,7 +41,8 @@ def _proba_problem(proba: tuple[float, ...] | None, classes: int) -> str:
         return ""
     if len(proba) != classes:
         return f"are {len(proba)} for {classes} classes"
-    # not (a <= p <= b) is true of NaN, too
-    if any(not -_TOLERANCE <= share <= 1 + _TOLERANCE for share in proba):
+    # a NaN may hide from min and max, but not from the sum
+    if min(proba) < -_TOLERANCE or max(proba) > 1 + _TOLERANCE:
         return "are not all in [0, 1]"
-    return "" if abs(sum(proba) - 1) <= _TOLERANCE * classes else f"add up to {sum(proba):.3f}"
+    total = sum(proba)
+    return "" if abs(total - 1) <= _TOLERANCE * classes else f"add up to {total:.3f}"

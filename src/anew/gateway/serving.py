@@ -5,12 +5,11 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from anew.domain.column import Value
 from anew.domain.errors import UnavailableError
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, FeedbackEvent, Label, Prediction, ShadowAnswer
@@ -18,12 +17,12 @@ from anew.gateway.admission import Admission
 from anew.gateway.challenger import ChallengerError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.identity import Draw, prediction_id
-from anew.gateway.record import Outcome, Round
+from anew.gateway.record import Outcome, Round, answered_plainly
 from anew.gateway.refusal import RefusedError
-from anew.gateway.routing import Answerer, Contest, Route, Switch
+from anew.gateway.routing import Contest, Route, Switch
 from anew.gateway.row import RequestRow
-from anew.gateway.sanity import nonsense
 from anew.gateway.settings import GatewaySettings, OnFull
+from anew.gateway.version_call import Said, call_version, cells_for
 from anew.rollout import position
 
 __all__ = ["Answered", "Done", "Serving"]
@@ -144,6 +143,10 @@ class Serving:
         """Do requests wait for the disk to be free?"""
         return bool(self._entered)
 
+    def takes_s(self) -> float:
+        """For how long will answering them keep the loop, as far as is known?"""
+        return self.admission.rows * self.admission.row_s
+
     def freed(self) -> None:
         """Answer what came during the last commit: nobody could have been told before, and more share one call now."""
         if self._entered and not self._scheduled:
@@ -210,7 +213,7 @@ class Serving:
             return
         entry.chosen = self._chosen(route, contest, rows, entry.ids)
         if entry.chosen and not contest.guard.tripped:
-            asked = contest.challenger.ask(_cells([rows[i] for i in entry.chosen], contest.challenger.columns.names))
+            asked = contest.challenger.ask(cells_for([rows[i] for i in entry.chosen], contest.challenger.columns.names))
             asked.add_done_callback(partial(_watch, contest, len(entry.chosen), entry.started))
             entry.asked = asked
 
@@ -227,7 +230,7 @@ class Serving:
         if len(batch) > 1 and not route.guard.tripped:
             rows = [row for entry in batch for row in entry.rows]
             started = time.perf_counter()
-            said = _said(route.champion, rows)
+            said = call_version(route.champion, rows)
             if said.answers is not None:
                 route.guard.answered(len(rows), time.perf_counter() - started)
                 at = 0
@@ -244,19 +247,19 @@ class Serving:
     def _answers(self, route: Route, rows: Sequence[RequestRow]) -> tuple[Sequence[Answer], str]:
         """Return the champion's answers; or the fallback's, and what the champion did."""
         guard, fallback = route.guard, route.fallback
-        instead = _Said()
+        instead = Said()
         if fallback is not None and guard.tripped:
-            instead = _said(fallback, rows)
+            instead = call_version(fallback, rows)
             if instead.answers is not None:
                 return instead.answers, "champion tripped"
         started = time.perf_counter()
-        said = _said(route.champion, rows)
+        said = call_version(route.champion, rows)
         if said.answers is not None:
             guard.answered(len(rows), time.perf_counter() - started)
             return said.answers, ""
         self.counts["champion_failed"] += len(rows)
         if fallback is not None and not guard.tripped:
-            instead = _said(fallback, rows)
+            instead = call_version(fallback, rows)
         if instead.answers is None:
             guard.excused(len(rows), said.reason)
             raise RefusedError(500, "model_failed", f"version {route.champion.version} could not answer: {said.detail}")
@@ -280,23 +283,29 @@ class Serving:
         records: list[Prediction] = []
         now, clock = self.now(), time.perf_counter()
         for entry in batch:
-            outcome = _outcome(route, entry.asked)
-            # a shadow that has not answered yet follows its predictions
-            entry.pending = entry.asked is not None and not entry.asked.done() and not entry.failure
-            answered = Round(
-                route=route,
-                rows=entry.rows,
-                ids=entry.ids,
-                answers=entry.answers,
-                failure=entry.failure,
-                chosen=entry.chosen,
-                challenger=outcome,
-            )
             took_us = int((clock - entry.started) * 1e6)
-            entry.predictions = answered.predictions(self.settings.model, now, took_us)
+            entry.predictions = self._predictions(route, entry, now, took_us)
             records += entry.predictions
         if records:
             self.commit.enter(records, partial(self._settle, route, batch))
+
+    def _predictions(self, route: Route, entry: _Entry, now: datetime, took_us: int) -> Sequence[Prediction]:
+        model = self.settings.model
+        if entry.asked is None and not entry.failure and not entry.chosen:  # as nearly all are
+            told = entry.ids, entry.answers
+            return answered_plainly(route, entry.rows, told, model=model, now=now, took_us=took_us)
+        # a shadow that has not answered yet follows its predictions
+        entry.pending = entry.asked is not None and not entry.asked.done() and not entry.failure
+        answered = Round(
+            route=route,
+            rows=entry.rows,
+            ids=entry.ids,
+            answers=entry.answers,
+            failure=entry.failure,
+            chosen=entry.chosen,
+            challenger=_outcome(route, entry.asked),
+        )
+        return answered.predictions(model, now, took_us)
 
     def _settle(self, route: Route, batch: Sequence[_Entry], problem: BaseException | None) -> None:
         self._guarded(batch, lambda: self._acknowledge(route, batch, problem))
@@ -363,31 +372,6 @@ def _outcome(route: Route, asked: Asked | None) -> Outcome:
     if isinstance(problem, ChallengerError):
         return Outcome(problem=str(problem))
     raise problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """What a version in this process said: answers, or the reason and the detail why there are none."""
-
-    answers: Sequence[Answer] | None = None
-    reason: str = ""
-    detail: str = ""
-
-
-def _said(version: Answerer, rows: Sequence[RequestRow]) -> _Said:
-    try:
-        answers = version.answer(_cells(rows, version.columns.names))
-        problem = nonsense(answers, len(rows), version.columns)
-    except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; the caller gets one kind of answer
-        return _Said(reason="error", detail=type(exc).__name__)
-    return _Said(reason="nonsense", detail=problem) if problem else _Said(answers=answers)
-
-
-def _cells(rows: Sequence[RequestRow], names: Sequence[str]) -> Sequence[Mapping[str, Value]]:
-    """Return the features that a version was trained on; the usual case copies nothing."""
-    if rows and tuple(rows[0].values) == tuple(names):
-        return [row.values for row in rows]
-    return [{name: row.values[name] for name in names} for row in rows]
 
 
 def _watch(contest: Contest, rows: int, started: float, asked: Asked) -> None:
