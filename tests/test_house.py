@@ -1,6 +1,7 @@
 """The tree keeps the rules of the house, and each rule finds the fault it is there for."""
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -50,7 +51,8 @@ def tracked() -> list[Source]:
 
 TRACKED = tracked()
 CODE = [each for each in TRACKED if each.path.endswith(".py")]
-PACKAGE = [each for each in CODE if each.path.startswith("src/anew/") and "/demo_project/" not in each.path]
+OF_USERS = re.compile(r"/(demo_project|ready_projects)/")
+PACKAGE = [each for each in CODE if each.path.startswith("src/anew/") and not OF_USERS.search(each.path)]
 """Without the demo's project, which is written as a user would write it."""
 
 

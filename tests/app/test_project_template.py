@@ -15,7 +15,8 @@ from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.schema_inference import Roles
 from anew.adapters.table_file import labelled_rows
 from anew.app.judging import judged_by
-from anew.app.project_template import PolicyNumbers, create_from_file, create_skeleton
+from anew.app.policy_numbers import PolicyNumbers
+from anew.app.project_template import create_from_file, create_skeleton
 from anew.app.settings import load
 from anew.app.watch import watched_by
 from anew.app.wiring import stages

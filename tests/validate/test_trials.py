@@ -206,6 +206,20 @@ def test_damaged_training_rows_are_found() -> None:
     assert judged(gate, trained_on(fresh.at(np.arange(40)), 0.1)) is INCONCLUSIVE
 
 
+@pytest.mark.parametrize("kind", [pl.Array(pl.Float64, 3), pl.List(pl.Float64)])
+def test_vectors_have_an_order_as_numbers_have(kind: pl.DataType) -> None:
+    fresh = binary(0.1, 0.1)
+    walk = np.sin(np.arange(fresh.n) / 15)[:, None] + np.arange(3)
+
+    def said(learned: np.ndarray) -> Verdict:
+        trained = replace(binary(0.1, 0.1, seed=9), table=pl.DataFrame({"x": pl.Series(learned.tolist(), dtype=kind)}))
+        held = pl.DataFrame({"x": pl.Series(walk.tolist(), dtype=kind)})
+        return judged(TrainingRows(), replace(fresh, table=held, trained=lambda _: trained))
+
+    assert said(walk) is PASS
+    assert said(np.random.default_rng(2).permutation(walk)) is FAIL, "control: joined to the wrong rows"
+
+
 def test_a_column_that_hardly_varies_has_no_order_to_lose() -> None:
     fresh = binary(0.1, 0.1, n=400)
     runs = np.array(["a"] * 394 + ["b"] * 6)

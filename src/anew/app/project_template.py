@@ -5,11 +5,11 @@ import re
 import string
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from importlib.resources import files
-from math import ceil
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
@@ -17,64 +17,19 @@ from anew.adapters.schema_inference import Inferred, Roles, infer_schema
 from anew.adapters.table_file import read_table
 from anew.app.first_look import FirstLook, look_ahead
 from anew.app.policy import policy_schema
-from anew.app.training_stage import LEAST_WINDOWS
+from anew.app.policy_numbers import PolicyNumbers, attainable, nearest_window
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.duration import write_duration
 from anew.domain.errors import ConflictError, SchemaError, SettingsError
 
-__all__ = ["SCHEMA_FILE", "Created", "PolicyNumbers", "create_from_file", "create_skeleton"]
+__all__ = ["SCHEMA_FILE", "Created", "Given", "create_from_file", "create_from_frame", "create_skeleton", "model_name"]
 
 SCHEMA_FILE = ".anew-schema.json"
 """Named on the first line of `anew.yaml`, so that editors find it without a network."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_ENOUGH_ROWS = 75
-"""Rows held out for the gates at the least: half again what they ask for when nobody says otherwise."""
-_USUAL_SPAN = 20
-_HELD_TO_ASKED = 1.5
-"""Rows held out for the gates, to those that they ask for."""
-_STEP_WINDOWS = 4
-"""Windows in which a step of a rollout has its rows, where the stream is too small for more: a challenger that takes
-longer than five gives way to the next candidate, and none would ever be promoted."""
-_PATIENT = 1.5
-"""What a challenger may take for a step, to what it takes at the pace of the stream."""
-_LEAST_ROWS = 50
-"""Paired labels without which no step of a rollout is decided."""
 _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
-_WINDOWS = tuple(
-    timedelta(minutes=minutes)
-    for minutes in (1, 5, 15, 30, 60, 180, 360, 720, 1440, 2 * 1440, 7 * 1440, 14 * 1440, 28 * 1440)
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyNumbers:
-    """The numbers of a new policy that no data tells; durations in windows where the name says so.
-
-    Without `span_windows` the loop chooses the span, where a window has rows enough for its gates.
-    """
-
-    span_windows: int | None = None
-    holdout: float = 0.15
-    holdout_most: int = 0
-    lateness: str = "0s"
-    label_delay: str = "0s"
-    slo_slack: float = 1.5
-    slo_windows: int = 1
-    psi: float = 0.25
-    psi_windows: int = 3
-    cooldown_windows: int = 2
-    budget_retrains: int = 20
-    budget_windows: int = 50
-    gate_margin: float = 0.005
-    gate_rows: int = 100
-    shadow_margin: float = 0.01
-    shadow_rows: int = 200
-    canary: tuple[float, ...] = (0.1, 0.5)
-    harm: float = 0.05
-    canary_rows: int = 100
-    patience_windows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +42,29 @@ class Created:
     notes: tuple[str, ...] = ()
     inferred: Inferred | None = None
     look: FirstLook | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a new project has besides what its rows tell.
+
+    Attributes
+    ----------
+    pipeline
+        Source of ``pipeline.py``; empty for trees on numbers and categories.
+    history
+        Name of the file in the folder that the project begins with; empty for none.
+    triggers
+        Lines of ``triggers``, in the place of the one on PSI; `psi` and `windows` of the numbers are not asked then.
+    files
+        Further files, by name.
+    """
+
+    pipeline: str = ""
+    history: str = ""
+    triggers: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    numbers: PolicyNumbers = PolicyNumbers()
 
 
 def create_from_file(
@@ -103,15 +81,20 @@ def create_from_file(
     ConflictError
         The folder has a project already.
     """
-    model = _model_name(name, source.stem)
-    folder = parent / model
-    _refuse_existing(folder)
-    frame = _read(source)
+    model = model_name(name, source.stem)
+    given = Given(numbers=numbers or PolicyNumbers())
+    _refuse_existing(parent / model)
+    return create_from_frame(parent / model, model, _read(source), roles, given)
+
+
+def create_from_frame(folder: Path, model: str, frame: pl.DataFrame, roles: Roles, given: Given) -> Created:
+    """Write a working project for the stream in `frame` into `folder`; raises as `create_from_file` does."""
+    _refuse_existing(folder, *given.files)
     inferred = infer_schema(frame, roles)
-    pipeline = _pipeline(model, inferred.columns, inferred.vocabulary)
+    pipeline = given.pipeline or _pipeline(model, inferred.columns, inferred.vocabulary)
     look = look_ahead(frame, inferred.columns, pipeline)
-    policy = _policy(model, inferred, look, numbers or PolicyNumbers())
-    written = _write(folder, pipeline, policy)
+    policy = _policy(model, inferred, look, given)
+    written = _write(folder, pipeline, policy, given.files)
     return Created(model=model, folder=folder, written=written, notes=inferred.notes, inferred=inferred, look=look)
 
 
@@ -134,7 +117,7 @@ def create_skeleton(folder: Path, *, numbers: PolicyNumbers | None = None) -> Cr
         The folder has a project already.
     """
     _refuse_existing(folder)
-    model = _model_name("", folder.resolve().name)
+    model = model_name("", folder.resolve().name)
     columns = Columns(
         time="at",
         target="label",
@@ -154,7 +137,7 @@ def create_skeleton(folder: Path, *, numbers: PolicyNumbers | None = None) -> Cr
     return Created(
         model=model,
         folder=folder,
-        written=_write(folder, pipeline, _policy(model, example, None, numbers or PolicyNumbers())),
+        written=_write(folder, pipeline, _policy(model, example, None, Given(numbers=numbers or PolicyNumbers()))),
         notes=("the columns are an example; put your own into anew.yaml and pipeline.py",),
     )
 
@@ -162,7 +145,8 @@ def create_skeleton(folder: Path, *, numbers: PolicyNumbers | None = None) -> Cr
 _EXAMPLE_START = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
 
 
-def _model_name(name: str, fallback: str) -> str:
+def model_name(name: str, fallback: str) -> str:
+    """Return `name`, which has to be one of a model, or one made of `fallback` where it is empty."""
     if name:
         if not _NAME.fullmatch(name):
             raise SettingsError(
@@ -173,10 +157,9 @@ def _model_name(name: str, fallback: str) -> str:
     return slug if _NAME.fullmatch(slug) else f"m-{slug}".rstrip("-")
 
 
-def _refuse_existing(folder: Path) -> None:
-    there = [
-        name for name in ("anew.yaml", "pipeline.py", ".anew", ".gitignore", SCHEMA_FILE) if (folder / name).exists()
-    ]
+def _refuse_existing(folder: Path, *others: str) -> None:
+    names = ("anew.yaml", "pipeline.py", ".anew", ".gitignore", SCHEMA_FILE, *others)
+    there = [name for name in names if (folder / name).exists()]
     if there or (folder.exists() and not folder.is_dir()):
         raise ConflictError(
             f"{folder} has {', '.join(there) or 'a file of this name'} already; nothing is overwritten: "
@@ -184,7 +167,9 @@ def _refuse_existing(folder: Path) -> None:
         )
 
 
-def _write(folder: Path, pipeline: str, policy: str) -> tuple[Path, ...]:
+def _write(
+    folder: Path, pipeline: str, policy: str, others: Mapping[str, bytes] = MappingProxyType({})
+) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     texts = {
@@ -193,10 +178,10 @@ def _write(folder: Path, pipeline: str, policy: str) -> tuple[Path, ...]:
         SCHEMA_FILE: policy_schema(),
         ".gitignore": _template("gitignore"),
     }
-    for name, text in texts.items():
+    for name, data in ({name: text.encode() for name, text in texts.items()} | dict(others)).items():
         path = folder / name
-        with path.open("x", encoding="utf-8") as file:  # never over a file that came meanwhile
-            file.write(text)
+        with path.open("xb") as file:  # never over a file that came meanwhile
+            file.write(data)
         written.append(path)
     return tuple(written)
 
@@ -253,9 +238,10 @@ def _listing(items: Sequence[str], indent: str) -> str:
     return f"[\n{inner}\n{indent}]"
 
 
-def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: PolicyNumbers) -> str:
-    columns, window = inferred.columns, _window(inferred.length)
-    numbers = _attainable(numbers, inferred, window) if look else numbers
+def _policy(model: str, inferred: Inferred, look: FirstLook | None, given: Given) -> str:
+    columns, window = inferred.columns, nearest_window(inferred.length)
+    numbers = attainable(given.numbers, inferred, window) if look else given.numbers
+    triggers = given.triggers or (f"{{psi: {{above: {numbers.psi}}}, for: {_windows(numbers.psi_windows)}}}",)
     optional = ""
     if columns.task.classifies:
         optional += f"\n  classes: [{', '.join(_scalar(label) for label in columns.classes)}]"
@@ -291,7 +277,8 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
             "budget": f"{numbers.budget_retrains} per {write_duration(numbers.budget_windows * window)}",
             "canary": list(numbers.canary),
             "slo_for": _windows(numbers.slo_windows),
-            "psi_for": _windows(numbers.psi_windows),
+            "triggers": "\n".join(f"  - {line}" for line in triggers),
+            "history": f"\n  history: {given.history}  # labelled rows from before it served" if given.history else "",
             "patience": ""
             if numbers.patience_windows is None
             else f"\n  patience: {write_duration(numbers.patience_windows * window)}"
@@ -300,53 +287,8 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, numbers: Pol
     )
 
 
-def _attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) -> PolicyNumbers:
-    """Return numbers that a stream of this size can meet.
-
-    A gate that always lacks rows would refuse every retrain. The rows held out are those that teach most, so a window
-    of them has to be enough. And a canary step risks as many answers whatever its share is: one that is small for its
-    stream only takes longer, while an old model serves. Nor may a rollout wait for more rows than come while it is let.
-    """
-    per_window = inferred.rows * (window / max(inferred.length, window))
-    least = ceil(_ENOUGH_ROWS / numbers.holdout / per_window)
-    span = numbers.span_windows
-    if span is not None or least > LEAST_WINDOWS:
-        span = max(span or _USUAL_SPAN, least)
-    gate_rows = min(numbers.gate_rows, int(0.8 * numbers.holdout * (span or LEAST_WINDOWS) * per_window))
-    shadow_rows = _soon(numbers.shadow_rows, per_window)
-    canary_rows = _soon(numbers.canary_rows, per_window * numbers.canary[-1])
-    pace = _hundredths(canary_rows / per_window)
-    longest = max(shadow_rows, canary_rows / numbers.canary[-1]) / per_window
-    return replace(
-        numbers,
-        patience_windows=ceil(_PATIENT * longest) if longest > _STEP_WINDOWS else None,
-        shadow_rows=shadow_rows,
-        canary_rows=canary_rows,
-        span_windows=span,
-        gate_rows=gate_rows,
-        holdout_most=round(max(per_window, _HELD_TO_ASKED * gate_rows)),
-        canary=tuple(sorted({min(max(share, pace), numbers.canary[-1]) for share in numbers.canary})),
-    )
-
-
-def _soon(rows: int, per_window: float) -> int:
-    """Return `rows`, or those of the windows that a step may take, where that is less."""
-    return min(rows, max(_LEAST_ROWS, round(_STEP_WINDOWS * per_window)))
-
-
-def _hundredths(share: float) -> float:
-    """Return a share that is not less, as people write it."""
-    return ceil(100 * share) / 100
-
-
 def _windows(count: int) -> str:
     return f"{count} window{'' if count == 1 else 's'}"
-
-
-def _window(length: timedelta) -> timedelta:
-    """Return the friendly duration that is nearest, by ratio, to a hundredth of `length`."""
-    aim = max(length / 100, timedelta(seconds=1))
-    return min(_WINDOWS, key=lambda each: max(each / aim, aim / each))
 
 
 def _objective(look: FirstLook | None, slack: float) -> float:

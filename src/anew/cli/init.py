@@ -1,4 +1,4 @@
-"""Make a project: a skeleton, or a working one from a file of labelled rows."""
+"""Make a project: a skeleton, a ready one with generated rows, or a working one from a file of labelled rows."""
 
 from pathlib import Path
 from shlex import quote
@@ -8,6 +8,7 @@ import typer
 
 from anew.adapters.schema_inference import Roles
 from anew.app.project_template import create_from_file, create_skeleton
+from anew.app.ready_project import HISTORY, TEMPLATES, create_from_template
 from anew.cli._output import emit_json, say
 from anew.domain.errors import SettingsError
 
@@ -24,10 +25,15 @@ def run(
     sensitive: Annotated[
         list[str] | None, typer.Option(help="with --data: a column kept for fairness, never for the model; repeatable")
     ] = None,
+    template: Annotated[str, typer.Option(help=f"a ready project: {', '.join(TEMPLATES)}")] = "",
     json: Annotated[bool, typer.Option("--json", help="print anew.init/1")] = False,
 ) -> None:
     """Write pipeline.py and anew.yaml."""
-    if data is None:
+    if template and (data or time or target or task or key or sensitive):
+        raise SettingsError("--template brings its own rows: give it, or --data with what describes the file, not both")
+    if template:
+        created = create_from_template(Path(), template, name=name)
+    elif data is None:
         if time or target or task or key or sensitive:
             raise SettingsError(
                 "--time, --target, --task, --key and --sensitive describe a file: give it with --data FILE"
@@ -51,3 +57,5 @@ def run(
     for note in created.notes:
         say(f"note: {note}")
     say(f"next: anew validate {quote(str(created.folder))}")
+    if template:
+        say(f"then: anew replay {quote(str(created.folder))} --data {quote(str(created.folder / HISTORY))}")

@@ -154,6 +154,8 @@ _STRONG = 0.5
 
 
 def _values(column: pl.Series) -> npt.NDArray[np.generic]:
+    if column.dtype.is_nested():  # vectors lose their order together: their mean tells it as well as each number
+        column = column.cast(pl.List(pl.Float64)).list.mean()
     return column.to_numpy() if column.dtype.is_numeric() else column.cast(pl.String).fill_null("").to_numpy()
 
 

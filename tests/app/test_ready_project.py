@@ -1,0 +1,51 @@
+"""Every template is a project that works as it stands: it validates, loads, and its replay gains by retraining."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from anew.app import ready_project
+from anew.app.ready_project import HISTORY, TEMPLATES, ReadyProject, create_from_template
+from anew.app.replay import ReplayOptions, replay
+from anew.app.settings import load
+from anew.app.wiring import stages
+from anew.domain.errors import ConflictError, MissingExtraError, SettingsError
+
+HERE = [name for name, each in TEMPLATES.items() if not each.extra]
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_template_is_a_working_project_that_retrains_when_its_world_changes(name: str, tmp_path: Path) -> None:
+    created = create_from_template(tmp_path, name)
+    settings = load(created.folder)
+    stages(settings)
+    assert settings.policy.data.history == HISTORY
+    report = replay(settings, ReplayOptions(data=created.folder / HISTORY))
+    data = report.data
+    assert data["promotions"] > 1
+    assert data["loss"] < data["loss_never_retrained"]
+
+
+def test_the_rows_are_those_that_its_script_makes(tmp_path: Path) -> None:
+    created = create_from_template(tmp_path, "tabular", name="shop")
+    made = ready_project._generated(created.folder / "data.py")
+    assert pl.read_parquet(created.folder / HISTORY).equals(made)
+    assert created.folder.name == "shop"
+    with pytest.raises(ConflictError, match="already"):
+        create_from_template(tmp_path, "tabular", name="shop")
+
+
+def test_an_unknown_template_names_the_known(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"tabular.*forecast.*text.*embeddings.*pytorch"):
+        create_from_template(tmp_path, "vision")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_template_whose_library_is_missing_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = ReadyProject(about="x", roles=TEMPLATES["tabular"].roles, extra="no_such_library")
+    monkeypatch.setitem(TEMPLATES, "lacking", lacking)
+    with pytest.raises(MissingExtraError, match="pip install"):
+        create_from_template(tmp_path, "lacking")

@@ -1,0 +1,17 @@
+"""The template with a network is a working project: it loads, and its replay gains by retraining."""
+
+from pathlib import Path
+
+from anew.app.ready_project import HISTORY, create_from_template
+from anew.app.replay import ReplayOptions, replay
+from anew.app.settings import load
+from anew.app.wiring import stages
+
+
+def test_the_template_trains_keeps_and_replays_a_network(tmp_path: Path) -> None:
+    created = create_from_template(tmp_path, "pytorch")
+    settings = load(created.folder)
+    stages(settings)
+    data = replay(settings, ReplayOptions(data=created.folder / HISTORY)).data
+    assert data["promotions"] > 1
+    assert data["loss"] < data["loss_never_retrained"]
