@@ -103,6 +103,7 @@ class Bed:
     sample: pl.DataFrame = field(default_factory=pl.DataFrame)
     revise: timedelta = timedelta(days=35)
     keep: timedelta | None = None
+    most: int = 1000
     _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,6 +143,7 @@ class Bed:
             review=self.review,
             revise=self.revise,
             keep=self.keep,
+            most=self.most,
         )
         self.observer = Observer(plan, self.engine, self.lake)
 

@@ -71,6 +71,34 @@ def test_thirty_days_of_short_windows_are_revised_and_what_is_older_stands_for_g
 
 
 @pytest.mark.fault("L5")
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_turn_scores_a_few_windows_again_and_the_next_goes_on_also_after_a_restart(*, restarts: bool) -> None:
+    bed = started(most=2)
+    for i in range(7):
+        bed.serve(f"r{i}", hour(i + 0.5))
+    for _ in range(4):
+        bed.turn(hour(8))
+    assert len(bed.facts(WindowScored)) == 8
+    for i in range(7):
+        bed.label(f"r{i}", WRONG, hour(8.5))
+    counts, read = [], []
+    for part in range(6):
+        if part == 1 and restarts:
+            bed.boot()
+        if part == 2:
+            bed.label("r0", RIGHT, hour(8.6))  # comes in between, for a window that is done
+        bed.turn(hour((10 if restarts and part else 9) + part * 0.01))
+        counts.append(len([each for each in bed.facts(WindowScored) if each.revision]))
+        read.append(bed.engine.state("feedback").read["labels"])
+    # What was done before is looked at again after a restart, and recorded no second time.
+    assert counts == ([2, 2, 4, 6, 7, 7] if restarts else [2, 4, 6, 7, 7, 7])
+    assert read[0] == read[2] < read[4]  # what is not done is still to be looked through
+    bed.turn(hour(11.5))
+    found = {each.window.start: (each.labelled, each.evidence[0].value) for each in bed.facts(WindowScored)}
+    assert [found[hour(i)] for i in range(7)] == [(1, 0.0), *[(1, 1.0)] * 6]
+
+
+@pytest.mark.fault("L5")
 def test_no_window_is_revised_whose_rows_may_have_gone() -> None:
     bed = started(keep=timedelta(hours=10))
     four(bed)

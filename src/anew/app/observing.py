@@ -12,6 +12,9 @@ from anew.ports.review import ReviewStore
 
 __all__ = ["observer_plan"]
 
+_MOST = 50
+"""Windows of a turn: tens of milliseconds each, and the lease is renewed and orders are taken between two turns."""
+
 
 def observer_plan(settings: Settings, known: Callable[[str], Known], questions: ReviewStore) -> ObserverPlan:
     """Return the plan of a project.
@@ -46,4 +49,5 @@ def observer_plan(settings: Settings, known: Callable[[str], Known], questions: 
         profiles=ProfileFolder(settings.state / "profiles"),
         revise=settings.revise,
         keep=settings.keep,
+        most=_MOST,
     )

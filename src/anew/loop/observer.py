@@ -88,13 +88,20 @@ class Observer:
             self._looked = wall
             self._trial.guard(now)
             self._trial.look(now)
-        if closed or scored or self._overdue(now, wall):
-            self._ticked = wall
-            versions = self._lake.versions()
-            self._scoring.revise(now, versions, scored)
-            tables = tuple(sorted(versions.items()))
-            final = self._plan.final(now)
-            self._engine.submit(Ticked(model=self._plan.model, at=now, wall=wall, tables=tables, final=final))
+        due = bool(closed or scored) or self._overdue(now, wall)
+        if due or self._scoring.behind:
+            read = self._scoring.revise(now, scored)
+            if due or read:
+                self._ticked = wall
+                self._engine.submit(
+                    Ticked(
+                        model=self._plan.model,
+                        at=now,
+                        wall=wall,
+                        tables=tuple(sorted(read.items())),
+                        final=self._plan.final(now),
+                    )
+                )
         if self._reviewing is not None:
             self._reviewing.turn(now, wall)
 

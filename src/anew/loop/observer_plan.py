@@ -72,6 +72,9 @@ class ObserverPlan:
         How long after its labels are mature what comes late revises the score of a window.
     keep
         How long observations are kept: a window whose rows may have gone is measured no more. None for ever.
+    most
+        Windows that are closed, scored and scored again in one turn, at most, of each: the next turn goes on, and the
+        loop has looked at all else in between.
     """
 
     model: str
@@ -94,6 +97,7 @@ class ObserverPlan:
     review: Review | None = None
     revise: timedelta = timedelta(days=35)
     keep: timedelta | None = None
+    most: int = 1000
 
     def __post_init__(self) -> None:
         if (self.window is None) == (self.count is None):
@@ -116,7 +120,7 @@ class ObserverPlan:
     @property
     def clock(self) -> WindowClock:
         """What says which windows close."""
-        return WindowClock(length=self.window, count=self.count, lateness=self.lateness)
+        return WindowClock(length=self.window, count=self.count, lateness=self.lateness, most=self.most)
 
     def outcome(self, kpi: KPI | None) -> str:
         """Say what is counted, as facts do."""

@@ -1,8 +1,10 @@
 """Scores windows once their labels are mature, and again when what came late changed the numbers."""
 
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,13 @@ _LATE = ("labels", "feedback", "predictions")
 """Tables in which something may come late for a window that was scored."""
 
 
+class _Late(NamedTuple):
+    """Windows that are still to be scored again, and the versions of the lake that they were found in."""
+
+    versions: Mapping[str, int]
+    windows: deque[Interval]
+
+
 class Scoring:
     """Measures the answers of windows against their labels and submits the scores.
 
@@ -43,31 +52,46 @@ class Scoring:
         self._plan = plan
         self._engine = engine
         self._lake = lake
+        self._late: _Late | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Is there more to score again than a turn could?"""
+        return self._late is not None
 
     def score(self, now: datetime) -> Collection[datetime]:
-        """Score the closed windows whose labels are mature at `now`; return their starts."""
+        """Score the closed windows whose labels are mature at `now`, as many as a turn may; return their starts."""
         scored: list[datetime] = []
-        while True:
+        while len(scored) < self._plan.most:
             ripe = self._windows.unscored.first
             if ripe is None or ripe.end + self._plan.label_delay > now:
-                return scored
+                break
             self._engine.submit(self._scored_window(ripe, now))
             scored.append(ripe.start)
+        return scored
 
-    def revise(self, now: datetime, versions: Mapping[str, int], but: Collection[datetime]) -> int:
-        """Score those windows again that anything new in the lake, up to its `versions`, touches; return how many.
+    def revise(self, now: datetime, but: Collection[datetime]) -> Mapping[str, int]:
+        """Score windows that anything new in the lake touches again, as many as a turn may.
 
-        Not those that begin at `but`: they were scored with all of it.
+        Not those that begin at `but`: they were scored with all of it. Returns the versions of the lake up to which
+        this is done; nothing while there is more to do, which after a restart is found again.
         """
-        revised = 0
-        for before in self._touched(now, versions):
-            if before.window.start in but:
+        if self._late is None:
+            versions = self._lake.versions()
+            self._late = _Late(versions, deque(self._touched(now, versions)))
+        late = self._late
+        for _ in range(min(self._plan.most, len(late.windows))):
+            window = late.windows.popleft()
+            before = self._windows.scored.get(window)
+            if before is None or window.start in but:
                 continue
-            again = self._scored_window(before.window, now, before)
+            again = self._scored_window(window, now, before)
             if Scored.of(again).digest != before.digest:
                 self._engine.submit(again)
-                revised += 1
-        return revised
+        if late.windows:
+            return {}
+        self._late = None
+        return late.versions
 
     def joined(self, span: Interval) -> pl.DataFrame:
         """Return the predictions of `span` with the labels that count."""
@@ -89,7 +113,7 @@ class Scoring:
         state: RolloutState = self._engine.state("rollout")
         return state
 
-    def _touched(self, now: datetime, versions: Mapping[str, int]) -> Sequence[Scored]:
+    def _touched(self, now: datetime, versions: Mapping[str, int]) -> Sequence[Interval]:
         """Return the scored windows that new rows are about, oldest first; before anything was read there are none."""
         state = self._windows
         newest = state.scored.last
@@ -101,7 +125,7 @@ class Scoring:
             if upto > after:
                 rows = self._lake.fresh(table, after=after, upto=upto, until=newest.end)
                 found.update(state.scored.touched(_instants(rows, table), _MILLI_US))
-        return [state.scored[each] for each in sorted(found) if self._plan.revisable(each, now)]
+        return [each for each in sorted(found) if self._plan.revisable(each, now)]
 
     def _scored_window(self, window: Interval, now: datetime, before: Scored | None = None) -> WindowScored:
         joined, said = self._read(window)

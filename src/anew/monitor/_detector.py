@@ -15,7 +15,7 @@ from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.monitor._trait import Traits
 from anew.stats.metric import Score
-from anew.stats.outcome import measure_metric
+from anew.stats.outcome import measure_metric, needs_chance
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["Detector", "Detectors", "Finding", "ScoredRows", "SeenRows", "Yardstick"]
@@ -140,7 +140,7 @@ class ScoredRows:
             It makes no sense for the task, or cannot be measured on these rows.
         """
         names = [f"_p{k}" for k in range(len(self.classes))]
-        known = bool(names) and set(names) <= set(self.table.columns)
+        known = needs_chance(metric) and bool(names) and set(names) <= set(self.table.columns)
         return measure_metric(
             metric,
             self.task,

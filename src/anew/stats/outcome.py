@@ -13,7 +13,7 @@ from anew.stats.column import Floats
 from anew.stats.metric import METRICS, Score, metric, quantile_loss
 from anew.stats.probability import PROBABILISTIC
 
-__all__ = ["METRIC_NAMES", "is_higher_better", "is_known", "known_for", "losses", "measure_metric"]
+__all__ = ["METRIC_NAMES", "is_higher_better", "is_known", "known_for", "losses", "measure_metric", "needs_chance"]
 
 _NUMERIC = frozenset({"mae", "rmse"})
 _AVERAGED = frozenset({"f1", "precision", "recall"})
@@ -35,6 +35,11 @@ def is_known(name: str, task: Task | None = None) -> bool:
     """Is there such a metric, and can it be asked of the task?"""
     plain = "quantile_loss(0.9)" if _QUANTILE.fullmatch(name) else name
     return plain in (METRIC_NAMES if task is None else known_for(task))
+
+
+def needs_chance(name: str) -> bool:
+    """Is the metric one of class probabilities?"""
+    return name in PROBABILISTIC
 
 
 def is_higher_better(name: str) -> bool:
