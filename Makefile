@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-system test-torch feast test-feast docs newcomer check lock soak
+.PHONY: help setup demo test test-system test-torch feast test-feast labelstudio test-labelstudio docs newcomer check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,12 @@ feast: build/feast/stamp ## install Feast into build/feast, an environment of it
 
 test-feast: .venv/test.stamp build/feast/stamp ## run the tests with a real feature store
 	@$(BIN)/python -m pytest tests/feast_store
+
+labelstudio: build/labelstudio/stamp ## install Label Studio into build/labelstudio, an environment of its own
+	@echo "Ready: build/labelstudio/bin/label-studio start"
+
+test-labelstudio: .venv/test.stamp build/labelstudio/stamp ## run the tests with a real Label Studio
+	@$(BIN)/python -m pytest tests/label_studio --reliability=build/reliability.json
 
 docs: .venv/test.stamp build/docs/stamp ## build the documentation with its reference into build/docs/site, strictly
 	@rm -rf build/docs/pages build/docs/site && cp -r docs build/docs/pages
@@ -69,8 +75,9 @@ lock: ## resolve the newest releases that pyproject.toml admits into requirement
 	@$(UV) pip compile pyproject.toml --group build $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/run.txt
 	@$(UV) pip compile pyproject.toml --group dev $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/test.txt
 	@$(UV) pip compile requirements/feast.in $(LOCK) --generate-hashes --output-file build/lock/feast.txt
+	@$(UV) pip compile requirements/labelstudio.in $(LOCK) --generate-hashes --output-file build/lock/labelstudio.txt
 	@$(UV) pip compile requirements/docs.in $(LOCK) --generate-hashes --output-file build/lock/docs.txt
-	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/docs.txt requirements/
+	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/docs.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
@@ -86,6 +93,13 @@ build/feast/stamp: requirements/feast.txt
 	@echo "Installing Feast into build/feast: about a minute."
 	@rm -rf build/feast && $(PYTHON) -m venv build/feast
 	@build/feast/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/feast.txt
+	@touch $@
+
+# The lock is whole and its releases agree, so nothing is resolved again; what is not imported is not compiled either.
+build/labelstudio/stamp: requirements/labelstudio.txt
+	@echo "Installing Label Studio, a gigabyte, into build/labelstudio: about a minute."
+	@rm -rf build/labelstudio && $(PYTHON) -m venv build/labelstudio
+	@build/labelstudio/bin/python -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes --requirement requirements/labelstudio.txt
 	@touch $@
 
 build/docs/stamp: requirements/docs.txt

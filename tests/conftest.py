@@ -25,12 +25,14 @@ for name in [each for each in os.environ if each.startswith("ANEW_") and not eac
     del os.environ[name]
 
 FEAST = Path(__file__).parents[1] / "build" / "feast" / "bin" / "python"
+STUDIO = Path(__file__).parents[1] / "build" / "labelstudio" / "bin" / "label-studio"
 
 collect_ignore = [
     *([] if importlib.util.find_spec("torch") else ["torch"]),
     *([] if FEAST.exists() else ["feast_store"]),
+    *([] if STUDIO.exists() else ["label_studio"]),
 ]
-"""What needs PyTorch or Feast, which only `make test-torch` and `make test-feast` install."""
+"""What needs PyTorch, Feast or Label Studio, which only `make test-torch` and the like install."""
 
 
 def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:

@@ -190,3 +190,20 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "review.db").write_bytes(b"no database" * 1_000)
     with pytest.raises(IntegrityError):
         ReviewDB(tmp_path / "review.db")
+
+
+def test_a_file_of_before_gets_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> None:
+    before = ReviewDB(tmp_path / "old.db")
+    before.add([item("p1")], reached=T0)
+    with before.writing() as db:
+        for name in ("answer", "score", "version"):
+            db.execute(f"ALTER TABLE item DROP COLUMN {name}")
+        db.execute("DROP TABLE retold")
+        db.execute("DROP TABLE placed")
+    before.close()
+    now = ReviewDB(tmp_path / "old.db")
+    now.add([item("p2")], reached=T0)
+    assert {take(now, "ada"), take(now, "bob")} == {id for (id,) in now.all("SELECT id FROM item")}
+    assert now.retold() == (0, [])
+    assert now.last_vote() == 0
+    now.close()

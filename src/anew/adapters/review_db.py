@@ -3,40 +3,15 @@
 import json
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from threading import RLock
 from typing import Any
 
-from anew.adapters.sqlite_errors import translate
+from anew.adapters._review_file import ReviewFile
 from anew.domain.errors import ConflictError, NotFoundError, UnavailableError
 from anew.ports.review import Asked, LabelValue, Question, ReviewItem, Word
 
 __all__ = ["ReviewDB"]
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS item (
-    id TEXT PRIMARY KEY, prediction TEXT NOT NULL UNIQUE, at TEXT NOT NULL, key TEXT NOT NULL, shown TEXT NOT NULL,
-    reason TEXT NOT NULL, propensity REAL NOT NULL, window TEXT NOT NULL, needed INTEGER NOT NULL,
-    wanted INTEGER NOT NULL, truth TEXT, told INTEGER NOT NULL DEFAULT 0, settled TEXT,
-    revision INTEGER NOT NULL DEFAULT 0, place INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lease (
-    item TEXT NOT NULL REFERENCES item ON DELETE CASCADE, labeller TEXT NOT NULL, until TEXT NOT NULL,
-    PRIMARY KEY (item, labeller)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS vote (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL REFERENCES item ON DELETE CASCADE,
-    labeller TEXT NOT NULL, value TEXT, at TEXT NOT NULL, UNIQUE (item, labeller)
-);
-CREATE TABLE IF NOT EXISTS word (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, prediction TEXT NOT NULL, at TEXT NOT NULL, said_at TEXT NOT NULL,
-    value TEXT, revision INTEGER NOT NULL, by TEXT NOT NULL, agreed INTEGER NOT NULL
-);
-"""
 
 _FREE = """
 SELECT id, at, shown FROM item WHERE settled IS NULL AND truth IS {known}
@@ -53,39 +28,21 @@ AND NOT EXISTS (SELECT 1 FROM vote WHERE vote.item = item.id AND vote.labeller =
 """
 
 
-class ReviewDB:
+class ReviewDB(ReviewFile):
     """Keeps the queue; see `anew.ports.review.ReviewStore`. A vote without a value is an item that was skipped."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = RLock()
-        with self._translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            path.chmod(0o600)  # it holds rows
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.execute("PRAGMA secure_delete=ON")
-            self._db.executescript(_TABLES)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
 
     def reached(self) -> datetime | None:
         """Return the event time up to which answers were chosen; None before the first."""
-        found = self._all("SELECT value FROM meta WHERE key = 'reached'")
+        found = self.all("SELECT value FROM meta WHERE key = 'reached'")
         return datetime.fromisoformat(found[0][0]) if found else None
 
     def add(self, items: Sequence[ReviewItem], *, reached: datetime) -> None:
         """Add what was chosen, once for each prediction, and move `reached`, in one transaction."""
-        with self._writing() as db:
+        with self.writing() as db:
             db.executemany(
                 "INSERT INTO item"
-                " (id, prediction, at, key, shown, reason, propensity, window, needed, wanted, truth, place)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                " (id, prediction, at, key, shown, reason, propensity, window, needed, wanted, truth, place,"
+                " answer, score, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [
                     (
                         secrets.token_hex(13),  # tells nothing of the prediction, nor of why it is asked
@@ -100,6 +57,9 @@ class ReviewDB:
                         each.needed,
                         None if each.truth is None else json.dumps(each.truth),
                         secrets.randbelow(1 << 40),
+                        None if each.answer is None else json.dumps(each.answer),
+                        each.score,
+                        each.version,
                     )
                     for each in items
                 ],
@@ -109,7 +69,7 @@ class ReviewDB:
     def lease(self, labeller: str, now: datetime, length: timedelta, *, gold: float) -> Question | None:
         """Give the labeller an item until `now` + `length`; the one that is theirs already, if any."""
         asked = {"labeller": labeller, "now": now.isoformat()}
-        with self._writing() as db:
+        with self.writing() as db:
             mine = db.execute(_MINE, asked).fetchone()
             if mine is not None:
                 return _question(mine[:3], datetime.fromisoformat(mine[3]))
@@ -124,7 +84,7 @@ class ReviewDB:
 
     def answer(self, id: str, labeller: str, value: LabelValue, now: datetime) -> None:
         """Take a vote; the same one again changes nothing."""
-        with self._writing() as db:
+        with self.writing() as db:
             before = self._vote(db, id, labeller)
             if before is not None:
                 if before[0] == json.dumps(value):
@@ -139,7 +99,7 @@ class ReviewDB:
 
     def skip(self, id: str, labeller: str, now: datetime) -> None:
         """Give an item back, and never get it again."""
-        with self._writing() as db:
+        with self.writing() as db:
             if self._vote(db, id, labeller) is not None:
                 return
             self._theirs(db, id, labeller, now)
@@ -149,13 +109,24 @@ class ReviewDB:
             db.execute("DELETE FROM lease WHERE item = ? AND labeller = ?", (id, labeller))
 
     def last_vote(self) -> int:
-        """Return the number of the newest vote, 0 for none."""
-        return int(self._all("SELECT coalesce(max(number), 0) FROM vote")[0][0])
+        """Return a number that every vote, and every change of one, makes greater."""
+        found = self.all("SELECT coalesce(sum(seq), 0) FROM sqlite_sequence WHERE name IN ('vote', 'retold')")
+        return int(found[0][0])
+
+    def retold(self) -> tuple[int, Sequence[str]]:
+        """Return the items whose votes came, were changed or taken back elsewhere since `counted`, and a number."""
+        rows = self.all("SELECT number, item FROM retold ORDER BY number")
+        return (rows[-1][0] if rows else 0), list(dict.fromkeys(item for _, item in rows))
+
+    def counted(self, number: int) -> None:
+        """Take note that what was `retold` under this number has been counted."""
+        with self.writing() as db:
+            db.execute("DELETE FROM retold WHERE number <= ?", (number,))
 
     def gold(self) -> Mapping[str, Sequence[tuple[LabelValue, LabelValue]]]:
         """Return, by labeller, what each said to questions with a known answer, and the answer, oldest first."""
         found: dict[str, list[tuple[LabelValue, LabelValue]]] = {}
-        rows = self._all(
+        rows = self.all(
             "SELECT labeller, value, truth FROM vote JOIN item ON item.id = vote.item"
             " WHERE truth IS NOT NULL AND value IS NOT NULL ORDER BY number"
         )
@@ -163,32 +134,32 @@ class ReviewDB:
             found.setdefault(labeller, []).append((json.loads(value), json.loads(truth)))
         return found
 
-    def voted(self, labellers: Collection[str] | None = None) -> Sequence[Asked]:
-        """Return open items that anybody has voted on; with `labellers` also settled ones on which these have."""
-        rows = self._all(
+    def voted(self, labellers: Collection[str] = (), items: Collection[str] = ()) -> Sequence[Asked]:
+        """Return open items that anybody has voted on, and settled ones on which `labellers` have; `items` as well."""
+        rows = self.all(
             "SELECT item, labeller, value FROM vote JOIN item ON item.id = vote.item"
             " WHERE truth IS NULL AND value IS NOT NULL ORDER BY number"
         )
         votes: dict[str, list[tuple[str, LabelValue]]] = {}
-        for item, labeller, value in rows:
-            votes.setdefault(item, []).append((labeller, json.loads(value)))
-        items = self._items(votes)
-        wanted = set(labellers or ())
+        for id, labeller, value in rows:
+            votes.setdefault(id, []).append((labeller, json.loads(value)))
+        wanted, named = set(labellers), set(items)
         return [
-            Asked(id=id, item=item, votes=votes[id], settled=settled, revision=revision)
-            for id, (item, settled, revision) in items.items()
-            if settled is None or wanted & {labeller for labeller, _ in votes[id]}
+            Asked(id=id, item=item, votes=votes.get(id, ()), settled=settled, revision=revision)
+            for id, (item, settled, revision) in self._items([*votes, *(named - votes.keys())]).items()
+            if item.truth is None
+            and (settled is None or id in named or wanted & {labeller for labeller, _ in votes.get(id, ())})
         ]
 
     def want(self, id: str, votes: int) -> None:
         """Have so many persons asked about an item, all told."""
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("UPDATE item SET wanted = ? WHERE id = ?", (votes, id))
 
     def settle(self, id: str, value: LabelValue | None, now: datetime, by: Sequence[str], *, agreed: bool) -> None:
         """Close an item with a value, or open it again with None; a word follows, and the revision goes up."""
         text = None if value is None else json.dumps(value)
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("UPDATE item SET settled = ?, revision = revision + 1 WHERE id = ?", (text, id))
             db.execute(
                 "INSERT INTO word (prediction, at, said_at, value, revision, by, agreed)"
@@ -209,7 +180,7 @@ class ReviewDB:
                 by=tuple(json.loads(by)),
                 agreed=bool(agreed),
             )
-            for number, prediction, at, said_at, value, revision, by, agreed in self._all(
+            for number, prediction, at, said_at, value, revision, by, agreed in self.all(
                 "SELECT number, prediction, at, said_at, value, revision, by, agreed FROM word WHERE number > ?"
                 " ORDER BY number",
                 after,
@@ -218,27 +189,27 @@ class ReviewDB:
 
     def stored(self, number: int) -> None:
         """Drop the words up to this number: the lake has them."""
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("DELETE FROM word WHERE number <= ?", (number,))
 
     def untold(self) -> Sequence[ReviewItem]:
         """Return the items that no fact has named yet, by window."""
-        ids = [id for (id,) in self._all("SELECT id FROM item WHERE told = 0 ORDER BY window, prediction")]
+        ids = [id for (id,) in self.all("SELECT id FROM item WHERE told = 0 ORDER BY window, prediction")]
         return [item for item, _, _ in self._items(ids).values()]
 
     def told(self, window: datetime) -> None:
         """Take note that a fact has named the items of the window that began then."""
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("UPDATE item SET told = 1 WHERE window = ?", (window.isoformat(),))
 
     def status(self, now: datetime) -> Mapping[str, Any]:
         """Return counts of items by reason and state, and of each labeller, as plain values."""
-        reasons = self._all(
+        reasons = self.all(
             "SELECT reason, count(*), sum(settled IS NOT NULL) FROM item WHERE truth IS NULL GROUP BY reason"
         )
-        oldest = self._all("SELECT min(at) FROM item WHERE truth IS NULL AND settled IS NULL")[0][0]
-        leased = self._all("SELECT count(*) FROM lease WHERE until > ?", now.isoformat())[0][0]
-        people = self._all(
+        oldest = self.all("SELECT min(at) FROM item WHERE truth IS NULL AND settled IS NULL")[0][0]
+        leased = self.all("SELECT count(*) FROM lease WHERE until > ?", now.isoformat())[0][0]
+        people = self.all(
             "SELECT labeller, sum(value IS NOT NULL), sum(value IS NULL) FROM vote GROUP BY labeller ORDER BY labeller"
         )
         gold = self.gold()
@@ -266,23 +237,26 @@ class ReviewDB:
         UnavailableError
             Somebody reads the file for so long that its log still holds what was erased: try again.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("DELETE FROM word WHERE prediction IN (SELECT prediction FROM item WHERE key = ?)", (key,))
             until = before.isoformat() if before else ""
             count = db.execute("DELETE FROM item WHERE key = ? OR at < ?", (key, until)).rowcount
-        if self._all("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] and key:
+        if self.all("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] and key:
             raise UnavailableError("review.db is being read, and its log still holds what was erased; try again")
         return count
 
     def _items(self, ids: Collection[str]) -> dict[str, tuple[ReviewItem, LabelValue | None, int]]:
         found = {}
         for id in ids:
-            ((*columns, settled, revision),) = self._all(
-                "SELECT prediction, at, key, shown, reason, propensity, window, needed, truth, settled, revision"
-                " FROM item WHERE id = ?",
+            rows = self.all(
+                "SELECT prediction, at, key, shown, reason, propensity, window, needed, truth, answer, score, version,"
+                " settled, revision FROM item WHERE id = ?",
                 id,
             )
-            prediction, at, key, shown, reason, propensity, window, needed, truth = columns
+            if not rows:
+                continue  # it was erased meanwhile
+            ((*columns, settled, revision),) = rows
+            prediction, at, key, shown, reason, propensity, window, needed, truth, answer, score, version = columns
             item = ReviewItem(
                 prediction=prediction,
                 at=datetime.fromisoformat(at),
@@ -293,6 +267,9 @@ class ReviewDB:
                 window=datetime.fromisoformat(window),
                 needed=needed,
                 truth=None if truth is None else json.loads(truth),
+                answer=None if answer is None else json.loads(answer),
+                score=score,
+                version=version,
             )
             found[id] = (item, None if settled is None else json.loads(settled), revision)
         return found
@@ -318,28 +295,6 @@ class ReviewDB:
         ).fetchone()
         if state[1] is None and held[0] <= now.isoformat() and others is not None:
             raise ConflictError("your time for this item was up, and somebody else has it now; ask for the next one")
-
-    def _all(self, statement: str, *values: object) -> list[Any]:
-        with self._lock, self._translated():
-            return self._db.execute(statement, values).fetchall()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as exc:
-            raise translate(exc, self._path) from exc
 
 
 def _question(found: Sequence[str], until: datetime) -> Question:

@@ -1,10 +1,11 @@
-"""What runs beside a loop and is never waited for: the mirror, the dashboard, and the numbers for Prometheus."""
+"""What runs beside a loop and is never waited for: mirror, dashboard, numbers for Prometheus, Label Studio."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
 from anew.app.dashboard import DashboardProcess
+from anew.app.labelling import LabellingThread
 from anew.app.metering import Metering
 from anew.app.mirror import MirrorProcess
 from anew.app.settings import Settings
@@ -25,6 +26,7 @@ class Beside:
         self._mirror = MirrorProcess(settings)
         self._dashboard = DashboardProcess(settings)
         self._metering = Metering(settings)
+        self._labelling = LabellingThread(settings)
         self._told = told
         self._stack = ExitStack()
 
@@ -33,6 +35,7 @@ class Beside:
         self._stack.enter_context(self._mirror)
         self._stack.enter_context(self._dashboard)
         self._stack.enter_context(self._metering)
+        self._stack.enter_context(self._labelling)
         return self
 
     def __exit__(self, *_: object) -> None:

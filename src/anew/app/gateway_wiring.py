@@ -38,7 +38,8 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         trip_share=guardrails.error_rate,
         events=settings.events,
         webhook=hook_reference(settings),
-        review=settings.policy.feedback.review is not None,
+        review=(review := settings.policy.feedback.review) is not None,
+        labelling=review is not None and review.label_studio is not None and review.label_studio.webhook is not None,
         fetched=tuple(store.features) if (store := settings.policy.feature_store) else (),
         trip_window=max(250, guardrails.at_least_errors),
     )

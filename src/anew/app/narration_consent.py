@@ -144,7 +144,8 @@ def _(fact: ReviewSettled) -> str:
 
 @narrate_consent.register
 def _(fact: ReviewReopened) -> str:
-    return f"label of {fact.prediction} withdrawn, it is asked again: {', '.join(fact.by)} is not believed"
+    why = f"{', '.join(fact.by)} is not believed" if fact.by else "who gave it took it back"
+    return f"label of {fact.prediction} withdrawn, it is asked again: {why}"
 
 
 @narrate_consent.register

@@ -2,11 +2,20 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from anew.app.policy_section import Section
+from anew.app.secret import is_reference
 
-__all__ = ["FeedbackPolicy", "GoldPolicy", "ImplicitPolicy", "ReviewPolicy"]
+__all__ = [
+    "FeedbackPolicy",
+    "GoldPolicy",
+    "ImplicitPolicy",
+    "ReviewPolicy",
+    "StudioHookPolicy",
+    "StudioPolicy",
+]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -23,6 +32,16 @@ class ImplicitPolicy(Section):
     otherwise: int | float | str = Field(description="label where it did not happen")
 
 
+def _by_reference(text: str) -> str:
+    """Refuse a secret that stands in the policy."""
+    if not is_reference(text):
+        raise PydanticCustomError("reference", "it is a secret, so write env:NAME or file:PATH, where it is")
+    return text
+
+
+Reference = Annotated[str, AfterValidator(_by_reference)]
+
+
 class GoldPolicy(Section):
     """Questions with a known answer, by which labellers are weighed."""
 
@@ -30,6 +49,26 @@ class GoldPolicy(Section):
     share: Share = Field(default=0.1, description="share of the questions that a labeller gets that are such")
     at_least: int = Field(default=5, ge=1, description="answers to them before anybody is judged by them")
     accuracy: Share = Field(default=0.7, description="share that has to be right; below it, no vote counts")
+
+
+class StudioHookPolicy(Section):
+    """Label Studio calls when somebody has answered, so that it need not be asked so often."""
+
+    url: str = Field(
+        pattern=r"^https?://", description="where it reaches this gateway: http(s)://HOST[:PORT]/review/label-studio"
+    )
+    secret: Reference = Field(description="where the secret is that it sends along: env:NAME or file:PATH")
+
+
+class StudioPolicy(Section):
+    """A Label Studio server in which people answer as well."""
+
+    url: str = Field(pattern=r"^https?://[^@?#]+$", description="its address")
+    token: Reference = Field(description="where an access token of it is: env:NAME or file:PATH")
+    project: int | None = Field(default=None, ge=1, description="number of its project; unless told one of anew's own")
+    answers: bool = Field(default=True, description="show people what the model said, which some then just confirm")
+    every: str = Field(default="30s", description="wall time after which it is asked again what people said")
+    webhook: StudioHookPolicy | None = Field(default=None, description="have it call when somebody has answered")
 
 
 class ReviewPolicy(Section):
@@ -49,6 +88,7 @@ class ReviewPolicy(Section):
     lease: str = Field(default="15m", description="wall time for which a question is one person's")
     keep: str = Field(default="30d", description="event time after which a question is dropped")
     gold: GoldPolicy | None = Field(default=None, description="questions with a known answer")
+    label_studio: StudioPolicy | None = Field(default=None, description="a Label Studio server to answer in as well")
 
 
 class FeedbackPolicy(Section):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from anew.adapters.review_db import ReviewDB
 from anew.adapters.system_clock import SystemClock
 from anew.app.duration import parse_duration
+from anew.app.labelling import labelling_hook
 from anew.app.policy import ReviewPolicy
 from anew.app.settings import Settings
 from anew.app.stores import review_file
@@ -46,7 +47,7 @@ def review_desk(settings: Settings) -> ReviewDesk | None:
         return None
     lease, gold = review_lease(settings)
     store = ReviewDB(review_file(settings.state))
-    return ReviewDesk(store, settings.columns, SystemClock().now, lease=lease, gold=gold)
+    return ReviewDesk(store, settings.columns, SystemClock().now, lease=lease, gold=gold, hook=labelling_hook(settings))
 
 
 @contextmanager

@@ -318,6 +318,8 @@ def _durations(document: Document, policy: ProjectPolicy) -> list[str]:
     if policy.feedback.review is not None:
         for name in ("lease", "keep"):
             positive["feedback", "review", name] = getattr(policy.feedback.review, name)
+        if policy.feedback.review.label_studio is not None:
+            positive["feedback", "review", "label_studio", "every"] = policy.feedback.review.label_studio.every
     if not _counts(policy.monitor.window):
         positive["monitor", "window"] = policy.monitor.window
     may_be_empty = {

@@ -160,6 +160,9 @@ class GatewayApp:
                 "/review/skip": review(lambda request, _: desk.skip(request)),
                 "/review/status": replace(review(lambda request, _: desk.status(request)), method="GET"),
             }
+            if desk.hook is not None:
+                called = desk.hook.take
+                commands["/review/label-studio"] = post(lambda request, _: called(request), permission=None)
         return commands | {
             "/predict": post(endpoint.predict, permission=Permission.PREDICT),
             "/labels": post(lambda request, _: endpoint.label(request), permission=Permission.LABEL),

@@ -59,6 +59,8 @@ def _own_paths(settings: GatewaySettings) -> dict[str, _Json]:
     commands = {"/retrain": _RETRAIN} if settings.webhook else {}
     if settings.review:
         commands |= _review_paths(settings)
+    if settings.labelling:
+        commands["/review/label-studio"] = _LABELLING
     return commands | {
         "/predict": _post("answer rows", f"{model}.Predict", f"{model}.Predicted"),
         "/labels": _post("take ground truth", f"{model}.Labels", f"{model}.Accepted"),
@@ -227,6 +229,17 @@ _INFERRED: Final[_Json] = _object(
     },
     ("model_name", "model_version", "outputs"),
 )
+_LABELLING: Final[_Json] = {
+    "post": {
+        "summary": "have Label Studio asked what people said there; the body is not looked at",
+        "parameters": [{"name": "x-anew-secret", "in": "header", "required": True, "schema": {"type": "string"}}],
+        "responses": {
+            "202": _json({"type": "object"}, "it is asked soon"),
+            "401": _json(_ref("Error"), "this is not the shared secret"),
+            **{str(status): _json(_ref("Error"), _REASONS[status]) for status in (400, 413, 415, 429, 500, 503)},
+        },
+    }
+}
 _RETRAIN: Final[_Json] = {
     "post": {
         "summary": "ask for a retrain, signed as Standard Webhooks are",

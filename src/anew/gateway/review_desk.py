@@ -12,6 +12,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import AnewError, ConflictError, NotFoundError
 from anew.gateway.endpoint import json_reply
 from anew.gateway.label_request import known_value
+from anew.gateway.labelling_hook import LabellingHook
 from anew.gateway.refusal import RefusedError
 from anew.ports.http import Reply, Request
 from anew.ports.review import Question, ReviewStore
@@ -40,11 +41,21 @@ class ReviewDesk:
         Wall time for which a question is one person's.
     gold
         Share of the questions that have a known answer.
+    hook
+        What a labelling tool calls, where there is one.
     """
 
     def __init__(
-        self, store: ReviewStore, columns: Columns, now: Callable[[], datetime], *, lease: timedelta, gold: float
+        self,
+        store: ReviewStore,
+        columns: Columns,
+        now: Callable[[], datetime],
+        *,
+        lease: timedelta,
+        gold: float,
+        hook: LabellingHook | None = None,
     ) -> None:
+        self.hook = hook
         self._store = store
         self._columns = columns
         self._now = now

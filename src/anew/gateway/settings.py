@@ -56,6 +56,8 @@ class GatewaySettings:
         Names that feedback may bear.
     review
         Are people asked about answers here?
+    labelling
+        Does a labelling tool call here?
     webhook
         Where the secret is of those programs that may ask for a retrain; empty: none may.
     fetched
@@ -87,6 +89,7 @@ class GatewaySettings:
     events: tuple[str, ...] = ()
     webhook: str = ""
     review: bool = False
+    labelling: bool = False
     fetched: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +118,7 @@ class Reviewing:
                 propensity=one.propensity,
                 window=span.start,
                 needed=2 if _lot(one.prediction) < self._review.rule.double else 1,
+                **_said(row),
             )
 
     def _known(self, span: Interval) -> list[ReviewItem]:
@@ -140,6 +142,7 @@ class Reviewing:
                 propensity=min(1.0, most / rows.height),
                 window=span.start,
                 truth=row["_value"],
+                **_said(row),
             )
             for row in found
         ]
@@ -149,8 +152,11 @@ class Reviewing:
     def _count(self, now: datetime, wall: datetime) -> None:
         """Weigh labellers, settle what their votes come to, and open again what was settled by those who failed."""
         turned = self._weigh(now)
-        for asked in self._review.store.voted(turned):
+        number, retold = self._review.store.retold()
+        for asked in self._review.store.voted(turned, retold):
             self._settle(asked, wall)
+        if number:
+            self._review.store.counted(number)
 
     def _weigh(self, now: datetime) -> frozenset[str]:
         """Return whose weight came from nothing or went to nothing."""
@@ -218,6 +224,11 @@ class Reviewing:
             source=REVIEWED,
             revision=word.revision,
         )
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model answered to a row: as it is shown where answers come with the questions."""
+    return {"answer": row["_output"], "score": max(row["_proba"] or (), default=None), "version": row["_version"]}
 
 
 def _agrees(one: float | str, truth: float | str, within: float) -> bool:

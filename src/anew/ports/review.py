@@ -17,7 +17,7 @@ class ReviewItem:
     """One answer to be looked at; `truth` is known of a question by which labellers are weighed, else None.
 
     `key` is that of its row; `needed` is how many persons have to say the same; `window` the event time at which its
-    window began.
+    window began. `answer` is what the model `version` said, with the probability `score` where it has one.
     """
 
     prediction: str
@@ -29,6 +29,9 @@ class ReviewItem:
     window: datetime
     needed: int = 1
     truth: LabelValue | None = None
+    answer: LabelValue | None = None
+    score: float | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +109,23 @@ class ReviewStore(Protocol):
         ...
 
     def last_vote(self) -> int:
-        """Return the number of the newest vote, 0 for none; it never goes down."""
+        """Return a number that every vote, and every change of one, makes greater; 0 before the first."""
         ...
 
     def gold(self) -> Mapping[str, Sequence[tuple[LabelValue, LabelValue]]]:
         """Return, by labeller, what each said to questions with a known answer, and the answer, oldest first."""
         ...
 
-    def voted(self, labellers: Collection[str] | None = None) -> Sequence[Asked]:
-        """Return open items that anybody has voted on; with `labellers` also settled ones on which these have."""
+    def voted(self, labellers: Collection[str] = (), items: Collection[str] = ()) -> Sequence[Asked]:
+        """Return open items that anybody has voted on, and settled ones on which `labellers` have; `items` as well."""
+        ...
+
+    def retold(self) -> tuple[int, Sequence[str]]:
+        """Return the items whose votes came, were changed or taken back elsewhere since `counted`, and a number."""
+        ...
+
+    def counted(self, number: int) -> None:
+        """Take note that what was `retold` under this number has been counted."""
         ...
 
     def want(self, id: str, votes: int) -> None:

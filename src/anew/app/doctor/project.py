@@ -68,6 +68,11 @@ def _references(settings: Settings) -> Iterator[str]:
         if webhook.secret:
             yield webhook.secret
     yield from policy.notify
+    studio = policy.feedback.review.label_studio if policy.feedback.review else None
+    if studio is not None:
+        yield studio.token
+        if studio.webhook is not None:
+            yield studio.webhook.secret
     if hook_reference(settings):
         yield hook_reference(settings)
     if is_reference(policy.stores.registry):

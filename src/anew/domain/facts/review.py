@@ -45,7 +45,10 @@ class ReviewSettled(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewReopened(Fact):
-    """The label of a prediction is withdrawn, and people are asked again: whoever gave it is not believed any more."""
+    """The label of a prediction is withdrawn, and people are asked again: who gave it is not believed, or took it back.
+
+    `by` is who is not believed.
+    """
 
     prediction: str
     revision: int
