@@ -11,7 +11,7 @@ from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.domain.facts import SnapshotTaken, SpanFitted, SpansCompared, TrainingPlanned
 from anew.loop.replay import ReplayReport
-from tests.app.small_project import YAML, write_project
+from tests.app.small_project import PIPELINE, YAML, write_project
 
 DAYS, PER_DAY = 80, 60
 START = datetime(2024, 1, 1)  # noqa: DTZ001  a file without a zone
@@ -83,3 +83,24 @@ def test_older_rows_are_rehearsed(tmp_path: Path) -> None:
     for fact in taken:
         assert fact.rehearsed == pytest.approx(0.25 * (fact.rows - fact.holdout_rows), abs=1)
         assert fact.span.length <= timedelta(days=5, minutes=24)
+
+
+SEARCHED = """from pathlib import Path
+
+
+def search_space(trial):
+    with (Path(__file__).parent / "asked.txt").open("a") as asked:
+        asked.write("asked\\n")
+    return {"num_leaves": trial.suggest_int("num_leaves", 4, 8)}
+
+
+"""
+
+
+def test_the_model_beside_takes_what_the_search_found_for_its_candidate(tmp_path: Path) -> None:
+    yaml = AUTO.replace("every: 5d", "every: 15d") + "search: {trials: 2, folds: 2}\n"
+    project = write_project(tmp_path / "p", yaml, SEARCHED + PIPELINE)
+    report = replay(load(project), ReplayOptions(data=stream(tmp_path, turns=0)))
+    plans = [fact for fact in report.facts if isinstance(fact, TrainingPlanned)]
+    assert [fact for fact in report.facts if isinstance(fact, SpanFitted)]
+    assert (project / "asked.txt").read_text().count("asked") == 2 * len(plans)

@@ -37,9 +37,9 @@ from anew.loop.engine import Engine, Stages
 from anew.loop.fold import fold_scores
 from anew.loop.progress import silent
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
-from anew.loop.replay_effects import ReplayEffects, ReplayWorld, Spoil, Trainer, TrainingOrder
+from anew.loop.replay_effects import ReplayEffects, ReplayWorld, Spoil, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
-from anew.loop.training import Recipe, draft, finish, training_rows
+from anew.loop.training import Recipe, assemble, draft, finish, training_rows
 from anew.loop.training_run import search_params
 from anew.ports.candidate import Candidate
 from anew.ports.pipeline import Pipeline, TrainingData
@@ -108,7 +108,7 @@ def replay(
     def correction(rows: pl.DataFrame) -> Corrected:
         return corrected_rows(rows, watched.rules, settings.columns, pipeline.correct)
 
-    trainer = _trainer(settings, watched, pipeline, watch)
+    trainer = _Trainer(settings, watched, pipeline, watch)
     chosen = chosen_gates(settings).unpackaged()
     world = ReplayWorld(
         correction=correction,
@@ -116,8 +116,9 @@ def replay(
         suites=suite_sources(settings),
         anchor=chosen.anchor,
         disparity=fairlearn_disparity,
+        fit_beside=trainer.fit,
     )
-    effects = ReplayEffects(stream, chosen.gates, trainer, watch, world)
+    effects = ReplayEffects(stream, chosen.gates, trainer.train, watch, world)
     plan = ReplayPlan(
         model=settings.model,
         bounds=bounds,
@@ -224,36 +225,51 @@ class _TimedPredictor:
         return self._watch.timed("predict_s", lambda: self._predictor.predict(frame))
 
 
-def _trainer(settings: Settings, watched: Watch, pipeline: Pipeline, watch: Stopwatch) -> Trainer:
-    """Return what trains the versions of a replay: in this process; a search ends by its trials, whatever the time."""
-    loader, how = ModelLoader(), training_of(settings, watched)
-    kit = replace(training_kit(), loader=_TimedLoader(loader, pipeline, watch))
-    timed = _Timed(pipeline, watch)
-    tried: list[Mapping[str, Any]] = []
+class _Trainer:
+    """Trains the versions of a replay in this process; a search ends by its trials, whatever the time."""
 
-    def train(order: TrainingOrder) -> TrainedVersion:
-        recipe = Recipe(
-            columns=settings.columns,
+    def __init__(self, settings: Settings, watched: Watch, pipeline: Pipeline, watch: Stopwatch) -> None:
+        self._columns = settings.columns
+        self._how = training_of(settings, watched)
+        self._pipeline = pipeline
+        self._timed = _Timed(pipeline, watch)
+        self._loader = ModelLoader()
+        self._kit = replace(training_kit(), loader=_TimedLoader(self._loader, pipeline, watch))
+        self._tried: tuple[Mapping[str, Any], ...] = ()
+
+    def train(self, order: TrainingOrder) -> TrainedVersion:
+        """Train a version, and measure what windows are held against."""
+        recipe = self._recipe(order)
+        previous = order.champion.predictor.model if order.champion else None
+        rows = training_rows(order.rows, order.holdout_rows)
+        record = b""
+        if self._how.search is not None:
+            plan = replace(self._how.search, timeout_s=math.inf, warm=self._tried)
+            scores = fold_scores(rows, recipe, plan, self._timed, self._kit, previous)
+            found = search_params(plan, open_study(plan, order.seed, None), scores, self._timed, silent)
+            recipe, record = replace(recipe, params={**recipe.params, **found.params}), found.record
+            self._tried = (found.suggested,)
+        made = replace(draft(rows, recipe, self._timed, self._kit, previous=previous), search=record)
+        fitted = finish(made, order.rows, recipe, self._timed, self._kit)
+        predictor = self._loader.assemble(fitted.candidate, pipeline=self._pipeline, version=order.version)
+        return TrainedVersion(predictor=predictor, yardstick=fitted.yardstick)
+
+    def fit(self, order: TrainingOrder) -> Predictor:
+        """Fit a model, and no more."""
+        recipe = self._recipe(order)
+        made = draft(order.rows, recipe, self._timed, self._kit)
+        candidate, _ = assemble(made, recipe, order.rows.height, self._timed, self._kit)
+        return self._loader.assemble(candidate, pipeline=self._pipeline, version=order.version)
+
+    def _recipe(self, order: TrainingOrder) -> Recipe:
+        how = self._how
+        return Recipe(
+            columns=self._columns,
             seed=order.seed,
-            params=how.params,
+            params=how.params if order.params is None else order.params,
             holdout_rows=order.holdout_rows,
             previous=order.champion.predictor.digest if order.champion else "",
             sample_rows=how.sample_rows,
             traits=how.traits,
             export=how.export,
         )
-        previous = order.champion.predictor.model if order.champion else None
-        rows = training_rows(order.rows, order.holdout_rows)
-        record = b""
-        if how.search is not None:
-            plan = replace(how.search, timeout_s=math.inf, warm=tuple(tried))
-            scores = fold_scores(rows, recipe, plan, timed, kit, previous)
-            found = search_params(plan, open_study(plan, order.seed, None), scores, timed, silent)
-            recipe, record = replace(recipe, params={**recipe.params, **found.params}), found.record
-            tried[:] = [found.suggested]
-        made = replace(draft(rows, recipe, timed, kit, previous=previous), search=record)
-        fitted = finish(made, order.rows, recipe, timed, kit)
-        predictor = loader.assemble(fitted.candidate, pipeline=pipeline, version=order.version)
-        return TrainedVersion(predictor=predictor, yardstick=fitted.yardstick)
-
-    return train

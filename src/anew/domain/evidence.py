@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from operator import add
+from functools import lru_cache
+from operator import add, mul
 
 from anew.domain.errors import InvariantError
 
@@ -118,10 +119,14 @@ class Counts:
     @property
     def mean(self) -> float | None:
         """Mean outcome, None of no outcomes."""
-        if not self.n:
-            return None
-        step = (self.high - self.low) / (len(self.counts) - 1)
-        return sum(count * (self.low + i * step) for i, count in enumerate(self.counts)) / self.n
+        n = self.n
+        return sum(map(mul, self.counts, _grid(self.low, self.high, len(self.counts)))) / n if n else None
+
+
+@lru_cache(maxsize=16)
+def _grid(low: float, high: float, points: int) -> tuple[float, ...]:
+    step = (high - low) / (points - 1)
+    return tuple(low + i * step for i in range(points))
 
 
 def failure(raised: Exception) -> str:

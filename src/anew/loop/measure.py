@@ -40,13 +40,20 @@ def as_values(series: pl.Series, task: Task) -> Values:
         if series.dtype == pl.String or series.dtype.is_integer():  # as below, without a plan for each step
             return np.array(["" if each is None else str(each) for each in series.to_list()], dtype=np.str_)
         return np.asarray(series.cast(pl.String).fill_null("").to_list(), dtype=np.str_)
-    numbers: Values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if series.dtype != pl.Float64 or series.null_count():
+        series = series.cast(pl.Float64).fill_null(float("nan"))
+    numbers: Values = series.to_numpy()
     return numbers
 
 
 def profile_columns(frame: pl.DataFrame, columns: Columns) -> Mapping[str, Any]:
-    """Return the declared features of `frame` as the profile takes them: Arrow arrays by name."""
-    return {name: frame.get_column(name).to_arrow() for name in columns.names}
+    """Return the declared features of `frame` as profiles take them: arrays by name, of Arrow where there are nulls."""
+    return {name: _array(frame.get_column(name)) for name in columns.names}
+
+
+def _array(column: pl.Series) -> Any:
+    """Return numbers without nulls as they lie in memory, which takes a hundredth of the time."""
+    return column.to_numpy() if column.dtype.is_float() and not column.null_count() else column.to_arrow()
 
 
 def seen_rows(frame: pl.DataFrame, columns: Columns, yardstick: Yardstick, window: Interval) -> SeenRows:

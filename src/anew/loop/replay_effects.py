@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -39,18 +40,22 @@ from anew.ports.predictor import Predictor
 from anew.train.span import BEGINNING
 from anew.validate import Answers, Disparity, Gates
 
-__all__ = ["Correction", "ReplayEffects", "ReplayWorld", "Spoil", "Trainer", "TrainingOrder"]
+__all__ = ["Correction", "FitBeside", "ReplayEffects", "ReplayWorld", "Spoil", "Trainer", "TrainingOrder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOrder:
-    """A training run of a replay: rows in time order, the newest `holdout_rows` of which are kept from training."""
+    """A training run of a replay: rows in time order, the newest `holdout_rows` of which are kept from training.
+
+    `params` are those to fit with, None to take the project's, or to search.
+    """
 
     version: str
     rows: pl.DataFrame
     holdout_rows: int
     seed: int
     champion: TrainedVersion | None
+    params: Mapping[str, Any] | None = None
 
 
 Correction = Callable[[pl.DataFrame], Corrected]
@@ -62,12 +67,16 @@ Spoil = Callable[[str, pl.DataFrame, int], pl.DataFrame]
 Trainer = Callable[[TrainingOrder], TrainedVersion]
 """Trains in this process; raises TrainingError when nothing came of it."""
 
+FitBeside = Callable[[TrainingOrder], Predictor]
+"""Fits a model that is only ever compared: nothing is measured that windows would be held against."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayWorld:
     """What is around a replay: how history is mended, what spoils it, suites by name.
 
-    `anchor` is the pinned version, empty for the first champion, None where no gate asks for one.
+    `anchor` is the pinned version, empty for the first champion, None where no gate asks for one; `fit_beside` is None
+    where no plan asks for a second length.
     """
 
     correction: Correction | None = None
@@ -75,6 +84,7 @@ class ReplayWorld:
     suites: Mapping[str, SuiteSource] = field(default_factory=dict)
     anchor: str | None = None
     disparity: Disparity | None = None
+    fit_beside: FitBeside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,8 @@ class ReplayEffects:
         self._suites = world.suites
         self._anchor = world.anchor
         self._disparity = world.disparity
+        self._another = world.fit_beside
+        self._beside: dict[str, Predictor] = {}
         self._taken: dict[str, _Taken] = {}
         self._plans: dict[str, tuple[TrainingPlanned, datetime]] = {}
         self._revived: dict[str, str] = {}
@@ -215,18 +227,25 @@ class ReplayEffects:
         rows = usable_rows(self._stream.frame.slice(low, high - low), plan)
         span = Interval(start=start, end=end)
         taken = snapshot_rows(rows, replace(plan, span=span, rehearsal=0.0))
-        name = _beside(fact.version)
+        if self._another is None:
+            raise TrainingError("error", "the plan asks for a second length, and nothing here fits one")
         self.fits += 1
-        trained = self._train(
-            TrainingOrder(version=name, rows=taken.rows, holdout_rows=0, seed=plan.seed, champion=None)
+        order = TrainingOrder(
+            version=f"{fact.version} beside",
+            rows=taken.rows,
+            holdout_rows=0,
+            seed=plan.seed,
+            champion=None,
+            params=self._stream.versions[fact.version].predictor.manifest.params,
         )
-        self._stream.versions[name] = trained
+        fitted = self._another(order)
+        self._beside = {fact.version: fitted}  # the pair before it is not compared again
         return SpanFitted(
             model=fact.model,
             at=fact.at,
             cause=fact.id,
             version=fact.version,
-            digest=trained.predictor.digest,
+            digest=fitted.digest,
             rows=taken.rows.height,
             compute_s=0.0,
         )
@@ -234,10 +253,10 @@ class ReplayEffects:
     def _compare(self, fact: SpanComparisonAsked) -> SpansCompared:
         low = bisect_left(self._stream.at, fact.rows.start, hi=self.mature)
         rows = self._stream.frame.slice(low, self.mature - low)
-        names = (fact.version, _beside(fact.version))
         evidence: tuple[Evidence, ...] = ()
         if rows.height:
-            first, second = (self._stream.answers_to(name, rows)[0] for name in names)
+            pair = (self._stream.versions[fact.version].predictor, self._beside[fact.version])
+            first, second = (self._stream.said(each, rows)[0] for each in pair)
             scale = self._stream.versions[fact.version].loss_scale
             evidence = compared_spans(rows, self._stream.columns, (first, second), scale=scale, window_s=fact.window_s)
         return SpansCompared(model=fact.model, at=fact.at, cause=fact.id, version=fact.version, evidence=evidence)
@@ -278,7 +297,7 @@ class ReplayEffects:
         )
 
     def _ask(self, predictor: Predictor, rows: pl.DataFrame) -> Answers:
-        return Answers(*self._stream.answers_to(predictor.version, rows))
+        return Answers(*self._stream.said(predictor, rows))
 
     def _known(self, taken: _Taken) -> Ask:
         """Ask about held-out rows that are the stream's own: each version is asked about each row once."""
@@ -300,11 +319,6 @@ class ReplayEffects:
             raise InvariantError("history was corrected, so what was served is not what was held out")
         served = self._stream.scored(taken.end - taken.held, taken.end)
         return Rows(frame=served.filter(pl.col("_version") == fact.champion).tail(source.recorded), recorded=True)
-
-
-def _beside(version: str) -> str:
-    """Return the name of the model that was fitted beside a version."""
-    return f"{version} beside"
 
 
 def _digest(fact: TrainingPlanned, low: int, high: int, taken: SnapshotRows, corrected: Corrected) -> str:

@@ -132,16 +132,16 @@ class ReplayStream:
         found = self._answers[version].proba[low:high]
         return found if found.shape[1] and not np.isnan(found).all() else None
 
-    def answers_to(self, version: str, rows: pl.DataFrame) -> tuple[Values, Floats | None]:
-        """Return what `version` answers to `rows` of the stream, or such as they are after repair, with probabilities.
+    def said(self, predictor: Predictor, rows: pl.DataFrame) -> tuple[Values, Floats | None]:
+        """Return what a version answers to `rows` of the stream, or such as they are after repair, with probabilities.
 
         Raises
         ------
         TrainingError
             The user's code could not answer; the message has its line.
         """
-        predictor = self.versions[version].predictor
-        said = self._watch.timed("predict_s", lambda: user_code(f"version {version}", lambda: predictor.predict(rows)))
+        name = predictor.version
+        said = self._watch.timed("predict_s", lambda: user_code(f"version {name}", lambda: predictor.predict(rows)))
         return as_values(said.output, self.columns.task), said.proba
 
     def serve(self, low: int, high: int, champion: str) -> None:

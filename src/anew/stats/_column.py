@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -56,6 +57,7 @@ def kind_of(column: Column) -> Kind:
     return "numeric" if _is_number(kind) else "categorical"
 
 
+@lru_cache(maxsize=256)
 def _is_number(kind: pa.DataType) -> bool:
     tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_temporal)
     return any(test(kind) for test in tests)

@@ -104,7 +104,9 @@ class Train:
 
     def apply(self, state: TrainState, fact: Fact) -> TrainState:
         """Fold a fact."""
-        state = replace(state, spans=state.spans.after(fact))
+        spans = state.spans.after(fact)
+        if spans is not state.spans:
+            state = replace(state, spans=spans)
         match fact:
             case ProjectChanged():
                 return replace(state, code=fact.code, settings=fact.settings)

@@ -148,7 +148,8 @@ class Trigger:
 
     def apply(self, state: TriggerState, fact: Fact) -> TriggerState:
         """Fold a fact."""
-        state = _charged(replace(state, books=books_after(state.books, fact)), fact)
+        books = books_after(state.books, fact)
+        state = _charged(state if books is state.books else replace(state, books=books), fact)
         match fact:
             case WindowClosed() | WindowScored() | RowsChecked():
                 return _measured(state, fact)
