@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from anew.gateway.admission import Admission
 from anew.testing.fake_journal import FakeJournal
-from tests.gateway.test_app import ROW, SETTINGS, call, make, serving
+from tests.gateway.test_app import ROW, SETTINGS, Held, call, make, serving
 
 BODY = json.dumps({"row": ROW}).encode()
 
@@ -29,6 +31,17 @@ def test_the_queue_is_as_long_as_its_last_row_can_wait() -> None:
         queue.served(100, 0.01)
     queue.rows = 900
     assert queue.admits(0)
+
+
+def test_few_may_wait_for_a_stall_and_many_may_not() -> None:
+    queue = Admission(longest_s=0.1)
+    queue.served(100, 0.005)  # 200 at once
+    queue.rows = 199
+    assert queue.admits(0.79)
+    assert not queue.admits(0.81)
+    queue.rows = 200
+    assert queue.admits(0.1)
+    assert not queue.admits(0.11)
 
 
 def test_slow_rows_are_taken_few_at_a_time() -> None:
@@ -70,6 +83,27 @@ def test_of_more_than_can_be_answered_in_time_the_newest_are_turned_away_and_the
 @pytest.mark.fault("S8")
 def test_control_without_admission_all_of_them_wait() -> None:
     assert burst(1e9)[0] == [200] * 100
+
+
+@pytest.mark.fault("S6")
+@pytest.mark.parametrize(("callers", "refused"), [(4, 0), (300, 300)], ids=["few", "control: many"])
+def test_a_disk_that_stalls_turns_nobody_away_where_few_wait(callers: int, refused: int) -> None:
+    Held.free = threading.Event()
+    app = make(Held(), settings=replace(SETTINGS, queue_ms=20.0))
+    serving(app).admission.row_s = 0.00001
+
+    async def story() -> list[int]:
+        first = asyncio.ensure_future(call(app, "/predict", BODY))
+        while serving(app).commit.waiting_s < 0.03:  # longer than anybody should have to wait for a turn
+            await asyncio.sleep(0.001)
+        serving(app).admission.rows = callers - 4  # as many as had come before
+        serving(app).commit._since = time.perf_counter() - 0.03  # however busy this machine is
+        asked = [asyncio.ensure_future(call(app, "/predict", BODY)) for _ in range(max(callers, 4))]
+        await asyncio.sleep(0.001)
+        Held.free.set()
+        return [status for status, _ in await asyncio.gather(first, *asked)]
+
+    assert asyncio.run(story()).count(503) == refused
 
 
 def test_a_request_whose_deadline_has_passed_is_not_computed() -> None:

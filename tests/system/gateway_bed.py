@@ -24,9 +24,21 @@ from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.domain.observation import Observation
 from anew.gateway.settings import GatewaySettings
 from anew.ports.traffic import WorkerStatus
-from anew.testing.fake_predictor import FAKE_COLUMNS, FakeStore
+from anew.testing.fake_predictor import FAKE_COLUMNS, FakeLoader, FakePredictor, FakeStore
 
 MODEL = "fraud"
+
+
+class HoardingLoader:
+    """Lets go of nothing that it ever loaded."""
+
+    def __init__(self) -> None:
+        self._hoard: list[FakePredictor] = []
+
+    def load(self, folder: Path, *, version: str, digest: str) -> FakePredictor:
+        """Load, and keep."""
+        self._hoard.append(FakeLoader().load(folder, version=version, digest=digest))
+        return self._hoard[-1]
 
 
 def parts(project: Path, worker: str) -> GatewayParts:
@@ -34,13 +46,14 @@ def parts(project: Path, worker: str) -> GatewayParts:
     told = json.loads((project / "told.json").read_text())
     state = project / ".anew"
     most_bytes, segment_bytes = told.pop("most_bytes", 1 << 28), told.pop("segment_bytes", 1 << 18)
+    loader = told.pop("loader", "anew.testing.fake_predictor:FakeLoader")
     return GatewayParts(
         settings=GatewaySettings(model=MODEL, columns=FAKE_COLUMNS, **told),
         host="127.0.0.1",
         traffic=FileTraffic(state, Verifier.load(state / "keys")),
         store=FakeStore(state / "models"),
         journal=SegmentJournal(state / "journal" / worker, most_bytes=most_bytes, segment_bytes=segment_bytes),
-        loader="anew.testing.fake_predictor:FakeLoader",
+        loader=loader,
     )
 
 
@@ -226,6 +239,11 @@ def wait(condition: Callable[[], bool], log: Callable[[], str] = str, seconds: f
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain\n{log()}"
         time.sleep(0.02)
+
+
+def resident(pid: int) -> int:
+    """Return how many pages of memory a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
 
 
 def _listens(port: int) -> bool:

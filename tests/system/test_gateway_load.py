@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from anew.domain.observation import Prediction
-from tests.system.gateway_bed import Client, bed, wait
+from tests.system.gateway_bed import Client, bed, resident, wait
 
 pytestmark = pytest.mark.system
 
@@ -132,14 +132,14 @@ def test_10_000_callers_who_go_away_leave_no_descriptor_and_no_half_row(tmp_path
         for _ in range(200):
             assert client.predict()[0] == 200
         pid = ours.processes["0"].pid
-        before, grown = _descriptors(pid), _resident(pid)
+        before, grown = _descriptors(pid), resident(pid)
         for i in range(10_000):
             with socket.create_connection(("127.0.0.1", port)) as one:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end with a reset
                 one.sendall(text if i % 2 else text[: 10 + i % 100])
         wait(lambda: _descriptors(pid) <= before, ours.log)
         assert client.predict()[0] == 200
-        assert _resident(pid) < 1.25 * grown
+        assert resident(pid) < 1.25 * grown
         kept = ours.kept()  # reads every record: half a one would be damage
         assert 201 <= len(kept) <= 5201
         assert {len(one.row) for one in kept if isinstance(one, Prediction)} == {3}
@@ -215,7 +215,3 @@ def test_both_versions_of_a_canary_get_the_columns_that_they_know(tmp_path: Path
 
 def _descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  the kernel's own folder
-
-
-def _resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from anew.domain.observation import Prediction
-from tests.system.gateway_bed import Bed, Load, bed, wait
+from tests.system.gateway_bed import Bed, Load, bed, resident, wait
 
 pytestmark = pytest.mark.system
 
@@ -72,6 +72,31 @@ def test_control_a_server_with_two_fields_mixes_them() -> None:
     for thread in threads:
         thread.join()
     assert any(version != answer for version, answer in replies)
+
+
+@pytest.mark.fault("S6")
+@pytest.mark.parametrize(
+    "loader",
+    ["anew.testing.fake_predictor:FakeLoader", "tests.system.gateway_bed:HoardingLoader"],
+    ids=["freed", "control: hoarded"],
+)
+def test_swaps_under_load_fail_nothing_and_leave_no_memory_behind(tmp_path: Path, loader: str) -> None:
+    with bed(tmp_path, loader=loader, poll_s=0.01, queue_ms=50) as ours:
+        versions = [ours.version(f"v{i}", weight=4 << 20) for i in range(1, 7)]  # more than are kept warm
+        ours.shift(versions[0])
+        port = ours.begin()
+        ours.applied(1)
+        load, settled = Load(port).start(clients=4, pause_s=0.002), 0
+        for i in range(100):
+            ours.applied(ours.shift(versions[(i + 1) % 6], fallback=versions[i % 6]))
+            if i == 20:
+                settled = resident(ours.processes["0"].pid)
+        load.stop()
+        assert load.failures == []
+        assert {status for status, _ in load.replies} == {200}
+        assert mixed(load.replies) == 0
+        grown = resident(ours.processes["0"].pid) / settled
+        assert (grown <= 1.1) is loader.endswith("FakeLoader"), grown
 
 
 @pytest.mark.fault("S3")

@@ -8,6 +8,7 @@ __all__ = ["Admission"]
 _SLOWER, _FASTER = 0.1, 0.5  # one slow call, the first one say, must not turn many away
 _SLICE_S: Final = 0.01
 _MOST_ROWS: Final = 256
+_STALLS: Final = 8
 
 
 @dataclass(slots=True)
@@ -31,9 +32,15 @@ class Admission:
     def admits(self, oldest_s: float) -> bool:
         """May one more request come when the oldest one has waited `oldest_s`?
 
-        When nothing waits it always may: only by serving is it learnt that serving has become fast again.
+        When nothing waits it always may: only by serving is it learnt that serving has become fast again. Where fewer
+        wait than are answered at once, they wait for a disk or a processor that stalls, not for each other: turning the
+        next one away would shorten nobody's wait, so it may come until the stall has lasted eight times `longest_s`.
         """
-        return not self.rows or (oldest_s <= self.longest_s and self.rows * self.row_s <= self.longest_s)
+        if not self.rows:
+            return True
+        if self.rows * self.row_s > self.longest_s:
+            return False
+        return oldest_s <= self.longest_s * (_STALLS if self.rows < self.most_rows else 1)
 
     def served(self, rows: int, seconds: float) -> None:
         """Learn from `rows` rows that took `seconds` together."""

@@ -42,6 +42,8 @@ class FakePredictor:
         ``raise_sometimes`` (when the amount is a multiple of 100), ``crash`` (ends the process), ``crash_sometimes``
         (likewise), ``nan``, ``short`` (an answer
         too few), ``text`` (a class that nobody declared), ``proba`` (impossible probabilities).
+    weight
+        Bytes that it holds in memory, as a real model does.
     """
 
     version: str
@@ -50,6 +52,7 @@ class FakePredictor:
     value: float = 0.0
     behaviour: str = "constant"
     seconds: float = 0.0
+    weight: bytes = field(default=b"", repr=False)
 
     def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
         """Answer, or do what the behaviour says."""
@@ -107,6 +110,7 @@ class FakeLoader:
             value=float(told.get("value", 0.0)),
             behaviour=told.get("behaviour", "constant"),
             seconds=float(told.get("seconds", 0.0)),
+            weight=b"w" * int(told.get("weight", 0)),
         )
 
 
