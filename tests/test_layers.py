@@ -32,6 +32,7 @@ HOMES = {
     "uvicorn": ("app.dashboard_worker",),
     "anyio": ("dashboard",),
     "httpx": ("adapters.feast_online", "adapters.outbound", "app", "notebook.client"),
+    "joblib": ("adapters.unpickle_child",),
     "lightgbm": ("adapters.model_format_lightgbm", "app.demo_project", "app.ready_projects"),
     "mlflow": ("adapters.mlflow_",),
     "msgspec": ("adapters", "app", "cli", "dashboard", "gateway"),

@@ -47,7 +47,10 @@ class OnnxFormat:
 
     def classes(self, model: object) -> Sequence[object] | None:
         """Return the labels in the metadata `CLASSES`; without them there are the declared ones."""
-        found = next((each.value for each in cast("ModelProto", model).metadata_props if each.key == CLASSES), None)
+        if hasattr(model, "get_modelmeta"):  # decoded
+            found = cast("InferenceSession", model).get_modelmeta().custom_metadata_map.get(CLASSES)
+        else:
+            found = next((each.value for each in cast("ModelProto", model).metadata_props if each.key == CLASSES), None)
         return None if found is None else cast("list[object]", json.loads(found))
 
     def encode(self, model: object) -> bytes:

@@ -15,7 +15,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, SettingsError, TrainingError
 from anew.loop.training import Kit, Recipe, fit
 
-__all__ = ["FirstLook", "look_ahead"]
+__all__ = ["AT_LEAST_ROWS", "FirstLook", "look_ahead"]
 
 AT_LEAST_ROWS = 200
 _SHARES = (0.04, 0.1, 0.25, 0.5)

@@ -17,6 +17,7 @@ from anew.domain.facts import FACTS
 
 __all__ = [
     "AccessPolicy",
+    "AdoptPolicy",
     "BudgetPolicy",
     "CanaryPolicy",
     "ColumnsPolicy",
@@ -113,6 +114,14 @@ class MonitorPolicy(Section):
     )
 
 
+class AdoptPolicy(Section):
+    """A model that was made elsewhere, as the first champion; retrains fit as pipeline.py says."""
+
+    model: str = Field(description="the model's file, relative to the project")
+    format: Literal["lightgbm", "skops", "onnx", "xgboost"] = Field(description="what kind of file it is")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="what the file has to be, in hex")
+
+
 class TrainPolicy(Section):
     """Parameters and limits of training."""
 
@@ -134,6 +143,7 @@ class TrainPolicy(Section):
         default="none",
         description="keep each model as an ONNX graph too, checked to answer the same; it serves where it is faster",
     )
+    adopt: AdoptPolicy | None = Field(default=None, description="instead of a first fit; `anew init --model` writes it")
 
 
 class SearchPolicy(Section):

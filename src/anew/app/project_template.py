@@ -4,7 +4,7 @@ import json
 import re
 import string
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -56,14 +56,20 @@ class Given:
         Name of the file in the folder that the project begins with; empty for none.
     triggers
         Lines of ``triggers``, in the place of the one on PSI; `psi` and `windows` of the numbers are not asked then.
+    sections
+        Further sections of ``anew.yaml``, each as it stands there.
     files
         Further files, by name.
+    look
+        Measures what the first objective rests on.
     """
 
     pipeline: str = ""
     history: str = ""
     triggers: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
+    look: Callable[[pl.DataFrame, Columns, str], FirstLook] = look_ahead
     numbers: PolicyNumbers = PolicyNumbers()
 
 
@@ -92,7 +98,7 @@ def create_from_frame(folder: Path, model: str, frame: pl.DataFrame, roles: Role
     _refuse_existing(folder, *given.files)
     inferred = infer_schema(frame, roles)
     pipeline = given.pipeline or _pipeline(model, inferred.columns, inferred.vocabulary)
-    look = look_ahead(frame, inferred.columns, pipeline)
+    look = given.look(frame, inferred.columns, pipeline)
     policy = _policy(model, inferred, look, given)
     written = _write(folder, pipeline, policy, given.files)
     return Created(model=model, folder=folder, written=written, notes=inferred.notes, inferred=inferred, look=look)
@@ -279,6 +285,7 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, given: Given
             "slo_for": _windows(numbers.slo_windows),
             "triggers": "\n".join(f"  - {line}" for line in triggers),
             "history": f"\n  history: {given.history}  # labelled rows from before it served" if given.history else "",
+            "sections": "".join(f"{section}\n\n" for section in given.sections),
             "patience": ""
             if numbers.patience_windows is None
             else f"\n  patience: {write_duration(numbers.patience_windows * window)}"
@@ -302,6 +309,11 @@ def _objective(look: FirstLook | None, slack: float) -> float:
 def _slo_comment(look: FirstLook | None, slack: float) -> str:
     if look is None:
         return "  # An example; set the error that your users can live with."
+    if not look.train_rows:
+        return (
+            f"  # Measured, not promised: the adopted model has {look.metric} {look.loss:.4g} on the {look.test_rows} "
+            f"rows of the file\n  # (it may have been trained on some of them); the objective is {slack:g} times that."
+        )
     return (
         f"  # Measured, not promised: a model trained on the first {look.train_rows} rows of the file had "
         f"{look.metric} {look.loss:.4g}\n  # on the next {look.test_rows}; the objective is {slack:g} times that."

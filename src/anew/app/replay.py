@@ -32,6 +32,7 @@ from anew.app.wiring import stages
 from anew.domain.errors import SchemaError, SettingsError
 from anew.feedback.outcome import THUMB
 from anew.feedback.window import WindowClock, WindowState
+from anew.loop.adopted import adopted_draft
 from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine, Stages
 from anew.loop.fold import fold_scores
@@ -39,7 +40,7 @@ from anew.loop.progress import silent
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, ReplayWorld, Spoil, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
-from anew.loop.training import Recipe, assemble, draft, finish, training_rows
+from anew.loop.training import Draft, Recipe, assemble, draft, finish, training_rows
 from anew.loop.training_run import search_params
 from anew.ports.candidate import Candidate
 from anew.ports.pipeline import Pipeline, TrainingData
@@ -242,6 +243,8 @@ class _Trainer:
         recipe = self._recipe(order)
         previous = order.champion.predictor.model if order.champion else None
         rows = training_rows(order.rows, order.holdout_rows)
+        if self._how.adopt is not None and order.champion is None:
+            return self._packed(adopted_draft(self._how.adopt, rows, recipe, self._timed, self._kit), order, recipe)
         record = b""
         if self._how.search is not None:
             plan = replace(self._how.search, timeout_s=math.inf, warm=self._tried)
@@ -250,6 +253,9 @@ class _Trainer:
             recipe, record = replace(recipe, params={**recipe.params, **found.params}), found.record
             self._tried = (found.suggested,)
         made = replace(draft(rows, recipe, self._timed, self._kit, previous=previous), search=record)
+        return self._packed(made, order, recipe)
+
+    def _packed(self, made: Draft, order: TrainingOrder, recipe: Recipe) -> TrainedVersion:
         fitted = finish(made, order.rows, recipe, self._timed, self._kit)
         predictor = self._loader.assemble(fitted.candidate, pipeline=self._pipeline, version=order.version)
         return TrainedVersion(predictor=predictor, yardstick=fitted.yardstick)

@@ -22,6 +22,7 @@ from anew.app.training_job import FINISH, FIT
 from anew.domain.errors import NotFoundError, TrainingError
 from anew.domain.facts import CandidateTrained
 from anew.domain.manifest import Manifest
+from anew.loop.adopted import Adopted
 from anew.loop.training import SAMPLE_ROWS, SEARCH
 from anew.loop.training_order import Training, TrainingInputs, training_job
 from anew.loop.training_run import ARTIFACT, read_outcome
@@ -134,6 +135,7 @@ def _as_it_was(settings: Settings, kept: Path, manifest: Manifest) -> Training:
         export=(kept / "export.onnx").is_file(),
         reads=tuple(str(settings.root / path) for path in policy.reads),
         confined=policy.sandbox,
+        adopt=Adopted.again(manifest.params, kept / manifest.model_file, manifest.format),
     )
 
 

@@ -7,6 +7,7 @@ from anew.app.settings import Settings
 from anew.app.training_job import FINISH, FIT
 from anew.app.watch import Watch
 from anew.domain.errors import SettingsError
+from anew.loop.adopted import Adopted
 from anew.loop.search import SearchPlan
 from anew.loop.training import SAMPLE_ROWS
 from anew.loop.training_order import Training
@@ -32,7 +33,15 @@ def training_of(settings: Settings, watched: Watch) -> Training:
         export=policy.export == "onnx",
         reads=tuple(str(settings.root / path) for path in policy.reads),
         confined=policy.sandbox,
+        adopt=_adopted(settings),
     )
+
+
+def _adopted(settings: Settings) -> Adopted | None:
+    adopt = settings.policy.train.adopt
+    if adopt is None:
+        return None
+    return Adopted(file=str(settings.root / adopt.model), format=adopt.format, sha256=adopt.sha256)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from anew.adapters.schema_inference import Roles
+from anew.app.adopt import create_around
 from anew.app.project_template import create_from_file, create_skeleton
 from anew.app.ready_project import HISTORY, TEMPLATES, create_from_template
 from anew.cli._output import emit_json, say
@@ -26,17 +27,22 @@ def run(
         list[str] | None, typer.Option(help="with --data: a column kept for fairness, never for the model; repeatable")
     ] = None,
     template: Annotated[str, typer.Option(help=f"a ready project: {', '.join(TEMPLATES)}")] = "",
+    model: Annotated[Path | None, typer.Option(help="with --data: a model that exists, as the first champion")] = None,
+    unpickle: Annotated[
+        bool, typer.Option("--unpickle", help="with --model: read a pickle once, confined, and keep it as data")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print anew.init/1")] = False,
 ) -> None:
     """Write pipeline.py and anew.yaml."""
-    if template and (data or time or target or task or key or sensitive):
+    if template and (data or model or time or target or task or key or sensitive):
         raise SettingsError("--template brings its own rows: give it, or --data with what describes the file, not both")
     if template:
         created = create_from_template(Path(), template, name=name)
     elif data is None:
-        if time or target or task or key or sensitive:
+        if time or target or task or key or sensitive or model or unpickle:
             raise SettingsError(
-                "--time, --target, --task, --key and --sensitive describe a file: give it with --data FILE"
+                "--time, --target, --task, --key, --sensitive and --model go with a file of rows: give it with "
+                "--data FILE"
             )
         created = create_skeleton(Path(name or "."))
     else:
@@ -44,7 +50,12 @@ def run(
         if missing:
             raise SettingsError(f"--data needs {', '.join(missing)} too")
         roles = Roles(time=time, target=target, task=task, key=key, sensitive=tuple(sensitive or ()))
-        created = create_from_file(Path(), data, roles, name=name)
+        if model is None:
+            if unpickle:
+                raise SettingsError("--unpickle says how a model is read: give it with --model FILE")
+            created = create_from_file(Path(), data, roles, name=name)
+        else:
+            created = create_around(Path(), model, data, roles, name=name, unpickle=unpickle)
     if json:
         written = [str(path) for path in created.written]
         notes = list(created.notes)

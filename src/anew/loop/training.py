@@ -40,6 +40,7 @@ __all__ = [
     "finish",
     "fit",
     "installed_packages",
+    "known_classes",
     "label_series",
     "loss_scale",
     "training_rows",
@@ -171,7 +172,7 @@ def draft(
         format=kept_as.name,
         model=kept_as.encode(trained),
         inputs=tuple(data.x.columns),
-        classes=_known_classes(kept_as.classes(trained), recipe.columns),
+        classes=known_classes(kept_as.classes(trained), recipe.columns),
         params=dict(recipe.params),
     )
 
@@ -350,7 +351,8 @@ def loss_scale(y: pl.Series, columns: Columns) -> float:
     return float(high - low) or float(values.max() - values.min())
 
 
-def _known_classes(found: Sequence[object] | None, columns: Columns) -> tuple[int | str, ...]:
+def known_classes(found: Sequence[object] | None, columns: Columns) -> tuple[int | str, ...]:
+    """Return the declared classes that a model knows, in its order; all of them where it names none."""
     if not columns.task.classifies:
         return ()
     if found is None:

@@ -9,6 +9,7 @@ import polars as pl
 
 from anew.domain.column import Columns
 from anew.domain.errors import DiskFullError
+from anew.loop.adopted import Adopted
 from anew.loop.search import SearchPlan, suggested_before
 from anew.loop.training_run import TrainingRun
 from anew.ports.compute import Job, Limits, Step
@@ -38,6 +39,8 @@ class Training:
         Files and folders of the project that the user's code may read while it trains.
     confined
         ``auto``: as far as the kernel can. ``required``: or not at all. ``none``: the user's code may do what we may.
+    adopt
+        The model that is the first candidate, where there is no champion yet; or None.
     """
 
     fit: str
@@ -51,6 +54,7 @@ class Training:
     export: bool = False
     reads: tuple[str, ...] = ()
     confined: str = "auto"
+    adopt: Adopted | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,7 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
         traits=how.traits,
         export=how.export,
         searched=inputs.searched,
+        adopt=None if previous else how.adopt,
         search=None if how.search is None else replace(how.search, warm=_warm(inputs.tried)),
     )
     order = write_order(orders, inputs.id, run.to_json())
@@ -126,7 +131,8 @@ def confined_job(id: str, order: Path, run: TrainingRun, how: Training, limits: 
     """Return the job of a run whose order lies in the file `order`."""
     shared = (str(order), str(run.pipeline), *how.reads)
     free = how.confined == "none"
-    seen = tuple(filter(None, (*shared, str(run.part), run.previous, run.searched)))
+    adopted = run.adopt.file if run.adopt else ""
+    seen = tuple(filter(None, (*shared, str(run.part), run.previous, run.searched, adopted)))
     return Job(
         id=id,
         entry=how.fit,

@@ -16,6 +16,7 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import SettingsError, TrainingError
 from anew.domain.manifest import columns_from_json, columns_to_json
+from anew.loop.adopted import Adopted, adopted_draft
 from anew.loop.fold import fold_scores
 from anew.loop.progress import Progress, ProgressFile
 from anew.loop.search import Found, SearchPlan, search
@@ -65,6 +66,8 @@ class TrainingRun:
         How parameters are searched; None fits with `params`.
     searched
         The record of the search that `params` came from, when it is not to be repeated; or empty.
+    adopt
+        The model that is taken instead of a fit; or None.
     """
 
     columns: Columns
@@ -83,6 +86,7 @@ class TrainingRun:
     export: bool = False
     search: SearchPlan | None = None
     searched: str = ""
+    adopt: Adopted | None = None
 
     def recipe(self) -> Recipe:
         """Return what the run needs to know besides its rows and code."""
@@ -107,6 +111,7 @@ class TrainingRun:
             "part": str(self.part),
             "pipeline": str(self.pipeline),
             "search": None if self.search is None else asdict(self.search),
+            "adopt": None if self.adopt is None else asdict(self.adopt),
         }
         return json.dumps(plain, sort_keys=True, allow_nan=False)
 
@@ -129,6 +134,7 @@ class TrainingRun:
                 "part": Path(plain["part"]),
                 "search": None if plain["search"] is None else _plan(plain["search"]),
                 "pipeline": Path(plain["pipeline"]),
+                "adopt": Adopted(**plain["adopt"]) if plain.get("adopt") else None,
             }
             return cls(**plain)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
@@ -189,6 +195,9 @@ def fit_run(
         previous = kit.loader.load(Path(run.previous), version="previous", digest=run.previous_digest).model
     rows = pl.read_parquet(run.part)
     told = ProgressFile(folder, rows.height)
+    if run.adopt is not None:
+        _leave(adopted_draft(run.adopt, rows, run.recipe(), pipeline, kit), folder / _DRAFT)
+        return
     recipe, record = run.recipe(), b""
     if run.searched:
         record = Path(run.searched).read_bytes()
