@@ -75,3 +75,11 @@ def test_a_secret_that_is_none_is_said_before_anything_runs(
         LabellingThread(settings)
     assert name in str(refused.value)
     assert not value or value not in str(refused.value)
+
+
+def test_whether_answers_are_shown_is_a_truth_value(tmp_path: Path) -> None:
+    settings = load(project(tmp_path, "{url: 'http://a', token: 'env:STUDIO_TOKEN', answers: false}"))
+    review = settings.policy.feedback.review
+    assert review is not None
+    assert review.label_studio is not None
+    assert review.label_studio.answers is False

@@ -8,7 +8,10 @@ import pytest
 
 from anew.app.policy import ProjectPolicy, policy_schema
 from anew.app.project_template import SCHEMA_FILE, create_skeleton
+from anew.app.settings import load
 from anew.app.yaml_file import read_yaml
+from anew.domain.errors import SettingsError
+from tests.app.small_project import write_project
 
 SCHEMA = json.loads(policy_schema())
 
@@ -47,3 +50,13 @@ def test_every_field_of_the_file_is_in_the_schema() -> None:
     names = {field.alias or name for name, field in ProjectPolicy.model_fields.items()}
     assert names == set(SCHEMA["properties"])
     assert SCHEMA["additionalProperties"] is False
+
+
+def test_a_truth_value_is_taken_where_one_is_asked_for_and_nowhere_else(tmp_path: Path) -> None:
+    root = write_project(tmp_path)
+    before = (root / "anew.yaml").read_text()
+    (root / "anew.yaml").write_text(before + "dashboard: {serve: false}\n")
+    assert load(root).policy.dashboard.serve is False
+    (root / "anew.yaml").write_text(before + "dashboard: {serve: false, port: true}\n")
+    with pytest.raises(SettingsError, match="truth value"):
+        load(root)

@@ -114,7 +114,9 @@ class OpenLineageSink:
             eventType=library.events.RunState(state),
             eventTime=recorded.recorded_at.isoformat(),
             run=library.events.Run(runId=run_id(fact.model, version, job), facets=self._about(recorded)),
-            job=library.events.Job(namespace=self._namespace, name=f"{fact.model}.{job}", facets={}),
+            job=library.events.Job(
+                namespace=self._namespace, name=f"{fact.model}.{job}", facets=self._where(recorded, job)
+            ),
             producer=_PRODUCER,
             inputs=self._inputs(recorded),
             outputs=self._outputs(recorded) if state == "COMPLETE" and job == "train" else [],
@@ -128,6 +130,8 @@ class OpenLineageSink:
             told |= {"seed": fact.seed, "code": fact.code, "settings": fact.settings, "champion": fact.champion}
         if isinstance(fact, SnapshotTaken):
             told |= {"snapshot": fact.digest, "rows": fact.rows, "holdout_rows": fact.holdout_rows}
+        if isinstance(fact, CandidateTrained) and fact.commit:
+            told |= {"commit": fact.commit, "dirty": str(fact.dirty).lower()}
         parameter = facets.execution_parameters_run.ExecutionParameter
         about: dict[str, facet_v2.RunFacet] = {
             "executionParameters": facets.execution_parameters_run.ExecutionParametersRunFacet(
@@ -145,6 +149,14 @@ class OpenLineageSink:
                 message=reason, programmingLanguage="PYTHON"
             )
         return about
+
+    def _where(self, recorded: Recorded, job: str) -> "dict[str, facet_v2.JobFacet]":
+        """Return where the code of a training is, if it is where others can find it."""
+        fact = recorded.fact
+        if job != "train" or not isinstance(fact, CandidateTrained) or not (fact.commit and fact.repository):
+            return {}
+        facet = self._library.facets.source_code_location_job.SourceCodeLocationJobFacet
+        return {"sourceCodeLocation": facet(type="git", url=fact.repository, version=fact.commit)}
 
     def _inputs(self, recorded: Recorded) -> "list[event_v2.InputDataset]":
         fact = recorded.fact

@@ -1,11 +1,14 @@
 """The jobs of a project: what its effects run in child processes."""
 
+from functools import partial
+
+from anew.adapters.git_revision import code_revision
 from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.correct_job import ENTRY as CORRECT
 from anew.app.measure_job import ENTRY as MEASURE
 from anew.app.measure_job import read_evidence
 from anew.app.score_job import ENTRY as SCORE
-from anew.app.settings import Settings
+from anew.app.settings import FILE, Settings
 from anew.app.suites import trial_needs
 from anew.app.training import limits_of, training_of
 from anew.app.watch import watched_by
@@ -27,4 +30,5 @@ def jobs_of(settings: Settings) -> Jobs:
         limits=limits_of(settings),
         read_evidence=read_evidence,
         needs=trial_needs(settings),
+        revision=partial(code_revision, settings.root, (settings.policy.pipeline, FILE)),
     )

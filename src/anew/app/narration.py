@@ -229,7 +229,9 @@ def _(fact: SourcePurged) -> str:
 
 @_told.register
 def _(fact: CandidateTrained) -> str:
-    return f"{fact.version} trained on {fact.rows} rows in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}"
+    changed = " with changes that are in no commit" if fact.dirty else ""
+    code = f", code of commit {fact.commit[:12]}{changed}" if fact.commit else ""
+    return f"{fact.version} trained on {fact.rows} rows in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}{code}"
 
 
 @_told.register

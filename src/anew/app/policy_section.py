@@ -1,6 +1,6 @@
 """A section of `anew.yaml`: it knows all its keys."""
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 __all__ = ["Section"]
 
@@ -12,8 +12,10 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth(cls, value: object) -> object:
-        """Refuse what YAML makes of yes, no, on and off, which would pass for 1 and 0."""
+    def _no_truth(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what YAML makes of yes, no, on and off, which would pass for 1 and 0; not where it is asked for."""
+        if info.field_name and cls.model_fields[info.field_name].annotation is bool:
+            return value
         for each in value if isinstance(value, list) else (value,):
             if isinstance(each, bool):
                 raise ValueError(f"{str(each).lower()} is a truth value; put words such as yes and no in quotes")

@@ -44,6 +44,7 @@ from anew.loop.training_order import Training, TrainingInputs, training_job, wri
 from anew.loop.training_run import ARTIFACT, read_outcome
 from anew.loop.trial_order import TrialNeeds, TrialOrders
 from anew.ports.artifact import ArtifactStore
+from anew.ports.code import CodeRevision
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
 from anew.ports.effects import Steps
 from anew.ports.lake import Lake
@@ -90,6 +91,8 @@ class Jobs:
         The project's folder; its gates are measured.
     needs
         What the gates need besides the snapshot.
+    revision
+        Tells what the project's folder is checked out at.
     """
 
     training: Training
@@ -102,6 +105,7 @@ class Jobs:
     limits: Limits
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
     needs: TrialNeeds = TrialNeeds()
+    revision: Callable[[], CodeRevision] = CodeRevision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +284,7 @@ class LiveEffects:
             previous=champion,
             tried=self._past().tried(champion[0]) if self._jobs.training.search is not None else (),
         )
+        code = self._jobs.revision()
         job = training_job(self._jobs.training, inputs, self._jobs.orders, self._jobs.limits)
         status = self._job(job, steps)
         reach("train.collected")
@@ -298,6 +303,9 @@ class LiveEffects:
             snapshot=fact.digest,
             rows=fact.rows - fact.holdout_rows,
             compute_s=status.cpu_s,
+            commit=code.commit,
+            dirty=code.dirty,
+            repository=code.repository,
         )
 
     def _order(self, fact: Fact, entry: str, order: str) -> Job:

@@ -198,10 +198,15 @@ class SourceCapped(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateTrained(Fact):
-    """A candidate lies in the artifact store under `digest`; asks for the gates' measurements."""
+    """A candidate lies in the artifact store under `digest`; asks for the gates' measurements.
+
+    `commit` is what the project's folder was checked out at, empty where it is in no Git repository; `dirty`, whether
+    it had changes that are in no commit; `repository`, where others find it.
+    """
 
     asks: ClassVar[str] = "measure"
     ends: ClassVar[bool] = True
+    schema: ClassVar[int] = 2
 
     version: str
     champion: str
@@ -210,6 +215,9 @@ class CandidateTrained(Fact):
     rows: int
     compute_s: float
     evidence: tuple[Evidence, ...] = ()
+    commit: str = ""
+    dirty: bool = False
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,119 @@
+"""OpenLineage events hold to the project's own schemas, facet by facet, in a file and over HTTP."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
+from anew.adapters.outbound import Outbound
+from anew.domain.fact import Fact
+from anew.domain.facts import FACTS, CandidateTrained
+from tests.adapters.receiver import receiver
+from tests.adapters.test_sinks import made, recorded
+
+FOLDER = Path(__file__).with_name("openlineage")
+SCHEMAS: Mapping[str, Any] = {
+    found["$id"]: found for found in (json.loads(path.read_text("utf-8")) for path in FOLDER.glob("*.json"))
+}
+REGISTRY = jsonschema_rs.Registry(list(SCHEMAS.items()))
+
+
+def problems(of: Any, url: str) -> list[str]:
+    """Return what is wrong by the schema at `url`, which has to be one of those that are here."""
+    assert url.partition("#")[0] in SCHEMAS, f"{url} is none of the vendored schemas"
+    asked = jsonschema_rs.validator_for({"$ref": url}, registry=REGISTRY, validate_formats=True)
+    return [f"{url}: {error.message}" for error in asked.iter_errors(of)]
+
+
+def facets(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield every facet of an event."""
+    for place in (event["run"], event["job"], *event["inputs"], *event["outputs"]):
+        yield from place.get("facets", {}).values()
+
+
+def complaints(event: Mapping[str, Any]) -> list[str]:
+    """Return everything that is wrong with an event."""
+    found = problems(event, event["schemaURL"])
+    for facet in facets(event):
+        found += problems(facet, facet["_schemaURL"])
+    return found
+
+
+def told_of(kind: str) -> Fact:
+    """Return a sample of a fact, whose repository is where one can be."""
+    fact = made(kind)
+    if not isinstance(fact, CandidateTrained):
+        return fact
+    return replace(fact, commit="c" * 40, dirty=True, repository="https://example.org/team/models.git")
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """Return what is told of one fact of each kind."""
+    sink = OpenLineageSink(FileEvents(folder / "runs.jsonl"))
+    for kind in FACTS:
+        sink.take(recorded(told_of(kind)))
+    return [json.loads(line) for line in (folder / "runs.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_every_event_and_every_facet_holds_to_the_official_schemas(tmp_path: Path) -> None:
+    told = events(tmp_path)
+    assert len(told) > 8
+    assert [complaint for event in told for complaint in complaints(event)] == []
+    used = {facet["_schemaURL"].partition("#")[0] for event in told for facet in facets(event)}
+    assert used | {event["schemaURL"].partition("#")[0] for event in told} == set(SCHEMAS)
+
+
+def test_what_is_sent_over_http_holds_to_them_too(tmp_path: Path) -> None:
+    with receiver() as there:
+        sink = OpenLineageSink(HttpEvents(Outbound(there.url)))
+        for kind in FACTS:
+            sink.take(recorded(told_of(kind)))
+        assert len(there.got) > 8
+        for headers, body in there.got:
+            assert headers["content-type"] == "application/json"
+            assert complaints(json.loads(body)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("eventTime",), "yesterday"),
+        (("eventType",), "BEGUN"),
+        (("run", "runId"), "v2"),
+        (("job", "name"), None),
+        (("run", "facets", "executionParameters", "parameters"), "seed=3"),
+        (("outputs", 0, "facets", "version", "datasetVersion"), 3),
+        (("job", "facets", "sourceCodeLocation", "url"), None),
+    ],
+)
+def test_a_planted_mistake_is_found(tmp_path: Path, path: tuple[Any, ...], value: Any) -> None:
+    event = next(each for each in events(tmp_path) if each["job"].get("facets"))
+    assert complaints(event) == []
+    place: Any = event
+    for step in path[:-1]:
+        place = place[step]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    assert complaints(event)
+
+
+def test_commit_and_changes_are_told(tmp_path: Path) -> None:
+    event = next(each for each in events(tmp_path) if each["job"].get("facets"))
+    told = {each["key"]: each["value"] for each in event["run"]["facets"]["executionParameters"]["parameters"]}
+    assert (told["commit"], told["dirty"]) == ("c" * 40, "true")
+    where = event["job"]["facets"]["sourceCodeLocation"]
+    assert (where["type"], where["url"], where["version"]) == ("git", "https://example.org/team/models.git", "c" * 40)
+
+
+def test_the_schemas_are_those_that_were_published() -> None:
+    listed = dict(re.findall(r"^\| (\S+\.json) \|.*\| ([0-9a-f]{64}) \|$", (FOLDER / "README.md").read_text(), re.M))
+    assert listed == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in FOLDER.glob("*.json")}
