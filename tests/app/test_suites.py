@@ -4,15 +4,19 @@ import hashlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from anew.app.gates import chosen_gates
+from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import Settings, load
 from anew.app.suites import suite_sources, trial_needs
 from anew.app.wiring import stages
 from anew.domain.errors import IntegrityError, SettingsError
-from tests.app.small_project import YAML, write_project
+from anew.domain.facts import GateJudged
+from anew.domain.verdict import Verdict
+from tests.app.small_project import PIPELINE, YAML, write_project
 
 ROWS = pl.DataFrame(
     {
@@ -96,3 +100,49 @@ def test_gates_get_what_the_project_says_elsewhere(tmp_path: Path) -> None:
     assert chosen.anchor == "v3"
     assert set(chosen.unpackaged().gates) == {"beats_champion(business.ctr)", "anchor"}
     assert trial_needs(settings).anchor == "v3"
+
+
+STAKE = """
+
+def stake(rows):
+    return float((rows["prediction"] == rows["label"]).mean() - BROKEN)
+"""
+KPI = """business: {gain: "pipeline:stake"}
+validate:
+  - slos: {objectives: [{metric: error, at_most: 0.9}]}
+  - beats_champion: {metric: business.gain, better: higher, margin: 0.2, at_least_rows: 20, at_most_width: 1.0}
+"""
+
+
+def gains(folder: Path, broken: str) -> list[GateJudged]:
+    """Replay 40 days with a retrain every ten, judged by a function of the pipeline; return the gate's verdicts."""
+    x = np.random.default_rng(5).normal(size=(2, 960))
+    at = [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(960)]  # noqa: DTZ001  as files have it
+    rows = pl.DataFrame({"at": at, "x": x[0], "z": x[1], "y": (x[0] > 0).astype(int)})
+    folder.mkdir()
+    rows.write_parquet(folder / "rows.parquet")
+    yaml = YAML.split("slos:")[0].replace("holdout: 0.2", "holdout: 0.3") + "triggers: [{every: 10d}]\n" + KPI
+    pipeline = PIPELINE + STAKE.replace("BROKEN", broken)
+    report = replay(load(write_project(folder / "p", yaml, pipeline)), ReplayOptions(data=folder / "rows.parquet"))
+    return [each for each in report.facts if isinstance(each, GateJudged) and each.gate.startswith("beats_champion")]
+
+
+def test_a_function_of_the_pipeline_decides_beside_the_champion_and_one_that_breaks_lets_nobody_pass(
+    tmp_path: Path,
+) -> None:
+    judged = gains(tmp_path / "whole", "0.0")
+    assert judged
+    assert {each.verdict for each in judged} == {Verdict.PASS}
+    (evidence,) = judged[-1].evidence
+    assert evidence.low is not None
+    assert evidence.subject == "business.gain"
+    broken = gains(tmp_path / "broken", "rows['clicked'].mean()")
+    assert {each.verdict for each in broken} == {Verdict.ERROR}
+
+
+def test_a_gate_cannot_name_a_function_that_the_pipeline_has_not(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="defines no 'stake'"):
+        stages(project(tmp_path, KPI))
+    for option in ("definition: avg(label)", "function: print"):
+        with pytest.raises(SettingsError, match=f"unknown option '{option.split(':')[0]}'"):
+            stages(project(tmp_path, f"validate: [beats_champion: {{metric: business.gain, {option}}}]\n"))

@@ -50,6 +50,27 @@ def test_a_business_metric_is_compared_in_the_direction_that_it_has() -> None:
         BeatsChampion(metric="business.profit", definition="1")
 
 
+def test_a_business_metric_that_is_code_is_compared_with_its_interval_and_one_that_breaks_is_an_error() -> None:
+    def profit(rows: pl.DataFrame) -> float:
+        return float((rows["prediction"] * (2 * rows["label"] - 1)).mean())  # type: ignore[arg-type]  # a number
+
+    def broken(rows: pl.DataFrame) -> float:
+        return float(rows["clicked"].sum())
+
+    in_sql = BeatsChampion(metric="business.p", better="higher", definition="avg(prediction * (2 * label - 1))")
+    in_code = BeatsChampion(metric="business.p", better="higher", definition="pipeline:profit", function=profit)
+    for rows in (binary(0.4, 0.05), binary(0.05, 0.4)):
+        (told,), (wanted,) = in_code.measure(rows), in_sql.measure(rows)
+        assert (told.value, told.low, told.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+        assert wanted.low is not None
+        assert wanted.low < wanted.value < wanted.high  # type: ignore[operator]  # measured
+    assert judged(replace(in_code, at_most_width=1.0), binary(0.4, 0.05)) is FAIL
+    assert judged(replace(in_code, at_most_width=1.0), binary(0.05, 0.4)) is PASS
+    assert judged(replace(in_code, function=broken), binary(0.05, 0.4)) is ERROR
+    suite = Suites(names=("golden",), metric="business.p", better="higher", definition="pipeline:p", function=profit)
+    assert judged(replace(suite, at_most_width=1.0), with_suite(binary(0.1), golden=binary(0.4, 0.05))) is FAIL
+
+
 def test_the_bootstrap_agrees_with_the_exact_interval() -> None:
     rows = binary(0.2, 0.15, n=2000)
     (exact,), (drawn,) = BeatsChampion().measure(rows), BeatsChampion(metric="error").measure(rows)

@@ -1,13 +1,13 @@
 """The project's gates, and what each verdict means: it counts, only advises, or asks a person."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from anew.app.component import collect, find_component, hint, make_component
-from anew.app.objective import BESIDE, make_slo, metric_problem
+from anew.app.objective import BESIDE, code_metric, make_slo, metric_problem
 from anew.app.settings import Settings
 from anew.domain.errors import SettingsError
 from anew.validate import Gate, Gates
@@ -102,8 +102,11 @@ def _gate(settings: Settings, name: str, given: object, objectives: tuple[Object
         options = {**_defaults(settings, name, objectives), **options}
         options |= _definition(settings, kind, options)
     gate: Gate = make_component(kind, options)
-    own = getattr(gate, "objectives", ()) if isinstance(given, Mapping) and "objectives" in given else ()
-    problems = [problem for each in own for problem in metric_problem(each, settings.task)]
+    if isinstance(gate, BeatsChampion | Suites) and gate.definition:
+        own = gate.metric.removeprefix("business.")
+        gate = replace(gate, function=code_metric(settings, own, gate.definition))
+    asked = getattr(gate, "objectives", ()) if isinstance(given, Mapping) and "objectives" in given else ()
+    problems = [problem for each in asked for problem in metric_problem(each, settings.task)]
     problems += _unknown_names(settings, gate)
     metric = getattr(gate, "metric", "")
     if isinstance(gate, BeatsChampion | Suites) and metric != LOSS and not metric.startswith("business."):
@@ -127,8 +130,9 @@ def _defaults(settings: Settings, name: str, objectives: tuple[Objective, ...]) 
 
 def _definition(settings: Settings, kind: type[Any], options: Mapping[str, Any]) -> dict[str, str]:
     """Return the definition of a business metric that a gate compares."""
-    if "definition" in options:
-        raise SettingsError("unknown option 'definition'; the project's own metrics stand under `business`")
+    for name in ("definition", "function"):
+        if name in options:
+            raise SettingsError(f"unknown option {name!r}; the project's own metrics stand under `business`")
     metric = str(options.get("metric", ""))
     own = metric.removeprefix("business.")
     if own == metric or "definition" not in {each.name for each in fields(kind)}:
@@ -136,10 +140,7 @@ def _definition(settings: Settings, kind: type[Any], options: Mapping[str, Any])
     if own not in settings.policy.business:
         known = tuple(settings.policy.business)
         raise SettingsError(f"metric {metric!r}, which `business` does not define{hint(own, known)}")
-    definition = settings.policy.business[own]
-    if definition.startswith("pipeline:"):
-        raise SettingsError(f"metric {metric!r} is a function of the pipeline; a gate compares aggregates in SQL alone")
-    return {"definition": definition}
+    return {"definition": settings.policy.business[own]}
 
 
 def _unknown_names(settings: Settings, gate: Gate) -> list[str]:

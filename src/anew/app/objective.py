@@ -16,9 +16,10 @@ from anew.domain.errors import SettingsError
 from anew.feedback.outcome import THUMB
 from anew.monitor.performance import Performance
 from anew.monitor.slo import SLO
+from anew.stats.business import Aggregate
 from anew.stats.outcome import is_known, known_for
 
-__all__ = ["BESIDE", "make_slo", "metric_problem", "performance", "with_period"]
+__all__ = ["BESIDE", "code_metric", "make_slo", "metric_problem", "performance", "with_period"]
 
 BESIDE = ("bypass", "for", "rearm", "severity")
 """Keys of an entry that say how what is found asks for a retrain."""
@@ -51,18 +52,25 @@ def make_slo(entry: Mapping[str, Any], settings: Settings, beside: Sequence[str]
 def _own_metric(settings: Settings, name: str, definition: str, given: Mapping[str, Any]) -> SLO:
     """Make the objective of one of the project's own metrics: an aggregate in SQL, or a function of the pipeline."""
     events = (*settings.events, THUMB)
-    if definition.startswith(_CODE):
-        function = definition.removeprefix(_CODE)
-        if not defines(settings.pipeline, function):
-            raise SettingsError(
-                f"business.{name}: {settings.pipeline.name} defines no {function!r}; write `def {function}(rows):`"
-            )
+    own = code_metric(settings, name, definition)
+    if own is not None:
         code: SLO = make_component(SLO, with_period(SLO, given) | {"definition": "0"})
-        own = _Function(path=settings.pipeline, name=function, digest=settings.code)
         return replace(code, definition=definition, events=events, function=own)
     made: SLO = make_component(SLO, with_period(SLO, given) | {"definition": definition})
     read = made.names
     return replace(made, events=tuple(each for each in events if each in read))
+
+
+def code_metric(settings: Settings, name: str, definition: str) -> Aggregate | None:
+    """Return the function of the pipeline that a metric of the project's own is; None for one in SQL."""
+    if not definition.startswith(_CODE):
+        return None
+    function = definition.removeprefix(_CODE)
+    if not defines(settings.pipeline, function):
+        raise SettingsError(
+            f"business.{name}: {settings.pipeline.name} defines no {function!r}; write `def {function}(rows):`"
+        )
+    return _Function(path=settings.pipeline, name=function, digest=settings.code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Candidate and champion on the same rows: by how much the candidate is worse, and how surely."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
 from anew.stats.bound import Bounds
-from anew.stats.business import business_value, in_sql
+from anew.stats.business import Aggregate, business_value, in_sql
 from anew.stats.inertia import number_inertia
 from anew.stats.interval import mean_interval, paired_proportion_interval
 from anew.stats.outcome import is_higher_better, is_known
@@ -35,12 +35,15 @@ class Comparison:
     ----------
     metric
         ``loss``, any metric of the task, or ``business.NAME`` with its `definition`, an aggregate in SQL.
+    function
+        Of a business metric that is code: what makes the number of all rows.
     better
         Of a business metric: is ``higher`` or ``lower`` better?
     """
 
     metric: str = LOSS
     definition: str = ""
+    function: Aggregate | None = field(default=None, compare=False, repr=False)
     better: Literal["", "higher", "lower"] = ""
     at_least_rows: int = 200
     confidence: float = 0.95
@@ -98,7 +101,7 @@ class Comparison:
             return rows.score(self.metric, of_champion=of_champion).value
         answers = rows.champion if of_champion else rows.challenger
         table = rows.table.with_columns(_output=pl.Series(answers), _label=pl.Series(rows.label))
-        return business_value(self.metric, in_sql(self.definition), table)
+        return business_value(self.metric, self.function or in_sql(self.definition), table)
 
 
 def _of_rows(rows: HeldOut, metric: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -1,11 +1,12 @@
 """Gate: the candidate is not clearly worse than the champion on the same newest held-out rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
+from anew.stats.business import Aggregate
 from anew.validate._gate import HeldOut, Judgement
 from anew.validate._paired import LOSS, Comparison, judge_excess
 
@@ -21,7 +22,8 @@ class BeatsChampion:
     metric
         ``loss`` (error, or absolute error over the range of the labels), any metric of the task, or ``business.NAME``.
     better
-        Of a business metric: ``higher`` or ``lower``; its `definition` comes from the project's `business`.
+        Of a business metric: ``higher`` or ``lower``; its `definition` comes from the project's `business`, and its
+        `function` from the pipeline where it is code.
     margin
         Excess that is tolerated, in units of the metric; of the loss 0.005 is half a point of error rate.
     at_least_rows
@@ -58,6 +60,7 @@ class BeatsChampion:
     metric: str = LOSS
     better: Literal["", "higher", "lower"] = ""
     definition: str = ""
+    function: Aggregate | None = field(default=None, compare=False, repr=False)
     margin: float = 0.005
     at_least_rows: int = 200
     at_most_width: float = 0.4
@@ -79,6 +82,7 @@ class BeatsChampion:
             metric=self.metric,
             better=self.better,
             definition=self.definition,
+            function=self.function,
             at_least_rows=self.at_least_rows,
             confidence=self.confidence,
         )

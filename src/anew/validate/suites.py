@@ -1,10 +1,11 @@
 """Gate: the candidate is not clearly worse than the champion on named benchmark suites."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
+from anew.stats.business import Aggregate
 from anew.validate._gate import HeldOut, Judgement
 from anew.validate._limit import all_of, unmeasured
 from anew.validate._paired import LOSS, Comparison, judge_excess
@@ -52,6 +53,7 @@ class Suites:
     metric: str = LOSS
     better: Literal["", "higher", "lower"] = ""
     definition: str = ""
+    function: Aggregate | None = field(default=None, compare=False, repr=False)
     margin: float = 0.005
     at_least_rows: int = 100
     at_most_width: float = 0.4
@@ -73,6 +75,7 @@ class Suites:
             metric=self.metric,
             better=self.better,
             definition=self.definition,
+            function=self.function,
             at_least_rows=self.at_least_rows,
             confidence=1 - (1 - self.confidence) / len(self.names),
         )
