@@ -169,3 +169,26 @@ def test_windows_of_so_many_rows_are_replayed_as_they_are_served(tmp_path: Path)
     assert {each["n"] for each in report.data["windows"]} == {200}
     last = START.replace(tzinfo=UTC) + timedelta(hours=3800)
     assert report.data["windows"][-1]["start"] == last.isoformat()  # the last ten rows fill no window
+
+
+@pytest.mark.parametrize(
+    ("column", "error", "said"),
+    [
+        ("y", SettingsError, "that is the target"),
+        ("x", SettingsError, "that is a feature: a model would know it too early"),
+        ("gone", SchemaError, "has no column gone"),
+        ("number", SchemaError, "the time column 'number' is Int64; it must hold timestamps"),
+    ],
+)
+def test_a_column_that_cannot_say_when_labels_came_is_refused(
+    tmp_path: Path, column: str, error: type[Exception], said: str
+) -> None:
+    """Numbers are no instants: their unit is never guessed."""
+    source = tmp_path / "s.parquet"
+    frame = pl.DataFrame(
+        {"at": [START + timedelta(hours=i) for i in range(50)], "x": range(50), "z": range(50), "y": [0, 1] * 25}
+    )
+    frame.with_columns(number=pl.int_range(pl.len())).write_parquet(source)
+    project = write_project(tmp_path / "p", YAML)
+    with pytest.raises(error, match=said):
+        replay(load(project), ReplayOptions(data=source, windows=5, label_time=column))

@@ -213,6 +213,16 @@ def test_init_replay_and_validate_go_together(run: Run, tmp_path: Path, monkeypa
     text = run("replay", "fresh", "--data", data, "--windows", "20").out
     assert f"loss                 {report['data']['loss']:.4f}" in text
     assert "fits 2, promotions 1, rejections 1, rollbacks 0" in text
+    assert (report["data"]["labelled"], report["data"]["revisions"]) == (report["data"]["rows"], 0)
+    pl.read_parquet(data).with_columns(
+        came=pl.col("at") + pl.duration(hours=pl.int_range(pl.len()) % 500)
+    ).write_parquet(data)
+    late = ("replay", "fresh", "--data", data, "--windows", "20", "--label-time", "came")
+    assert "windows scored again" in run(*late).out
+    one, other = (json.loads(run(*late, "--json").out)["data"] for _ in range(2))
+    assert one | {"timings": 0} == other | {"timings": 0}
+    assert one["revisions"] > 0
+    refused(run(*late[:-1], "gone"), 2, "has no column gone")
     refused(run("init", "--data", data, *roles, "fresh"), 5, "already")
 
 

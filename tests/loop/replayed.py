@@ -107,8 +107,12 @@ class Case:
     ----------
     per_window
         Rows in each window.
+    came
+        When the label of each row came; None for at once.
     spoil
         Changes a version that was trained.
+    trained_on
+        The rows of each training, by their x.
     """
 
     frame: pl.DataFrame
@@ -118,6 +122,9 @@ class Case:
     steps: tuple[float, ...] = ()
     detector: SLO = BREACH
     span: timedelta | None = timedelta(hours=150)
+    came: Sequence[datetime | None] | None = None
+    revise: timedelta = timedelta(days=35)
+    trained_on: list[Sequence[float]] = field(default_factory=list)
     spoil: Callable[[Majority], Majority] = lambda version: version
     made: dict[str, Majority] = field(default_factory=dict)
 
@@ -125,7 +132,7 @@ class Case:
         """Replay it."""
         watch = Stopwatch()
         self.made = {}
-        stream = ReplayStream(self.frame, COLUMNS, watch)
+        stream = ReplayStream(self.frame, COLUMNS, watch, came=self.came)
         clock = ManualClock()
         lease = InMemoryLease(clock)
         grant = lease.acquire("test", 1e9)
@@ -157,6 +164,7 @@ class Case:
             settings="s",
             warmup=self.warmup,
             label_delay=self.label_delay,
+            revise=self.revise,
         )
         return Replay(plan, engine, stream, ReplayEffects(stream, gates, self._train, watch), watch).run()
 
@@ -167,6 +175,7 @@ class Case:
     def _train(self, order: TrainingOrder) -> TrainedVersion:
         labels = order.rows.head(order.rows.height - order.holdout_rows).get_column("_label").to_list()
         (says, _), *_ = Counter(labels).most_common()
+        self.trained_on.append(order.rows.get_column("x").to_list())
         version = self.spoil(Majority(order.version, says, f"{order.version} says {says}"))
         self.made[order.version] = version
         reference = Reference.fit({"x": order.rows.get_column("x").to_arrow()})

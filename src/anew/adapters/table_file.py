@@ -39,7 +39,9 @@ def _read_csv(file: Path) -> pl.DataFrame:
     return pl.read_csv(file, try_parse_dates=True, infer_schema_length=None)  # a column may turn out late to hold text
 
 
-def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str, outcomes: Sequence[str] = ()) -> pl.DataFrame:
+def labelled_rows(
+    frame: pl.DataFrame, columns: Columns, name: str, outcomes: Sequence[str] = (), *, label_time: str = ""
+) -> pl.DataFrame:
     """Return ``_at`` (UTC microseconds), ``_label`` and the declared features, in time order, ties as in the file.
 
     Timestamps without a zone are read as UTC. Rows without a label are left out. A column ``_source`` that says whose
@@ -51,23 +53,22 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str, outcomes: Se
         Of the file, for messages.
     outcomes
         Columns of numbers that are kept as they are, where the file has them.
+    label_time
+        Column that says when each label came; it is returned as ``_labelled_at``, null for a label that never did.
 
     Raises
     ------
     SchemaError
         A declared column is missing or not of its declared kind; the message names column and type found.
     """
-    missing = [each for each in (columns.time, columns.target, *columns.names) if each not in frame.columns]
+    wanted = (columns.time, columns.target, *columns.names, *([label_time] if label_time else []))
+    missing = [each for each in wanted if each not in frame.columns]
     if missing:
         raise SchemaError(f"{name} has no column {', '.join(missing)} (it has {', '.join(frame.columns)})", missing[0])
-    at = frame.get_column(columns.time)
-    if not at.dtype.is_temporal() or at.dtype in (pl.Time, pl.Duration):
-        raise SchemaError(
-            f"{name}: the time column {columns.time!r} is {at.dtype}; it must hold timestamps", columns.time
-        )
+    at = _timestamps(frame, columns.time, name)
     if at.null_count():
         raise SchemaError(f"{name}: {at.null_count()} rows have no time in {columns.time!r}", columns.time)
-    chosen = [_instants(at).alias("_at"), _label(frame.get_column(columns.target), columns, name).alias("_label")]
+    chosen = [at.alias("_at"), _label(frame.get_column(columns.target), columns, name).alias("_label")]
     for column in columns.features:
         try:
             chosen.append(_feature(frame.get_column(column.name), column, name))
@@ -76,12 +77,21 @@ def labelled_rows(frame: pl.DataFrame, columns: Columns, name: str, outcomes: Se
     taken = {columns.time, columns.target, *columns.names}
     beside = [name for name in (columns.key, *columns.sensitive) if name not in taken and name in frame.columns]
     chosen += [frame.get_column(name).cast(pl.String) for name in dict.fromkeys(beside)]
+    if label_time:
+        chosen.append(_timestamps(frame, label_time, name).alias("_labelled_at"))
     if "_source" in frame.columns:
         chosen.append(frame.get_column("_source").cast(pl.String).fill_null(""))
     kept = [Column(name=each, kind=ColumnKind.NUMBER) for each in outcomes if each in frame.columns]
     chosen += [_feature(frame.get_column(each.name), each, name) for each in kept]
     rows = pl.DataFrame(chosen)
     return rows.filter(pl.col("_label").is_not_null()).sort("_at", maintain_order=True)
+
+
+def _timestamps(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
+    at = frame.get_column(column)
+    if not at.dtype.is_temporal() or at.dtype in (pl.Time, pl.Duration):
+        raise SchemaError(f"{name}: the time column {column!r} is {at.dtype}; it must hold timestamps", column)
+    return _instants(at)
 
 
 def _instants(at: pl.Series) -> pl.Series:

@@ -46,8 +46,10 @@ def offline_features(settings: Settings) -> OfflineFeatures | None:
     )
 
 
-def known_rows(frame: pl.DataFrame, settings: Settings, name: str, outcomes: Sequence[str] = ()) -> pl.DataFrame:
-    """Return the labelled rows of a file; features that it lacks and the feature store knows, as they were known then.
+def known_rows(
+    frame: pl.DataFrame, settings: Settings, name: str, outcomes: Sequence[str] = (), *, label_time: str = ""
+) -> pl.DataFrame:
+    """Return the labelled rows of a file, as `labelled_rows` does; what it lacks as the feature store knew it then.
 
     Raises
     ------
@@ -59,9 +61,9 @@ def known_rows(frame: pl.DataFrame, settings: Settings, name: str, outcomes: Seq
     store, columns = offline_features(settings), settings.columns
     lacking = [column for column in columns.features if column.name in _known(settings) and column.name not in frame]
     if store is None or not lacking:
-        return labelled_rows(frame, columns, name, outcomes)
+        return labelled_rows(frame, columns, name, outcomes, label_time=label_time)
     empty = [pl.lit(None, dtype=_TYPES[column.kind]).alias(column.name) for column in lacking]
-    rows = labelled_rows(frame.with_columns(empty), columns, name, outcomes)
+    rows = labelled_rows(frame.with_columns(empty), columns, name, outcomes, label_time=label_time)
     joined = store.join(rows)
     return rows.with_columns(joined.get_column(c.name).cast(_TYPES[c.kind]) for c in lacking)
 

@@ -58,11 +58,13 @@ WARMUP_SHARE = 0.05
 class ReplayOptions:
     """What the command line gives: `label_delay` in windows or as a duration, `windows` of equal size.
 
-    Without them it is the settings' delay, and the settings' windows.
+    Without them it is the settings' delay, and the settings' windows. `label_time` is the column that says when each
+    label came; without it each is there once it is mature.
     """
 
     data: Path
     label_delay: str = ""
+    label_time: str = ""
     windows: int | None = None
 
 
@@ -88,11 +90,14 @@ def replay(
         The file does not fit the project, or no first champion was accepted.
     """
     outcomes = (*settings.events, THUMB)
-    frame = known_rows(read_table(options.data), settings, options.data.name, outcomes)
+    _refuse_label_time(settings, options.label_time)
+    frame = known_rows(read_table(options.data), settings, options.data.name, outcomes, label_time=options.label_time)
     frame = frame.with_columns(pl.col(each).fill_null(0.0) for each in settings.events if each in frame.columns)
     watch = Stopwatch()
     bounds = _bounds(frame, settings, options.windows)
-    stream = ReplayStream(frame.head(bounds[-1]), settings.columns, watch, outcomes)
+    rows = frame.head(bounds[-1])
+    came = rows.get_column("_labelled_at").to_list() if options.label_time else None
+    stream = ReplayStream(rows.select(pl.exclude("_labelled_at")), settings.columns, watch, outcomes, came=came)
     windows = len(bounds) - 1
     clock = ManualClock()
     lease = InMemoryLease(clock)
@@ -129,10 +134,19 @@ def replay(
         settings=settings.digest,
         warmup=next(k for k, row in enumerate(bounds) if k and row >= frame.height * WARMUP_SHARE),
         label_delay=delay,
+        revise=settings.revise,
         paired_by=judging.paired_by,
         arms_by=judging.arms_by,
     )
     return Replay(plan, engine, stream, effects, watch).run()
+
+
+def _refuse_label_time(settings: Settings, column: str) -> None:
+    """Raise SettingsError for a column that cannot say when labels came, whatever is in it."""
+    columns = settings.columns
+    known = {columns.target: "the target", **dict.fromkeys(columns.names, "a feature: a model would know it too early")}
+    if column in known:
+        raise SettingsError(f"--label-time {column}: that is {known[column]}; name the column of when labels came")
 
 
 def _bounds(frame: pl.DataFrame, settings: Settings, windows: int | None) -> Sequence[int]:

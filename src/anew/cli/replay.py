@@ -19,12 +19,16 @@ def run(
     label_delay: Annotated[
         str, typer.Option(help="windows, or a duration, until labels are mature [default: the policy's]")
     ] = "",
+    label_time: Annotated[
+        str, typer.Option(help="column that says when each label came [default: each is there once it is mature]")
+    ] = "",
     windows: Annotated[int | None, typer.Option(help="cut into so many windows of equal size")] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.replay/1")] = False,
 ) -> None:
     """Replay a file through the project's loop."""
     gc.freeze()  # what is imported by now stays: no collection has to walk it again
-    report = replay(load(project), ReplayOptions(data=data, label_delay=label_delay, windows=windows)).data
+    options = ReplayOptions(data=data, label_delay=label_delay, label_time=label_time, windows=windows)
+    report = replay(load(project), options).data
     if json:
         emit_json("anew.replay/1", report)
         return
@@ -36,4 +40,6 @@ def run(
     say(f"gain                 {gain:+.1%}")
     counts = ("fits", "promotions", "rejections", "rollbacks")
     say(", ".join(f"{each} {report[each]}" for each in counts))
+    if label_time:
+        say(f"labels that came {report['labelled']} of {report['rows']}; windows scored again {report['revisions']}")
     say(f"time {timings['total_s']:.1f} s, of which anew itself {timings['anew_ms_per_window']:.1f} ms per window")

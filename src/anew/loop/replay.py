@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
@@ -53,6 +54,8 @@ class ReplayPlan:
         Windows that the first champion is trained on; they do not count.
     label_delay
         Windows after which a window's labels are mature.
+    revise
+        How long after that what comes late, in a stream whose labels have times of their own, scores a window again.
     looks
         Looks at a rollout per window, and at what does not wait for its end.
     at_once
@@ -68,6 +71,7 @@ class ReplayPlan:
     settings: str
     warmup: int = 5
     label_delay: int = 0
+    revise: timedelta = timedelta(days=35)
     looks: int = 4
     at_once: Detectors = field(default_factory=dict)
     paired_by: KPI | None = None
@@ -112,6 +116,8 @@ class Replay:
         self._step = 0
         self._now = 0
         self._counted = Counted()
+        self._heard: list[int] = []
+        self._scored: dict[int, tuple[int, int]] = {}
         self._windows = list(zip(plan.bounds[:-1], plan.bounds[1:], strict=True))
 
     def run(self) -> ReplayReport:
@@ -128,6 +134,7 @@ class Replay:
         began = None
         for number, (start, end) in enumerate(self._windows):
             self._now = start
+            self._hear(start)
             if not self._champion and number >= self._plan.warmup:
                 self._found(number, start)
             if not self._champion:
@@ -183,6 +190,7 @@ class Replay:
         for low, high in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
             self._serve(low, high)
             self._now = high
+            self._hear(high)
             self._effects.mature = self._mature(number, high)
             self._check(low, high)
             self._look(self._effects.mature)
@@ -191,7 +199,8 @@ class Replay:
         self._close(start, end)
         scored = number - self._plan.label_delay
         if scored >= 0 and self._stream.served_by[self._windows[scored][0]]:
-            self._score(*self._windows[scored])
+            self._score(scored)
+        self._revise(at, but=scored)
         self._stream.forget(self._in_play())
 
     def _in_play(self) -> frozenset[str]:
@@ -284,8 +293,31 @@ class Replay:
             )
         )
 
-    def _score(self, start: int, end: int) -> None:
-        """Measure the served answers of a window whose labels are mature."""
+    def _hear(self, row: int) -> None:
+        """Take in the labels that have come by the time the rows before `row` are served."""
+        if row:
+            self._heard += self._stream.labels.hear(self._stream.at[row - 1]).tolist()
+
+    def _revise(self, now: datetime, *, but: int) -> None:
+        """Score the windows again that were scored before and whose labels have come since; not the window `but`."""
+        touched = set((np.searchsorted(self._plan.bounds, self._heard, side="right") - 1).tolist())
+        self._heard.clear()
+        for number in sorted(touched & self._scored.keys() - {but}):
+            mature = self._windows[number + self._plan.label_delay][1]
+            if now <= self._stream.at[mature - 1] + self._plan.revise:
+                self._score(number)
+            else:
+                del self._scored[number]
+
+    def _score(self, number: int) -> None:
+        """Measure the served answers of a window whose labels are mature, by those that have come."""
+        start, end = self._windows[number]
+        revision, before = self._scored.get(number, (0, 0))
+        labelled = len(self._stream.labels.among(start, end))
+        delays = self._stream.labels.delays_s(start, end)
+        p50, p90 = np.quantile(delays, [0.5, 0.9]).tolist() if len(delays) else (None, None)
+        if self._stream.labels.own:
+            self._scored[number] = (revision + 1, labelled)
         self._submit(
             WindowScored(
                 model=self._plan.model,
@@ -293,9 +325,12 @@ class Replay:
                 version=self._stream.champion_of(start, end),
                 window=self._stream.interval(start, end),
                 n=end - start,
-                labelled=end - start,
-                revision=0,
+                labelled=labelled,
+                revision=revision,
                 evidence=scored_evidence(self._stream, self._plan.detectors, start, end, began=self._began),
+                fresh=max(0, labelled - before) if self._stream.labels.own else None,
+                delay_p50_s=p50,
+                delay_p90_s=p90,
             )
         )
 
@@ -341,6 +376,8 @@ class Replay:
             "promotions": kinds[VersionPromoted],
             "rejections": kinds[CandidateRefused],
             "rollbacks": kinds[RolledBack],
+            "labelled": len(stream.labels.among(low, high)),
+            "revisions": sum(1 for each in self._facts if isinstance(each, WindowScored) and each.revision),
             "timings": timings,
         }
         return ReplayReport(data=data, facts=tuple(self._facts), versions=dict(stream.versions))

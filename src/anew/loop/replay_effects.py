@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from anew.domain.errors import AnewError, InvariantError, TrainingError
@@ -91,14 +93,14 @@ class ReplayWorld:
 class _Taken:
     """The rows of a snapshot, the newest `held` of which are kept from training.
 
-    `start` is the number of the stream's first row in them, `end` that after the last, where the held-out rows are the
+    `start` is the number of the stream's first row in them, `own` the numbers of the held-out rows, where they are the
     stream's own; else None.
     """
 
     rows: pl.DataFrame
     held: int
     start: int
-    end: int | None
+    own: npt.NDArray[np.intp] | None
 
 
 class ReplayEffects:
@@ -158,15 +160,16 @@ class ReplayEffects:
 
     def _snapshot(self, fact: TrainingPlanned) -> SnapshotTaken:
         low = 0 if fact.rehearsal else bisect_left(self._stream.at, fact.span.start, hi=self.mature)
-        rows = usable_rows(self._stream.frame.slice(low, self.mature - low), fact)
+        known = self._stream.labels.among(low, self.mature)
+        rows = usable_rows(self._stream.labelled(low, self.mature), fact)
         corrected = Corrected(rows=rows, repaired=0, dropped=0)
         if fact.corrected and self._correction is not None:
             corrected = self._correction(rows)
         taken = snapshot_rows(corrected.rows, fact)
         count, held = taken.rows.height, taken.holdout
-        own = self.mature if count == self.mature - low and not corrected.repaired else None
+        own = known[count - held :] if count == len(known) and not corrected.repaired else None
         rows = taken.rows if self._spoil is None else self._spoil(fact.version, taken.rows, held)
-        self._taken[fact.version] = _Taken(rows=rows, held=held, start=low, end=own)
+        self._taken[fact.version] = _Taken(rows=rows, held=held, start=low, own=own)
         if fact.revive:
             self._revived[fact.version] = fact.revive
         if fact.beside_s:
@@ -178,7 +181,7 @@ class ReplayEffects:
             cause=fact.id,
             version=fact.version,
             champion=fact.champion,
-            digest=_digest(fact, low, self.mature, taken, corrected),
+            digest=_digest(fact, f"{low}:{self.mature}{self._told(known)}", taken, corrected),
             tables=(("stream", 0),),
             span=self._stream.interval(min(inside, self.mature - 1), self.mature),
             rows=count,
@@ -189,6 +192,10 @@ class ReplayEffects:
             sources=taken.sources,
             rehearsed=taken.rehearsed,
         )
+
+    def _told(self, known: npt.NDArray[np.intp]) -> str:
+        """Address which labels are known, where they come at times of their own."""
+        return f":{hashlib.sha256(known.astype(np.int64).tobytes()).hexdigest()}" if self._stream.labels.own else ""
 
     def _fit(self, fact: SnapshotTaken) -> CandidateTrained:
         taken = self._taken[fact.version]
@@ -224,7 +231,7 @@ class ReplayEffects:
         plan, end = self._plans.pop(fact.version)
         start = max(BEGINNING, end - timedelta(seconds=fact.length_s))
         low, high = (bisect_left(self._stream.at, each, hi=self.mature) for each in (start, end))
-        rows = usable_rows(self._stream.frame.slice(low, high - low), plan)
+        rows = usable_rows(self._stream.labelled(low, high), plan)
         span = Interval(start=start, end=end)
         taken = snapshot_rows(rows, replace(plan, span=span, rehearsal=0.0))
         if self._another is None:
@@ -252,7 +259,7 @@ class ReplayEffects:
 
     def _compare(self, fact: SpanComparisonAsked) -> SpansCompared:
         low = bisect_left(self._stream.at, fact.rows.start, hi=self.mature)
-        rows = self._stream.frame.slice(low, self.mature - low)
+        rows = self._stream.labelled(low, self.mature)
         evidence: tuple[Evidence, ...] = ()
         if rows.height:
             pair = (self._stream.versions[fact.version].predictor, self._beside[fact.version])
@@ -285,7 +292,9 @@ class ReplayEffects:
             ask=self._ask,
             disparity=self._disparity,
         )
-        held = trial.held_out(taken.rows.tail(taken.held), answers=None if taken.end is None else self._known(taken))
+        held = trial.held_out(
+            taken.rows.tail(taken.held), answers=None if taken.own is None else self._known(taken.own)
+        )
         return CandidateMeasured(
             model=fact.model,
             at=fact.at,
@@ -299,14 +308,14 @@ class ReplayEffects:
     def _ask(self, predictor: Predictor, rows: pl.DataFrame) -> Answers:
         return Answers(*self._stream.said(predictor, rows))
 
-    def _known(self, taken: _Taken) -> Ask:
+    def _known(self, own: npt.NDArray[np.intp]) -> Ask:
         """Ask about held-out rows that are the stream's own: each version is asked about each row once."""
-        high = taken.end or 0
-        low = high - taken.held
+        low, high = _around(own)
 
         def ask(predictor: Predictor, _: pl.DataFrame) -> Answers:
             output = self._stream.answers(predictor.version, low, high)
-            return Answers(output, self._stream.chance(predictor.version, low, high))
+            chance = self._stream.chance(predictor.version, low, high)
+            return Answers(output[own - low], None if chance is None else chance[own - low])
 
         return ask
 
@@ -314,18 +323,24 @@ class ReplayEffects:
         if source.file is not None:
             return Rows(frame=source.file())
         if source.past:
-            return Rows(frame=some_of(self._stream.frame.head(taken.start), source.past))
-        if taken.end is None:
+            return Rows(frame=some_of(self._stream.labelled(0, taken.start), source.past))
+        if taken.own is None:
             raise InvariantError("history was corrected, so what was served is not what was held out")
-        served = self._stream.scored(taken.end - taken.held, taken.end)
+        low, high = _around(taken.own)
+        served = self._stream.scored(low, high)[taken.own - low]
         return Rows(frame=served.filter(pl.col("_version") == fact.champion).tail(source.recorded), recorded=True)
 
 
-def _digest(fact: TrainingPlanned, low: int, high: int, taken: SnapshotRows, corrected: Corrected) -> str:
+def _around(numbers: npt.NDArray[np.intp]) -> tuple[int, int]:
+    """Return the first of ascending row numbers and the one after the last."""
+    return (int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else (0, 0)
+
+
+def _digest(fact: TrainingPlanned, numbers: str, taken: SnapshotRows, corrected: Corrected) -> str:
     """Address the rows of a snapshot: the stream's own, by their numbers, and what was done to them."""
     left_out = ",".join(f"{each.start.isoformat()}/{each.end.isoformat()}" for each in fact.left_out)
     done = f":{left_out}:{corrected.repaired}:{corrected.dropped}" if left_out or fact.corrected else ""
     cut = any(came != kept for _, came, kept in taken.sources)
     if fact.purged or cut or taken.rehearsed:
         done += f":{fact.purged}:{taken.sources}:{taken.rehearsed}:{fact.span.start.isoformat()}:{fact.seed}"
-    return hashlib.sha256(f"{low}:{high}:{taken.holdout}{done}".encode()).hexdigest()
+    return hashlib.sha256(f"{numbers}:{taken.holdout}{done}".encode()).hexdigest()

@@ -24,11 +24,12 @@ class LookedAt:
     challenger: str
 
     def outcomes(self, stream: ReplayStream, paired_by: KPI | None, arms_by: KPI | None) -> Outcomes:
-        """Return the losses of both models on these rows, by the error where there is no KPI."""
+        """Return the losses of both models where the label is known, by the error where there is no KPI."""
         said = tuple(stream.answers(each, self.low, self.high) for each in (self.champion, self.challenger))
-        paired, arms = ([self._losses(stream, each, kpi) for each in said] for kpi in (paired_by, arms_by))
-        served_by = stream.served_by[self.low : self.high]
-        keys = stream.keys[self.low : self.high]
+        known = stream.labels.known[self.low : self.high]
+        paired, arms = ([self._losses(stream, each, kpi)[known] for each in said] for kpi in (paired_by, arms_by))
+        served_by = stream.served_by[self.low : self.high][known]
+        keys = np.asarray(stream.keys[self.low : self.high], dtype=np.str_)[known] if stream.columns.key else None
         return Outcomes(
             champion=paired[0],
             challenger=paired[1],
@@ -36,8 +37,8 @@ class LookedAt:
             challenger_arm=arms[1],
             by_champion=served_by == self.champion,
             by_challenger=served_by == self.challenger,
-            in_step=np.arange(self.low, self.high) >= self.step,
-            users=np.asarray(keys, dtype=np.str_) if stream.columns.key else None,
+            in_step=np.arange(self.low, self.high)[known] >= self.step,
+            users=keys,
         )
 
     def _losses(self, stream: ReplayStream, output: Values, kpi: KPI | None) -> Floats:

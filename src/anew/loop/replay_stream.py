@@ -14,6 +14,7 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.interval import Interval
 from anew.loop.measure import Floats, Values, as_values, losses
+from anew.loop.replay_labels import LabelTimes
 from anew.loop.training import user_code
 from anew.monitor import Yardstick
 from anew.ports.predictor import Predictor
@@ -78,6 +79,8 @@ class ReplayStream:
         Columns of what happened after each answer, or what people thought of it.
     watch
         Where the seconds of predicting go.
+    came
+        When the label of each row came; None for a label that never does. Without it each is known once it is mature.
 
     Notes
     -----
@@ -85,7 +88,15 @@ class ReplayStream:
     at which they begin.
     """
 
-    def __init__(self, frame: pl.DataFrame, columns: Columns, watch: Stopwatch, outcomes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        columns: Columns,
+        watch: Stopwatch,
+        outcomes: Sequence[str] = (),
+        *,
+        came: Sequence[datetime | None] | None = None,
+    ) -> None:
         self.frame = frame
         self._declared = frame.select(*columns.names, "_at")
         self._happened = frame.select([each for each in outcomes if each in frame.columns])
@@ -93,6 +104,7 @@ class ReplayStream:
         self.label = as_values(frame.get_column("_label"), columns.task)
         self.at = _ascending(frame.get_column("_at").to_list())
         self.n = frame.height
+        self.labels = LabelTimes(self.at, came)
         self.keys = _keys(frame, columns)
         self.versions: dict[str, TrainedVersion] = {}
         self.served_by = np.full(self.n, "", dtype=object)
@@ -170,20 +182,30 @@ class ReplayStream:
             said += [pl.Series(f"_p{k}", proba[:, k]) for k in range(proba.shape[1])]
         return self._declared.slice(low, high - low).hstack(said)
 
+    def labelled(self, low: int, high: int) -> pl.DataFrame:
+        """Return the rows from `low` up to `high` whose labels are known."""
+        rows = self.frame.slice(low, high - low)
+        return rows.filter(pl.Series(self.labels.known[low:high])) if self.labels.own else rows
+
     def scored(self, low: int, high: int) -> pl.DataFrame:
-        """Return the same with their labels; see ScoredRows."""
-        label = self.label[low:high]
+        """Return rows as `seen` does, with the labels that are known; see ScoredRows."""
         dtype = pl.String if self.columns.task.classifies else pl.Float64
+        label = pl.Series(self.label[low:high], dtype=dtype)
+        if self.labels.own:
+            label = label.set(pl.Series(~self.labels.known[low:high]), None)
         served_by = pl.Series("_version", self.served_by[low:high], dtype=pl.String)
         known = self._happened.slice(low, high - low).get_columns()
-        return self.seen(low, high).hstack([pl.Series("_label", label, dtype=dtype), *known, served_by])
+        return self.seen(low, high).hstack([label.alias("_label"), *known, served_by])
 
     def loss(self, output: Values, low: int, high: int, scale: float) -> Floats:
-        """Return the bounded losses of `output`, the answers to rows `low` up to `high`."""
-        return losses(self.columns.task, self.label[low:high], output, scale)
+        """Return the bounded losses of `output`, the answers to rows `low` up to `high`; NaN for no label yet."""
+        found = losses(self.columns.task, self.label[low:high], output, scale)
+        if self.labels.own:
+            found[~self.labels.known[low:high]] = np.nan
+        return found
 
     def reported_loss(self, output: Values, low: int, high: int, spread: float) -> Floats:
-        """Return error (0 or 1), or absolute error over `spread`, not bounded: what a replay reports."""
+        """Return error (0 or 1), or absolute error over `spread`, not bounded, by all labels: what a replay reports."""
         label = self.label[low:high]
         if self.columns.task.classifies:
             return np.asarray(label != output, dtype=np.float64)

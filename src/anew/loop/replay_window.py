@@ -3,6 +3,7 @@
 from bisect import bisect_left
 
 import numpy as np
+import polars as pl
 
 from anew.domain.evidence import Evidence
 from anew.loop.measure import measure_scored, seen_rows
@@ -47,17 +48,18 @@ def _scored(stream: ReplayStream, low: int, start: int, end: int) -> ScoredRows:
     columns, output = stream.columns, stream.output[low:end]
     if columns.task.classifies:
         output = output.astype(np.str_)
-    table = stream.scored(low, end)
+    answers = stream.scored(low, end)
+    known = stream.labels.known[low:end]
     return ScoredRows(
         task=columns.task,
-        label=stream.label[low:end],
-        output=output,
-        loss=stream.loss(output, low, end, version.loss_scale),
+        label=stream.label[low:end][known],
+        output=output[known],
+        loss=stream.loss(output, low, end, version.loss_scale)[known],
         rows=end - low,
         positive=str(columns.classes[-1]) if columns.classes else "",
         classes=tuple(map(str, columns.classes)),
-        table=table,
-        answers=table,
+        table=answers.filter(pl.Series(known)) if stream.labels.own else answers,
+        answers=answers,
         yardstick=version.yardstick,
         version=name,
         window=stream.interval(start, end),
