@@ -13,9 +13,12 @@ from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
+from anew.app.asker import who_asks
 from anew.app.consent import admits, consent
+from anew.app.person import access_file, user_file
 from anew.app.settings import Settings, load
-from anew.domain.errors import AnewError, ConflictError, NotFoundError, PolicyError
+from anew.domain.access import Role
+from anew.domain.errors import AnewError, ConflictError, ForbiddenError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     ApprovalAsked,
@@ -33,6 +36,7 @@ from tests.app.small_project import write_project
 from tests.cli.call import call
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def judged(gate: str, verdict: Verdict, *, required: bool = True, ask: bool = False) -> GateJudged:
@@ -224,3 +228,95 @@ def test_a_promotion_that_waits_for_nobody_is_not_signed(
     settings = project(ACCEPTED, *over)
     with pytest.raises(ConflictError, match="waits for nobody"):
         consent(settings, ApprovalSigned, "v2", "promotion", "why not")
+
+
+def asked_for_by(*barred: str) -> ApprovalAsked:
+    return replace(ASKED, requester=barred[0], barred=barred)
+
+
+@pytest.mark.fault("P15")
+def test_an_account_of_which_nobody_has_said_whose_it_is_signs_for_no_promotion(
+    project: Callable[..., Settings],
+) -> None:
+    settings = project(ACCEPTED, ASKED)
+    with pytest.raises(ForbiddenError, match=f"anew access link NAME --account {who_asks()}"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it")
+    assert posted(settings) == []
+    consent(settings, RejectionSigned, "v2", "promotion", "anybody may say no")
+    assert [fact.kind for fact in posted(settings)] == ["RejectionSigned"]
+
+
+def test_without_four_eyes_an_account_is_a_name_as_any_other(project: Callable[..., Settings]) -> None:
+    settings = project(ACCEPTED, ASKED)
+    policy = settings.policy
+    relaxed = policy.model_copy(update={"governance": policy.governance.model_copy(update={"four_eyes": "none"})})
+    consent(replace(settings, policy=relaxed), ApprovalSigned, "v2", "promotion", "looked into it")
+    assert [getattr(fact, "by", "") for fact in posted(settings)] == [who_asks()]
+
+
+@pytest.mark.fault("P15")
+def test_a_person_at_the_command_line_and_the_holder_of_that_person_s_token_are_one(
+    project: Callable[..., Settings],
+) -> None:
+    signed = ApprovalSigned(
+        model="small", at=T0, version="v2", digest="d" * 64, gate="promotion", by="ada", reason="by token", signature=""
+    )
+    settings = project(ACCEPTED, ASKED, signed)
+    users = user_file(settings.state)
+    users.add("ada", Role.APPROVER, now=NOW)
+    users.link("ada", now=NOW, account=who_asks())
+    with pytest.raises(ConflictError, match="ada has signed for promotion of v2 already"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "once more, from the shell")
+    users.revoke("ada", now=NOW)
+    users.add("eve", Role.APPROVER, now=NOW)
+    users.link("eve", now=NOW, account=who_asks())
+    consent(settings, ApprovalSigned, "v2", "promotion", "the control: another person counts")
+    assert [getattr(fact, "by", "") for fact in posted(settings)] == ["eve"]
+
+
+@pytest.mark.fault("H2")
+def test_a_person_at_the_command_line_may_what_the_person_may(project: Callable[..., Settings]) -> None:
+    settings = project(ACCEPTED, ASKED)
+    user_file(settings.state).add("ada", Role.OPERATOR, now=NOW)
+    user_file(settings.state).link("ada", now=NOW, account=who_asks())
+    with pytest.raises(ForbiddenError, match="ada is operator, who may not approve here"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it")
+    with pytest.raises(ForbiddenError, match="may not approve"):
+        consent(settings, OverrideSigned, "v2", "rules", "looked into it")
+    assert posted(settings) == []
+
+
+@pytest.mark.fault("P15")
+@pytest.mark.parametrize(
+    ("owner", "error"), [("", ForbiddenError), ("bob", PolicyError), ("eve", None), ("revoked", None)]
+)
+def test_who_asked_from_an_account_does_not_sign_under_another_name(
+    project: Callable[..., Settings], owner: str, error: type[AnewError] | None
+) -> None:
+    settings = project(ACCEPTED, asked_for_by("svc"))
+    users = user_file(settings.state)
+    for name in ("bob", "eve", "revoked"):
+        users.add(name, Role.APPROVER, now=NOW)
+    if owner:
+        users.link(owner, now=NOW, account="svc")
+    users.revoke("revoked", now=NOW)
+    if error is None:
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
+    else:
+        with pytest.raises(error):
+            consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
+    assert len(posted(settings)) == (error is None)
+
+
+@pytest.mark.parametrize("program", ["webhook", "anew up"])
+def test_what_a_program_asked_for_bars_nobody(project: Callable[..., Settings], program: str) -> None:
+    settings = project(ACCEPTED, asked_for_by(program))
+    consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
+    assert len(posted(settings)) == 1
+
+
+def test_a_token_s_name_is_somebody_and_its_person_is_who_counts(project: Callable[..., Settings]) -> None:
+    settings = project(ACCEPTED, asked_for_by("ada-laptop"))
+    access_file(settings.state).create("ada-laptop", Role.APPROVER, now=NOW, user="ada")
+    with pytest.raises(PolicyError, match="ada is ada-laptop"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="ada")

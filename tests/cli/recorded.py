@@ -23,16 +23,16 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.loop.engine import Engine
-from tests.app.small_project import write_project
+from tests.app.small_project import YAML, write_project
 
 __all__ = ["AT", "write_record"]
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def write_record(folder: Path) -> Path:
+def write_record(folder: Path, yaml: str = YAML) -> Path:
     """Write a project whose first champion was trained, accepted and promoted; no loop is running."""
-    project = write_project(folder)
+    project = write_project(folder, yaml)
     settings = load(project)
     settings.state.mkdir()
     clock = SystemClock()

@@ -10,7 +10,13 @@ import pytest
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
-from anew.app.access import access_file
+from anew.app.entrance import ProjectEntrance, role_of
+from anew.app.person import access_file
+from anew.app.policy_access import OIDCPolicy
+from anew.app.settings import load
+from anew.domain.access import Role
+from anew.domain.errors import ForbiddenError, SettingsError
+from tests.app.small_project import YAML, write_project
 from tests.cli.call import Called, call
 from tests.cli.recorded import write_record
 
@@ -50,3 +56,133 @@ def test_mistakes_are_told(run: Run, tmp_path: Path) -> None:
     assert run("create", "bob", "--role", "king", "--project", project).code == 2
     assert run("revoke", "nobody", "--project", project).code == 4
     assert run("list", "--project", tmp_path).code == 4
+
+
+def entrance(project: Path) -> ProjectEntrance:
+    return ProjectEntrance(project)
+
+
+def test_a_person_is_made_known_signs_in_and_is_let_in_no_more(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = write_record(tmp_path / "small")
+    added = run("add-user", "ann", "--role", "approver", "--account", "ann-os", "--project", project)
+    password = added.out.strip()
+    who = entrance(project).by_password("ann", password)
+    assert who is not None
+    assert (who.name, who.role) == ("ann", "approver")
+    assert entrance(project).by_password("ann", password + "x") is None
+    assert entrance(project).by_password("bob", password) is None
+    assert entrance(project).principal(who.id) == who
+    listed = run("users", "--project", project, "--json").out + run("users", "--project", project).out
+    assert password not in listed
+    assert "argon2" not in listed
+    assert "ann-os" in listed
+
+    monkeypatch.setenv("NEW_PASSWORD", "chosen by herself")
+    assert run("set-password", "ann", "--password", "env:NEW_PASSWORD", "--project", project).code == 0
+    assert entrance(project).by_password("ann", password) is None
+    assert entrance(project).principal(who.id) is None, "the session of the old password is over"
+    assert run("set-role", "ann", "viewer", "--project", project).code == 0
+    now = entrance(project).by_password("ann", "chosen by herself")
+    assert now is not None
+    assert now.role == "viewer"
+    token = run("create", "ann-laptop", "--user", "ann", "--role", "viewer", "--project", project).out.strip()
+    holder = entrance(project).holder(token)
+    assert holder is not None
+    assert holder.name == "ann"
+
+    assert run("revoke", "ann", "--project", project).code == 0
+    assert entrance(project).by_password("ann", "chosen by herself") is None
+    assert entrance(project).principal(now.id) is None
+    assert entrance(project).holder(token) is None, "her tokens with her"
+    with closing(Database(project / ".anew" / "anew.db", create=False)) as database:
+        posted = SQLInbox(database, clock=SystemClock()).pending()
+    assert [fact.kind for fact in posted] == [
+        "AccessGranted", "AccessChanged", "AccessChanged", "AccessChanged", "AccessGranted", "AccessRevoked",
+        "AccessRevoked",
+    ]  # fmt: skip
+    for secret in (password, "chosen by herself", token.split("_", 2)[2]):
+        assert secret not in str(posted)
+        assert secret not in "".join(each.read_text() for each in (project / ".anew" / "access").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("add-user", "An n"), 3, "is no name"),
+        (("add-user", "webhook"), 5, "what a program of anew is called"),
+        (("add-user", "ann"), 5, "known already"),
+        (("add-user", "bob", "--account", "ann-os"), 5, "is ann already"),
+        (("add-user", "bob", "--password", "hunter2hunter2"), 2, "env:NAME or file:PATH"),
+        (("add-user", "bob", "--password", "env:SHORT"), 3, "12 to 128 characters"),
+        (("add-user", "bob", "--password", "env:NAMED", "--no-password"), 2, "either there is a password"),
+        (("add-user", "bob-bob-bob-bob", "--password", "env:NAMED"), 3, "that is the name is none"),
+        (("set-password", "nobody"), 4, "nobody called"),
+        (("set-role", "nobody", "viewer"), 4, "nobody called"),
+        (("link", "nobody", "--account", "x"), 4, "nobody called"),
+        (("link", "ann"), 2, "say which"),
+        (("link", "ann", "--subject", "7"), 3, "no provider of identity"),
+        (("create", "ANN"), 5, "would be taken for"),
+        (("create", "x", "--user", "nobody"), 4, "nobody called"),
+        (("revoke", "nobody"), 4, "no token"),
+    ],
+)
+def test_mistakes_about_people_are_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    monkeypatch.setenv("SHORT", "short")
+    monkeypatch.setenv("NAMED", "BOB-bob-bob-bob")
+    project = write_record(tmp_path / "small")
+    assert run("add-user", "ann", "--no-password", "--account", "ann-os", "--project", project).code == 0
+    ended = run(*arguments, "--project", project)
+    assert ended.code == code, ended
+    assert said in ended.out + ended.err
+    assert "hunter2" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    ("oidc", "said"),
+    [
+        ("issuer: http://id.example.org, client_id: a, roles: {x: admin}", "https:// URL"),
+        ("issuer: https://u:p@id.example.org, client_id: a, roles: {x: admin}", "holds a password"),
+        ("issuer: https://id.example.org, client_id: a, client_secret: hunter2, roles: {x: admin}", "env:NAME"),
+        ("issuer: https://id.example.org, client_id: a, roles: {}", "roles"),
+        ("issuer: https://id.example.org, client_id: a, roles: {x: king}", "king"),
+        ("issuer: https://id.example.org, client_id: a, roles: {x: admin}, scopes: [profile]", "openid"),
+    ],
+)
+def test_a_provider_that_could_let_anybody_in_is_refused(tmp_path: Path, oidc: str, said: str) -> None:
+    project = write_project(tmp_path / "small", YAML + f"access: {{oidc: {{{oidc}}}}}\n")
+    with pytest.raises(SettingsError, match=said) as refused:
+        load(project)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("claims", "role"),
+    [
+        ({"groups": ["x"]}, "operator"),
+        ({"groups": "x"}, "operator"),
+        ({"groups": ["y", "x"]}, "operator"),
+        ({"groups": ["y"]}, "admin"),
+        ({"groups": []}, None),
+        ({"groups": ["X", "xy", None, 3]}, None),
+        ({"groups": {"x": True}}, None),
+        ({"groups": None}, None),
+        ({}, None),
+    ],
+)
+def test_a_role_is_given_for_what_the_policy_names_and_for_nothing_else(
+    claims: dict[str, object], role: str | None
+) -> None:
+    policy = OIDCPolicy(issuer="https://id", client_id="a", roles={"x": Role.OPERATOR, "y": Role.ADMIN})
+    if role is None:
+        with pytest.raises(ForbiddenError, match="nobody has given you a role"):
+            role_of(claims, policy)
+        return
+    assert role_of(claims, policy) == role
+    inside = policy.model_copy(update={"claim": "realm.groups"})
+    assert role_of({"realm": claims}, inside) == role
+    with pytest.raises(ForbiddenError):
+        role_of(claims, inside)

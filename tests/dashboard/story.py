@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anew.app.narration import narrate
+from anew.dashboard.entrance import Errand, Ways
 from anew.dashboard.source import Artifact, Bar, Consent, Desk, InForce, Log, Shift, Surroundings, Worker
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
 from anew.domain.column import Value
-from anew.domain.errors import ConflictError
+from anew.domain.errors import ConflictError, ForbiddenError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -201,6 +202,8 @@ class ToldSource:
     routed: tuple[str, str] | None = None
     judged: dict[str, str] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
+    over: set[str] = field(default_factory=set)
+    open_ways: Ways = Ways()
     clock: datetime = AT + 40 * DAY
 
     def now(self) -> datetime:
@@ -310,6 +313,32 @@ class ToldSource:
         """Note it."""
         self.judged[who.name] = f"skipped {item[:1]}"
 
+    def ways(self) -> Ways:
+        """Those that a test says."""
+        return self.open_ways
+
+    def by_password(self, name: str, password: str) -> Principal | None:
+        """One of `TOKENS`, whose password is like the token."""
+        return TOKENS.get(name) if password == name else None
+
+    def provider(self, errand: Errand) -> str:
+        """Somewhere else."""
+        return f"https://id.example/?state={errand.state}"
+
+    def by_provider(self, errand: Errand, answer: Mapping[str, str]) -> Principal:  # noqa: ARG002  of the Protocol
+        """Whose token the code is."""
+        if answer.get("code") not in TOKENS:
+            raise ForbiddenError("it vouches for nobody")
+        return TOKENS[answer["code"]]
+
+    def add(self, nonce: str, until: datetime) -> None:  # noqa: ARG002  likewise
+        """Remember that a session ended."""
+        self.over.add(nonce)
+
+    def __contains__(self, nonce: object) -> bool:
+        """Did this session end?"""
+        return nonce in self.over
+
     def holder(self, token: str) -> Principal | None:
         """One of `TOKENS`."""
         return TOKENS.get(token)
@@ -339,6 +368,14 @@ class ToldSource:
         return [f"signed by {who.name}", self.text]
 
 
-def dashboard_over(source: ToldSource) -> Dashboard:
+def dashboard_over(source: ToldSource, origin: str = "") -> Dashboard:
     """Return the application's parts over `source`, called by the names that the test client uses."""
-    return Dashboard(source=source, key=b"k" * 32, cookie="session", hosts=frozenset({"testserver", "127.0.0.1"}))
+    return Dashboard(
+        source=source,
+        entrance=source,
+        ended=source,
+        key=b"k" * 32,
+        cookie="session",
+        hosts=frozenset({"testserver", "127.0.0.1"}),
+        origin=origin,
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anew.app.asker import who_asks
 from anew.domain.facts import (
     ApprovalAsked,
     ApprovalCounted,
@@ -46,10 +47,11 @@ def test_two_persons_approve_what_nobody_else_may_and_a_killed_loop_goes_on_wait
     with loop_project(tmp_path / "project", TWO, like=stale) as ours:
         ours.up()
         assert ours.serves() == "v1"
+        ours.anew("access", "add-user", "carol", "--role", "approver", "--no-password", "--account", who_asks())
         ours.anew("retrain")
         asked = ours.wait_for(ApprovalAsked)
         assert (asked.version, asked.needed, asked.why) == ("v2", 2, ("promotion",))
-        assert asked.barred == (asked.requester,), "who asked for the retrain"
+        assert asked.barred == (asked.requester,) == ("carol",), "who asked for the retrain, by name and not by account"
         assert sign(ours, "approve")[0] == 3
         (refused,) = ours.facts(ApprovalRefused)
         assert "somebody else has to sign" in refused.reason

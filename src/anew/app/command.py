@@ -11,7 +11,7 @@ from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
-from anew.app.asker import who_asks
+from anew.app.person import person_here
 from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
@@ -44,7 +44,7 @@ def command(settings: Settings, make: Make) -> Answered:
     with closing(open_record(settings.state)) as database, watch_record(record_place(settings.state)) as wait:
         log = SQLEventLog(database, clock=clock)
         at = latest_time(log) or clock.now()
-        fact = make(uuid.uuid4().hex, who_asks(), at).caused_by("")
+        fact = make(uuid.uuid4().hex, person_here(settings.state), at).caused_by("")
         head = log.head()
         SQLInbox(database, clock=clock).post(fact)
         if SQLLease(database, clock=database.lease_clock(clock)).current() is None:

@@ -10,9 +10,11 @@ from anew.adapters.fact_reader import read_facts
 from anew.adapters.signing import Signer, Verifier
 from anew.app.asker import who_asks
 from anew.app.command import Answered, command
+from anew.app.person import account_holder, person_named
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
-from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, PolicyError
+from anew.domain.access import Permission
+from anew.domain.errors import ConflictError, ForbiddenError, IntegrityError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     ApprovalAsked,
@@ -26,7 +28,7 @@ from anew.domain.facts import (
     RolloutRefused,
 )
 from anew.domain.verdict import Verdict
-from anew.governance import PROMOTION
+from anew.governance import PROMOTION, may
 
 __all__ = ["Signed", "admits", "consent"]
 
@@ -46,14 +48,15 @@ class _Candidate:
     trained: CandidateTrained
     verdicts: dict[str, GateJudged]
     accepted: bool
-    asked: bool
+    asked: ApprovalAsked | None
     signed: frozenset[tuple[str, str]]
 
 
 def consent(settings: Settings, kind: type[Signed], version: str, gate: str, reason: str, by: str = "") -> Answered:
     """Sign for `gate` of `version`, or for its promotion, and return what the loop decided; see `command`.
 
-    `by` is who signs, proved by a token; unless told the user who runs this program.
+    `by` is who signs, proved by a token; unless told the person whose account runs this program. Where the policy asks
+    for four eyes, nobody signs for a promotion of whom it is not known whether he asked for it himself.
 
     Raises
     ------
@@ -64,12 +67,16 @@ def consent(settings: Settings, kind: type[Signed], version: str, gate: str, rea
         promotion, a newer one took its place, or the same person has signed.
     PolicyError
         The gate is not one that asks: it has to be overridden, or the other way round.
+    ForbiddenError
+        The person may not approve, or it is not known who that, or who asked for the retrain, is.
     """
     candidate = _candidate(settings.state, version)
-    person = by or who_asks()
-    if gate == PROMOTION:
-        _check_promotion(candidate, version)
-    else:
+    asked = _asked(candidate, version) if gate == PROMOTION else None
+    four_eyes = asked is not None and kind is ApprovalSigned and settings.policy.governance.four_eyes == "required"
+    person = by or _signer(settings, known=four_eyes)
+    if asked is not None and four_eyes:
+        _check_eyes(settings.state, asked, person)
+    if gate != PROMOTION:
         _check(candidate, kind, version, gate)
     if kind is ApprovalSigned and (gate, person) in candidate.signed:
         raise ConflictError(f"{person} has signed for {gate} of {version} already, and counts once")
@@ -113,7 +120,8 @@ def admits(keys: Path) -> Callable[[Fact], bool]:
 def _candidate(state: Path, version: str) -> _Candidate:
     trained: dict[str, CandidateTrained] = {}
     verdicts: dict[str, GateJudged] = {}
-    accepted, asked, signed = False, False, set[tuple[str, str]]()
+    accepted, signed = False, set[tuple[str, str]]()
+    asked: ApprovalAsked | None = None
     for recorded in read_facts(record_place(state), kinds=frozenset(_KINDS)):
         match recorded.fact:
             case CandidateTrained() as fact:
@@ -123,9 +131,9 @@ def _candidate(state: Path, version: str) -> _Candidate:
             case CandidateAccepted() as fact if fact.version == version:
                 accepted = True
             case ApprovalAsked() as fact if fact.version == version:
-                asked = True
+                asked = fact
             case RolloutApproved() | RolloutRefused() as fact if fact.version == version:
-                asked = False
+                asked = None
             case ApprovalSigned() as fact if fact.version == version:
                 signed.add((fact.gate, fact.by))
     if version not in trained:
@@ -138,9 +146,38 @@ def _candidate(state: Path, version: str) -> _Candidate:
     )
 
 
-def _check_promotion(candidate: _Candidate, version: str) -> None:
-    if not candidate.asked:
+def _signer(settings: Settings, *, known: bool) -> str:
+    """Return who runs this program and may sign; an account that is nobody's only where it need not be known whose."""
+    found, account = account_holder(settings.state), who_asks()
+    if found is None:
+        if known:
+            raise ForbiddenError(
+                f"nobody has said who {account} of this machine is, and the policy asks for four eyes: sign with "
+                f"--token, or have it said once: anew access link NAME --account {account}"
+            )
+        return account
+    if not may(found.principal, Permission.APPROVE, settings.model):
+        raise ForbiddenError(f"{found.name} is {found.role}, who may not approve here")
+    return found.name
+
+
+def _check_eyes(state: Path, asked: ApprovalAsked, person: str) -> None:
+    """Refuse a signature of somebody who is barred, under whatever name, or may be."""
+    for name in asked.barred:
+        who = person_named(state, name)
+        if not who:
+            raise ForbiddenError(
+                f"{name} of this machine asked for the retrain of {asked.version} or overrode one of its gates, and "
+                f"nobody has said who that is: it may be you. Have it said: anew access link NAME --account {name}"
+            )
+        if who == person != name:
+            raise PolicyError(f"{person} is {name}, who asked for the retrain or overrode one of its gates")
+
+
+def _asked(candidate: _Candidate, version: str) -> ApprovalAsked:
+    if candidate.asked is None:
         raise ConflictError(f"the promotion of {version} waits for nobody; `anew status` shows what does")
+    return candidate.asked
 
 
 def _check(candidate: _Candidate, kind: type[Signed], version: str, gate: str) -> None:

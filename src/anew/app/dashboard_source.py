@@ -12,7 +12,6 @@ from anew.adapters.fact_reader import count_facts, read_facts
 from anew.adapters.segment_reader import SegmentReader
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
-from anew.app.access import access_file
 from anew.app.artifact_glance import artifact_of, logs_of
 from anew.app.backtest_report import kept_report
 from anew.app.column_shift import column_shifts
@@ -62,7 +61,6 @@ class ProjectSource:
     def __init__(self, project: Path) -> None:
         self._project = project.resolve()
         self._state = state_folder(self._project)
-        self._access = access_file(self._state)
         self._journals = SegmentReader(self._state / "journal")
         self._examination = Examination(self._project)
         self._lock = Lock()
@@ -192,14 +190,6 @@ class ProjectSource:
         """Take back a question that somebody does not want."""
         with open_review(accepted(self._project)) as store:
             store.skip(item, who.name, self.now())
-
-    def holder(self, token: str) -> Principal | None:
-        """Return whose token it is."""
-        return self._access.verify(token, now=self.now())
-
-    def principal(self, id: str) -> Principal | None:
-        """Return the holder of the token with this id."""
-        return self._access.holder(id, now=self.now())
 
     def order(
         self, action: Order, *, who: Principal, command: str, reason: str, expect: tuple[str, str]

@@ -15,12 +15,15 @@ from pathlib import Path
 
 import uvicorn
 
+from anew.adapters.ended_sessions import EndedSessions
 from anew.adapters.job_worker import die_with
 from anew.adapters.process_table import process_started
+from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.dashboard_source import ProjectSource
 from anew.app.dashboard_status import STATUS
 from anew.app.door import rules
+from anew.app.entrance import ProjectEntrance
 from anew.dashboard.web import Dashboard, dashboard_app
 from anew.domain.errors import AnewError, IntegrityError
 
@@ -60,9 +63,12 @@ def dashboard_of(project: Path) -> Dashboard:
     name = sha256(str(settings.root).encode()).hexdigest()[:8]  # cookies of one host are shared by all of its ports
     return Dashboard(
         source=ProjectSource(settings.root),
+        entrance=ProjectEntrance(settings.root),
+        ended=EndedSessions(settings.state / "access" / "ended.json", SystemClock().now),
         key=_key(settings.state / "access" / "session.key"),
         cookie=f"anew_session_{name}",
         hosts=rules(settings).hosts,
+        origin=settings.policy.dashboard.origin,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from anew.app.access import access_file
+from anew.app.person import access_file
 from anew.app.settings import Settings
 from anew.domain.access import Role
 from anew.gateway.gate import LOOPBACK, Rules

@@ -5,6 +5,7 @@ from functools import singledispatch
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    AccessChanged,
     AccessGranted,
     AccessRevoked,
     ApprovalAsked,
@@ -40,12 +41,17 @@ def narrate_consent(fact: Fact) -> str:
 @narrate_consent.register
 def _(fact: AccessGranted) -> str:
     until = f", until {fact.expires:%Y-%m-%d %H:%M}" if fact.expires else ""
-    return f"access for {fact.name} as {fact.role} given by {fact.by}{until} (token {fact.token})"
+    return f"access for {fact.name} as {fact.role} given by {fact.by}{until} ({fact.token})"
 
 
 @narrate_consent.register
 def _(fact: AccessRevoked) -> str:
-    return f"access of {fact.name} taken back by {fact.by} (token {fact.token})"
+    return f"access of {fact.name} taken back by {fact.by} ({fact.token})"
+
+
+@narrate_consent.register
+def _(fact: AccessChanged) -> str:
+    return f"access of {fact.name} changed by {fact.by}: {fact.change}"
 
 
 @narrate_consent.register

@@ -11,7 +11,7 @@ from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.postgres_link import Place
 from anew.adapters.signing import Signer
 from anew.adapters.system_clock import SystemClock
-from anew.app.asker import who_asks
+from anew.app.person import person_here
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import (
@@ -79,9 +79,10 @@ def order(
         It would come to something else than is expected.
     """
     traffic, model = _traffic(project)
+    who = by or person_here(state_folder(project))
 
     def make(routing: TrafficShifted) -> TrafficOrdered:
-        made = ordered(routing, action, command=command or uuid.uuid4().hex, by=by or who_asks(), reason=reason)
+        made = ordered(routing, action, command=command or uuid.uuid4().hex, by=who, reason=reason)
         if expect is not None and expect != (made.version, made.champion[0]):
             raise ConflictError(
                 f"it was to go from {expect[0]} to {expect[1]}, and would go from {made.version} to "

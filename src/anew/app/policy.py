@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from anew.app.policy_access import AccessPolicy, DashboardPolicy, OIDCPolicy
 from anew.app.policy_feedback import FeedbackPolicy, ImplicitPolicy, ReviewPolicy
 from anew.app.policy_governance import GovernancePolicy
 from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
@@ -32,6 +33,7 @@ __all__ = [
     "KPIPolicy",
     "LoopPolicy",
     "MonitorPolicy",
+    "OIDCPolicy",
     "ProjectPolicy",
     "ReviewPolicy",
     "RolloutPolicy",
@@ -266,22 +268,6 @@ class FeatureStorePolicy(Section):
         min_length=1, description="declared features, each with its reference VIEW:FEATURE"
     )
     timeout_ms: float = Field(default=100.0, gt=0, description="how long the feature server may take")
-
-
-class AccessPolicy(Section):
-    """Who may use the gateway; `anew access` gives tokens."""
-
-    anonymous: Literal["machine", "nobody"] = Field(
-        default="machine", description="what requests without a token may: predict and label, or nothing"
-    )
-    hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
-
-
-class DashboardPolicy(Section):
-    """The pages for people; who may see them, `anew access` says."""
-
-    serve: bool = Field(default=True, description="whether anew up serves them")
-    port: int = Field(default=8090, ge=0, le=65535, description="on loopback; 0, or one in use: a free one")
 
 
 class StoresPolicy(Section):

@@ -6,7 +6,7 @@ from typing import Any
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.job_record import JobRecord
-from anew.app.asker import who_asks
+from anew.app.person import person_here
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
@@ -46,11 +46,11 @@ def cancel_run(project: Path, reason: str) -> list[Mapping[str, Any]]:
         There is none.
     """
     jobs = state_folder(project) / "jobs"
-    found = []
+    who, found = person_here(state_folder(project)), []
     for run in runs_under_way(project):
         record = JobRecord(jobs / run["id"])
         if (record.folder / "job.json").exists() and record.ended() is None:
-            record.cancel(f"cancelled by {who_asks()}: {reason}")
+            record.cancel(f"cancelled by {who}: {reason}")
             found.append(run)
     if not found:
         raise NotFoundError("no run is under way that could be cancelled; see anew status")

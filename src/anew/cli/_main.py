@@ -16,7 +16,7 @@ from anew.cli._light import LIGHT
 __all__ = ["EXIT_CODES", "VERBS", "main"]
 
 VERBS = {
-    "access": "Give, list and take back the tokens that programs and people use this project with.",
+    "access": "Let programs and people use this project: tokens, and people with passwords.",
     "audit": "Verify, show and export the record of every decision.",
     "approve": "Approve a promotion, or a gate that asks a person.",
     "backtest": "Compare retraining policies on a historical file, and with what hindsight could have done.",

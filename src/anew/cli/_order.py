@@ -4,9 +4,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from anew.app.asker import who_asks
 from anew.app.narration import narrate
 from anew.app.order import Ordered, order, routed
+from anew.app.person import person_here
+from anew.app.status import state_folder
 from anew.cli._output import emit_json, say
 from anew.domain.errors import ConflictError
 from anew.domain.facts import Order, TrafficOrdered
@@ -32,7 +33,8 @@ def give_order(schema: str, action: Order, given: Namespace) -> None:
     routing = routed(given.project)
     if given.expect_champion and routing.champion[0] != given.expect_champion:
         raise ConflictError(f"{routing.champion[0]} serves, not {given.expect_champion}; nothing was changed")
-    planned = ordered(routing, action, command="planned", by=who_asks(), reason=given.reason)
+    by = person_here(state_folder(given.project))
+    planned = ordered(routing, action, command="planned", by=by, reason=given.reason)
     if given.dry_run:
         _tell(schema, planned, None, as_json=given.json)
         return

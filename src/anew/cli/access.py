@@ -1,4 +1,4 @@
-"""Give, list and take back the tokens that programs and people use this project with."""
+"""Let programs and people use this project: give, list and take back tokens; people sign in with passwords."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from anew.adapters.access_file import TokenRecord
-from anew.app.access import create_token, revoke_token, tokens
+from anew.adapters.user_file import UserRecord
+from anew.app.access import (
+    NewUser,
+    add_user,
+    create_token,
+    link_user,
+    people,
+    revoke_access,
+    set_password,
+    set_role,
+    tokens,
+)
 from anew.app.duration import parse_duration
 from anew.cli._output import emit_json, say
 from anew.domain.access import Role
@@ -14,17 +25,24 @@ from anew.domain.access import Role
 __all__ = ["COMMANDS"]
 
 Project = Annotated[Path, typer.Option(help="the project's folder")]
+Name = Annotated[str, typer.Argument(help="who it is, as `anew access users` shows it")]
+Expires = Annotated[str, typer.Option(help="how long it is good, e.g. 90d; empty: until revoked")]
+Password = Annotated[
+    str, typer.Option(help="where the password is, env:NAME or file:PATH; without, one is made and shown once")
+]
 
 
 def _create(
     name: Annotated[str, typer.Argument(help="who it is for, e.g. checkout or ann")],
     role: Annotated[Role, typer.Option(help="what it may do")] = Role.MACHINE,
-    expires: Annotated[str, typer.Option(help="how long it is good, e.g. 90d; empty: until revoked")] = "",
+    expires: Expires = "",
+    user: Annotated[str, typer.Option(help="the person whose it is, where the token is called otherwise")] = "",
     project: Project = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.access.create/1")] = False,
 ) -> None:
     """Make a token. It is shown this once; only its hash is kept."""
-    token, record = create_token(project, name, role, expires=parse_duration(expires) if expires else None)
+    until = parse_duration(expires) if expires else None
+    token, record = create_token(project, name, role, expires=until, user=user)
     if json:
         emit_json("anew.access.create/1", {"token": token, **_plain(record)})
         return
@@ -42,21 +60,112 @@ def _list(
         emit_json("anew.access.list/1", {"tokens": [_plain(each) for each in found]})
         return
     for each in found:
-        state = f"revoked {each.revoked[:16]}" if each.revoked else f"expires {each.expires[:16] or 'never'}"
-        say(f"{each.id}  {each.role:<9}  {each.name:<20}  made {each.created[:16]}  {state}")
+        say(f"{each.id}  {each.role:<9}  {each.name:<20}  made {each.created[:16]}  {_state(each)}")
 
 
 def _revoke(
-    token: Annotated[str, typer.Argument(help="id of the token, as `anew access list` shows it")],
+    who: Annotated[str, typer.Argument(help="id of a token, or name of a person: with all tokens that are theirs")],
     project: Project = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.access.revoke/1")] = False,
 ) -> None:
-    """Refuse a token from now on; gateways follow within a second."""
-    record = revoke_token(project, token)
+    """Refuse a token or let a person in no more, from now on; gateways and sessions follow at the next request."""
+    record = revoke_access(project, who)
     if json:
-        emit_json("anew.access.revoke/1", _plain(record))
+        emit_json("anew.access.revoke/1", _plain(record) if isinstance(record, TokenRecord) else _person(record))
         return
-    say(f"the token of {record.name} is refused since {record.revoked[:19]}")
+    what = f"the token of {record.name} is" if isinstance(record, TokenRecord) else f"{record.name} is"
+    say(f"{what} refused since {record.revoked[:19]}")
+
+
+def _add_user(
+    name: Annotated[str, typer.Argument(help="a name in small letters, e.g. ann or ann@example.org")],
+    role: Annotated[Role, typer.Option(help="what this person may do")] = Role.VIEWER,
+    expires: Expires = "",
+    password: Password = "",
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="tokens or a provider of identity prove who it is")
+    ] = False,
+    account: Annotated[str, typer.Option(help="user of this machine who this person is")] = "",
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.access.add-user/1")] = False,
+) -> None:
+    """Make a person known, who signs in to the dashboard with a password."""
+    if password and no_password:
+        raise typer.BadParameter("either there is a password or there is none", param_hint="--no-password")
+    until = parse_duration(expires) if expires else None
+    new = NewUser(name=name, role=role, expires=until, password=password, without=no_password, account=account)
+    made, record = add_user(project, new)
+    _tell_password("anew.access.add-user/1", record, made, as_json=json)
+
+
+def _users(
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.access.users/1")] = False,
+) -> None:
+    """List the people, never their passwords."""
+    found = people(project)
+    if json:
+        emit_json("anew.access.users/1", {"users": [_person(each) for each in found]})
+        return
+    for each in found:
+        how = [*(["password"] if each.hash else []), *each.accounts, *each.subjects]
+        say(f"{each.name:<24}  {each.role:<9}  {', '.join(how) or 'no password'}  {_state(each)}")
+
+
+def _set_password(
+    name: Name,
+    password: Password = "",
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.access.set-password/1")] = False,
+) -> None:
+    """Give a person another password; whoever is signed in with the old one is signed out."""
+    made, record = set_password(project, name, password)
+    _tell_password("anew.access.set-password/1", record, made, as_json=json)
+
+
+def _set_role(
+    name: Name,
+    role: Annotated[Role, typer.Argument(help="what this person may do")],
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.access.set-role/1")] = False,
+) -> None:
+    """Trust a person with something else from now on."""
+    record = set_role(project, name, role)
+    if json:
+        emit_json("anew.access.set-role/1", _person(record))
+        return
+    say(f"{record.name} is {record.role} now")
+
+
+def _link(
+    name: Name,
+    account: Annotated[str, typer.Option(help="user of this machine who this person is")] = "",
+    subject: Annotated[str, typer.Option(help="`sub` by which the provider of identity knows this person")] = "",
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.access.link/1")] = False,
+) -> None:
+    """Say who a user of this machine is, or somebody whom the provider of identity knows."""
+    if not account and not subject:
+        raise typer.BadParameter("say which: --account USER or --subject SUB", param_hint="--account")
+    record = link_user(project, name, account=account, subject=subject)
+    if json:
+        emit_json("anew.access.link/1", _person(record))
+        return
+    say(f"{record.name} is also {', '.join([*record.accounts, *record.subjects])}")
+
+
+def _tell_password(schema: str, record: UserRecord, made: str, *, as_json: bool) -> None:
+    if as_json:
+        emit_json(schema, {"password": made, **_person(record)})
+        return
+    if made:
+        say(made)
+    told = "the password; it is not shown again" if made else "known"
+    typer.echo(f"{record.name}, {record.role}: {told}", err=True)
+
+
+def _state(record: TokenRecord | UserRecord) -> str:
+    return f"revoked {record.revoked[:16]}" if record.revoked else f"expires {record.expires[:16] or 'never'}"
 
 
 def _plain(record: TokenRecord) -> dict[str, object]:
@@ -65,11 +174,35 @@ def _plain(record: TokenRecord) -> dict[str, object]:
         "name": record.name,
         "role": record.role,
         "models": list(record.models),
+        "user": record.user,
         "created": record.created,
         "expires": record.expires,
         "revoked": record.revoked,
     }
 
 
-COMMANDS = {"create": _create, "list": _list, "revoke": _revoke}
+def _person(record: UserRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "role": record.role,
+        "has_password": bool(record.hash),
+        "accounts": list(record.accounts),
+        "subjects": list(record.subjects),
+        "created": record.created,
+        "expires": record.expires,
+        "revoked": record.revoked,
+    }
+
+
+COMMANDS = {
+    "create": _create,
+    "list": _list,
+    "revoke": _revoke,
+    "add-user": _add_user,
+    "users": _users,
+    "set-password": _set_password,
+    "set-role": _set_role,
+    "link": _link,
+}
 """The commands of `anew access` by name."""

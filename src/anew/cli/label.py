@@ -9,7 +9,7 @@ import typer
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.access import token_holder
-from anew.app.asker import who_asks
+from anew.app.person import person_here
 from anew.app.review import label_value, open_review, review_lease
 from anew.app.settings import Settings
 from anew.cli._output import emit_json, say
@@ -98,7 +98,7 @@ def _status(
 
 
 def _who(settings: Settings, token: str) -> str:
-    return token_holder(settings, token, Permission.REVIEW) if token else who_asks()
+    return token_holder(settings, token, Permission.REVIEW) if token else person_here(settings.state)
 
 
 def _plain(found: Question, settings: Settings) -> Mapping[str, Any]:

@@ -48,7 +48,7 @@ def run(
         typer.echo(said, err=True)
 
     def dashboard(address: str) -> None:
-        typer.echo(f"dashboard on {address}; sign in with a token: anew access create YOUR-NAME --role admin", err=True)
+        typer.echo(f"dashboard on {address}; to sign in: anew access create YOUR-NAME --role admin", err=True)
 
     up(project, UpOptions(port=port, told=told, ready=ready, progress=progress, dashboard=dashboard), stop)
 

@@ -8,10 +8,11 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TypeVar
 
+from anew.dashboard.entrance import Ended
 from anew.domain.access import Principal
 
 __all__ = ["Forms", "Session", "Sessions"]
@@ -24,35 +25,40 @@ _MOST_FORMS = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Somebody who has signed in; `nonce` tells the session from others of the same person."""
+    """Somebody who has signed in; `nonce` tells the session from others of the same person, until when it is good."""
 
     who: Principal
     nonce: str
+    until: datetime
 
 
 class Sessions:
     """Opens sessions and knows them again. Thread-safe.
 
-    A cookie names a token by its id, never the token, and is signed: with the token revoked or expired it is worth
-    nothing. Whoever signs out ends the session for this server as well.
+    A cookie names a token or a person by an id, and is signed: with the token revoked or expired, or the password
+    another, it is worth nothing. Whoever signs out ends the session for the server as well.
 
     Parameters
     ----------
     key
         Secret of this project, at least 32 bytes.
     principal
-        Finds the holder of a token by the token's id, None once it is no good.
+        Finds who has an id, None once that is no good.
+    ended
+        Those that were signed out of.
     """
 
-    def __init__(self, key: bytes, principal: Callable[[str], Principal | None], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, key: bytes, principal: Callable[[str], Principal | None], now: Callable[[], datetime], ended: Ended
+    ) -> None:
         self._key = key
         self._principal = principal
         self._now = now
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._ended = ended
 
-    def open(self, who: Principal) -> str:
+    def open(self, who: Principal, lasts: timedelta = _LASTS) -> str:
         """Return the cookie of a new session."""
-        until = (self._now() + _LASTS).timestamp()
+        until = (self._now() + min(lasts, _LASTS)).timestamp()
         plain = json.dumps([who.id, until, secrets.token_hex(16)]).encode()
         body = base64.urlsafe_b64encode(plain).decode()
         return f"{body}.{self.sign('session', body)}"
@@ -66,13 +72,12 @@ class Sessions:
         if self._now().timestamp() >= until or nonce in self._ended:
             return None
         who = self._principal(id)
-        return None if who is None else Session(who=who, nonce=nonce)
+        over = datetime.fromtimestamp(until, UTC)
+        return None if who is None else Session(who=who, nonce=nonce, until=over)
 
     def end(self, session: Session) -> None:
-        """Know a session no more."""
-        self._ended[session.nonce] = None
-        if len(self._ended) > _MOST_FORMS:
-            self._ended.popitem(last=False)
+        """Know a session no more, also once this server has begun anew."""
+        self._ended.add(session.nonce, session.until)
 
     def sign(self, *parts: str) -> str:
         """Return a signature over `parts`, as hex."""

@@ -34,11 +34,17 @@ class Shield:
     hosts
         Names by which we may be called, without ports: a page of another site that had its name point here would call
         us by that name.
+    origin
+        Our address to browsers where a proxy ends TLS in front of us, e.g. ``https://anew.example.org``; empty: they
+        reach us as we are. Forms that say they come from there are taken when they call us by that name.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], origin: str = "") -> None:
         self._app = app
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self._origin = origin
+        self._behind = origin.removeprefix("https://")
+        named = {_name(self._behind)} if origin else set()
+        self._hosts = frozenset(host.lower() for host in hosts) | named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on."""
@@ -67,13 +73,19 @@ class Shield:
         length = headers.get("content-length", "")
         if not length.isdigit() or int(length) > _MOST_BYTES:
             return PlainTextResponse(f"a form has a length, of at most {_MOST_BYTES} bytes", 413)
-        if not _from_here(headers, f"{scope['scheme']}://{host}"):
+        origin = self._origin if host.lower() == self._behind else f"{scope['scheme']}://{host}"
+        if not _from_here(headers, origin):
             return PlainTextResponse("the form was sent from another site; open the page here and send it again", 403)
         return None
 
     def _is_ours(self, host: str) -> bool:
-        name, colon, port = host.rpartition(":")
-        return (name if colon and port.isdigit() else host).lower() in self._hosts
+        return _name(host).lower() in self._hosts
+
+
+def _name(host: str) -> str:
+    """Return a host without its port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
 
 
 def _from_here(headers: Headers, origin: str) -> bool:

@@ -221,14 +221,6 @@ class Source(Protocol):
         """Take back a question that somebody does not want."""
         ...
 
-    def holder(self, token: str) -> Principal | None:
-        """Return whose token it is; None for nobody's."""
-        ...
-
-    def principal(self, id: str) -> Principal | None:
-        """Return the holder of the token with this id; None once it is revoked or expired."""
-        ...
-
     def order(
         self, action: Order, *, who: Principal, command: str, reason: str, expect: tuple[str, str]
     ) -> Sequence[str]:

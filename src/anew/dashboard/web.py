@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -16,10 +16,14 @@ from starlette.types import ASGIApp
 
 from anew.dashboard.asking import Asking
 from anew.dashboard.asset import Assets
+from anew.dashboard.cookie import Cookies
+from anew.dashboard.entrance import Ended, Entrance
+from anew.dashboard.form import fields_of
 from anew.dashboard.place import ACTS, NAVIGATION, PLACES, Act, Outcome, Place
 from anew.dashboard.record import Record
 from anew.dashboard.session import Forms, Session, Sessions
 from anew.dashboard.shield import Shield
+from anew.dashboard.sign_in import MOST_TOKEN, SignIn
 from anew.dashboard.source import Source
 from anew.dashboard.stream import events
 from anew.dashboard.view import View, plain_json
@@ -36,29 +40,47 @@ _STATUS: Sequence[tuple[type[AnewError], int]] = (
     (PolicyError, 409),
     (UnavailableError, 503),
 )
-_MOST_TOKEN = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
-    """What the application is made of; `cookie` is the name of the session's cookie, one for each project."""
+    """What the application is made of.
+
+    Attributes
+    ----------
+    cookie
+        What the names of its cookies begin with, another for each project.
+    origin
+        Its address to browsers where a proxy ends TLS in front of it; empty without one.
+    """
 
     source: Source
+    entrance: Entrance
+    ended: Ended
     key: bytes
     cookie: str
     hosts: frozenset[str]
+    origin: str = ""
 
 
 def dashboard_app(made: Dashboard) -> ASGIApp:
     """Return the application."""
-    return Shield(_Web(made).app(), made.hosts)
+    return Shield(_Web(made).app(), made.hosts, made.origin)
 
 
 class _Web:
     def __init__(self, made: Dashboard) -> None:
         self._source = made.source
-        self._cookie = made.cookie
-        self._sessions = Sessions(made.key, made.source.principal, made.source.now)
+        self._entrance = made.entrance
+        self._cookies = Cookies(name=made.cookie, origin=made.origin)
+        self._sessions = Sessions(made.key, made.entrance.principal, made.source.now, made.ended)
+        self._door = SignIn(
+            entrance=made.entrance,
+            sessions=self._sessions,
+            cookies=self._cookies,
+            now=made.source.now,
+            show=self._alone,
+        )
         self._forms = Forms(self._sessions)
         self._assets = Assets()
         self._view = View(self._assets.paths)
@@ -76,8 +98,10 @@ class _Web:
         ]
         return Starlette(
             routes=[
-                Route("/sign-in", self._sign_in_page),
-                Route("/sign-in", self._sign_in, methods=["POST"]),
+                Route("/sign-in", self._door.page),
+                Route("/sign-in", self._door.take, methods=["POST"]),
+                Route("/sign-in/provider", self._door.to_provider),
+                Route("/sign-in/back", self._door.from_provider),
                 Route("/sign-out", partial(self._act, Act(path="/sign-out", permission=None)), methods=["POST"]),
                 Route("/static/{name}", self._asset),
                 Route("/events", self._events),
@@ -99,10 +123,10 @@ class _Web:
     def _session(self, request: Request) -> Session | None:
         """Return who asks: by the cookie of a session, or a program by its token."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and len(token) <= _MOST_TOKEN:
-            who = self._source.holder(token.strip())
-            return None if who is None else Session(who=who, nonce=who.id)
-        return self._sessions.find(request.cookies.get(self._cookie, ""))
+        if scheme.lower() == "bearer" and len(token) <= MOST_TOKEN:
+            who = self._entrance.holder(token.strip())
+            return None if who is None else Session(who=who, nonce=who.id, until=self._source.now())
+        return self._sessions.find(self._cookies.read(request))
 
     def _refusal(self, request: Request, session: Session | None, permission: Permission | None) -> Response | None:
         """Return what to say to somebody who may not, None to one who may."""
@@ -153,17 +177,31 @@ class _Web:
         if session is not None and done:
             for act in ACTS:
                 outcome = outcome or self._forms.outcome(session, act.path, done)
+        frame = self._frame(request, model)
+        if session is None:
+            return frame
+        return frame | {
+            "who": session.who,
+            "place": place.name if place else "",
+            "navigation": self._open_to(session),
+            "outcome": outcome,
+            "form": lambda path: self._forms.make(session, path),
+            "may": lambda what: may(session.who, Permission(what), model),
+        }
+
+    def _frame(self, request: Request, model: str) -> dict[str, object]:
+        """Return what stands around a page for nobody in particular."""
         return {
             "model": model,
-            "who": session.who if session else None,
-            "place": place.name if place else "",
+            "who": None,
+            "place": "",
             "path": _address(request),
             "head": self._record.head,
-            "navigation": self._open_to(session) if session else [],
-            "outcome": outcome,
+            "navigation": [],
+            "outcome": None,
             "twin": _address(request, ".json") if request.url.path != "/" else "/loop.json",
-            "form": (lambda path: self._forms.make(session, path)) if session else (lambda _: ""),
-            "may": lambda what: session is not None and may(session.who, Permission(what), model),
+            "form": lambda _: "",
+            "may": lambda _: False,
         }
 
     def _open_to(self, session: Session) -> Sequence[Place]:
@@ -171,34 +209,19 @@ class _Web:
         model = self._source.in_force().model
         return [each for each in NAVIGATION if may(session.who, each.permission, model)]
 
+    def _alone(self, request: Request, template: str, status: int, values: Mapping[str, object]) -> Response:
+        """Return a page for somebody who has not signed in."""
+        return self._html(template, status, chrome=self._chrome(request, None, None), **values)
+
     def _html(self, template: str, status: int = 200, **values: object) -> Response:
         return Response(self._view.render(template, **values), status, media_type="text/html")
-
-    def _sign_in_page(self, request: Request) -> Response:
-        return self._html(
-            "sign-in.html",
-            chrome=self._chrome(request, None, None),
-            next=_local(request.query_params.get("next", "")),
-            problem="",
-        )
-
-    async def _sign_in(self, request: Request) -> Response:
-        fields = await _fields(request)
-        token, back = fields.get("token", "").strip(), _local(fields.get("next", ""))
-        who = await run_in_threadpool(self._source.holder, token) if len(token) <= _MOST_TOKEN else None
-        if who is None:
-            problem = "That is no token of this project, or it has expired or been revoked."
-            return self._html("sign-in.html", 401, chrome=self._chrome(request, None, None), next=back, problem=problem)
-        response = RedirectResponse(back, 303)
-        response.set_cookie(self._cookie, self._sessions.open(who), httponly=True, samesite="strict", path="/")
-        return response
 
     async def _act(self, act: Act, request: Request) -> Response:
         session = self._session(request)
         refusal = self._refusal(request, session, act.permission)
         if refusal is not None or session is None:
             return refusal or Response(status_code=401)
-        fields = await _fields(request)
+        fields = await fields_of(request)
         form = fields.get("form", "")
         id = self._forms.check(session, act.path, form)
         if not id:
@@ -207,7 +230,7 @@ class _Web:
         if act.path == "/sign-out":
             self._sessions.end(session)
             response = RedirectResponse("/sign-in", 303)
-            response.delete_cookie(self._cookie, path="/")
+            self._cookies.forget(request, response)
             return response
         outcome = await run_in_threadpool(self._forms.once, id, partial(self._done, act, session, id, fields))
         told = "" if act.quiet and outcome.ok else f"?done={quote(form)}"
@@ -236,12 +259,16 @@ class _Web:
         return StreamingResponse(events(after, news, is_good), media_type="text/event-stream")
 
     def _failed(self, request: Request, exc: Exception) -> Response:
+        try:
+            session = self._session(request)
+        except AnewError:  # who asks cannot be told either; then nobody does
+            session = None
         if isinstance(exc, HTTPException):
             said = "There is no such page." if exc.status_code == 404 else exc.detail
-            return self._error(request, self._session(request), exc.status_code, said)
+            return self._error(request, session, exc.status_code, said)
         if isinstance(exc, AnewError):
             status = next((code for kind, code in _STATUS if isinstance(exc, kind)), 500)
-            return self._error(request, self._session(request), status, str(exc))
+            return self._error(request, session, status, str(exc))
         return self._error(request, None, 500, "Something is wrong with this page; the log of the dashboard says what.")
 
     def _error(self, request: Request, session: Session | None, status: int, said: str) -> Response:
@@ -249,7 +276,10 @@ class _Web:
             return Response(
                 plain_json("error", {"status": status, "said": said}), status, media_type="application/json"
             )
-        chrome = self._chrome(request, session, None)
+        try:
+            chrome = self._chrome(request, session, None)
+        except (AnewError, OSError):  # the settings cannot be read, which may be what is to be said
+            chrome = self._frame(request, "")
         return self._html("error.html", status, chrome=chrome, code=status, said=said)
 
 
@@ -257,17 +287,3 @@ def _address(request: Request, suffix: str = "") -> str:
     """Return path and query as they were asked for, the path with a suffix."""
     query = request.url.query
     return quote(request.scope["path"], safe="/:") + suffix + (f"?{query}" if query else "")
-
-
-async def _fields(request: Request) -> Mapping[str, str]:
-    """Return the fields of a form; the first of a name counts."""
-    found: dict[str, str] = {}
-    for name, value in parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=50):
-        found.setdefault(name, value)
-    return found
-
-
-def _local(path: str) -> str:
-    """Return a path of this server to go to; the home page for anything else."""
-    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if plain else "/"

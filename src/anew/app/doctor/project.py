@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.signing import Verifier
-from anew.app.access import access_file
 from anew.app.hook import hook_reference
 from anew.app.loopback import is_loopback
+from anew.app.person import access_file
 from anew.app.secret import is_reference, read_secret
 from anew.app.settings import Settings
 from anew.app.status import stored_rows
@@ -75,6 +75,8 @@ def _references(settings: Settings) -> Iterator[str]:
             yield studio.webhook.secret
     if hook_reference(settings):
         yield hook_reference(settings)
+    if policy.access.oidc is not None and policy.access.oidc.client_secret:
+        yield policy.access.oidc.client_secret
     if is_reference(policy.stores.registry):
         yield policy.stores.registry
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from anew.domain.fact import Fact
-from anew.domain.facts.access import AccessGranted, AccessRevoked
+from anew.domain.facts.access import AccessChanged, AccessGranted, AccessRevoked
 from anew.domain.facts.command import (
     ProjectChanged,
     QuarantineReleased,
@@ -70,6 +70,7 @@ from anew.domain.facts.validation import (
 
 __all__ = [
     "FACTS",
+    "AccessChanged",
     "AccessGranted",
     "AccessRevoked",
     "AlertRaised",
@@ -141,6 +142,7 @@ __all__ = [
 FACTS: Mapping[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
+        AccessChanged,
         AccessGranted,
         AccessRevoked,
         AlertRaised,

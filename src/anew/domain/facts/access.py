@@ -5,19 +5,21 @@ from datetime import datetime
 
 from anew.domain.fact import Fact
 
-__all__ = ["AccessGranted", "AccessRevoked"]
+__all__ = ["AccessChanged", "AccessGranted", "AccessRevoked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessGranted(Fact):
-    """Somebody got a token.
+    """Somebody got a token, or became known as a person who may sign in.
 
     Attributes
     ----------
     token
-        Id of the token; its secret is nowhere on record.
+        Id of the token, or of the person; no secret is on record.
+    by
+        Who gave it: a person, or the provider of identity that vouched for one whom nobody here had known.
     expires
-        Wall time from which the token is refused; None for never.
+        Wall time from which it is refused; None for never.
     """
 
     token: str
@@ -34,7 +36,7 @@ class AccessGranted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRevoked(Fact):
-    """A token is refused from now on."""
+    """A token is refused from now on, or a person is let in no more."""
 
     token: str
     name: str
@@ -44,3 +46,26 @@ class AccessRevoked(Fact):
     def key(self) -> str:
         """One per token."""
         return self.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessChanged(Fact):
+    """What a person is known by, or may, is another from now on.
+
+    Attributes
+    ----------
+    user
+        Id of the person.
+    change
+        What it is: ``password``, ``account NAME``, ``subject ISSUER SUBJECT`` or ``role ROLE``.
+    """
+
+    user: str
+    name: str
+    change: str
+    by: str
+
+    @property
+    def key(self) -> str:
+        """One per change."""
+        return f"{self.user}/{self.at.isoformat()}/{self.change}"

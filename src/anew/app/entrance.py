@@ -1,0 +1,149 @@
+"""How people come in to a project's dashboard: by its tokens, its passwords, and the provider that its policy names."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anew.adapters.oidc_provider import OIDCProvider
+from anew.adapters.password import check_password
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.system_clock import SystemClock
+from anew.adapters.user_file import UserRecord
+from anew.app.accepted import accepted
+from anew.app.duration import parse_duration
+from anew.app.person import access_file, is_taken, user_file
+from anew.app.policy_access import OIDCPolicy
+from anew.app.record import open_record
+from anew.app.secret import read_secret
+from anew.app.settings import Settings
+from anew.app.status import state_folder
+from anew.dashboard.entrance import Errand, Ways
+from anew.domain.access import Principal, Role
+from anew.domain.errors import ForbiddenError, PolicyError
+from anew.domain.facts import AccessChanged, AccessGranted
+
+__all__ = ["ProjectEntrance", "role_of"]
+
+
+class ProjectEntrance:
+    """An `Entrance` over a project's folder. Thread-safe."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project.resolve()
+        state = state_folder(self._project)
+        self._tokens, self._users = access_file(state), user_file(state)
+        self._clock = SystemClock()
+        self._made: tuple[OIDCPolicy, OIDCProvider] | None = None
+
+    def ways(self) -> Ways:
+        """Return how people may sign in."""
+        policy = accepted(self._project).policy.access.oidc
+        passwords = any(each.hash for each in self._users.records())
+        if policy is None:
+            return Ways(passwords=passwords)
+        return Ways(passwords=passwords, provider=policy.title, session=parse_duration(policy.session))
+
+    def holder(self, token: str) -> Principal | None:
+        """Return whose token it is."""
+        return self._tokens.verify(token, now=self._clock.now())
+
+    def by_password(self, name: str, password: str) -> Principal | None:
+        """Return who has this name and this password; nobody's name takes as long."""
+        found = self._users.named(name, now=self._clock.now())
+        same = check_password("" if found is None else found.hash, password)
+        return found.principal if found is not None and same else None
+
+    def principal(self, id: str) -> Principal | None:
+        """Return who has this id."""
+        now = self._clock.now()
+        return self._users.holder(id, now=now) or self._tokens.holder(id, now=now)
+
+    def provider(self, errand: Errand) -> str:
+        """Return the provider's address for a browser to be sent to."""
+        _, provider = self._provider(accepted(self._project))
+        return provider.address(state=errand.state, nonce=errand.nonce, verifier=errand.verifier, back=errand.back)
+
+    def by_provider(self, errand: Errand, answer: Mapping[str, str]) -> Principal:
+        """Return whom the provider vouches for; who was never here before is known from now on."""
+        settings = accepted(self._project)
+        policy, provider = self._provider(settings)
+        claims = provider.claims(answer, nonce=errand.nonce, verifier=errand.verifier, back=errand.back)
+        subject = f"{policy.issuer} {claims['sub']}"
+        known = self._users.of_subject(subject, now=self._clock.now())
+        if known is not None and not known.provided:
+            return known.principal  # what a person of this project may is said here; the provider proves who it is
+        role = role_of(claims, policy)
+        if known is None:
+            return self._new(settings, subject, _name_of(claims, policy), role).principal
+        return (known if known.role == role else self._other_role(settings, known, role)).principal
+
+    def _provider(self, settings: Settings) -> tuple[OIDCPolicy, OIDCProvider]:
+        policy = settings.policy.access.oidc
+        if policy is None:
+            raise ForbiddenError("no provider of identity is set; see access.oidc in anew.yaml")
+        if self._made is None or self._made[0] != policy:
+            secret = partial(read_secret, policy.client_secret, settings.root) if policy.client_secret else str
+            made = OIDCProvider(
+                issuer=policy.issuer,
+                client_id=policy.client_id,
+                secret=secret,
+                scopes=policy.scopes,
+                now=self._clock.now,
+                hosts=frozenset(policy.hosts),
+            )
+            self._made = policy, made
+        return self._made
+
+    def _new(self, settings: Settings, subject: str, name: str, role: Role) -> UserRecord:
+        """Make somebody known for whom the provider vouches; a name that is somebody's here is not given away."""
+        if is_taken(settings.state, name):
+            raise ForbiddenError(
+                f"{name} is somebody's name here already. If that is you, have it said: anew access link {name} "
+                f"--subject {subject.partition(' ')[2]}"
+            )
+        now, issuer = self._clock.now(), subject.partition(" ")[0]
+        with closing(open_record(settings.state)) as database:
+            try:
+                record = self._users.add(name, role, now=now, subject=subject)
+            except PolicyError as exc:
+                raise ForbiddenError(f"the provider's claim for the name does not do: {exc}") from exc
+            granted = AccessGranted(
+                model=settings.model, at=now, token=record.id, name=name, role=role.value, by=issuer
+            )
+            SQLInbox(database, clock=self._clock).post(granted.caused_by(""))
+        return record
+
+    def _other_role(self, settings: Settings, known: UserRecord, role: Role) -> UserRecord:
+        now = self._clock.now()
+        with closing(open_record(settings.state)) as database:
+            record = self._users.set_role(known.name, role)
+            changed = AccessChanged(
+                model=settings.model, at=now, user=record.id, name=record.name, change=f"role {role}",
+                by=record.subjects[0].partition(" ")[0],
+            )  # fmt: skip
+            SQLInbox(database, clock=self._clock).post(changed.caused_by(""))
+        return record
+
+
+def role_of(claims: Mapping[str, Any], policy: OIDCPolicy) -> Role:
+    """Return what the policy gives somebody of whom the provider says this; raises ForbiddenError for nothing."""
+    found: Any = claims
+    for part in policy.claim.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    values = [found] if isinstance(found, str) else found if isinstance(found, Sequence) else []
+    role = next((role for value, role in policy.roles.items() if value in values), None)
+    if role is None:
+        raise ForbiddenError(
+            f"the provider says who you are, and nobody has given you a role here: access.oidc.roles of anew.yaml has "
+            f"none for what its claim {policy.claim!r} says of you"
+        )
+    return role
+
+
+def _name_of(claims: Mapping[str, Any], policy: OIDCPolicy) -> str:
+    name = claims.get(policy.name)
+    if not isinstance(name, str):
+        raise ForbiddenError(f"the provider says no name: there is no claim {policy.name!r}; see access.oidc.name")
+    return name.casefold()

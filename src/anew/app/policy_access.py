@@ -1,0 +1,99 @@
+"""What `access` and `dashboard` of `anew.yaml` may say: who is let in, and by what way."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from anew.app.loopback import is_loopback
+from anew.app.policy_section import Section
+from anew.app.secret import is_reference
+from anew.domain.access import Role
+
+__all__ = ["AccessPolicy", "DashboardPolicy", "OIDCPolicy"]
+
+
+class OIDCPolicy(Section):
+    """A provider of identity by OpenID Connect; whom it vouches for has a role only where `roles` gives one."""
+
+    issuer: str = Field(description="its issuer, an https URL; http only on this machine")
+    client_id: str = Field(min_length=1, description="what this dashboard is called there")
+    client_secret: str = Field(
+        default="", description="where the client's secret is: env:NAME or file:PATH; empty: a public client"
+    )
+    hosts: tuple[str, ...] = Field(
+        default=(), description="hosts besides the issuer's that it has its other addresses at, as HOST or HOST:PORT"
+    )
+    title: str = Field(default="single sign-on", description="what the button says: Sign in with …")
+    scopes: tuple[str, ...] = Field(default=("openid", "profile", "email"), description="what is asked for")
+    name: str = Field(
+        default="preferred_username", description="claim that has the person's name: small letters, as of users here"
+    )
+    claim: str = Field(default="groups", description="claim that `roles` looks at; a dot leads inside: realm.roles")
+    roles: dict[str, Role] = Field(
+        min_length=1, description="values of that claim with the role each gives; the first that a person has counts"
+    )
+    session: str = Field(default="8h", description="wall time after which a person has to be vouched for again")
+
+    @field_validator("issuer")
+    @classmethod
+    def _safe(cls, text: str) -> str:
+        """Refuse what others could answer for."""
+        parts = urlsplit(text)
+        plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+        if not (parts.scheme == "https" or plain) or not parts.hostname or parts.query or parts.fragment:
+            raise PydanticCustomError("issuer", "write an https:// URL without query; http:// only on this machine")
+        if parts.username is not None or parts.password is not None:
+            raise PydanticCustomError("issuer", "it holds a password; the client's secret goes into client_secret")
+        return text
+
+    @field_validator("client_secret")
+    @classmethod
+    def _by_reference(cls, text: str) -> str:
+        """Refuse a secret that stands in the policy."""
+        if text and not is_reference(text):
+            raise PydanticCustomError("reference", "it is a secret, so write env:NAME or file:PATH, where it is")
+        return text
+
+    @field_validator("scopes")
+    @classmethod
+    def _with_identity(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes:
+            raise PydanticCustomError("scopes", "without the scope openid nobody is vouched for")
+        return scopes
+
+
+class AccessPolicy(Section):
+    """Who may use the gateway, and how people sign in; `anew access` gives tokens and knows people."""
+
+    anonymous: Literal["machine", "nobody"] = Field(
+        default="machine", description="what requests without a token may: predict and label, or nothing"
+    )
+    hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
+    oidc: OIDCPolicy | None = Field(default=None, description="a provider at which people sign in to the dashboard")
+
+
+class DashboardPolicy(Section):
+    """The pages for people; who may see them, `anew access` says."""
+
+    serve: bool = Field(default=True, description="whether anew up serves them")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8090, description="on loopback; 0, or one in use: a free one"
+    )
+    origin: str = Field(
+        default="",
+        description="address that browsers have for it where a proxy ends TLS in front: https://anew.example.org; its "
+        "forms are taken then, and what the proxy says of who asks is believed",
+    )
+
+    @field_validator("origin")
+    @classmethod
+    def _an_origin(cls, text: str) -> str:
+        """Refuse what is no origin of TLS."""
+        parts = urlsplit(text)
+        if text and (parts.scheme != "https" or not parts.hostname or text != f"https://{parts.netloc}"):
+            raise PydanticCustomError("origin", "write it as browsers do, without a path: https://anew.example.org")
+        if "@" in parts.netloc or text != text.lower():
+            raise PydanticCustomError("origin", "write it as browsers do, in small letters: https://anew.example.org")
+        return text

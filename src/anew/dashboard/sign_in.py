@@ -1,0 +1,193 @@
+"""The way in: by a token, by name and password, or by the word of a provider of identity."""
+
+import base64
+import hmac
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from math import ceil
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from anew.dashboard.attempts import Attempts
+from anew.dashboard.cookie import Cookies
+from anew.dashboard.entrance import Entrance, Errand
+from anew.dashboard.form import fields_of, local
+from anew.dashboard.session import Sessions
+from anew.domain.access import Principal
+from anew.domain.errors import AnewError, ForbiddenError
+
+__all__ = ["MOST_TOKEN", "SignIn"]
+
+MOST_TOKEN: Final = 512
+"""Characters of a token."""
+
+_LOG = logging.getLogger("anew.dashboard")
+_ERRAND: Final = timedelta(minutes=10)
+_DEVICE_S: Final = 90 * 86_400
+_NOBODY = "That is no token of this project, or it has expired or been revoked."
+_WRONG = "The name or the password is wrong, or this person is not let in any more."
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """How somebody wants to come in: `keys` are what failures are counted by."""
+
+    name: str
+    check: Callable[[], Principal | None]
+    keys: tuple[tuple[str, str], ...]
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """The pages and forms of signing in.
+
+    Attributes
+    ----------
+    show
+        Makes a page of a template's name, a status, and what it shows.
+    """
+
+    entrance: Entrance
+    sessions: Sessions
+    cookies: Cookies
+    now: Callable[[], datetime]
+    show: Callable[[Request, str, int, Mapping[str, object]], Response]
+    attempts: Attempts = field(default_factory=Attempts)
+
+    def page(self, request: Request) -> Response:
+        """Ask who it is."""
+        return self._ask(request, local(request.query_params.get("next", "")), "", 200)
+
+    async def take(self, request: Request) -> Response:
+        """Take a token, or a name and a password."""
+        fields = await fields_of(request)
+        given, back = self._given(request, fields), local(fields.get("next", ""))
+        wait = self.attempts.begin(self.now(), *given.keys)
+        if wait > timedelta(0):
+            _LOG.warning("sign_in_held source=%s seconds=%s", self._source(request), ceil(wait.total_seconds()))
+            said = f"Too many attempts failed. Wait {ceil(wait.total_seconds())} s, then try again."
+            answer = self._ask(request, back, said, 429)
+            answer.headers["retry-after"] = str(ceil(wait.total_seconds()))
+            return answer
+        try:
+            who = await run_in_threadpool(given.check)
+        except AnewError as exc:
+            return self._ask(request, back, str(exc), 503)
+        if who is None:
+            _LOG.warning("sign_in_failed source=%s", self._source(request))
+            return self._ask(request, back, given.refusal, 401)
+        self.attempts.succeeded(*given.keys)
+        response = RedirectResponse(back, 303)
+        self._open(request, response, who)
+        if given.name:
+            self.cookies.write(request, response, self._device(given.name), "device", lasts_s=_DEVICE_S)
+        return response
+
+    def to_provider(self, request: Request) -> Response:
+        """Send somebody to the provider, with what tells later that it was we who did."""
+        state, until = secrets.token_urlsafe(32), (self.now() + _ERRAND).timestamp()
+        back = local(request.query_params.get("next", ""))
+        try:
+            address = self.entrance.provider(self._errand(request, state))
+        except AnewError as exc:
+            _LOG.warning("provider_failed problem=%s", exc)
+            return self._ask(request, back, str(exc), 503)
+        body = base64.urlsafe_b64encode(json.dumps([state, until, back]).encode()).decode()
+        response = RedirectResponse(address, 303)
+        kept = f"{body}.{self.sessions.sign('errand', body)}"
+        # Lax, since the browser comes back from another site; it is good for nothing but this one way.
+        self.cookies.write(request, response, kept, "errand", lasts_s=int(_ERRAND.total_seconds()), same_site="lax")
+        return response
+
+    async def from_provider(self, request: Request) -> Response:
+        """Take the provider's answer, from the browser that was sent there and from no other."""
+        state, back = self._sent(request)
+        answer = dict(request.query_params)
+        if not state or not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
+            said = "This sign-in was not begun here, or too long ago. Begin again."
+            return self._ended(request, self._ask(request, back, said, 403))
+        check = partial(self.entrance.by_provider, self._errand(request, state), answer)
+        try:
+            who = await run_in_threadpool(check)
+        except ForbiddenError as exc:
+            _LOG.warning("sign_in_failed source=%s problem=%s", self._source(request), exc)
+            return self._ended(request, self._ask(request, back, str(exc), 403))
+        except AnewError as exc:
+            _LOG.warning("provider_failed problem=%s", exc)
+            return self._ended(request, self._ask(request, back, str(exc), 503))
+        # A page, not a redirect: a browser that another site sent here keeps strict cookies back on the whole way.
+        response = self.show(request, "signed-in.html", 200, {"next": back})
+        self._open(request, response, who, self.entrance.ways().session)
+        return self._ended(request, response)
+
+    def _given(self, request: Request, fields: Mapping[str, str]) -> _Given:
+        source = ("source", self._source(request))
+        if "password" not in fields:
+            token = fields.get("token", "").strip()
+            if len(token) > MOST_TOKEN:
+                raise HTTPException(400, f"a token has at most {MOST_TOKEN} characters")
+            return _Given("", partial(self.entrance.holder, token), (source,), _NOBODY)
+        name = fields.get("name", "").strip().lower()[:MOST_TOKEN]
+        check = partial(self.entrance.by_password, name, fields["password"])
+        known = self._known(request, name)
+        return _Given(name, check, (source, ("device", known) if known else ("name", name)), _WRONG)
+
+    def _ask(self, request: Request, back: str, problem: str, status: int) -> Response:
+        ways = self.entrance.ways()
+        to_provider = f"/sign-in/provider?{urlencode({'next': back})}"
+        shown = {"next": back, "problem": problem, "ways": ways, "to_provider": to_provider}
+        return self.show(request, "sign-in.html", status, shown)
+
+    def _open(self, request: Request, response: Response, who: Principal, lasts: timedelta | None = None) -> None:
+        cookie = self.sessions.open(who) if lasts is None else self.sessions.open(who, lasts)
+        self.cookies.write(request, response, cookie)
+        _LOG.info("signed_in who=%s source=%s", who.name, self._source(request))
+
+    def _source(self, request: Request) -> str:
+        """Return where somebody comes from: what a proxy of ours says last, and nobody else is believed."""
+        told = request.headers.get("x-forwarded-for", "") if self.cookies.is_behind_proxy(request) else ""
+        found = told.rpartition(",")[2].strip()
+        return found[:64] or (request.client.host if request.client else "")
+
+    def _device(self, name: str) -> str:
+        """Return what is kept in a browser in which somebody has signed in."""
+        nonce = secrets.token_hex(16)
+        return f"{nonce}.{self.sessions.sign('device', name, nonce)}"
+
+    def _known(self, request: Request, name: str) -> str:
+        """Return the mark of a browser in which this person has signed in before; empty for any other."""
+        nonce, _, signature = self.cookies.read(request, "device").partition(".")
+        same = hmac.compare_digest(signature.encode(), self.sessions.sign("device", name, nonce).encode())
+        return nonce if same and nonce else ""
+
+    def _errand(self, request: Request, state: str) -> Errand:
+        """Return the whole errand: what else nobody may guess follows from its state and our key."""
+        return Errand(
+            state=state,
+            nonce=self.sessions.sign("nonce", state),
+            verifier=self.sessions.sign("verifier", state),
+            back=f"{self.cookies.address(request)}/sign-in/back",
+        )
+
+    def _sent(self, request: Request) -> tuple[str, str]:
+        """Return the state of the errand that this browser is on, and where it wanted to go; no state without one."""
+        body, _, signature = self.cookies.read(request, "errand").rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self.sessions.sign("errand", body).encode()):
+            return "", "/"
+        state, until, back = json.loads(base64.urlsafe_b64decode(body))
+        return (state, back) if self.now().timestamp() < until else ("", back)
+
+    def _ended(self, request: Request, response: Response) -> Response:
+        self.cookies.forget(request, response, "errand")
+        return response

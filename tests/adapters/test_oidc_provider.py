@@ -1,0 +1,281 @@
+"""A provider's word is taken only when it is the provider's, for us, for this sign-in, and from where it may come.
+
+The provider here lies in every way that one at a time; the system tests sign in at a real one.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import Key, KeySet, RSAKey
+
+from anew.adapters.oidc_provider import OIDCProvider
+from anew.domain.errors import AnewError, ForbiddenError, UnavailableError
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SECRET = "s&c"  # noqa: S105  of a client of this test
+ASKED = {"nonce": "n" * 64, "verifier": "v" * 64, "back": "http://127.0.0.1:8090/sign-in/back"}
+KEY, OTHER, POSED = (RSAKey.generate_key(2048, {"kid": kid}) for kid in ("1", "2", "1"))
+
+
+@dataclass
+class Provider:
+    """What a provider answers, each of it to be spoiled; and what it was asked."""
+
+    address: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, Any] = field(default_factory=dict)
+    userinfo: dict[str, Any] | None = None
+    key: RSAKey = field(default_factory=lambda: KEY)
+    keys: list[Key] = field(default_factory=lambda: [KEY])
+    token: Callable[["Provider"], str] | None = None
+    raw: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    asked: list[tuple[str, Mapping[str, str], str]] = field(default_factory=list)
+
+    def begin(self, address: str) -> None:
+        """Tell the truth."""
+        at = int(NOW.timestamp())
+        self.address = address
+        self.metadata = {
+            "issuer": address,
+            "authorization_endpoint": f"{address}/authorize",
+            "token_endpoint": f"{address}/token",
+            "jwks_uri": f"{address}/keys",
+        }
+        self.claims = {
+            "iss": address, "aud": "anew", "sub": "7", "iat": at, "exp": at + 300, "nonce": ASKED["nonce"],
+            "preferred_username": "ann", "groups": ["ml"],
+        }  # fmt: skip
+
+    def id_token(self) -> str:
+        """Return the token, as it was spoiled or not."""
+        if self.token is not None:
+            return self.token(self)
+        return jwt.encode({"alg": "RS256", "kid": self.key.kid}, self.claims, self.key)
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        """Answer a request."""
+        if path in self.raw:
+            return self.raw[path]
+        made: dict[str, Callable[[], Any]] = {
+            "/.well-known/openid-configuration": lambda: self.metadata,
+            "/token": lambda: {"id_token": self.id_token(), "access_token": "a", "token_type": "Bearer"},
+            "/keys": lambda: KeySet(self.keys).as_dict(private=False),
+            "/userinfo": lambda: self.userinfo,
+        }
+        return 200, json.dumps(made[path]()).encode()
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    made = Provider()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer("")
+
+        def do_POST(self) -> None:
+            self.answer(self.rfile.read(int(self.headers["content-length"])).decode())
+
+        def answer(self, body: str) -> None:
+            made.asked.append((self.path, dict(self.headers), body))
+            status, told = made.answer(self.path)
+            self.send_response(status)
+            if status == 302:
+                self.send_header("location", told.decode())
+                told = b""
+            self.send_header("content-length", str(len(told)))
+            self.end_headers()
+            self.wfile.write(told)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    made.begin(f"http://127.0.0.1:{server.server_address[1]}")
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def client(provider: Provider, secret: str = SECRET, now: Callable[[], datetime] = lambda: NOW) -> OIDCProvider:
+    return OIDCProvider(
+        issuer=provider.address, client_id="anew", secret=lambda: secret, scopes=["openid", "profile"], now=now
+    )
+
+
+def test_a_browser_is_sent_with_state_nonce_and_the_challenge_of_pkce(provider: Provider) -> None:
+    address = client(provider).address(state="s" * 43, **ASKED)
+    query = dict(parse_qsl(urlsplit(address).query))
+    assert address.startswith(f"{provider.address}/authorize?")
+    assert (query["response_type"], query["client_id"], query["scope"]) == ("code", "anew", "openid profile")
+    assert (query["state"], query["nonce"], query["redirect_uri"]) == ("s" * 43, ASKED["nonce"], ASKED["back"])
+    assert query["code_challenge_method"] == "S256"
+    assert len(query["code_challenge"]) == 43
+    assert ASKED["verifier"] not in address
+    assert "secret" not in address
+
+
+@pytest.mark.parametrize("secret", [SECRET, ""])
+def test_a_good_answer_is_a_person_s_claims(provider: Provider, secret: str) -> None:
+    provider.metadata["userinfo_endpoint"] = f"{provider.address}/userinfo"
+    provider.userinfo = {"sub": "7", "groups": ["more"]}
+    found = client(provider, secret).claims({"code": "c"}, **ASKED)
+    assert (found["sub"], found["preferred_username"], found["groups"]) == ("7", "ann", ["more"])
+    _, headers, body = next(each for each in provider.asked if each[0] == "/token")
+    form = parse_qs(body)
+    assert form["code_verifier"] == [ASKED["verifier"]]
+    assert (form["code"], form["redirect_uri"]) == (["c"], [ASKED["back"]])
+    basic = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
+    assert basic.startswith("Basic ") == bool(secret)
+    assert secret == "" or secret not in body
+
+
+def _spoil(**claims: object) -> Callable[[Provider], None]:
+    return lambda provider: provider.claims.update(claims)
+
+
+def _drop(name: str) -> Callable[[Provider], None]:
+    return lambda provider: provider.claims.pop(name) and None
+
+
+def _token(make: Callable[[Provider], str]) -> Callable[[Provider], None]:
+    return lambda provider: setattr(provider, "token", make)
+
+
+def _unsigned(provider: Provider) -> str:
+    whole = jwt.encode({"alg": "RS256", "kid": "1"}, provider.claims, KEY).split(".")
+    return f"eyJhbGciOiJub25lIn0.{whole[1]}."
+
+
+def _by_public_key(provider: Provider) -> str:
+    body = jwt.encode({"alg": "RS256", "kid": "1"}, provider.claims, KEY).split(".")[1]
+    said = f"{_encoded(json.dumps({'alg': 'HS256', 'kid': '1'}).encode())}.{body}"
+    return f"{said}.{_encoded(hmac.new(KEY.as_pem(private=False), said.encode(), hashlib.sha256).digest())}"
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _changed(provider: Provider) -> str:
+    whole = jwt.encode({"alg": "RS256", "kid": "1"}, provider.claims, KEY).split(".")
+    other = jwt.encode({"alg": "RS256", "kid": "1"}, provider.claims | {"sub": "1"}, KEY).split(".")
+    return f"{whole[0]}.{other[1]}.{whole[2]}"
+
+
+AT = int(NOW.timestamp())
+LIES: Mapping[str, Callable[[Provider], object]] = {
+    "unsigned": _token(_unsigned),
+    "signed by what is public": _token(_by_public_key),
+    "changed after it was signed": _token(_changed),
+    "no token": _token(lambda _: "nonsense"),
+    "another's key": lambda provider: setattr(provider, "key", OTHER),
+    "another's key under our name": lambda provider: setattr(provider, "key", POSED),
+    "another issuer": _spoil(iss="https://evil.example"),
+    "another audience": _spoil(aud="another"),
+    "many audiences": _spoil(aud=["anew", "another"]),
+    "another party": _spoil(azp="another"),
+    "expired": _spoil(exp=AT - 3_600),
+    "no expiry": _drop("exp"),
+    "not yet": _spoil(nbf=AT + 3_600),
+    "from the future": _spoil(iat=AT + 3_600),
+    "another nonce": _spoil(nonce="m" * 64),
+    "no nonce": _drop("nonce"),
+    "nobody": _drop("sub"),
+    "refused": lambda provider: provider.raw.update({"/token": (400, b'{"error": "invalid_grant"}')}),
+}  # fmt: skip
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("lie", LIES)
+def test_a_word_that_is_not_good_vouches_for_nobody(provider: Provider, lie: str) -> None:
+    assert client(provider).claims({"code": "c"}, **ASKED)["sub"] == "7", "the control: the truth is taken"
+    LIES[lie](provider)
+    with pytest.raises(ForbiddenError):
+        client(provider).claims({"code": "c"}, **ASKED)
+
+
+@pytest.mark.parametrize("answer", [{"error": "access_denied"}, {"code": "c", "iss": "https://evil.example"}])
+def test_an_answer_that_says_no_or_is_another_s_asks_for_no_token(provider: Provider, answer: dict[str, str]) -> None:
+    with pytest.raises(ForbiddenError):
+        client(provider).claims(answer, **ASKED)
+    provider.metadata["authorization_response_iss_parameter_supported"] = True
+    with pytest.raises(ForbiddenError):
+        client(provider).claims({"code": "c"}, **ASKED)
+    assert not [each for each in provider.asked if each[0] == "/token"]
+
+
+def test_who_somebody_is_must_be_said_alike_twice(provider: Provider) -> None:
+    provider.metadata["userinfo_endpoint"] = f"{provider.address}/userinfo"
+    provider.userinfo = {"sub": "8"}
+    with pytest.raises(ForbiddenError, match="two different things"):
+        client(provider).claims({"code": "c"}, **ASKED)
+
+
+@pytest.mark.fault("H7")
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"])
+@pytest.mark.parametrize(
+    "address", ["http://169.254.169.254/x", "file:///etc/passwd", "http://127.0.0.1:1/x", "gopher://x/", "", "//x/y"]
+)
+def test_an_address_elsewhere_is_not_asked(provider: Provider, name: str, address: str) -> None:
+    provider.metadata[name] = address
+    if name == "userinfo_endpoint" and not address:
+        return
+    with pytest.raises(UnavailableError, match="neither at its issuer nor in"):
+        client(provider).claims({"code": "c"}, **ASKED)
+
+
+@pytest.mark.fault("H7")
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        (302, b"http://127.0.0.1:1/x"),
+        (500, b"{}"),
+        (200, b"<html>"),
+        (200, b"[" * 100_000),
+        (200, b"[]"),
+        (200, b" " * ((1 << 20) + 1)),
+    ],
+    ids=["redirect", "500", "html", "deep", "list", "large"],
+)
+def test_nonsense_and_redirects_are_told_from_answers(provider: Provider, path: str, raw: tuple[int, bytes]) -> None:
+    provider.raw[path] = raw
+    with pytest.raises(AnewError):
+        client(provider).claims({"code": "c"}, **ASKED)
+    assert all(each[0].startswith(("/.well", "/token", "/keys")) for each in provider.asked)
+
+
+def test_another_issuer_than_was_asked_is_none(provider: Provider) -> None:
+    provider.metadata["issuer"] = "https://evil.example"
+    with pytest.raises(UnavailableError, match="calls itself"):
+        client(provider).address(state="s", **ASKED)
+
+
+def test_a_new_key_of_the_provider_is_fetched_and_a_made_up_one_once_a_minute(provider: Provider) -> None:
+    clock = [NOW]
+    made = client(provider, now=lambda: clock[0])
+    made.claims({"code": "c"}, **ASKED)
+    provider.key, provider.keys = OTHER, [KEY, OTHER]
+    clock[0] += timedelta(minutes=2)
+    assert made.claims({"code": "c"}, **ASKED)["sub"] == "7"
+    provider.key = RSAKey.generate_key(2048, {"kid": "3"})
+    before = len([each for each in provider.asked if each[0] == "/keys"])
+    for _ in range(5):
+        with pytest.raises(ForbiddenError):
+            made.claims({"code": "c"}, **ASKED)
+    assert len([each for each in provider.asked if each[0] == "/keys"]) == before, "no sooner than in a minute"

@@ -1,0 +1,234 @@
+"""The way in: by password or provider, slower for who fails, and over when somebody has signed out."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from starlette.testclient import TestClient
+
+from anew.dashboard.entrance import Ways
+from anew.dashboard.web import dashboard_app
+from tests.dashboard.story import ToldSource, dashboard_over, story
+from tests.dashboard.test_web import HERE, HTML, form_of
+
+ORIGIN = "https://anew.example.org"
+THERE = {"host": "anew.example.org", "origin": ORIGIN}
+
+
+def client(source: ToldSource, origin: str = "", base: str = "http://testserver") -> TestClient:
+    app = dashboard_app(dashboard_over(source, origin))
+    return TestClient(app, base_url=base, raise_server_exceptions=False, follow_redirects=False)
+
+
+@pytest.fixture
+def source() -> ToldSource:
+    return ToldSource(story("x"), "x", open_ways=Ways(passwords=True, provider="Example", session=timedelta(hours=1)))
+
+
+def given(name: str, password: str) -> dict[str, str]:
+    return {"name": name, "password": password, "next": "/runs"}
+
+
+def test_a_name_and_its_password_open_a_session(source: ToldSource) -> None:
+    made = client(source)
+    page = made.get("/sign-in", headers=HTML).text
+    assert 'autocomplete="current-password"' in page
+    assert "Sign in with Example" in page
+    answer = made.post("/sign-in", data=given(" Admin ", "admin"), headers=HERE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/runs")
+    assert made.get("/loop.json").status_code == 200
+
+
+@pytest.mark.parametrize("wrong", [given("admin", "viewer"), given("nobody", "nobody's"), given("", "")])
+def test_a_wrong_password_and_a_wrong_name_are_told_the_same(source: ToldSource, wrong: dict[str, str]) -> None:
+    answer = client(source).post("/sign-in", data=wrong, headers=HERE)
+    assert answer.status_code == 401
+    assert "The name or the password is wrong" in answer.text
+    assert "session" not in answer.headers.get("set-cookie", "")
+    assert 'value="nobody' not in answer.text
+
+
+@pytest.mark.fault("H8")
+def test_who_fails_again_and_again_waits_and_the_right_password_is_not_heard_meanwhile(source: ToldSource) -> None:
+    made = client(source)
+    codes = [made.post("/sign-in", data=given("admin", "wrong"), headers=HERE).status_code for _ in range(8)]
+    assert codes == [401] * 5 + [429] * 3
+    held = made.post("/sign-in", data=given("admin", "admin"), headers=HERE)
+    assert held.status_code == 429
+    assert int(held.headers["retry-after"]) <= 300
+    assert "Too many attempts failed" in held.text
+    source.clock += timedelta(seconds=int(held.headers["retry-after"]))
+    assert made.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 303
+
+
+@pytest.mark.fault("H8")
+def test_a_stranger_who_tries_an_admin_s_name_does_not_lock_the_admin_out(source: ToldSource) -> None:
+    app = dashboard_app(dashboard_over(source))
+    admin, stranger = (TestClient(app, follow_redirects=False, client=(host, 1)) for host in ("10.0.0.1", "10.0.0.2"))
+    assert admin.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 303
+    for _ in range(30):
+        stranger.post("/sign-in", data=given("admin", "wrong"), headers=HERE)
+    assert stranger.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 429
+    assert admin.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 303, "a browser known here"
+    elsewhere = TestClient(app, follow_redirects=False, client=("10.0.0.3", 1))
+    assert elsewhere.post("/sign-in", data={"token": "admin"}, headers=HERE).status_code == 303, "by a token"
+    stranger.cookies.set("session_device", admin.cookies["session_device"].replace(".", ".0"))
+    assert stranger.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 429
+
+
+@pytest.mark.fault("H8")
+def test_the_mark_of_one_person_is_no_mark_of_another(source: ToldSource) -> None:
+    app = dashboard_app(dashboard_over(source))
+    eve = TestClient(app, follow_redirects=False)
+    eve.post("/sign-in", data=given("viewer", "viewer"), headers=HERE)
+    codes = [eve.post("/sign-in", data=given("admin", "wrong"), headers=HERE).status_code for _ in range(7)]
+    assert codes[-1] == 429
+    assert TestClient(app).post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 429
+
+
+@pytest.mark.fault("H8")
+def test_tokens_are_guessed_no_faster(source: ToldSource) -> None:
+    made = client(source)
+    codes = [made.post("/sign-in", data={"token": f"t{n}"}, headers=HERE).status_code for n in range(30)]
+    assert codes.count(401) == 20
+    assert codes[-1] == 429
+
+
+@pytest.mark.fault("H8")
+def test_who_signs_in_gets_another_session_than_he_came_with(source: ToldSource) -> None:
+    made = client(source)
+    made.post("/sign-in", data=given("viewer", "viewer"), headers=HERE)
+    brought = made.cookies["session"]
+    made.post("/sign-in", data=given("admin", "admin"), headers=HERE)
+    assert made.cookies["session"] != brought
+
+
+def test_a_session_that_was_signed_out_of_stays_so_when_the_dashboard_begins_anew(source: ToldSource) -> None:
+    made = client(source)
+    made.post("/sign-in", data=given("admin", "admin"), headers=HERE)
+    cookie = made.cookies["session"]
+    again = client(source)
+    again.cookies.set("session", cookie)
+    assert again.get("/loop.json").status_code == 200, "the control: a session outlives the process"
+    assert made.post("/sign-out", data={"form": form_of(made, action="/sign-out")}, headers=HERE).status_code == 303
+    again = client(source)
+    again.cookies.set("session", cookie)
+    assert again.get("/loop.json").status_code == 401
+
+
+@pytest.mark.fault("H5")
+@pytest.mark.parametrize(
+    ("origin", "headers", "code"),
+    [
+        (ORIGIN, THERE, 303),
+        (ORIGIN, THERE | {"sec-fetch-site": "same-origin"}, 303),
+        (ORIGIN, THERE | {"origin": "http://anew.example.org"}, 403),
+        (ORIGIN, THERE | {"origin": "https://evil.example"}, 403),
+        (ORIGIN, THERE | {"sec-fetch-site": "cross-site"}, 403),
+        (ORIGIN, {"host": "testserver", "origin": ORIGIN}, 403),
+        (ORIGIN, {"host": "testserver", "origin": "http://testserver"}, 303),
+        ("", THERE, 421),
+        ("", {"host": "testserver", "origin": ORIGIN}, 403),
+        ("", {"host": "testserver", "origin": ORIGIN, "x-forwarded-host": "anew.example.org"}, 403),
+        ("", {"host": "testserver", "origin": "https://testserver", "x-forwarded-proto": "https"}, 403),
+    ],
+)
+def test_a_form_through_a_proxy_is_taken_from_the_declared_origin_alone(
+    source: ToldSource, origin: str, headers: dict[str, str], code: int
+) -> None:
+    assert client(source, origin).post("/sign-in", data=given("admin", "admin"), headers=headers).status_code == code
+
+
+def test_behind_tls_the_cookie_is_sent_on_no_other_way(source: ToldSource) -> None:
+    made = client(source, ORIGIN, ORIGIN)
+    answer = made.post("/sign-in", data=given("admin", "admin"), headers=THERE)
+    session = next(each for each in answer.headers.get_list("set-cookie") if each.startswith("__Host-session="))
+    for said in ("secure", "httponly", "samesite=strict", "path=/"):
+        assert said in session.lower()
+    assert "domain" not in session.lower()
+    assert made.get("/loop.json").status_code == 200
+    plain = client(source, ORIGIN)
+    plain.cookies.set("session", session.split("=", 1)[1].split(";")[0])
+    assert plain.get("/loop.json", headers={"host": "anew.example.org"}).status_code == 401
+
+
+@pytest.mark.fault("H5")
+@pytest.mark.parametrize(("headers", "believed"), [(THERE, True), (HERE, False)])
+def test_where_somebody_comes_from_is_believed_of_the_declared_proxy_alone(
+    source: ToldSource, headers: dict[str, str], believed: bool
+) -> None:
+    made = client(source, ORIGIN)
+    codes = [
+        made.post(
+            "/sign-in", data={"token": "t"}, headers=headers | {"x-forwarded-for": f"6.6.6.6, 10.0.0.{n}"}
+        ).status_code
+        for n in range(25)
+    ]
+    assert (codes[-1] == 401) == believed
+    if believed:
+        spoofed = [
+            made.post(
+                "/sign-in", data={"token": "t"}, headers=headers | {"x-forwarded-for": f"10.1.1.{n}, 9.9.9.9"}
+            ).status_code
+            for n in range(25)
+        ]
+        assert spoofed[-1] == 429, "what a client says of itself stands before what the proxy adds"
+
+
+def sent(made: TestClient) -> str:
+    """Begin a sign-in at the provider, and return its state."""
+    answer = made.get("/sign-in/provider?next=/runs", headers=HTML)
+    assert answer.status_code == 303
+    assert "samesite=lax" in answer.headers["set-cookie"].lower()
+    return parse_qs(urlsplit(answer.headers["location"]).query)["state"][0]
+
+
+def test_whom_the_provider_vouches_for_is_signed_in_and_goes_on(source: ToldSource) -> None:
+    made = client(source)
+    answer = made.get(f"/sign-in/back?code=operator&state={sent(made)}", headers=HTML)
+    assert answer.status_code == 200
+    assert '<meta http-equiv="refresh" content="0; url=/runs">' in answer.text
+    assert made.get("/loop.json").status_code == 200
+    source.clock += timedelta(minutes=61)
+    assert made.get("/loop.json").status_code == 401, "as long as the policy says"
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("fault", ["no errand", "another's errand", "another state", "too late", "twice", "forged"])
+def test_an_answer_that_this_browser_did_not_ask_for_lets_nobody_in(source: ToldSource, fault: str) -> None:
+    made, other = client(source), client(source)
+    state = sent(other if fault in ("no errand", "another's errand") else made)
+    if fault == "another's errand":
+        sent(made)
+    if fault == "another state":
+        state = "x" + state
+    if fault == "too late":
+        source.clock += timedelta(minutes=11)
+    if fault == "twice":
+        assert made.get(f"/sign-in/back?code=admin&state={state}").status_code == 200
+        made.cookies.delete("session")
+    if fault == "forged":
+        body, _, _ = made.cookies["session_errand"].rpartition(".")
+        made.cookies.clear()
+        made.cookies.set("session_errand", f"{body}.{'0' * 64}")
+    answer = made.get(f"/sign-in/back?code=admin&state={state}", headers=HTML)
+    assert answer.status_code == 403
+    assert "This sign-in was not begun here" in answer.text
+    assert made.get("/loop.json").status_code == 401
+
+
+def test_whom_the_provider_does_not_vouch_for_is_told_so(source: ToldSource) -> None:
+    made = client(source)
+    answer = made.get(f"/sign-in/back?error=access_denied&state={sent(made)}", headers=HTML)
+    assert answer.status_code == 403
+    assert "it vouches for nobody" in answer.text
+    assert made.get("/loop.json").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/rollback"])
+def test_a_form_of_too_many_fields_is_refused(source: ToldSource, path: str) -> None:
+    made = client(source)
+    made.post("/sign-in", data=given("admin", "admin"), headers=HERE)
+    answer = made.post(path, data={f"f{n}": "x" for n in range(60)}, headers=HERE | HTML)
+    assert answer.status_code == 400
+    assert "at most 50 fields" in answer.text
