@@ -46,6 +46,7 @@ HOMES = {
     "psycopg": ("adapters.postgres_link", "adapters.sql_postgres"),
     "optuna": ("adapters.optuna_",),
     "openlineage": ("adapters.openlineage_sink",),
+    "opentelemetry": ("adapters.otlp_sink",),
     "packaging": ("app.doctor.machine",),
     "pydantic": ("app",),
     "pydantic_core": ("app",),

@@ -1,12 +1,17 @@
 """Sinks of a policy: made from references, refused with their place, and told while the loop runs."""
 
 import json
+import socket
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.system_clock import SystemClock
 from anew.app.followers import Followers, sinks
+from anew.app.record import open_record
 from anew.app.settings import load
 from anew.domain.errors import SettingsError
 from anew.domain.facts import VersionPromoted
@@ -65,3 +70,37 @@ def test_a_kind_of_fact_that_there_is_not_is_refused(tmp_path: Path) -> None:
     project = told(write_record(tmp_path / "small"), "{webhooks: [{url: 'env:HOOK', kinds: [Promoted]}]}")
     with pytest.raises(SettingsError, match="no fact called Promoted"):
         load(project)
+
+
+def test_a_collector_that_never_answers_delays_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver() as there, socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HOOK", there.url)
+        collector = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces"
+        project = told(
+            write_record(tmp_path / "small"),
+            f"{{webhooks: [{{url: 'env:HOOK'}}], traces: {{url: '{collector}', requests: 0}}}}",
+        )
+        with closing(open_record(project / ".anew")) as database:
+            facts = sum(1 for _ in SQLEventLog(database, clock=SystemClock()).read())
+        with Followers(load(project)):
+            deadline = time.monotonic() + 20
+            while len(there.got) < facts:
+                assert time.monotonic() < deadline, (len(there.got), facts)
+        assert not (project / ".anew" / "told" / "traces").exists(), "its own place did not move"
+
+
+def test_traces_are_off_unless_the_policy_names_a_collector(tmp_path: Path) -> None:
+    assert sinks(load(write_record(tmp_path / "small"))) == ()
+
+
+@pytest.mark.fault("H10")
+def test_where_traces_go_and_their_headers_are_secrets_by_reference(tmp_path: Path) -> None:
+    project = told(write_record(tmp_path / "small"), "{traces: {url: 'http://host', headers: {x-key: s3cret}}}")
+    with pytest.raises(SettingsError, match=r"events.traces.headers.x-key: .*env:NAME") as refused:
+        load(project)
+    assert "s3cret" not in str(refused.value)
+    project = told(write_record(tmp_path / "other"), "{traces: {url: 'file:place'}}")
+    (project / "place").write_text("s3cret")
+    with pytest.raises(SettingsError, match=r"events.traces: it is no http") as wrong:
+        sinks(load(project))
+    assert "s3cret" not in str(wrong.value)

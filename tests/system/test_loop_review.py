@@ -6,13 +6,16 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from anew.domain.facts import ReviewQueued, ReviewSettled, SnapshotTaken
+from tests.adapters.receiver import Receiver, receiver
 from tests.system.loop_project import QUIET, LoopProject, loop_project, wait
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-REVIEW = QUIET | {"policy": "{cooldown: 0s}\nfeedback: {trust: [review, api], review: {per_day: 240, double: 0}}"}
+FEEDBACK = "feedback: {trust: [review, api], review: {per_day: 240, double: 0}}"
+TRACES = 'events: {traces: {url: "URL", headers: {x-key: "file:key"}, requests: 5}}'
 
 
 def ask(ours: LoopProject, token: str, path: str, body: Any = None) -> Any:
@@ -22,9 +25,29 @@ def ask(ours: LoopProject, token: str, path: str, body: Any = None) -> Any:
     return reply.json()
 
 
+def traced(collector: Receiver) -> dict[str, list[str]]:
+    """Return the traces that came, by version or by kind of span, each with the ids of its traces."""
+    found: dict[str, list[str]] = {}
+    for _, body in collector.got:
+        (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
+        for span in resource.scope_spans[0].spans:
+            told = {each.key: each.value.string_value for each in span.attributes}
+            name = "request" if span.name == "request" else told.get("anew.version", span.name)
+            found.setdefault(name, []).append(span.trace_id.hex())
+    return found
+
+
 @pytest.mark.fault("L10")
 def test_what_people_say_is_learned_from(stale: LoopProject, tmp_path: Path) -> None:
-    with loop_project(tmp_path / "project", REVIEW, like=stale) as ours:
+    with (
+        receiver() as collector,
+        loop_project(
+            tmp_path / "project",
+            QUIET | {"policy": f"{{cooldown: 0s}}\n{FEEDBACK}\n{TRACES.replace('URL', collector.url)}"},
+            like=stale,
+        ) as ours,
+    ):
+        (ours.root / "key").write_text("of the collector")
         ours.up()
         ours.serves()
         ours.hour(labels=False)
@@ -56,4 +79,8 @@ def test_what_people_say_is_learned_from(stale: LoopProject, tmp_path: Path) -> 
         corrected = rows.filter(pl.col("_source") == "review")
         assert corrected.height == 4
         assert set(corrected.get_column("_label")) == {777.0}
+        wait(lambda: "v2" in traced(collector), ours.log)
+        requests = traced(collector)["request"]
+        assert set(requests) <= set(ours.acknowledged.predictions), "a request's trace is its prediction's id"
+        assert {headers["x-key"] for headers, _ in collector.got} == {"of the collector"}
         assert ours.down() == 0

@@ -20,6 +20,7 @@ from anew.app.notice import notice
 from anew.app.record import open_record
 from anew.app.secret import is_reference, read_secret
 from anew.app.settings import Settings
+from anew.app.traces import trace_sink
 from anew.domain.errors import AnewError, SettingsError
 from anew.loop.follow import Follower
 from anew.ports.sink import Sink
@@ -39,7 +40,7 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
     SettingsError
         A reference points nowhere, or to what cannot be a secret or a URL; all that is wrong.
     MissingExtraError
-        OpenLineage is asked for and its extra not installed.
+        OpenLineage or traces are asked for and the extra is not installed.
     """
     events, problems = settings.policy.events, list[str]()
     found: list[Sink] = []
@@ -61,6 +62,12 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
         except SettingsError as exc:
             place = settings.document.where(("events", "openlineage"))
             problems += [f"{place}: events.openlineage: {each}" for each in exc.problems]
+    if events.traces is not None:
+        try:
+            found.append(trace_sink(settings))
+        except SettingsError as exc:
+            place = settings.document.where(("events", "traces"))
+            problems += [f"{place}: events.traces: {each}" for each in exc.problems]
     if problems:
         raise SettingsError(*problems)
     return tuple(found)

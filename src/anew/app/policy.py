@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from anew.app.policy_access import AccessPolicy, DashboardPolicy, OIDCPolicy
-from anew.app.policy_feedback import FeedbackPolicy, ImplicitPolicy, ReviewPolicy
+from anew.app.policy_feedback import FeedbackPolicy, ImplicitPolicy, Reference, ReviewPolicy
 from anew.app.policy_governance import GovernancePolicy
 from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
 from anew.app.policy_section import Section
@@ -42,6 +42,7 @@ __all__ = [
     "ShadowPolicy",
     "StoresPolicy",
     "SuitePolicy",
+    "TracesPolicy",
     "TrainPolicy",
     "WebhookPolicy",
     "policy_schema",
@@ -246,10 +247,21 @@ class WebhookPolicy(Section):
         return kinds
 
 
+class TracesPolicy(Section):
+    """Traces for an OpenTelemetry collector, over HTTP."""
+
+    url: str = Field(description="where spans go, e.g. http://localhost:4318/v1/traces, or env:NAME or file:PATH of it")
+    headers: dict[str, Reference] = Field(
+        default_factory=dict, description="headers that the collector asks for, each with where its value is"
+    )
+    requests: int = Field(default=20, ge=0, le=1000, description="requests of each window that are spans")
+
+
 class EventsPolicy(Section):
     """Facts sent out, apart from the loop, which waits for nobody."""
 
     webhooks: tuple[WebhookPolicy, ...] = Field(default=(), description="CloudEvents, signed as Standard Webhooks")
+    traces: TracesPolicy | None = Field(default=None, description="spans from request to promotion; none: nowhere")
     openlineage: str = Field(default="", description="where run events go: file:PATH or an http(s) URL; empty: nowhere")
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "FeedbackPolicy",
     "GoldPolicy",
     "ImplicitPolicy",
+    "Reference",
     "ReviewPolicy",
     "StudioHookPolicy",
     "StudioPolicy",

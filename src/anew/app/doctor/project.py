@@ -67,6 +67,8 @@ def _references(settings: Settings) -> Iterator[str]:
         yield webhook.url
         if webhook.secret:
             yield webhook.secret
+    if policy.events.traces is not None:
+        yield from filter(is_reference, (policy.events.traces.url, *policy.events.traces.headers.values()))
     yield from policy.notify
     studio = policy.feedback.review.label_studio if policy.feedback.review else None
     if studio is not None:
