@@ -107,6 +107,14 @@ def test_effects_have_a_duration_an_outcome_and_an_age() -> None:
     assert (found["anew_loop_effects_pending",], found["anew_loop_effect_oldest_age_seconds",]) == (0, 0)
 
 
+def test_what_a_failed_run_took_counts() -> None:
+    failed = EffectFailed(
+        model="m", at=T0, effect="train", version="v2", reason="killed", detail="", compute_s=1800.0
+    )  # fmt: skip
+    found = values(metered(trained(), failed))
+    assert found["anew_run_compute_seconds", "v2"] == 9000
+
+
 def test_compute_costs_by_run_and_month() -> None:
     found = values(metered(trained(), trained(3600.0), step=timedelta(days=2)))
     assert found["anew_run_compute_seconds", "v2"] == 10_800

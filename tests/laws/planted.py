@@ -114,6 +114,10 @@ def _silent(_: Any, fact: Fact, decisions: Decisions) -> Decisions:
     return () if harm else decisions
 
 
+def _free_of_charge(stage: Decider[Any], state: Any, fact: Fact) -> Any:
+    return stage.apply(state, replace(fact, compute_s=0.0) if isinstance(fact, EffectFailed) else fact)
+
+
 def _no_quarantine(stage: Decider[Any], state: Any, fact: Fact) -> Any:
     return replace(stage.apply(state, fact), quarantined=frozenset())
 
@@ -278,6 +282,7 @@ STAGES: Mapping[str, tuple[tuple[str, Callable[[], Stages]], ...]] = {
         ("a failed run does not end", planted("train", decided=_no_word_of(TrainingEnded, EffectFailed))),
         ("a run ends twice", planted("train", applied=_deaf(TrainingEnded))),
     ),
+    "runs_are_charged": (("what came to nothing was free", planted("train", applied=_free_of_charge)),),
     "stuck": (
         ("the trigger does not hear of rollbacks", planted("trigger", applied=_deaf(RolledBack))),
         ("rollouts never expire", lambda: small_stages(SmallSettings(expire=timedelta(days=100_000)))),

@@ -103,6 +103,10 @@ class Running:
         self.ran.append(fact.id)
         return self._end(fact)
 
+    def used(self, _: Fact) -> float:
+        """Say what its job took."""
+        return 7.5
+
 
 class Bed:
     """A loop over memory."""
@@ -327,7 +331,7 @@ def test_an_effect_that_is_given_up_ends_as_failed() -> None:
     bed.loop.work(cast("LiveEffects", Running(lambda fact: fact))).exhausted(id)
     (failed,) = bed.facts(EffectFailed)
     assert isinstance(failed, EffectFailed)
-    assert (failed.reason, failed.effect, failed.version) == ("exhausted", "snapshot", "v1")
+    assert (failed.reason, failed.effect, failed.version, failed.compute_s) == ("exhausted", "snapshot", "v1", 7.5)
     assert bed.kinds()[-1] == "TrainingEnded"
 
 

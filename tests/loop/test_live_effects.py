@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import pytest
@@ -291,8 +292,11 @@ def test_an_effect_that_is_begun_again_ends_in_the_same_fact_and_runs_its_job_on
 @pytest.mark.fault("K4")
 @pytest.mark.parametrize("reason", ["error", "killed", "oom", "timeout", "disk_full", "cancelled"])
 def test_a_job_that_failed_names_its_reason(bed: Bed, reason: str) -> None:
-    bed.compute.work = lambda *_: JobStatus(state=JobState.FAILED, reason=reason, detail="it went wrong")
-    failed(bed.run(bed.snapshot()), "train", reason, "it went wrong")
+    bed.compute.work = lambda *_: JobStatus(state=JobState.FAILED, reason=reason, detail="it went wrong", cpu_s=3600.0)
+    ended = bed.run(bed.snapshot())
+    failed(ended, "train", reason, "it went wrong")
+    assert isinstance(ended, EffectFailed)
+    assert ended.compute_s == 3600.0
 
 
 def test_a_job_whose_records_are_gone_runs_anew(bed: Bed) -> None:
@@ -355,6 +359,22 @@ def test_measuring_gives_the_gates_evidence(bed: Bed) -> None:
     assert order["champion"] == ["v1", bed.digests["v1"], str(bed.artifacts.get(bed.digests["v1"]))]
     assert bed.run(candidate) == measured
     assert len(bed.compute.submitted) == 2
+
+
+def test_what_measures_is_confined_as_a_training_is_unless_the_project_says_otherwise(bed: Bed, tmp_path: Path) -> None:
+    candidate = bed.candidate()
+    bed.run(candidate)
+    job = bed.compute.submitted[-1]
+    order = bed.order()
+    assert job.confined == "auto"
+    (_, _, folder) = cast("list[str]", order["candidate"])
+    assert set(job.reads or ()) == {job.arguments["run"], order["snapshot"], folder}
+    free = Bed(tmp_path / "free")
+    free.effects.reconfigure(
+        replace(free.jobs, training=replace(free.jobs.training, confined="none")), label_delay=timedelta(0)
+    )
+    free.run(free.candidate())
+    assert free.compute.submitted[-1].reads is None
 
 
 def test_a_candidate_that_is_gone_is_not_measured(bed: Bed) -> None:

@@ -1,6 +1,7 @@
 """What a champion lost is read off its own answers where they are all there are; else a process is asked."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Bed:
             job=self.job,
         )
 
-    def job(self, _fact: Fact, _entry: str, order: str) -> JobStatus:
+    def job(self, _fact: Fact, _entry: str, order: str, _reads: Sequence[str]) -> JobStatus:
         """Leave what a scoring job leaves."""
         self.ran.append(json.loads(order))
         (self.root / "evidence.json").write_bytes(b"evidence")

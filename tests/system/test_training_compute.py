@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from anew.adapters.job_record import JobRecord
 from anew.adapters.local_compute import LocalCompute
 from anew.domain.errors import ConflictError, DiskFullError, InvariantError
 from anew.ports.compute import Job, JobState, JobStatus, Limits, Step
@@ -247,6 +249,27 @@ def test_steps_follow_each_other_and_end_with_the_first_that_fails(compute: Loca
     compute.submit(Job(id="j2", entry=f"{JOBS}:write", arguments=said, then=(bad, good)))
     assert "something odd" in ended(compute, "j2").detail
     assert not (compute.root / "j2" / "results" / "seen.txt").exists()
+
+
+def test_what_a_job_used_is_known_whoever_was_killed(compute: LocalCompute, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+
+    def spinning(before: float) -> int:
+        compute.submit(replace(job("spin", pid=str(pids)), restarts=1))
+        eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        eventually(lambda: compute.poll("j1").cpu_s > before + 0.5)
+        return int(pids.read_text().split()[1])
+
+    os.kill(spinning(0.0), signal.SIGKILL)
+    eventually(lambda: compute.poll("j1").state is JobState.UNKNOWN, 5.0)
+    pids.unlink()
+    first = JobRecord(compute.root / "j1").used()
+    assert first > 0.5
+    spinning(first)
+    os.kill(int(pids.read_text().split()[0]), signal.SIGKILL)
+    status = ended(compute)
+    assert (status.state, status.reason) == (JobState.FAILED, "killed")
+    assert status.cpu_s > first + 0.5, "what was used before its first supervisor was killed counts as well"
 
 
 @pytest.mark.fault("K3")

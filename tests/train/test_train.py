@@ -230,3 +230,14 @@ def test_a_run_is_charged_for_its_fit_the_fit_beside_and_its_gates() -> None:
     _, decided = heard([approved(), snapshot(), fit, beside, measured, ACCEPTED])
     (end,) = (each for each in decided if isinstance(each, TrainingEnded))
     assert end.compute_s == fit.compute_s + 2.5
+
+
+def test_a_run_that_came_to_nothing_is_charged_for_what_it_took() -> None:
+    crashed = replace(failed("snapshot", "train"), compute_s=3600.0)
+    _, decided = heard([approved(), snapshot(), crashed])
+    (end,) = (each for each in decided if isinstance(each, TrainingEnded))
+    assert (end.outcome, end.compute_s) == ("failed", 3600.0)
+    beside = replace(failed("beside", "fit_span"), compute_s=60.0)
+    _, decided = heard([approved(), snapshot(), trained(), beside, ACCEPTED])
+    (end,) = (each for each in decided if isinstance(each, TrainingEnded))
+    assert end.compute_s == trained().compute_s + 60.0

@@ -51,9 +51,9 @@ def answer(stage: Trigger, state: TriggerState, hour: int, labelled: int | None 
     return decided, stage.apply(state, decided)
 
 
-def ended(hour: int, compute_s: float) -> TrainingEnded:
+def ended(hour: int, compute_s: float, outcome: str = "refused") -> TrainingEnded:
     at = T0 + (hour + 1) * H
-    return TrainingEnded(model="m", at=at, version="", outcome="refused", detail="", compute_s=compute_s)
+    return TrainingEnded(model="m", at=at, version="", outcome=outcome, detail="", compute_s=compute_s)
 
 
 def stage_of(*allowances: Allowance, conditions: tuple[Condition, ...] = (Condition(detectors=(PSI,)),)) -> Trigger:
@@ -61,14 +61,15 @@ def stage_of(*allowances: Allowance, conditions: tuple[Condition, ...] = (Condit
 
 
 @pytest.mark.fault("A6")
-def test_compute_is_spent_as_runs_end_and_comes_back_when_the_period_has_passed() -> None:
+@pytest.mark.parametrize("outcome", ["refused", "failed"])
+def test_compute_is_spent_as_runs_end_and_comes_back_when_the_period_has_passed(outcome: str) -> None:
     stage, state = stage_of(HOURS), TriggerState()
     asked = []
     for hour in range(250):
         decided, state = answer(stage, state, hour)
         if isinstance(decided, RetrainRequested):
             asked.append(hour)
-            state = stage.apply(state, ended(hour, 7200.0))
+            state = stage.apply(state, ended(hour, 7200.0, outcome))
     assert asked == [0, 1, 240, 241]  # two hours each: after two of them a third does not fit into five
     decided, _ = answer(stage, state, 250)
     assert isinstance(decided, RetrainWithheld)

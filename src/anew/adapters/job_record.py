@@ -1,9 +1,9 @@
 """The records of one job on disk, shared by who submits it, who supervises it and who does the work.
 
 ``job.json`` what to do · ``lock`` held (flock) by the supervisor as long as it lives · ``started.json`` that it began,
-and when and how often · ``lease`` touched by whoever still wants the result · ``cancel`` wish to end it ·
-``work.N.json`` what the worker of step N says of its end · ``result.json`` how it ended, final · ``results/`` what it
-made · ``stdout.log``, ``stderr.log``, ``supervisor.log``.
+and when and how often · ``used.json`` the CPU time so far · ``lease`` touched by whoever still wants the result ·
+``cancel`` wish to end it · ``work.N.json`` what the worker of step N says of its end · ``result.json`` how it ended,
+final · ``results/`` what it made · ``stdout.log``, ``stderr.log``, ``supervisor.log``.
 """
 
 import fcntl
@@ -121,6 +121,20 @@ class JobRecord:
         """Return how often it was begun."""
         found = self.started()
         return 0 if found is None else int(found["begun"])
+
+    def use(self, cpu_s: float) -> None:
+        """Note the CPU seconds used so far, by earlier supervisors too; not durable, since it is noted again soon."""
+        draft = self.folder / ".used.json"
+        draft.write_text(json.dumps({"cpu_s": cpu_s}), encoding="utf-8")
+        draft.replace(self.folder / "used.json")
+
+    def used(self) -> float:
+        """Return what `use` noted last; 0 of nothing that can be read."""
+        try:
+            found = json.loads((self.folder / "used.json").read_text("utf-8"))
+            return float(found["cpu_s"])
+        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            return 0.0
 
     def end(self, ended: Ended) -> None:
         """Record how it ended, whole or not at all, in the room that was reserved."""

@@ -73,18 +73,16 @@ def _let_go(record: JobRecord) -> None:
 
 def _supervise(record: JobRecord, lease_s: float) -> None:
     """Run one step after the other until one comes to nothing; those that were done before are not repeated."""
-    began = time.monotonic()
+    began, before = time.monotonic(), record.used()
     _adopt_orphans()
     job = record.job()
-    watch = _Watch(record=record, limits=job.limits, lease_s=lease_s)
+    watch = _Watch(record=record, limits=job.limits, lease_s=lease_s, before=before)
     reason, detail = "", ""
     for step in range(len(job.steps)):
         if not reason and record.said(step) != ("", ""):
             reason, detail = _step(record, step, watch)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    record.end(
-        Ended(reason=reason, detail=detail, wall_s=time.monotonic() - began, cpu_s=used.ru_utime + used.ru_stime)
-    )
+    used = before + _ended_children_s()
+    record.end(Ended(reason=reason, detail=detail, wall_s=time.monotonic() - began, cpu_s=used))
 
 
 def _step(record: JobRecord, step: int, watch: "_Watch") -> tuple[str, str]:
@@ -117,11 +115,12 @@ def _step(record: JobRecord, step: int, watch: "_Watch") -> tuple[str, str]:
 
 @dataclass(slots=True, kw_only=True)
 class _Watch:
-    """Bounds on a job as a whole, whichever of its steps runs."""
+    """Bounds on a job as a whole, whichever of its steps runs; `before` are CPU seconds of earlier supervisors."""
 
     record: JobRecord
     limits: Limits
     lease_s: float
+    before: float
     deadline: float = field(init=False)
     wanted_until: float = field(init=False)
     seen: int = -1
@@ -137,14 +136,14 @@ class _Watch:
             try:
                 worker.wait(timeout=_LOOK_S)
             except subprocess.TimeoutExpired:
-                why = self._over(time.monotonic())
+                why = self._over(time.monotonic(), worker.pid)
                 if why:
                     _stop(worker)
                     return why
             else:
                 return None
 
-    def _over(self, now: float) -> tuple[str, str] | None:
+    def _over(self, now: float, worker: int) -> tuple[str, str] | None:
         touched = self.record.lease.stat().st_mtime_ns
         if touched != self.seen:  # by our own clock, which no one sets back
             self.seen, self.wanted_until = touched, now + self.lease_s
@@ -157,10 +156,26 @@ class _Watch:
             return "cancelled", f"nobody asked for it for {self.lease_s:g} s"
         if now - self.sized >= _SIZE_S:
             self.sized = now
+            with suppress(OSError):  # a full disk: then what was noted last has to do
+                self.record.use(self.before + _ended_children_s() + _running_s(worker))
             size = _size(self.record.results) + _size(self.record.folder / "tmp")
             if size > self.limits.output_bytes:
                 return "disk_full", f"it wrote {size} bytes; its limit on output is {self.limits.output_bytes}"
         return None
+
+
+def _ended_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _running_s(pid: int) -> float:
+    """Return the CPU seconds of a process that runs, and of its children that have ended; 0 where nothing tells."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()
+        return sum(map(int, told[11:15])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _size(folder: Path) -> int:

@@ -86,7 +86,7 @@ class LocalCompute:
             )
         if alive:
             since = time.time() if started is None else started["at"]
-            return JobStatus(state=JobState.RUNNING, wall_s=max(0.0, time.time() - since))
+            return JobStatus(state=JobState.RUNNING, wall_s=max(0.0, time.time() - since), cpu_s=record.used())
         if record.begun() <= record.job().restarts:
             return JobStatus(state=JobState.UNKNOWN)
         again = f" {record.begun()} times" if record.begun() > 1 else ""
@@ -94,6 +94,7 @@ class LocalCompute:
             state=JobState.FAILED,
             reason="killed",
             detail=f"its supervisor is gone and left no result{again}: it was killed, or the machine was restarted",
+            cpu_s=record.used(),
         )
 
     def cancel(self, id: str, why: str = "") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anew.app.settings import FILE, Settings, load
 
-__all__ = ["accept", "accepted", "is_accepted", "revision"]
+__all__ = ["accept", "accepted", "accepted_folder", "is_accepted", "revision"]
 
 
 def accept(settings: Settings) -> None:
@@ -15,7 +15,7 @@ def accept(settings: Settings) -> None:
 
     What has been edited since is not kept: it has yet to be read, and may be refused.
     """
-    folder = _folder(settings.root)
+    folder = accepted_folder(settings.root)
     folder.mkdir(parents=True, exist_ok=True)
     for name, digest in ((settings.policy.pipeline, settings.code), (FILE, settings.digest)):
         data = (settings.root / name).read_bytes()
@@ -37,7 +37,7 @@ def accepted(project: Path) -> Settings:
     NotFoundError, SettingsError
         As `load`.
     """
-    folder = _folder(project)
+    folder = accepted_folder(project)
     if not (folder / FILE).is_file():
         return load(project)
     return replace(load(folder), root=project.resolve())
@@ -45,7 +45,7 @@ def accepted(project: Path) -> Settings:
 
 def is_accepted(settings: Settings) -> bool:
     """Are these the settings that were accepted last?"""
-    file = _folder(settings.root) / FILE
+    file = accepted_folder(settings.root) / FILE
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == settings.digest
 
 
@@ -61,5 +61,6 @@ def _digest(path: Path) -> str:
         return type(exc).__name__
 
 
-def _folder(project: Path) -> Path:
+def accepted_folder(project: Path) -> Path:
+    """Return where that copy lies."""
     return project / ".anew" / "run" / "accepted"

@@ -102,6 +102,8 @@ class LoopMeter:
             case WindowScored():
                 self._measured("anew_performance", "name", fact.evidence)
                 self._last["anew_label_coverage_ratio", ()] = fact.labelled / fact.n if fact.n else 0.0
+            case EffectFailed() if fact.compute_s:
+                self._trained(fact, wall)
             case TrafficShifted():
                 for stage in Stage:
                     self._last["anew_rollout_stage", (("stage", stage.value),)] = float(stage is fact.stage)
@@ -154,7 +156,7 @@ class LoopMeter:
         if fact.asks:
             self._pending[fact.id] = (fact.asks, wall)
 
-    def _trained(self, fact: CandidateTrained | SpanFitted, wall: datetime) -> None:
+    def _trained(self, fact: CandidateTrained | SpanFitted | EffectFailed, wall: datetime) -> None:
         self._months[f"{wall:%Y-%m}"] += fact.compute_s  # type: ignore[assignment]  # a Counter adds floats as well
         self._runs[fact.version] = self._runs.get(fact.version, 0.0) + fact.compute_s
         while len(self._runs) > _RUNS:

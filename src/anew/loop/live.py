@@ -14,8 +14,9 @@ from anew.domain.interval import Interval
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.event_clock import EventClock
+from anew.loop.failure import failure
 from anew.loop.guardrail import Guardrails
-from anew.loop.live_effects import LiveEffects, failure
+from anew.loop.live_effects import LiveEffects
 from anew.loop.observer import Observer
 from anew.ports.clock import Clock
 from anew.ports.effects import Effects, Steps, Work
@@ -92,7 +93,7 @@ class LiveLoop:
                 fact = self._engine.pending.get(fact_id)
             if fact is not None:
                 reason = "every attempt failed; see the log for each"
-                self.submit(self._from_now(failure(fact, "exhausted", reason)))
+                self.submit(self._from_now(failure(fact, "exhausted", reason, effects.used(fact))))
 
         return Work(run=run, pending=self.pending, exhausted=exhausted)
 

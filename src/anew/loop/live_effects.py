@@ -1,7 +1,7 @@
 """The effects of a live loop: snapshot, train, measure, shift; each reads before it writes and ends as a fact."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -23,7 +23,6 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateMeasured,
     CandidateTrained,
-    EffectFailed,
     RetiredScoringAsked,
     SnapshotTaken,
     SpanComparisonAsked,
@@ -36,13 +35,14 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
+from anew.loop.failure import failure
 from anew.loop.past import Past, Record
 from anew.loop.retired_effect import RetiredEffect, revived_candidate
 from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.span_effects import SpanEffects
-from anew.loop.training_order import Training, TrainingInputs, training_job, write_order
+from anew.loop.training_order import Training, TrainingInputs, asked_job, training_job
 from anew.loop.training_run import ARTIFACT, read_outcome
-from anew.loop.trial_order import TrialNeeds, TrialOrders
+from anew.loop.trial_order import TrialNeeds, TrialOrders, read_by
 from anew.ports.artifact import ArtifactStore
 from anew.ports.code import CodeRevision
 from anew.ports.compute import Compute, Job, JobState, JobStatus, Limits
@@ -52,7 +52,7 @@ from anew.ports.snapshot import SnapshotStore
 from anew.ports.traffic import Traffic
 from anew.train.span import BEGINNING
 
-__all__ = ["Jobs", "LiveEffects", "Stores", "failure"]
+__all__ = ["Jobs", "LiveEffects", "Stores"]
 
 _POLL_S = 0.2
 _POLL_SOON_S = 10.0  # small jobs end soon, and somebody may be watching
@@ -89,6 +89,8 @@ class Jobs:
         Folder for the files that tell a job what to do.
     project
         The project's folder; its gates are measured.
+    reads
+        Files and folders that measuring and correcting read of it.
     needs
         What the gates need besides the snapshot.
     revision
@@ -104,6 +106,7 @@ class Jobs:
     project: Path
     limits: Limits
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
+    reads: tuple[str, ...] = ()
     needs: TrialNeeds = TrialNeeds()
     revision: Callable[[], CodeRevision] = CodeRevision
 
@@ -157,12 +160,16 @@ class LiveEffects:
         try:
             return self._run(fact, steps)
         except DiskFullError as exc:
-            return failure(fact, "disk_full", str(exc))
+            return failure(fact, "disk_full", str(exc), self.used(fact))
         except UnavailableError:
             raise  # a later attempt may find it available again
         except AnewError as exc:
             reason, detail = (exc.reason, exc.detail) if isinstance(exc, TrainingError) else ("error", str(exc))
-            return failure(fact, reason, detail)
+            return failure(fact, reason, detail, self.used(fact))
+
+    def used(self, fact: Fact) -> float:
+        """Return the CPU seconds of the effect's job, however it ended; 0 of none."""
+        return self._stores.compute.poll(fact.id).cpu_s
 
     def _run(self, fact: Fact, steps: Steps) -> Fact:
         match fact:
@@ -201,7 +208,6 @@ class LiveEffects:
             find=self._record.find,
             train=train,
             read_evidence=jobs.read_evidence,
-            project=jobs.project,
             compare_entry=jobs.compare,
             label_delay=self._label_delay,
         )
@@ -217,8 +223,9 @@ class LiveEffects:
             job=partial(self._asked, steps),
         )
 
-    def _asked(self, steps: Steps, fact: Fact, entry: str, order: str) -> JobStatus:
-        return self._job(self._order(fact, entry, order), steps)
+    def _asked(self, steps: Steps, fact: Fact, entry: str, order: str, reads: Sequence[str]) -> JobStatus:
+        jobs = self._jobs
+        return self._job(asked_job(jobs.training, fact.id, entry, order, reads, jobs.orders, jobs.limits), steps)
 
     def _snapshot(self, fact: TrainingPlanned, steps: Steps) -> SnapshotTaken:
         end = fact.span.end - self._label_delay if fact.champion else fact.span.end
@@ -260,7 +267,8 @@ class LiveEffects:
             code=fact.code,
             tables=read.tables,
         )
-        status = self._job(self._order(fact, self._jobs.correct, run.to_json()), steps)
+        reads = (*self._jobs.reads, str(run.rows))
+        status = self._asked(steps, fact, self._jobs.correct, run.to_json(), reads)
         reach("correct.collected")
         # A job that was begun before a crash read the tables as they were then: it says at which versions.
         done = read_correction(_folder(status))
@@ -308,11 +316,6 @@ class LiveEffects:
             repository=code.repository,
         )
 
-    def _order(self, fact: Fact, entry: str, order: str) -> Job:
-        """Write what a job is to do into a file of its own, and return the job."""
-        file = write_order(self._jobs.orders, fact.id, order)
-        return Job(id=fact.id, entry=entry, arguments={"run": str(file)}, limits=self._jobs.limits)
-
     def _measure(self, fact: CandidateTrained, steps: Steps) -> CandidateMeasured:
         orders = TrialOrders(
             lake=self._stores.lake,
@@ -322,7 +325,8 @@ class LiveEffects:
             needs=self._jobs.needs,
         )
         order = orders.order(fact, self._jobs.project)
-        status = self._job(self._order(fact, self._jobs.measure, json.dumps(order)), steps)
+        reads = (*self._jobs.reads, *read_by(order))
+        status = self._asked(steps, fact, self._jobs.measure, json.dumps(order), reads)
         reach("measure.collected")
         evidence = self._jobs.read_evidence((_folder(status) / "evidence.json").read_bytes())
         return CandidateMeasured(
@@ -378,19 +382,6 @@ class LiveEffects:
                 raise TrainingError("timeout", f"after {waited:.0f} s a worker still answers by epoch {epoch}")
             steps.sleep(_POLL_S)
             waited += _POLL_S
-
-
-def failure(fact: Fact, reason: str, detail: str) -> EffectFailed:
-    """Return the fact that the effect asked for by `fact` came to nothing."""
-    return EffectFailed(
-        model=fact.model,
-        at=fact.at,
-        cause=fact.id,
-        effect=fact.asks,
-        version=getattr(fact, "version", ""),
-        reason=reason,
-        detail=detail,
-    )
 
 
 def _folder(status: JobStatus) -> Path:

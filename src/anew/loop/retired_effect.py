@@ -13,13 +13,12 @@ import polars as pl
 
 from anew.domain.errors import TrainingError
 from anew.domain.evidence import Evidence
-from anew.domain.fact import Fact
 from anew.domain.facts import CandidateTrained, RetiredScored, RetiredScoringAsked, SnapshotTaken
 from anew.domain.manifest import Manifest
 from anew.loop.measure import as_values, losses
 from anew.loop.retired import retired_losses
+from anew.loop.span_effects import RunJob
 from anew.ports.artifact import ArtifactStore
-from anew.ports.compute import JobStatus
 from anew.ports.lake import Lake
 
 __all__ = ["RetiredEffect", "revived_candidate"]
@@ -34,7 +33,7 @@ class RetiredEffect:
     folder
         Where the rows lie while the job runs; they are the lake's, and kept nowhere else.
     job
-        Runs the entry with the order on behalf of a fact, to its end; raises TrainingError when it fails.
+        Runs the entry with the order; see `anew.loop.span_effects.RunJob`.
     """
 
     lake: Lake
@@ -42,7 +41,7 @@ class RetiredEffect:
     folder: Path
     entry: str
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
-    job: Callable[[Fact, str, str], JobStatus]
+    job: RunJob
 
     def run(self, fact: RetiredScoringAsked) -> RetiredScored:
         """Have each version answer; a window whose labels were withdrawn meanwhile gives no evidence."""
@@ -73,7 +72,8 @@ class RetiredEffect:
         rows.write_parquet(file)
         versions = [[name, digest, str(self.artifacts.get(digest))] for name, digest in fact.versions]
         try:
-            status = self.job(fact, self.entry, json.dumps({"rows": str(file), "versions": versions}))
+            order = json.dumps({"rows": str(file), "versions": versions})
+            status = self.job(fact, self.entry, order, (str(file), *(place for _, _, place in versions)))
         finally:
             file.unlink(missing_ok=True)
         if status.folder is None:

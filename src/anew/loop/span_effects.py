@@ -1,11 +1,10 @@
 """The live effects of choosing a span: fit a second length beside a candidate, compare the two on what came since."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -23,10 +22,10 @@ from anew.ports.compute import JobStatus
 from anew.ports.lake import Lake
 from anew.ports.snapshot import SnapshotStore
 
-__all__ = ["SpanEffects"]
+__all__ = ["RunJob", "SpanEffects"]
 
-RunJob = Callable[[Fact, str, str], JobStatus]
-"""Runs the entry with the order on behalf of a fact, to its end; raises TrainingError when it fails."""
+RunJob = Callable[[Fact, str, str, Sequence[str]], JobStatus]
+"""Runs the entry with the order, and what it may read, on behalf of a fact, to its end; raises TrainingError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,6 @@ class SpanEffects:
     find: Callable[[str], Fact | None]
     train: Callable[[TrainingInputs, str], JobStatus]
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
-    project: Path
     compare_entry: str
     label_delay: timedelta
 
@@ -95,13 +93,10 @@ class SpanEffects:
         rows = self.lake.labelled(Interval(start=fact.rows.start, end=end))
         evidence: tuple[Evidence, ...] = ()
         if rows.height:
-            order: dict[str, Any] = {
-                "project": str(self.project),
-                "rows": str(self.snapshots.get(self.snapshots.put(rows))),
-                "models": [[each, str(self.artifacts.get(each))] for each in (fact.candidate, fact.beside)],
-                "window_s": fact.window_s,
-            }
-            status = job(fact, self.compare_entry, json.dumps(order))
+            file = str(self.snapshots.get(self.snapshots.put(rows)))
+            models = [[each, str(self.artifacts.get(each))] for each in (fact.candidate, fact.beside)]
+            order = {"rows": file, "models": models, "window_s": fact.window_s}
+            status = job(fact, self.compare_entry, json.dumps(order), (file, *(place for _, place in models)))
             evidence = self.read_evidence((_folder(status) / "evidence.json").read_bytes())
         return SpansCompared(model=fact.model, at=fact.at, cause=fact.id, version=fact.version, evidence=evidence)
 

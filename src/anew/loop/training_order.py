@@ -14,7 +14,7 @@ from anew.loop.search import SearchPlan, suggested_before
 from anew.loop.training_run import TrainingRun
 from anew.ports.compute import Job, Limits, Step
 
-__all__ = ["RESTARTS", "Training", "TrainingInputs", "confined_job", "training_job", "write_order"]
+__all__ = ["RESTARTS", "Training", "TrainingInputs", "asked_job", "confined_job", "training_job", "write_order"]
 
 RESTARTS = 2
 """How often a training is taken up again after the machine went down; its search goes on where it was."""
@@ -141,6 +141,24 @@ def confined_job(id: str, order: Path, run: TrainingRun, how: Training, limits: 
         reads=None if free else seen,
         then=(Step(entry=how.finish, reads=None if free else (*shared, str(run.rows))),),
         restarts=RESTARTS,
+        confined=how.confined,
+    )
+
+
+def asked_job(how: Training, id: str, entry: str, text: str, reads: Sequence[str], orders: Path, limits: Limits) -> Job:
+    """Return the job of one step that runs the user's code on what was trained: confined as a training is.
+
+    It may read its order, which says `text`, `reads`, and what the project lets its code read.
+    """
+    order = write_order(orders, id, text)
+    seen = tuple(filter(None, (str(order), *how.reads, *reads)))
+    free = how.confined == "none"
+    return Job(
+        id=id,
+        entry=entry,
+        arguments={"run": str(order)},
+        limits=limits,
+        reads=None if free else seen,
         confined=how.confined,
     )
 

@@ -1,9 +1,10 @@
 """What a measuring job is told: the candidate, whom it is compared with, and where the rows lie."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -17,7 +18,7 @@ from anew.loop.trial import some_of
 from anew.ports.lake import Lake
 from anew.ports.snapshot import SnapshotStore
 
-__all__ = ["TrialNeeds", "TrialOrders"]
+__all__ = ["TrialNeeds", "TrialOrders", "read_by"]
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,7 +50,7 @@ class TrialOrders:
     columns: Columns
     needs: TrialNeeds
 
-    def order(self, fact: CandidateTrained, project: Path) -> dict[str, object]:
+    def order(self, fact: CandidateTrained, project: Path) -> dict[str, Any]:
         """Return the order to measure a candidate.
 
         Raises
@@ -102,3 +103,9 @@ class TrialOrders:
         rows = self.lake.labelled(Interval(start=_BEGINNING, end=first), versions=dict(taken.tables))
         picked = some_of(rows, self.needs.past)
         return str(self.snapshots.get(self.snapshots.put(picked))) if picked.height else ""
+
+
+def read_by(order: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the files and folders that an order names, besides the project: all that measuring it has to read."""
+    versions = (order["candidate"], order["champion"], order["anchor"])
+    return (order["snapshot"], order["recorded"], order["past"], *(place for _, _, place in versions))

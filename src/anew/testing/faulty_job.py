@@ -78,7 +78,9 @@ def sleep(arguments: Mapping[str, str], folder: Path) -> None:  # noqa: ARG001 -
 
 
 def spin(arguments: Mapping[str, str], folder: Path) -> None:  # noqa: ARG001 - an entry's arguments
-    """Burn CPU for ever."""
+    """Burn CPU for ever; ``pid`` is a file for its own and its parent's process id."""
+    if "pid" in arguments:
+        Path(arguments["pid"]).write_text(f"{os.getpid()} {os.getppid()}", encoding="ascii")
     while True:
         pass
 

@@ -10,7 +10,9 @@ from types import MappingProxyType
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    CandidateMeasured,
     CandidateTrained,
+    EffectFailed,
     GateJudged,
     GuardrailTripped,
     Order,
@@ -24,6 +26,7 @@ from anew.domain.facts import (
     RolloutStalled,
     RolloutStarted,
     RolloutSuperseded,
+    SpanFitted,
     Stage,
     TrafficOrdered,
     TrafficShifted,
@@ -54,6 +57,7 @@ __all__ = [
     "requests_are_answered",
     "rolled_back_stays_back",
     "routing_agrees_with_registry",
+    "runs_are_charged",
     "superseded_after_stalling",
     "traffic_is_proved",
 ]
@@ -273,6 +277,18 @@ def effects_end(record: Transactions, settings: SmallSettings) -> Iterator[str]:
         yield f"the effect {effect} asked for by {id} never ended"
 
 
+def runs_are_charged(record: Transactions, settings: SmallSettings) -> Iterator[str]:  # noqa: ARG001  as every law
+    """A run that ends is charged with all that its effects took, those that came to nothing too."""
+    spent: dict[str, float] = {}
+    for fact in _all(record):
+        match fact:
+            case CandidateTrained() | SpanFitted() | CandidateMeasured() | EffectFailed():
+                spent[fact.version] = spent.get(fact.version, 0.0) + fact.compute_s
+            case TrainingEnded() if abs(fact.compute_s - spent.get(fact.version, 0.0)) > 1e-9:
+                took = spent.get(fact.version, 0.0)
+                yield f"{fact.version} ended and is charged {fact.compute_s} s; its effects took {took} s"
+
+
 def requests_are_answered(record: Transactions, settings: SmallSettings) -> Iterator[str]:  # noqa: ARG001  as every law
     """Every request to retrain is refused, or ends in exactly one end of a training."""
     facts = index(_all(record))
@@ -307,6 +323,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             promotions_are_explained,
             effects_end,
             requests_are_answered,
+            runs_are_charged,
         )
     }
 )

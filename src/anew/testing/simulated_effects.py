@@ -101,6 +101,7 @@ class SimulatedEffects:
             version=getattr(asked, "version", ""),
             reason=chance.choice(FAILURES),
             detail="as this story has it",
+            compute_s=chance.randint(0, 60) / 4,
         )
 
     def _trained(self, asked: SnapshotTaken, chance: Random) -> CandidateTrained:

@@ -126,7 +126,7 @@ class Train:
             case CandidateTrained():
                 runs = _with(_without(state.runs, fact.version), fact.id, fact.version)
                 return _charged(replace(state, runs=runs), fact)
-            case SpanFitted() | CandidateMeasured() if state.is_running(fact.version):
+            case SpanFitted() | CandidateMeasured() | EffectFailed() if state.is_running(fact.version):
                 return _charged(state, fact)
             case TrainingEnded():
                 return replace(
@@ -233,8 +233,8 @@ def _end(state: TrainState, fact: Fact, version: str, outcome: str, detail: str)
     )
 
 
-def _charged(state: TrainState, fact: CandidateTrained | SpanFitted | CandidateMeasured) -> TrainState:
-    """Add what a part of a run took: the search and the fit, the fit beside, the gates."""
+def _charged(state: TrainState, fact: CandidateTrained | SpanFitted | CandidateMeasured | EffectFailed) -> TrainState:
+    """Add what a part of a run took: the search and the fit, the fit beside, the gates; also what came to nothing."""
     so_far = state.compute_s.get(fact.version, 0.0)
     return replace(state, compute_s=_with(state.compute_s, fact.version, so_far + fact.compute_s))
 

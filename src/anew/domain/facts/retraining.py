@@ -222,14 +222,19 @@ class CandidateTrained(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectFailed(Fact):
-    """The effect that its cause asked for came to nothing: `reason` one word, `detail` a sentence."""
+    """The effect that its cause asked for came to nothing: `reason` one word, `detail` a sentence.
+
+    `compute_s` is the CPU time that it took until then.
+    """
 
     ends: ClassVar[bool] = True
+    schema: ClassVar[int] = 2
 
     effect: str
     version: str
     reason: str
     detail: str
+    compute_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
