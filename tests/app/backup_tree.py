@@ -33,6 +33,8 @@ MADE_AGAIN = {
     "run/holder": "who runs the loop",
     "run/loop.json": "how the loop does",
     "run/dashboard.json": "where the dashboard listens",
+    "access/ended.json": "sessions that were signed out of; with another key none of them is good",
+    "project.id": "tells this folder from others to a server; a restored project has its record in a file",
     "access/session.key": "signs the dashboard's sessions; a new key asks everybody to sign in again",
     "backtest/*": "losses that were computed from snapshots",
     "record.json": "says that the record is on a server; in a backup it is a file",

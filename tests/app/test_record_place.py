@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 
 from anew.adapters.postgres_link import PostgresPlace
+from anew.adapters.sql_database import open_database
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_lease import SQLLease
+from anew.adapters.system_clock import SystemClock
 from anew.app.policy import StoresPolicy
 from anew.app.record import open_record, settle
 from anew.app.record_place import effects_place, has_record, place_of, put_down, record_place
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, SettingsError
+from anew.domain.facts import Ticked
+from tests.cli.recorded import AT
+from tests.postgres_server import PostgresServer
 
 
 def test_without_a_word_it_is_the_file_in_the_folder(tmp_path: Path) -> None:
@@ -81,3 +88,41 @@ def test_the_policy_takes_no_password_and_no_other_database(text: str) -> None:
 @pytest.mark.parametrize("text", ["sqlite", "env:URL", "file:url", "postgresql://ada@db:5432/prod"])
 def test_the_policy_takes_these(text: str) -> None:
     assert StoresPolicy(database=text).database == text
+
+
+def test_two_projects_of_one_model_s_name_share_no_record(postgres: PostgresServer, tmp_path: Path) -> None:
+    place = postgres.place()
+    model = place.schema.removeprefix("anew_")
+    one, other = tmp_path / "one", tmp_path / "other"
+    for state in (one, other):
+        state.mkdir()
+    settle(one, place.url, model).close()
+    settle(one, place.url, model).close()
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="another project whose model has the same name"):
+            settle(other, place.url, model)
+    assert not (other / "record.json").exists()
+    settle(other, place.url, f"{model}2").close()
+
+
+def test_a_record_from_before_owners_were_said_is_kept_by_who_knows_it_and_by_nobody_else(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    place = postgres.place()
+    model = place.schema.removeprefix("anew_")
+    one, other = tmp_path / "one", tmp_path / "other"
+    for state in (one, other):
+        state.mkdir()
+    with closing(open_database(place)) as database:
+        clock = SystemClock()
+        grant = SQLLease(database, clock=clock).acquire("test", 60)
+        assert grant is not None
+        fact = Ticked(model=model, at=AT, wall=AT).caused_by("")
+        SQLEventLog(database, clock=clock).append([fact], grant=grant)
+    with pytest.raises(ConflictError, match="another project"):
+        settle(other, place.url, model)
+    put_down(one, place.url, model)
+    settle(one, place.url, model).close()
+    put_down(other, place.url, model)
+    with pytest.raises(ConflictError, match="another project"):
+        settle(other, place.url, model)

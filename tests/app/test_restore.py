@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,9 +17,13 @@ from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
 from anew.app.backup import back_up
 from anew.app.backup_manifest import digest_file
+from anew.app.person import access_file, user_file
 from anew.app.restore import RestoreOptions, restore
+from anew.domain.access import Role
 from anew.domain.errors import AnewError, ConflictError, IntegrityError, NotFoundError, UnavailableError
 from tests.app.backup_tree import publish, write_kept
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -175,3 +180,43 @@ def test_a_restore_that_fails_leaves_the_project_as_it_was(
 def _tree(project: Path) -> dict[str, str]:
     found = {str(path): digest_file(path) for path in project.rglob("*") if path.is_file()}
     return {name: digest for name, digest in found.items() if not name.endswith("up.lock")}
+
+
+def access_of(project: Path) -> tuple[bool, bool, bool]:
+    """Return whether the token that was revoked since, the other one, and the person with the old password are good."""
+    tokens, users = access_file(project / ".anew"), user_file(project / ".anew")
+    good = {each.name: each.is_good(NOW) for each in tokens.records()}
+    return good["gone"], good["stays"], users.holder(PERSON[0], now=NOW) is not None
+
+
+PERSON: list[str] = []
+
+
+@pytest.fixture
+def backed_up(project: Path, tmp_path: Path) -> Path:
+    """Give a backup of a project in which access was taken back after it was made."""
+    tokens, users = access_file(project / ".anew"), user_file(project / ".anew")
+    gone = tokens.create("gone", Role.ADMIN, now=NOW)[1]
+    tokens.create("stays", Role.ADMIN, now=NOW)
+    PERSON[:] = [users.add("ann", Role.ADMIN, now=NOW, kept="hash").principal.id]
+    folder, _ = back_up(project, tmp_path / "backups")
+    tokens.revoke(gone.id, now=NOW)
+    users.set_password("ann", "another")
+    return folder
+
+
+@pytest.mark.fault("D20")
+def test_a_restore_revives_no_access_in_its_place(project: Path, backed_up: Path) -> None:
+    done = restore(backed_up, project, RestoreOptions(replace=True))
+    assert done.access == "here"
+    assert access_of(project) == (False, True, False)
+
+
+@pytest.mark.fault("D20")
+def test_a_restore_elsewhere_lets_nobody_in_unless_it_is_told_to(backed_up: Path, tmp_path: Path) -> None:
+    done = restore(backed_up, tmp_path / "elsewhere", RestoreOptions())
+    assert done.access == "revoked"
+    assert access_of(tmp_path / "elsewhere") == (False, False, False)
+    done = restore(backed_up, tmp_path / "third", RestoreOptions(keep_access=True))
+    assert done.access == "backup"
+    assert access_of(tmp_path / "third") == (True, True, True), "the control: it is in the backup"

@@ -32,6 +32,23 @@ class SQLDatabase(Protocol):
         """Raise IntegrityError when the database is damaged, or keeps no promise."""
         ...
 
+    def claim(self, owner: str, *, begun: bool) -> None:
+        """Have it be one project's and no other's, where others could come to it.
+
+        Parameters
+        ----------
+        owner
+            What tells the project from others, 32 hexadecimal digits.
+        begun
+            Does the project know that its record is here? Otherwise one that is here is another's.
+
+        Raises
+        ------
+        ConflictError
+            It is another project's.
+        """
+        ...
+
     def close(self) -> None:
         """Close every connection."""
         ...

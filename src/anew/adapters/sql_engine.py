@@ -140,6 +140,9 @@ class Database:
         if found != "ok":
             raise IntegrityError(f"database {self.path} is damaged: {found}; restore it from a backup")
 
+    def claim(self, owner: str, *, begun: bool) -> None:
+        """Do nothing: a file lies in its project's own folder."""
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from anew.adapters.migrations import upgrade
 from anew.adapters.postgres_link import NOW, PostgresPlace, ServerClock, connect, translate
-from anew.domain.errors import IntegrityError, NotFoundError
+from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 from anew.ports.clock import Clock
 
 __all__ = ["PostgresDatabase", "postgres_engine"]
@@ -101,6 +101,25 @@ class PostgresDatabase:
                     f"database {self.place} runs with fsync=off and would lose facts at a power failure; switch it on"
                 )
 
+    def claim(self, owner: str, *, begun: bool) -> None:
+        """Have the schema be one project's; see `SQLDatabase`."""
+        schema = self.place.schema
+        with self.write() as connection:
+            of = text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema")
+            said = connection.execute(of, {"schema": schema}).scalar() or ""
+            holds = connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM fact)").scalar()
+            if said == f"{_OWNER}{owner}":
+                return
+            if said.startswith(_OWNER) or (holds and not begun):
+                raise ConflictError(
+                    f"{self.place} holds the record of another project whose model has the same name: give this model "
+                    "another name, or write another database in stores.database. If it is this project's own, whose "
+                    "folder was lost, restore the folder from its backup"
+                )
+            # Neither a schema's name nor a comment can be a parameter; the owner is hexadecimal.
+            named = psycopg.sql.Identifier(schema).as_string()
+            connection.exec_driver_sql(f"COMMENT ON SCHEMA {named} IS '{_OWNER}{int(owner, 16):032x}'")
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -127,5 +146,7 @@ class PostgresDatabase:
         except psycopg.Error as exc:  # raised while connecting
             raise translate(exc, self.place) from exc
 
+
+_OWNER = "anew project "
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"

@@ -27,9 +27,11 @@ from anew.app.stores import review_file
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.facts import TrafficOrdered, TrafficShifted
 
-__all__ = ["BackupCopy", "record_epoch"]
+__all__ = ["ACCESS", "BackupCopy", "record_epoch"]
 
 _TRIES = 20
+ACCESS = ("access/tokens.json", "access/users.json")
+"""Who may use the project."""
 _WRITTEN_ONCE = ("models", "snapshots", "profiles", "purge", "run/accepted")
 """Folders of `.anew` that are copied as they are; the rest goes by name, or can be made again."""
 _ROUTED = (TrafficShifted.__name__, TrafficOrdered.__name__)
@@ -106,8 +108,9 @@ class BackupCopy:
         self.file("keys/signing.pub")
         if secrets:
             self.file("keys/signing.key")
-            if (self.state / "access" / "tokens.json").is_file():
-                self.file("access/tokens.json")
+            for name in ACCESS:
+                if (self.state / name).is_file():
+                    self.file(name)
         for name in _WRITTEN_ONCE:
             self._folder(name)
         # What the mirror remembers as shown has to be in the local MLflow, which is therefore copied after it.

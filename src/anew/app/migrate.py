@@ -12,7 +12,7 @@ from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.alone import alone
 from anew.app.record import open_record
-from anew.app.record_place import has_record, place_of, put_down, record_place, settled
+from anew.app.record_place import has_record, owner_of, place_of, put_down, record_place, settled
 from anew.app.settings import Settings
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 
@@ -57,6 +57,7 @@ def move_record(settings: Settings, to: str) -> Moved:
             raise ConflictError(f"this project's record is in {source} already")
         with closing(open_record(state)) as old, closing(open_database(target)) as new:
             head = _verified(old)
+            new.claim(owner_of(state), begun=True)
             copy_record(old, new)
             if _verified(new) != head:
                 raise IntegrityError(f"the copy in {target} has another head than {source}; nothing was moved")

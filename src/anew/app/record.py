@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from anew.adapters.sql_database import SQLDatabase, open_database
-from anew.app.record_place import SQLITE, has_record, place_of, put_down, record_place, settled
+from anew.app.record_place import SQLITE, has_record, owner_of, place_of, put_down, record_place, settled
 from anew.domain.errors import ConflictError
 
 __all__ = ["open_record", "settle"]
@@ -25,7 +25,7 @@ def settle(state: Path, database: str, model: str) -> SQLDatabase:
     Raises
     ------
     ConflictError
-        The record is elsewhere: it has to be moved first.
+        The record is elsewhere: it has to be moved first; or what is there is another project's.
     """
     now, _ = settled(state)
     if now != database and (now != SQLITE or has_record(state)):
@@ -34,6 +34,11 @@ def settle(state: Path, database: str, model: str) -> SQLDatabase:
             "`anew migrate`, or write the former again"
         )
     opened = open_database(place_of(state, database, model), create=now != database or database == SQLITE)
+    try:
+        opened.claim(owner_of(state), begun=now == database)
+    except BaseException:
+        opened.close()
+        raise
     if now != database:
         put_down(state, database, model)
     return opened

@@ -2,13 +2,14 @@
 
 import json
 import os
+import secrets
 from pathlib import Path
 
 from anew.adapters.postgres_link import Place, PostgresPlace
 from anew.app.secret import is_reference, read_secret
 from anew.domain.errors import IntegrityError, SettingsError
 
-__all__ = ["SQLITE", "effects_place", "has_record", "place_of", "put_down", "record_place", "settled"]
+__all__ = ["SQLITE", "effects_place", "has_record", "owner_of", "place_of", "put_down", "record_place", "settled"]
 
 _FILE = "record.json"
 """Says, in a project's state folder, where its record is when that is not the folder itself."""
@@ -62,6 +63,25 @@ def has_record(state: Path) -> bool:
 
 def _file(state: Path) -> Path:
     return state / "anew.db"
+
+
+def owner_of(state: Path) -> str:
+    """Return what tells this project from others on one server, made when there is none; durable on return."""
+    file = state / "project.id"
+    try:
+        said = file.read_text("utf-8").strip()
+        return f"{int(said, 16):032x}"
+    except FileNotFoundError:
+        pass
+    except ValueError as exc:
+        raise IntegrityError(f"{file} names no project; restore it from a copy") from exc
+    owner, draft = secrets.token_hex(16), state / "project.id.new"
+    with draft.open("w", encoding="utf-8") as opened:
+        opened.write(f"{owner}\n")
+        opened.flush()
+        os.fsync(opened.fileno())
+    draft.replace(file)
+    return owner
 
 
 def settled(state: Path) -> tuple[str, str]:

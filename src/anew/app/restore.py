@@ -16,7 +16,9 @@ from anew.app.accepted import accepted
 from anew.app.alone import alone
 from anew.app.asker import who_asks
 from anew.app.backup import check_backup
+from anew.app.backup_copy import ACCESS
 from anew.app.backup_manifest import Manifest, copy_file
+from anew.app.person import access_file, user_file
 from anew.app.settings import FILE
 from anew.app.status import living_workers, state_folder
 from anew.app.stores import open_lake
@@ -43,6 +45,9 @@ class RestoreOptions:
         Folder of the keys, for a backup without; None: those in the backup, or in the project's place.
     new_keys
         Take the backup's key although the project has another, which otherwise has to have signed the backup.
+    keep_access
+        Where nothing here says who has been let in since, let everybody in whom the backup would; otherwise nobody is:
+        a token that was revoked after the backup was made would be good again.
     dry_run
         Check everything, change nothing.
     """
@@ -51,6 +56,7 @@ class RestoreOptions:
     supersede: bool = False
     keys: Path | None = None
     new_keys: bool = False
+    keep_access: bool = False
     dry_run: bool = False
 
 
@@ -66,6 +72,8 @@ class Restored:
         Of the routing that gateways will obey.
     kept
         Files of the project that were there and were left as they are.
+    access
+        Who may use it: ``here`` as was said in this place last, ``backup`` as the backup says, ``revoked`` nobody.
     seconds
         From the call to a whole, verified project.
     """
@@ -74,6 +82,7 @@ class Restored:
     aside: Path | None
     epoch: int
     kept: Sequence[str]
+    access: str
     seconds: float
 
 
@@ -97,6 +106,7 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
     manifest = check_backup(backup, Verifier.load(keys))
     epoch = _allowed(project, manifest, options)
     ends, aside, kept = max(epoch, manifest.epoch), None, list[str]()
+    access = _known(state, options)
     if not options.dry_run:
         project.mkdir(parents=True, exist_ok=True)
         draft = project / f".anew.restoring-{os.getpid()}"
@@ -105,10 +115,12 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
             if epoch > manifest.epoch:
                 ends = _supersede(state_folder(draft), manifest.model, epoch)
             kept = _kept(draft, project, manifest)
+            _settle_access(state_folder(draft), state, access)
             aside = _put(draft, project, manifest, options, epoch)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return Restored(manifest=manifest, aside=aside, epoch=ends, kept=kept, seconds=time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Restored(manifest=manifest, aside=aside, epoch=ends, kept=kept, access=access, seconds=seconds)
 
 
 def _keys(backup: Path, state: Path, options: RestoreOptions) -> Path:
@@ -178,6 +190,28 @@ def _filled(backup: Path, draft: Path, keys: Path, manifest: Manifest) -> None:
         raise IntegrityError(f"the lake of backup {backup} is not whole: {damage[0]}; use another")
     for folder in sorted({path.parent for path in draft.rglob("*")}, reverse=True):
         sync_folder(folder)
+
+
+def _known(state: Path, options: RestoreOptions) -> str:
+    """Return whose word counts of who may use the project."""
+    if any((state / name).is_file() for name in ACCESS):
+        return "here"
+    return "backup" if options.keep_access else "revoked"
+
+
+def _settle_access(draft: Path, state: Path, access: str) -> None:
+    """Revive no access: what was said in this place last stays; where nothing was, the backup's is revoked."""
+    if access == "here":
+        for name in ACCESS:
+            (draft / name).unlink(missing_ok=True)
+            if (state / name).is_file():
+                copy_file(state / name, draft / name)
+    elif access == "revoked":
+        tokens, users, now = access_file(draft), user_file(draft), datetime.now(UTC)
+        for token in tokens.records():
+            tokens.revoke(token.id, now=now)
+        for user in users.records():
+            users.revoke(user.name, now=now)
 
 
 def _project_files(manifest: Manifest) -> Sequence[str]:

@@ -14,15 +14,17 @@ from anew.domain.facts import FACTS
 __all__ = ["COMMANDS"]
 
 Project = Annotated[Path, typer.Argument(help="the project's folder")]
+Named = Annotated[Path | None, typer.Option("--project", help="the same by name, as other verbs take it")]
 
 
 def _verify(
     project: Project = Path(),
+    named: Named = None,
     head: Annotated[Path | None, typer.Option(help="a head exported earlier: finds a tail that was cut off")] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.audit.verify/1")] = False,
 ) -> None:
     """Recompute the hash chain; name the first bad row when the record was altered."""
-    found = verify(project, None if head is None else read_head(head))
+    found = verify(named or project, None if head is None else read_head(head))
     if json:
         emit_json("anew.audit.verify/1", {"facts": found.seq, "head": found.hash, "against": str(head or "")})
         return
@@ -36,6 +38,7 @@ def _verify(
 
 def _show(
     project: Project = Path(),
+    named: Named = None,
     after: Annotated[int, typer.Option(min=0, help="only facts after this number")] = 0,
     kind: Annotated[list[str] | None, typer.Option(help="only facts of this kind; may be given again")] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.audit.show/1")] = False,
@@ -44,7 +47,7 @@ def _show(
     unknown = sorted(set(kind or ()) - FACTS.keys())
     if unknown:
         raise NotFoundError(f"there is no fact called {', '.join(unknown)}; there are {', '.join(sorted(FACTS))}")
-    found = entries(project, after=after, kinds=kind or None)
+    found = entries(named or project, after=after, kinds=kind or None)
     if json:
         emit_json("anew.audit.show/1", {"facts": list(found)})
         return
@@ -54,10 +57,11 @@ def _show(
 
 def _head(
     project: Project = Path(),
+    named: Named = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.audit.head/1")] = False,
 ) -> None:
     """Verify the record and print its signed head, to be kept where nobody who can write the record can."""
-    signed = signed_head(project, verify(project))
+    signed = signed_head(named or project, verify(named or project))
     if json:
         emit_json("anew.audit.head/1", plain_json.loads(signed.to_json()))
         return
@@ -66,11 +70,12 @@ def _head(
 
 def _export(
     project: Project = Path(),
+    named: Named = None,
     to: Annotated[Path, typer.Option(help="a new file: a fact a line, the signed head last")] = Path("audit.jsonl"),
     json: Annotated[bool, typer.Option("--json", help="print anew.audit.export/1")] = False,
 ) -> None:
     """Write the verified record into a file of its own."""
-    signed = export(project, to)
+    signed = export(named or project, to)
     if json:
         emit_json("anew.audit.export/1", {"file": str(to), **plain_json.loads(signed.to_json())})
         return

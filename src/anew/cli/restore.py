@@ -10,6 +10,13 @@ from anew.cli._output import emit_json, say
 
 __all__ = ["run"]
 
+_ACCESS = {
+    "here": "tokens and people are those of this place, not the backup's",
+    "backup": "tokens and people are the backup's; whoever was revoked since is let in again: anew access list, users",
+    "revoked": "tokens and people of the backup are revoked, since nothing here says who was revoked after it was "
+    "made: make new ones (anew access create, add-user), or restore with --keep-access",
+}
+
 
 def run(
     backup: Annotated[Path, typer.Argument(help="the folder that anew backup made")],
@@ -22,11 +29,19 @@ def run(
     new_keys: Annotated[
         bool, typer.Option("--new-keys", help="take the backup's key although the project has another")
     ] = False,
+    keep_access: Annotated[
+        bool,
+        typer.Option(
+            "--keep-access", help="let everybody in whom the backup would, also who was revoked after it was made"
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, change nothing")] = False,
     json: Annotated[bool, typer.Option("--json", help="print anew.restore/1")] = False,
 ) -> None:
     """Check every byte of the backup, and put it into place; exit 5 when what is there does not allow it."""
-    options = RestoreOptions(replace=replace, supersede=supersede, keys=keys, new_keys=new_keys, dry_run=dry_run)
+    options = RestoreOptions(
+        replace=replace, supersede=supersede, keys=keys, new_keys=new_keys, keep_access=keep_access, dry_run=dry_run
+    )
     done = restore(backup, project, options)
     made = done.manifest
     if json:
@@ -39,6 +54,7 @@ def run(
             "observations": dict(made.observations),
             "aside": None if done.aside is None else str(done.aside),
             "kept": list(done.kept),
+            "access": done.access,
             "restored": not dry_run,
             "seconds": done.seconds,
         }
@@ -51,5 +67,6 @@ def run(
         say(f"what was there is in {done.aside}; it may have observations that came after the backup")
     for name in done.kept:
         say(f"note: {name} of the project was left as it is; the backup's is another")
+    say(_ACCESS[done.access])
     if not dry_run:
         say(f"next: anew up {project}")
