@@ -3,16 +3,24 @@
 import json
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from anew.app.loop_meter import FAMILIES, LoopMeter
-from anew.app.metering import Metering, read_loop
+from anew.adapters.cursor_file import CursorFile
+from anew.adapters.review_db import ReviewDB
+from anew.app.loop_meter import FAMILIES as OF_THE_RECORD
+from anew.app.loop_meter import LoopMeter
+from anew.app.metering import FAMILIES, Metering, read_loop
+from anew.app.queue_meter import QUEUES, queue_samples
 from anew.app.settings import load
+from anew.app.stores import review_file
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -37,6 +45,7 @@ from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
 from anew.gateway.metrics import render
 from anew.ports.eventlog import Recorded
+from anew.ports.review import ReviewItem
 from tests.adapters.fact_samples import sample
 from tests.app.small_project import write_project
 from tests.cli.recorded import write_record
@@ -53,7 +62,7 @@ def metered(*facts: Fact, step: timedelta = timedelta(minutes=1)) -> LoopMeter:
 
 
 def values(meter: LoopMeter, now: datetime = T0) -> dict[tuple[str, ...], float]:
-    page = render((), [(FAMILIES, tuple(meter.samples(now)))]).decode()
+    page = render((), [(OF_THE_RECORD, tuple(meter.samples(now)))]).decode()
     return {
         (each.name, *(value for name, value in sorted(each.labels.items()) if name != "model")): each.value
         for family in text_string_to_metric_families(page)
@@ -193,3 +202,67 @@ def test_every_query_asks_for_what_there_is(query: str) -> None:
 def test_a_project_that_was_never_up_has_no_numbers(tmp_path: Path) -> None:
     settings = load(write_project(tmp_path))
     assert read_loop(settings.state)() == (FAMILIES, ())
+
+
+def board() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((MONITORING / "grafana.json").read_text())
+    return found
+
+
+def faults(of: dict[str, Any]) -> list[str]:
+    """Return what Grafana would not show, or show on top of something else."""
+    found, taken = [], dict[tuple[int, int], str]()
+    declared = {each["name"] for each in of["templating"]["list"]} | {"__rate_interval", "__range"}
+    ids = [panel["id"] for panel in of["panels"]]
+    found += [f"panel {id} is there twice" for id in set(ids) if ids.count(id) > 1]
+    for panel in of["panels"]:
+        place, name = panel["gridPos"], panel["title"]
+        for cell in product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])):
+            if taken.setdefault(cell, name) != name or cell[0] >= 24:
+                found.append(f"{name} lies on {taken[cell]}")
+        asked = json.dumps(panel)
+        found += [
+            f"{name}: ${used} is not declared" for used in re.findall(r"\$\{?(\w+)", asked) if used not in declared
+        ]
+        found += [f"{name}: no data source" for each in panel["targets"] if "uid" not in each.get("datasource", {})]
+        found += [f"{name}: no refId" for each in panel["targets"] if not each.get("refId")]
+    return found
+
+
+def test_the_dashboard_shows_every_panel_and_asks_for_what_is_declared() -> None:
+    assert faults(board()) == []
+    assert board()["schemaVersion"] >= 36
+
+
+@pytest.mark.parametrize("plant", ["twice", "overlap", "variable"])
+def test_a_planted_fault_of_the_dashboard_is_found(plant: str) -> None:
+    spoilt = board()
+    if plant == "twice":
+        spoilt["panels"][1]["id"] = spoilt["panels"][0]["id"]
+    elif plant == "overlap":
+        spoilt["panels"][1]["gridPos"] = spoilt["panels"][0]["gridPos"]
+    else:
+        spoilt["panels"][1]["targets"][0]["expr"] += "$nothing"
+    assert faults(spoilt)
+
+
+def test_queues_say_how_long_they_are(tmp_path: Path) -> None:
+    project = write_record(tmp_path / "small")
+    policy = project / "anew.yaml"
+    policy.write_text(
+        f"{policy.read_text()}\nevents: {{webhooks: [{{url: 'env:HOOK'}}]}}\nfeedback: {{review: {{per_day: 10}}}}\n"
+    )
+    settings = load(project)
+    item = ReviewItem(prediction="p", at=T0, key="k", row={}, reason="random", propensity=0.5, window=T0)
+    with closing(ReviewDB(review_file(settings.state))) as store:
+        store.add([item], reached=T0)
+    CursorFile(settings.state / "told" / "webhook-0").move(3)
+    found = {name: (labels, value) for name, _, labels, value in queue_samples(settings, 10, T0 + timedelta(hours=1))}
+    assert found == {
+        "anew_review_items_open": ({"model": settings.model}, 1),
+        "anew_review_oldest_age_seconds": ({"model": settings.model}, 3600.0),
+        "anew_told_behind_facts": ({"model": settings.model, "receiver": "webhook-0"}, 7),
+    }
+    assert found.keys() == QUEUES.keys()
+    page = render((), [(FAMILIES, tuple(queue_samples(settings, 10, T0)))]).decode()
+    assert 'anew_told_behind_facts{model="small",receiver="webhook-0"} 7' in page.replace("7.0", "7")

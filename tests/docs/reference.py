@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 import anew.cli
 from anew.app.component import find_component, known_components
+from anew.app.metering import FAMILIES
 from anew.app.policy import ProjectPolicy
 from anew.cli._exit import EXIT_CODES
 from anew.cli._help import commands, help_of
@@ -199,7 +200,7 @@ def metrics() -> Iterator[str]:
     ]
     yield from table(("metric", "meaning"), rows)
     yield "## Of the gateway\n\nWhat `/metrics` says to Prometheus.\n"
-    families: Mapping[str, tuple[str, str]] = _HELP
+    families: Mapping[str, tuple[str, str]] = {**_HELP, **FAMILIES}
     told = [(f"`{name}`", kind, said(text, name)) for name, (kind, text) in sorted(families.items())]
     yield from table(("family", "kind", "meaning"), list(told))
 

@@ -1,10 +1,12 @@
 """Prometheus' own tool reads the page of a real worker."""
 
+import json
 import subprocess
 import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.gateway.test_metrics import example
 from tests.system.gateway_bed import bed
@@ -66,3 +68,23 @@ def test_promtool_loads_the_alert_rules(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "examples" / "monitoring" / "alerts.yml").read_text()
     assert rules(text, tmp_path) == 0
     assert rules(text.replace("> 60", "> > 60"), tmp_path) != 0
+
+
+def asked_by_the_dashboard() -> list[str]:
+    """Return the dashboard's queries with what Grafana puts in the place of its variables."""
+    board = json.loads((Path(__file__).parents[2] / "examples" / "monitoring" / "grafana.json").read_text())
+    return [
+        target["expr"].replace("$__rate_interval", "5m").replace("$__range", "1h").replace("$model", "fraud")
+        for panel in board["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def test_promtool_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    queries = asked_by_the_dashboard()
+    assert len(queries) > 15
+    recorded = [{"record": f"board:{i}", "expr": query} for i, query in enumerate(queries)]
+    assert not [query for query in queries if "$" in query]
+    assert rules(yaml.safe_dump({"groups": [{"name": "board", "rules": recorded}]}), tmp_path) == 0
+    recorded[3]["expr"] += ")"
+    assert rules(yaml.safe_dump({"groups": [{"name": "board", "rules": recorded}]}), tmp_path) != 0

@@ -11,15 +11,18 @@ from typing import Self
 
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.system_clock import SystemClock
-from anew.app.loop_meter import FAMILIES, LoopMeter
+from anew.app.loop_meter import FAMILIES as OF_THE_RECORD
+from anew.app.loop_meter import LoopMeter
+from anew.app.queue_meter import QUEUES, queue_samples
 from anew.app.record import open_record
 from anew.app.settings import Settings
 from anew.domain.errors import AnewError, NotFoundError
 from anew.gateway.metrics import Loop, Sample
 
-__all__ = ["Metering", "read_loop"]
+__all__ = ["FAMILIES", "Metering", "read_loop"]
 
 _LOG = logging.getLogger("anew.metering")
+FAMILIES = {**OF_THE_RECORD, **QUEUES}
 _EVERY_S = 2.0
 _PATIENCE_S = 5.0
 
@@ -46,6 +49,7 @@ class Metering:
     """A thread that follows the record while it is entered; the loop neither waits for it nor ends with it."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._state = settings.state
         self._meter = LoopMeter(settings.model, settings.policy.policy.cost.compute_hour)
         self._read = 0
@@ -80,8 +84,11 @@ class Metering:
         for recorded in log.read(after=self._read):
             self._meter.hear(recorded)
             self._read = recorded.seq
+        now = SystemClock().now()
         file = _file(self._state)
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(list(self._meter.samples(SystemClock().now()))), "utf-8")
+        draft.write_text(
+            json.dumps([*self._meter.samples(now), *queue_samples(self._settings, self._read, now)]), "utf-8"
+        )
         draft.replace(file)
