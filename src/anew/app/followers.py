@@ -9,8 +9,11 @@ from typing import Self
 
 from anew.adapters.apprise_sink import AppriseSink
 from anew.adapters.cursor_file import CursorFile
+from anew.adapters.handover_sink import HandoverSink
+from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
 from anew.adapters.outbound import Outbound
+from anew.adapters.signing import Verifier
 from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.standard_webhook import webhook_key
@@ -23,6 +26,7 @@ from anew.app.settings import Settings
 from anew.app.traces import trace_sink
 from anew.domain.errors import AnewError, SettingsError
 from anew.loop.follow import Follower
+from anew.ports.artifact import ArtifactStore
 from anew.ports.sink import Sink
 
 __all__ = ["Followers", "sinks"]
@@ -70,7 +74,17 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
             problems += [f"{place}: events.traces: {each}" for each in exc.problems]
     if problems:
         raise SettingsError(*problems)
+    if settings.policy.serving.handover:
+        found.append(_handover(settings))
     return tuple(found)
+
+
+def _handover(settings: Settings) -> Sink:
+    def artifacts() -> ArtifactStore:
+        verifier = Verifier.load(settings.state / "keys")
+        return LocalArtifactStore(root=settings.state / "models", verifier=verifier)
+
+    return HandoverSink(settings.root / settings.policy.serving.handover, artifacts)
 
 
 def _webhook(settings: Settings, number: int) -> Sink:

@@ -37,6 +37,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         trip_failures=guardrails.at_least_errors,
         trip_share=guardrails.error_rate,
         events=settings.events,
+        log_only=serving.log_only,
         webhook=hook_reference(settings),
         review=(review := settings.policy.feedback.review) is not None,
         labelling=review is not None and review.label_studio is not None and review.label_studio.webhook is not None,

@@ -220,6 +220,13 @@ class ServingPolicy(Section):
     )
     journal_mb: int = Field(default=1024, gt=0, description="bytes that the journals may hold before `on_full` applies")
     on_full: Literal["fail", "drop-counted"] = Field(default="fail", description="when the journal is full")
+    log_only: bool = Field(
+        default=False, description="another server answers and tells POST /log what it said; here nobody is answered"
+    )
+    handover: str = Field(
+        default="",
+        description="folder, relative to the project, where each champion is left for another server; empty: nowhere",
+    )
     future_skew: str = Field(default="5m", description="how far in the future an event time may lie")
 
 

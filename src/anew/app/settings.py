@@ -148,6 +148,7 @@ def load(project: Path) -> Settings:
     problems = [*_durations(document, policy), *_columns_problems(document, policy), *_binding(document, policy)]
     problems += [] if problems else _feedback_problems(document, policy)
     problems += [] if problems else _store_problems(document, policy)
+    problems += [] if problems else _log_problems(document, policy)
     try:
         code = _digest(project / policy.pipeline)
     except SettingsError as exc:
@@ -172,6 +173,16 @@ def _binding(document: Document, policy: ProjectPolicy) -> list[str]:
     return [
         f"{document.where(('serving', 'host'))}: serving.host: others could reach {host!r}, and the gateway would ask "
         "nobody who they are; write access: {anonymous: nobody} and give tokens (anew access create), or use 127.0.0.1"
+    ]
+
+
+def _log_problems(document: Document, policy: ProjectPolicy) -> list[str]:
+    """Return a problem where a share of the traffic is to be steered that another server answers."""
+    if not policy.serving.log_only or policy.rollout.strategy == "blue_green" or not policy.rollout.canary:
+        return []
+    return [
+        f"{document.where(('rollout', 'canary'))}: rollout.canary: another server answers (serving.log_only), and no "
+        "share of its requests can be sent to a challenger; write canary: [], which promotes from shadow"
     ]
 
 

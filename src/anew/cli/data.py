@@ -16,7 +16,7 @@ from anew.stats.comparison import ColumnDrift, DriftVerdict
 if TYPE_CHECKING:
     from anew.app.drift_sample import Compared, SampleDrift
 
-__all__ = ["COMMANDS", "drift", "main", "profile", "purge", "score"]
+__all__ = ["COMMANDS", "drift", "log", "main", "profile", "purge", "score"]
 
 _WORDS = {
     DriftVerdict.DRIFT: "DRIFT",
@@ -165,8 +165,29 @@ def score(given: Namespace) -> None:
     importlib.import_module("anew.cli._score").run(given)
 
 
+def _log_options(parser: ArgumentParser) -> None:
+    parser.add_argument("project", type=Path, nargs="?", default=Path(), help="the project's folder")
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="Parquet or CSV file of the log")
+    parser.add_argument("--output", required=True, metavar="COLUMN", help="what was answered")
+    parser.add_argument("--id", required=True, metavar="COLUMN", help="which request it was, as the server calls it")
+    parser.add_argument("--version-column", default="", metavar="COLUMN", help="which version answered, e.g. v3")
+    parser.add_argument("--url", default="", metavar="URL", help="the gateway, else this machine's at serving.port")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="where the gateway asks for a token")
+    parser.add_argument("--json", action="store_true", help="print anew.data.log/1")
+
+
+def log(given: Namespace) -> None:
+    """Tell a project that answers nobody itself (serving.log_only) what another server answered.
+
+    The file has the declared columns, and the target where it is known. Sent again, or grown, it
+    brings each request once.
+    """
+    importlib.import_module("anew.cli._log").run(given)
+
+
 COMMANDS: Commands = {
     "drift": (_drift_options, drift),
+    "log": (_log_options, log),
     "profile": (_profile_options, profile),
     "purge": (_purge_options, purge),
     "score": (_score_options, score),

@@ -48,9 +48,9 @@ class _Spot:
 class GatewayApp:
     """A `Handler` for the models of `endpoints`. Belongs to one event loop.
 
-    ``POST /predict, /labels, /feedback, /retrain`` and ``GET /live, /ready, /stats``, each model's also below
-    ``/models/NAME``, where alone they are when there are several; and the Open Inference Protocol below ``/v2``. Every
-    error is JSON with a path.
+    ``POST /predict`` (where another server answers, ``/log``), ``/labels, /feedback, /retrain`` and
+    ``GET /live, /ready, /stats``, each model's also below ``/models/NAME``, where alone they are when there are
+    several; and the Open Inference Protocol below ``/v2``. Every error is JSON with a path.
 
     Parameters
     ----------
@@ -163,8 +163,9 @@ class GatewayApp:
             if desk.hook is not None:
                 called = desk.hook.take
                 commands["/review/label-studio"] = post(lambda request, _: called(request), permission=None)
+        answers = ("/log", endpoint.log) if endpoint.serving.settings.log_only else ("/predict", endpoint.predict)
         return commands | {
-            "/predict": post(endpoint.predict, permission=Permission.PREDICT),
+            answers[0]: post(answers[1], permission=Permission.PREDICT),
             "/labels": post(lambda request, _: endpoint.label(request), permission=Permission.LABEL),
             "/feedback": post(lambda request, _: endpoint.feedback(request), permission=Permission.LABEL),
             "/ready": read(lambda: json_reply(*endpoint.ready())),
@@ -175,9 +176,10 @@ class GatewayApp:
         """Return the paths of the Open Inference Protocol for one model."""
         base = f"/v2/models/{endpoint.model}"
         read = partial(self._now, Permission.METRICS, model=endpoint.model)
-        return {
-            base: read(endpoint.metadata),
-            f"{base}/ready": read(endpoint.model_ready),
+        told = {base: read(endpoint.metadata), f"{base}/ready": read(endpoint.model_ready)}
+        if endpoint.serving.settings.log_only:
+            return told
+        return told | {
             f"{base}/infer": _Spot(
                 "POST", endpoint.infer, endpoint.serving.counts, endpoint.latency, Permission.PREDICT, endpoint.model
             ),

@@ -17,6 +17,7 @@ from anew.gateway.infer_reply import InferReplies, metadata_body
 from anew.gateway.infer_request import InferParser
 from anew.gateway.label_request import LabelParser
 from anew.gateway.latency import LatencyGrid
+from anew.gateway.logged import LoggedParser
 from anew.gateway.refusal import RefusedError
 from anew.gateway.replay import Replays
 from anew.gateway.request import PredictParser
@@ -59,6 +60,7 @@ class ModelEndpoint:
     latency: LatencyGrid = field(default_factory=LatencyGrid, init=False)
     replays: Replays = field(init=False)
     _rows: PredictParser = field(init=False)
+    _logged: LoggedParser = field(init=False)
     _tensors: InferParser = field(init=False)
     _replies: InferReplies = field(init=False)
     _labels: LabelParser = field(init=False)
@@ -68,6 +70,7 @@ class ModelEndpoint:
         settings = self.serving.settings
         self.replays = Replays(settings.most_replayed)
         self._rows = PredictParser(settings)
+        self._logged = LoggedParser(settings, self._rows)
         self._tensors = InferParser(settings)
         self._replies = InferReplies(settings)
         self._labels = LabelParser(settings)
@@ -81,6 +84,12 @@ class ModelEndpoint:
     def predict(self, request: Request, told: Told) -> Awaitable[Reply] | None:
         """Answer ``/predict``; rows whose ids the caller chose are answered by what is returned."""
         return self._answer(self._rows.parse(request.body, self.now()), self._shown, request, told)
+
+    def log(self, request: Request, told: Told) -> Awaitable[Reply] | None:
+        """Answer ``/log``: keep what another server said, and have a challenger in shadow say what it would have."""
+        rows, logged = self._logged.parse(request.body, self.now())
+        self.serving.enter(rows, partial(_tell, self._shown, told), logged=logged)
+        return None
 
     async def label(self, request: Request) -> Reply:
         """Answer ``/labels``."""

@@ -61,11 +61,17 @@ def _own_paths(settings: GatewaySettings) -> dict[str, _Json]:
         commands |= _review_paths(settings)
     if settings.labelling:
         commands["/review/label-studio"] = _LABELLING
-    return commands | {
-        "/predict": _post("answer rows", f"{model}.Predict", f"{model}.Predicted"),
-        "/labels": _post("take ground truth", f"{model}.Labels", f"{model}.Accepted"),
-        "/feedback": _post("take what happened after an answer", f"{model}.Feedback", f"{model}.Accepted"),
-    }
+    answers = {"/predict": _post("answer rows", f"{model}.Predict", f"{model}.Predicted")}
+    if settings.log_only:
+        answers = {"/log": _post("take what another server answered", f"{model}.Logged", f"{model}.Predicted")}
+    return (
+        commands
+        | answers
+        | {
+            "/labels": _post("take ground truth", f"{model}.Labels", f"{model}.Accepted"),
+            "/feedback": _post("take what happened after an answer", f"{model}.Feedback", f"{model}.Accepted"),
+        }
+    )
 
 
 def _review_paths(settings: GatewaySettings) -> dict[str, _Json]:
@@ -90,9 +96,8 @@ def _reviewed(summary: str, takes: _Json | None) -> _Json:
 def _protocol_paths(settings: GatewaySettings) -> dict[str, _Json]:
     model, base = settings.model, f"/v2/models/{settings.model}"
     infer = _post("answer tensors", f"{model}.Infer", f"{model}.Inferred", "ProtocolError")
-    return {base: _get("what the model takes and gives", {200}), f"{base}/ready": _get("it answers", {200, 503})} | {
-        f"{base}/infer": infer
-    }
+    told = {base: _get("what the model takes and gives", {200}), f"{base}/ready": _get("it answers", {200, 503})}
+    return told if settings.log_only else told | {f"{base}/infer": infer}
 
 
 def _schemas(settings: GatewaySettings) -> _Json:
@@ -121,6 +126,7 @@ def _schemas(settings: GatewaySettings) -> _Json:
                 _object({"rows": _list(_ref(f"{settings.model}.Row"), settings), **common}, ("rows",)),
             ]
         },
+        "Logged": _logged(settings, value),
         "Predicted": _predicted(settings),
         "Labels": _object({"labels": _list(_object(label, ("prediction",)), settings)}, ("labels",)),
         "Reviewed": _object({"item": _ITEM, "value": value}, ("item", "value")),
@@ -131,6 +137,15 @@ def _schemas(settings: GatewaySettings) -> _Json:
         "Infer": _infer(settings),
         "Inferred": _INFERRED,
     }
+
+
+def _logged(settings: GatewaySettings, value: _Json) -> _Json:
+    proba = {"type": ["array", "null"], "items": {"type": "number"}}
+    answers = _list(_object({"output": value, "proba": proba}, ("output",)), settings)
+    version = {"type": "string", "pattern": "^v[0-9]{1,9}$"}
+    return _object(
+        {"asked": _ref(f"{settings.model}.Predict"), "answers": answers, "version": version}, ("asked", "answers")
+    )
 
 
 def _predicted(settings: GatewaySettings) -> _Json:

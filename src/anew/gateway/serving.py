@@ -17,6 +17,7 @@ from anew.gateway.admission import Admission
 from anew.gateway.challenger import ChallengerError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.identity import Draw, prediction_id
+from anew.gateway.logged import Logged, as_logged, stranger
 from anew.gateway.record import Outcome, Round, answered_plainly
 from anew.gateway.refusal import RefusedError
 from anew.gateway.routing import Contest, Route, Switch
@@ -43,6 +44,7 @@ class _Entry:
     done: Done
     started: float
     within_s: float
+    logged: Logged | None = None
     ids: Sequence[str] = ()
     chosen: Sequence[int] = ()
     asked: Asked | None = None
@@ -117,8 +119,13 @@ class Serving:
         self.enter(rows, done)
         return await future
 
-    def enter(self, rows: Sequence[RequestRow], done: Done, within_s: float = math.inf) -> None:
-        """Do what `predict` does, for a caller who rather hears of it than waits, and gives up after `within_s`."""
+    def enter(
+        self, rows: Sequence[RequestRow], done: Done, within_s: float = math.inf, logged: Logged | None = None
+    ) -> None:
+        """Do what `predict` does, for a caller who rather hears of it than waits, and gives up after `within_s`.
+
+        What was `logged` is answered already: only a challenger in shadow is asked.
+        """
         now = time.perf_counter()
         oldest = self._entered[0].started if self._entered else now
         if not self.admission.admits(max(now - oldest, self.commit.waiting_s)):
@@ -126,7 +133,7 @@ class Serving:
             done(RefusedError(503, "overloaded", "there is too much to do to answer in time; try again later"))
             return
         self.admission.rows += len(rows)
-        self._entered.append(_Entry(rows, done, now, within_s))
+        self._entered.append(_Entry(rows, done, now, within_s, logged))
         if not self._scheduled and (not self.commit.busy or self.admission.rows >= self.admission.most_rows):
             self._schedule()
 
@@ -190,7 +197,7 @@ class Serving:
             return
         for entry in batch:
             self._ask(route, entry)
-        self._answer(route, batch)
+        self._answer(route, [entry for entry in batch if entry.logged is None])
         ready: list[_Entry] = []
         for entry in batch:
             if entry.ended:
@@ -208,8 +215,12 @@ class Serving:
         rows = entry.rows
         model, draw = self.settings.model, self._draw
         entry.ids = [prediction_id(row.at, model, row.client_id, draw=draw) for row in rows]
-        contest = route.contest
-        if contest is None:
+        contest, logged = route.contest, entry.logged
+        if logged is not None:
+            entry.answers, problem = logged.answers, stranger(route, logged)
+            if problem is not None:
+                entry.end(problem)
+        if contest is None or not (logged is None or logged.is_of(route.champion.version)):
             return
         entry.chosen = self._chosen(route, contest, rows, entry.ids)
         if entry.chosen and not contest.guard.tripped:
@@ -284,7 +295,7 @@ class Serving:
         now, clock = self.now(), time.perf_counter()
         for entry in batch:
             took_us = int((clock - entry.started) * 1e6)
-            entry.predictions = self._predictions(route, entry, now, took_us)
+            entry.predictions = as_logged(self._predictions(route, entry, now, took_us), route, entry.logged)
             records += entry.predictions
         if records:
             self.commit.enter(records, partial(self._settle, route, batch))

@@ -62,6 +62,8 @@ class GatewaySettings:
         Where the secret is of those programs that may ask for a retrain; empty: none may.
     fetched
         Features that a request may leave out: the feature store is asked for them.
+    log_only
+        Another server answers; this one is told what it said.
     load_timeout_s
         How long loading a version may take before the swap is refused.
     """
@@ -91,6 +93,7 @@ class GatewaySettings:
     review: bool = False
     labelling: bool = False
     fetched: tuple[str, ...] = ()
+    log_only: bool = False
 
     def __post_init__(self) -> None:
         if not min(self.deadline_ms, self.queue_ms) > 0 or not self.future_skew_s >= 0:

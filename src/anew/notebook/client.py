@@ -94,6 +94,29 @@ class Client:
             found += [_prediction(body, each) for each in body["predictions"]]
         return found
 
+    def log(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        outputs: Sequence[float | int | str],
+        *,
+        ids: Sequence[str] = (),
+        version: str = "",
+    ) -> list[Prediction]:
+        """Tell a gateway that answers nobody what another server said to `rows`; returns what is on record, in order.
+
+        `ids` are the other server's own, so that a repeat is the same request; `version` is the one that answered,
+        where it is not the champion. Raises as `predict` does.
+        """
+        found = []
+        for start in range(0, len(rows), _BATCH):
+            end = start + _BATCH
+            asked = {"rows": [_plain(row) for row in rows[start:end]]} | ({"ids": list(ids[start:end])} if ids else {})
+            answers = [{"output": _value(each)} for each in outputs[start:end]]
+            more = {"version": version} if version else {}
+            body = self._call("POST", "/log", {"asked": asked, "answers": answers} | more)
+            found += [_prediction(body, each) for each in body["predictions"]]
+        return found
+
     def label(self, labels: Mapping[str, Any], *, at: datetime | None = None, source: str = "") -> Sequence[str]:
         """Give the truth of predictions, by their ids; returns the ids of the deliveries, which are on disk then.
 

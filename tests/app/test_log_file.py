@@ -1,0 +1,76 @@
+"""A log file is sent in batches of one version, with labels where it has them, and says what it lacks."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from anew.app.log_file import LogColumns, LogTaker, send_log
+from anew.app.settings import load
+from anew.domain.errors import SettingsError, UnavailableError
+from tests.app.small_project import YAML, write_project
+
+NAMED = LogColumns(output="said", id="request", version="by")
+
+
+class Taker(LogTaker):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("http://nowhere.invalid")
+        self.told: list[tuple[str, Mapping[str, Any]]] = []
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer as the gateway does."""
+        self.told.append((path, body))
+        return {"predictions": [{"id": f"id-{each}"} for each in body["asked"]["ids"]]} if path == "/log" else {}
+
+
+def project(folder: Path, more: str = "serving: {log_only: true}\nrollout: {canary: []}\n") -> Any:
+    return load(write_project(folder, YAML + more))
+
+
+def written(folder: Path, settings: Any, **more: Any) -> Path:
+    columns = settings.columns
+    n = 4
+    at = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i) for i in reversed(range(n))]
+    plain = {each.name: [1.0] * n for each in columns.features}
+    said = {"said": [0, 1, 0, 1], "request": [10, 11, 12, 13], "by": ["v2", "v2", "v1", "v1"]}
+    frame = pl.DataFrame({columns.time: at} | plain | said | more)
+    frame.write_parquet(folder / "log.parquet")
+    return folder / "log.parquet"
+
+
+def test_rows_go_in_time_order_a_version_at_a_time_with_their_labels(tmp_path: Path) -> None:
+    settings = project(tmp_path / "p")
+    target = {settings.columns.target: [1, None, 0, 1]}
+    taker = Taker()
+    sent = send_log(settings, written(tmp_path, settings, **target), NAMED, taker)
+    assert (sent.predictions, sent.labels) == (4, 3)
+    logs = [body for path, body in taker.told if path == "/log"]
+    assert [(each["version"], each["asked"]["ids"]) for each in logs] == [("v1", ["13", "12"]), ("v2", ["11", "10"])]
+    assert [each["output"] for each in logs[0]["answers"]] == [1, 0]
+    labels = [each for path, body in taker.told if path == "/labels" for each in body["labels"]]
+    assert [(each["prediction"], each["value"]) for each in labels] == [("id-13", 1), ("id-12", 0), ("id-10", 1)]
+
+
+def test_what_cannot_be_sent_says_why(tmp_path: Path) -> None:
+    settings = project(tmp_path / "p")
+    file = written(tmp_path, settings)
+    with pytest.raises(SettingsError, match="has no column 'answer'"):
+        send_log(settings, file, LogColumns(output="answer", id="request"), Taker())
+    with pytest.raises(SettingsError, match="answers by itself"):
+        send_log(project(tmp_path / "q", ""), file, NAMED, Taker())
+    with pytest.raises(UnavailableError, match="is anew up running"):
+        send_log(settings, file, NAMED, LogTaker("http://127.0.0.1:1"))
+
+
+def test_a_share_of_somebody_elses_traffic_cannot_be_steered(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"rollout\.canary: another server answers"):
+        project(tmp_path / "p", "serving: {log_only: true}\nrollout: {canary: [0.5]}\n")
+    with pytest.raises(SettingsError, match=r"rollout\.canary: another server answers"):
+        project(tmp_path / "q", "serving: {log_only: true}\n")
+    assert project(tmp_path / "r", "serving: {log_only: true}\nrollout: {strategy: blue_green}\n")
