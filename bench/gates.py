@@ -26,11 +26,11 @@ import polars as pl
 from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.schema_inference import Roles
 from anew.adapters.table_file import labelled_rows, read_table
-from anew.app.duration import write_duration
 from anew.app.project_template import create_from_file
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import Settings, load
 from anew.app.training_job import training_kit
+from anew.domain.duration import write_duration
 from anew.domain.facts import CandidateRefused, CandidateTrained, GateJudged, RolledBack, VersionPromoted
 from anew.domain.verdict import Verdict
 from anew.loop.measure import as_values, losses

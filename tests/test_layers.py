@@ -25,7 +25,7 @@ HOMES = {
     "dbos": ("adapters.dbos_runtime",),
     "deltalake": ("adapters._delta_log",),
     "google": ("adapters.model_format_onnx",),
-    "httptools": ("adapters.http_server",),
+    "httptools": ("adapters.http_connection",),
     "fairlearn": ("adapters.fairlearn_disparity",),
     "jinja2": ("dashboard",),
     "markupsafe": ("dashboard",),

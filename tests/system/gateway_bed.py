@@ -99,6 +99,7 @@ class Bed:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
     sockets: dict[str, socket.socket] = field(default_factory=dict)
+    ways: dict[str, socket.socket] = field(default_factory=dict)
     epoch: int = 0
 
     def client(self, port: int) -> Client:
@@ -137,17 +138,33 @@ class Bed:
             port = self.sockets[worker].getsockname()[1]
         return port
 
+    def two_sets(self, *, joined: bool = True) -> int:
+        """Start two sets of one worker each, named by their sides, on one socket; return its port."""
+        self.sockets["blue"] = self.sockets["green"] = listen("127.0.0.1", 0)
+        self.ways["blue"], self.ways["green"] = socket.socketpair()
+        if not joined:
+            self.ways["green"].close()
+            self.ways["green"], nobody = socket.socketpair()
+            nobody.close()
+        port: int = self.sockets["blue"].getsockname()[1]
+        for side in ("blue", "green"):
+            self.begin(side, port)
+        return port
+
     def begin(self, worker: str = "0", port: int = 0) -> int:
         """Start a worker; returns its port when it listens."""
         command = [sys.executable, "-m", "anew.app.gateway_worker", "--project", str(self.project), "--worker", worker]
         shared = {name: each.fileno() for name, each in self.sockets.items()}
+        if worker in self.ways:
+            command += ["--side", worker, "--peer", str(self.ways[worker].fileno())]
         if worker in shared:
             command += ["--listener", str(shared[worker])]
-            command += [word for name in shared if name != worker for word in ("--beside", str(shared[name]))]
+            others = {shared[name] for name in shared} - {shared[worker]}
+            command += [word for each in sorted(others) for word in ("--beside", str(each))]
         with (self.project / f"log-{worker}").open("ab") as log:
             self.processes[worker] = subprocess.Popen(
                 [*command, "--port", str(port), "--parts", "tests.system.gateway_bed:parts"],
-                pass_fds=tuple(shared.values()),
+                pass_fds=(*shared.values(), *(each.fileno() for each in self.ways.values())),
                 env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
                 stderr=log,
             )
@@ -195,7 +212,7 @@ def bed(project: Path, **told: Any) -> Iterator[Bed]:
         for process in made.processes.values():
             process.kill()
             process.wait()
-        for each in made.sockets.values():
+        for each in (*made.sockets.values(), *made.ways.values()):
             each.close()
 
 

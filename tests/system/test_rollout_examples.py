@@ -42,3 +42,10 @@ def test_a_rollout_goes_its_way_and_back(tmp_path: Path, policy: str, steps: lis
     assert names[-2:] == ["steady", "back"]
     assert seen[-2][1]["v2 as champion"] > 0
     assert set(seen[-1][1]) == {"v1"}
+    workers = {each.stem.removeprefix("gateway-") for each in (tmp_path / policy).rglob("gateway-*.log")}
+    served = {each.parent.name for each in (tmp_path / policy / ".anew" / "journal").rglob("*.seg")}
+    if policy == "blue_green":
+        assert workers == {"0", "1", "green0", "green1"}
+        assert {name.startswith("green") for name in served} == {True, False}  # both sets have answered
+    else:
+        assert workers == {"0", "1"}

@@ -1,6 +1,5 @@
 """Routing as signed files, and what the workers say of themselves: control and serving share nothing but a folder."""
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from anew.adapters.fact_codec import decode, encode
+from anew.adapters.file_lock import locked
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer, Verifier
@@ -127,7 +127,7 @@ class FileTraffic:
         path = self._routing(model)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _locked(path.with_suffix(".lock")):
+            with locked(path.with_suffix(".lock")):
                 yield self._found(model)
         except OSError as exc:
             if isinstance(exc, AnewError):
@@ -232,13 +232,3 @@ class FileTraffic:
         self.disk.replace(temporary, path)
         if durable:
             self.disk.sync_folder(path.parent)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

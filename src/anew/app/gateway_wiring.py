@@ -18,7 +18,7 @@ from anew.app.settings import Settings
 from anew.app.stores import journal_folder
 from anew.gateway.settings import EventClock, GatewaySettings, OnFull
 
-__all__ = ["LOADER", "gateway_parts", "gateway_settings"]
+__all__ = ["LOADER", "gateway_of", "gateway_parts", "gateway_settings", "sets_of"]
 
 LOADER = "anew.adapters.model_loader:ModelLoader"
 
@@ -46,6 +46,18 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     )
 
 
+def sets_of(settings: Settings) -> int:
+    """Return how many complete sets of workers serve the project: a blue-green switch is between two."""
+    return 2 if settings.policy.rollout.strategy == "blue_green" else 1
+
+
+def gateway_of(settings: Settings) -> tuple[object, ...]:
+    """Return what a gateway worker is told at its start, its port apart."""
+    serving = settings.policy.serving
+    sets = sets_of(settings)
+    return gateway_settings(settings), serving.workers, sets, serving.journal_mb, settings.policy.access
+
+
 def gateway_parts(project: Path, worker: str) -> GatewayParts:
     """Make the parts of the worker called `worker`: it verifies, and holds no key to sign with."""
     settings = accepted(project)
@@ -58,7 +70,7 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         store=LocalArtifactStore(root=state / "models", verifier=verifier),
         journal=SegmentJournal(
             journal_folder(state, worker),
-            most_bytes=settings.policy.serving.journal_mb * (1 << 20) // max(1, settings.policy.serving.workers),
+            most_bytes=_journal_bytes(settings),
         ),
         loader=LOADER,
         hook=retrain_hook(settings),
@@ -67,3 +79,8 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         features=online_features(settings),
         rules=rules(settings),
     )
+
+
+def _journal_bytes(settings: Settings) -> int:
+    serving = settings.policy.serving
+    return serving.journal_mb * (1 << 20) // max(1, serving.workers * sets_of(settings))

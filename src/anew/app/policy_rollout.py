@@ -57,7 +57,8 @@ class RolloutPolicy(Section):
     """The way to traffic."""
 
     strategy: Literal["staged", "blue_green"] = Field(
-        default="staged", description="shadow and canary, or all traffic at once on the proof of the gates"
+        default="staged",
+        description="shadow and canary, or all traffic at once to a second set of workers, on the proof of the gates",
     )
     kpis: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], KPIPolicy] = Field(
         default_factory=dict, description="bounded measures of a single answer, by name"

@@ -18,7 +18,7 @@ from anew.app.beside import Beside
 from anew.app.consent import admits
 from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
-from anew.app.gateway_wiring import gateway_settings
+from anew.app.gateway_wiring import gateway_of, sets_of
 from anew.app.hook import retrain_hook
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
@@ -162,8 +162,9 @@ class _Up:
         same = is_accepted(self._settings)
         accept(self._settings)
         self._stores.traffic.beat()
-        if self._workers.start() and not same:
-            self._workers.renew(self._settings.policy.serving.workers)
+        sets = sets_of(self._settings)
+        if self._workers.start() and not (same and sets == 1):  # the ways between two sets ended with who held them
+            self._workers.renew(self._settings.policy.serving.workers, sets)
 
     def _lease(self, executor: str, stop: Event) -> Grant | None:
         left, file = self._stores.lease.current(), self._settings.state / "run" / "holder"
@@ -305,8 +306,8 @@ class _Up:
             self._settings.policy.serving.port,
         ):
             _LOG.warning("a changed host or port is taken over when it is stopped and started again")
-        if _gateway_of(changed) != _gateway_of(self._settings):
-            self._workers.renew(changed.policy.serving.workers)
+        if gateway_of(changed) != gateway_of(self._settings):
+            self._workers.renew(changed.policy.serving.workers, sets_of(changed))
         engine = self._loop.reconfigure(
             lambda: self._engine(changed, grant), guardrails(changed), lambda: self._record_revision(changed)
         )
@@ -366,10 +367,5 @@ class _Up:
             port=port or free_port(serving.host),
             count=serving.workers,
             living=lambda: self._stores.traffic.workers(self._settings.model),
+            sets=sets_of(self._settings),
         )
-
-
-def _gateway_of(settings: Settings) -> tuple[object, ...]:
-    """Return what a gateway worker is told at its start, its port apart."""
-    serving = settings.policy.serving
-    return gateway_settings(settings), serving.workers, serving.journal_mb, settings.policy.access

@@ -23,6 +23,7 @@ _GRACE_S = 10.0
 _READY_S = 90.0
 _SETTLED_S = 0.5
 _MARKS = ("", *ascii_lowercase)
+_GREEN = "green"
 
 
 def free_port(host: str) -> int:
@@ -85,6 +86,8 @@ class GatewayProcesses:
         Folder of the workers' logs, one file each.
     living
         Returns what each living worker of the project said last.
+    sets
+        2 for two complete sets of `count` workers that take turns, 1 for one.
     """
 
     projects: Sequence[Path]
@@ -93,7 +96,9 @@ class GatewayProcesses:
     port: int
     count: int
     living: Callable[[], Sequence[WorkerStatus]]
+    sets: int = 1
     _sockets: list[socket.socket] = field(default_factory=list, init=False)
+    _ways: dict[str, tuple[socket.socket, socket.socket]] = field(default_factory=dict, init=False)
     _workers: list[_Worker] = field(default_factory=list, init=False)
     _change: _Change | None = field(default=None, init=False)
     _leaving: list[_Worker] = field(default_factory=list, init=False)
@@ -113,15 +118,15 @@ class GatewayProcesses:
         self._workers = [found.get(name) or self._launch(name) for name in names]
         return bool(kept)
 
-    def renew(self, count: int) -> None:
-        """Start a second set of `count` workers beside the one that serves; `keep` lets it take over once it can.
+    def renew(self, count: int, sets: int = 1) -> None:
+        """Start `sets` of `count` workers beside those that serve; `keep` lets them take over once they can.
 
         What is being renewed already is given up for it.
         """
         if self._change is not None:
             self._leave(self._change.workers)
         taken = {each.name for each in self._workers + self._leaving}
-        self.count = count
+        self.count, self.sets = count, sets
         mark = next(mark for mark in _MARKS if not taken & set(self._names(mark)))
         self._change = _Change(
             workers=[self._launch(name) for name in self._names(mark)], until=time.monotonic() + _READY_S
@@ -158,7 +163,8 @@ class GatewayProcesses:
         _end([*self._workers, *self._leaving, *(self._change.workers if self._change else [])])
 
     def _names(self, mark: str) -> list[str]:
-        return [f"{number}{mark}" for number in range(self.count)]
+        sides = ("", _GREEN)[: self.sets]
+        return [f"{side}{number}{mark}" for side in sides for number in range(self.count)]
 
     def _renewed(self) -> list[str]:
         """Let the second set take over when all of it answers by the newest routing; give it up when it never will."""
@@ -192,37 +198,56 @@ class GatewayProcesses:
         for each in self._sockets[kept:]:
             each.close()
         del self._sockets[kept:]
+        serving = {each.name.removeprefix(_GREEN) for each in self._workers} if kept else set()
+        for name in self._ways.keys() - serving:
+            for end in self._ways.pop(name):
+                end.close()
 
     def _leave(self, workers: Sequence[_Worker]) -> None:
         for each in workers:
             each.signal(signal.SIGTERM)
         self._leaving += [replace(each, again_at=time.monotonic() + _GRACE_S) for each in workers]
 
+    def _way(self, name: str) -> dict[str, str]:
+        """Return what a worker of two sets is told of its own and of the way to its like in the other one."""
+        if self.sets == 1:
+            return {}
+        green = name.startswith(_GREEN)
+        ends = self._ways.setdefault(name.removeprefix(_GREEN), socket.socketpair())
+        return {"--side": "green" if green else "blue", "--peer": str(ends[green].fileno())}
+
     def _launch(self, name: str) -> _Worker:
         command = [sys.executable, "-m", "anew.app.gateway_worker"]
         command += [word for project in self.projects for word in ("--project", str(project))]
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
         try:
-            place = int(name.rstrip(ascii_lowercase))
+            place = _place(name)
             while len(self._sockets) < max(self.count, place + 1):
                 self._sockets.append(listen(self.host, self.port))
             descriptors = [each.fileno() for each in self._sockets]
             own = descriptors.pop(place)
             command += ["--worker", name, "--listener", str(own)]
             command += [word for each in descriptors for word in ("--beside", str(each))]
+            way = self._way(name)
+            command += [word for option, value in way.items() for word in (option, value)]
             with (self.log / f"gateway-{name}.log").open("ab") as log:
                 process = subprocess.Popen(  # noqa: S603  our own interpreter and module
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    pass_fds=(own, *descriptors),
+                    pass_fds=(own, *descriptors, *(int(value) for value in way.values() if value.isdigit())),
                     env={**os.environ, **threads},
                     start_new_session=True,
                 )
         except OSError as exc:
             raise UnavailableError(f"gateway worker {name} cannot be started: {exc}") from exc
         return _Worker(name=name, pid=process.pid, started=process_started(process.pid), process=process)
+
+
+def _place(name: str) -> int:
+    """Return the number in a worker's name: workers of two sets with one number share a socket."""
+    return int(name.strip(ascii_lowercase))
 
 
 def _known(status: WorkerStatus) -> _Worker:

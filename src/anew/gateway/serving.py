@@ -159,6 +159,11 @@ class Serving:
         if self._entered and not self._scheduled:
             self._turn()
 
+    def finish(self) -> None:
+        """Answer all that wait for their turn now, under the route in force: the next one is not theirs."""
+        while self._entered:
+            self._turn()
+
     def _turn(self) -> None:
         """Answer the next requests together: as many as leave the loop free for others soon."""
         started = time.perf_counter()

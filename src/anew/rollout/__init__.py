@@ -2,6 +2,7 @@
 
 from anew.rollout._judge import Judge, Outcome, Ruling
 from anew.rollout._kpi import KPI
+from anew.rollout._side import Side, Sides, held_by, sides_after
 from anew.rollout._split import answered_by_challenger, position
 from anew.rollout._stage import Rollout, next_look
 from anew.rollout._state import Probation, RolloutState
@@ -14,7 +15,11 @@ __all__ = [
     "Rollout",
     "RolloutState",
     "Ruling",
+    "Side",
+    "Sides",
     "answered_by_challenger",
+    "held_by",
     "next_look",
     "position",
+    "sides_after",
 ]

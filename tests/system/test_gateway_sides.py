@@ -1,0 +1,92 @@
+"""Two complete sets of workers that take turns: real processes, connections that outlive every switch."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew.domain.observation import Prediction
+from tests.system.gateway_bed import Bed, Load, bed, wait
+
+pytestmark = pytest.mark.system
+
+
+def switched(ours: Bed, port: int, turns: int) -> tuple[Load, dict[int, str]]:
+    """Go to the other set and back under load; return what callers got, and the champion of each epoch."""
+    one, two = ours.version("v1"), ours.version("v2")
+    champions = {ours.shift(one): "v1"}
+    ours.applied(1)
+    load = Load(port).start(clients=4)
+    champions[ours.shift(one, two)] = "v1"
+    ours.applied(2)
+    for turn in range(turns):
+        champion, fallback = (two, one) if turn % 2 == 0 else (one, two)
+        epoch = ours.shift(champion, fallback=fallback)
+        champions[epoch] = champion[0]
+        ours.applied(epoch)
+        until = len(load.replies) + 40
+        wait(lambda until=until: len(load.replies) >= until or bool(load.failures), ours.log)  # type: ignore[misc]  # bound at once
+    load.stop()
+    return load, champions
+
+
+def stale(replies: list[tuple[int, Any]], champions: dict[int, str]) -> int:
+    """Count replies by another version than the champion of the epoch that they name."""
+    return sum(one["version"] != champions[body["epoch"]] for _, body in replies for one in body["predictions"])
+
+
+@pytest.mark.fault("S1")
+@pytest.mark.fault("S9")
+def test_traffic_goes_to_the_other_set_and_back_at_once_and_no_caller_notices(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        load, champions = switched(ours, ours.two_sets(), turns=12)
+        assert load.failures == []
+        assert {status for status, _ in load.replies} == {200}
+        assert stale(load.replies, champions) == 0
+        assert len({body["epoch"] for _, body in load.replies}) == 14
+        kept = [one for one in ours.kept() if isinstance(one, Prediction)]
+        assert len(kept) == len(load.replies)
+        # each set answers by its own version alone: neither ever loads the other's to answer
+        counts = {side: ours.status(side).champion for side in ("blue", "green")}
+        assert {side: None if each is None else each.version for side, each in counts.items()} == {
+            "blue": "v1", "green": "v2",
+        }  # fmt: skip
+        assert all(each is not None and each.asked > 40 for each in counts.values())
+
+
+def test_control_without_a_way_between_them_callers_are_cut_off(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        load, _ = switched(ours, ours.two_sets(joined=False), turns=2)
+        assert load.failures
+
+
+@pytest.mark.fault("P13")
+def test_a_set_that_has_not_loaded_the_version_takes_no_turn(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        port = ours.two_sets()
+        one, bad = ours.version("v1"), ours.version("v2", load="raise")
+        ours.shift(one)
+        ours.applied(1)
+        ours.shift(one, bad)
+        wait(lambda: ours.status("green").refused == 2, ours.log)
+        assert ours.traffic.applied("fraud")[1] < 2
+        assert ours.client(port).predict()[1]["version"] == "v1"
+
+
+def test_a_worker_that_starts_again_belongs_to_the_set_that_it_left(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        port = ours.two_sets()
+        one, two = ours.version("v1"), ours.version("v2")
+        for order in ((one, two), (two,)):
+            ours.shift(*order)
+            ours.applied(ours.epoch)
+        for side in ("green", "blue"):
+            ours.processes[side].kill()
+            ours.processes[side].wait()
+            ours.begin(side, port)
+        ours.applied(2)
+        status, body = ours.client(port).predict()
+        assert (status, body["version"], body["predictions"][0]["version"]) == (200, "v2", "v2")
+        green = ours.status("green").champion
+        assert green is not None
+        wait(lambda: (ours.status("green").champion or green).asked == 1, ours.log)
