@@ -21,6 +21,7 @@ VERBS = {
     "approve": "Approve a promotion, or a gate that asks a person.",
     "backtest": "Compare retraining policies on a historical file, and with what hindsight could have done.",
     "backup": "Copy all that a project keeps, while it runs, into a folder that is signed and checked.",
+    "ci": "Check a project as continuous integration does: its policy, a backtest, its gates; or print the pipeline.",
     "completion": "Print the script that completes commands and options in bash, zsh or fish.",
     "data": "Compare sets of rows, take back what a source taught, answer a file: `anew data drift`, `purge`, `score`.",
     "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",

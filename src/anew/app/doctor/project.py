@@ -18,7 +18,7 @@ from anew.app.wiring import stages
 from anew.domain.errors import NotFoundError, SettingsError
 from anew.domain.health import Finding
 
-__all__ = ["PROJECT"]
+__all__ = ["PROJECT", "references"]
 
 _IMPORT_S = 120.0
 _SOON = timedelta(days=7)
@@ -49,19 +49,20 @@ def _pipeline(settings: Settings) -> Finding:
 
 
 def _secrets(settings: Settings) -> Finding:
-    references = list(_references(settings))
+    named = list(references(settings))
     missing = []
-    for reference in references:
+    for reference in named:
         try:
             read_secret(reference, settings.root)
         except SettingsError as exc:
             missing.append(str(exc))
     if missing:
         return Finding.bad("secrets", "; ".join(missing), "set these variables or files for the process of anew up")
-    return Finding.good("secrets", f"{len(references)} can be read") if references else Finding.good("secrets", "none")
+    return Finding.good("secrets", f"{len(named)} can be read") if named else Finding.good("secrets", "none")
 
 
-def _references(settings: Settings) -> Iterator[str]:
+def references(settings: Settings) -> Iterator[str]:
+    """Yield where the policy's secrets are, as it says so."""
     policy = settings.policy
     for webhook in policy.events.webhooks:
         yield webhook.url

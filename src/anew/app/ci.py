@@ -1,0 +1,185 @@
+"""What a pipeline of continuous integration checks of a project, and what it needs for that."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from anew.adapters.pipeline_module import load_pipeline
+from anew.app.doctor.project import references
+from anew.app.gate_check import check_gates
+from anew.app.model_card import CARD
+from anew.app.replay import ReplayOptions, replay
+from anew.app.settings import Settings, load
+from anew.app.wiring import stages
+from anew.domain.errors import AnewError, SettingsError
+from anew.loop.replay import ReplayReport
+
+__all__ = [
+    "STEPS",
+    "CheckOptions",
+    "Checked",
+    "Needs",
+    "Step",
+    "check_project",
+    "judge_backtest",
+    "needs_of",
+    "pipeline_file",
+]
+
+STEPS: Final = ("validate", "backtest", "gates")
+"""In their order: what fails in the first leaves nothing to do for the others."""
+_KINDS: Final = {"github": "github.yml", "gitlab": "gitlab.yml"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What has to be there where the checks run: where the policy's secrets are, and the files that it reads."""
+
+    secrets: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One check: `outcome` is pass, fail, asks (a gate asks a person) or unmeasured, which is as bad as fail."""
+
+    step: str
+    outcome: str
+    said: tuple[str, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What the checks found; `needs` is None of a project whose policy cannot be read."""
+
+    model: str
+    steps: tuple[Step, ...]
+    needs: Needs | None
+
+    @property
+    def outcome(self) -> str:
+        """Return the worst of the steps: invalid, refused, asks or pass."""
+        outcomes = {each.step: each.outcome for each in self.steps}
+        if outcomes.get("validate", "pass") != "pass":
+            return "invalid"
+        if {"fail", "unmeasured"} & set(outcomes.values()) or not outcomes:
+            return "refused"
+        return "asks" if "asks" in outcomes.values() else "pass"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """What is to be checked.
+
+    Parameters
+    ----------
+    data
+        File of labelled rows; None: the policy's history.
+    version
+        A version of the project's registry that the gates are asked about; empty: the first champion that
+        `pipeline.py` makes of the rows.
+    only
+        Steps; what is not among them is not looked at.
+    worse
+        How much more the policy may lose than never retraining does, as a share of that.
+    windows
+        Windows of equal size that the rows are cut into; None: the policy's.
+    """
+
+    data: Path | None = None
+    version: str = ""
+    only: tuple[str, ...] = STEPS
+    worse: float = 0.0
+    windows: int | None = None
+
+
+def pipeline_file(kind: str) -> str:
+    """Return the file for GitHub Actions or GitLab that runs the checks."""
+    return files("anew.app").joinpath("ci_pipelines", _KINDS[kind]).read_text("utf-8")
+
+
+def needs_of(settings: Settings) -> Needs:
+    """Return what has to be there where the checks run, or the project itself does."""
+    policy = settings.policy
+    named = [policy.data.history, *(each.file for each in policy.suites.values()), *policy.train.reads]
+    card = [CARD] if any("model_card" in each for each in policy.gates) else []
+    return Needs(
+        secrets=tuple(sorted(set(references(settings)))),
+        files=tuple(dict.fromkeys([policy.pipeline, *filter(None, named), *card])),
+    )
+
+
+def check_project(project: Path, options: CheckOptions) -> Checked:
+    """Check a project as it is in its folder; what is asked for and cannot be measured has not passed.
+
+    Raises
+    ------
+    SettingsError
+        There is no such step.
+    """
+    unknown = [each for each in options.only if each not in STEPS]
+    if unknown or not options.only:
+        raise SettingsError(f"there is no step {', '.join(unknown) or 'to take'}; there are {', '.join(STEPS)}")
+    try:
+        settings = load(project)
+        stages(settings)
+        load_pipeline(settings.pipeline)
+    except SettingsError as exc:
+        problems = tuple(line for problem in exc.problems for line in problem.splitlines())
+        return Checked(model="", steps=(Step(step="validate", outcome="fail", said=problems),), needs=None)
+    run = cache(lambda: _replayed(settings, options))
+    checks: Mapping[str, Callable[[], Step]] = {
+        "validate": lambda: Step(step="validate", outcome="pass", said=(f"anew.yaml is valid: {settings.model}",)),
+        "backtest": lambda: _backtest(run(), options.worse),
+        "gates": lambda: _gates(settings, options, run),
+    }
+    steps = tuple(checks[each]() for each in STEPS if each in options.only)
+    return Checked(model=settings.model, steps=steps, needs=needs_of(settings))
+
+
+def _replayed(settings: Settings, options: CheckOptions) -> ReplayReport | str:
+    """Return what the project's own loop did on the rows, or why it could do nothing."""
+    history = settings.policy.data.history
+    data = options.data or (settings.root / history if history else None)
+    if data is None:
+        return "there are no labelled rows: name a file by --data, or history in anew.yaml"
+    try:
+        return replay(settings, ReplayOptions(data=data, windows=options.windows))
+    except AnewError as exc:
+        return str(exc)
+
+
+def _backtest(run: ReplayReport | str, worse: float) -> Step:
+    if isinstance(run, str):
+        return Step(step="backtest", outcome="unmeasured", said=(run,))
+    return judge_backtest(run.data, worse)
+
+
+def judge_backtest(data: Mapping[str, Any], worse: float) -> Step:
+    """Judge a replay's report: pass when the policy lost no more than never retraining, by the share `worse`."""
+    loss, never = float(data["loss"]), float(data["loss_never_retrained"])
+    figures = {"loss": loss, "loss_never_retrained": never, "windows": len(data["windows"]), "fits": data["fits"]}
+    good = loss <= never * (1 + worse)
+    said = f"the policy loses {loss:.4g}, never retraining {never:.4g}, on {data['rows']} rows"
+    return Step(step="backtest", outcome="pass" if good else "fail", said=(said,), figures=figures)
+
+
+def _gates(settings: Settings, options: CheckOptions, run: Callable[[], ReplayReport | str]) -> Step:
+    if not options.version:
+        made = run()
+        if isinstance(made, str):
+            return Step(step="gates", outcome="unmeasured", said=(made,))
+        figures = {name: made.data[name] for name in ("promotions", "rejections", "rollbacks")}
+        said = "what pipeline.py makes of the first rows passed every gate that needs no champion"
+        return Step(step="gates", outcome="pass", said=(said,), figures=figures)
+    try:
+        check = check_gates(settings, options.version)
+    except AnewError as exc:
+        return Step(step="gates", outcome="unmeasured", said=(str(exc),))
+    outcome = {"accepted": "pass", "waiting": "asks"}.get(check.outcome, "fail")
+    verdicts = tuple(f"{each.verdict.name} {each.gate}: {each.reason}" for each in check.verdicts)
+    return Step(step="gates", outcome=outcome, said=verdicts)
