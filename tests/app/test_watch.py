@@ -10,8 +10,10 @@ from anew.app.settings import load
 from anew.app.watch import Watch, watched_by
 from anew.domain.errors import SettingsError
 from anew.domain.severity import Severity
+from anew.monitor.domain_classifier import DomainClassifier
 from anew.monitor.drift import Drift
 from anew.monitor.label_shift import LabelShift
+from anew.monitor.mmd import MMD
 from anew.monitor.rule import Rule
 from anew.trigger import Changes, Condition, NewData
 from anew.trigger.every import Every
@@ -99,6 +101,30 @@ def test_the_budget_of_false_alarms_is_shared_over_windows_and_calibrated_detect
     assert both.detectors["drift(x)>0.005"] == Drift(columns=("x",), alpha=1 / 730, declared=shared)
     assert both.detectors["drift>0.005"] == Drift(alpha=0.01)
     assert not watch_of(tmp_path / "c", "{psi: {}}").needs_traits
+
+
+def test_detectors_of_whole_rows_share_the_budget_unless_they_have_a_limit_of_their_own(tmp_path: Path) -> None:
+    found = watch_of(tmp_path / "a", "{drift: {}}", "{mmd: {}}", "{domain_classifier: {}}", "{mmd: {p_below: 0.01}}")
+    shared = {"alpha": 1 / 1095, "declared": "1 per 365d declared, shared by 3 detectors"}
+    assert found.detectors == {
+        "drift>0.005": Drift(**shared),  # type: ignore[arg-type]  # as its fields have them
+        "mmd": MMD(**shared),  # type: ignore[arg-type]  # likewise
+        "domain_classifier": DomainClassifier(**shared),  # type: ignore[arg-type]  # likewise
+        "mmd:p<0.01": MMD(p_below=0.01),
+    } | {key: each for key, each in found.detectors.items() if key.startswith("slo")}
+    assert watch_of(tmp_path / "b", "{mmd: {}}").needs_traits
+    assert not watch_of(tmp_path / "c", "{mmd: {p_below: 0.01}}").needs_traits
+
+
+def test_a_budget_that_a_test_cannot_promise_is_refused_with_its_name(tmp_path: Path) -> None:
+    text = YAML.replace(LINE, "  - {drift: {}}\n  - {mmd: {}}\n").replace("{window: 1d}", "{window: 1h}")
+    settings = load(write_project(tmp_path, text))
+    with pytest.raises(
+        SettingsError, match=r"a chance of 5\.7e-05 in a window, and these cannot promise.*: mmd \(0.0001\)"
+    ):
+        watched_by(settings)
+    wide = watched_by(settings, window=timedelta(days=1))
+    assert wide.detectors["mmd"].alpha == pytest.approx(1 / 730)  # type: ignore[attr-defined]  # an MMD
 
 
 def test_a_budget_is_read_and_follows_the_length_of_windows(tmp_path: Path) -> None:

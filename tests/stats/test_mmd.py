@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from anew.domain.errors import InvariantError
 from anew.stats.mmd import mmd
@@ -38,6 +39,23 @@ def test_no_difference_is_found_as_rarely_as_promised() -> None:
     assert p_values.mean() == pytest.approx(0.5, abs=0.12)
 
 
+def test_more_permutations_reach_smaller_p_values_and_stop_where_they_cannot_matter() -> None:
+    """The first 999 are the same ones; only where they leave 0.01 or less are more drawn."""
+    few = [mmd(points(30, seed), points(25, seed + 1000)).p_value for seed in range(15)]
+    many = [mmd(points(30, seed), points(25, seed + 1000), permutations=9_999).p_value for seed in range(15)]
+    assert [one == other for one, other in zip(few, many, strict=True)] == [each > 0.01 for each in few]
+    assert mmd(points(40, 1), points(40, 2, 2.0), permutations=9_999).p_value == 0.0001
+
+
+def test_stopping_early_keeps_the_level() -> None:
+    """Of a thousand pairs of tiny samples no more fall below a small level than that, by the 99.9 % quantile."""
+    found = np.array(
+        [mmd(points(10, s, d=1), points(10, s + 9000, d=1), permutations=1_998).p_value for s in range(3000)]
+    )
+    for level in (0.005, 0.01, 0.05):
+        assert (found <= level).sum() <= binom.ppf(0.999, len(found), level)
+
+
 def test_it_sees_columns_that_move_together_no_longer() -> None:
     chance = np.random.default_rng(5)
     common = chance.normal(size=(300, 1))
@@ -65,3 +83,8 @@ def test_points_that_are_all_one_are_no_difference() -> None:
 def test_what_cannot_be_compared_is_refused(first: np.ndarray, second: np.ndarray) -> None:
     with pytest.raises(InvariantError):
         mmd(first, second)
+
+
+def test_fewer_permutations_than_a_thousandth_needs_are_refused() -> None:
+    with pytest.raises(InvariantError, match="99 permutations"):
+        mmd(points(20, 1), points(20, 2), permutations=99)

@@ -148,6 +148,15 @@ def _share_budget(found: Watch, settings: Settings, window: timedelta | None) ->
             f"false_alarms: {text!r} over windows of {length} lets {alpha:.0%} of windows alarm "
             f"without cause; at most {_MOST_ALPHA:.0%} can be, so allow fewer, or make windows shorter"
         )
+    unable = [
+        f"{key} ({least:g})" for key, each in sharing.items() if alpha < (least := getattr(each, "least_alpha", 0.0))
+    ]
+    if unable:
+        raise SettingsError(
+            f"false_alarms: {text!r} leaves each of {len(sharing)} detectors a chance of {alpha:.2g} in a window, and "
+            f"these cannot promise as little: {', '.join(unable)}; allow more, take longer windows, watch less that is "
+            "calibrated, or give them a limit of their own"
+        )
     among = f", shared by {len(sharing)} detectors" if len(sharing) > 1 else ""
     for key, each in sharing.items():
         found.detectors[key] = replace(each, alpha=alpha, declared=f"{text} declared{among}")  # type: ignore[type-var]  # a component is a dataclass, which its Protocol cannot say

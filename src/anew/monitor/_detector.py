@@ -193,7 +193,7 @@ class Detector(Protocol):
     `calibrated`
         Its false alarms are counted against the budget that the project declares. It has the fields `alpha`, the chance
         of a false alert in a window, which is its share of the budget where the project says None; and `declared`, the
-        budget in words.
+        budget in words. A share below `least_alpha`, if it has that, is an error of the project's settings.
     """
 
     labels: ClassVar[bool]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
+from anew.monitor._budget import promised, refuse_alpha
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
 from anew.stats.change import measure_change
 from anew.stats.multiple import holm
@@ -80,8 +81,7 @@ class Drift:
             raise InvariantError(
                 f"drift: margin {self.margin} lies in [0, 1), at_least_rows {self.at_least_rows} is 1 or more"
             )
-        if self.alpha is not None and not 0 < self.alpha < 0.5:
-            raise InvariantError(f"drift: alpha {self.alpha} is a chance between 0 and 0.5 in each window, e.g. 0.01")
+        refuse_alpha("drift", self.alpha)
         if self.columns and set(self.columns) <= set(self.leave_out):
             raise InvariantError(f"drift: the columns {list(self.columns)} are all left out; nothing would be watched")
 
@@ -167,10 +167,9 @@ class Drift:
         return _ALPHA if self.alpha is None else self.alpha
 
     def _promise(self, changed: list[Evidence], alike: Mapping[str, Evidence]) -> str:
-        declared = f" ({self.declared})" if self.declared else ""
         names = [each.subject for each in changed if each.subject in alike]
         but = f", which does not hold for {', '.join(names)}: too few independent rows" if names else ""
-        return f"false alarms at most {self._alpha:.2g} per window{declared}{but}"
+        return promised(self._alpha, self.declared) + but
 
     def _measured(self, seen: SeenRows, name: str) -> Evidence:
         traits = seen.yardstick.traits
