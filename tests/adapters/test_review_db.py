@@ -153,6 +153,28 @@ def test_known_answers_look_like_any_other_and_are_had_once_by_each(store: Revie
     assert store.lease("ada", T0 + 2 * LEASE, LEASE, gold=0.0) is not None
 
 
+@pytest.mark.fault("A7")
+def test_whom_to_believe_outlives_what_they_were_asked(store: ReviewDB, tmp_path: Path) -> None:
+    for name in ("g1", "g2"):
+        store.add([item(name, truth=1)], reached=T0)
+        question = store.lease("ada", T0, LEASE, gold=1.0)
+        assert question is not None
+        store.answer(question.id, "ada", 0, T0)
+    assert store.gold() == {"ada": [(0, 1), (0, 1)]}
+    assert store.forget(before=T0 + LEASE) == 2
+    assert store.gold() == {"ada": [(0, 1), (0, 1)]}
+    assert ReviewDB(tmp_path / "review.db").gold() == {"ada": [(0, 1), (0, 1)]}
+    assert store.forget(before=T0 + LEASE) == 0
+    assert store.gold() == {"ada": [(0, 1), (0, 1)]}, "counted once"
+    store.add([item("g3", truth=1)], reached=T0)
+    question = store.lease("bob", T0, LEASE, gold=1.0)
+    assert question is not None
+    store.answer(question.id, "bob", 1, T0)
+    key = store.all("SELECT key FROM item")[0][0]
+    assert store.forget(key=key, before=T0 + LEASE) == 1
+    assert "bob" not in store.gold(), "what is erased about somebody is erased whole"
+
+
 def test_what_was_chosen_is_added_once_and_told_once(tmp_path: Path) -> None:
     store = ReviewDB(tmp_path / "review.db")
     assert store.reached() is None

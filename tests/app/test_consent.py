@@ -15,6 +15,7 @@ from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.asker import who_asks
 from anew.app.consent import admits, consent
+from anew.app.model_card import card_seal, write_section
 from anew.app.person import access_file, user_file
 from anew.app.settings import Settings, load
 from anew.domain.access import Role
@@ -320,3 +321,21 @@ def test_a_token_s_name_is_somebody_and_its_person_is_who_counts(project: Callab
     access_file(settings.state).create("ada-laptop", Role.APPROVER, now=NOW, user="ada")
     with pytest.raises(PolicyError, match="ada is ada-laptop"):
         consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="ada")
+
+
+def test_a_card_is_approved_when_it_is_complete_and_the_signature_is_of_its_words(
+    project: Callable[..., Settings],
+) -> None:
+    settings = project(judged("model_card", Verdict.FAIL, ask=True))
+    yaml = (settings.root / "anew.yaml").read_text() + "validate: [slos: {}, {model_card: {}, mode: ask}]\n"
+    (settings.root / "anew.yaml").write_text(yaml)
+    settings = load(settings.root)
+    with pytest.raises(PolicyError, match="Limitations: model_card"):
+        consent(settings, ApprovalSigned, "v2", "model_card", "read it")
+    for section in ("Intended uses", "Limitations", "Contact"):
+        write_section(settings.root, section, "Ten words are the least that say anything at all of this model here.")
+    consent(settings, ApprovalSigned, "v2", "model_card", "read it")
+    (fact,) = posted(settings)
+    assert isinstance(fact, ApprovalSigned)
+    assert fact.reason == f"read it (model card {card_seal(settings.root)[:16]})"
+    assert admits(settings.state / "keys")(fact)

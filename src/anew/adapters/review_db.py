@@ -126,11 +126,12 @@ class ReviewDB(ReviewFile):
     def gold(self) -> Mapping[str, Sequence[tuple[LabelValue, LabelValue]]]:
         """Return, by labeller, what each said to questions with a known answer, and the answer, oldest first."""
         found: dict[str, list[tuple[LabelValue, LabelValue]]] = {}
+        kept = self.all("SELECT labeller, value, truth FROM tested ORDER BY rowid")
         rows = self.all(
             "SELECT labeller, value, truth FROM vote JOIN item ON item.id = vote.item"
             " WHERE truth IS NOT NULL AND value IS NOT NULL ORDER BY number"
         )
-        for labeller, value, truth in rows:
+        for labeller, value, truth in (*kept, *rows):
             found.setdefault(labeller, []).append((json.loads(value), json.loads(truth)))
         return found
 
@@ -240,6 +241,12 @@ class ReviewDB(ReviewFile):
         with self.writing() as db:
             db.execute("DELETE FROM word WHERE prediction IN (SELECT prediction FROM item WHERE key = ?)", (key,))
             until = before.isoformat() if before else ""
+            # Whom to believe rests on what they answered, however old; of what, and about whom, is forgotten.
+            db.execute(
+                "INSERT INTO tested SELECT labeller, value, truth FROM vote JOIN item ON item.id = vote.item"
+                " WHERE truth IS NOT NULL AND value IS NOT NULL AND item.at < ? AND key <> ? ORDER BY number",
+                (until, key),
+            )
             count = db.execute("DELETE FROM item WHERE key = ? OR at < ?", (key, until)).rowcount
         if self.all("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] and key:
             raise UnavailableError("review.db is being read, and its log still holds what was erased; try again")

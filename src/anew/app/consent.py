@@ -10,6 +10,8 @@ from anew.adapters.fact_reader import read_facts
 from anew.adapters.signing import Signer, Verifier
 from anew.app.asker import who_asks
 from anew.app.command import Answered, command
+from anew.app.gates import chosen_gates
+from anew.app.model_card import card_problems, card_seal
 from anew.app.person import account_holder, person_named
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
@@ -35,6 +37,7 @@ __all__ = ["Signed", "admits", "consent"]
 Signed = ApprovalSigned | OverrideSigned | RejectionSigned
 
 _LOG = logging.getLogger("anew.consent")
+_CARD = "model_card"
 _KINDS = (
     "ApprovalAsked", "ApprovalSigned", "CandidateAccepted", "CandidateTrained", "GateJudged", "RolloutApproved",
     "RolloutRefused",
@@ -80,6 +83,8 @@ def consent(settings: Settings, kind: type[Signed], version: str, gate: str, rea
         _check(candidate, kind, version, gate)
     if kind is ApprovalSigned and (gate, person) in candidate.signed:
         raise ConflictError(f"{person} has signed for {gate} of {version} already, and counts once")
+    if gate == _CARD and kind is ApprovalSigned:
+        reason = _with_card(settings, reason)
     signer = Signer.load_or_create(settings.state / "keys")
 
     def make(_: str, __: str, at: datetime) -> Fact:
@@ -144,6 +149,14 @@ def _candidate(state: Path, version: str) -> _Candidate:
     return _Candidate(
         trained=trained[version], verdicts=verdicts, accepted=accepted, asked=asked, signed=frozenset(signed)
     )
+
+
+def _with_card(settings: Settings, reason: str) -> str:
+    """Return the reason with the seal of the card that is approved with it, which is then signed as well."""
+    missing = card_problems(settings.root, chosen_gates(settings).sections or ())
+    if missing:
+        raise PolicyError(f"the model card is not complete: {'; '.join(missing)}. Write it, or override the gate")
+    return f"{reason} (model card {card_seal(settings.root)[:16]})"
 
 
 def _signer(settings: Settings, *, known: bool) -> str:

@@ -11,7 +11,7 @@ from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.signing import Verifier
 from anew.app.gates import chosen_gates
-from anew.app.model_card import model_card
+from anew.app.model_card import Carded, model_card
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.app.trial import rows_on_trial
@@ -88,7 +88,9 @@ def check_gates(settings: Settings, version: str) -> GateCheck:
             (said for kind, said in _OUTCOMES.items() if any(isinstance(each, kind) for each in decided)), "refused"
         ),
         verdicts=[each for each in decided if isinstance(each, GateJudged)],
-        card=model_card(settings.root, settings.model, version, manifest),
+        card=model_card(
+            settings.root, Carded(name=settings.model, version=version, digest=fact.digest, manifest=manifest)
+        ),
     )
 
 

@@ -7,10 +7,15 @@ from typing import Any
 
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.signing import Verifier
+from anew.app.accepted import accepted
+from anew.app.gates import chosen_gates
+from anew.app.model_card import Carded
 from anew.app.status import project_status, state_folder
 from anew.domain.errors import NotFoundError
+from anew.domain.manifest import Manifest
+from anew.validate.model_card import ModelCard
 
-__all__ = ["list_versions", "show_version"]
+__all__ = ["card_of", "card_sections", "list_versions", "show_version"]
 
 
 def list_versions(project: Path) -> list[Mapping[str, Any]]:
@@ -48,6 +53,18 @@ def show_version(project: Path, version: str) -> Mapping[str, Any]:
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     return {**record, "manifest": manifest, "files": files, "search": _search(folder / "search.json")}
+
+
+def card_of(project: Path, version: str) -> Carded:
+    """Return what the card of a version is of; raises as `show_version` does."""
+    found = show_version(project, version)
+    manifest = Manifest.from_json(json.dumps(found["manifest"]))
+    return Carded(name=accepted(project).model, version=version, digest=found["digest"], manifest=manifest)
+
+
+def card_sections(project: Path) -> tuple[str, ...]:
+    """Return what people have to write: what the gate asks for, or what it would."""
+    return chosen_gates(accepted(project)).sections or ModelCard().sections
 
 
 def _search(file: Path) -> Mapping[str, Any] | None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from anew.app.model import list_versions, show_version
+from anew.app.model import card_of, card_sections, list_versions, show_version
+from anew.app.model_card import card_differences, card_problems, model_card, write_section
 from anew.app.reproduce import reproduce
 from anew.cli._output import emit_json, say
 
@@ -88,4 +89,38 @@ _VERDICTS = {
     "differs": "model and metrics differ",
 }
 
-COMMANDS = {"list": _list, "show": _show, "reproduce": _reproduce}
+
+def _card(
+    version: Version,
+    section: Annotated[str, typer.Option(help="section of model_card.md to be written, from --text")] = "",
+    text: Annotated[Path | None, typer.Option(help="file with the words of --section")] = None,
+    to: Annotated[Path | None, typer.Option(help="write the card into this file")] = None,
+    check: Annotated[Path | None, typer.Option(help="a card: is it this version's, with its facts unchanged?")] = None,
+    project: Project = Path(),
+    json: Annotated[bool, typer.Option("--json", help="print anew.model.card/1")] = False,
+) -> None:
+    """Print a version's model card, or write what only people know; 3 while that is missing, or for another's card."""
+    if bool(section) != (text is not None):
+        raise typer.BadParameter("--section and --text go together", param_hint="--section")
+    if text is not None:
+        write_section(project, section, text.read_text("utf-8"))
+    of = card_of(project, version)
+    card, differences = model_card(project, of), list[str]()
+    if check is not None:
+        differences += card_differences(check.read_text("utf-8"), of)
+    missing = list(card_problems(project, card_sections(project)))
+    if to is not None:
+        to.write_text(card, "utf-8")
+    if json:
+        data = {"version": version, "digest": of.digest, "card": card, "missing": missing, "differences": differences}
+        emit_json("anew.model.card/1", data)
+    elif to is None and check is None and text is None:
+        for line in card.splitlines():
+            say(line)
+    for each in () if json else (*missing, *differences):
+        typer.echo(each, err=True)
+    if missing or differences:
+        raise typer.Exit(3)
+
+
+COMMANDS = {"card": _card, "list": _list, "show": _show, "reproduce": _reproduce}

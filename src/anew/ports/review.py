@@ -157,5 +157,9 @@ class ReviewStore(Protocol):
         ...
 
     def forget(self, *, key: str = "", before: datetime | None = None) -> int:
-        """Erase items about one key, and those from before an event time, with what was said; return how many."""
+        """Erase items about one key, and those from before an event time, with what was said; return how many.
+
+        Whom to believe is not forgotten with age: what was said to known answers from before that time stays in `gold`,
+        without to what, and about whom.
+        """
         ...
