@@ -1,12 +1,20 @@
 """Two complete sets of workers that take turns: real processes, connections that outlive every switch."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.signing import Verifier
+from anew.app.accepted import accept
+from anew.app.settings import load
+from anew.app.workers import GatewayProcesses, free_port
 from anew.domain.observation import Prediction
 from tests.system.gateway_bed import Bed, Load, bed, wait
+from tests.system.test_shared_gateway import served_project
 
 pytestmark = pytest.mark.system
 
@@ -90,3 +98,47 @@ def test_a_worker_that_starts_again_belongs_to_the_set_that_it_left(tmp_path: Pa
         green = ours.status("green").champion
         assert green is not None
         wait(lambda: (ours.status("green").champion or green).asked == 1, ours.log)
+
+
+def gateway(project: Path, port: int, sets: int) -> GatewayProcesses:
+    """Return what keeps the project's workers, as `anew up` does."""
+    traffic = FileTraffic(project / ".anew", Verifier.load(project / ".anew" / "keys"))
+    return GatewayProcesses(
+        projects=(project,), log=project / ".anew" / "logs", host="127.0.0.1", port=port, count=1, sets=sets,
+        living=lambda: traffic.workers("small"),
+    )  # fmt: skip
+
+
+def answered_by(port: int) -> str:
+    """Return the name of the worker that answers, empty when nobody does."""
+    try:
+        name: str = httpx.get(f"http://127.0.0.1:{port}/stats", timeout=5).json()["worker"]
+    except httpx.TransportError:
+        return ""
+    return name
+
+
+def test_one_set_becomes_two_and_a_control_plane_that_comes_anew_makes_their_ways_anew(tmp_path: Path) -> None:
+    project = served_project(tmp_path / "p", "small", workers=1)
+    accept(load(project))
+    port = free_port("127.0.0.1")
+    first, second = gateway(project, port, 1), gateway(project, port, 2)
+    try:
+        first.start()
+        wait(lambda: answered_by(port) == "0")
+        first.renew(1, 2)
+        wait(lambda: any("replaced" in said for said in first.keep()), seconds=60)
+        assert [each.name for each in first._workers] == ["0a", "green0a"]
+        wait(lambda: answered_by(port) == "0a")  # blue, which alone answers
+        assert {answered_by(port) for _ in range(20)} == {"0a"}
+        first._let_go(0)  # as when it is killed; its workers go on
+        assert second.start()
+        second.renew(1, 2)
+        wait(lambda: any("replaced" in said for said in second.keep()), seconds=60)
+        assert [each.name for each in second._workers] == ["0", "green0"]
+        wait(lambda: answered_by(port) == "0")
+        second._workers[0].signal(signal.SIGKILL)
+        wait(lambda: not second.keep() and answered_by(port) == "0", seconds=60)
+    finally:
+        second.stop()
+        first.stop()

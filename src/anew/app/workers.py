@@ -213,8 +213,10 @@ class GatewayProcesses:
         if self.sets == 1:
             return {}
         green = name.startswith(_GREEN)
-        ends = self._ways.setdefault(name.removeprefix(_GREEN), socket.socketpair())
-        return {"--side": "green" if green else "blue", "--peer": str(ends[green].fileno())}
+        pair = name.removeprefix(_GREEN)
+        if pair not in self._ways:
+            self._ways[pair] = socket.socketpair()
+        return {"--side": "green" if green else "blue", "--peer": str(self._ways[pair][green].fileno())}
 
     def _launch(self, name: str) -> _Worker:
         command = [sys.executable, "-m", "anew.app.gateway_worker"]
