@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-system test-torch feast test-feast labelstudio test-labelstudio docs newcomer check lock soak
+.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray docs newcomer check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ setup: .venv/test.stamp ## install anew with all that its tests need into .venv
 
 demo: .venv/run.stamp ## watch the loop on a real stream: a model goes stale, is replaced, and a bad one is rolled back
 	@$(BIN)/anew demo
+
+demo-cluster: build/ray/stamp ## the same with facts in PostgreSQL, rows in S3 and trainings on Ray, all started by it
+	@build/ray/bin/python -m tests.ray_cluster.cluster_demo anew-demo-cluster $(ARGS)
 
 test: check ## run lint, types, layers and all but the long tests
 	@$(BIN)/python -m pytest -m "not system" -n $(WORKERS) --reliability=build/reliability.json
@@ -40,6 +43,12 @@ labelstudio: build/labelstudio/stamp ## install Label Studio into build/labelstu
 
 test-labelstudio: .venv/test.stamp build/labelstudio/stamp ## run the tests with a real Label Studio
 	@$(BIN)/python -m pytest tests/label_studio --reliability=build/reliability.json
+
+ray: build/ray/stamp ## install Ray into build/ray, an environment over .venv
+	@echo "Ready: build/ray/bin/anew, which knows stores.compute: ray"
+
+test-ray: build/ray/stamp ## run the tests with a real Ray cluster of this machine
+	@build/ray/bin/python -m pytest tests/ray_cluster -n $(WORKERS) --dist loadscope $(ARGS)
 
 docs: .venv/test.stamp build/docs/stamp ## build the documentation with its reference into build/docs/site, strictly
 	@rm -rf build/docs/pages build/docs/site && cp -r docs build/docs/pages
@@ -76,8 +85,9 @@ lock: ## resolve the newest releases that pyproject.toml admits into requirement
 	@$(UV) pip compile pyproject.toml --group dev $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/test.txt
 	@$(UV) pip compile requirements/feast.in $(LOCK) --generate-hashes --output-file build/lock/feast.txt
 	@$(UV) pip compile requirements/labelstudio.in $(LOCK) --generate-hashes --output-file build/lock/labelstudio.txt
+	@$(UV) pip compile requirements/ray.in $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/ray.txt
 	@$(UV) pip compile requirements/docs.in $(LOCK) --generate-hashes --output-file build/lock/docs.txt
-	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/docs.txt requirements/
+	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/docs.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
@@ -108,13 +118,25 @@ build/docs/stamp: requirements/docs.txt
 	@build/docs/env/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/docs.txt
 	@touch $@
 
-# PyTorch's releases for CPUs carry a local version that a lock without hosts cannot name; all else comes from .venv.
+# Both see what .venv has, with the releases that it has.
+define over
+@rm -rf $(1) && $(BIN)/python -m venv $(1)
+@$(BIN)/python -c "import site, sysconfig; print('import site; site.addsitedir(' + repr(sysconfig.get_path('purelib')) + ')')" \
+  >"$$($(1)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/anew.pth"
+endef
+
+build/ray/stamp: .venv/test.stamp requirements/ray.txt Makefile
+	@echo "Installing Ray into build/ray: half a minute."
+	$(call over,build/ray)
+	@build/ray/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/ray.txt
+	@printf '#!/bin/sh\nexec "%s/build/ray/bin/python" -P -m anew.cli "$$@"\n' "$(CURDIR)" >build/ray/bin/anew && chmod +x build/ray/bin/anew
+	@touch $@
+
+# PyTorch's releases for CPUs carry a local version that a lock without hosts cannot name.
 TORCH := torch==2.13.0 onnxscript==0.7.2
 build/torch/stamp: .venv/test.stamp Makefile
 	@echo "Installing PyTorch into build/torch: about a minute."
-	@rm -rf build/torch && $(BIN)/python -m venv build/torch
-	@$(BIN)/python -c "import site, sysconfig; print('import site; site.addsitedir(' + repr(sysconfig.get_path('purelib')) + ')')" \
-	  >"$$(build/torch/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/anew.pth"
+	$(call over,build/torch)
 	@build/torch/bin/python -m pip --disable-pip-version-check install -qq $(TORCH)
 	@touch $@
 

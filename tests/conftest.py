@@ -31,8 +31,9 @@ collect_ignore = [
     *([] if importlib.util.find_spec("torch") else ["torch"]),
     *([] if FEAST.exists() else ["feast_store"]),
     *([] if STUDIO.exists() else ["label_studio"]),
+    *([] if importlib.util.find_spec("ray") else ["ray_cluster"]),
 ]
-"""What needs PyTorch, Feast or Label Studio, which only `make test-torch` and the like install."""
+"""What needs PyTorch, Feast, Label Studio or Ray, which only `make test-torch` and the like install."""
 
 
 def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:

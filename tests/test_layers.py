@@ -51,6 +51,7 @@ HOMES = {
     "pydantic": ("app",),
     "pydantic_core": ("app",),
     "pytest": ("testing",),
+    "ray": ("adapters.ray_",),
     "rich": ("cli",),
     "river": ("stats.rise",),
     "skl2onnx": ("adapters.onnx_export",),
@@ -69,7 +70,7 @@ The demo's project is what a user writes, and imports what a user would.
 """
 
 HEAVY = SHARED | {"alembic", "dbos", "deltalake", "lightgbm", "mlflow", "onnx", "onnxruntime", "optuna", "pandas"}
-HEAVY |= {"river", "skops", "sqlalchemy", "torch", "xgboost"}
+HEAVY |= {"ray", "river", "skops", "sqlalchemy", "torch", "xgboost"}
 """Libraries that nobody who asks for help should wait for."""
 
 

@@ -9,14 +9,13 @@ final · ``results/`` what it made · ``stdout.log``, ``stderr.log``, ``supervis
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from anew.ports.compute import Job, Limits, Step
+from anew.ports.compute import Job, Limits, Request, Step
 
-__all__ = ["Ended", "JobRecord"]
+__all__ = ["Ended", "JobRecord", "job_from_json", "job_to_json"]
 
 _RESERVED = 8192
 _DETAIL = 2000
@@ -62,16 +61,11 @@ class JobRecord:
         self.results.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.touch()
         if not (self.folder / "job.json").exists():
-            self._write("job.json", json.dumps(asdict(job) | {"arguments": dict(job.arguments)}))
+            self._write("job.json", job_to_json(job))
 
     def job(self) -> Job:
         """Return what to do."""
-        plain = json.loads((self.folder / "job.json").read_text("utf-8"))
-        reads, then = plain["reads"], tuple(_step(each) for each in plain["then"])
-        return Job(
-            **plain
-            | {"limits": Limits(**plain["limits"]), "reads": None if reads is None else tuple(reads), "then": then}
-        )
+        return job_from_json((self.folder / "job.json").read_text("utf-8"))
 
     def touch(self) -> None:
         """Show that the result is still wanted."""
@@ -198,6 +192,23 @@ class JobRecord:
             os.close(descriptor)
 
 
-def _step(plain: Mapping[str, Any]) -> Step:
-    reads = plain["reads"]
-    return Step(entry=plain["entry"], reads=None if reads is None else tuple(reads))
+def job_to_json(job: Job) -> str:
+    """Write what to do as JSON."""
+    return json.dumps(asdict(job) | {"arguments": dict(job.arguments)})
+
+
+def job_from_json(text: str) -> Job:
+    """Read what `job_to_json` wrote, now or before there were `files`, `request` and `trial`."""
+    plain = json.loads(text)
+    read = {
+        "limits": Limits(**plain["limits"]),
+        "reads": _paths(plain["reads"]),
+        "then": tuple(Step(entry=each["entry"], reads=_paths(each["reads"])) for each in plain["then"]),
+        "files": _paths(plain.get("files")),
+        "request": Request(**plain.get("request", {})),
+    }
+    return Job(**plain | read)
+
+
+def _paths(plain: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if plain is None else tuple(plain)

@@ -23,7 +23,7 @@ from anew.adapters.job_record import Ended, JobRecord
 from anew.adapters.job_worker import EXITS
 from anew.ports.compute import Limits
 
-__all__ = ["main"]
+__all__ = ["job_environment", "main"]
 
 LOG_BYTES = 1 << 20
 _LOOK_S = 0.2
@@ -95,7 +95,7 @@ def _step(record: JobRecord, step: int, watch: "_Watch") -> tuple[str, str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_environment(temporary),
+        env=job_environment(temporary),
         process_group=0,
         cwd=record.results,
     )
@@ -271,7 +271,7 @@ def _pump(pipe: IO[bytes] | None, log: Path) -> None:
             file.write(f"\n[{dropped} more bytes were dropped]\n".encode())
 
 
-def _environment(temporary: Path) -> Mapping[str, str]:
+def job_environment(temporary: Path) -> Mapping[str, str]:
     """Return what the user's code may see: nothing of the control plane's, hence no secrets; one thread per library."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return kept | dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0", "TMPDIR": str(temporary)}

@@ -21,7 +21,7 @@ from anew.adapters.job_record import JobRecord
 from anew.domain.errors import PolicyError, SettingsError, TrainingError
 from anew.ports.compute import Job, Limits, Step
 
-__all__ = ["EXITS", "die_with", "limit", "main", "reason_of"]
+__all__ = ["EXITS", "confine_step", "die_with", "limit", "main", "reason_of"]
 
 EXITS: Mapping[int, str] = {71: "error", 72: "disk_full", 73: "oom", 74: "cancelled", 75: "timeout"}
 """What the exit code alone says, for when the disk is too full to say more."""
@@ -38,7 +38,7 @@ def main(folder: Path, step: int, supervisor: int) -> int:
     limit(job.limits)
     account = record.account(step)
     try:
-        _confine(job, job.steps[step], record)
+        confine_step(job, job.steps[step], record)
         _entry(job.steps[step].entry)(job.arguments, record.results)
     except BaseException as exc:  # noqa: BLE001 - the outermost loop of this process: whatever it was becomes its end
         traceback.print_exc()
@@ -49,7 +49,7 @@ def main(folder: Path, step: int, supervisor: int) -> int:
     return 0
 
 
-def _confine(job: Job, step: Step, record: JobRecord) -> None:
+def confine_step(job: Job, step: Step, record: JobRecord) -> None:
     """Take from this process what the step does not need, as far as this kernel can."""
     if step.reads is None:
         return

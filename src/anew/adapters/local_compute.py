@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from anew.adapters.job_record import JobRecord
+from anew.adapters.job_record import Ended, JobRecord
 from anew.domain.boundary import reach
 from anew.domain.errors import ConflictError, DiskFullError, InvariantError, UnavailableError
 from anew.ports.compute import Job, JobState, JobStatus
 
-__all__ = ["LocalCompute"]
+__all__ = ["LocalCompute", "status_of"]
 
 _GONE = ".gone-"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -51,12 +51,9 @@ class LocalCompute:
         UnavailableError
             It cannot be started: no process can be made.
         """
-        record = self._record(job.id)
+        record = self.record(job.id)
         try:
-            self._sweep()
-            if record.begun() == 0:
-                self._need_room(job)
-            record.create(job)
+            self.prepare(job, record)
             if record.begun() <= record.job().restarts:
                 self._start(record)
         except UnavailableError:
@@ -68,22 +65,14 @@ class LocalCompute:
 
     def poll(self, id: str) -> JobStatus:
         """Look at the records; this also renews the job's lease."""
-        record = self._record(id)
+        record = self.record(id)
         if not (record.folder / "job.json").exists():
             return JobStatus(state=JobState.UNKNOWN)
         record.touch()
         alive = record.locked()  # before the records: what ends while we look is then seen as ended
         ended, started = record.ended(), record.started()
         if ended is not None:
-            done = not ended.reason
-            return JobStatus(
-                state=JobState.DONE if done else JobState.FAILED,
-                reason=ended.reason,
-                detail=ended.detail,
-                folder=record.results if done else None,
-                wall_s=ended.wall_s,
-                cpu_s=ended.cpu_s,
-            )
+            return status_of(record, ended)
         if alive:
             since = time.time() if started is None else started["at"]
             return JobStatus(state=JobState.RUNNING, wall_s=max(0.0, time.time() - since), cpu_s=record.used())
@@ -99,7 +88,7 @@ class LocalCompute:
 
     def cancel(self, id: str, why: str = "") -> None:
         """Ask the job to end; it does within about three seconds, and `poll` says so."""
-        record = self._record(id)
+        record = self.record(id)
         if (record.folder / "job.json").exists() and record.ended() is None:
             record.cancel(why)
 
@@ -111,7 +100,7 @@ class LocalCompute:
         ConflictError
             The job is running.
         """
-        record = self._record(id)
+        record = self.record(id)
         if not record.folder.exists():
             return
         if record.ended() is None and record.locked():
@@ -120,6 +109,25 @@ class LocalCompute:
         record.folder.rename(gone)
         reach("job.set_aside")
         shutil.rmtree(gone, ignore_errors=True)
+
+    def record(self, id: str) -> JobRecord:
+        """Return the records of a job, which need not be there.
+
+        Raises
+        ------
+        InvariantError
+            It is no job id.
+        """
+        if not _ID.fullmatch(id):
+            raise InvariantError(f"{id[:80]!r} is no job id; use up to 64 letters, digits, dashes and underscores")
+        return JobRecord(self.root.resolve() / id)
+
+    def prepare(self, job: Job, record: JobRecord) -> None:
+        """Make room for a job's records, and write what it is to do."""
+        self._sweep()
+        if record.begun() == 0:
+            self._need_room(job)
+        record.create(job)
 
     def _sweep(self) -> None:
         """Delete what was set aside by a process that did not come to delete it."""
@@ -136,11 +144,6 @@ class LocalCompute:
                 "begin; free some space"
             )
 
-    def _record(self, id: str) -> JobRecord:
-        if not _ID.fullmatch(id):
-            raise InvariantError(f"{id[:80]!r} is no job id; use up to 64 letters, digits, dashes and underscores")
-        return JobRecord(self.root.resolve() / id)
-
     def _start(self, record: JobRecord) -> None:
         """Start the supervisor; it detaches itself once the job is recorded as begun."""
         started = subprocess.run(  # noqa: S603 - our own interpreter on our own module
@@ -155,3 +158,16 @@ class LocalCompute:
         if started.returncode:
             words = started.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise UnavailableError(f"job {record.folder.name} cannot be started: {words or started.returncode}")
+
+
+def status_of(record: JobRecord, ended: Ended) -> JobStatus:
+    """Return where a job that has ended stands."""
+    done = not ended.reason
+    return JobStatus(
+        state=JobState.DONE if done else JobState.FAILED,
+        reason=ended.reason,
+        detail=ended.detail,
+        folder=record.results if done else None,
+        wall_s=ended.wall_s,
+        cpu_s=ended.cpu_s,
+    )

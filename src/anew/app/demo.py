@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -52,6 +53,7 @@ _DAYS_PER_EFFECT, _CAREFUL_DAYS = 10, 3
 """Days that come while one effect runs, whatever it takes; then event time stands still until it has ended."""
 _MONTH_ENDS = 25
 _MARK = ".anew-demo"
+_HERE: Mapping[str, str] = MappingProxyType({})
 _DONE = ("poisoned candidate refused by the gate", "rolled back")
 _PASSED = "broken candidate passed the gates"
 
@@ -124,12 +126,17 @@ class Demo:
     ----------
     folder
         Made anew; one that is there already is replaced only when a demo made it.
+    stores
+        What the policy says under ``stores``: where record, lake and compute are, when it is not this machine.
     limit_s
         Seconds after which the demo gives up.
     """
 
-    def __init__(self, folder: Path, teller: Teller, *, limit_s: float = 400.0) -> None:
+    def __init__(
+        self, folder: Path, teller: Teller, *, stores: Mapping[str, str] = _HERE, limit_s: float = 400.0
+    ) -> None:
         self._folder = folder
+        self._stores = stores
         self._teller = teller
         self._limit_s = limit_s
         self._story = Story()
@@ -174,6 +181,9 @@ class Demo:
         shipped = files("anew.app") / "demo_project"
         for name in ("pipeline.py", "anew.yaml", "SOURCE.md"):
             (self._folder / name).write_bytes((shipped / name).read_bytes())
+        if self._stores:
+            with (self._folder / "anew.yaml").open("a", encoding="utf-8") as policy:
+                policy.write(f"\nstores: {json.dumps(dict(self._stores))}\n")
         data = self._folder / "bike_demand.parquet"
         data.write_bytes((shipped / data.name).read_bytes())
         rows = pl.read_parquet(data).with_columns(pl.col("weather").cast(pl.String))

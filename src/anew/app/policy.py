@@ -35,6 +35,7 @@ __all__ = [
     "MonitorPolicy",
     "OIDCPolicy",
     "ProjectPolicy",
+    "RequestPolicy",
     "ReviewPolicy",
     "RolloutPolicy",
     "SearchPolicy",
@@ -125,6 +126,14 @@ class AdoptPolicy(Section):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="what the file has to be, in hex")
 
 
+class RequestPolicy(Section):
+    """What a cluster sets aside for a run, and for each trial of its search that runs apart."""
+
+    cpus: float = Field(default=1.0, gt=0, description="cores")
+    memory_mb: int = Field(default=0, ge=0, le=1 << 24, description="memory; 0: none in particular")
+    gpus: float = Field(default=0.0, ge=0, description="graphics processors, also a part of one")
+
+
 class TrainPolicy(Section):
     """Parameters and limits of training."""
 
@@ -142,6 +151,7 @@ class TrainPolicy(Section):
     reads: tuple[str, ...] = Field(
         default=(), description="files and folders that train() may read besides its rows, relative to the project"
     )
+    request: RequestPolicy = RequestPolicy()
     export: Literal["none", "onnx"] = Field(
         default="none",
         description="keep each model as an ONNX graph too, checked to answer the same; it serves where it is faster",
@@ -303,6 +313,12 @@ class StoresPolicy(Section):
         description="predictions and labels: local (the project's folder) or s3://BUCKET/PREFIX; who may is what the "
         "environment says, as for every AWS program",
     )
+    compute: str = Field(
+        default="local",
+        pattern=r"^(local|ray|(ray://)?[A-Za-z0-9.-]+:[0-9]{1,5})$",
+        description="where models are trained: local (this machine), or a Ray cluster: ray (what RAY_ADDRESS names, or "
+        "the one on this machine), HOST:PORT of its head, or ray://HOST:PORT from a machine that is no node of it",
+    )
     registry: str = Field(
         default="none",
         description="where versions are mirrored to: none, mlflow (a database in the project's folder), or the URL of "
@@ -310,9 +326,9 @@ class StoresPolicy(Section):
     )
 
     @property
-    def places(self) -> tuple[str, str]:
+    def places(self) -> tuple[str, str, str]:
         """Return where what cannot move while it runs is kept."""
-        return self.database, self.lake
+        return self.database, self.lake, self.compute
 
     @field_validator("database")
     @classmethod

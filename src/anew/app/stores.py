@@ -9,7 +9,6 @@ from anew.adapters._lake_s3 import S3Folder
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
-from anew.adapters.local_compute import LocalCompute
 from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.review_db import ReviewDB
 from anew.adapters.s3_bucket import S3Bucket
@@ -20,9 +19,11 @@ from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
+from anew.app.computing import open_compute
 from anew.app.record import settle
 from anew.app.settings import Settings
 from anew.domain.errors import IntegrityError
+from anew.ports.compute import Compute
 
 __all__ = [
     "OpenStores",
@@ -46,7 +47,7 @@ class OpenStores:
     journals: SegmentReader
     artifacts: LocalArtifactStore
     snapshots: LocalSnapshotStore
-    compute: LocalCompute
+    compute: Compute
     traffic: FileTraffic
     review: ReviewDB
 
@@ -57,7 +58,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
 
     Raises
     ------
-    UnavailableError, IntegrityError
+    UnavailableError, IntegrityError, MissingExtraError
         A store cannot be used; the message says which and what to do.
     """
     state = settings.state
@@ -66,7 +67,11 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
     with closing(settle(state, settings.policy.stores.database, settings.model)) as database:
         database.integrity_check()
         _refuse_overwriting(settings)
-        with closing(_lake(settings)) as lake, closing(ReviewDB(review_file(state))) as review:
+        with (
+            closing(_lake(settings)) as lake,
+            closing(ReviewDB(review_file(state))) as review,
+            open_compute(settings) as compute,
+        ):
             signer = Signer.load_or_create(state / "keys")
             yield OpenStores(
                 clock=clock,
@@ -78,7 +83,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 journals=SegmentReader(state / "journal"),
                 artifacts=LocalArtifactStore(root=state / "models", verifier=signer.verifier, signer=signer),
                 snapshots=LocalSnapshotStore(state / "snapshots"),
-                compute=LocalCompute(root=state / "jobs"),
+                compute=compute,
                 traffic=FileTraffic(state, verifier=signer.verifier, signer=signer),
                 review=review,
             )

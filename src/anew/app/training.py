@@ -4,14 +4,14 @@ import ast
 
 from anew.app.duration import parse_duration
 from anew.app.settings import Settings
-from anew.app.training_job import FINISH, FIT
+from anew.app.training_job import FINISH, FIT, TRIALS
 from anew.app.watch import Watch
 from anew.domain.errors import SettingsError
 from anew.loop.adopted import Adopted
 from anew.loop.search import SearchPlan
 from anew.loop.training import SAMPLE_ROWS
 from anew.loop.training_order import Training
-from anew.ports.compute import Limits
+from anew.ports.compute import Limits, Request
 from anew.stats.outcome import is_known, known_for
 
 __all__ = ["limits_of", "search_plan", "training_of"]
@@ -32,6 +32,10 @@ def training_of(settings: Settings, watched: Watch) -> Training:
         traits=watched.needs_traits,
         export=policy.export == "onnx",
         reads=tuple(str(settings.root / path) for path in policy.reads),
+        trial=TRIALS,
+        request=Request(
+            cpus=policy.request.cpus, memory_bytes=policy.request.memory_mb << 20, gpus=policy.request.gpus
+        ),
         confined=policy.sandbox,
         adopt=_adopted(settings),
     )

@@ -11,6 +11,7 @@ from anew.adapters.model_loader import ModelLoader
 from anew.adapters.onnx_export import OnnxExporter
 from anew.adapters.optuna_search import OptunaStudy
 from anew.adapters.pipeline_module import load_pipeline
+from anew.adapters.trial_mail import ASKED, TOLD, TrialMail
 from anew.adapters.trial_pool import TrialPool
 from anew.loop.search import SearchPlan
 from anew.loop.training import Kit
@@ -18,12 +19,11 @@ from anew.loop.training_run import Searching, TrainingRun, finish_run, fit_run, 
 from anew.ports.pipeline import Pipeline
 from anew.ports.search import Scores
 
-__all__ = ["FINISH", "FIT", "finish", "fit", "open_study", "read_run", "training_kit"]
+__all__ = ["FINISH", "FIT", "TRIALS", "finish", "fit", "open_study", "read_run", "training_kit"]
 
 FIT = "anew.app.training_job:fit"
 FINISH = "anew.app.training_job:finish"
-
-_TRIALS = "anew.app.trial_worker"
+TRIALS = "anew.app.trial_worker"
 
 
 def training_kit() -> Kit:
@@ -47,8 +47,10 @@ def fit(arguments: Mapping[str, str], folder: Path) -> None:
     with ExitStack() as stack:
 
         def scores(run: TrainingRun, rows: pl.DataFrame, pipeline: Pipeline, previous: object | None) -> Scores:
+            if ASKED in arguments:
+                return TrialMail(asked=Path(arguments[ASKED]), told=Path(arguments[TOLD])).scores
             if run.search is not None and run.search.parallel > 1:
-                return stack.enter_context(TrialPool(_TRIALS, order)).scores
+                return stack.enter_context(TrialPool(TRIALS, order)).scores
             return run_scores(run, rows, pipeline, kit, previous)
 
         fit_run(read_run(order), folder, kit, load_pipeline, Searching(study=open_study, scores=scores))

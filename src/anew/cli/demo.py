@@ -1,6 +1,7 @@
 """Watch a model go stale and come back: the whole loop on real data, with real processes and HTTP traffic."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +28,15 @@ _TOLD = frozenset(
 
 def run(
     folder: Annotated[Path, typer.Option(help="where the project is made and left behind")] = Path("anew-demo"),
+    store: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PLACE", help="a line of `stores` in the policy, as in lake=s3://BUCKET/PREFIX"),
+    ] = None,
+    limit: Annotated[float, typer.Option(min=1, help="seconds after which it gives up")] = 400.0,
     json: Annotated[bool, typer.Option("--json", help="print anew.demo/1 at the end, and nothing before")] = False,
 ) -> None:
     """Run the story; exit 0 only if every part of it happened."""
+    stores = _stores(store or [])
     console = Console(stderr=json, highlight=False, soft_wrap=True)
     live = console.is_terminal and not json
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[day]}"), TimeElapsedColumn())
@@ -48,12 +55,19 @@ def run(
             else lambda _: None,
             progress=lambda done, total, day: progress.update(task, completed=done, total=total, day=day),
         )
-        report = Demo(folder, teller).run()
+        report = Demo(folder, teller, stores=stores, limit_s=limit).run()
     if json:
         emit_json("anew.demo/1", _plain(report))
     else:
         _show(console, report, folder)
     sys.exit(0 if report.whole else 1)
+
+
+def _stores(lines: Sequence[str]) -> dict[str, str]:
+    found = dict(line.partition("=")[::2] for line in lines)
+    if not all(name and place for name, place in found.items()):
+        raise typer.BadParameter(f"{', '.join(lines)}: write NAME=PLACE", param_hint="--store")
+    return found
 
 
 def _escaped(text: str) -> str:

@@ -12,7 +12,7 @@ from anew.domain.errors import DiskFullError
 from anew.loop.adopted import Adopted
 from anew.loop.search import SearchPlan, suggested_before
 from anew.loop.training_run import TrainingRun
-from anew.ports.compute import Job, Limits, Step
+from anew.ports.compute import Job, Limits, Request, Step
 
 __all__ = ["RESTARTS", "Training", "TrainingInputs", "asked_job", "confined_job", "training_job", "write_order"]
 
@@ -37,6 +37,10 @@ class Training:
         that need them, and whether its model is exported.
     reads
         Files and folders of the project that the user's code may read while it trains.
+    trial
+        Module that scores trials apart from the search; or empty.
+    request
+        What a cluster sets aside for a run, and for each trial that runs apart.
     confined
         ``auto``: as far as the kernel can. ``required``: or not at all. ``none``: the user's code may do what we may.
     adopt
@@ -53,6 +57,8 @@ class Training:
     traits: bool = False
     export: bool = False
     reads: tuple[str, ...] = ()
+    trial: str = ""
+    request: Request = Request()
     confined: str = "auto"
     adopt: Adopted | None = None
 
@@ -142,6 +148,9 @@ def confined_job(id: str, order: Path, run: TrainingRun, how: Training, limits: 
         then=(Step(entry=how.finish, reads=None if free else (*shared, str(run.rows))),),
         restarts=RESTARTS,
         confined=how.confined,
+        files=tuple(dict.fromkeys((*seen, str(run.rows)))),
+        request=how.request,
+        trial=how.trial if run.search is not None and run.search.parallel > 1 else "",
     )
 
 

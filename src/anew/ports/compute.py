@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Compute", "Job", "JobState", "JobStatus", "Limits", "Step"]
+__all__ = ["Compute", "Job", "JobState", "JobStatus", "Limits", "Request", "Step"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,15 @@ class Limits:
     memory_bytes: int = 8 << 30
     output_bytes: int = 2 << 30
     free_bytes: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a cluster sets aside for one job, and for each trial of its search; one machine sets nothing aside."""
+
+    cpus: float = 1.0
+    memory_bytes: int = 0
+    gpus: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,11 @@ class Job:
     `restarts` is how often it may be begun again after the machine, or whatever watched over it, went down: what its
     steps did before is still in the folder. One that cannot be `confined` as its steps ask runs nevertheless, unless
     this says ``required``.
+
+    `files` are all files and folders that its arguments and steps name: with them it can run on another machine, where
+    paths to them, in the arguments and in a JSON file that an argument names, are changed to where they are laid. None:
+    it runs here. A cluster sets `request` aside for it. `trial` is the module that scores the trials of its search,
+    each of which may then run on a machine of its own; empty: it has none.
     """
 
     id: str
@@ -54,6 +68,9 @@ class Job:
     then: tuple[Step, ...] = ()
     restarts: int = 0
     confined: str = "auto"
+    files: tuple[str, ...] | None = None
+    request: Request = Request()
+    trial: str = ""
 
     @property
     def steps(self) -> tuple[Step, ...]:

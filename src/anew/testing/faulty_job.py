@@ -25,6 +25,7 @@ __all__ = [
     "leave_child",
     "leave_daemon",
     "refuse",
+    "relay",
     "resume",
     "scatter",
     "second",
@@ -140,6 +141,13 @@ def resume(arguments: Mapping[str, str], folder: Path) -> None:
         file.write(f"{os.getpid()} {os.getppid()}\n")
     if len((folder / "begun.txt").read_text("ascii").splitlines()) <= int(arguments["times"]):
         time.sleep(float(arguments["seconds"]))
+
+
+def relay(arguments: Mapping[str, str], folder: Path) -> None:
+    """Say in a result what the order ``run`` names, and what is in the file that it calls ``rows``."""
+    order = json.loads(Path(arguments["run"]).read_text("utf-8"))
+    said = {**order, "text": Path(order["rows"]).read_text("utf-8")}
+    (folder / "relayed.json").write_text(json.dumps(said), encoding="utf-8")
 
 
 def scatter(arguments: Mapping[str, str], folder: Path) -> None:

@@ -21,6 +21,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
+from anew.app.computing import cluster_of
 from anew.app.mirror_status import mirror_status
 from anew.app.record import open_record
 from anew.app.record_place import record_place
@@ -240,6 +241,18 @@ def _bucket(project: Examined) -> Finding:
     return Finding.bad("bucket", f"{url} overwrites what is there: two writers would lose each other's commits", fix)
 
 
+def _compute(project: Examined) -> Finding:
+    cluster = cluster_of(project.settings)
+    if cluster is None:
+        return Finding.skipped("compute", "versions are trained on this machine")
+    with closing(cluster):
+        why = cluster.silent()
+    if not why:
+        return Finding.good("compute", f"the Ray cluster at {cluster.address} answers")
+    fix = "start it, or correct stores.compute; trainings wait for it meanwhile, and what serves serves on"
+    return Finding.bad("compute", f"the Ray cluster at {cluster.address} does not answer: {why}", fix)
+
+
 STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "permissions": _permissions,
     "signing key": _keys,
@@ -252,6 +265,7 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "journal": _journal,
     "routing": _routing,
     "artifacts": _artifacts,
+    "compute": _compute,
     "loop": _loop,
     "workers": _workers,
     "backup": _backup,
