@@ -47,9 +47,11 @@ def separation(first: Floats, second: Floats, *, seed: int = 0) -> Separation:
     Returns
     -------
     Separation
-        The area is the mean of the halves'. The p-value is twice the smaller of two rank-sum tests, one for each half:
-        on points that it never saw a classifier is any function, so that both hold whatever it learnt. NannyML's
-        domain classifier measures the same area by gradient-boosted trees, which is the same up to their skill.
+        The area is the mean of the halves', each on points that its classifier was not fitted on: without a difference
+        0.5 on average, whatever the classifier; with one it falls short of what a perfect one would reach. No binning
+        and no smoothing. The p-value is twice the smaller of two rank-sum tests, one for each half: on points that it
+        never saw a classifier is any function, so that both hold whatever it learnt. NannyML's domain classifier
+        measures the same area by gradient-boosted trees, which is the same up to their skill.
 
     Raises
     ------
