@@ -1,7 +1,9 @@
 """The HTTP server over real sockets: what it parses, what it refuses, how it ends."""
 
 import asyncio
+import contextlib
 import json
+import resource
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -132,6 +134,7 @@ def test_pipelined_requests_are_answered_in_order_and_not_without_end() -> None:
     tell(story)
 
 
+@pytest.mark.fault("H6")
 @pytest.mark.parametrize(
     ("text", "status"),
     [
@@ -160,6 +163,48 @@ def test_what_is_no_request_or_too_big_is_refused_and_the_connection_closed(text
     assert tell(story).seen == []
 
 
+@pytest.mark.fault("H6")
+@pytest.mark.parametrize(
+    ("head", "part", "status"),
+    [
+        (POST + b"transfer-encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 0x10000 + b"\r\n", 413),
+        (POST + b"content-length: 10737418240\r\n\r\n", b"x" * 65_536, 413),
+        (POST, b"x-many: header\r\n" * 4_096, 431),
+        (b"GET /", b"a" * 65_536, 431),
+        (b"", b"\x00" * 65_536, 400),
+    ],
+    ids=["endless chunks", "ten gigabytes", "endless headers", "endless path", "endless nothing"],
+)
+def test_what_never_ends_is_refused_in_bounded_memory(head: bytes, part: bytes, status: int) -> None:
+    """Up to 256 MB are offered; what is taken is what the kernel's buffers hold beside the limits."""
+    sent = 0
+
+    async def story(_: Echo, connect: Callable[[], Awaitable[Wire]], __: asyncio.Event) -> None:
+        nonlocal sent
+        wire = await connect()
+        wire.send(head)
+
+        async def flood() -> None:
+            nonlocal sent
+            for _ in range(4_096):
+                if wire.reader.at_eof() or wire.writer.transport.is_closing():
+                    return
+                wire.send(part)
+                await wire.writer.drain()
+                sent += len(part)
+
+        flooding = asyncio.create_task(flood())
+        found, _headers, _body = await wire.reply()
+        assert found == status
+        with contextlib.suppress(ConnectionError):
+            await flooding
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert tell(story).seen == []
+    assert sent < 64 << 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
 def test_the_wishes_of_the_caller_are_kept() -> None:
     async def story(echo: Echo, connect: Callable[[], Awaitable[Wire]], _: asyncio.Event) -> None:
         wire = await connect()
@@ -176,6 +221,7 @@ def test_the_wishes_of_the_caller_are_kept() -> None:
     tell(story)
 
 
+@pytest.mark.fault("H6")
 def test_slow_and_idle_connections_are_ended_and_those_that_wait_are_not() -> None:
     async def story(echo: Echo, connect: Callable[[], Awaitable[Wire]], _: asyncio.Event) -> None:
         slow, idle, waiting = await connect(), await connect(), await connect()

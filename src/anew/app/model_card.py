@@ -169,7 +169,10 @@ def card_problems(project: Path, sections: Sequence[str]) -> Sequence[str]:
 
 def _written(project: Path) -> str:
     file = project / CARD
-    return file.read_text("utf-8") if file.is_file() else ""
+    try:
+        return file.read_text("utf-8") if file.is_file() else ""
+    except UnicodeDecodeError as exc:
+        raise IntegrityError(f"{CARD} is no text in UTF-8 (byte {exc.start}); write it again") from exc
 
 
 def _split(text: str) -> tuple[Mapping[str, Any], str]:

@@ -1,0 +1,146 @@
+"""Whatever bytes come, every parser reads them or refuses them in its own words; never with anybody else's error.
+
+Each is tried on bytes, on text, and on what is nearly right: a good input with a part of it replaced. Bounded, and
+seeded by Hypothesis; a new failure is kept by it as an example.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anew.adapters import fact_codec
+from anew.adapters.access_file import AccessFile
+from anew.adapters.segment_format import Header
+from anew.adapters.standard_webhook import verified_id
+from anew.app.duration import parse_alarms, parse_amount, parse_count, parse_duration, parse_rate
+from anew.app.model_card import card_problems
+from anew.app.settings import load
+from anew.app.yaml_file import read_yaml
+from anew.dashboard.form import local
+from anew.dashboard.session import Sessions
+from anew.domain.column import Task
+from anew.domain.errors import AnewError
+from anew.domain.facts import FACTS
+from anew.domain.manifest import Manifest
+from anew.gateway.feedback_request import FeedbackParser
+from anew.gateway.infer_request import InferParser
+from anew.gateway.label_request import LabelParser
+from anew.gateway.refusal import RefusedError
+from anew.gateway.request import PredictParser
+from anew.gateway.settings import GatewaySettings
+from anew.testing.fake_predictor import FAKE_COLUMNS
+from tests.app.small_project import YAML
+from tests.dashboard.story import ToldSource
+from tests.validate.trials import MANIFEST
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+SETTINGS = GatewaySettings(model="m", columns=replace(FAKE_COLUMNS, task=Task.BINARY, classes=(0, 1)))
+PLACE = Path(tempfile.mkdtemp(prefix="anew-fuzz-"))
+ACCESS = AccessFile(PLACE / "tokens.json")
+SESSIONS = Sessions(b"k" * 32, lambda _: None, lambda: NOW, ToldSource([]))
+
+
+def _yaml(data: bytes) -> object:
+    file = PLACE / "anew.yaml"
+    file.write_bytes(data)
+    return read_yaml(file)
+
+
+def _policy(data: bytes) -> object:
+    (PLACE / "pipeline.py").write_text("def train(data, params): ...")
+    (PLACE / "anew.yaml").write_bytes(data)
+    return load(PLACE)
+
+
+def _card(data: bytes) -> object:
+    (PLACE / "model_card.md").write_bytes(data)
+    return card_problems(PLACE, ("Uses",))
+
+
+def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
+    return lambda data: read(data.decode("utf-8", "replace"))
+
+
+HEADERS = {"webhook-id": "a", "webhook-timestamp": str(int(NOW.timestamp())), "webhook-signature": "v1,AAAA"}
+PREDICT = b'{"rows": [{"amount": 1.5}]}'
+PARSERS: Mapping[str, tuple[Callable[[bytes], object], bytes]] = {
+    "predict": (lambda data: PredictParser(SETTINGS).parse(data, NOW), PREDICT),
+    "labels": (lambda data: LabelParser(SETTINGS).parse(data, NOW), b'{"labels": [{"prediction": "0", "value": 1}]}'),
+    "feedback": (lambda data: FeedbackParser(SETTINGS).parse(data, NOW), b'{"events": [{"event": "bought"}]}'),
+    "infer": (
+        lambda data: InferParser(SETTINGS).parse(data, NOW),
+        b'{"inputs": [{"name": "amount", "shape": [1], "datatype": "FP64", "data": [1.5]}]}',
+    ),
+    "webhook": (
+        lambda data: verified_id(
+            b"k" * 24, HEADERS | {"webhook-signature": data.decode("latin-1")}, data, now=NOW.timestamp()
+        ),
+        b"v1,AAAA",
+    ),
+    "yaml": (_yaml, YAML.encode()),
+    "policy": (_policy, YAML.encode()),
+    "model card": (_card, b"---\nlicense: mit\n---\n## Uses\n\nwords\n"),
+    "manifest": (_text(Manifest.from_json), MANIFEST.to_json().encode()),
+    "fact": (lambda data: fact_codec.decode("Ticked", 1, data), b'{"model": "m", "at": "2026-01-01T00:00:00Z"}'),
+    "segment header": (lambda data: Header.decode(data, "f"), b"anew"),
+    "duration": (_text(parse_duration), b"90d"),
+    "rate": (_text(parse_rate), b"8 per 7d"),
+    "amount": (_text(parse_amount), b"50 per 30d"),
+    "alarms": (_text(parse_alarms), b"1 per 30d"),
+    "count": (_text(lambda text: parse_count(text, "rows")), b"500 rows"),
+    "token": (_text(lambda text: ACCESS.verify(text, now=NOW)), b"anew_abc_def"),
+    "session": (_text(SESSIONS.find), b"e30.00"),
+    "way back": (_text(local), b"/runs?x=1"),
+}  # fmt: skip
+
+
+def tried(read: Callable[[bytes], object], data: bytes) -> None:
+    """Read it, or be refused in words of ours."""
+    try:
+        read(data)
+    except (AnewError, RefusedError) as refused:
+        assert str(refused)
+
+
+def nearly(good: bytes) -> st.SearchStrategy[bytes]:
+    """Return inputs that differ from a good one in one part."""
+    places = st.integers(0, len(good))
+    return st.builds(
+        lambda a, b, part: good[: min(a, b)] + part + good[max(a, b) :],
+        places,
+        places,
+        st.one_of(st.binary(max_size=6), st.sampled_from(PARTS)),
+    )
+
+
+PARTS = (
+    b"NaN", b"1e999", b"-0", b"null", b"true", b"[]", b"{}", b'"\\ud800"', b"\x00", b"\xff", b'"\xe2\x80\xae"',
+    b"[" * 200, b"9" * 400, b": ", b"&a *a", b"!!python/object:os.system", b"---", b"\n", b"%s", b'"', b"'", b"\t",
+)  # fmt: skip
+
+
+@pytest.mark.fault("V3")
+@pytest.mark.parametrize("name", PARSERS)
+@settings(max_examples=120, deadline=timedelta(seconds=10), suppress_health_check=list(HealthCheck), database=None)
+@given(data=st.data())
+def test_no_input_breaks_a_parser(name: str, data: st.DataObject) -> None:
+    read, good = PARSERS[name]
+    tried(read, data.draw(st.one_of(nearly(good), st.binary(max_size=200), st.text(max_size=200).map(str.encode))))
+
+
+def test_a_parser_that_breaks_would_be_seen() -> None:
+    with pytest.raises(json.JSONDecodeError):
+        tried(json.loads, b"{")
+
+
+def test_every_kind_of_fact_refuses_what_is_none() -> None:
+    for kind in FACTS:
+        for body in (b"", b"[]", b"{}", b'{"model": 3}', b"\xff", b"null", b"[" * 100_000):
+            tried(lambda data, kind=kind: fact_codec.decode(kind, 1, data), body)  # type: ignore[misc]  # bound at once
