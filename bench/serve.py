@@ -57,10 +57,14 @@ class Contender:
 
 @dataclass
 class Measured:
-    """Requests per second and 99th percentile in ms, by connections; answers other than 2xx; answers in all."""
+    """Requests per second, 99th percentile in ms and processor time in µs a request, by connections; answers.
+
+    Processor time is that of all processes of the server: steady also where others use the machine.
+    """
 
     rate: dict[int, float] = field(default_factory=dict)
     p99: dict[int, float] = field(default_factory=dict)
+    cpu_us: dict[int, float] = field(default_factory=dict)
     failed: int = 0
     answers: int = 0
 
@@ -200,12 +204,16 @@ class _Bench:
             f"wrk.method='POST'\nwrk.headers['Content-Type']='application/json'\nwrk.body=[=[{json.dumps(contender.body)}]=]\n"
         )
         found = Measured()
-        with _started(contender, self.folder / "server.log") as url:
+        with _started(contender, self.folder / "server.log") as (url, session):
             _load(url, script, 8, 1)
             for connections in CONNECTIONS:
+                before = _cpu_s(session)
                 said = _load(url, script, connections, self.seconds)
+                spent = _cpu_s(session) - before
                 found.rate[connections], found.p99[connections] = _read(said)
-                found.answers += int(re.search(r"(\d+) requests in", said)[1])
+                answers = int(re.search(r"(\d+) requests in", said)[1])
+                found.answers += answers
+                found.cpu_us[connections] = 1e6 * spent / max(answers, 1)
                 lost = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
                 found.failed += int(lost[1]) if lost else 0
                 tell(
@@ -225,8 +233,8 @@ class _Bench:
 
 
 @contextmanager
-def _started(contender: Contender, log: Path) -> Iterator[str]:
-    """Run it in a session of its own until left; gives its address once it answers.
+def _started(contender: Contender, log: Path) -> Iterator[tuple[str, int]]:
+    """Run it in a session of its own until left; gives its address and the session once it answers.
 
     Raises
     ------
@@ -244,7 +252,7 @@ def _started(contender: Contender, log: Path) -> Iterator[str]:
         )  # fmt: skip
         try:
             _wait(url, json.dumps(contender.body).encode(), process, log)
-            yield url
+            yield url, process.pid
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -271,6 +279,16 @@ def _wait(url: str, body: bytes, process: subprocess.Popen, log: Path) -> None:
         time.sleep(0.2)
     lines = log.read_text(errors="replace").strip().splitlines()[-3:]
     raise FailedError(f"does not answer (last: {said}); it said: {' | '.join(lines)}")
+
+
+def _cpu_s(session: int) -> float:
+    """Return the seconds of processor time that the living processes of a session have used."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            said = file.read_text().rpartition(")")[2].split()
+            ticks += int(said[11]) + int(said[12]) if int(said[3]) == session else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _load(url: str, script: Path, connections: int, seconds: int) -> str:
@@ -303,10 +321,12 @@ def _free_port() -> int:
 
 def _print(table: Mapping[str, Measured]) -> None:
     print("requests per second (99th percentile in ms)")
-    print(f"{'':28}" + "".join(f"{count:>20}" for count in CONNECTIONS) + f"{'not 2xx':>10}")
+    counts = "".join(f"{count:>20}" for count in CONNECTIONS)
+    print(f"{'':28}{counts}{'CPU µs at 32':>15}{'not 2xx':>10}")
     for name, each in table.items():
         cells = [f"{each.rate[c]:,.0f} ({each.p99[c]:.1f})" if c in each.rate else "did not run" for c in CONNECTIONS]
-        print(f"{name:28}" + "".join(f"{cell:>20}" for cell in cells) + f"{each.failed:>10}")
+        cpu = f"{each.cpu_us[32]:.0f}" if 32 in each.cpu_us else "-"
+        print(f"{name:28}" + "".join(f"{cell:>20}" for cell in cells) + f"{cpu:>15}{each.failed:>10}")
 
 
 def _judge(table: Mapping[str, Measured], peers: Mapping[str, Measured], whole: bool) -> int:
