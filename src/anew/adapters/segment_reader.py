@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.segment_format import HEADER_BYTES, Group, Header, Record, read_group
-from anew.domain.errors import IntegrityError
+from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.observation import Observation, Prediction, ShadowAnswer
 from anew.ports.disk import Disk
 
@@ -68,7 +68,10 @@ class SegmentReader:
 
     def read(self, journal: str, *, after: int, most: int) -> SegmentBatch:
         """Return the next observations; see `anew.ports.journal.JournalReader`."""
-        records, places = self._records(journal, after, most)
+        try:
+            records, places = self._records(journal, after, most)
+        except FileNotFoundError as exc:
+            raise ConflictError(f"journal {journal} was trimmed while it was read: another process drains it") from exc
         shadows = {record.prediction: record for _, record in records if isinstance(record, ShadowAnswer)}
         position = after
         observations: list[Observation] = []

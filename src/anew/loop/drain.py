@@ -105,7 +105,12 @@ class Drainer:
         repaired: tuple[str, ...] = ()
         for last in (False, False, True):
             after = self.lake.drained(journal)
-            batch = self.reader.read(journal, after=after, most=self.most)
+            try:
+                batch = self.reader.read(journal, after=after, most=self.most)
+            except (ConflictError, IntegrityError):
+                if last or self.lake.drained(journal) == after:
+                    raise
+                continue  # another process has drained and trimmed it meanwhile: nothing is missing
             if batch.position <= after:
                 return after, None, repaired
             try:

@@ -65,6 +65,8 @@ class JournalReader(Protocol):
         ------
         IntegrityError
             Bytes between good ones are damaged, or observations above `after` are gone; names file and offset.
+        ConflictError
+            It was trimmed meanwhile: another process drains it.
         """
         ...
 
