@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray docs newcomer check lock soak
+.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow docs newcomer check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,12 @@ ray: build/ray/stamp ## install Ray into build/ray, an environment over .venv
 test-ray: build/ray/stamp ## run the tests with a real Ray cluster of this machine
 	@build/ray/bin/python -m pytest tests/ray_cluster -n $(WORKERS) --dist loadscope $(ARGS)
 
+mlflow: build/mlflow/stamp ## install an MLflow server into build/mlflow, an environment of its own
+	@echo "Ready: build/mlflow/bin/mlflow server"
+
+test-mlflow: .venv/test.stamp build/mlflow/stamp ## run the tests with a real MLflow server
+	@$(BIN)/python -m pytest tests/mlflow_server --reliability=build/reliability.json
+
 docs: .venv/test.stamp build/docs/stamp ## build the documentation with its reference into build/docs/site, strictly
 	@rm -rf build/docs/pages build/docs/site && cp -r docs build/docs/pages
 	@$(BIN)/python -m tests.docs.reference build/docs/pages/reference
@@ -85,9 +91,10 @@ lock: ## resolve the newest releases that pyproject.toml admits into requirement
 	@$(UV) pip compile pyproject.toml --group dev $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/test.txt
 	@$(UV) pip compile requirements/feast.in $(LOCK) --generate-hashes --output-file build/lock/feast.txt
 	@$(UV) pip compile requirements/labelstudio.in $(LOCK) --generate-hashes --output-file build/lock/labelstudio.txt
+	@$(UV) pip compile requirements/mlflow.in $(LOCK) --generate-hashes --output-file build/lock/mlflow.txt
 	@$(UV) pip compile requirements/ray.in $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/ray.txt
 	@$(UV) pip compile requirements/docs.in $(LOCK) --generate-hashes --output-file build/lock/docs.txt
-	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/docs.txt requirements/
+	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/mlflow.txt build/lock/docs.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
@@ -110,6 +117,12 @@ build/labelstudio/stamp: requirements/labelstudio.txt
 	@echo "Installing Label Studio, a gigabyte, into build/labelstudio: about a minute."
 	@rm -rf build/labelstudio && $(PYTHON) -m venv build/labelstudio
 	@build/labelstudio/bin/python -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes --requirement requirements/labelstudio.txt
+	@touch $@
+
+build/mlflow/stamp: requirements/mlflow.txt
+	@echo "Installing an MLflow server into build/mlflow: half a minute."
+	@rm -rf build/mlflow && $(PYTHON) -m venv build/mlflow
+	@build/mlflow/bin/python -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes --requirement requirements/mlflow.txt
 	@touch $@
 
 build/docs/stamp: requirements/docs.txt

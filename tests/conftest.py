@@ -26,14 +26,16 @@ for name in [each for each in os.environ if each.startswith("ANEW_") and not eac
 
 FEAST = Path(__file__).parents[1] / "build" / "feast" / "bin" / "python"
 STUDIO = Path(__file__).parents[1] / "build" / "labelstudio" / "bin" / "label-studio"
+MLFLOW = Path(__file__).parents[1] / "build" / "mlflow" / "bin" / "mlflow"
 
 collect_ignore = [
     *([] if importlib.util.find_spec("torch") else ["torch"]),
     *([] if FEAST.exists() else ["feast_store"]),
     *([] if STUDIO.exists() else ["label_studio"]),
     *([] if importlib.util.find_spec("ray") else ["ray_cluster"]),
+    *([] if MLFLOW.exists() else ["mlflow_server"]),
 ]
-"""What needs PyTorch, Feast, Label Studio or Ray, which only `make test-torch` and the like install."""
+"""What needs PyTorch, Feast, Label Studio, Ray or an MLflow server, which only `make test-torch` and so on install."""
 
 
 def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:
