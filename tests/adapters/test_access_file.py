@@ -8,16 +8,22 @@ from pathlib import Path
 import pytest
 
 from anew.adapters.access_file import AccessFile
-from anew.domain.access import Role
+from anew.adapters.user_file import UserFile
+from anew.domain.access import Permission, Role
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
+from anew.governance import may
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
+def tokens_in(folder: Path) -> AccessFile:
+    return AccessFile(folder / "access" / "tokens.json", UserFile(folder / "access" / "users.json"))
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> AccessFile:
-    return AccessFile(tmp_path / "access" / "tokens.json")
+    return tokens_in(tmp_path)
 
 
 def test_a_token_says_whose_it_is_and_its_secret_is_kept_nowhere(file: AccessFile, tmp_path: Path) -> None:
@@ -56,7 +62,7 @@ def test_every_other_token_is_nobody_s(file: AccessFile) -> None:
 
 def test_a_revoked_token_is_refused_by_those_who_read_before(file: AccessFile, tmp_path: Path) -> None:
     token, record = file.create("checkout", Role.MACHINE, now=NOW)
-    reader = AccessFile(tmp_path / "access" / "tokens.json")
+    reader = tokens_in(tmp_path)
     assert reader.verify(token, now=NOW) is not None
     assert file.revoke(record.id, now=NOW + DAY).revoked
     assert file.revoke(record.id, now=NOW + 2 * DAY).revoked == (NOW + DAY).isoformat()
@@ -75,7 +81,7 @@ def test_a_name_has_one_good_token(file: AccessFile) -> None:
 
 def test_of_many_that_are_made_at_once_none_is_lost(file: AccessFile, tmp_path: Path) -> None:
     def make(number: int) -> str:
-        own = AccessFile(tmp_path / "access" / "tokens.json")
+        own = tokens_in(tmp_path)
         return own.create(f"app{number}", Role.MACHINE, now=NOW)[0]
 
     with ThreadPoolExecutor(8) as pool:
@@ -90,7 +96,7 @@ def test_a_file_that_holds_no_tokens_lets_nobody_in(file: AccessFile, tmp_path: 
     token, _ = file.create("ann", Role.ADMIN, now=NOW)
     (tmp_path / "access" / "tokens.json").write_text(text)
     with pytest.raises(IntegrityError):
-        AccessFile(tmp_path / "access" / "tokens.json").verify(token, now=NOW)
+        tokens_in(tmp_path).verify(token, now=NOW)
 
 
 def test_a_file_that_others_may_read_is_refused(file: AccessFile, tmp_path: Path) -> None:
@@ -98,7 +104,7 @@ def test_a_file_that_others_may_read_is_refused(file: AccessFile, tmp_path: Path
     path = tmp_path / "access" / "tokens.json"
     path.chmod(0o640)
     with pytest.raises(IntegrityError, match="chmod 600"):
-        AccessFile(path).records()
+        AccessFile(path, UserFile(path.with_name("users.json"))).records()
 
 
 def test_a_link_is_not_followed(file: AccessFile, tmp_path: Path) -> None:
@@ -106,4 +112,30 @@ def test_a_link_is_not_followed(file: AccessFile, tmp_path: Path) -> None:
     link = tmp_path / "link.json"
     link.symlink_to(tmp_path / "access" / "tokens.json")
     with pytest.raises(OSError, match="symbolic link"):
-        AccessFile(link).records()
+        AccessFile(link, UserFile(link.with_name("users.json"))).records()
+
+
+@pytest.mark.fault("H2")
+def test_a_person_s_token_may_no_more_than_the_person(file: AccessFile, tmp_path: Path) -> None:
+    users = UserFile(tmp_path / "access" / "users.json")
+    users.add("ann", Role.ADMIN, now=NOW, expires=NOW + timedelta(days=1))
+    token, record = file.create("ann-laptop", Role.ADMIN, now=NOW, user="ann")
+    own, _ = file.create("laptop", Role.ADMIN, now=NOW)
+
+    def allowed(of: str) -> set[Permission]:
+        who = file.verify(of, now=NOW)
+        assert who is not None
+        return {each for each in Permission if may(who, each)}
+
+    assert allowed(token) == allowed(own) == set(Permission), "the control"
+    users.set_role("ann", Role.VIEWER, now=NOW)
+    assert allowed(token) == {Permission.READ, Permission.METRICS}
+    assert allowed(own) == set(Permission)
+    later = NOW + timedelta(days=2)
+    assert (file.verify(token, now=later), file.holder(record.id, now=later)) == (None, None), "ann has expired"
+    assert file.verify(own, now=later) is not None
+
+
+def test_a_token_of_somebody_who_is_nobody_is_refused(file: AccessFile) -> None:
+    token, _ = file.create("ann-laptop", Role.ADMIN, now=NOW, user="ann")
+    assert file.verify(token, now=NOW) is None

@@ -23,7 +23,7 @@ def test_a_person_is_found_by_name_account_and_subject_and_is_one(file: UserFile
     made = file.add("ann", Role.APPROVER, now=NOW, kept="hash")
     file.link("ann", now=NOW, account="root")
     linked = file.link("ann", now=NOW, subject="https://id 7")
-    found = [file.named("ann", now=NOW), file.of_account("root", now=NOW), file.of_subject("https://id 7", now=NOW)]
+    found = [file.named("ann", now=NOW), file.of_account("root"), file.of_subject("https://id 7")]
     assert found == [linked] * 3
     assert file.holder(made.principal.id, now=NOW) == made.principal
     assert (linked.principal.name, linked.principal.role) == ("ann", Role.APPROVER)
@@ -37,11 +37,13 @@ def test_who_is_let_in_no_more_is_nobody_by_any_way(file: UserFile, change: str)
     if change == "revoke":
         file.revoke("ann", now=NOW)
     if change == "password":
-        file.set_password("ann", "another")
+        file.set_password("ann", "another", now=NOW)
     assert file.holder(made.principal.id, now=later) is None
     gone = change != "password"
     assert (file.named("ann", now=later) is None) == gone
-    assert (file.of_account("root", now=later) is None) == gone
+    found = file.of_account("root")
+    assert found is not None, "it is known whose account it is, let in or not"
+    assert found.is_good(later) != gone
 
 
 def test_who_is_known_again_under_a_revoked_name_has_nothing_of_who_was_before(file: UserFile) -> None:
@@ -50,13 +52,17 @@ def test_who_is_known_again_under_a_revoked_name_has_nothing_of_who_was_before(f
     file.revoke("ann", now=NOW)
     after = file.add("ann", Role.VIEWER, now=NOW)
     assert file.holder(before.principal.id, now=NOW) is None
-    assert file.of_account("root", now=NOW) is None
-    assert after.hash == ""
+    assert (after.hash, after.accounts) == ("", ())
+    account = file.of_account("root")
+    assert account is not None
+    assert (account.id, account.is_good(NOW)) == (before.id, False), "what was theirs leads to who is let in no more"
+    assert file.link("ann", now=NOW, account="root").id == after.id, "until it is said to be somebody's again"
+    assert [each.accounts for each in file.records()] == [(), ("root",)]
 
 
 def test_a_role_is_another_at_once(file: UserFile) -> None:
     made = file.add("ann", Role.VIEWER, now=NOW)
-    file.set_role("ann", Role.OPERATOR)
+    file.set_role("ann", Role.OPERATOR, now=NOW)
     found = file.holder(made.principal.id, now=NOW)
     assert found is not None
     assert found.role is Role.OPERATOR
@@ -73,6 +79,88 @@ def test_nobody_is_two_persons_and_no_name_two_people_s(file: UserFile) -> None:
             file.link("bob", now=NOW, **what)
     with pytest.raises(NotFoundError):
         file.link("eve", now=NOW, account="eve")
+
+
+@pytest.mark.parametrize("gone", ["revoked", "expired"])
+def test_a_subject_of_somebody_who_is_let_in_no_more_is_nobody_new(file: UserFile, gone: str) -> None:
+    file.add("ann", Role.ADMIN, now=NOW, subject="https://id 7", expires=NOW + timedelta(days=1))
+    if gone == "revoked":
+        file.revoke("ann", now=NOW)
+    later = NOW + timedelta(days=2)
+    with pytest.raises(ConflictError, match="https://id 7 is ann already"):
+        file.add("ann2", Role.ADMIN, now=later, subject="https://id 7")
+    file.add("ann", Role.VIEWER, now=later)
+    with pytest.raises(ConflictError, match="https://id 7 is ann already"):
+        file.add("ann2", Role.ADMIN, now=later, subject="https://id 7")
+
+
+@pytest.mark.fault("P15")
+@pytest.mark.parametrize("gone", [False, True])
+def test_whom_a_provider_brought_under_another_name_is_one_with_who_that_is(file: UserFile, gone: bool) -> None:
+    file.add("ann", Role.APPROVER, now=NOW)
+    brought = file.add("asmith", Role.APPROVER, now=NOW, subject="https://id 7")
+    file.link("asmith", now=NOW, account="asmith-os")
+    if gone:
+        file.revoke("asmith", now=NOW)
+    whole = file.link("ann", now=NOW, subject="https://id 7")
+    assert (whole.aliases, whole.subjects, whole.accounts) == (("asmith",), ("https://id 7",), ("asmith-os",))
+    assert file.called("asmith") == file.of_subject("https://id 7") == file.of_account("asmith-os") == whole
+    assert file.named("asmith", now=NOW) is None, "a name to sign in with is one's own"
+    assert file.holder(brought.principal.id, now=NOW) is None
+    with pytest.raises(ConflictError, match="known already"):
+        file.add("asmith", Role.ADMIN, now=NOW)
+    assert file.records() == [whole]
+
+
+def test_what_a_provider_says_of_somebody_is_not_said_here(file: UserFile) -> None:
+    file.add("ann", Role.ADMIN, now=NOW, subject="https://id 7")
+    with pytest.raises(PolicyError, match="change it there"):
+        file.set_role("ann", Role.VIEWER, now=NOW)
+    with pytest.raises(PolicyError, match="alone lets ann in"):
+        file.set_password("ann", "hash", now=NOW)
+    assert file.set_provided_role("ann", Role.VIEWER, now=NOW).role == "viewer"
+
+
+def test_nothing_changes_of_who_is_let_in_no_more(file: UserFile) -> None:
+    file.add("ann", Role.ADMIN, now=NOW)
+    file.revoke("ann", now=NOW)
+    with pytest.raises(NotFoundError, match="ann was revoked"):
+        file.set_role("ann", Role.VIEWER, now=NOW)
+    with pytest.raises(NotFoundError, match="ann was revoked"):
+        file.set_password("ann", "hash", now=NOW)
+    with pytest.raises(NotFoundError, match="ann was revoked"):
+        file.link("ann", now=NOW, account="root")
+
+
+def test_nobody_is_known_of_whom_nothing_could_be_told(file: UserFile) -> None:
+    def told(_: object) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):
+        file.add("ann", Role.ADMIN, now=NOW, told=told)
+    assert file.records() == []
+
+
+def test_a_session_of_an_older_file_put_back_is_none_of_another_password(file: UserFile, tmp_path: Path) -> None:
+    path = tmp_path / "access" / "users.json"
+    file.add("ann", Role.ADMIN, now=NOW, kept="one")
+    older = path.read_text()
+    session = file.set_password("ann", "two", now=NOW).principal.id
+    path.write_text(older)
+    file.set_password("ann", "three", now=NOW)
+    assert file.holder(session, now=NOW) is None
+
+
+def test_a_file_of_before_is_read(file: UserFile, tmp_path: Path) -> None:
+    file.add("ann", Role.ADMIN, now=NOW)
+    path = tmp_path / "access" / "users.json"
+    plain = json.loads(path.read_text())
+    plain["users"][0].pop("aliases")
+    plain["users"][0]["turn"] = 3
+    path.write_text(json.dumps(plain))
+    found = file.named("ann", now=NOW)
+    assert found is not None
+    assert (found.role, found.aliases) == ("admin", ())
 
 
 @pytest.mark.parametrize("name", ["", "Ann", "ann bob", "änn", "ann\n", "-ann", "a" * 200, "ann\u202e", "\u0430nn"])

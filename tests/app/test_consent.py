@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,16 @@ def posted(settings: Settings) -> list[Fact]:
     found = list(SQLInbox(database, clock=SystemClock()).pending())
     database.close()
     return found
+
+
+def known(settings: Settings, *names: str) -> None:
+    for name in names:
+        user_file(settings.state).add(name, Role.APPROVER, now=NOW)
+
+
+def by(settings: Settings) -> list[str]:
+    """Return in whose names something was signed."""
+    return [getattr(fact, "by", "") for fact in posted(settings)]
 
 
 @pytest.mark.parametrize(("kind", "gate"), [(ApprovalSigned, "fairness"), (OverrideSigned, "rules")])
@@ -198,6 +208,7 @@ def test_a_promotion_that_waits_is_signed_in_the_name_of_whose_token_it_is(
     project: Callable[..., Settings], kind: type[ApprovalSigned] | type[RejectionSigned]
 ) -> None:
     settings = project(ACCEPTED, ASKED)
+    known(settings, "bob")
     consent(settings, kind, "v2", "promotion", "looked into it", by="bob")
     (fact,) = posted(settings)
     assert isinstance(fact, kind)
@@ -213,6 +224,7 @@ def test_nothing_is_signed_where_nobody_is_asked_or_by_who_has_signed(project: C
         model="small", at=T0, version="v2", digest="d" * 64, gate="promotion", by="bob", reason="r", signature="s"
     )
     settings = project(ACCEPTED, ASKED, signed)
+    known(settings, "bob", "eve")
     with pytest.raises(ConflictError, match="bob has signed for promotion of v2 already"):
         consent(settings, ApprovalSigned, "v2", "promotion", "twice", by="bob")
     consent(settings, ApprovalSigned, "v2", "promotion", "once", by="eve")
@@ -240,19 +252,44 @@ def test_an_account_of_which_nobody_has_said_whose_it_is_signs_for_no_promotion(
     project: Callable[..., Settings],
 ) -> None:
     settings = project(ACCEPTED, ASKED)
-    with pytest.raises(ForbiddenError, match=f"anew access link NAME --account {who_asks()}"):
+    with pytest.raises(ForbiddenError, match=f"anew access link PERSON --account {who_asks()}"):
         consent(settings, ApprovalSigned, "v2", "promotion", "looked into it")
     assert posted(settings) == []
     consent(settings, RejectionSigned, "v2", "promotion", "anybody may say no")
     assert [fact.kind for fact in posted(settings)] == ["RejectionSigned"]
 
 
-def test_without_four_eyes_an_account_is_a_name_as_any_other(project: Callable[..., Settings]) -> None:
-    settings = project(ACCEPTED, ASKED)
+def relaxed(settings: Settings) -> Settings:
+    """Return the settings without four eyes."""
     policy = settings.policy
-    relaxed = policy.model_copy(update={"governance": policy.governance.model_copy(update={"four_eyes": "none"})})
-    consent(replace(settings, policy=relaxed), ApprovalSigned, "v2", "promotion", "looked into it")
-    assert [getattr(fact, "by", "") for fact in posted(settings)] == [who_asks()]
+    governance = policy.governance.model_copy(update={"four_eyes": "none"})
+    return replace(settings, policy=policy.model_copy(update={"governance": governance}))
+
+
+def test_without_four_eyes_and_of_one_signature_an_account_is_a_name_as_any_other(
+    project: Callable[..., Settings],
+) -> None:
+    settings = relaxed(project(ACCEPTED, replace(ASKED, needed=1)))
+    consent(settings, ApprovalSigned, "v2", "promotion", "looked into it")
+    assert by(settings) == [f"account:{who_asks()}"]
+
+
+@pytest.mark.fault("P15")
+def test_where_two_have_to_sign_it_is_known_who_they_are(project: Callable[..., Settings]) -> None:
+    """Without four eyes too: a token and an account of one person are not two."""
+    signed = ApprovalSigned(
+        model="small", at=T0, version="v2", digest="d" * 64, gate="promotion", by="ann-laptop", reason="r", signature=""
+    )
+    settings = relaxed(project(ACCEPTED, ASKED, signed))
+    known(settings, "ann")
+    _, token = access_file(settings.state).create("ann-laptop", Role.APPROVER, now=NOW)
+    with pytest.raises(ForbiddenError, match="nobody has said who account:"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "from the shell")
+    user_file(settings.state).link("ann", now=NOW, account=who_asks())
+    access_file(settings.state).link(token.id, "ann")
+    with pytest.raises(ConflictError, match="ann has signed for promotion of v2 already"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "from the shell")
+    assert posted(settings) == []
 
 
 @pytest.mark.fault("P15")
@@ -269,20 +306,37 @@ def test_a_person_at_the_command_line_and_the_holder_of_that_person_s_token_are_
     with pytest.raises(ConflictError, match="ada has signed for promotion of v2 already"):
         consent(settings, ApprovalSigned, "v2", "promotion", "once more, from the shell")
     users.revoke("ada", now=NOW)
-    users.add("eve", Role.APPROVER, now=NOW)
-    users.link("eve", now=NOW, account=who_asks())
+    with pytest.raises(ForbiddenError, match="ada was revoked"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "who was sent away")
+    users.add("eve", Role.APPROVER, now=NOW, account=who_asks())
     consent(settings, ApprovalSigned, "v2", "promotion", "the control: another person counts")
-    assert [getattr(fact, "by", "") for fact in posted(settings)] == ["eve"]
+    assert by(settings) == ["eve"]
 
 
 @pytest.mark.fault("H2")
 def test_a_person_at_the_command_line_may_what_the_person_may(project: Callable[..., Settings]) -> None:
     settings = project(ACCEPTED, ASKED)
-    user_file(settings.state).add("ada", Role.OPERATOR, now=NOW)
-    user_file(settings.state).link("ada", now=NOW, account=who_asks())
+    users = user_file(settings.state)
+    users.add("ada", Role.OPERATOR, now=NOW, account=who_asks())
     with pytest.raises(ForbiddenError, match="ada is operator, who may not approve here"):
         consent(settings, ApprovalSigned, "v2", "promotion", "looked into it")
-    with pytest.raises(ForbiddenError, match="may not approve"):
+    for gone in (False, True):
+        if gone:
+            users.revoke("ada", now=NOW)
+        for kind, gate in (
+            (OverrideSigned, "rules"), (ApprovalSigned, "fairness"), (RejectionSigned, "promotion"),
+        ):  # fmt: skip
+            with pytest.raises(ForbiddenError, match="ada was revoked" if gone else "may not approve"):
+                consent(settings, kind, "v2", gate, "looked into it")
+    assert posted(settings) == []
+
+
+@pytest.mark.fault("H2")
+def test_the_account_of_somebody_who_has_expired_signs_for_nothing(project: Callable[..., Settings]) -> None:
+    settings = project()
+    users = user_file(settings.state)
+    users.add("ada", Role.APPROVER, now=NOW, account=who_asks(), expires=NOW + timedelta(days=1))
+    with pytest.raises(ForbiddenError, match="ada expired 2026-01-02"):
         consent(settings, OverrideSigned, "v2", "rules", "looked into it")
     assert posted(settings) == []
 
@@ -312,15 +366,9 @@ def test_who_asked_from_an_account_does_not_sign_under_another_name(
 @pytest.mark.parametrize("program", ["webhook", "anew up"])
 def test_what_a_program_asked_for_bars_nobody(project: Callable[..., Settings], program: str) -> None:
     settings = project(ACCEPTED, asked_for_by(program))
+    known(settings, "bob")
     consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
     assert len(posted(settings)) == 1
-
-
-def test_a_token_s_name_is_somebody_and_its_person_is_who_counts(project: Callable[..., Settings]) -> None:
-    settings = project(ACCEPTED, asked_for_by("ada-laptop"))
-    access_file(settings.state).create("ada-laptop", Role.APPROVER, now=NOW, user="ada")
-    with pytest.raises(PolicyError, match="ada is ada-laptop"):
-        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="ada")
 
 
 def test_a_card_is_approved_when_it_is_complete_and_the_signature_is_of_its_words(
@@ -339,3 +387,71 @@ def test_a_card_is_approved_when_it_is_complete_and_the_signature_is_of_its_word
     assert isinstance(fact, ApprovalSigned)
     assert fact.reason == f"read it (model card {card_seal(settings.root)[:16]})"
     assert admits(settings.state / "keys")(fact)
+
+
+@pytest.mark.fault("P15")
+def test_a_token_of_which_nobody_has_said_whose_it_is_signs_for_no_promotion(project: Callable[..., Settings]) -> None:
+    settings = project(ACCEPTED, ASKED)
+    known(settings, "ann")
+    access = access_file(settings.state)
+    _, token = access.create("ann-laptop", Role.APPROVER, now=NOW)
+    with pytest.raises(ForbiddenError, match=f"anew access link PERSON --token {token.id}"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="ann-laptop")
+    assert posted(settings) == []
+    access.link(token.id, "ann")
+    consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="ann")
+    assert by(settings) == ["ann"]
+
+
+@pytest.mark.fault("P15")
+def test_who_asked_by_a_token_does_not_sign_under_another_name(project: Callable[..., Settings]) -> None:
+    settings = project(ACCEPTED, asked_for_by("ann-laptop"))
+    known(settings, "ann", "bob")
+    access = access_file(settings.state)
+    _, token = access.create("ann-laptop", Role.OPERATOR, now=NOW)
+    for name in ("ann", "bob"):
+        with pytest.raises(ForbiddenError, match=f"ann-laptop asked for the retrain.*--token {token.id}"):
+            consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by=name)
+    access.revoke(token.id, now=NOW)
+    access.link(token.id, "ann")
+    with pytest.raises(PolicyError, match="ann is ann-laptop"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="ann")
+    consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
+    _, again = access.create("ann-laptop", Role.OPERATOR, now=NOW)
+    access.link(again.id, "bob")
+    with pytest.raises(ForbiddenError, match="nobody has said who that is"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "of two tokens of one name", by="bob")
+    assert by(settings) == ["bob"]
+
+
+@pytest.mark.fault("P15")
+def test_who_was_brought_by_a_provider_and_is_somebody_known_is_one_with_them(project: Callable[..., Settings]) -> None:
+    signed = ApprovalSigned(
+        model="small", at=T0, version="v2", digest="d" * 64, gate="promotion", by="bsmith", reason="r", signature=""
+    )
+    settings = project(ACCEPTED, asked_for_by("asmith"), signed)
+    users = user_file(settings.state)
+    known(settings, "ann", "bob", "eve")
+    for name in ("asmith", "bsmith"):
+        users.add(name, Role.APPROVER, now=NOW, subject=f"https://id {name}")
+    users.link("ann", now=NOW, subject="https://id asmith")
+    users.link("bob", now=NOW, subject="https://id bsmith")
+    with pytest.raises(PolicyError, match="ann is asmith"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="ann")
+    with pytest.raises(ConflictError, match="bob has signed"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
+    consent(settings, ApprovalSigned, "v2", "promotion", "the control", by="eve")
+    assert by(settings) == ["eve"]
+
+
+@pytest.mark.fault("P15")
+def test_an_account_is_nobody_of_a_like_name(project: Callable[..., Settings]) -> None:
+    settings = project(ACCEPTED, asked_for_by("account:deploy"))
+    known(settings, "deploy", "bob")
+    with pytest.raises(ForbiddenError, match=r"account:deploy asked for the retrain.*--account deploy"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
+    user_file(settings.state).link("bob", now=NOW, account="deploy")
+    with pytest.raises(PolicyError, match="bob is account:deploy"):
+        consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
+    consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="deploy")
+    assert by(settings) == ["deploy"]

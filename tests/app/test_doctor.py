@@ -20,8 +20,10 @@ from anew.app.doctor import examine
 from anew.app.doctor.machine import MACHINE
 from anew.app.doctor.project import PROJECT
 from anew.app.doctor.store import STORE
+from anew.app.person import access_file, user_file
 from anew.app.settings import load
 from anew.app.stores import open_stores
+from anew.domain.access import Role
 from anew.domain.errors import InvariantError, NotFoundError
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.domain.health import Finding, Health
@@ -44,6 +46,10 @@ def project(tmp_path: Path) -> Path:
 
 def _other_policy(project: Path, more: str) -> None:
     write_project(project, YAML + more)
+
+
+def _token(project: Path, user: str = "") -> None:
+    access_file(project / ".anew").create(f"laptop{user}", Role.APPROVER, now=AT, user=user)
 
 
 def _corrupt(file: Path) -> None:
@@ -96,6 +102,7 @@ FAULTS: dict[str, tuple[str, Health, Plant]] = {
     "clock in the past": ("clock", Health.BAD, lambda _, m: m.setattr(machine, "datetime", _Past)),
     "pipeline": ("pipeline", Health.BAD, lambda p, _: write_project(p, YAML, "import nowhere_at_all\n" + PIPELINE)),
     "secret": ("secrets", Health.BAD, lambda p, _: _other_policy(p, "notify: ['env:ANEW_NO_SUCH_THING']\n")),
+    "token of nobody": ("tokens", Health.WARNING, lambda p, _: _token(p)),
     "nobody let in": ("access", Health.WARNING, lambda p, _: _other_policy(p, "access: {anonymous: nobody}\n")),
     "history": ("history", Health.BAD, lambda p, _: write_project(
         p, YAML.replace("data: {", "data: {history: gone.parquet, "),
@@ -204,3 +211,10 @@ def test_where_there_is_no_project_the_machine_is_examined(tmp_path: Path) -> No
 def test_what_is_bad_has_to_say_what_to_do() -> None:
     with pytest.raises(InvariantError):
         Finding(name="disk", health=Health.BAD, found="full")
+
+
+def test_a_token_that_is_somebody_s_or_can_neither_ask_nor_sign_is_well(project: Path) -> None:
+    user_file(project / ".anew").add("ann", Role.APPROVER, now=AT)
+    _token(project, "ann")
+    access_file(project / ".anew").create("app", Role.MACHINE, now=AT)
+    assert _finding(project, "tokens").health is Health.GOOD

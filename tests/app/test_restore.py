@@ -201,7 +201,7 @@ def backed_up(project: Path, tmp_path: Path) -> Path:
     PERSON[:] = [users.add("ann", Role.ADMIN, now=NOW, kept="hash").principal.id]
     folder, _ = back_up(project, tmp_path / "backups")
     tokens.revoke(gone.id, now=NOW)
-    users.set_password("ann", "another")
+    users.set_password("ann", "another", now=NOW)
     return folder
 
 

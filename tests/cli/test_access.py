@@ -1,20 +1,24 @@
 """`anew access`: a token is shown once, listed without its secret, and taken back; each with a fact."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from anew.adapters.oidc_provider import OIDCProvider
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.app.entrance import ProjectEntrance, role_of
-from anew.app.person import access_file
+from anew.app.person import access_file, user_file
 from anew.app.policy_access import OIDCPolicy
-from anew.app.settings import load
-from anew.domain.access import Role
+from anew.app.settings import Settings, load
+from anew.dashboard.entrance import Errand
+from anew.domain.access import Principal, Role
 from anew.domain.errors import ForbiddenError, SettingsError
 from tests.app.small_project import YAML, write_project
 from tests.cli.call import Called, call
@@ -111,7 +115,8 @@ def test_a_person_is_made_known_signs_in_and_is_let_in_no_more(
     ("arguments", "code", "said"),
     [
         (("add-user", "An n"), 3, "is no name"),
-        (("add-user", "webhook"), 5, "what a program of anew is called"),
+        (("add-user", "webhook"), 5, "what a program or an account is called"),
+        (("create", "account:root"), 5, "what a program or an account is called"),
         (("add-user", "ann"), 5, "known already"),
         (("add-user", "bob", "--account", "ann-os"), 5, "is ann already"),
         (("add-user", "bob", "--password", "hunter2hunter2"), 2, "env:NAME or file:PATH"),
@@ -125,6 +130,10 @@ def test_a_person_is_made_known_signs_in_and_is_let_in_no_more(
         (("link", "ann", "--subject", "7"), 3, "no provider of identity"),
         (("create", "ANN"), 5, "would be taken for"),
         (("create", "x", "--user", "nobody"), 4, "nobody called"),
+        (("create", "x", "--user", "ann", "--role", "admin"), 3, "ann is viewer, and a token of theirs may no more"),
+        (("link", "ann", "--token", "nothing"), 4, "no token"),
+        (("link", "nobody", "--token", "x"), 4, "nobody called"),
+        (("set-password", "ann", "--password", "env:NAME_OF_HERS"), 3, "that is the name is none"),
         (("revoke", "nobody"), 4, "no token"),
     ],
 )
@@ -132,6 +141,7 @@ def test_mistakes_about_people_are_told(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     monkeypatch.setenv("SHORT", "short")
+    monkeypatch.setenv("NAME_OF_HERS", "Ann")
     monkeypatch.setenv("NAMED", "BOB-bob-bob-bob")
     project = write_record(tmp_path / "small")
     assert run("add-user", "ann", "--no-password", "--account", "ann-os", "--project", project).code == 0
@@ -139,6 +149,114 @@ def test_mistakes_about_people_are_told(
     assert ended.code == code, ended
     assert said in ended.out + ended.err
     assert "hunter2" not in ended.out + ended.err
+
+
+@pytest.mark.fault("P15")
+def test_a_token_is_said_to_be_somebody_s(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "small")
+    token = run("create", "ann-laptop", "--role", "admin", "--project", project).out.strip()
+    before = entrance(project).holder(token)
+    assert before is not None
+    assert before.name == "ann-laptop"
+    for name in ("ann", "bob"):
+        assert run("add-user", name, "--no-password", "--project", project).code == 0
+    assert run("link", "ann", "--token", before.id, "--project", project).code == 0
+    after = entrance(project).holder(token)
+    assert after is not None
+    assert (after.name, after.person) == ("ann", Role.VIEWER)
+    refused = run("link", "bob", "--token", before.id, "--project", project)
+    assert (refused.code, "nobody is two persons" in refused.err) == (5, True)
+    assert run("revoke", "ann", "--project", project).code == 0
+    assert entrance(project).holder(token) is None
+    for words in (("set-role", "ann", "viewer"), ("set-password", "ann"), ("link", "ann", "--account", "x")):
+        told = run(*words, "--project", project)
+        assert (told.code, "ann was revoked" in told.err) == (4, True)
+
+
+class Vouching(ProjectEntrance):
+    """An entrance whose provider says what a test has it say."""
+
+    claims: Mapping[str, object]
+
+    def _provider(self, settings: Settings) -> tuple[OIDCPolicy, OIDCProvider]:
+        told = self.claims
+        policy = settings.policy.access.oidc
+        assert policy is not None
+
+        class Provider(OIDCProvider):
+            def claims(self, *_: object, **__: object) -> Mapping[str, Any]:
+                return told
+
+        made = Provider(issuer=policy.issuer, client_id="a", secret=str, scopes=(), now=SystemClock().now)
+        return policy, made
+
+    def enter(self, sub: str, name: str, *groups: str) -> Principal:
+        """Come in at the provider."""
+        self.claims = {"sub": sub, "preferred_username": name, "groups": groups or ("x",)}
+        return self.by_provider(Errand(state="s", nonce="n", verifier="v", back="b"), {})
+
+
+@pytest.fixture
+def vouched(tmp_path: Path) -> Path:
+    oidc = "access: {oidc: {issuer: https://id, client_id: a, roles: {x: approver, y: viewer}}}\n"
+    return write_record(tmp_path / "small", f"{YAML}{oidc}governance: {{approvers: [kim]}}\n")
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("gone", ["revoked", "expired"])
+def test_who_is_let_in_no_more_does_not_come_back_under_another_name(run: Run, vouched: Path, gone: str) -> None:
+    made = Vouching(vouched)
+    if gone == "revoked":
+        assert made.enter("1", "ada").name == "ada"
+        assert made.enter("1", "ada2").name == "ada", "the control: known by the subject"
+        assert run("revoke", "ada", "--project", vouched).code == 0
+    else:
+        assert run("add-user", "ada", "--no-password", "--expires", "0.001s", "--project", vouched).code == 0
+        users = user_file(vouched / ".anew")
+        users.link("ada", now=datetime(2000, 1, 1, tzinfo=UTC), subject="https://id 1")
+    for name in ("ada", "ada2"):
+        with pytest.raises(ForbiddenError, match=f"ada (was )?{gone}.*whatever the provider says"):
+            made.enter("1", name)
+    assert [each.name for each in user_file(vouched / ".anew").records()] == ["ada"]
+    assert run("add-user", "ada", "--no-password", "--project", vouched).code == 0
+    with pytest.raises(ForbiddenError, match=gone):
+        made.enter("1", "ada2")
+    assert run("link", "ada", "--subject", "1", "--project", vouched).code == 0
+    assert made.enter("1", "ada2").name == "ada", "until it is said to be the new one"
+
+
+def test_a_provider_gives_nobody_a_name_that_means_somebody_here(run: Run, vouched: Path) -> None:
+    assert run("create", "laptop", "--project", vouched).code == 0
+    assert run("add-user", "bob", "--no-password", "--account", "bob-os", "--project", vouched).code == 0
+    made = Vouching(vouched)
+    # an approver of the policy, who is on record, a token, a person, an account, a program
+    for name in ("kim", "ann", "laptop", "bob", "bob-os", "webhook"):
+        with pytest.raises(ForbiddenError, match="somebody's name here already"):
+            made.enter("1", name)
+    assert made.enter("1", "new").name == "new", "the control"
+
+
+def test_what_a_provider_says_of_somebody_is_changed_there_alone(run: Run, vouched: Path) -> None:
+    made = Vouching(vouched)
+    made.enter("1", "ada")
+    for words in (("set-role", "ada", "viewer"), ("set-password", "ada")):
+        refused = run(*words, "--project", vouched)
+        assert (refused.code, "change it there" in refused.err) == (3, True)
+    assert made.enter("1", "ada", "y").role is Role.VIEWER
+
+
+def test_whom_the_provider_called_otherwise_is_made_one_with_who_that_is(run: Run, vouched: Path) -> None:
+    made = Vouching(vouched)
+    before = made.enter("1", "asmith")
+    assert run("add-user", "ann", "--no-password", "--role", "operator", "--project", vouched).code == 0
+    told = run("link", "ann", "--subject", "1", "--project", vouched)
+    assert (told.code, "ann is also asmith, https://id 1" in told.out) == (0, True)
+    assert made.principal(before.id) is None
+    after = made.enter("1", "asmith")
+    assert (after.name, after.role) == ("ann", Role.OPERATOR)
+    assert run("revoke", "asmith", "--project", vouched).code == 0, "any name of theirs will do"
+    with pytest.raises(ForbiddenError, match="ann was revoked"):
+        made.enter("1", "asmith")
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_items_are_shown_answered_and_counted(
     assert data(run(capsys, monkeypatch, "next", "--json"), "anew.label.next/1") == {"item": None}
     assert "nothing to look at" in run(capsys, monkeypatch, "next").out
     status = data(run(capsys, monkeypatch, "status", "--json"), "anew.label.status/1")
-    assert status["labellers"] == {who_asks(): {"answered": 1, "skipped": 1, "gold": 0}}
+    assert status["labellers"] == {f"account:{who_asks()}": {"answered": 1, "skipped": 1, "gold": 0}}
     assert "open        2" in run(capsys, monkeypatch, "status").out
 
 

@@ -126,7 +126,7 @@ def test_who_has_a_role_comes_in_under_the_name_that_the_provider_says(place: tu
     assert page.url.startswith(f"{address}/sign-in"), "taken back here, whatever the provider says"
     page.click("text=Sign in with Example ID")
     page.click("[name=allow]")
-    page.wait_for_selector("text=somebody's name here already")
+    page.wait_for_selector("text=whatever the provider says")
     context.close()
 
 

@@ -4,13 +4,14 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from anew.adapters.private_file import PrivateFile
+from anew.adapters.user_file import UserFile
 from anew.domain.access import Principal, Role
 from anew.domain.errors import ConflictError, NotFoundError
 
@@ -51,10 +52,12 @@ class TokenRecord:
 class AccessFile:
     """The tokens of an installation, in one JSON file. Thread- and process-safe.
 
-    A change replaces the file as a whole; readers see it at their next `verify`.
+    A change replaces the file as a whole; readers see it at their next `verify`. A person's token is good while that
+    person is one of `users` who is let in, and may no more than the person may.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, users: UserFile) -> None:
+        self._users = users
         self._file: PrivateFile[dict[str, TokenRecord]] = PrivateFile(
             path, "tokens", read=_records, write=_plain, none=dict
         )
@@ -94,6 +97,10 @@ class AccessFile:
             records[id] = record
         return f"{_PREFIX}_{id}_{secret}", record
 
+    def link(self, id: str, user: str) -> TokenRecord:
+        """Say whose a token is; raises NotFoundError for none with this id."""
+        return self._change(id, lambda old: replace(old, user=user))
+
     def revoke(self, id: str, *, now: datetime) -> TokenRecord:
         """Refuse a token from now on; once more changes nothing.
 
@@ -102,12 +109,7 @@ class AccessFile:
         NotFoundError
             There is no token with this id.
         """
-        with self._file.changing() as records:
-            if id not in records:
-                raise NotFoundError(f"there is no token {id!r}; `anew access list` shows them")
-            record = records[id]
-            records[id] = record if record.revoked else replace(record, revoked=now.isoformat())
-            return records[id]
+        return self._change(id, lambda old: old if old.revoked else replace(old, revoked=now.isoformat()))
 
     def records(self) -> Sequence[TokenRecord]:
         """Return what is kept of every token, in order of creation."""
@@ -122,16 +124,31 @@ class AccessFile:
         same = hmac.compare_digest(_hash(secret), expected)  # compared for unknown ids too, which then take as long
         if record is None or not same or prefix != _PREFIX or not record.is_good(now):
             return None
-        return _holder(record)
+        return self._holder(record, now)
 
     def holder(self, id: str, *, now: datetime) -> Principal | None:
         """Return who holds the token with this id; None when it is unknown, expired or revoked."""
         record = self._file.held().get(id)
-        return None if record is None or not record.is_good(now) else _holder(record)
+        return None if record is None or not record.is_good(now) else self._holder(record, now)
 
+    def _holder(self, record: TokenRecord, now: datetime) -> Principal | None:
+        person = self._users.called(record.person)
+        if (person is None and record.user) or (person is not None and not person.is_good(now)):
+            return None
+        return Principal(
+            id=record.id,
+            name=record.name if person is None else person.name,
+            role=Role(record.role),
+            models=frozenset(record.models),
+            person=None if person is None else Role(person.role),
+        )
 
-def _holder(record: TokenRecord) -> Principal:
-    return Principal(id=record.id, name=record.person, role=Role(record.role), models=frozenset(record.models))
+    def _change(self, id: str, change: Callable[[TokenRecord], TokenRecord]) -> TokenRecord:
+        with self._file.changing() as records:
+            if id not in records:
+                raise NotFoundError(f"there is no token {id!r}; `anew access list` shows them")
+            records[id] = change(records[id])
+            return records[id]
 
 
 def _hash(secret: str) -> str:

@@ -14,7 +14,7 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.adapters.user_file import UserRecord
 from anew.app.accepted import accepted
-from anew.app.person import PROGRAMS, access_file, person_here, user_file
+from anew.app.person import ACCOUNT, PROGRAMS, access_file, person_here, user_file
 from anew.app.record import open_record
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
@@ -22,12 +22,13 @@ from anew.domain.access import Permission, Role
 from anew.domain.errors import ConflictError, ForbiddenError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import AccessChanged, AccessGranted, AccessRevoked
-from anew.governance import may
+from anew.governance import PERMISSIONS, may
 
 __all__ = [
     "NewUser",
     "add_user",
     "create_token",
+    "link_token",
     "link_user",
     "people",
     "revoke_access",
@@ -76,12 +77,20 @@ def create_token(
         The project was never brought up, or there is no such person.
     ConflictError
         Somebody of this name has a token already, or is called all but so.
+    PolicyError
+        The person whose it is may not what its role may.
     """
     settings, now = accepted(project), SystemClock().now()
     users = user_file(settings.state)
     if user and users.named(user, now=now) is None:
         raise NotFoundError(f"there is nobody called {user!r}; `anew access users` shows who there is")
     _check_name(settings.state, name)
+    person = users.named(user or name, now=now)
+    if person is not None and not PERMISSIONS[role] <= PERMISSIONS[Role(person.role)]:
+        raise PolicyError(
+            f"{person.name} is {person.role}, and a token of theirs may no more than they: not what a token of the "
+            f"role {role.value} is for"
+        )
     until = None if expires is None else now + expires
     with closing(open_record(settings.state)) as database:
         token, record = access_file(settings.state).create(name, role, now=now, expires=until, user=user)
@@ -107,42 +116,41 @@ def add_user(project: Path, new: NewUser) -> tuple[str, UserRecord]:
     """
     settings, now = accepted(project), SystemClock().now()
     _check_name(settings.state, new.name)
-    password, made = ("", "") if new.without else _password(new.password)
-    if password.casefold() == new.name.casefold():
-        raise PolicyError("a password that is the name is none")
+    password, made = ("", "") if new.without else _password(new.password, new.name)
     kept = "" if new.without else hash_password(password)
     until = None if new.expires is None else now + new.expires
     users, by = user_file(settings.state), person_here(settings.state)
     with closing(open_record(settings.state)) as database:
-        taken = users.of_account(new.account, now=now) if new.account else None
-        if taken is not None:
-            raise ConflictError(f"{new.account} is {taken.name} already, and nobody is two persons")
-        record = users.add(new.name, new.role, now=now, kept=kept, expires=until)
-        granted = AccessGranted(
-            model=settings.model, at=now, token=record.id, name=record.name, role=record.role, by=by, expires=until,
-        )  # fmt: skip
-        _post(database, granted)
-        if new.account:
-            record = users.link(new.name, now=now, account=new.account)
-            _post(database, _changed(settings, record, f"account {new.account}", by, now))
+
+        def told(record: UserRecord) -> None:
+            granted = AccessGranted(
+                model=settings.model, at=now, token=record.id, name=record.name, role=record.role, by=by, expires=until
+            )
+            _post(database, granted)
+            if new.account:
+                _post(database, _changed(settings, record, f"account {new.account}", by, now))
+
+        _revoke_tokens(settings, database, new.name, now)
+        record = users.add(new.name, new.role, now=now, kept=kept, expires=until, account=new.account, told=told)
     return made, record
 
 
 def set_password(project: Path, name: str, reference: str) -> tuple[str, UserRecord]:
     """Give somebody another password, which signs out whoever used the old one; returns one that was made."""
-    settings = accepted(project)
-    password, made = _password(reference)
-    old = next((each.hash for each in user_file(settings.state).records() if each.name == name), "")
-    if old and check_password(old, password):
+    settings, now = accepted(project), SystemClock().now()
+    users = user_file(settings.state)
+    password, made = _password(reference, name)
+    old = users.named(name, now=now)
+    if old is not None and old.hash and check_password(old.hash, password):
         raise PolicyError(f"that is the password that {name} has")
     kept = hash_password(password)
-    return made, _change(settings, "password", lambda: user_file(settings.state).set_password(name, kept))
+    return made, _change(settings, "password", lambda: users.set_password(name, kept, now=now))
 
 
 def set_role(project: Path, name: str, role: Role) -> UserRecord:
-    """Trust somebody with something else; raises NotFoundError for nobody's name."""
-    settings = accepted(project)
-    return _change(settings, f"role {role}", lambda: user_file(settings.state).set_role(name, role))
+    """Trust somebody with something else; raises as `UserFile.set_role`."""
+    settings, now = accepted(project), SystemClock().now()
+    return _change(settings, f"role {role}", lambda: user_file(settings.state).set_role(name, role, now=now))
 
 
 def link_user(project: Path, name: str, *, account: str = "", subject: str = "") -> UserRecord:
@@ -160,26 +168,57 @@ def link_user(project: Path, name: str, *, account: str = "", subject: str = "")
         subject = f"{settings.policy.access.oidc.issuer} {subject}"
     elif subject:
         raise PolicyError("no provider of identity is set; see access.oidc in anew.yaml")
-    change = " and ".join(filter(None, [account and f"account {account}", subject and f"subject {subject}"]))
-    users = user_file(settings.state)
-    return _change(settings, change, lambda: users.link(name, now=now, account=account, subject=subject))
+    users, by = user_file(settings.state), person_here(settings.state)
+    old = users.called(name)
+    with closing(open_record(settings.state)) as database:
+        record = users.link(name, now=now, account=account, subject=subject)
+        changes = [f"account {account}"] if account else []
+        changes += [f"subject {subject}"] if subject else []
+        changes += [f"name {each}" for each in record.aliases if old is None or each not in old.aliases]
+        for each in changes:
+            _post(database, _changed(settings, record, each, by, now))
+    return record
+
+
+def link_token(project: Path, name: str, token: str) -> UserRecord:
+    """Say that the token with this id is a person's, and that what was done with it was done by that person.
+
+    Raises
+    ------
+    NotFoundError
+        There is nobody of this name, or no such token.
+    ConflictError
+        It is somebody else's already.
+    """
+    settings, now = accepted(project), SystemClock().now()
+    users, access = user_file(settings.state), access_file(settings.state)
+    person, record = users.named(name, now=now), next((each for each in access.records() if each.id == token), None)
+    if person is None:
+        raise NotFoundError(f"there is nobody called {name!r}; `anew access users` shows who there is")
+    holder = None if record is None else users.called(record.person)
+    if record is not None and (holder or person).id != person.id:
+        raise ConflictError(f"the token {token} is {record.person}'s already, and nobody is two persons")
+
+    def link() -> UserRecord:
+        access.link(token, name)
+        return person
+
+    return _change(settings, f"token {token}", link)
 
 
 def revoke_access(project: Path, who: str) -> TokenRecord | UserRecord:
     """Refuse a token, by its id, or a person by name, with all their tokens; raises NotFoundError for neither."""
     settings, now = accepted(project), SystemClock().now()
     users, access, by = user_file(settings.state), access_file(settings.state), person_here(settings.state)
-    revoked: list[TokenRecord | UserRecord] = []
     with closing(open_record(settings.state)) as database:
-        if any(each.name == who for each in users.records()):
-            revoked.append(users.revoke(who, now=now))
-            theirs = [each for each in access.records() if each.person == who and each.is_good(now)]
-            revoked += [access.revoke(each.id, now=now) for each in theirs]
-        else:
-            revoked.append(access.revoke(who, now=now))
-        for each in revoked:
-            _post(database, AccessRevoked(model=settings.model, at=now, token=each.id, name=each.name, by=by))
-    return revoked[0]
+        if users.called(who) is None:
+            token = access.revoke(who, now=now)
+            _post(database, _revoked(settings, token, by, now))
+            return token
+        person = users.revoke(who, now=now)
+        _post(database, _revoked(settings, person, by, now))
+        _revoke_tokens(settings, database, person.name, now)
+    return person
 
 
 def tokens(project: Path) -> Sequence[TokenRecord]:
@@ -211,22 +250,37 @@ def token_holder(settings: Settings, reference: str, what: Permission) -> str:
     return who.name
 
 
+def _revoke_tokens(settings: Settings, database: SQLDatabase, name: str, now: datetime) -> None:
+    """Refuse the tokens of whoever bears or bore a name, unless that person is let in."""
+    users, access = user_file(settings.state), access_file(settings.state)
+    person = users.called(name)
+    if person is None or person.is_good(now):
+        return
+    theirs = [each for each in access.records() if users.called(each.person) == person and each.is_good(now)]
+    for each in theirs:
+        token, by = access.revoke(each.id, now=now), person_here(settings.state)
+        _post(database, _revoked(settings, token, by, now))
+
+
 def _check_name(state: Path, name: str) -> None:
     """Refuse a name that a program has, or that differs from another's in nothing but the size of its letters."""
-    if name in PROGRAMS:
-        raise ConflictError(f"{name!r} is what a program of anew is called on record; choose another name")
+    if name in PROGRAMS or name.startswith(ACCOUNT):
+        raise ConflictError(f"{name!r} is what a program or an account is called on record; choose another name")
     known = {each.name for each in access_file(state).records()} | {each.name for each in user_file(state).records()}
     twin = next((each for each in known if each != name and each.casefold() == name.casefold()), "")
     if twin:
         raise ConflictError(f"{name!r} would be taken for {twin!r}; choose another name")
 
 
-def _password(reference: str) -> tuple[str, str]:
+def _password(reference: str, name: str) -> tuple[str, str]:
     """Return the password to be set, and it once more where it was made here and has to be shown."""
-    if reference:
-        return read_secret(reference, Path.cwd()), ""
-    made = secrets.token_urlsafe(15)
-    return made, made
+    if not reference:
+        made = secrets.token_urlsafe(15)
+        return made, made
+    password = read_secret(reference, Path.cwd())
+    if password.casefold() == name.casefold():
+        raise PolicyError("a password that is the name is none")
+    return password, ""
 
 
 def _change(settings: Settings, change: str, make: Callable[[], UserRecord]) -> UserRecord:
@@ -239,6 +293,10 @@ def _change(settings: Settings, change: str, make: Callable[[], UserRecord]) -> 
 
 def _changed(settings: Settings, record: UserRecord, change: str, by: str, now: datetime) -> AccessChanged:
     return AccessChanged(model=settings.model, at=now, user=record.id, name=record.name, change=change, by=by)
+
+
+def _revoked(settings: Settings, record: TokenRecord | UserRecord, by: str, now: datetime) -> AccessRevoked:
+    return AccessRevoked(model=settings.model, at=now, token=record.id, name=record.name, by=by)
 
 
 def _post(database: SQLDatabase, fact: Fact) -> None:

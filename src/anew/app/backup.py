@@ -33,7 +33,7 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
     Parameters
     ----------
     secrets
-        Copy the private key and the tokens' hashes too; without them, restoring needs the key from elsewhere.
+        Copy the private key and the hashes of tokens and passwords too; without, restoring needs a key from elsewhere.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """What a person signs: to approve a gate or a promotion, to reject it, to override a gate; and what may be taken."""
 
 import logging
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,11 +9,11 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.signing import Signer, Verifier
-from anew.app.asker import who_asks
+from anew.adapters.system_clock import SystemClock
 from anew.app.command import Answered, command
 from anew.app.gates import chosen_gates
 from anew.app.model_card import card_problems, card_seal
-from anew.app.person import account_holder, person_named
+from anew.app.person import ACCOUNT, PROGRAMS, access_file, person_here, person_of
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.domain.access import Permission
@@ -58,8 +59,8 @@ class _Candidate:
 def consent(settings: Settings, kind: type[Signed], version: str, gate: str, reason: str, by: str = "") -> Answered:
     """Sign for `gate` of `version`, or for its promotion, and return what the loop decided; see `command`.
 
-    `by` is who signs, proved by a token; unless told the person whose account runs this program. Where the policy asks
-    for four eyes, nobody signs for a promotion of whom it is not known whether he asked for it himself.
+    `by` is who signs, proved by a token or a session; unless told the person whose account runs this program. Where the
+    policy asks for four eyes or for more than one, nobody signs for a promotion of whom it is not known who that is.
 
     Raises
     ------
@@ -71,17 +72,19 @@ def consent(settings: Settings, kind: type[Signed], version: str, gate: str, rea
     PolicyError
         The gate is not one that asks: it has to be overridden, or the other way round.
     ForbiddenError
-        The person may not approve, or it is not known who that, or who asked for the retrain, is.
+        The person may not approve, or is let in no more; or it is not known who that, or who asked for the retrain, is.
     """
     candidate = _candidate(settings.state, version)
     asked = _asked(candidate, version) if gate == PROMOTION else None
-    four_eyes = asked is not None and kind is ApprovalSigned and settings.policy.governance.four_eyes == "required"
-    person = by or _signer(settings, known=four_eyes)
-    if asked is not None and four_eyes:
-        _check_eyes(settings.state, asked, person)
+    four_eyes = settings.policy.governance.four_eyes == "required"
+    apart = asked is not None and kind is ApprovalSigned and (four_eyes or asked.needed > 1)
+    person = _signer(settings, by, known=apart)
+    if asked is not None and apart and four_eyes:
+        _check_eyes(settings, asked, person)
     if gate != PROMOTION:
         _check(candidate, kind, version, gate)
-    if kind is ApprovalSigned and (gate, person) in candidate.signed:
+    signed = {_name(settings.state, name) for signed_for, name in candidate.signed if signed_for == gate}
+    if kind is ApprovalSigned and person in signed:
         raise ConflictError(f"{person} has signed for {gate} of {version} already, and counts once")
     if gate == _CARD and kind is ApprovalSigned:
         reason = _with_card(settings, reason)
@@ -159,32 +162,49 @@ def _with_card(settings: Settings, reason: str) -> str:
     return f"{reason} (model card {card_seal(settings.root)[:16]})"
 
 
-def _signer(settings: Settings, *, known: bool) -> str:
-    """Return who runs this program and may sign; an account that is nobody's only where it need not be known whose."""
-    found, account = account_holder(settings.state), who_asks()
+def _signer(settings: Settings, by: str, *, known: bool) -> str:
+    """Return who signs: proved to be `by`, or who runs this program; who is nobody's only where that may be unknown."""
+    name = by or person_here(settings.state)
+    found = person_of(settings.state, name)
     if found is None:
         if known:
             raise ForbiddenError(
-                f"nobody has said who {account} of this machine is, and the policy asks for four eyes: sign with "
-                f"--token, or have it said once: anew access link NAME --account {account}"
+                f"nobody has said who {name} is, and it has to be known who signs: {_say_who(settings, name)}"
             )
-        return account
+        return name
+    if problem := found.problem(SystemClock().now()):
+        raise ForbiddenError(f"{problem}, and signs for nothing")
     if not may(found.principal, Permission.APPROVE, settings.model):
         raise ForbiddenError(f"{found.name} is {found.role}, who may not approve here")
     return found.name
 
 
-def _check_eyes(state: Path, asked: ApprovalAsked, person: str) -> None:
+def _check_eyes(settings: Settings, asked: ApprovalAsked, person: str) -> None:
     """Refuse a signature of somebody who is barred, under whatever name, or may be."""
-    for name in asked.barred:
-        who = person_named(state, name)
-        if not who:
+    for name in set(asked.barred) - PROGRAMS:
+        who = person_of(settings.state, name)
+        if who is None:
             raise ForbiddenError(
-                f"{name} of this machine asked for the retrain of {asked.version} or overrode one of its gates, and "
-                f"nobody has said who that is: it may be you. Have it said: anew access link NAME --account {name}"
+                f"{name} asked for the retrain of {asked.version} or overrode one of its gates, and nobody has said "
+                f"who that is: it may be you. {_say_who(settings, name)}"
             )
-        if who == person != name:
+        if who.name == person != name:
             raise PolicyError(f"{person} is {name}, who asked for the retrain or overrode one of its gates")
+
+
+def _name(state: Path, name: str) -> str:
+    found = person_of(state, name)
+    return name if found is None else found.name
+
+
+def _say_who(settings: Settings, name: str) -> str:
+    """Return what to do about a name of which nobody has said whose it is."""
+    tokens = [each.id for each in access_file(settings.state).records() if each.name == name]
+    which = f"--token {tokens[-1]}" if tokens else f"--account {shlex.quote(name.removeprefix(ACCOUNT))}"
+    return (
+        f"Have it said once: anew access link PERSON {which}; who is no person here yet: anew access add-user PERSON "
+        "--no-password --role approver"
+    )
 
 
 def _asked(candidate: _Candidate, version: str) -> ApprovalAsked:

@@ -1,5 +1,6 @@
 """How people come in to a project's dashboard: by its tokens, its passwords, and the provider that its policy names."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -13,7 +14,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.adapters.user_file import UserRecord
 from anew.app.accepted import accepted
 from anew.app.duration import parse_duration
-from anew.app.person import access_file, is_taken, user_file
+from anew.app.person import PROGRAMS, access_file, names_on_record, user_file
 from anew.app.policy_access import OIDCPolicy
 from anew.app.record import open_record
 from anew.app.secret import read_secret
@@ -21,7 +22,7 @@ from anew.app.settings import Settings
 from anew.app.status import state_folder
 from anew.dashboard.entrance import Errand, Ways
 from anew.domain.access import Principal, Role
-from anew.domain.errors import ForbiddenError, PolicyError
+from anew.domain.errors import ConflictError, ForbiddenError, PolicyError
 from anew.domain.facts import AccessChanged, AccessGranted
 
 __all__ = ["ProjectEntrance", "role_of"]
@@ -71,7 +72,9 @@ class ProjectEntrance:
         policy, provider = self._provider(settings)
         claims = provider.claims(answer, nonce=errand.nonce, verifier=errand.verifier, back=errand.back)
         subject = f"{policy.issuer} {claims['sub']}"
-        known = self._users.of_subject(subject, now=self._clock.now())
+        known, now = self._users.of_subject(subject), self._clock.now()
+        if known is not None and (problem := known.problem(now)):
+            raise ForbiddenError(f"{problem}, whatever the provider says")
         if known is not None and not known.provided:
             return known.principal  # what a person of this project may is said here; the provider proves who it is
         role = role_of(claims, policy)
@@ -98,27 +101,29 @@ class ProjectEntrance:
 
     def _new(self, settings: Settings, subject: str, name: str, role: Role) -> UserRecord:
         """Make somebody known for whom the provider vouches; a name that is somebody's here is not given away."""
-        if is_taken(settings.state, name):
+        if _is_taken(settings, name):
             raise ForbiddenError(
                 f"{name} is somebody's name here already. If that is you, have it said: anew access link {name} "
-                f"--subject {subject.partition(' ')[2]}"
+                f"--subject {shlex.quote(subject.partition(' ')[2])}"
             )
         now, issuer = self._clock.now(), subject.partition(" ")[0]
         with closing(open_record(settings.state)) as database:
+
+            def told(record: UserRecord) -> None:
+                granted = AccessGranted(
+                    model=settings.model, at=now, token=record.id, name=name, role=role.value, by=issuer
+                )
+                SQLInbox(database, clock=self._clock).post(granted.caused_by(""))
+
             try:
-                record = self._users.add(name, role, now=now, subject=subject)
-            except PolicyError as exc:
-                raise ForbiddenError(f"the provider's claim for the name does not do: {exc}") from exc
-            granted = AccessGranted(
-                model=settings.model, at=now, token=record.id, name=name, role=role.value, by=issuer
-            )
-            SQLInbox(database, clock=self._clock).post(granted.caused_by(""))
-        return record
+                return self._users.add(name, role, now=now, subject=subject, told=told)
+            except (ConflictError, PolicyError) as exc:
+                raise ForbiddenError(f"what the provider says of you does not do: {exc}") from exc
 
     def _other_role(self, settings: Settings, known: UserRecord, role: Role) -> UserRecord:
         now = self._clock.now()
         with closing(open_record(settings.state)) as database:
-            record = self._users.set_role(known.name, role)
+            record = self._users.set_provided_role(known.name, role, now=now)
             changed = AccessChanged(
                 model=settings.model, at=now, user=record.id, name=record.name, change=f"role {role}",
                 by=record.subjects[0].partition(" ")[0],
@@ -147,3 +152,12 @@ def _name_of(claims: Mapping[str, Any], policy: OIDCPolicy) -> str:
     if not isinstance(name, str):
         raise ForbiddenError(f"the provider says no name: there is no claim {policy.name!r}; see access.oidc.name")
     return name.casefold()
+
+
+def _is_taken(settings: Settings, name: str) -> bool:
+    """Does anybody or anything go by this name, or by one that differs in the size of its letters alone?"""
+    tokens, users = access_file(settings.state).records(), user_file(settings.state).records()
+    known = {other for each in users for other in (each.name, *each.aliases, *each.accounts)}
+    known |= {other for each in tokens for other in (each.name, each.user)} | PROGRAMS
+    known |= {*settings.policy.governance.approvers, *names_on_record(settings.state)}
+    return name.casefold() in {each.casefold() for each in known}

@@ -14,11 +14,10 @@ from anew.adapters.sealed_tree import sync_folder
 from anew.adapters.signing import Signer, Verifier
 from anew.app.accepted import accepted
 from anew.app.alone import alone
-from anew.app.asker import who_asks
 from anew.app.backup import check_backup
 from anew.app.backup_copy import ACCESS
 from anew.app.backup_manifest import Manifest, copy_file
-from anew.app.person import access_file, user_file
+from anew.app.person import access_file, person_here, user_file
 from anew.app.settings import FILE
 from anew.app.status import living_workers, state_folder
 from anew.app.stores import open_lake
@@ -283,7 +282,7 @@ def _supersede(state: Path, model: str, newest: int) -> int:
             champion=routing.champion,
             challenger=routing.challenger,
             fallback=routing.fallback,
-            by=who_asks(),
+            by=person_here(state),
             reason="an older backup was restored",
         ).caused_by("")
 

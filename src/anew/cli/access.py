@@ -11,6 +11,7 @@ from anew.app.access import (
     NewUser,
     add_user,
     create_token,
+    link_token,
     link_user,
     people,
     revoke_access,
@@ -141,17 +142,22 @@ def _link(
     name: Name,
     account: Annotated[str, typer.Option(help="user of this machine who this person is")] = "",
     subject: Annotated[str, typer.Option(help="`sub` by which the provider of identity knows this person")] = "",
+    token: Annotated[str, typer.Option(help="id of a token that is this person's; see `anew access list`")] = "",
     project: Project = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.access.link/1")] = False,
 ) -> None:
-    """Say who a user of this machine is, or somebody whom the provider of identity knows."""
-    if not account and not subject:
-        raise typer.BadParameter("say which: --account USER or --subject SUB", param_hint="--account")
-    record = link_user(project, name, account=account, subject=subject)
+    """Say who a user of this machine is, or somebody whom the provider of identity knows, or whose a token is."""
+    if not account and not subject and not token:
+        raise typer.BadParameter("say which: --account USER, --subject SUB or --token ID", param_hint="--account")
+    if token:
+        record = link_token(project, name, token)
+    if account or subject:
+        record = link_user(project, name, account=account, subject=subject)
     if json:
         emit_json("anew.access.link/1", _person(record))
         return
-    say(f"{record.name} is also {', '.join([*record.accounts, *record.subjects])}")
+    also = [*record.aliases, *record.accounts, *record.subjects, *([f"who holds {token}"] if token else [])]
+    say(f"{record.name} is also {', '.join(also)}")
 
 
 def _tell_password(schema: str, record: UserRecord, made: str, *, as_json: bool) -> None:
@@ -189,6 +195,7 @@ def _person(record: UserRecord) -> dict[str, object]:
         "has_password": bool(record.hash),
         "accounts": list(record.accounts),
         "subjects": list(record.subjects),
+        "aliases": list(record.aliases),
         "created": record.created,
         "expires": record.expires,
         "revoked": record.revoked,

@@ -42,12 +42,16 @@ class Principal:
         Opaque, e.g. the token's; never a secret.
     models
         Names of the models that it is about; empty for all of the installation.
+    person
+        What the person is trusted with whose token it is, which may no more than both; None where it is nobody's, or
+        the person is here without one.
     """
 
     id: str
     name: str
     role: Role
     models: frozenset[str] = frozenset()
+    person: Role | None = None
 
     def __post_init__(self) -> None:
         if not self.id or not self.name:

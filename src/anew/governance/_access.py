@@ -27,4 +27,5 @@ def may(who: Principal, what: Permission, model: str = "") -> bool:
     False
     """
     inside = not who.models or model in who.models
-    return inside and what in PERMISSIONS.get(who.role, frozenset())
+    roles = {who.role, who.person or who.role}
+    return inside and all(what in PERMISSIONS.get(role, frozenset()) for role in roles)

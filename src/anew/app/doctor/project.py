@@ -10,18 +10,22 @@ from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.signing import Verifier
 from anew.app.hook import hook_reference
 from anew.app.loopback import is_loopback
-from anew.app.person import access_file
+from anew.app.person import access_file, user_file
 from anew.app.secret import is_reference, read_secret
 from anew.app.settings import Settings
 from anew.app.status import stored_rows
 from anew.app.wiring import stages
+from anew.domain.access import Permission, Role
 from anew.domain.errors import NotFoundError, SettingsError
 from anew.domain.health import Finding
+from anew.governance import PERMISSIONS
 
 __all__ = ["PROJECT", "references"]
 
 _IMPORT_S = 120.0
 _SOON = timedelta(days=7)
+_ASKING = frozenset({Permission.OPERATE, Permission.APPROVE})
+"""Who may these asks for retrains, or consents to what came of them."""
 _IMPORT = "import sys, pathlib; import anew.adapters.pipeline_module as m; m.load_pipeline(pathlib.Path(sys.argv[1]))"
 
 
@@ -106,6 +110,15 @@ def _tokens(settings: Settings) -> Finding:
     if soon:
         fix = "give new ones: anew access create"
         return Finding.warning("tokens", f"expired or about to within 7 days: {', '.join(sorted(soon))}", fix)
+    people = user_file(settings.state)
+    nobody = [
+        f"{each.name} ({each.id})"
+        for each in records
+        if PERMISSIONS[Role(each.role)] & _ASKING and people.called(each.person) is None
+    ]
+    if nobody and settings.policy.governance.four_eyes == "required":
+        found = f"nobody has said whose these are, and they sign for no promotion: {', '.join(sorted(nobody))}"
+        return Finding.warning("tokens", found, "anew access link PERSON --token ID")
     return (
         Finding.good("tokens", f"{len(records)} in force") if records else Finding.skipped("tokens", "none were given")
     )

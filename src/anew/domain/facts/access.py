@@ -57,7 +57,8 @@ class AccessChanged(Fact):
     user
         Id of the person.
     change
-        What it is: ``password``, ``account NAME``, ``subject ISSUER SUBJECT`` or ``role ROLE``.
+        What it is: ``password``, ``account NAME``, ``subject ISSUER SUBJECT``, ``name NAME`` of one
+        whom a provider brought and who is this person, ``token ID`` or ``role ROLE``.
     """
 
     user: str
