@@ -19,6 +19,7 @@ from anew.adapters import fact_codec
 from anew.adapters.access_file import AccessFile
 from anew.adapters.segment_format import Header
 from anew.adapters.standard_webhook import verified_id
+from anew.adapters.user_file import UserFile
 from anew.app.duration import parse_alarms, parse_amount, parse_count, parse_duration, parse_rate
 from anew.app.model_card import card_problems
 from anew.app.settings import load
@@ -43,7 +44,7 @@ from tests.validate.trials import MANIFEST
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SETTINGS = GatewaySettings(model="m", columns=replace(FAKE_COLUMNS, task=Task.BINARY, classes=(0, 1)))
 PLACE = Path(tempfile.mkdtemp(prefix="anew-fuzz-"))
-ACCESS = AccessFile(PLACE / "tokens.json")
+ACCESS = AccessFile(PLACE / "tokens.json", UserFile(PLACE / "users.json"))
 SESSIONS = Sessions(b"k" * 32, lambda _: None, lambda: NOW, ToldSource([]))
 
 
