@@ -41,6 +41,7 @@ def main(folder: str, *told: str) -> int:
         demo = subprocess.Popen(
             [sys.executable, "-m", "anew.cli", "demo", "--folder", folder, f"--limit={_LIMIT_S}", *lines, *told],
             env={**os.environ, **bucket.environment, **cluster.environment},
+            process_group=0,  # Ctrl-C comes to it once, from us
         )
         stack.callback(_end, demo)
         return demo.wait()
