@@ -94,3 +94,11 @@ def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_
 
 def test_a_project_that_never_ran_has_no_record(run: Run, tmp_path: Path) -> None:
     assert run("verify", tmp_path).code == 4
+
+
+@pytest.mark.parametrize("verb", ["verify", "show", "head"])
+def test_the_project_may_be_named_as_other_verbs_take_it(run: Run, project: Path, tmp_path: Path, verb: str) -> None:
+    named = run(verb, "--project", project)
+    assert named.code == 0, named
+    assert named == run(verb, project)
+    assert run(verb, "--project", tmp_path / "nowhere").code == 4
