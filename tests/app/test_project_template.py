@@ -14,6 +14,7 @@ from anew.adapters.model_loader import ModelLoader
 from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.schema_inference import Roles
 from anew.adapters.table_file import labelled_rows
+from anew.app.duration import parse_duration
 from anew.app.judging import judged_by
 from anew.app.policy_numbers import PolicyNumbers
 from anew.app.project_template import create_from_file, create_skeleton
@@ -123,6 +124,9 @@ def test_no_step_of_a_rollout_waits_for_rows_that_do_not_come_in_time(
     assert (rollout.shadow.at_least_rows, rollout.judge.at_least_rows, rollout.patience) == (shadow, canary, patience)
     judged = judged_by(settings, watched_by(settings)).rollout
     a_day = rows / 100
+    (slo,) = settings.policy.slos
+    seen = parse_duration(slo["over"]).days if "over" in slo else 1
+    assert seen * a_day >= 50, "an objective that lacks rows in every period is never measured"
     longest = max(shadow / a_day, canary / (a_day * rollout.canary[-1]))
     assert judged.patience > longest * timedelta(days=1)
 

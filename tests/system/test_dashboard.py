@@ -205,3 +205,27 @@ def test_a_page_shows_what_is_recorded_without_being_asked(chromium: Browser, pl
         )
         plain.source.told = [*plain.source.told, shifted.caused_by("")]
         expect(seen.page.get_by_role("button", name="Roll back")).to_contain_text("from v7 to v6", timeout=10_000)
+
+
+NAMED = """(wrap) => {
+  const name = document.querySelector('th.prose a'), range = document.createRange();
+  name.textContent = 'temperature_celsius';
+  name.parentElement.style.overflowWrap = wrap;
+  range.selectNodeContents(name);
+  return new Set([...range.getClientRects()].map((each) => Math.round(each.top))).size;
+}"""
+"""In how many lines the name of a column stands."""
+
+
+@pytest.mark.parametrize("width", [400, 1000, 1280])
+def test_the_name_of_a_column_is_not_broken_within(chromium: Browser, plain: Served, width: int) -> None:
+    with visiting(chromium, plain, viewport={"width": width, "height": 800}) as seen:
+        seen.page.goto(f"{plain.url}/data")
+        assert seen.page.evaluate(NAMED, "") == 1
+        assert seen.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_name_that_is_broken_would_be_seen(chromium: Browser, plain: Served) -> None:
+    with visiting(chromium, plain, viewport=SIZES["narrow"]) as seen:
+        seen.page.goto(f"{plain.url}/data")
+        assert seen.page.evaluate(NAMED, "anywhere") > 1

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from anew.app.demo_story import CHAPTERS
+from tests.docs.screenshots import MOST_BYTES, pictures
 
 pytestmark = pytest.mark.system
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 ANEW = (sys.executable, "-m", "anew.cli")
 
@@ -63,6 +66,10 @@ def test_every_part_of_the_story_happens(tmp_path: Path) -> None:
     ).stdout
     assert "alert" in explained
     assert f"{champion} promoted over" in explained
+
+    taken = pictures(folder, tmp_path / "pictures")
+    assert {each.name for each in taken} == {each.name for each in IMAGES.glob("*.png")}
+    assert all(0 < each.stat().st_size < MOST_BYTES for each in taken), "pictures of the documentation are to be small"
 
 
 @pytest.mark.timeout(120)

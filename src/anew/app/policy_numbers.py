@@ -18,7 +18,7 @@ _STEP_WINDOWS = 4
 """Windows in which a step of a rollout has its rows, where the stream is too small for more: a challenger that takes
 longer than five gives way to the next candidate, and none would ever be promoted."""
 _PATIENT = 1.5
-"""What a challenger may take for a step, to what it takes at the pace of the stream."""
+"""Time that is given for rows to come, to what they take at the pace of the stream."""
 _LEAST_ROWS = 50
 """Paired labels without which no step of a rollout is decided."""
 _WINDOWS = tuple(
@@ -41,6 +41,7 @@ class PolicyNumbers:
     label_delay: str = "0s"
     slo_slack: float = 1.5
     slo_windows: int = 1
+    slo_over_windows: int | None = None
     psi: float = 0.25
     psi_windows: int = 3
     cooldown_windows: int = 2
@@ -76,6 +77,7 @@ def attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) ->
     return replace(
         numbers,
         patience_windows=ceil(_PATIENT * longest) if longest > _STEP_WINDOWS else None,
+        slo_over_windows=None if per_window >= _LEAST_ROWS else ceil(_PATIENT * _LEAST_ROWS / per_window),
         shadow_rows=shadow_rows,
         canary_rows=canary_rows,
         span_windows=span,

@@ -283,6 +283,9 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, given: Given
             "budget": f"{numbers.budget_retrains} per {write_duration(numbers.budget_windows * window)}",
             "canary": list(numbers.canary),
             "slo_for": _windows(numbers.slo_windows),
+            "slo_over": ""
+            if numbers.slo_over_windows is None
+            else f", over: {write_duration(numbers.slo_over_windows * window)}",
             "triggers": "\n".join(f"  - {line}" for line in triggers),
             "history": f"\n  history: {given.history}  # labelled rows from before it served" if given.history else "",
             "sections": "".join(f"{section}\n\n" for section in given.sections),
