@@ -58,7 +58,7 @@ def decode(kind: str, schema: int, body: bytes) -> Fact:
     """
     try:
         return _reader(kind, schema)(body)
-    except (msgspec.MsgspecError, InvariantError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, InvariantError) as exc:
         raise IntegrityError(f"a stored {kind} of schema {schema} cannot be read: {exc}; found {body[:200]!r}") from exc
 
 
