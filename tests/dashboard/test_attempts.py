@@ -73,3 +73,12 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(20_000):
         attempts.begin(AT, ("name", str(number)))
     assert len(attempts._kept) == 10_000
+
+
+def test_a_clock_that_is_set_back_draws_no_wait_out() -> None:
+    attempts, before = Attempts(), AT - timedelta(days=365)
+    while attempts.begin(AT, NAME) == timedelta(0):
+        pass
+    wait = attempts.begin(before, NAME)
+    assert timedelta(0) < wait <= timedelta(minutes=5)
+    assert attempts.begin(before + wait, NAME) == timedelta(0)

@@ -62,6 +62,8 @@ class Attempts:
 
     def _left(self, now: datetime, key: tuple[str, str]) -> timedelta:
         found = self._kept.get(key)
+        if found is not None:
+            found.last = min(found.last, now)  # or a clock that was set back would draw the wait out
         if found is None or now - found.last > _FORGOTTEN:
             return timedelta(0)
         above = found.count - _FREE[key[0]]

@@ -22,6 +22,7 @@ from anew.dashboard.attempts import Attempts
 from anew.dashboard.cookie import Cookies
 from anew.dashboard.entrance import Entrance, Errand
 from anew.dashboard.form import fields_of, local
+from anew.dashboard.network import network_of
 from anew.dashboard.session import Sessions
 from anew.domain.access import Principal
 from anew.domain.errors import AnewError, ForbiddenError
@@ -137,11 +138,11 @@ class SignIn:
             token = fields.get("token", "").strip()
             if len(token) > MOST_TOKEN:
                 raise HTTPException(400, f"a token has at most {MOST_TOKEN} characters")
-            return _Given("", partial(self.entrance.holder, token), (source,), _NOBODY)
+            return _Given("", partial(self.entrance.holder, token), (), _NOBODY)  # of 256 bits: guessed by nobody
         name = fields.get("name", "").strip().lower()[:MOST_TOKEN]
         check = partial(self.entrance.by_password, name, fields["password"])
         known = self._known(request, name)
-        return _Given(name, check, (source, ("device", known) if known else ("name", name)), _WRONG)
+        return _Given(name, check, (("device", known),) if known else (source, ("name", name)), _WRONG)
 
     def _ask(self, request: Request, back: str, problem: str, status: int) -> Response:
         ways = self.entrance.ways()
@@ -156,9 +157,9 @@ class SignIn:
 
     def _source(self, request: Request) -> str:
         """Return where somebody comes from: what a proxy of ours says last, and nobody else is believed."""
-        told = request.headers.get("x-forwarded-for", "") if self.cookies.is_behind_proxy(request) else ""
-        found = told.rpartition(",")[2].strip()
-        return found[:64] or (request.client.host if request.client else "")
+        peer = request.client.host if request.client else ""
+        told = request.headers.getlist("x-forwarded-for") if self.cookies.is_behind_proxy(request) else []
+        return (network_of(told[-1].rpartition(",")[2]) if told else "") or network_of(peer) or peer
 
     def _device(self, name: str) -> str:
         """Return what is kept in a browser in which somebody has signed in."""
