@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow docs screenshots newcomer check lock soak
+.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow docs screenshots newcomer reliability check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,10 @@ docs: .venv/test.stamp build/docs/stamp ## build the documentation with its refe
 screenshots: .venv/test.stamp ## take the pictures of the dashboard in docs/images from a run of the demo (needs a Chromium)
 	@$(BIN)/anew demo --folder build/pictured
 	@$(BIN)/python -m tests.docs.screenshots build/pictured docs/images
+
+reliability: .venv/test.stamp ## write the rows of the fault matrix, with what the last tests found, into the README
+	@$(BIN)/python -m pytest --collect-only -qq --reliability=build/reliability.json >/dev/null
+	@$(BIN)/python -m tests.reliability build/reliability.json README.md
 
 newcomer: .venv/test.stamp ## take a newcomer's path from the built wheel in an empty environment: demo, own CSV, dashboard
 	@rm -rf build/newcomer

@@ -1,9 +1,10 @@
 """Which rows of the fault matrix the tests try, and how they ended: a plugin of pytest, and a page of what it wrote.
 
-`--reliability FILE` adds what a run found to FILE; ``python -m tests.reliability FILE`` prints it as a Markdown table,
-and fails where a row failed. A row is what a test is marked with: ``@pytest.mark.fault("D1")``. A test whose name says
-that it is a control, or that plants something, is one: it passes when the planted fault is found. What a test puts on
-record with ``record_property("figure", …)`` stands with its rows.
+`--reliability FILE` adds what a run found to FILE, with `--collect-only` which tests there are; ``python -m
+tests.reliability FILE`` prints it as a Markdown table, and fails where a row failed; ``python -m tests.reliability FILE
+README.md`` writes rows, counts and figures into that page. A row is what a test is marked with:
+``@pytest.mark.fault("D1")``. A test whose name says that it is a control, or that plants something, is one: it passes
+when the planted fault is found. What a test puts on record with ``record_property("figure", …)`` stands with its rows.
 """
 
 import json
@@ -14,10 +15,13 @@ from typing import Any
 
 import pytest
 
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_itemcollected", "table"]
+from tests.fault_rows import GROUPS, ROWS
+
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_itemcollected", "section", "table", "written"]
 
 _OPTION = "--reliability"
 _OUTCOMES = ("passed", "failed", "skipped")
+_BEGIN, _END = "<!-- reliability: begin -->", "<!-- reliability: end -->"
 _CONTROL = ("control", "planted", "negative")
 
 
@@ -44,6 +48,14 @@ class _Collector:
         self._file = file
         self._tests: dict[str, dict[str, Any]] = {}
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take note of tests that are not run."""
+        if session.config.option.collectonly:
+            for item in session.items:
+                rows = sorted({mark.args[0] for mark in item.iter_markers("fault")})
+                if rows:
+                    self._tests[item.nodeid] = {"rows": rows, "outcome": "collected"}
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of a test of any row; what fails before or after it fails the test."""
         rows = sorted({str(value) for name, value in report.user_properties if name == "fault"})
@@ -57,7 +69,8 @@ class _Collector:
     def pytest_sessionfinish(self) -> None:
         """Put this run's tests in the place of what the file said of them."""
         known = json.loads(self._file.read_text())["tests"] if self._file.exists() else {}
-        tests = dict(sorted((known | self._tests).items()))
+        seen = {id: test for id, test in self._tests.items() if test["outcome"] != "collected" or id not in known}
+        tests = dict(sorted((known | seen).items()))
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps({"schema": 1, "rows": _rows(tests), "tests": tests}, indent=1) + "\n")
 
@@ -67,7 +80,7 @@ def _rows(tests: Mapping[str, Any]) -> dict[str, Any]:
     for id, test in tests.items():
         for name in test["rows"]:
             row = rows.setdefault(name, {**dict.fromkeys(_OUTCOMES, 0), "controls": 0, "figures": []})
-            row[test["outcome"]] += 1
+            row[test["outcome"]] = row.get(test["outcome"], 0) + 1
             row["controls"] += any(word in id.split("::")[-1] for word in _CONTROL)
             row["figures"] += test.get("figures", ())
     return dict(sorted(rows.items(), key=lambda each: (each[0][0], int(each[0][1:]))))
@@ -81,9 +94,44 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def section(found: Mapping[str, Any]) -> str:
+    """Return the rows with their counts and figures, for a page that people read, between its two marks."""
+    rows: Mapping[str, Any] = found["rows"]
+    tests, figures = len(found["tests"]), sum(bool(row["figures"]) for row in rows.values())
+    lines = [
+        _BEGIN,
+        "<details>",
+        f"<summary>{len(rows)} of {len(ROWS)} rows, tried by {tests} tests; {figures} rows with figures</summary>",
+        "",
+        "| row | what is done to anew | tests | of them controls | figures |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        count = sum(row.get(outcome, 0) for outcome in (*_OUTCOMES, "collected"))
+        told = "; ".join(dict.fromkeys(row["figures"]))
+        lines.append(f"| {name} | {ROWS[name]} | {count} | {row['controls'] or ''} | {told} |")
+    untried = [name for name in ROWS if name not in rows]
+    lines += ["", f"No test bears yet: {', '.join(f'{name} ({ROWS[name]})' for name in untried) or 'none'}."]
+    groups = ", ".join(f"{letter} {name.lower()}" for letter, name in GROUPS.items())
+    return "\n".join([*lines, f"Groups: {groups}.", "", "</details>", _END])
+
+
+def written(page: str, found: Mapping[str, Any]) -> str:
+    """Return the page with what was found between its marks; raises ValueError where it has none."""
+    before, _, rest = page.partition(_BEGIN)
+    _, mark, after = rest.partition(_END)
+    if not mark:
+        raise ValueError(f"the page has no {_BEGIN} and {_END} to write between")
+    return before + section(found) + after
+
+
 def main() -> int:
     """Print the table; 1 where a row failed, or none was tried. What was left out on this machine is named."""
     found = json.loads(Path(sys.argv[1]).read_text())
+    if len(sys.argv) > 2:
+        page = Path(sys.argv[2])
+        page.write_text(written(page.read_text("utf-8"), found), "utf-8")
+        return 0
     sys.stdout.write(table(found) + "\n")
     rows, tests = found["rows"], len(found["tests"])
     bad = [name for name, row in rows.items() if row["failed"] or not row["passed"]]

@@ -1,10 +1,16 @@
 """The account of the fault matrix is that of the tests: what failed, was left out or came again stands in it so."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from tests.fault_rows import ROWS
+from tests.reliability import written
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,3 +97,46 @@ def test_rows_are_counted_as_their_tests_ended_and_runs_add_up(tmp_path: Path) -
     assert run(tmp_path, "-k", "test_bad or ends_badly")["rows"]["D1"]["passed"] == 2, "of an earlier run"
     printed = page(tmp_path)
     assert (printed.returncode, "not passed: S2" in printed.stdout) == (0, True)
+
+
+def marked() -> set[str]:
+    """Return the rows that tests are marked with, read from the tests themselves."""
+    texts = (path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    return {name for text in texts for name in re.findall(r'pytest\.mark\.fault\("([A-Z]\d+)"\)', text)}
+
+
+def shown(page: str) -> dict[str, str]:
+    """Return the rows that a page shows, each with what it says is done."""
+    return dict(re.findall(r"^\| ([A-Z]\d+) \| ([^|]+?) \| \d+ \|", page, re.M))
+
+
+def test_every_mark_is_a_row() -> None:
+    assert marked() <= ROWS.keys()
+
+
+def test_the_readme_shows_every_row_that_is_tried() -> None:
+    page = (ROOT / "README.md").read_text("utf-8")
+    assert shown(page) == {name: ROWS[name] for name in ROWS if name in marked()}, "run make reliability"
+
+
+def test_a_row_that_the_page_lacks_would_be_seen() -> None:
+    page = (ROOT / "README.md").read_text("utf-8")
+    stale = "".join(line for line in page.splitlines(keepends=True) if not line.startswith("| K1 |"))
+    assert shown(stale).keys() == shown(page).keys() - {"K1"}
+
+
+def test_a_page_has_what_was_found_between_its_marks(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(TESTS)
+    first = run(tmp_path, "--collect-only")
+    assert first["tests"]["test_it.py::test_good"]["outcome"] == "collected"
+    found = run(tmp_path)
+    again = run(tmp_path, "--collect-only")
+    assert again["tests"] == found["tests"], "what was found is not forgotten"
+    page = written("before\n<!-- reliability: begin -->\nwhat was\n<!-- reliability: end -->\nafter\n", found)
+    assert page.startswith("before\n<!--")
+    assert page.endswith("-->\nafter\n")
+    assert "what was\n" not in page
+    assert "| D1 | disk full in the journal | 2 | 1 | 18 of 18 kills survived |" in page
+    assert "O8 (old rows deleted while a run reads)" in page
+    with pytest.raises(ValueError, match="no <!-- reliability"):
+        written("before", found)

@@ -50,7 +50,7 @@ def served(window: WindowClosed) -> list[ServedRequest]:
     return [
         ServedRequest(
             prediction=window.id[:26] + f"{i:06x}",
-            received_at=T0 - timedelta(hours=1),
+            answered_at=T0 - timedelta(hours=1),
             took=timedelta(microseconds=1500),
             version=window.version,
             arm="champion",

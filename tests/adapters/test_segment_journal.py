@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -290,9 +290,12 @@ def _lost(tmp_path: Path, ends_at: int, *, lies: bool) -> int:
 
 
 @pytest.mark.fault("D9")
-def test_what_was_acknowledged_survives_a_loss_of_power_at_every_point(tmp_path: Path) -> None:
+def test_what_was_acknowledged_survives_a_loss_of_power_at_every_point(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     points = [*range(1, 40), *random.Random(7).sample(range(40, 420), 40)]
     assert sum(_lost(tmp_path, point, lies=False) for point in points) == 0
+    record_property("figure", f"journal: {len(points)} of {len(points)} losses of power")
 
 
 @pytest.mark.fault("D9")

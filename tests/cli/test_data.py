@@ -178,3 +178,13 @@ def test_quantiles_are_sketched_on_request(run: Run, files: tuple[Path, Path]) -
     run("drift", "--reference", files[0], "--current", files[1], "--save-profile", stored)
     refused = run("drift", "--reference-profile", stored, "--current", files[1], "--quantiles")
     assert (refused.code, "a stored profile has none" in refused.err) == (2, True)
+
+
+def test_export_writes_a_file_and_says_what_is_in_it(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    words = ("export", project, "--since", "2020-01-01", "--until", "2020-01-02")
+    assert run(*words, "--to", tmp_path / "x.csv").code == 4
+    assert (
+        run("export", project, "--since", "2020-01-02", "--until", "2020-01-02", "--to", tmp_path / "x.csv").code == 2
+    )
+    assert not (tmp_path / "x.csv").exists()

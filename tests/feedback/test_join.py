@@ -1,6 +1,7 @@
 """Labels meet their predictions in any order, and losses and coverage follow."""
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -190,7 +191,9 @@ def test_the_address_of_rows_sees_every_difference() -> None:
 
 @pytest.mark.system
 @pytest.mark.fault("L9")
-def test_a_million_predictions_join_in_random_order_as_the_reference() -> None:
+def test_a_million_predictions_join_in_random_order_as_the_reference(
+    record_property: Callable[[str, object], None],
+) -> None:
     n, chance = 1_000_000, np.random.default_rng(7)
     of = chance.integers(0, n, n)
     value, at = chance.integers(0, 2, n), chance.permutation(n)
@@ -208,3 +211,4 @@ def test_a_million_predictions_join_in_random_order_as_the_reference() -> None:
     expected[of[by_arrival]] = value[by_arrival]  # the last to arrive is written last
     joined = join(predictions, labels).get_column("_label").cast(pl.Int64).fill_null(-1)
     np.testing.assert_array_equal(joined.to_numpy(), expected)
+    record_property("figure", f"{n:,} predictions joined as the reference joins them")

@@ -104,8 +104,11 @@ def lost(make: Callable[[], Record], races: int) -> int:
 
 
 @pytest.mark.fault("P3")
-def test_of_two_that_promote_at_once_exactly_one_wins_in_a_thousand_races() -> None:
+def test_of_two_that_promote_at_once_exactly_one_wins_in_a_thousand_races(
+    record_property: Callable[[str, object], None],
+) -> None:
     assert lost(in_memory, 1_000) == 0
+    record_property("figure", "1,000 of 1,000 races have one winner")
 
 
 @pytest.mark.fault("P3")

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -49,7 +50,9 @@ class Patient:
 
 
 @pytest.mark.fault("S2")
-def test_workers_killed_under_swaps_fail_nobody_who_tries_once_more(tmp_path: Path) -> None:
+def test_workers_killed_under_swaps_fail_nobody_who_tries_once_more(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     with bed(tmp_path) as ours:
         versions = [ours.version(f"v{i}") for i in range(1, 6)]
         ours.shift(versions[0])
@@ -82,6 +85,7 @@ def test_workers_killed_under_swaps_fail_nobody_who_tries_once_more(tmp_path: Pa
             assert entry["output"] == float(entry["version"][1:])
             newer = shifted.get(body["epoch"] + 1)
             assert newer is None or began < newer + 2  # a version that was replaced answers for two seconds at most
+        record_property("figure", f"{len(replies)} answers over 20 swaps and 4 kills: 0 failed at the caller")
 
 
 def served(port: int, callers: int) -> list[bool]:

@@ -25,7 +25,9 @@ def mixed(replies: list[tuple[int, Any]]) -> int:
 
 @pytest.mark.fault("S1")
 @pytest.mark.fault("S9")
-def test_100_swaps_under_load_fail_nothing_and_mix_nothing(tmp_path: Path) -> None:
+def test_100_swaps_under_load_fail_nothing_and_mix_nothing(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     with bed(tmp_path) as ours:
         versions = [ours.version(f"v{i}") for i in range(1, 12)]
         ours.shift(versions[0])
@@ -46,6 +48,7 @@ def test_100_swaps_under_load_fail_nothing_and_mix_nothing(tmp_path: Path) -> No
             (entry,) = body["predictions"]
             one = kept[entry["id"]]
             assert (one.version, one.answer.output, one.epoch) == (entry["version"], entry["output"], body["epoch"])
+        record_property("figure", f"{len(load.replies)} answers over 100 swaps: 0 failed, 0 mixed")
 
 
 @pytest.mark.fault("S1")

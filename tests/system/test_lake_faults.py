@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,7 +159,9 @@ def _power_goes(folder: Path, seed: int, *, lies: bool = False) -> tuple[Durable
 
 
 @pytest.mark.fault("D9")
-def test_a_power_loss_at_any_point_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_power_loss_at_any_point_loses_and_doubles_nothing(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     for seed in range(50):
         folder = tmp_path / str(seed)
         journal, problems = _power_goes(folder, seed)
@@ -171,12 +173,16 @@ def test_a_power_loss_at_any_point_loses_and_doubles_nothing(tmp_path: Path) -> 
         assert lake.labelled(EVER).height == 24
         lake.close()
         shutil.rmtree(folder)
+    record_property("figure", "50 of 50 losses of power: stored = acknowledged")
 
 
 @pytest.mark.fault("D9")
-def test_control_letting_the_journal_go_on_an_unsynced_commit_loses_rows(tmp_path: Path) -> None:
+def test_control_letting_the_journal_go_on_an_unsynced_commit_loses_rows(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     lost = sum(bool(_power_goes(tmp_path / str(seed), seed, lies=True)[1]) for seed in range(50))
     assert lost >= 20  # of the very points at which the drainer loses nothing: some go before anything was trusted
+    record_property("figure", f"without the sync {lost} of 50 lose rows")
 
 
 @pytest.fixture

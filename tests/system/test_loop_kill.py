@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -84,7 +84,9 @@ TWO_WORKERS = QUIET | {
 
 
 @pytest.mark.fault("K1")
-def test_a_retraining_survives_a_kill_at_each_of_its_boundaries(stale: LoopProject, tmp_path: Path) -> None:
+def test_a_retraining_survives_a_kill_at_each_of_its_boundaries(
+    stale: LoopProject, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     all_kills = (*COMMAND_TO_SUBMISSION, *TRAINING_TO_TRAFFIC, *RULE_TO_CORRECTED)
     assert {name.partition(":")[0] for name in all_kills} | OF_OTHERS == set(boundaries())
     with ThreadPoolExecutor(2) as both:
@@ -94,6 +96,8 @@ def test_a_retraining_survives_a_kill_at_each_of_its_boundaries(stale: LoopProje
         ]
         for run in runs:
             run.result()
+    count = len(COMMAND_TO_SUBMISSION) + len(TRAINING_TO_TRAFFIC)
+    record_property("figure", f"{count} of {count} boundaries of a retraining survived")
 
 
 def _retrain_under_kills(stale: LoopProject, root: Path, kills: Sequence[str]) -> None:

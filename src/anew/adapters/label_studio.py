@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -57,6 +57,8 @@ class LabelStudio:
         Number of the project; None for one of anew's own.
     hook
         Where it should call; None to be asked from time to time alone.
+    personal
+        Columns that are not sent there.
     """
 
     prefix = "label-studio/"
@@ -70,7 +72,9 @@ class LabelStudio:
         *,
         project: int | None = None,
         hook: StudioHook | None = None,
+        personal: Collection[str] = (),
     ) -> None:
+        self._personal = frozenset(personal)
         self._service = service
         self._token = token
         self._model = model
@@ -202,7 +206,7 @@ class LabelStudio:
         return tasks
 
     def _task(self, placement: Placement) -> Mapping[str, Any]:
-        data = {"item": placement.item, "at": placement.at.isoformat(), "row": dict(placement.row)}
+        data = {"item": placement.item, "at": placement.at.isoformat(), "row": self._row(placement)}
         if placement.answer is None:
             return {"data": data}
         answer = placement.answer
@@ -213,6 +217,9 @@ class LabelStudio:
         if placement.score is not None:
             said["score"] = placement.score
         return {"data": data, "predictions": [said]}
+
+    def _row(self, placement: Placement) -> Mapping[str, Any]:
+        return {name: value for name, value in placement.row.items() if name not in self._personal}
 
     def _votes(self, task: Mapping[str, Any]) -> Mapping[str, LabelValue | None]:
         """Return what each person said last; what cannot be a label is no vote."""

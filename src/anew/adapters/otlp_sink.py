@@ -51,10 +51,10 @@ Context = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRequest:
-    """One answer to one request: when it came and how long it took, by whom."""
+    """One answer to one request: when it was given and how long that took, by whom."""
 
     prediction: str
-    received_at: datetime
+    answered_at: datetime
     took: timedelta
     version: str
     arm: str
@@ -136,11 +136,11 @@ class OTLPSink:
 
     def _request(self, served: ServedRequest, window: WindowClosed) -> "Span":
         told = {"anew.model": window.model, "anew.version": served.version, "anew.arm": served.arm}
-        end = served.received_at + served.took
+        began = served.answered_at - served.took
         return self._proto.span(
             request_context(served.prediction),
             "request",
-            (served.received_at, end),
+            (began, served.answered_at),
             {**told, "anew.prediction": served.prediction},
             links=[(_trace(window.id), span_id(window.id))],
             server=True,

@@ -42,7 +42,15 @@ def label_studio(settings: Settings, service: OutboundService) -> LabelStudio:
     if policy.webhook is not None:
         hook = StudioHook(url=policy.webhook.url, secret=_secret(settings, policy.webhook.secret))
     token = read_secret(policy.token, settings.root)
-    return LabelStudio(service, token, settings.model, settings.columns, project=policy.project, hook=hook)
+    return LabelStudio(
+        service,
+        token,
+        settings.model,
+        settings.columns,
+        project=policy.project,
+        hook=hook,
+        personal=settings.policy.columns.personal,
+    )
 
 
 def labelling_hook(settings: Settings) -> LabellingHook | None:

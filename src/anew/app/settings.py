@@ -242,6 +242,12 @@ def _columns_problems(document: Document, policy: ProjectPolicy) -> list[str]:
     shared = sorted(set(declared.sensitive) & {*declared.features, declared.target})
     if shared:
         problems.append(("sensitive", f"{', '.join(shared)}: what is kept from the model is no feature and no target"))
+    known = [name for name in (*declared.features, declared.key, *declared.sensitive) if name]
+    unknown = [name for name in declared.personal if name not in known]
+    if unknown:
+        problems.append(
+            ("personal", f"{', '.join(unknown)}: no feature, key or sensitive column (known: {', '.join(known)})")
+        )
     found = [f"{document.where(('columns', key))}: columns.{key}: {problem}" for key, problem in problems]
     if not found:
         try:

@@ -68,7 +68,7 @@ def _some(rows: pl.DataFrame, most: int) -> list[ServedRequest]:
 def _served(row: dict[str, Any]) -> ServedRequest:
     return ServedRequest(
         prediction=row["_id"],
-        received_at=row["_received_at"],
+        answered_at=row["_received_at"],
         took=timedelta(microseconds=row["_latency_us"] or 0),
         version=row["_version"],
         arm=row["_arm"],

@@ -1,4 +1,4 @@
-"""Compare sets of rows; take back what a source taught; answer a file of rows."""
+"""Compare sets of rows; take back what a source taught; answer a file of rows; export answers."""
 
 import importlib
 import sys
@@ -16,7 +16,7 @@ from anew.stats.comparison import ColumnDrift, DriftVerdict
 if TYPE_CHECKING:
     from anew.app.drift_sample import Compared, SampleDrift
 
-__all__ = ["COMMANDS", "drift", "log", "main", "profile", "purge", "score"]
+__all__ = ["COMMANDS", "drift", "export", "log", "main", "profile", "purge", "score"]
 
 _WORDS = {
     DriftVerdict.DRIFT: "DRIFT",
@@ -185,8 +185,29 @@ def log(given: Namespace) -> None:
     importlib.import_module("anew.cli._log").run(given)
 
 
+def _export_options(parser: ArgumentParser) -> None:
+    parser.add_argument("project", type=Path, nargs="?", default=Path(), help="the project's folder")
+    parser.add_argument("--since", required=True, metavar="INSTANT", help="event time, ISO 8601; UTC without a zone")
+    parser.add_argument("--until", required=True, metavar="INSTANT", help="event time at which the period ends")
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="FILE", help="file to write, not there yet: .parquet, .csv or .jsonl"
+    )
+    parser.add_argument("--personal", action="store_true", help="keep the values of personal columns as they are")
+    parser.add_argument("--json", action="store_true", help="print anew.data.export/1")
+
+
+def export(given: Namespace) -> None:
+    """Write the stored answers of a period, with the labels that count, into a new file.
+
+    Columns that are declared personal are pseudonyms: the same value has the same one, and it
+    leads back to nobody without the project's key. The loop need not run.
+    """
+    importlib.import_module("anew.cli._export").run(given)
+
+
 COMMANDS: Commands = {
     "drift": (_drift_options, drift),
+    "export": (_export_options, export),
     "log": (_log_options, log),
     "profile": (_profile_options, profile),
     "purge": (_purge_options, purge),
