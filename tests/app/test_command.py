@@ -94,7 +94,7 @@ def test_a_user_without_a_name_is_known_by_number(tmp_path: Path, monkeypatch: p
     with closing(Database(settings.state / "anew.db")) as database:
         (fact,) = SQLInbox(database, clock=SystemClock()).pending()
     assert isinstance(fact, RetrainCommanded)
-    assert fact.by == "uid 123456789"
+    assert fact.by == "account:uid 123456789"
 
 
 def test_a_project_without_a_record_takes_none_and_gets_none(tmp_path: Path) -> None:

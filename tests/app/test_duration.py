@@ -35,7 +35,9 @@ def test_rates_are_a_number_per_period() -> None:
     assert parse_rate("8 per 7d") == (8, timedelta(days=7))
 
 
-@pytest.mark.parametrize("text", ["8", "8 per", "x per 7d", "8 per 0d", "8 per week", "-1 per 1d", None])
+@pytest.mark.parametrize(
+    "text", ["8", "8 per", "x per 7d", "8 per 0d", "8 per week", "-1 per 1d", "9" * 400 + " per 7d", None]
+)
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_rate(text)
@@ -46,7 +48,9 @@ def test_counts_have_their_noun(text: str | int, count: int) -> None:
     assert parse_count(text, "window") == count
 
 
-@pytest.mark.parametrize("text", ["0 windows", 0, True, "3 weeks", "windows", "-1 windows", 1.5])
+@pytest.mark.parametrize(
+    "text", ["0 windows", 0, True, "3 weeks", "windows", "-1 windows", "9" * 5000 + " windows", 1.5]
+)
 def test_what_is_no_count_is_refused(text: str | int) -> None:
     with pytest.raises(SettingsError, match="3 windows"):
         parse_count(text, "window")

@@ -9,9 +9,9 @@ __all__ = ["parse_alarms", "parse_amount", "parse_count", "parse_duration", "par
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")
-_RATE = re.compile(r"\s*(\d+)\s+per\s+(.+)")
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s+per\s+(.+)")
-_COUNT = re.compile(r"\s*(\d+)\s+([a-z]+?)s?\s*")
+_RATE = re.compile(r"\s*(\d{1,15})\s+per\s+(.+)")  # so many digits are exact in a float
+_AMOUNT = re.compile(r"\s*(\d{1,15}(?:\.\d+)?)\s+per\s+(.+)")
+_COUNT = re.compile(r"\s*(\d{1,15})\s+([a-z]+?)s?\s*")
 
 
 def parse_duration(text: str) -> timedelta:
