@@ -1,5 +1,6 @@
 """A project with a record: what status, explain and the commands read."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from anew.domain.interval import Interval
 from anew.loop.engine import Engine
 from tests.app.small_project import YAML, write_project
 
-__all__ = ["AT", "write_record"]
+__all__ = ["AT", "record", "write_record"]
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -63,6 +64,19 @@ def write_record(folder: Path, yaml: str = YAML) -> Path:
     finally:
         database.close()
     return project
+
+
+def record(project: Path, *facts: Fact) -> None:
+    """Put further facts on a project's record."""
+    settings = load(project)
+    clock = SystemClock()
+    with closing(Database(settings.state / "anew.db")) as database:
+        lease = SQLLease(database, clock=clock)
+        grant = lease.acquire("test", 60)
+        assert grant is not None
+        log = SQLEventLog(database, clock=clock)
+        log.append([fact.caused_by(f"test {index}") for index, fact in enumerate(facts)], grant=grant)
+        lease.release(grant)
 
 
 def _end(asked: Fact) -> Fact:

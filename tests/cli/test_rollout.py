@@ -12,9 +12,9 @@ from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.signing import Signer
 from anew.domain.errors import PolicyError
-from anew.domain.facts import Order, Stage, TrafficShifted
+from anew.domain.facts import Order, SpanFitted, Stage, TrafficShifted
 from tests.cli.call import Called, call
-from tests.cli.recorded import AT, write_record
+from tests.cli.recorded import AT, record, write_record
 
 Run = Callable[..., Called]
 
@@ -197,3 +197,26 @@ def test_what_may_have_to_serve_again_is_not_deleted(run: Run, tmp_path: Path) -
     found = json.loads(run("rollout", "prune", project, "--json").out)
     assert found["data"] == {"deleted": [], "pinned": ["v0", "v1"]}
     assert store.has(digests[0])
+
+
+def test_models_that_were_compared_go_once_others_are(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    state = project / ".anew"
+    signer = Signer.load_or_create(state / "keys")
+    store = LocalArtifactStore(root=state / "models", verifier=signer.verifier, signer=signer)
+    digests = []
+    for name in ("before", "last"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.txt").write_text(name)
+        digests.append(store.put(tmp_path / name))
+    record(
+        project,
+        *(
+            SpanFitted(model="small", at=AT, version=version, digest=digest, rows=9, compute_s=0.1)
+            for version, digest in zip(("v1", "v2"), digests, strict=True)
+        ),
+    )
+    steady(project, champion=("v1", "a" * 64))
+    found = json.loads(run("rollout", "prune", project, "--json").out)
+    assert found["data"] == {"deleted": ["v1 beside"], "pinned": ["v1", "v2", "v2 beside"]}
+    assert [store.has(digest) for digest in digests] == [False, True]

@@ -11,7 +11,7 @@ from anew.app.order import routed
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import PolicyError
-from anew.domain.facts import CandidateTrained, TrainingPlanned, VersionPromoted
+from anew.domain.facts import CandidateTrained, SpanFitted, VersionPromoted
 from anew.registry import Registry, Standing
 
 __all__ = ["Pruned", "prune"]
@@ -33,8 +33,9 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
 
     With `dry_run` nothing is deleted, and what would be is returned.
 
-    Pinned are whoever the routing names (champion, challenger, fallback), the last `keep` champions, and every
-    candidate that is still on its way.
+    Pinned are whoever the routing names (champion, challenger, fallback), the last `keep` champions, every candidate
+    that is still on its way, and the last two models that are compared to choose a span. A model that was fitted beside
+    a version for such a comparison goes by the name "VERSION beside".
 
     Raises
     ------
@@ -66,11 +67,12 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
 
 
 def _recorded(state: Path, keep: int) -> tuple[Mapping[str, str], set[str]]:
-    """Return the digest of every version, and the versions that the record pins."""
+    """Return the digest of every version and of every model beside one, and those that the record pins."""
     registry = Registry()
     versions = registry.initial()
     digests: dict[str, str] = {}
     champions: list[str] = []
+    compared: set[str] = set()
     for each in read_facts(record_place(state)):
         versions = registry.apply(versions, each.fact)
         match each.fact:
@@ -78,7 +80,9 @@ def _recorded(state: Path, keep: int) -> tuple[Mapping[str, str], set[str]]:
                 digests[each.fact.version] = each.fact.digest
             case VersionPromoted():
                 champions = [*(name for name in champions if name != each.fact.version), each.fact.version]
-            case TrainingPlanned():
-                continue
+            case SpanFitted():
+                beside = f"{each.fact.version} beside"
+                digests[beside] = each.fact.digest
+                compared = {each.fact.version, beside}
     on_their_way = {name for name, record in versions.versions.items() if record.standing not in _DONE}
-    return digests, on_their_way | set(champions[-keep:])
+    return digests, on_their_way | compared | set(champions[-keep:])
