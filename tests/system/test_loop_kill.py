@@ -1,7 +1,9 @@
 """The control plane killed at every boundary of a retraining, a promotion and a rollback: each goes on, once."""
 
 import os
+import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +115,27 @@ def _retrain_under_kills(stale: LoopProject, root: Path, kills: Sequence[str]) -
         assert ours.serves() == "v1"  # and v2 is in shadow
         assert len([pid for pid in ours.processes() if b"gateway_worker" in _command(pid)]) == 1
         assert ours.down() == 0
+
+
+@pytest.mark.fault("K2")
+def test_a_retraining_survives_kills_at_random_moments(
+    stale: LoopProject, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    seed = int(os.environ.get("ANEW_LAWS_SEED", time.time_ns() % 10**6))
+    chance, kills = random.Random(seed), 0
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        assert ours.anew("retrain")["taken"] is False
+        while kills < 40 and not ours.facts(TrafficApplied, epoch=2):
+            ours.start()
+            time.sleep(chance.uniform(0.5, 5))  # the first second or so goes by until it has the lease
+            ours.down(signal.SIGKILL)
+            kills += 1
+            ours.verify_chain()
+            assert len(ours.facts(VersionPromoted)) == 1
+        ours.up()
+        ours.wait_for(TrafficApplied, epoch=2)
+        _once(ours)
+    record_property("figure", f"{kills} kills at random moments until a retraining was through, seed {seed}")
 
 
 @pytest.mark.fault("K1")
