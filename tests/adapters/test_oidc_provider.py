@@ -7,11 +7,13 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -19,6 +21,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import Key, KeySet, RSAKey
 
+from anew.adapters import oidc_provider as adapter
 from anew.adapters.oidc_provider import OIDCProvider
 from anew.domain.errors import AnewError, ForbiddenError, UnavailableError
 
@@ -41,9 +44,13 @@ class Provider:
     token: Callable[["Provider"], str] | None = None
     raw: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[tuple[str, Mapping[str, str], str]] = field(default_factory=list)
+    drips: str = ""
+    open: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
 
     def begin(self, address: str) -> None:
-        """Tell the truth."""
+        """Tell the truth, at once."""
+        self.open.set()
         at = int(NOW.timestamp())
         self.address = address
         self.metadata = {
@@ -89,6 +96,10 @@ def provider() -> Iterator[Provider]:
 
         def answer(self, body: str) -> None:
             made.asked.append((self.path, dict(self.headers), body))
+            made.open.wait(30)
+            if self.path == made.drips:
+                self.drip()
+                return
             status, told = made.answer(self.path)
             self.send_response(status)
             if status == 302:
@@ -98,14 +109,24 @@ def provider() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(told)
 
+        def drip(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            while not made.over.wait(0.02):  # no read is ever late, and the answer never whole
+                try:
+                    self.wfile.write(b"x: y\r\n")
+                except OSError:
+                    return
+
         def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     made.begin(f"http://127.0.0.1:{server.server_address[1]}")
     yield made
+    made.open.set()
+    made.over.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -127,6 +148,16 @@ def test_a_browser_is_sent_with_state_nonce_and_the_challenge_of_pkce(provider: 
     assert len(query["code_challenge"]) == 43
     assert ASKED["verifier"] not in address
     assert "secret" not in address
+    provider.metadata["authorization_endpoint"] += "?tenant=t"
+    query = dict(parse_qsl(urlsplit(client(provider).address(state="s", **ASKED)).query))
+    assert (query["tenant"], query["state"]) == ("t", "s")
+
+
+def test_the_challenge_is_the_one_of_the_standard(provider: Provider) -> None:
+    """RFC 7636, appendix B."""
+    asked = ASKED | {"verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"}
+    query = dict(parse_qsl(urlsplit(client(provider).address(state="s", **asked)).query))
+    assert query["code_challenge"] == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 @pytest.mark.parametrize("secret", [SECRET, ""])
@@ -196,6 +227,10 @@ LIES: Mapping[str, Callable[[Provider], object]] = {
     "another nonce": _spoil(nonce="m" * 64),
     "no nonce": _drop("nonce"),
     "nobody": _drop("sub"),
+    "nobody by a name": _spoil(sub=""),
+    "nobody by blanks": _spoil(sub=" "),
+    "a number": _spoil(sub=7),
+    "many": _spoil(sub=["7"]),
     "refused": lambda provider: provider.raw.update({"/token": (400, b'{"error": "invalid_grant"}')}),
 }  # fmt: skip
 
@@ -279,3 +314,91 @@ def test_a_new_key_of_the_provider_is_fetched_and_a_made_up_one_once_a_minute(pr
         with pytest.raises(ForbiddenError):
             made.claims({"code": "c"}, **ASKED)
     assert len([each for each in provider.asked if each[0] == "/keys"]) == before, "no sooner than in a minute"
+
+
+KEYS: Mapping[str, object] = {
+    "of another curve": {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "2"},
+    "of another kind": {"kty": "AKP", "kid": "2"},
+    "without a kind": {"kid": "2"},
+    "without its parts": {"kty": "RSA", "kid": "2", "n": "AQAB"},
+    "of nonsense": {"kty": ["RSA"]},
+    "text": "key",
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_key_that_is_not_understood_spoils_no_other(provider: Provider, kind: str) -> None:
+    good = KEY.as_dict(private=False)
+    provider.raw["/keys"] = 200, json.dumps({"keys": [KEYS[kind], good]}).encode()
+    assert client(provider).claims({"code": "c"}, **ASKED)["sub"] == "7"
+    provider.raw["/keys"] = 200, json.dumps({"keys": [KEYS[kind]]}).encode()
+    with pytest.raises(UnavailableError, match="no key that can be used"):
+        client(provider).claims({"code": "c"}, **ASKED)
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys", "/userinfo"])
+def test_an_answer_that_drips_is_given_up(provider: Provider, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte is in time; without a deadline for the whole, the first of these would not end."""
+    monkeypatch.setattr(adapter, "_DEADLINE_S", 1.0)
+    provider.metadata["userinfo_endpoint"] = f"{provider.address}/userinfo"
+    provider.drips = path
+    with pytest.raises(UnavailableError, match=r"does not answer \(TimeoutError"):
+        client(provider).claims({"code": "c"}, **ASKED)
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys"])
+def test_a_provider_that_failed_is_asked_again_in_ten_seconds_and_no_sooner(provider: Provider, path: str) -> None:
+    clock = [NOW]
+    made = client(provider, now=lambda: clock[0])
+    provider.raw[path] = 500, b"{}"
+
+    def asked() -> int:
+        return len([each for each in provider.asked if each[0] == path])
+
+    for _ in range(5):
+        with pytest.raises(UnavailableError, match="answered 500"):
+            made.claims({"code": "c"}, **ASKED)
+    assert asked() == 1
+    del provider.raw[path]
+    clock[0] += timedelta(seconds=9)
+    with pytest.raises(UnavailableError, match="answered 500"):
+        made.claims({"code": "c"}, **ASKED)
+    clock[0] += timedelta(seconds=1)
+    assert made.claims({"code": "c"}, **ASKED)["sub"] == "7"
+    assert asked() == 2
+
+
+@pytest.mark.fault("H8")
+def test_a_clock_that_is_set_back_draws_no_failure_out(provider: Provider) -> None:
+    clock = [NOW]
+    made = client(provider, now=lambda: clock[0])
+    provider.raw["/keys"] = 500, b"{}"
+    with pytest.raises(UnavailableError):
+        made.claims({"code": "c"}, **ASKED)
+    provider.raw.clear()
+    provider.claims["iat"] = AT - 60
+    clock[0] -= timedelta(seconds=60)
+    assert made.claims({"code": "c"}, **ASKED)["sub"] == "7"
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("planted", [False, True])
+def test_of_many_who_come_at_once_one_asks(provider: Provider, *, planted: bool) -> None:
+    """With the planted fault, a lock that holds nobody, all of them do."""
+    made, answers = client(provider), list[str]()
+    if planted:
+        made._metadata.lock = nullcontext()  # type: ignore[assignment]  # the fault
+    provider.open.clear()
+    threads = [Thread(target=lambda: answers.append(made.address(state="s", **ASKED))) for _ in range(6)]
+    for each in threads:
+        each.start()
+    until = time.monotonic() + 20
+    while len(provider.asked) < (6 if planted else 1) and time.monotonic() < until:
+        time.sleep(0.01)
+    provider.open.set()
+    for each in threads:
+        each.join()
+    assert len(answers) == 6
+    assert len(provider.asked) == (6 if planted else 1)

@@ -58,9 +58,9 @@ def test_everybody_mistypes_and_success_is_forgiven() -> None:
     for _ in range(50):
         for _ in range(4):
             assert attempts.begin(AT, NAME, SOURCE) == timedelta(0)
-            attempts.succeeded(SOURCE)
+            attempts.succeeded(AT, SOURCE)
         assert attempts.begin(AT, NAME, SOURCE) == timedelta(0)
-        attempts.succeeded(NAME, SOURCE)
+        attempts.succeeded(AT, NAME, SOURCE)
 
 
 def test_who_tries_at_once_is_heard_no_oftener() -> None:
@@ -82,3 +82,44 @@ def test_a_clock_that_is_set_back_draws_no_wait_out() -> None:
     wait = attempts.begin(before, NAME)
     assert timedelta(0) < wait <= timedelta(minutes=5)
     assert attempts.begin(before + wait, NAME) == timedelta(0)
+
+
+def test_who_signs_in_draws_out_no_wait_of_others_at_the_same_place() -> None:
+    attempts, at = Attempts(), AT
+    while (wait := attempts.begin(at, SOURCE)) == timedelta(0):
+        pass
+    at += wait
+    assert attempts.begin(at, SOURCE) == timedelta(0)
+    attempts.succeeded(at, SOURCE)
+    assert attempts.begin(at, SOURCE) == timedelta(0), "the place is as it was before"
+    assert attempts.begin(at, SOURCE) > timedelta(0), "the control: who fails there draws it out"
+
+
+def test_successes_at_a_place_forgive_it_no_failure() -> None:
+    attempts, at = Attempts(), AT
+    for _ in range(60):
+        at += attempts.begin(at, SOURCE)
+        attempts.begin(at, SOURCE)
+    for _ in range(60):
+        at += timedelta(minutes=5)
+        assert attempts.begin(at, SOURCE) == timedelta(0)
+        attempts.succeeded(at, SOURCE)
+        if at - AT > timedelta(minutes=12):
+            break
+    at += timedelta(minutes=5)
+    attempts.begin(at, SOURCE)
+    assert attempts.begin(at, SOURCE) == timedelta(minutes=5)
+
+
+def test_an_attempt_that_was_none_is_taken_back() -> None:
+    attempts = Attempts()
+    for _ in range(100):
+        assert attempts.begin(AT, NAME, SOURCE) == timedelta(0)
+        attempts.withdraw(AT, NAME, SOURCE)
+    assert not attempts._kept
+    for _ in range(5):
+        attempts.begin(AT, NAME)
+    for second in range(1, 9):
+        at = AT + timedelta(seconds=second)
+        assert attempts.begin(at, NAME) == timedelta(0), "the control: one more that failed has to wait"
+        attempts.withdraw(at, NAME)

@@ -161,6 +161,7 @@ def test_an_error_page_needs_neither_settings_nor_tokens_to_be_readable(
     monkeypatch.setattr(source, broken, fail)
     answer = by.get("/", headers=HTML | {"authorization": "Bearer admin"})
     assert answer.status_code == 500
-    assert "anew.yaml cannot be read; restore it" in answer.text
+    assert ("anew.yaml cannot be read; restore it" in answer.text) == (broken == "in_force"), "to who is known"
+    assert ("the log of the dashboard says what" in answer.text) == (broken == "holder"), "to strangers"
     assert "<h1>" in answer.text
     assert by.get("/loop.json", headers={"authorization": "Bearer admin"}).json()["data"]["status"] == 500

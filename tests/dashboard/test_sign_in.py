@@ -1,14 +1,23 @@
 """The way in: by password or provider, slower for who fails, and over when somebody has signed out."""
 
-from collections.abc import Callable
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from urllib.parse import parse_qs, urlsplit
+from threading import Event, Lock
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 
-from anew.dashboard.entrance import Ways
+from anew.dashboard import sign_in
+from anew.dashboard.entrance import Errand, Ways
 from anew.dashboard.web import dashboard_app
+from anew.domain.access import Principal
+from anew.domain.errors import AnewError, IntegrityError, SettingsError, UnavailableError
 from tests.dashboard.story import ToldSource, dashboard_over, story
 from tests.dashboard.test_web import HERE, HTML, form_of
 
@@ -245,3 +254,120 @@ def test_a_form_of_too_many_fields_is_refused(source: ToldSource, path: str) -> 
     answer = made.post(path, data={f"f{n}": "x" for n in range(60)}, headers=HERE | HTML)
     assert answer.status_code == 400
     assert "at most 50 fields" in answer.text
+
+
+INNER = [
+    IntegrityError("others than its owner may read /srv/x/users.json; if nobody did, run: chmod 600 /srv/x/users.json"),
+    SettingsError("env:ANEW_SECRET: there is no environment variable ANEW_SECRET, or it is empty"),
+    UnavailableError("too many people are signing in at once; try again in a moment"),
+]
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("exc", INNER)
+@pytest.mark.parametrize("way", ["by_password", "holder", "provider", "by_provider", "ways"])
+def test_what_is_broken_is_logged_and_no_stranger_is_told(
+    source: ToldSource, way: str, exc: AnewError, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise exc
+
+    made = client(source)
+    state = sent(made)
+    monkeypatch.setattr(source, way, fail)
+    ask: dict[str, Callable[[], Any]] = {
+        "by_password": lambda: made.post("/sign-in", data=given("admin", "admin"), headers=HERE | HTML),
+        "holder": lambda: made.post("/sign-in", data={"token": "admin"}, headers=HERE | HTML),
+        "provider": lambda: made.get("/sign-in/provider", headers=HTML),
+        "by_provider": lambda: made.get(f"/sign-in/back?code=admin&state={state}", headers=HTML),
+        "ways": lambda: made.get("/sign-in", headers=HTML),
+    }
+    answer = ask[way]()
+    assert answer.status_code >= 500
+    assert "the log of the dashboard says" in answer.text
+    for inner in ("/srv/x", "users.json", "ANEW_SECRET", "at once"):
+        assert inner not in answer.text
+    assert any(str(exc) in each.getMessage() for each in caplog.records)
+
+
+@pytest.mark.fault("H8")
+def test_what_is_broken_is_nobody_s_failure(source: ToldSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise INNER[2]
+
+    made = client(source)
+    with monkeypatch.context() as broken:
+        for way in ("by_password", "provider"):
+            broken.setattr(source, way, fail)
+        for _ in range(30):
+            assert made.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 503
+            assert made.get("/sign-in/provider").status_code == 503
+    with monkeypatch.context() as broken:
+        broken.setattr(source, "by_provider", fail)
+        for _ in range(30):
+            assert made.get(f"/sign-in/back?code=admin&state={sent(made)}").status_code == 503
+    assert made.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 303
+
+
+@pytest.mark.fault("H8")
+def test_answers_that_the_provider_knows_nothing_of_are_soon_passed_on_no_more(
+    source: ToldSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, passed = client(source), list[str]()
+    real = source.by_provider
+
+    def heard(errand: Errand, answer: Mapping[str, str]) -> Principal:
+        passed.append(answer.get("code", ""))
+        return real(errand, answer)
+
+    monkeypatch.setattr(source, "by_provider", heard)
+    codes = [made.get(f"/sign-in/back?code=made-up&state={sent(made)}").status_code for _ in range(20)]
+    assert codes == [403] * 20
+    held = made.get("/sign-in/provider")
+    assert held.status_code == 429
+    assert int(held.headers["retry-after"]) >= 1
+    assert len(passed) == 20
+    assert made.post("/sign-in", data=given("admin", "admin"), headers=HERE).status_code == 303, "by other ways"
+    source.clock += timedelta(seconds=int(held.headers["retry-after"]))
+    for _ in range(2):
+        assert made.get(f"/sign-in/back?code=admin&state={sent(made)}").status_code == 200, "nobody failed"
+
+
+@pytest.mark.fault("H8")
+def test_a_slow_provider_holds_up_nothing_but_itself(source: ToldSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen ask at once: four wait for it in threads, the others give up, and the pages are there meanwhile."""
+    opened, lock, at_once, most = Event(), Lock(), 0, 0
+
+    def slow(errand: Errand) -> str:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        opened.wait(60)
+        with lock:
+            at_once -= 1
+        return f"https://id.example/?state={errand.state}"
+
+    monkeypatch.setattr(source, "provider", slow)
+    monkeypatch.setattr(sign_in, "_PATIENCE_S", 0.2)
+    with client(source) as made, ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(made.get, "/sign-in/provider") for _ in range(16)]
+        until = time.monotonic() + 60
+        while sum(each.done() for each in asked) < 12 and time.monotonic() < until:
+            assert made.get("/sign-in", headers=HTML).status_code == 200
+        opened.set()
+        codes = sorted(each.result().status_code for each in asked)
+    assert codes == [303] * 4 + [503] * 12
+    assert most == 4
+
+
+@pytest.mark.parametrize("sign", ["x", "ü", "\N{GRINNING FACE}", '"', "%"])
+def test_a_place_to_go_back_to_is_no_longer_than_a_cookie_holds(source: ToldSource, sign: str) -> None:
+    made = client(source)
+    for length in (100, 500, 1_000, 1_990, 5_000):
+        answer = made.get("/sign-in/provider", params={"next": "/" + sign * length})
+        (cookie,) = [each for each in answer.headers.get_list("set-cookie") if "errand" in each]
+        assert len(cookie.partition(";")[0]) < 4_000
+        body = base64.urlsafe_b64decode(cookie.partition("=")[2].partition(".")[0])
+        kept = json.loads(body)[2]
+        assert kept == ("/" + sign * length if len(quote(sign)) * length < 2_000 else "/")

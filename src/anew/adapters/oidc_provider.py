@@ -1,20 +1,23 @@
 """A provider of identity by OpenID Connect: where it sends a browser, and whom its answer vouches for."""
 
+import asyncio
+import base64
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from threading import Lock
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
-from authlib.oauth2.client import OAuth2Client  # type: ignore[import-untyped]  # it ships no types
-from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]  # likewise
+from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]  # it ships no types
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 
-from anew.domain.errors import ForbiddenError, UnavailableError
+from anew.domain.errors import AnewError, ForbiddenError, UnavailableError
 
 __all__ = ["OIDCProvider"]
 
@@ -22,18 +25,56 @@ _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES2
 """Signatures by a key of which the provider alone has the private half: neither none nor a shared secret."""
 _GOOD_FOR: Final = timedelta(hours=1)
 _KEYS_AGAIN: Final = timedelta(minutes=1)
+_FAILED_FOR: Final = timedelta(seconds=10)
 _LEEWAY_S: Final = 60
 _MOST_BYTES: Final = 1 << 20
-_TIMEOUT_S: Final = 5.0
+_DEADLINE_S: Final = 5.0
+"""Of a request and the whole of its answer, however it drips."""
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Fetched(Generic[T]):
+    """Something of the provider's that everybody needs: fetched by one at a time, and not at once after a failure."""
+
+    now: Callable[[], datetime]
+    found: tuple[datetime, T] | None = None
+    failed: tuple[datetime, str] | None = None
+    lock: Lock = field(default_factory=Lock)
+
+    def get(self, fetch: Callable[[], T], good_for: timedelta) -> T:
+        """Return what was found no longer ago than that, or else what is fetched now."""
+        found = self._fresh(good_for)
+        if found is not None:
+            return found[1]
+        with self.lock:
+            found = self._fresh(good_for)  # another thread has been there meanwhile
+            if found is not None:
+                return found[1]
+            if self.failed is not None and timedelta(0) <= self.now() - self.failed[0] < _FAILED_FOR:
+                raise UnavailableError(self.failed[1])
+            try:
+                made = fetch()
+            except AnewError as exc:
+                self.failed = self.now(), str(exc)
+                raise
+            self.found, self.failed = (self.now(), made), None
+            return made
+
+    def _fresh(self, good_for: timedelta) -> tuple[datetime, T] | None:
+        found = self.found
+        return found if found is not None and self.now() - found[0] <= good_for else None
 
 
 @dataclass(slots=True, kw_only=True)
 class OIDCProvider:
     """Signs people in by the authorization code flow with PKCE, state and nonce. Thread-safe.
 
-    It speaks to the issuer's host and to `hosts`, follows no redirect, reads replies of a megabyte at most, and takes
-    neither a proxy nor credentials from the environment.
+    It speaks to the issuer's host and to `hosts`, follows no redirect, reads replies of a megabyte at most, waits five
+    seconds for each as a whole, and takes neither a proxy nor credentials from the environment. What it says of itself
+    and its keys are fetched by one thread at a time; where they cannot be had, nobody asks again for ten seconds.
 
     Attributes
     ----------
@@ -49,8 +90,11 @@ class OIDCProvider:
     scopes: Sequence[str]
     now: Callable[[], datetime]
     hosts: frozenset[str] = frozenset()
-    _metadata: tuple[datetime, Mapping[str, Any]] | None = field(default=None, init=False)
-    _keys: tuple[datetime, KeySet] | None = field(default=None, init=False)
+    _metadata: _Fetched[Mapping[str, Any]] = field(init=False)
+    _keys: _Fetched[KeySet] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._metadata, self._keys = _Fetched(self.now), _Fetched(self.now)
 
     def address(self, *, state: str, nonce: str, verifier: str, back: str) -> str:
         """Return where a browser is to be sent, to come `back` with an answer.
@@ -60,11 +104,18 @@ class OIDCProvider:
         UnavailableError
             The provider does not say where that is, or names an address that it may not have.
         """
-        client = OAuth2Client(
-            None, self.client_id, scope=" ".join(self.scopes), redirect_uri=back, code_challenge_method="S256"
-        )
-        endpoint = self._described()["authorization_endpoint"]
-        return str(client.create_authorization_url(endpoint, state=state, code_verifier=verifier, nonce=nonce)[0])
+        address = urlsplit(str(self._described()["authorization_endpoint"]))
+        asked = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": back,
+            "scope": " ".join(self.scopes),
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("="),
+            "code_challenge_method": "S256",
+        }
+        return address._replace(query="&".join(filter(None, (address.query, urlencode(asked))))).geturl()
 
     def claims(self, answer: Mapping[str, str], *, nonce: str, verifier: str, back: str) -> Mapping[str, Any]:
         """Return what the provider says of whom it vouches for by its `answer`, the query the browser came back with.
@@ -85,21 +136,21 @@ class OIDCProvider:
             raise ForbiddenError("the answer is another provider's")
         tokens = self._tokens(answer.get("code", ""), verifier, back)
         claims = self._verified(str(tokens.get("id_token", "")), nonce, tokens.get("access_token"))
-        return {**claims, **self._more(metadata, tokens, str(claims["sub"]))}
+        return {**claims, **self._more(metadata, tokens, claims["sub"])}
 
     def _described(self) -> Mapping[str, Any]:
         """Return what the provider says of itself."""
-        now = self.now()
-        if self._metadata is None or now - self._metadata[0] > _GOOD_FOR:
-            found = self._json("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
-            if found.get("issuer") != self.issuer:
-                raise UnavailableError(
-                    f"the provider calls itself {found.get('issuer')!r}, and access.oidc.issuer says {self.issuer!r}"
-                )
-            for name in _ENDPOINTS:
-                self._check(str(found.get(name, "")), name)
-            self._metadata = now, found
-        return self._metadata[1]
+        return self._metadata.get(self._describe, _GOOD_FOR)
+
+    def _describe(self) -> Mapping[str, Any]:
+        found = self._json("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+        if found.get("issuer") != self.issuer:
+            raise UnavailableError(
+                f"the provider calls itself {found.get('issuer')!r}, and access.oidc.issuer says {self.issuer!r}"
+            )
+        for name in _ENDPOINTS:
+            self._check(str(found.get(name, "")), name)
+        return found
 
     def _tokens(self, code: str, verifier: str, back: str) -> Mapping[str, Any]:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
@@ -127,6 +178,10 @@ class OIDCProvider:
             claims.validate(now=int(self.now().timestamp()), leeway=_LEEWAY_S)
         except (JoseError, ValueError, TypeError, KeyError) as exc:
             raise ForbiddenError(f"the provider's word is not good ({type(exc).__name__}: {exc})") from exc
+        if not isinstance(claims["sub"], str) or not claims["sub"].strip():
+            raise ForbiddenError(
+                "the provider vouches for somebody and does not say for whom: its claim sub is no text"
+            )
         return dict(claims)
 
     def _more(self, metadata: Mapping[str, Any], tokens: Mapping[str, Any], sub: str) -> Mapping[str, Any]:
@@ -141,15 +196,14 @@ class OIDCProvider:
         return {name: value for name, value in told.items() if name not in ("iss", "aud", "exp", "nonce")}
 
     def _key_set(self, *, again: bool = False) -> KeySet:
-        now = self.now()
-        age = None if self._keys is None else now - self._keys[0]
-        if self._keys is None or age is None or age > (_KEYS_AGAIN if again else _GOOD_FOR):
-            told = self._json("GET", str(self._described()["jwks_uri"]))
-            try:
-                self._keys = now, KeySet.import_key_set({"keys": list(told.get("keys", []))})
-            except (JoseError, ValueError, TypeError, KeyError) as exc:
-                raise UnavailableError(f"the provider's keys are none ({type(exc).__name__})") from exc
-        return self._keys[1]
+        return self._keys.get(self._fetch_keys, _KEYS_AGAIN if again else _GOOD_FOR)
+
+    def _fetch_keys(self) -> KeySet:
+        told = self._json("GET", str(self._described()["jwks_uri"])).get("keys")
+        keys = [key for each in (told if isinstance(told, list) else []) if (key := _key(each)) is not None]
+        if not keys:
+            raise UnavailableError("the provider has no key that can be used")
+        return KeySet(keys)
 
     def _check(self, address: str, what: str) -> None:
         """Refuse an address that is not the provider's to have."""
@@ -160,26 +214,44 @@ class OIDCProvider:
             )
 
     def _json(self, method: str, address: str, **more: Any) -> Mapping[str, Any]:
-        host, body = urlsplit(address).netloc, b""
+        host = urlsplit(address).netloc
         try:
-            with (
-                httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
-                client.stream(method, address, **more) as reply,
-            ):
-                for part in reply.iter_bytes():
-                    body += part
-                    if len(body) > _MOST_BYTES:
-                        raise UnavailableError(f"{host} answers more than {_MOST_BYTES} bytes")
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            status, body = asyncio.run(_fetch(method, address, **more))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
             raise UnavailableError(f"{host} does not answer ({type(exc).__name__})") from exc
+        if len(body) > _MOST_BYTES:
+            raise UnavailableError(f"{host} answers more than {_MOST_BYTES} bytes")
         try:
             told = json.loads(body)
         except (ValueError, RecursionError) as exc:
-            raise UnavailableError(f"{host} answered {reply.status_code} without JSON") from exc
+            raise UnavailableError(f"{host} answered {status} without JSON") from exc
         if not isinstance(told, dict):
-            raise UnavailableError(f"{host} answered {reply.status_code} without an object")
-        if reply.status_code in (400, 401, 403):
-            raise ForbiddenError(f"the provider refused: {str(told.get('error', reply.status_code))[:100]!r}")
-        if reply.status_code != 200:
-            raise UnavailableError(f"{host} answered {reply.status_code}")
+            raise UnavailableError(f"{host} answered {status} without an object")
+        if status in (400, 401, 403):
+            raise ForbiddenError(f"the provider refused: {str(told.get('error', status))[:100]!r}")
+        if status != 200:
+            raise UnavailableError(f"{host} answered {status}")
         return told
+
+
+async def _fetch(method: str, address: str, **more: Any) -> tuple[int, bytes]:
+    """Return the status and the bytes of an answer, a few above the most at most; raises TimeoutError when late."""
+    body = b""
+    async with (
+        asyncio.timeout(_DEADLINE_S),
+        httpx.AsyncClient(timeout=_DEADLINE_S, follow_redirects=False, trust_env=False) as client,
+        client.stream(method, address, **more) as reply,
+    ):
+        async for part in reply.aiter_bytes():
+            body += part
+            if len(body) > _MOST_BYTES:
+                break
+        return reply.status_code, body
+
+
+def _key(plain: object) -> Key | None:
+    """Return a key; None for one of a kind that is not known here, which others of the set may stand beside."""
+    try:
+        return KeySet.registry_cls.import_key(plain)  # type: ignore[arg-type]  # whatever it is, it is looked at there
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None

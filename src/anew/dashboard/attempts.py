@@ -7,17 +7,15 @@ from threading import Lock
 
 __all__ = ["Attempts"]
 
-_FREE = {"source": 20, "name": 5, "device": 5}
+_FREE = {"source": 20, "provider": 20, "name": 5, "device": 5}
 """Failures that cost nothing: many people may come from one place, and everybody mistypes."""
+_OF_MANY = ("source", "provider")
+"""Kinds of keys that many people have: one who is known says nothing of the others."""
 _FORGOTTEN = timedelta(minutes=15)
 _LONGEST = timedelta(minutes=5)
 _MOST = 10_000
-
-
-@dataclass(slots=True)
-class _Failures:
-    count: int
-    last: datetime
+_ENOUGH = 30
+"""Failures after which the wait grows no more, whatever they are counted by."""
 
 
 @dataclass(slots=True)
@@ -29,7 +27,7 @@ class Attempts:
     strangers who try that name from elsewhere hold up nobody but strangers.
     """
 
-    _kept: OrderedDict[tuple[str, str], _Failures] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[tuple[str, str], list[datetime]] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
     def begin(self, now: datetime, *keys: tuple[str, str]) -> timedelta:
@@ -44,30 +42,37 @@ class Attempts:
         with self._lock:
             wait = max((self._left(now, each) for each in keys), default=timedelta(0))
             for key in keys if wait == timedelta(0) else ():
-                old = self._kept.pop(key, None)
-                count = 0 if old is None or now - old.last > _FORGOTTEN else old.count
-                self._kept[key] = _Failures(count + 1, now)
+                old = self._kept.pop(key, [])
+                recent = old if old and now - old[-1] <= _FORGOTTEN else []
+                self._kept[key] = [*recent, now][-_ENOUGH:]
                 if len(self._kept) > _MOST:
                     self._kept.popitem(last=False)
             return wait
 
-    def succeeded(self, *keys: tuple[str, str]) -> None:
-        """Forget the failures of somebody who is known now; of the place that they come from, this attempt alone."""
+    def succeeded(self, at: datetime, *keys: tuple[str, str]) -> None:
+        """Forget the failures of somebody who began `at` and is known now; of the place, this attempt alone."""
+        self.withdraw(at, *(each for each in keys if each[0] in _OF_MANY))
         with self._lock:
             for key in keys:
-                if key[0] != "source":
+                if key[0] not in _OF_MANY:
                     self._kept.pop(key, None)
-                elif key in self._kept:
-                    self._kept[key].count -= 1
+
+    def withdraw(self, at: datetime, *keys: tuple[str, str]) -> None:
+        """Take back an attempt that began `at`, as if it had never been: it was no failure of who made it."""
+        with self._lock:
+            for key in keys:
+                kept = self._kept.get(key, [])
+                if at in kept:
+                    kept.remove(at)
+                    if not kept:
+                        del self._kept[key]
 
     def _left(self, now: datetime, key: tuple[str, str]) -> timedelta:
-        found = self._kept.get(key)
-        if found is not None:
-            found.last = min(found.last, now)  # or a clock that was set back would draw the wait out
-        if found is None or now - found.last > _FORGOTTEN:
+        failed = self._kept.get(key)
+        if failed is None:
             return timedelta(0)
-        above = found.count - _FREE[key[0]]
-        if above < 0:
+        failed[:] = [min(each, now) for each in failed]  # or a clock that was set back would draw the wait out
+        above = len(failed) - _FREE[key[0]]
+        if above < 0 or now - failed[-1] > _FORGOTTEN:
             return timedelta(0)
-        wait = min(timedelta(seconds=2.0 ** min(above, 20)), _LONGEST)
-        return max(found.last + wait - now, timedelta(0))
+        return max(failed[-1] + min(timedelta(seconds=2.0**above), _LONGEST) - now, timedelta(0))

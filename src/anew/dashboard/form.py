@@ -1,7 +1,7 @@
 """What a form sends: its fields, and where to go back to."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,6 +9,8 @@ from starlette.requests import Request
 __all__ = ["fields_of", "local"]
 
 _MOST = 50
+_LONGEST = 2_000
+"""Of a path as it is sent: a cookie with it stays below the 4096 bytes that browsers keep."""
 
 
 async def fields_of(request: Request) -> Mapping[str, str]:
@@ -32,6 +34,6 @@ async def fields_of(request: Request) -> Mapping[str, str]:
 
 
 def local(path: str) -> str:
-    """Return a path of this server to go to; the home page for anything else."""
+    """Return a path of this server to go to; the home page for anything else, or for one of unusual length."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if plain else "/"
+    return path if plain and len(quote(path)) <= _LONGEST else "/"

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
+from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,7 +26,7 @@ from anew.dashboard.form import fields_of, local
 from anew.dashboard.network import network_of
 from anew.dashboard.session import Sessions
 from anew.domain.access import Principal
-from anew.domain.errors import AnewError, ForbiddenError
+from anew.domain.errors import AnewError, ForbiddenError, UnavailableError
 
 __all__ = ["MOST_TOKEN", "SignIn"]
 
@@ -35,8 +36,14 @@ MOST_TOKEN: Final = 512
 _LOG = logging.getLogger("anew.dashboard")
 _ERRAND: Final = timedelta(minutes=10)
 _DEVICE_S: Final = 90 * 86_400
+_AT_PROVIDER: Final = 4
+"""Threads that may wait for the provider, so that a slow one holds up nothing but itself."""
+_PATIENCE_S: Final = 10.0
 _NOBODY = "That is no token of this project, or it has expired or been revoked."
 _WRONG = "The name or the password is wrong, or this person is not let in any more."
+_BROKEN = "Nobody can be let in by this way at the moment. Try again soon; the log of the dashboard says why."
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +72,49 @@ class SignIn:
     now: Callable[[], datetime]
     show: Callable[[Request, str, int, Mapping[str, object]], Response]
     attempts: Attempts = field(default_factory=Attempts)
+    limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_AT_PROVIDER))
 
     def page(self, request: Request) -> Response:
         """Ask who it is."""
-        return self._ask(request, local(request.query_params.get("next", "")), "", 200)
+        return self._form(request, local(request.query_params.get("next", "")), "", 200)
 
     async def take(self, request: Request) -> Response:
         """Take a token, or a name and a password."""
         fields = await fields_of(request)
         given, back = self._given(request, fields), local(fields.get("next", ""))
-        wait = self.attempts.begin(self.now(), *given.keys)
+        at = self.now()
+        wait = self.attempts.begin(at, *given.keys)
         if wait > timedelta(0):
-            _LOG.warning("sign_in_held source=%s seconds=%s", self._source(request), ceil(wait.total_seconds()))
-            said = f"Too many attempts failed. Wait {ceil(wait.total_seconds())} s, then try again."
-            answer = self._ask(request, back, said, 429)
-            answer.headers["retry-after"] = str(ceil(wait.total_seconds()))
-            return answer
+            return await self._hold(request, back, wait)
         try:
             who = await run_in_threadpool(given.check)
-        except AnewError as exc:
-            return self._ask(request, back, str(exc), 503)
+        except AnewError as exc:  # before anything was compared
+            self.attempts.withdraw(at, *given.keys)
+            return await self._give_up(request, back, exc)
         if who is None:
             _LOG.warning("sign_in_failed source=%s", self._source(request))
-            return self._ask(request, back, given.refusal, 401)
-        self.attempts.succeeded(*given.keys)
+            return await self._ask(request, back, given.refusal, 401)
+        self.attempts.succeeded(at, *given.keys)
         response = RedirectResponse(back, 303)
         self._open(request, response, who)
         if given.name:
             self.cookies.write(request, response, self._device(given.name), "device", lasts_s=_DEVICE_S)
         return response
 
-    def to_provider(self, request: Request) -> Response:
+    async def to_provider(self, request: Request) -> Response:
         """Send somebody to the provider, with what tells later that it was we who did."""
         state, until = secrets.token_urlsafe(32), (self.now() + _ERRAND).timestamp()
+        at, source = self.now(), ("provider", self._source(request))
         back = local(request.query_params.get("next", ""))
+        wait = self.attempts.begin(at, source)
+        if wait > timedelta(0):
+            return await self._hold(request, back, wait)
         try:
-            address = self.entrance.provider(self._errand(request, state))
+            address = await self._at_provider(partial(self.entrance.provider, self._errand(request, state)))
         except AnewError as exc:
-            _LOG.warning("provider_failed problem=%s", exc)
-            return self._ask(request, back, str(exc), 503)
+            return await self._give_up(request, back, exc)
+        finally:
+            self.attempts.withdraw(at, source)  # who is sent there has not failed; it counts while it goes on
         body = base64.urlsafe_b64encode(json.dumps([state, until, back]).encode()).decode()
         response = RedirectResponse(address, 303)
         kept = f"{body}.{self.sessions.sign('errand', body)}"
@@ -117,20 +128,34 @@ class SignIn:
         answer = dict(request.query_params)
         if not state or not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
             said = "This sign-in was not begun here, or too long ago. Begin again."
-            return self._ended(request, self._ask(request, back, said, 403))
-        check = partial(self.entrance.by_provider, self._errand(request, state), answer)
+            return self._ended(request, await self._ask(request, back, said, 403))
+        at, source = self.now(), ("provider", self._source(request))
+        wait = self.attempts.begin(at, source)
+        if wait > timedelta(0):
+            return self._ended(request, await self._hold(request, back, wait))
         try:
-            who = await run_in_threadpool(check)
+            who = await self._at_provider(partial(self.entrance.by_provider, self._errand(request, state), answer))
         except ForbiddenError as exc:
-            _LOG.warning("sign_in_failed source=%s problem=%s", self._source(request), exc)
-            return self._ended(request, self._ask(request, back, str(exc), 403))
+            _LOG.warning("sign_in_failed source=%s problem=%r", source[1], str(exc))
+            return self._ended(request, await self._ask(request, back, str(exc), 403))
         except AnewError as exc:
-            _LOG.warning("provider_failed problem=%s", exc)
-            return self._ended(request, self._ask(request, back, str(exc), 503))
+            self.attempts.withdraw(at, source)
+            return self._ended(request, await self._give_up(request, back, exc))
+        self.attempts.succeeded(at, source)
+        ways = await run_in_threadpool(self.entrance.ways)
         # A page, not a redirect: a browser that another site sent here keeps strict cookies back on the whole way.
-        response = self.show(request, "signed-in.html", 200, {"next": back})
-        self._open(request, response, who, self.entrance.ways().session)
+        response = await run_in_threadpool(self.show, request, "signed-in.html", 200, {"next": back})
+        self._open(request, response, who, ways.session)
         return self._ended(request, response)
+
+    async def _at_provider(self, ask: Callable[[], T]) -> T:
+        """Return what the provider is asked for, in one of the few threads that may wait for it."""
+        answers: list[T] = []
+        with move_on_after(_PATIENCE_S):  # for a thread; what has begun ends by itself
+            answers.append(await to_thread.run_sync(ask, limiter=self.limiter))
+        if not answers:
+            raise UnavailableError(f"{_AT_PROVIDER} others have been waiting for the provider for {_PATIENCE_S:g} s")
+        return answers[0]
 
     def _given(self, request: Request, fields: Mapping[str, str]) -> _Given:
         source = ("source", self._source(request))
@@ -144,7 +169,23 @@ class SignIn:
         known = self._known(request, name)
         return _Given(name, check, (("device", known),) if known else (source, ("name", name)), _WRONG)
 
-    def _ask(self, request: Request, back: str, problem: str, status: int) -> Response:
+    async def _ask(self, request: Request, back: str, problem: str, status: int) -> Response:
+        return await run_in_threadpool(self._form, request, back, problem, status)  # which reads files
+
+    async def _hold(self, request: Request, back: str, wait: timedelta) -> Response:
+        """Answer somebody who has to wait."""
+        seconds = ceil(wait.total_seconds())
+        _LOG.warning("sign_in_held source=%s seconds=%s", self._source(request), seconds)
+        answer = await self._ask(request, back, f"Too many attempts failed. Wait {seconds} s, then try again.", 429)
+        answer.headers["retry-after"] = str(seconds)
+        return answer
+
+    async def _give_up(self, request: Request, back: str, exc: AnewError) -> Response:
+        """Answer somebody whom nothing can be said of; what is wrong is no stranger's business."""
+        _LOG.warning("sign_in_broken source=%s problem=%r", self._source(request), str(exc))
+        return await self._ask(request, back, _BROKEN, 503)
+
+    def _form(self, request: Request, back: str, problem: str, status: int) -> Response:
         ways = self.entrance.ways()
         to_provider = f"/sign-in/provider?{urlencode({'next': back})}"
         shown = {"next": back, "problem": problem, "ways": ways, "to_provider": to_provider}

@@ -1,5 +1,6 @@
 """The dashboard as a web application: pages for whoever may read, forms for whoever may act, nothing for others."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,8 @@ from anew.ports.eventlog import Recorded
 
 __all__ = ["Dashboard", "dashboard_app"]
 
+_LOG = logging.getLogger("anew.dashboard")
+_BROKEN = "Something is wrong with this page; the log of the dashboard says what."
 _STATUS: Sequence[tuple[type[AnewError], int]] = (
     (NotFoundError, 404),
     (ConflictError, 409),
@@ -268,8 +271,11 @@ class _Web:
             return self._error(request, session, exc.status_code, said)
         if isinstance(exc, AnewError):
             status = next((code for kind, code in _STATUS if isinstance(exc, kind)), 500)
-            return self._error(request, session, status, str(exc))
-        return self._error(request, None, 500, "Something is wrong with this page; the log of the dashboard says what.")
+            if session is not None:
+                return self._error(request, session, status, str(exc))
+            _LOG.warning("page_failed status=%s problem=%r", status, str(exc))
+            return self._error(request, None, status, _BROKEN)  # it may name files, which are no stranger's business
+        return self._error(request, None, 500, _BROKEN)
 
     def _error(self, request: Request, session: Session | None, status: int, said: str) -> Response:
         if request.url.path.endswith(".json") or "text/html" not in request.headers.get("accept", ""):
