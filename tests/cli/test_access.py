@@ -304,3 +304,34 @@ def test_a_role_is_given_for_what_the_policy_names_and_for_nothing_else(
     assert role_of({"realm": claims}, inside) == role
     with pytest.raises(ForbiddenError):
         role_of(claims, inside)
+
+
+NAMED = {"groups": ["x"]}
+OTHER = {"groups": ["y"]}
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims", "role"),
+    [
+        ("https://x.example/groups", {"https://x.example/groups": ["x"]}, "operator"),
+        ("resource.my.client.groups", {"resource": {"my.client": NAMED}}, "operator"),
+        ("resource.my.client.groups", {"resource": {"my": {"client": NAMED}}}, "operator"),
+        ("resource.my.client.groups", {"resource.my": {"client": NAMED}}, "operator"),
+        ("resource.my.client.groups", {"resource": {"my": {"other": OTHER}, "my.client": NAMED}}, "operator"),
+        ("realm.groups", {"realm.groups": ["x"], "realm": OTHER}, "operator"),
+        ("realm.groups", {"realm.groups": [], "realm": OTHER}, None),
+        ("realm.groups", {"realm": ["groups", "x"]}, None),
+        ("realm.groups", {"groups": ["x"]}, None),
+        ("realm..groups", {"realm": NAMED}, None),
+        ("." * 40, {"": {"": NAMED}}, None),
+    ],
+)
+def test_a_claim_is_the_one_of_that_very_name_before_one_inside_another(
+    claim: str, claims: dict[str, object], role: str | None
+) -> None:
+    policy = OIDCPolicy(issuer="https://id", client_id="a", roles={"x": Role.OPERATOR, "y": Role.ADMIN}, claim=claim)
+    if role is None:
+        with pytest.raises(ForbiddenError, match="nobody has given you a role"):
+            role_of(claims, policy)
+    else:
+        assert role_of(claims, policy) == role

@@ -1,6 +1,7 @@
 """Passwords by Argon2id: a hash that is slow on purpose and takes memory, so that guessing is dear."""
 
 import unicodedata
+from math import ceil
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
@@ -13,8 +14,14 @@ __all__ = ["LONGEST", "SHORTEST", "check_password", "hash_password"]
 SHORTEST, LONGEST = 12, 128
 """Characters of a password."""
 
+_PER_SIGN = 4
+"""Signs as keyboards send them that NFKC makes one of, at most: a letter with three marks."""
 _HASHER = PasswordHasher()  # RFC 9106's choice for machines with little memory: 64 MiB, 3 passes, 4 lanes
-_NOBODY = _HASHER.hash("nobody's")
+_NOBODY = (
+    f"$argon2id$v=19$m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    f"${'A' * ceil(_HASHER.salt_len * 8 / 6)}${'A' * ceil(_HASHER.hash_len * 8 / 6)}"
+)
+"""As long to compare with as anybody's, and no password is known to be its own."""
 _AT_ONCE = BoundedSemaphore(2)
 """Of 64 MiB each: whoever sends many passwords waits, and takes no more memory than this."""
 _PATIENCE_S = 2.0
@@ -35,14 +42,16 @@ def hash_password(password: str) -> str:
 
 
 def check_password(kept: str, password: str) -> bool:
-    """Is it the password of which this is kept? Of an empty `kept` none is, after as long a time.
+    """Is it the password of which this is kept? Of an empty `kept` none is, after as long a time; nor is any too long.
 
     Raises
     ------
     UnavailableError
         Too many are being checked.
     """
-    plain = _plain(password[: LONGEST + 1])
+    plain = _plain(password)
+    if len(plain) > LONGEST:
+        kept, plain = "", ""
     if not _AT_ONCE.acquire(timeout=_PATIENCE_S):
         raise UnavailableError("too many people are signing in at once; try again in a moment")
     try:
@@ -55,5 +64,8 @@ def check_password(kept: str, password: str) -> bool:
 
 
 def _plain(password: str) -> str:
-    """Return the password as it is hashed: the same, however a keyboard composes its signs."""
-    return unicodedata.normalize("NFKC", password)
+    """Return the password as it is hashed: the same, however a keyboard composes its signs.
+
+    What is cut from a very long one leaves more signs than a password has.
+    """
+    return unicodedata.normalize("NFKC", password[: _PER_SIGN * LONGEST + 1])

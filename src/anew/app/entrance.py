@@ -134,9 +134,7 @@ class ProjectEntrance:
 
 def role_of(claims: Mapping[str, Any], policy: OIDCPolicy) -> Role:
     """Return what the policy gives somebody of whom the provider says this; raises ForbiddenError for nothing."""
-    found: Any = claims
-    for part in policy.claim.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
+    found = _found(claims, policy.claim)
     values = [found] if isinstance(found, str) else found if isinstance(found, Sequence) else []
     role = next((role for value, role in policy.roles.items() if value in values), None)
     if role is None:
@@ -145,6 +143,17 @@ def role_of(claims: Mapping[str, Any], policy: OIDCPolicy) -> Role:
             f"none for what its claim {policy.claim!r} says of you"
         )
     return role
+
+
+def _found(claims: object, path: str) -> object:
+    """Return what claims have under this very name, or else inside of another one that stands before a dot of it."""
+    if not isinstance(claims, Mapping):
+        return None
+    if path in claims:
+        return claims[path]
+    dots = (place for place, sign in enumerate(path) if sign == ".")
+    inside = (_found(claims.get(path[:dot]), path[dot + 1 :]) for dot in dots)
+    return next((each for each in inside if each is not None), None)
 
 
 def _name_of(claims: Mapping[str, Any], policy: OIDCPolicy) -> str:

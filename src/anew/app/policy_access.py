@@ -30,7 +30,10 @@ class OIDCPolicy(Section):
     name: str = Field(
         default="preferred_username", description="claim that has the person's name: small letters, as of users here"
     )
-    claim: str = Field(default="groups", description="claim that `roles` looks at; a dot leads inside: realm.roles")
+    claim: str = Field(
+        default="groups",
+        description="claim that `roles` looks at; where none is called just so, a dot leads inside: realm.roles",
+    )
     roles: dict[str, Role] = Field(
         min_length=1, description="values of that claim with the role each gives; the first that a person has counts"
     )
