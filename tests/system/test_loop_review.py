@@ -65,7 +65,7 @@ def test_what_people_say_is_learned_from(stale: LoopProject, tmp_path: Path) -> 
         assert item["id"] not in told
         ours.anew("label", "answer", item["id"], "777.0")
         wait(lambda: len(ours.facts(ReviewSettled)) == 4, ours.log)
-        assert sorted(fact.by[0] for fact in ours.facts(ReviewSettled))[:3] == ["ann"] * 3
+        assert [fact.by for fact in ours.facts(ReviewSettled)].count(("ann",)) == 3
         assert ours.anew("label", "status")["settled"] == 4
 
         ours.label(ours.unlabelled)  # what the program says comes later, and is believed less
