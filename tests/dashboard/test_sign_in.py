@@ -1,5 +1,6 @@
 """The way in: by password or provider, slower for who fails, and over when somebody has signed out."""
 
+import asyncio
 import base64
 import json
 import time
@@ -371,3 +372,37 @@ def test_a_place_to_go_back_to_is_no_longer_than_a_cookie_holds(source: ToldSour
         body = base64.urlsafe_b64decode(cookie.partition("=")[2].partition(".")[0])
         kept = json.loads(body)[2]
         assert kept == ("/" + sign * length if len(quote(sign)) * length < 2_000 else "/")
+
+
+READERS = ["ways", "holder", "principal", "by_password", "provider", "by_provider", "in_force", "add", "head"]
+
+
+def test_no_file_is_read_on_the_event_loop(source: ToldSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it would hold up all pages; what the entrance, the settings and the record are asked reads files."""
+    asked, on_loop = set[str](), list[str]()
+
+    def watched(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(*given: object, **named: object) -> object:
+            asked.add(name)
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                return real(*given, **named)
+            on_loop.append(name)
+            return real(*given, **named)
+
+        return ask
+
+    for name in READERS:
+        monkeypatch.setattr(source, name, watched(name, getattr(source, name)))
+    made = client(source)
+    for name in ("nobody", "admin"):
+        made.post("/sign-in", data=given("admin", name), headers=HERE | HTML)
+    made.post("/sign-in", data={"token": "nobody"}, headers=HERE | HTML)
+    made.post("/rollback", data={"form": "made up"}, headers=HERE | HTML)
+    made.post("/sign-out", data={"form": form_of(made, action="/sign-out")}, headers=HERE)
+    for code in ("nobody", "admin"):
+        made.get(f"/sign-in/back?code={code}&state={sent(made)}", headers=HTML)
+    made.get("/sign-in/back?code=admin&state=another", headers=HTML)
+    assert asked == set(READERS)
+    assert on_loop == []

@@ -220,8 +220,8 @@ class _Web:
         return Response(self._view.render(template, **values), status, media_type="text/html")
 
     async def _act(self, act: Act, request: Request) -> Response:
-        session = self._session(request)
-        refusal = self._refusal(request, session, act.permission)
+        session = await run_in_threadpool(self._session, request)
+        refusal = await run_in_threadpool(self._refusal, request, session, act.permission)
         if refusal is not None or session is None:
             return refusal or Response(status_code=401)
         fields = await fields_of(request)
@@ -229,9 +229,9 @@ class _Web:
         id = self._forms.check(session, act.path, form)
         if not id:
             said = "This form was not made for you here. Open the page again, and send it from there."
-            return self._error(request, session, 403, said)
+            return await run_in_threadpool(self._error, request, session, 403, said)
         if act.path == "/sign-out":
-            self._sessions.end(session)
+            await run_in_threadpool(self._sessions.end, session)
             response = RedirectResponse("/sign-in", 303)
             self._cookies.forget(request, response)
             return response
@@ -247,7 +247,7 @@ class _Web:
 
     async def _events(self, request: Request) -> Response:
         session = await run_in_threadpool(self._session, request)
-        refusal = self._refusal(request, session, None)
+        refusal = await run_in_threadpool(self._refusal, request, session, None)
         if refusal is not None:
             return refusal
         told = request.headers.get("last-event-id") or request.query_params.get("after", "")
