@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.covariance import LedoitWolf
+from sklearn.ensemble import IsolationForest
 
 from anew.domain.errors import InvariantError
 from anew.stats.ood import Method, fit_out_of_distribution
@@ -72,3 +74,14 @@ def test_what_cannot_be_fitted_is_refused(rows: np.ndarray, false_share: float) 
 def test_rows_of_another_width_are_refused() -> None:
     with pytest.raises(InvariantError, match=r"rows have the shape \(n, 8\)"):
         fit_out_of_distribution(cloud(50, 1)).score(cloud(5, 1, d=7))
+
+
+def test_scores_equal_those_of_scikit_learn() -> None:
+    rows, asked = cloud(400, 1), cloud(50, 2)
+    fitted = rows[::2]
+    near = LedoitWolf(assume_centered=True).fit((fitted - fitted.mean(axis=0)) / fitted.std(axis=0))
+    distance = np.sqrt(near.mahalanobis((asked - fitted.mean(axis=0)) / fitted.std(axis=0)))
+    np.testing.assert_allclose(fit_out_of_distribution(rows).score(asked), distance)
+    forest = IsolationForest(n_estimators=100, random_state=3).fit(fitted)
+    found = fit_out_of_distribution(rows, "isolation_forest", seed=3).score(asked)
+    np.testing.assert_allclose(found, -forest.score_samples(asked))

@@ -77,7 +77,8 @@ def fit_out_of_distribution(
     Notes
     -----
     With n calibration rows the true share is at most `false_share` on average over calibrations (a split conformal
-    threshold), and varies by about ``sqrt(false_share / n)``. Deterministic for a seed.
+    threshold), and varies by about ``sqrt(false_share / n)``. Deterministic for a seed. The scores equal those of
+    scikit-learn: the root of ``LedoitWolf.mahalanobis`` on standardised rows, ``-IsolationForest.score_samples``.
 
     References
     ----------
