@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.covariance import LedoitWolf
-from sklearn.ensemble import IsolationForest
+from sklearn.covariance import LedoitWolf  # type: ignore[import-untyped]  # ships no types
+from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.errors import InvariantError
 from anew.stats.ood import Method, fit_out_of_distribution
