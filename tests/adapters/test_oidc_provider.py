@@ -244,6 +244,55 @@ def test_a_word_that_is_not_good_vouches_for_nobody(provider: Provider, lie: str
         client(provider).claims({"code": "c"}, **ASKED)
 
 
+SIGNED_OUT: Mapping[str, object] = {"http://schemas.openid.net/event/backchannel-logout": {}}
+NO_SIGN_OUT: Mapping[str, Mapping[str, object]] = {
+    "another event": {"events": {"http://schemas.openid.net/event/other": {}}},
+    "no event": {"events": None},
+    "an event that is no object": {"events": dict.fromkeys(SIGNED_OUT, True)},
+    "a word to sign in": {"nonce": ASKED["nonce"]},
+    "of nobody": {"sub": None},
+    "of a blank": {"sub": " "},
+    "of a number": {"sub": 7},
+    "of a session that is none": {"sid": ["1"]},
+    "for another": {"aud": "another"},
+    "by another": {"iss": "https://evil.example"},
+    "of no time": {"iat": None},
+    "of the future": {"iat": AT + 3_600},
+    "expired": {"exp": AT - 3_600},
+}
+
+
+def said_out(provider: Provider, key: RSAKey, **more: object) -> str:
+    """Return what a provider says of somebody who signed out; a claim that is None is left out."""
+    claims = {"iss": provider.address, "aud": "anew", "iat": AT, "jti": "1", "sub": "7", "events": SIGNED_OUT, **more}
+    told = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode({"alg": "RS256", "kid": key.kid, "typ": "logout+jwt"}, told, key)
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("lie", NO_SIGN_OUT)
+def test_what_is_no_word_of_a_sign_out_is_refused(provider: Provider, lie: str) -> None:
+    by = client(provider)
+    assert by.signed_out(said_out(provider, KEY))["sub"] == "7", "the control: the truth is taken"
+    with pytest.raises(ForbiddenError):
+        by.signed_out(said_out(provider, KEY, **NO_SIGN_OUT[lie]))
+
+
+@pytest.mark.fault("H8")
+@pytest.mark.parametrize("key", [OTHER, POSED])
+def test_a_sign_out_that_another_signed_is_refused(provider: Provider, key: RSAKey) -> None:
+    with pytest.raises(ForbiddenError):
+        client(provider).signed_out(said_out(provider, key))
+    with pytest.raises(ForbiddenError):
+        client(provider).signed_out(provider.id_token())
+    with pytest.raises(ForbiddenError):
+        client(provider).claims({"code": "c"}, **ASKED | {"nonce": "x"})
+
+
+def test_a_session_alone_may_be_signed_out_of(provider: Provider) -> None:
+    assert client(provider).signed_out(said_out(provider, KEY, sub=None, sid="s1", exp=AT + 120))["sid"] == "s1"
+
+
 @pytest.mark.parametrize("answer", [{"error": "access_denied"}, {"code": "c", "iss": "https://evil.example"}])
 def test_an_answer_that_says_no_or_is_another_s_asks_for_no_token(provider: Provider, answer: dict[str, str]) -> None:
     with pytest.raises(ForbiddenError):

@@ -33,7 +33,7 @@ MADE_AGAIN = {
     "run/holder": "who runs the loop",
     "run/loop.json": "how the loop does",
     "run/dashboard.json": "where the dashboard listens",
-    "access/ended.json": "sessions that were signed out of; with another key none of them is good",
+    "access/ended.json": "sessions that were signed out of; without it none is good",
     "project.id": "tells this folder from others to a server; a restored project has its record in a file",
     "access/session.key": "signs the dashboard's sessions; a new key asks everybody to sign in again",
     "backtest/*": "losses that were computed from snapshots",

@@ -187,13 +187,16 @@ class Vouching(ProjectEntrance):
             def claims(self, *_: object, **__: object) -> Mapping[str, Any]:
                 return told
 
+            def signed_out(self, word: str) -> Mapping[str, Any]:
+                return {"iat": 1_000, **json.loads(word)}
+
         made = Provider(issuer=policy.issuer, client_id="a", secret=str, scopes=(), now=SystemClock().now)
         return policy, made
 
     def enter(self, sub: str, name: str, *groups: str) -> Principal:
         """Come in at the provider."""
-        self.claims = {"sub": sub, "preferred_username": name, "groups": groups or ("x",)}
-        return self.by_provider(Errand(state="s", nonce="n", verifier="v", back="b"), {})
+        self.claims = {"sub": sub, "preferred_username": name, "groups": groups or ("x",), "iat": 1_000}
+        return self.by_provider(Errand(state="s", nonce="n", verifier="v", back="b"), {}).who
 
 
 @pytest.fixture
@@ -234,6 +237,32 @@ def test_a_provider_gives_nobody_a_name_that_means_somebody_here(run: Run, vouch
         with pytest.raises(ForbiddenError, match="somebody's name here already"):
             made.enter("1", name)
     assert made.enter("1", "new").name == "new", "the control"
+
+
+@pytest.mark.parametrize(
+    ("session", "word", "over"),
+    [
+        ({"sub": "1"}, {"sub": "1"}, True),
+        ({"sub": "1", "sid": "a"}, {"sub": "1"}, True),
+        ({"sub": "1", "sid": "a"}, {"sid": "a"}, True),
+        ({"sub": "1", "sid": "a"}, {"sub": "1", "sid": "a"}, True),
+        ({"sub": "1"}, {"sub": "1", "sid": "a"}, True),
+        ({"sub": "1", "sid": "b"}, {"sub": "1", "sid": "a"}, False),
+        ({"sub": "2", "sid": "b"}, {"sub": "1"}, False),
+        ({"sub": "2"}, {"sub": "1", "sid": "a"}, False),
+        ({"sub": "a"}, {"sid": "a"}, False),
+        ({"sub": "1", "sid": "a"}, {"sub": "a"}, False),
+    ],
+)
+def test_a_sign_out_at_the_provider_means_a_person_or_one_session_of_theirs(
+    vouched: Path, session: dict[str, str], word: dict[str, str], over: bool
+) -> None:
+    made = Vouching(vouched)
+    made.claims = {**session, "preferred_username": "ada", "groups": ("x",), "iat": 1_000}
+    found = made.by_provider(Errand(state="s", nonce="n", verifier="v", back="b"), {})
+    at, cut = made.signed_out(json.dumps(word))
+    assert at == found.at == datetime.fromtimestamp(1_000, UTC)
+    assert bool(set(found.ties) & set(cut)) is over
 
 
 def test_what_a_provider_says_of_somebody_is_changed_there_alone(run: Run, vouched: Path) -> None:

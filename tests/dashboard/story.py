@@ -1,12 +1,12 @@
 """A record in which everything that a page shows bears a given text, and a source of pages over it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anew.app.narration import narrate
-from anew.dashboard.entrance import Errand, Ways
+from anew.dashboard.entrance import Errand, Vouched, Ways
 from anew.dashboard.source import Artifact, Bar, Consent, Desk, InForce, Log, Shift, Surroundings, Worker
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
@@ -203,6 +203,7 @@ class ToldSource:
     judged: dict[str, str] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
     over: set[str] = field(default_factory=set)
+    cuts: dict[str, datetime] = field(default_factory=dict)
     open_ways: Ways = Ways()
     clock: datetime = AT + 40 * DAY
 
@@ -325,19 +326,33 @@ class ToldSource:
         """Somewhere else."""
         return f"https://id.example/?state={errand.state}"
 
-    def by_provider(self, errand: Errand, answer: Mapping[str, str]) -> Principal:  # noqa: ARG002  of the Protocol
+    def by_provider(self, errand: Errand, answer: Mapping[str, str]) -> Vouched:  # noqa: ARG002  of the Protocol
         """Whose token the code is."""
         if answer.get("code") not in TOKENS:
             raise ForbiddenError("it vouches for nobody")
-        return TOKENS[answer["code"]]
+        return Vouched(who=TOKENS[answer["code"]], at=self.clock, ties=(answer["code"],))
+
+    def signed_out(self, word: str) -> tuple[datetime, tuple[str, ...]]:
+        """Whose token the word is, now."""
+        if word not in TOKENS:
+            raise ForbiddenError("it says nothing of anybody")
+        return self.clock, (word,)
+
+    def era(self) -> str:
+        """The only one."""
+        return "1"
 
     def add(self, nonce: str, until: datetime) -> None:  # noqa: ARG002  likewise
         """Remember that a session ended."""
         self.over.add(nonce)
 
-    def __contains__(self, nonce: object) -> bool:
+    def cut(self, ties: Collection[str], at: datetime, until: datetime) -> None:  # noqa: ARG002  likewise
+        """Remember since when."""
+        self.cuts |= dict.fromkeys(ties, at)
+
+    def is_over(self, nonce: str, ties: Collection[str], began: datetime) -> bool:
         """Did this session end?"""
-        return nonce in self.over
+        return nonce in self.over or any(began <= self.cuts.get(each, AT) for each in ties)
 
     def holder(self, token: str) -> Principal | None:
         """One of `TOKENS`."""

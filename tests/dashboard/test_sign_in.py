@@ -15,9 +15,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.dashboard import sign_in
-from anew.dashboard.entrance import Errand, Ways
+from anew.dashboard.entrance import Errand, Vouched, Ways
 from anew.dashboard.web import dashboard_app
-from anew.domain.access import Principal
 from anew.domain.errors import AnewError, IntegrityError, SettingsError, UnavailableError
 from tests.dashboard.story import ToldSource, dashboard_over, story
 from tests.dashboard.test_web import HERE, HTML, form_of
@@ -248,6 +247,43 @@ def test_whom_the_provider_does_not_vouch_for_is_told_so(source: ToldSource) -> 
     assert made.get("/loop.json").status_code == 401
 
 
+def said_out(made: TestClient, word: str, **headers: str) -> int:
+    """Have the provider say that somebody signed out there, as no browser would."""
+    return made.post("/sign-out/provider", data={"logout_token": word}, headers=headers).status_code
+
+
+@pytest.mark.fault("H8")
+def test_who_signs_out_at_the_provider_is_signed_out_here(source: ToldSource) -> None:
+    made, other, by_token = client(source), client(source), client(source)
+    for each, code in ((made, "operator"), (other, "admin")):
+        each.get(f"/sign-in/back?code={code}&state={sent(each)}", headers=HTML)
+    by_token.post("/sign-in", data={"token": "operator"}, headers=HERE)
+    cookie = made.cookies["session"]
+    assert [each.get("/loop.json").status_code for each in (made, other, by_token)] == [200] * 3
+    source.clock += timedelta(minutes=1)
+    assert said_out(made, "operator") == 200
+    assert [each.get("/loop.json").status_code for each in (made, other, by_token)] == [401, 200, 200]
+    source.clock += timedelta(minutes=1)
+    made.get(f"/sign-in/back?code=operator&state={sent(made)}", headers=HTML)
+    assert made.get("/loop.json").status_code == 200, "a session of afterwards is another"
+    made.cookies.clear()
+    made.cookies.set("session", cookie)
+    assert made.get("/loop.json").status_code == 401
+
+
+@pytest.mark.fault("H8")
+def test_a_sign_out_that_the_provider_did_not_say_ends_nothing_and_its_teller_waits(source: ToldSource) -> None:
+    made = client(source)
+    made.get(f"/sign-in/back?code=admin&state={sent(made)}", headers=HTML)
+    source.clock += timedelta(minutes=1)
+    codes = [said_out(made, word) for word in ["", "made up", *("x" for _ in range(20))]]
+    assert codes == [400] * 20 + [429] * 2
+    assert made.get("/loop.json").status_code == 200
+    assert made.get("/sign-in/provider").status_code == 303, "that holds up nobody who signs in"
+    assert said_out(client(source), "admin", host="evil.example") == 421
+    assert made.get("/sign-out/provider", headers=HERE).status_code == 405
+
+
 @pytest.mark.parametrize("path", ["/sign-in", "/rollback"])
 def test_a_form_of_too_many_fields_is_refused(source: ToldSource, path: str) -> None:
     made = client(source)
@@ -317,7 +353,7 @@ def test_answers_that_the_provider_knows_nothing_of_are_soon_passed_on_no_more(
     made, passed = client(source), list[str]()
     real = source.by_provider
 
-    def heard(errand: Errand, answer: Mapping[str, str]) -> Principal:
+    def heard(errand: Errand, answer: Mapping[str, str]) -> Vouched:
         passed.append(answer.get("code", ""))
         return real(errand, answer)
 
@@ -374,7 +410,10 @@ def test_a_place_to_go_back_to_is_no_longer_than_a_cookie_holds(source: ToldSour
         assert kept == ("/" + sign * length if len(quote(sign)) * length < 2_000 else "/")
 
 
-READERS = ["ways", "holder", "principal", "by_password", "provider", "by_provider", "in_force", "add", "head"]
+READERS = [
+    "ways", "holder", "principal", "by_password", "provider", "by_provider", "signed_out", "in_force", "era", "is_over",
+    "add", "cut", "head",
+]  # fmt: skip
 
 
 def test_no_file_is_read_on_the_event_loop(source: ToldSource, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,5 +443,6 @@ def test_no_file_is_read_on_the_event_loop(source: ToldSource, monkeypatch: pyte
     for code in ("nobody", "admin"):
         made.get(f"/sign-in/back?code={code}&state={sent(made)}", headers=HTML)
     made.get("/sign-in/back?code=admin&state=another", headers=HTML)
+    said_out(made, "admin")
     assert asked == set(READERS)
     assert on_loop == []

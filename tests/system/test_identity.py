@@ -176,5 +176,23 @@ def test_the_provider_s_answer_is_good_once_and_in_one_browser(place: tuple[str,
     context.close()
 
 
+@pytest.mark.fault("H8")
+def test_who_signs_out_at_the_provider_is_out_of_the_dashboard(place: tuple[str, Path], seen: Browser) -> None:
+    address, project = place
+    context = seen.new_context()
+    page = context.new_page()
+    sign_in(page, address, "cy", "cy!")
+    page.wait_for_url(f"{address}/runs")
+    word = httpx.get(f"{_issuer(project).removesuffix('/o')}/said-out/", params={"name": "cy"}).text
+    head, body, signature = word.split(".")
+    forged = f"{head}.{body}.{signature[::-1]}"
+    told = [httpx.post(f"{address}/sign-out/provider", data={"logout_token": each}) for each in (forged, word)]
+    assert [each.status_code for each in told] == [400, 200]
+    assert told[1].headers["cache-control"] == "no-store"
+    page.goto(f"{address}/runs")
+    assert page.url.startswith(f"{address}/sign-in")
+    context.close()
+
+
 def _issuer(project: Path) -> str:
     return (project / "anew.yaml").read_text().split("issuer: ")[1].splitlines()[0]

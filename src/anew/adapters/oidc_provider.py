@@ -30,6 +30,7 @@ _LEEWAY_S: Final = 60
 _MOST_BYTES: Final = 1 << 20
 _DEADLINE_S: Final = 5.0
 """Of a request and the whole of its answer, however it drips."""
+_SIGNED_OUT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 T = TypeVar("T")
@@ -138,6 +139,41 @@ class OIDCProvider:
         claims = self._verified(str(tokens.get("id_token", "")), nonce, tokens.get("access_token"))
         return {**claims, **self._more(metadata, tokens, claims["sub"])}
 
+    def signed_out(self, word: str) -> Mapping[str, Any]:
+        """Return the claims of a logout token, by which the provider says that somebody has signed out there.
+
+        It has a `sub`, a `sid`, or both, and an `iat`, the second in which that was. One that is told again says
+        nothing new: who has signed in since then is not meant by it.
+
+        Raises
+        ------
+        ForbiddenError
+            It was not signed by the provider, for us, as such a word.
+        UnavailableError
+            The provider's keys cannot be had.
+
+        References
+        ----------
+        OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6.
+        """
+        try:
+            claims = self._signed(word).claims
+            jwt.JWTClaimsRegistry(
+                now=int(self.now().timestamp()),
+                leeway=_LEEWAY_S,
+                iss={"essential": True, "value": self.issuer},
+                aud={"essential": True, "value": self.client_id},
+                iat={"essential": True},
+            ).validate(claims)
+        except (JoseError, ValueError, TypeError, KeyError) as exc:
+            raise ForbiddenError(f"the provider's word is not good ({type(exc).__name__}: {exc})") from exc
+        events, named = claims.get("events"), [claims[each] for each in ("sub", "sid") if each in claims]
+        if not isinstance(events, dict) or not isinstance(events.get(_SIGNED_OUT), dict) or "nonce" in claims:
+            raise ForbiddenError("the provider's word does not say that somebody signed out")
+        if not named or not all(isinstance(each, str) and each.strip() for each in named):
+            raise ForbiddenError("the provider says that somebody signed out and not who: it has neither sub nor sid")
+        return claims
+
     def _described(self) -> Mapping[str, Any]:
         """Return what the provider says of itself."""
         return self._metadata.get(self._describe, _GOOD_FOR)
@@ -165,10 +201,7 @@ class OIDCProvider:
     def _verified(self, token: str, nonce: str, access: object) -> dict[str, Any]:
         """Return the claims of an ID token that is the provider's, for us and for this sign-in."""
         try:
-            try:
-                found = jwt.decode(token, self._key_set(), algorithms=list(_ALGORITHMS))
-            except InvalidKeyIdError:  # it signs with a new key since
-                found = jwt.decode(token, self._key_set(again=True), algorithms=list(_ALGORITHMS))
+            found = self._signed(token)
             options = {
                 "iss": {"essential": True, "value": self.issuer},
                 "aud": {"essential": True, "value": self.client_id},
@@ -184,6 +217,13 @@ class OIDCProvider:
             )
         return dict(claims)
 
+    def _signed(self, token: str) -> jwt.Token:
+        """Return a token that the provider signed; raises what joserfc does of any other."""
+        try:
+            return jwt.decode(token, self._key_set(), algorithms=list(_ALGORITHMS))
+        except InvalidKeyIdError:  # it signs with a new key since
+            return jwt.decode(token, self._key_set(again=True), algorithms=list(_ALGORITHMS))
+
     def _more(self, metadata: Mapping[str, Any], tokens: Mapping[str, Any], sub: str) -> Mapping[str, Any]:
         """Return what the provider says besides, where it has an address for that, of this very person."""
         address, access = metadata.get("userinfo_endpoint"), tokens.get("access_token")
@@ -193,7 +233,7 @@ class OIDCProvider:
         told = self._json("GET", str(address), headers={"authorization": f"Bearer {access}"})
         if told.get("sub") != sub:
             raise ForbiddenError("the provider says two different things of who this is")
-        return {name: value for name, value in told.items() if name not in ("iss", "aud", "exp", "nonce")}
+        return {name: value for name, value in told.items() if name not in ("iss", "aud", "exp", "iat", "sid", "nonce")}
 
     def _key_set(self, *, again: bool = False) -> KeySet:
         return self._keys.get(self._fetch_keys, _KEYS_AGAIN if again else _GOOD_FOR)

@@ -3,7 +3,9 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from anew.app.record import open_record
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
 from anew.app.status import state_folder
-from anew.dashboard.entrance import Errand, Ways
+from anew.dashboard.entrance import Errand, Vouched, Ways
 from anew.domain.access import Principal, Role
 from anew.domain.errors import ConflictError, ForbiddenError, PolicyError
 from anew.domain.facts import AccessChanged, AccessGranted
@@ -66,11 +68,21 @@ class ProjectEntrance:
         _, provider = self._provider(accepted(self._project))
         return provider.address(state=errand.state, nonce=errand.nonce, verifier=errand.verifier, back=errand.back)
 
-    def by_provider(self, errand: Errand, answer: Mapping[str, str]) -> Principal:
+    def by_provider(self, errand: Errand, answer: Mapping[str, str]) -> Vouched:
         """Return whom the provider vouches for; who was never here before is known from now on."""
         settings = accepted(self._project)
         policy, provider = self._provider(settings)
         claims = provider.claims(answer, nonce=errand.nonce, verifier=errand.verifier, back=errand.back)
+        who = self._vouched(settings, policy, claims)
+        return Vouched(who=who, at=datetime.fromtimestamp(claims["iat"], UTC), ties=_ties(policy.issuer, claims))
+
+    def signed_out(self, word: str) -> tuple[datetime, tuple[str, ...]]:
+        """Return when somebody signed out at the provider, and the ties by which their sessions end."""
+        policy, provider = self._provider(accepted(self._project))
+        claims = provider.signed_out(word)
+        return datetime.fromtimestamp(claims["iat"], UTC), _cut(policy.issuer, claims)
+
+    def _vouched(self, settings: Settings, policy: OIDCPolicy, claims: Mapping[str, Any]) -> Principal:
         subject = f"{policy.issuer} {claims['sub']}"
         known, now = self._users.of_subject(subject), self._clock.now()
         if known is not None and (problem := known.problem(now)):
@@ -161,6 +173,24 @@ def _name_of(claims: Mapping[str, Any], policy: OIDCPolicy) -> str:
     if not isinstance(name, str):
         raise ForbiddenError(f"the provider says no name: there is no claim {policy.name!r}; see access.oidc.name")
     return name.casefold()
+
+
+def _ties(issuer: str, claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the provider can end a session by: who it is of, and which of its own sessions, where it says so."""
+    sub, sid = str(claims["sub"]), claims.get("sid")
+    return (_tie(issuer, "sub", sub), _tie(issuer, "sid", sid) if isinstance(sid, str) else _tie(issuer, "none", sub))
+
+
+def _cut(issuer: str, claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which ties a sign-out cuts: all of a person, or one session's and those of nobody knows which session."""
+    sub, sid = claims.get("sub"), claims.get("sid")
+    if sid is None:
+        return (_tie(issuer, "sub", str(sub)),)
+    return (_tie(issuer, "sid", sid), *([_tie(issuer, "none", sub)] if sub is not None else []))
+
+
+def _tie(*parts: str) -> str:
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _is_taken(settings: Settings, name: str) -> bool:

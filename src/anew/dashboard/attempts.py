@@ -7,9 +7,9 @@ from threading import Lock
 
 __all__ = ["Attempts"]
 
-_FREE = {"source": 20, "provider": 20, "name": 5, "device": 5}
+_FREE = {"source": 20, "provider": 20, "word": 20, "name": 5, "device": 5}
 """Failures that cost nothing: many people may come from one place, and everybody mistypes."""
-_OF_MANY = ("source", "provider")
+_OF_MANY = ("source", "provider", "word")
 """Kinds of keys that many people have: one who is known says nothing of the others."""
 _FORGOTTEN = timedelta(minutes=15)
 _LONGEST = timedelta(minutes=5)

@@ -6,21 +6,24 @@ import hmac
 import json
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TypeVar
 
-from anew.dashboard.entrance import Ended
+from anew.dashboard.entrance import Ended, Vouched
 from anew.domain.access import Principal
 
-__all__ = ["Forms", "Session", "Sessions"]
+__all__ = ["LASTS", "Forms", "Session", "Sessions"]
 
 T = TypeVar("T")
 
-_LASTS = timedelta(hours=12)
+LASTS = timedelta(hours=12)
+"""At most, whatever vouched for whom."""
 _MOST_FORMS = 2_000
+_PARTS = 6
+"""Of what a cookie says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,8 @@ class Sessions:
     """Opens sessions and knows them again. Thread-safe.
 
     A cookie names a token or a person by an id, and is signed: with the token revoked or expired, or the password
-    another, it is worth nothing. Whoever signs out ends the session for the server as well.
+    another, it is worth nothing. Whoever signs out ends the session for the server as well, and so does the provider
+    that vouched for somebody. Where it is no longer known which sessions were ended, all of them are.
 
     Parameters
     ----------
@@ -56,10 +60,12 @@ class Sessions:
         self._now = now
         self._ended = ended
 
-    def open(self, who: Principal, lasts: timedelta = _LASTS) -> str:
-        """Return the cookie of a new session."""
-        until = (self._now() + min(lasts, _LASTS)).timestamp()
-        plain = json.dumps([who.id, until, secrets.token_hex(16)]).encode()
+    def open(self, who: Principal, lasts: timedelta = LASTS, vouched: Vouched | None = None) -> str:
+        """Return the cookie of a new session, which the provider can end where it `vouched` for who it is."""
+        now = self._now()
+        until, ties = (now + min(lasts, LASTS)).timestamp(), () if vouched is None else vouched.ties
+        began = (now if vouched is None else vouched.at).timestamp()
+        plain = json.dumps([who.id, until, secrets.token_hex(16), self._ended.era(), began, ties]).encode()
         body = base64.urlsafe_b64encode(plain).decode()
         return f"{body}.{self.sign('session', body)}"
 
@@ -68,8 +74,13 @@ class Sessions:
         body, _, signature = cookie.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self.sign("session", body).encode()):
             return None
-        id, until, nonce = json.loads(base64.urlsafe_b64decode(body))
-        if self._now().timestamp() >= until or nonce in self._ended:
+        plain = json.loads(base64.urlsafe_b64decode(body))
+        if len(plain) != _PARTS:
+            return None  # of a version of before
+        id, until, nonce, era, began, ties = plain
+        if self._now().timestamp() >= until or era != self._ended.era():
+            return None
+        if self._ended.is_over(nonce, ties, datetime.fromtimestamp(began, UTC)):
             return None
         who = self._principal(id)
         over = datetime.fromtimestamp(until, UTC)
@@ -78,6 +89,10 @@ class Sessions:
     def end(self, session: Session) -> None:
         """Know a session no more, also once this server has begun anew."""
         self._ended.add(session.nonce, session.until)
+
+    def cut(self, at: datetime, ties: Collection[str]) -> None:
+        """Know no session more that has one of these ties and began at `at`, by the provider's clock, or before."""
+        self._ended.cut(ties, at, self._now() + LASTS)
 
     def sign(self, *parts: str) -> str:
         """Return a signature over `parts`, as hex."""

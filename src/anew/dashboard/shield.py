@@ -1,12 +1,13 @@
 """What stands before every page: whose name it is called by, where a form comes from, and what browsers are told."""
 
 from collections.abc import Collection
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["HEADERS", "Shield"]
+__all__ = ["HEADERS", "WORD", "Shield"]
 
 HEADERS = {
     "content-security-policy": (
@@ -24,6 +25,8 @@ HEADERS = {
 
 _SAFE = frozenset({"GET", "HEAD"})
 _MOST_BYTES = 65_536
+WORD: Final = "/sign-out/provider"
+"""Where a provider of identity says that somebody signed out: from no page, with no cookie, by a signature."""
 
 
 class Shield:
@@ -73,6 +76,8 @@ class Shield:
         length = headers.get("content-length", "")
         if not length.isdigit() or int(length) > _MOST_BYTES:
             return PlainTextResponse(f"a form has a length, of at most {_MOST_BYTES} bytes", 413)
+        if scope["path"] == WORD:
+            return None
         origin = self._origin if host.lower() == self._behind else f"{scope['scheme']}://{host}"
         if not _from_here(headers, origin):
             return PlainTextResponse("the form was sent from another site; open the page here and send it again", 403)

@@ -21,10 +21,10 @@ from starlette.responses import RedirectResponse, Response
 
 from anew.dashboard.attempts import Attempts
 from anew.dashboard.cookie import Cookies
-from anew.dashboard.entrance import Entrance, Errand
+from anew.dashboard.entrance import Entrance, Errand, Vouched
 from anew.dashboard.form import fields_of, local
 from anew.dashboard.network import network_of
-from anew.dashboard.session import Sessions
+from anew.dashboard.session import LASTS, Sessions
 from anew.domain.access import Principal
 from anew.domain.errors import AnewError, ForbiddenError, UnavailableError
 
@@ -96,7 +96,7 @@ class SignIn:
             return await self._ask(request, back, given.refusal, 401)
         self.attempts.succeeded(at, *given.keys)
         response = RedirectResponse(back, 303)
-        self._open(request, response, who)
+        await run_in_threadpool(self._open, request, response, who)
         if given.name:
             self.cookies.write(request, response, self._device(given.name), "device", lasts_s=_DEVICE_S)
         return response
@@ -134,7 +134,7 @@ class SignIn:
         if wait > timedelta(0):
             return self._ended(request, await self._hold(request, back, wait))
         try:
-            who = await self._at_provider(partial(self.entrance.by_provider, self._errand(request, state), answer))
+            vouched = await self._at_provider(partial(self.entrance.by_provider, self._errand(request, state), answer))
         except ForbiddenError as exc:
             _LOG.warning("sign_in_failed source=%s problem=%r", source[1], str(exc))
             return self._ended(request, await self._ask(request, back, str(exc), 403))
@@ -145,8 +145,29 @@ class SignIn:
         ways = await run_in_threadpool(self.entrance.ways)
         # A page, not a redirect: a browser that another site sent here keeps strict cookies back on the whole way.
         response = await run_in_threadpool(self.show, request, "signed-in.html", 200, {"next": back})
-        self._open(request, response, who, ways.session)
+        await run_in_threadpool(self._open, request, response, vouched.who, ways.session, vouched)
         return self._ended(request, response)
+
+    async def signed_out(self, request: Request) -> Response:
+        """Take the provider's word that somebody has signed out there; it is no browser's, and says so by its key."""
+        at, source = self.now(), ("word", self._source(request))
+        wait = self.attempts.begin(at, source)
+        if wait > timedelta(0):
+            return Response(status_code=429, headers={"retry-after": str(ceil(wait.total_seconds()))})
+        word = (await fields_of(request)).get("logout_token", "")
+        try:
+            signed_out, ties = await self._at_provider(partial(self.entrance.signed_out, word))
+            await run_in_threadpool(self.sessions.cut, signed_out, ties)
+        except ForbiddenError as exc:
+            _LOG.warning("sign_out_refused source=%s problem=%r", source[1], str(exc))
+            return Response('{"error": "invalid_request"}', 400, media_type="application/json")
+        except AnewError as exc:
+            self.attempts.withdraw(at, source)
+            _LOG.warning("sign_out_broken source=%s problem=%r", source[1], str(exc))
+            return Response(status_code=503)
+        self.attempts.withdraw(at, source)
+        _LOG.info("signed_out_at_provider source=%s", source[1])
+        return Response(status_code=200)
 
     async def _at_provider(self, ask: Callable[[], T]) -> T:
         """Return what the provider is asked for, in one of the few threads that may wait for it."""
@@ -191,8 +212,11 @@ class SignIn:
         shown = {"next": back, "problem": problem, "ways": ways, "to_provider": to_provider}
         return self.show(request, "sign-in.html", status, shown)
 
-    def _open(self, request: Request, response: Response, who: Principal, lasts: timedelta | None = None) -> None:
-        cookie = self.sessions.open(who) if lasts is None else self.sessions.open(who, lasts)
+    def _open(
+        self, request: Request, response: Response, who: Principal, lasts: timedelta = LASTS,
+        vouched: Vouched | None = None,
+    ) -> None:  # fmt: skip
+        cookie = self.sessions.open(who, lasts, vouched)
         self.cookies.write(request, response, cookie)
         _LOG.info("signed_in who=%s source=%s", who.name, self._source(request))
 

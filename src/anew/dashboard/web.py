@@ -23,7 +23,7 @@ from anew.dashboard.form import fields_of
 from anew.dashboard.place import ACTS, NAVIGATION, PLACES, Act, Outcome, Place
 from anew.dashboard.record import Record
 from anew.dashboard.session import Forms, Session, Sessions
-from anew.dashboard.shield import Shield
+from anew.dashboard.shield import WORD, Shield
 from anew.dashboard.sign_in import MOST_TOKEN, SignIn
 from anew.dashboard.source import Source
 from anew.dashboard.stream import events
@@ -105,6 +105,7 @@ class _Web:
                 Route("/sign-in", self._door.take, methods=["POST"]),
                 Route("/sign-in/provider", self._door.to_provider),
                 Route("/sign-in/back", self._door.from_provider),
+                Route(WORD, self._door.signed_out, methods=["POST"]),
                 Route("/sign-out", partial(self._act, Act(path="/sign-out", permission=None)), methods=["POST"]),
                 Route("/static/{name}", self._asset),
                 Route("/events", self._events),
