@@ -1,9 +1,10 @@
 """A turn of the live loop: what comes first when something does not answer, and that nothing is taken twice."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -15,6 +16,8 @@ from anew.domain.facts import (
     EffectFailed,
     GuardrailTripped,
     IncidentRaised,
+    RetiredScored,
+    RetiredScoringAsked,
     RetrainApproved,
     RetrainCommanded,
     RetrainRequested,
@@ -24,6 +27,7 @@ from anew.domain.facts import (
     TrafficApplied,
     TrainingPlanned,
 )
+from anew.domain.interval import Interval
 from anew.feedback import Feedback
 from anew.governance import Governance
 from anew.governance.freeze import Once
@@ -98,10 +102,10 @@ class Running:
         self._end = end
         self.ran: list[str] = []
 
-    def run(self, fact: Fact, steps: Steps) -> Fact:  # noqa: ARG002  the signature of LiveEffects
-        """End."""
+    def run(self, fact: Fact, steps: Steps, beside: Sequence[Fact] = ()) -> tuple[Fact, ...]:  # noqa: ARG002  theirs
+        """End what was asked, and all that waits beside it."""
         self.ran.append(fact.id)
-        return self._end(fact)
+        return tuple(self._end(each) for each in (fact, *beside))
 
     def used(self, _: Fact) -> float:
         """Say what its job took."""
@@ -322,6 +326,48 @@ def test_an_effect_ends_at_the_event_time_of_its_end() -> None:
     bed.loop.work(cast("LiveEffects", running)).run(id, InlineSteps())
     (failed,) = bed.facts(EffectFailed)
     assert failed.at == WALL + timedelta(hours=1)
+
+
+def windows_to_score(count: int) -> list[RetiredScoringAsked]:
+    hours = [WALL + timedelta(hours=i) for i in range(count + 1)]
+    return [
+        RetiredScoringAsked(
+            model="m", at=WALL, version="v1", versions=(("v1", "d1"),), window=Interval(start=start, end=end)
+        )
+        for start, end in pairwise(hours)
+    ]
+
+
+def test_a_training_does_not_wait_for_the_windows_that_are_to_be_scored() -> None:
+    bed = Bed()
+    for each in windows_to_score(30):
+        bed.loop.submit(each)
+    bed.inbox.post(command("a"))
+    bed.turn()
+    assert len(bed.loop.pending()) == 31
+    (planned,) = bed.facts(TrainingPlanned)
+    oldest = bed.facts(RetiredScoringAsked)[0]
+    assert set(bed.effects.ids) == {oldest.id, planned.id}  # two places of those who run effects, whatever waits
+
+
+def test_windows_that_wait_are_scored_together_in_order() -> None:
+    bed = Bed()
+    asked = windows_to_score(30)
+    for each in asked:
+        bed.loop.submit(each)
+    running = Running(
+        lambda fact: RetiredScored(
+            model="m", at=fact.at, cause=fact.id, version="v1", window=cast("RetiredScoringAsked", fact).window,
+            evidence=(),
+        )
+    )  # fmt: skip
+    work = bed.loop.work(cast("LiveEffects", running))
+    (oldest,) = work.pending()
+    work.run(oldest, InlineSteps())
+    assert running.ran == [oldest]
+    scored = [each for each in bed.facts(RetiredScored) if isinstance(each, RetiredScored)]
+    assert [each.window for each in scored] == [each.window for each in asked]
+    assert not work.pending()
 
 
 def test_an_effect_that_is_given_up_ends_as_failed() -> None:

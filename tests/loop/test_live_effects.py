@@ -101,7 +101,8 @@ class Bed:
         """Run the effect that `fact` asks for, which is on record."""
         fact = fact if fact.id else fact.caused_by("test")
         self.facts[fact.id] = fact
-        return self.effects.run(fact, InlineSteps(sleep_s=self.slept.append)).caused_by(fact.id)
+        (ended,) = self.effects.run(fact, InlineSteps(sleep_s=self.slept.append))
+        return ended.caused_by(fact.id)
 
     def history(self, rows: int = 40) -> None:
         """Import labelled rows, one an hour from the start."""
@@ -303,7 +304,7 @@ def test_a_job_whose_records_are_gone_runs_anew(bed: Bed) -> None:
     snapshot = bed.snapshot()
     bed.compute.polls = 2
     steps = InlineSteps(sleep_s=lambda _: bed.compute.forget(snapshot.id) if len(bed.compute.submitted) < 2 else None)
-    assert isinstance(bed.effects.run(snapshot, steps), CandidateTrained)
+    assert isinstance(bed.effects.run(snapshot, steps)[0], CandidateTrained)
     assert len(bed.compute.submitted) == 2
 
 
@@ -406,7 +407,7 @@ def test_traffic_is_applied_when_every_worker_answers_by_it(bed: Bed) -> None:
         if len(waits) == 6:
             bed.traffic.obey("m")
 
-    applied = bed.effects.run(asked, InlineSteps(sleep_s=sleep))
+    (applied,) = bed.effects.run(asked, InlineSteps(sleep_s=sleep))
     assert isinstance(applied, TrafficApplied)
     assert (applied.epoch, applied.workers, len(waits)) == (3, 2, 6)
 

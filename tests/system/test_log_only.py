@@ -119,8 +119,7 @@ def test_a_model_that_another_server_serves_is_kept_current(tmp_path: Path, monk
             ours.stream.slope = -3.0  # from here on the model is wrong
             for turn in range(40):
                 rows = log(ours, other, 120, by_file=turn == 0)
-                # a retired version is scored by a process for each of many short windows, which takes its time
-                wait(lambda: not ours.status()["pending_effects"], ours.log, 250)
+                wait(lambda: not ours.status()["pending_effects"], ours.log)
                 if other.change_over() != "v1" and off(other, rows) < 1.5:
                     break
             assert other.version != "v1", ours.log()

@@ -36,11 +36,13 @@ class Fact:
         Id of the fact that led to this one; empty for what came from outside.
 
     A subclass that *asks* for an effect names it in `asks`; one that *ends* an effect sets `ends`, and its cause is
-    the fact that asked. `key` tells apart several facts of one kind with one cause.
+    the fact that asked. `key` tells apart several facts of one kind with one cause. `together` says that the effects of
+    all facts of the kind that wait are run as one, on behalf of the oldest.
     """
 
     asks: ClassVar[str] = ""
     ends: ClassVar[bool] = False
+    together: ClassVar[bool] = False
     schema: ClassVar[int] = 1
 
     model: str

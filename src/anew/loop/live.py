@@ -18,6 +18,7 @@ from anew.loop.failure import failure
 from anew.loop.guardrail import Guardrails
 from anew.loop.live_effects import LiveEffects
 from anew.loop.observer import Observer
+from anew.loop.pending import beside, to_begin
 from anew.ports.clock import Clock
 from anew.ports.effects import Effects, Steps, Work
 from anew.ports.eventlog import Grant, Lease
@@ -84,9 +85,11 @@ class LiveLoop:
 
         def run(fact_id: str, steps: Steps) -> None:
             with self._lock:
-                fact = self._engine.pending.get(fact_id)
+                pending = self._engine.pending
+            fact = pending.get(fact_id)
             if fact is not None:
-                self.submit(self._from_now(effects.run(fact, steps)))
+                for end in effects.run(fact, steps, beside(fact, pending)):
+                    self.submit(self._from_now(end))
 
         def exhausted(fact_id: str) -> None:
             with self._lock:
@@ -95,12 +98,16 @@ class LiveLoop:
                 reason = "every attempt failed; see the log for each"
                 self.submit(self._from_now(failure(fact, "exhausted", reason, effects.used(fact))))
 
-        return Work(run=run, pending=self.pending, exhausted=exhausted)
+        return Work(run=run, pending=self._to_begin, exhausted=exhausted)
 
     def pending(self) -> Collection[str]:
         """Return the ids of facts whose effects have not ended."""
         with self._lock:
             return tuple(self._engine.pending)
+
+    def _to_begin(self) -> Collection[str]:
+        with self._lock:
+            return to_begin(self._engine.pending)
 
     def submit(self, fact: Fact) -> tuple[Fact, ...]:
         """Record a fact from outside with all that follows from it; but first what people have ordered the gateways."""
@@ -164,7 +171,7 @@ class LiveLoop:
                 self.submit(Ticked(model=self._model, at=now, wall=wall))
 
     def _ask(self, effects: Effects) -> None:
-        for fact_id in self.pending():
+        for fact_id in self._to_begin():
             effects.ask(fact_id)
 
     def event_time(self) -> datetime | None:

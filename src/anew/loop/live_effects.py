@@ -83,8 +83,8 @@ class Jobs:
     training
         How versions are trained.
     measure, correct, compare, score
-        ``package.module:function`` entries. All but correcting leave ``evidence.json`` in the job's folder;
-        correcting leaves ``corrected.parquet`` and ``corrected.json``.
+        ``package.module:function`` entries. They leave ``evidence.json`` in the job's folder, scoring one
+        file for each window, and correcting ``corrected.parquet`` and ``corrected.json``.
     orders
         Folder for the files that tell a job what to do.
     project
@@ -155,17 +155,24 @@ class LiveEffects:
             file.unlink(missing_ok=True)
         return len(ended)
 
-    def run(self, fact: Fact, steps: Steps) -> Fact:
-        """Run what `fact` asks for; an error that anew knows ends it as EffectFailed, any other passes through."""
+    def run(self, fact: Fact, steps: Steps, beside: Sequence[Fact] = ()) -> tuple[Fact, ...]:
+        """Run what `fact` asks for, and as many of `beside` with it as go together; return what ends them, in order.
+
+        An error that anew knows ends `fact` as EffectFailed, any other passes through.
+        """
         try:
-            return self._run(fact, steps)
+            if isinstance(fact, RetiredScoringAsked):
+                return self._retired(steps).run(
+                    [fact, *(each for each in beside if isinstance(each, RetiredScoringAsked))]
+                )
+            return (self._run(fact, steps),)
         except DiskFullError as exc:
-            return failure(fact, "disk_full", str(exc), self.used(fact))
+            return (failure(fact, "disk_full", str(exc), self.used(fact)),)
         except UnavailableError:
             raise  # a later attempt may find it available again
         except AnewError as exc:
             reason, detail = (exc.reason, exc.detail) if isinstance(exc, TrainingError) else ("error", str(exc))
-            return failure(fact, reason, detail, self.used(fact))
+            return (failure(fact, reason, detail, self.used(fact)),)
 
     def used(self, fact: Fact) -> float:
         """Return the CPU seconds of the effect's job, however it ended; 0 of none."""
@@ -187,8 +194,6 @@ class LiveEffects:
                 return self._spans(steps).fit(fact)
             case SpanComparisonAsked():
                 return self._spans(steps).compare(fact, partial(self._asked, steps))
-            case RetiredScoringAsked():
-                return self._retired(steps).run(fact)
         raise TrainingError("error", f"nothing here knows how to {fact.asks!r}")
 
     def _past(self) -> Past:

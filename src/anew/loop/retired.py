@@ -8,7 +8,12 @@ import numpy as np
 from anew.domain.evidence import Evidence
 from anew.loop.measure import Floats
 
-__all__ = ["retired_losses"]
+__all__ = ["evidence_file", "retired_losses"]
+
+
+def evidence_file(id: str) -> str:
+    """Return the name of the file that holds the evidence of the window that the fact with this id asks about."""
+    return f"evidence-{id}.json"
 
 
 def retired_losses(losses: Mapping[str, Floats], order: Sequence[str]) -> tuple[Evidence, ...]:

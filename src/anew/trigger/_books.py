@@ -102,7 +102,8 @@ def books_after(books: Books, fact: Fact) -> Books:
         case WindowScored() if books.closed and not fact.revision:
             return replace(books, scored=books.scored + 1)
         case RetiredScoringAsked():
-            return replace(books, asked=_with(books.asked, fact.window.start, books.scored - 1))
+            asked = _with(books.asked, fact.window.start, books.scored - 1, _KEPT_WINDOWS)
+            return replace(books, asked=asked)
         case RetiredScored() if fact.window.start in books.asked:
             return _scored(books, fact, books.asked[fact.window.start])
         case RetrainRequested() if NAME in fact.triggers:
@@ -190,5 +191,5 @@ def _promoted(books: Books, version: str) -> Books:
     )
 
 
-def _with(mapping: Mapping[K, T], key: K, value: T) -> Mapping[K, T]:
-    return MappingProxyType(dict([*mapping.items(), (key, value)][-_KEPT_VERSIONS:]))
+def _with(mapping: Mapping[K, T], key: K, value: T, most: int = _KEPT_VERSIONS) -> Mapping[K, T]:
+    return MappingProxyType(dict([*mapping.items(), (key, value)][-most:]))

@@ -18,6 +18,7 @@ class RetiredScoringAsked(Fact):
     """
 
     asks: ClassVar[str] = "score_retired"
+    together: ClassVar[bool] = True
 
     version: str
     versions: tuple[tuple[str, str], ...]
