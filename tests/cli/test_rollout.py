@@ -98,7 +98,7 @@ def test_a_person_at_a_terminal_is_asked(
     project = write_record(tmp_path / "p")
     traffic = published(project)
     monkeypatch.setattr("sys.stdin", _Terminal(answer))
-    monkeypatch.setattr("anew.cli._order.sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("anew.cli._intent.sys.stderr.isatty", lambda: True, raising=False)
     assert run("rollback", project).code == code
     assert len(traffic.ordered("small")) == (0 if code else 1)
     assert run("rollback", project, "--yes").code == 0 or not code

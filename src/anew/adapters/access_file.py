@@ -111,6 +111,12 @@ class AccessFile:
         """
         return self._change(id, lambda old: old if old.revoked else replace(old, revoked=now.isoformat()))
 
+    def record(self, id: str) -> TokenRecord:
+        """Return what is kept of the token with this id; raises NotFoundError."""
+        if (found := self._file.held().get(id)) is None:
+            raise _no_token(id)
+        return found
+
     def records(self) -> Sequence[TokenRecord]:
         """Return what is kept of every token, in order of creation."""
         return sorted(self._file.held().values(), key=lambda each: each.created)
@@ -146,9 +152,13 @@ class AccessFile:
     def _change(self, id: str, change: Callable[[TokenRecord], TokenRecord]) -> TokenRecord:
         with self._file.changing() as records:
             if id not in records:
-                raise NotFoundError(f"there is no token {id!r}; `anew access list` shows them")
+                raise _no_token(id)
             records[id] = change(records[id])
             return records[id]
+
+
+def _no_token(id: str) -> NotFoundError:
+    return NotFoundError(f"there is no token {id!r}; `anew access list` shows them")
 
 
 def _hash(secret: str) -> str:

@@ -212,6 +212,11 @@ class UserFile:
         found = _called(self._file.held().values(), name)
         return found if found is not None and found.name == name and found.is_good(now) else None
 
+    def known(self, name: str, *, now: datetime, own: bool = False) -> UserRecord:
+        """Return who is let in under a name, `own` if only whom no provider decides about; raises as `set_role`."""
+        found = _good(self._file.held(), name, now)
+        return _own(found) if own else found
+
     def called(self, name: str) -> UserRecord | None:
         """Return who is or was called so, let in or not; None for nobody ever known."""
         return _called(self._file.held().values(), name)

@@ -28,9 +28,11 @@ __all__ = [
     "NewUser",
     "add_user",
     "create_token",
+    "known_person",
     "link_token",
     "link_user",
     "people",
+    "refused_with",
     "revoke_access",
     "set_password",
     "set_role",
@@ -219,6 +221,21 @@ def revoke_access(project: Path, who: str) -> TokenRecord | UserRecord:
         _post(database, _revoked(settings, person, by, now))
         _revoke_tokens(settings, database, person.name, now)
     return person
+
+
+def refused_with(project: Path, who: str) -> Sequence[TokenRecord | UserRecord]:
+    """Return whom `revoke_access` would refuse: a token, or a person and then their tokens; raises as it does."""
+    settings, now = accepted(project), SystemClock().now()
+    users, access = user_file(settings.state), access_file(settings.state)
+    person = users.called(who)
+    if person is None:
+        return [access.record(who)]
+    return [person, *(each for each in access.records() if users.called(each.person) == person and each.is_good(now))]
+
+
+def known_person(project: Path, name: str, *, own: bool = False) -> UserRecord:
+    """Return somebody who is let in; raises as `UserFile.known`."""
+    return user_file(accepted(project).state).known(name, now=SystemClock().now(), own=own)
 
 
 def tokens(project: Path) -> Sequence[TokenRecord]:

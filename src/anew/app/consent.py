@@ -33,7 +33,7 @@ from anew.domain.facts import (
 from anew.domain.verdict import Verdict
 from anew.governance import PROMOTION, may
 
-__all__ = ["Signed", "admits", "consent"]
+__all__ = ["Consent", "Signed", "admits", "consent", "ready_consent"]
 
 Signed = ApprovalSigned | OverrideSigned | RejectionSigned
 
@@ -56,8 +56,55 @@ class _Candidate:
     signed: frozenset[tuple[str, str]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What may be signed, by whom, for exactly which artifact.
+
+    Attributes
+    ----------
+    digest
+        Of the artifact that is signed for.
+    by
+        Who signs, by the name on record.
+    """
+
+    settings: Settings
+    kind: type[Signed]
+    version: str
+    digest: str
+    gate: str
+    by: str
+    reason: str
+
+    def sign(self) -> Answered:
+        """Sign it and return what the loop decided; see `command`."""
+        signer = Signer.load_or_create(self.settings.state / "keys")
+
+        def make(_: str, __: str, at: datetime) -> Fact:
+            fact = self.kind(
+                model=self.settings.model,
+                at=at,
+                version=self.version,
+                digest=self.digest,
+                gate=self.gate,
+                by=self.by,
+                reason=self.reason,
+                signature="",
+            )
+            return replace(fact, signature=signer.sign(fact.signed))
+
+        return command(self.settings, make)
+
+
 def consent(settings: Settings, kind: type[Signed], version: str, gate: str, reason: str, by: str = "") -> Answered:
-    """Sign for `gate` of `version`, or for its promotion, and return what the loop decided; see `command`.
+    """Sign for `gate` of `version`, or for its promotion, and return what the loop decided; see `ready_consent`."""
+    return ready_consent(settings, kind, version, gate, reason, by).sign()
+
+
+def ready_consent(
+    settings: Settings, kind: type[Signed], version: str, gate: str, reason: str, by: str = ""
+) -> Consent:
+    """Return what would be signed for `gate` of `version`, or for its promotion; nothing is.
 
     `by` is who signs, proved by a token or a session; unless told the person whose account runs this program. Where the
     policy asks for four eyes or for more than one, nobody signs for a promotion of whom it is not known who that is.
@@ -88,22 +135,8 @@ def consent(settings: Settings, kind: type[Signed], version: str, gate: str, rea
         raise ConflictError(f"{person} has signed for {gate} of {version} already, and counts once")
     if gate == _CARD and kind is ApprovalSigned:
         reason = _with_card(settings, reason)
-    signer = Signer.load_or_create(settings.state / "keys")
-
-    def make(_: str, __: str, at: datetime) -> Fact:
-        fact = kind(
-            model=settings.model,
-            at=at,
-            version=version,
-            digest=candidate.trained.digest,
-            gate=gate,
-            by=person,
-            reason=reason,
-            signature="",
-        )
-        return replace(fact, signature=signer.sign(fact.signed))
-
-    return command(settings, make)
+    digest = candidate.trained.digest
+    return Consent(settings=settings, kind=kind, version=version, digest=digest, gate=gate, by=person, reason=reason)
 
 
 def admits(keys: Path) -> Callable[[Fact], bool]:

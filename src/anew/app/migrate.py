@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from anew.adapters.migrations import downgrade
+from anew.adapters.migrations import check_revision, downgrade
 from anew.adapters.sql_copy import copy_record
 from anew.adapters.sql_database import SQLDatabase, open_database
 from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
@@ -28,7 +28,7 @@ class Moved:
     head: ChainHead
 
 
-def move_record(settings: Settings, to: str) -> Moved:
+def move_record(settings: Settings, to: str, *, dry_run: bool = False) -> Moved:
     """Copy the record to the database `to`, verify the copy, and have the project use it from now on.
 
     The former one is left as it is, a file under the name ``anew.db.moved``. Killed at any moment, the project uses
@@ -38,6 +38,8 @@ def move_record(settings: Settings, to: str) -> Moved:
     ----------
     to
         As in ``stores.database``.
+    dry_run
+        Verify the record where it is, and move nothing; the other database is not asked for.
 
     Raises
     ------
@@ -55,6 +57,9 @@ def move_record(settings: Settings, to: str) -> Moved:
         source, target = record_place(state), place_of(state, to, settings.model)
         if settled(state)[0] == to:
             raise ConflictError(f"this project's record is in {source} already")
+        if dry_run:
+            with closing(open_record(state)) as old:
+                return Moved(source=str(source), target=str(target), head=_verified(old))
         with closing(open_record(state)) as old, closing(open_database(target)) as new:
             head = _verified(old)
             new.claim(owner_of(state), begun=True)
@@ -67,10 +72,10 @@ def move_record(settings: Settings, to: str) -> Moved:
     return Moved(source=str(source), target=str(target), head=head)
 
 
-def go_back(settings: Settings, revision: str) -> Moved:
+def go_back(settings: Settings, revision: str, *, dry_run: bool = False) -> Moved:
     """Bring the record's tables back to a revision that an older anew reads; returns where it is, and its head.
 
-    The next `anew up` of this version brings them forward again. No fact is touched.
+    The next `anew up` of this version brings them forward again. No fact is touched; in a dry run, no table either.
 
     Raises
     ------
@@ -86,8 +91,11 @@ def go_back(settings: Settings, revision: str) -> Moved:
         raise NotFoundError(f"{settings.root} was never brought up (anew up): there is no record to change")
     with alone(state / "run" / "up.lock"), closing(open_record(state)) as database:
         head = _verified(database)
-        with database.write() as connection:
-            downgrade(connection, revision)
+        if dry_run:
+            check_revision(revision)
+        else:
+            with database.write() as connection:
+                downgrade(connection, revision)
     place = str(record_place(state))
     return Moved(source=place, target=place, head=head)
 

@@ -14,7 +14,7 @@ from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.facts import FACTS
 
-__all__ = ["cancel_run", "runs_under_way"]
+__all__ = ["cancel_run", "cancellable", "runs_under_way"]
 
 _ASKING = {name for name, kind in FACTS.items() if kind.asks or kind.ends}
 
@@ -45,13 +45,23 @@ def cancel_run(project: Path, reason: str) -> list[Mapping[str, Any]]:
     NotFoundError
         There is none.
     """
-    jobs = state_folder(project) / "jobs"
-    who, found = person_here(state_folder(project)), []
-    for run in runs_under_way(project):
-        record = JobRecord(jobs / run["id"])
-        if (record.folder / "job.json").exists() and record.ended() is None:
-            record.cancel(f"cancelled by {who}: {reason}")
-            found.append(run)
+    who, found = person_here(state_folder(project)), cancellable(project)
+    for run in found:
+        _job(project, run).cancel(f"cancelled by {who}: {reason}")
+    return found
+
+
+def cancellable(project: Path) -> list[Mapping[str, Any]]:
+    """Return the runs under way that `cancel_run` would end; raises as it does."""
+    found = [run for run in runs_under_way(project) if _is_alive(_job(project, run))]
     if not found:
         raise NotFoundError("no run is under way that could be cancelled; see anew status")
     return found
+
+
+def _job(project: Path, run: Mapping[str, Any]) -> JobRecord:
+    return JobRecord(state_folder(project) / "jobs" / run["id"])
+
+
+def _is_alive(record: JobRecord) -> bool:
+    return (record.folder / "job.json").exists() and record.ended() is None

@@ -1,6 +1,6 @@
 """What `anew approve`, `reject` and `override` have in common: sign, say what was decided, and how the command ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +9,22 @@ import typer
 
 from anew.app.accepted import accepted
 from anew.app.access import token_holder
-from anew.app.consent import Signed, consent
+from anew.app.consent import Signed, ready_consent
 from anew.app.narration import narrate
+from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
 from anew.domain.access import Permission
 from anew.domain.fact import Fact
-from anew.domain.facts import ApprovalRefused, RejectionSigned, RolloutApproved, RolloutDelayed, RolloutRefused
+from anew.domain.facts import (
+    ApprovalRefused,
+    ApprovalSigned,
+    OverrideSigned,
+    RejectionSigned,
+    RolloutApproved,
+    RolloutDelayed,
+    RolloutRefused,
+)
+from anew.governance import PROMOTION
 
 __all__ = ["Asked", "Token", "sign"]
 
@@ -33,17 +43,35 @@ class Asked:
     token: str = ""
 
 
-def sign(verb: str, kind: type[Signed], project: Path, asked: Asked, *, json: bool) -> None:
+_VERBS: Mapping[type[Signed], tuple[str, str]] = {
+    ApprovalSigned: ("approve", "approve"),
+    OverrideSigned: ("override", "override"),
+    RejectionSigned: ("reject", "refuse"),
+}
+"""The verb by which each is signed, and what signing it does."""
+
+
+def sign(intent: Intent, kind: type[Signed], project: Path, asked: Asked, *, json: bool) -> None:
     """Sign; exit 8 when more signatures or the end of a freeze are waited for, 3 when governance refuses."""
     if not asked.reason.strip():
         raise typer.BadParameter("say why: the reason is signed and stays on record", param_hint="--reason")
     settings = accepted(project)
+    check_champion(project, intent)
     by = token_holder(settings, asked.token, Permission.APPROVE) if asked.token else ""
-    taken, facts = consent(settings, kind, asked.version, asked.gate, asked.reason, by)
-    outcome = _outcome(taken, facts)
+    ready = ready_consent(settings, kind, asked.version, asked.gate, asked.reason, by)
+    verb, doing = _VERBS[kind]
+    what = "the promotion" if asked.gate == PROMOTION else f"gate {asked.gate}"
+    would = f"{doing} {what} of {asked.version} (artifact {ready.digest[:12]}), signed by {ready.by}"
+    outcome, taken = "planned", False
+    facts: Sequence[Fact] = ()
+    if agreed(intent, would, as_json=json):
+        taken, facts = ready.sign()
+        outcome = _outcome(taken, facts)
     if json:
         data = {"taken": taken, "outcome": outcome, "facts": [narrate(fact) for fact in facts]}
         emit_json(f"anew.{verb}/1", {"version": asked.version, "gate": asked.gate} | data)
+    elif outcome == "planned":
+        return
     elif not taken:
         say("not taken yet: the signature is kept for the loop, which takes it when it runs (anew up)")
     elif not facts:

@@ -1,6 +1,5 @@
 """What every order to the gateways has in common: look before, ask where a person sits there, give it, say it."""
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -8,8 +7,8 @@ from anew.app.narration import narrate
 from anew.app.order import Ordered, order, routed
 from anew.app.person import person_here
 from anew.app.status import state_folder
+from anew.cli._intent import Intent, agreed, check_champion, intent_options
 from anew.cli._output import emit_json, say
-from anew.domain.errors import ConflictError
 from anew.domain.facts import Order, TrafficOrdered
 from anew.domain.order import ordered
 
@@ -20,37 +19,22 @@ def order_options(parser: ArgumentParser, schema: str) -> None:
     """Declare the options of an order that prints `schema`."""
     parser.add_argument("project", nargs="?", type=Path, default=Path(), help="the project's folder (default: this)")
     parser.add_argument("--reason", default="asked for at the command line", help="why, for the record")
-    parser.add_argument(
-        "--expect-champion", default="", metavar="VERSION", help="exit 5 and change nothing unless it serves now"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what it would come to, and change nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask; without a terminal nobody is asked")
+    intent_options(parser)
     parser.add_argument("--json", action="store_true", help=f"print {schema}")
 
 
 def give_order(schema: str, action: Order, given: Namespace) -> None:
     """Give the order that `given` asks for, unless it would come to something else than was agreed to."""
-    routing = routed(given.project)
-    if given.expect_champion and routing.champion[0] != given.expect_champion:
-        raise ConflictError(f"{routing.champion[0]} serves, not {given.expect_champion}; nothing was changed")
+    routing, intent = routed(given.project), Intent.of(given)
+    check_champion(given.project, intent)
     by = person_here(state_folder(given.project))
     planned = ordered(routing, action, command="planned", by=by, reason=given.reason)
-    if given.dry_run:
-        _tell(schema, planned, None, as_json=given.json)
+    if not agreed(intent, f"come to: {narrate(planned)}", as_json=given.json):
+        if given.json:
+            _tell(schema, planned, None, as_json=True)
         return
-    asked = not given.yes and not given.json and sys.stdin.isatty() and sys.stderr.isatty()
-    if asked and not _agreed(planned):
-        sys.stderr.write("nothing was changed\n")
-        sys.exit(1)
-    agreed = (planned.version, planned.champion[0]) if asked or given.expect_champion else None
-    done = order(given.project, action, given.reason, expect=agreed)
+    done = order(given.project, action, given.reason, expect=(planned.version, planned.champion[0]))
     _tell(schema, done.order, done, as_json=given.json)
-
-
-def _agreed(planned: TrafficOrdered) -> bool:
-    sys.stderr.write(f"{planned.action}: about {planned.version}; {planned.champion[0]} serves then. Go on? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
 
 def _tell(schema: str, made: TrafficOrdered, done: Ordered | None, *, as_json: bool) -> None:
@@ -61,7 +45,7 @@ def _tell(schema: str, made: TrafficOrdered, done: Ordered | None, *, as_json: b
         plain = {"action": made.action.value, "from": made.version, "to": made.champion[0], "epoch": made.epoch}
         emit_json(schema, plain | {"given": done is not None, "recorded": recorded, "facts": facts})
         return
-    say(narrate(made) if done is not None else f"would come to: {narrate(made)}")
+    say(narrate(made))
     for sentence in facts:
         say(sentence)
     if done is not None and not recorded:

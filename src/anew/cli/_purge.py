@@ -7,6 +7,7 @@ from anew.app.accepted import accepted
 from anew.app.command import command
 from anew.app.narration import narrate
 from anew.app.purge import order_purge
+from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
 from anew.domain.fact import Fact
 from anew.domain.facts import RetrainCommanded, SourcePurged, SubjectPurgeAsked
@@ -16,7 +17,8 @@ __all__ = ["run"]
 
 def run(given: Namespace) -> None:
     """Post the command, and that of a retrain where it is wanted, and say what the loop decided."""
-    settings = accepted(given.project)
+    settings, intent = accepted(given.project), Intent.of(given)
+    check_champion(given.project, intent)
     reason = given.reason or (f"source {given.source} purged" if given.source else "a subject's rows erased")
 
     def order(id: str, by: str, at: datetime) -> Fact:
@@ -25,6 +27,10 @@ def run(given: Namespace) -> None:
         order_purge(settings, id, given.subject)
         return SubjectPurgeAsked(model=settings.model, at=at, command=id, by=by, reason=reason)
 
+    if not agreed(intent, _would(given), as_json=given.json):
+        if given.json:
+            emit_json("anew.data.purge/1", {"ordered": False, "taken": False, "source": given.source, "facts": []})
+        return
     taken, facts = command(settings, order)
     told = [narrate(fact) for fact in facts]
     if given.retrain:
@@ -34,9 +40,16 @@ def run(given: Namespace) -> None:
         )
         taken, told = taken and also, [*told, *(narrate(fact) for fact in more)]
     if given.json:
-        emit_json("anew.data.purge/1", {"taken": taken, "source": given.source or None, "facts": told})
+        emit_json("anew.data.purge/1", {"ordered": True, "taken": taken, "source": given.source, "facts": told})
         return
     if not taken:
         say("not taken yet: the command is kept for the loop, which takes it when it runs (anew up)")
     for sentence in told:
         say(sentence)
+
+
+def _would(given: Namespace) -> str:
+    also = ", and ask for a retrain" if given.retrain else ""
+    if given.source:
+        return f"leave the labels and rows of {given.source} out of every training from now on{also}"
+    return f"erase every row of {given.subject} from the tables, the journals and the snapshots, for good{also}"

@@ -11,15 +11,19 @@ from anew.app.access import (
     NewUser,
     add_user,
     create_token,
+    known_person,
     link_token,
     link_user,
     people,
+    refused_with,
     revoke_access,
     set_password,
     set_role,
     tokens,
 )
 from anew.app.duration import parse_duration
+from anew.cli._changing import changing
+from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
 from anew.domain.access import Role
 
@@ -64,15 +68,26 @@ def _list(
         say(f"{each.id}  {each.role:<9}  {each.name:<20}  made {each.created[:16]}  {_state(each)}")
 
 
+@changing
 def _revoke(
+    intent: Intent,
     who: Annotated[str, typer.Argument(help="id of a token, or name of a person: with all tokens that are theirs")],
     project: Project = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.access.revoke/1")] = False,
 ) -> None:
     """Refuse a token or let a person in no more, from now on; gateways and sessions follow at the next request."""
-    record = revoke_access(project, who)
+    check_champion(project, intent)
+    record, *theirs = refused_with(project, who)
+    also = f", with {len(theirs)} of their tokens" if theirs else ""
+    kind = "the token of " if isinstance(record, TokenRecord) else ""
+    done = agreed(intent, f"refuse {kind}{record.name} ({record.role}){also}", as_json=json)
+    if done:
+        record = revoke_access(project, who)
     if json:
-        emit_json("anew.access.revoke/1", _plain(record) if isinstance(record, TokenRecord) else _person(record))
+        plain = _plain(record) if isinstance(record, TokenRecord) else _person(record)
+        emit_json("anew.access.revoke/1", {"changed": done, **plain})
+        return
+    if not done:
         return
     what = f"the token of {record.name} is" if isinstance(record, TokenRecord) else f"{record.name} is"
     say(f"{what} refused since {record.revoked[:19]}")
@@ -113,32 +128,47 @@ def _users(
         say(f"{each.name:<24}  {each.role:<9}  {', '.join(how) or 'no password'}  {_state(each)}")
 
 
+@changing
 def _set_password(
+    intent: Intent,
     name: Name,
     password: Password = "",
     project: Project = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.access.set-password/1")] = False,
 ) -> None:
     """Give a person another password; whoever is signed in with the old one is signed out."""
-    made, record = set_password(project, name, password)
-    _tell_password("anew.access.set-password/1", record, made, as_json=json)
+    check_champion(project, intent)
+    record, made = known_person(project, name, own=True), ""
+    done = agreed(intent, f"give {name} another password, and sign {name} out", as_json=json)
+    if done:
+        made, record = set_password(project, name, password)
+    if done or json:
+        _tell_password("anew.access.set-password/1", record, made, as_json=json, changed=done)
 
 
+@changing
 def _set_role(
+    intent: Intent,
     name: Name,
     role: Annotated[Role, typer.Argument(help="what this person may do")],
     project: Project = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.access.set-role/1")] = False,
 ) -> None:
     """Trust a person with something else from now on."""
-    record = set_role(project, name, role)
+    check_champion(project, intent)
+    record = known_person(project, name, own=True)
+    done = agreed(intent, f"make {name} {role}, who is {record.role} now", as_json=json)
+    if done:
+        record = set_role(project, name, role)
     if json:
-        emit_json("anew.access.set-role/1", _person(record))
-        return
-    say(f"{record.name} is {record.role} now")
+        emit_json("anew.access.set-role/1", {"changed": done, **_person(record)})
+    elif done:
+        say(f"{record.name} is {record.role} now")
 
 
+@changing
 def _link(
+    intent: Intent,
     name: Name,
     account: Annotated[str, typer.Option(help="user of this machine who this person is")] = "",
     subject: Annotated[str, typer.Option(help="`sub` by which the provider of identity knows this person")] = "",
@@ -149,20 +179,26 @@ def _link(
     """Say who a user of this machine is, or somebody whom the provider of identity knows, or whose a token is."""
     if not account and not subject and not token:
         raise typer.BadParameter("say which: --account USER, --subject SUB or --token ID", param_hint="--account")
-    if token:
+    check_champion(project, intent)
+    record = known_person(project, name)
+    who = " and ".join(each for each in (account, subject, token and f"whoever holds {token}") if each)
+    done = agreed(intent, f"say that {who} is {name}, which is not taken back", as_json=json)
+    if token and done:
         record = link_token(project, name, token)
-    if account or subject:
+    if (account or subject) and done:
         record = link_user(project, name, account=account, subject=subject)
     if json:
-        emit_json("anew.access.link/1", _person(record))
+        emit_json("anew.access.link/1", {"changed": done, **_person(record)})
+    if json or not done:
         return
     also = [*record.aliases, *record.accounts, *record.subjects, *([f"who holds {token}"] if token else [])]
     say(f"{record.name} is also {', '.join(also)}")
 
 
-def _tell_password(schema: str, record: UserRecord, made: str, *, as_json: bool) -> None:
+def _tell_password(schema: str, record: UserRecord, made: str, *, as_json: bool, changed: bool | None = None) -> None:
     if as_json:
-        emit_json(schema, {"password": made, **_person(record)})
+        done = {} if changed is None else {"changed": changed}
+        emit_json(schema, {**done, "password": made, **_person(record)})
         return
     if made:
         say(made)

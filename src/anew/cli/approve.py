@@ -5,14 +5,18 @@ from typing import Annotated
 
 import typer
 
+from anew.cli._changing import changing
 from anew.cli._consent import Asked, Token, sign
+from anew.cli._intent import Intent
 from anew.domain.facts import ApprovalSigned
 from anew.governance import PROMOTION
 
 __all__ = ["run"]
 
 
+@changing
 def run(
+    intent: Intent,
     version: Annotated[str, typer.Argument(help="name of the candidate, e.g. v3")],
     gate: Annotated[str, typer.Argument(help="a gate that asks, as `anew explain` shows it")] = PROMOTION,
     *,
@@ -23,4 +27,4 @@ def run(
 ) -> None:
     """Sign for it and say what the loop decided."""
     asked = Asked(version=version, gate=gate, reason=reason, token=token)
-    sign("approve", ApprovalSigned, project, asked, json=json)
+    sign(intent, ApprovalSigned, project, asked, json=json)

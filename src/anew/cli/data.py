@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anew.app.drift import QUANTILES, DriftOptions, DriftReport, Quantiles, measure_drift, measure_quantiles
+from anew.cli._intent import intent_options
 from anew.cli._output import emit_json, say
 from anew.cli._parser import Commands, run_command
 from anew.stats.column import ColumnProfile
@@ -118,6 +119,7 @@ def _purge_options(parser: ArgumentParser) -> None:
     whose.add_argument("--subject", metavar="KEY", help="erase every row of this key, for good")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
     parser.add_argument("--retrain", action="store_true", help="ask for a retrain without it at once")
+    intent_options(parser)
     parser.add_argument("--json", action="store_true", help="print anew.data.purge/1")
 
 

@@ -5,14 +5,18 @@ from typing import Annotated
 
 import typer
 
-from anew.app.migrate import go_back, move_record
-from anew.app.settings import load
+from anew.app.migrate import Moved, go_back, move_record
+from anew.app.settings import Settings, load
+from anew.cli._changing import changing
+from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
 
 __all__ = ["run"]
 
 
+@changing
 def run(
+    intent: Intent,
     project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
     to: Annotated[
         str, typer.Option(help="sqlite, a postgresql:// URL, or env:NAME or file:PATH of one; else stores.database")
@@ -25,14 +29,32 @@ def run(
     """Copy, compare, and use the copy from now on; the former record is left where it is."""
     settings = load(project)
     wanted = settings.policy.stores.database
-    moved = go_back(settings, revision) if revision else move_record(settings, to or wanted)
+    check_champion(project, intent)
+    moved = _do(settings, to or wanted, revision, dry_run=True)
+    what = f"bring {moved.target} back to revision {revision}" if revision else f"move {_facts(moved)}"
+    done = agreed(intent, what, as_json=json)
+    if done:
+        moved = _do(settings, to or wanted, revision, dry_run=False)
     if json:
-        data = {"from": moved.source, "to": moved.target, "facts": moved.head.seq, "hash": moved.head.hash}
+        plain = {"from": moved.source, "to": moved.target, "facts": moved.head.seq, "hash": moved.head.hash}
+        data = {"moved": done, **plain}
         emit_json("anew.migrate/1", data | ({"revision": revision} if revision else {}))
+        return
+    if not done:
         return
     if revision:
         say(f"{moved.target} is of revision {revision} now; the next `anew up` of this version brings it forward again")
         return
-    say(f"{moved.head.seq:,} facts moved from {moved.source} to {moved.target}; head {moved.head.hash[:12]} in both")
+    say(f"moved {_facts(moved)}; head {moved.head.hash[:12]} in both")
     if to and to != wanted:
         say(f"write it into anew.yaml before `anew up`: stores: {{database: {to}}}")
+
+
+def _do(settings: Settings, to: str, revision: str, *, dry_run: bool) -> Moved:
+    if revision:
+        return go_back(settings, revision, dry_run=dry_run)
+    return move_record(settings, to, dry_run=dry_run)
+
+
+def _facts(moved: Moved) -> str:
+    return f"{moved.head.seq:,} facts from {moved.source} to {moved.target}"

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from anew.app.restore import RestoreOptions, restore
+from anew.cli._changing import changing
+from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
 
 __all__ = ["run"]
@@ -18,7 +20,9 @@ _ACCESS = {
 }
 
 
+@changing
 def run(
+    intent: Intent,
     backup: Annotated[Path, typer.Argument(help="the folder that anew backup made")],
     project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
     replace: Annotated[bool, typer.Option("--replace", help="set aside what the project keeps now")] = False,
@@ -35,10 +39,13 @@ def run(
             "--keep-access", help="let everybody in whom the backup would, also who was revoked after it was made"
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, change nothing")] = False,
     json: Annotated[bool, typer.Option("--json", help="print anew.restore/1")] = False,
 ) -> None:
     """Check every byte of the backup, and put it into place; exit 5 when what is there does not allow it."""
+    check_champion(project, intent)
+    dry_run = intent.dry_run
+    if replace and not dry_run:
+        agreed(intent, f"set aside what {project} keeps, and put {backup} into its place", as_json=json)
     options = RestoreOptions(
         replace=replace, supersede=supersede, keys=keys, new_keys=new_keys, keep_access=keep_access, dry_run=dry_run
     )

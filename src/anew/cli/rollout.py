@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anew.app.prune import prune
 from anew.app.rollout_status import rollout_status
+from anew.cli._intent import Intent, agreed, check_champion, intent_options
 from anew.cli._order import give_order, order_options
 from anew.cli._output import emit_json, say
 from anew.cli._parser import Commands, run_command
@@ -68,17 +69,23 @@ def status(given: Namespace) -> None:
 
 def prune_(given: Namespace) -> None:
     """Delete artifacts of versions that are done with; never of one that may have to serve again."""
-    found = prune(given.project, keep=given.keep, version=given.only, dry_run=given.dry_run)
+    intent = Intent.of(given)
+    check_champion(given.project, intent)
+    found = prune(given.project, keep=given.keep, version=given.only, dry_run=True)
+    which = ", ".join(found.deleted) or "nothing"
+    if found.deleted and agreed(intent, f"delete {which}", as_json=given.json):
+        found = prune(given.project, keep=given.keep, version=given.only)
     if given.json:
         emit_json("anew.rollout.prune/1", {"deleted": list(found.deleted), "pinned": list(found.pinned)})
         return
-    say(f"{'would delete' if given.dry_run else 'deleted'} {', '.join(found.deleted) or 'nothing'}")
+    if not given.dry_run or not found.deleted:
+        say(f"{'would delete' if given.dry_run else 'deleted'} {', '.join(found.deleted) or 'nothing'}")
     say(f"pinned  {', '.join(found.pinned)}")
 
 
 def _prune_options(parser: ArgumentParser) -> None:
     _options(parser, command="prune")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
+    intent_options(parser)
     parser.add_argument("--keep", type=int, default=3, metavar="N", help="champions that are kept (default: 3)")
     parser.add_argument("--only", default="", metavar="VERSION", help="this version alone")
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from anew.domain.boundary import reach
 from anew.domain.errors import ConflictError, IntegrityError
 
-__all__ = ["HEAD", "downgrade", "upgrade"]
+__all__ = ["HEAD", "check_revision", "downgrade", "upgrade"]
 
 HEAD = "0002"
 """The newest revision in `versions`."""
@@ -40,12 +40,20 @@ def downgrade(connection: Connection, revision: str) -> None:
     ConflictError
         There is nothing before it: that would be to delete the facts.
     """
+    check_revision(revision)
     found = _revision(connection)
-    if not revision or revision < "0001":
-        raise ConflictError(f"there is no revision {revision!r} to go back to, and none without facts")
     if found != revision:
         _run(connection, found, revision, back=True)
         reach("migration.done")
+
+
+def check_revision(revision: str) -> None:
+    """Refuse a revision to which `downgrade` would not bring the tables; raises as it does."""
+    known = sorted(path.name[1:5] for path in (Path(__file__).parent / "versions").glob("v*.py"))
+    if not revision or revision < "0001":
+        raise ConflictError(f"there is no revision {revision!r} to go back to, and none without facts")
+    if revision not in known:
+        raise IntegrityError(f"this anew knows no revision {revision!r}; it knows {', '.join(known)}")
 
 
 def _revision(connection: Connection) -> str:
