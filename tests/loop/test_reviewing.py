@@ -1,6 +1,6 @@
 """Review in the loop: closed windows become questions, votes become labels, and failed labellers lose theirs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,8 +29,8 @@ def store(tmp_path: Path) -> Iterator[ReviewDB]:
     found.close()
 
 
-def started(store: ReviewDB, rule: ReviewRule = RULE, **settings: object) -> Bed:
-    bed = Bed(review=Review(rule=rule, store=store), **settings)  # type: ignore[arg-type]  # names and types are those of the call
+def started(store: ReviewDB, rule: ReviewRule = RULE, person: Callable[[str], str] = str, **settings: object) -> Bed:
+    bed = Bed(review=Review(rule=rule, store=store, person=person), **settings)  # type: ignore[arg-type]  # names and types are those of the call
     bed.approve("v1", START)
     return bed
 
@@ -171,6 +171,63 @@ def test_who_fails_known_answers_loses_his_labels_and_the_items_are_asked_again(
     open_again = {each.id for each in store.voted({"eve"}) if each.settled is None}
     assert open_again
     assert open_again <= asked, "others are asked"
+
+
+@pytest.mark.fault("L10")
+@pytest.mark.parametrize("second", ["account:root", "bob"])
+def test_one_person_who_comes_in_two_ways_has_one_vote(store: ReviewDB, second: str) -> None:
+    bed = started(store, replace(RULE, per_day=24, double=1.0), person=lambda name: name.removeprefix("account:"))
+    serve(bed, 40)
+    bed.turn(hour(1.5))
+    for who in ("root", second):
+        store.answer(ask(store, who), who, 0, WALL)
+    bed.turn(hour(1.6))
+    assert labels(bed) == ([("0", "review")] if second == "bob" else []), "the control: two persons agree"
+    assert (ask(store, "eve") == "") is (second == "bob"), "a second person is asked"
+
+
+@pytest.mark.fault("L10")
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_two_agreed_on_is_asked_again_when_they_turn_out_to_be_one(store: ReviewDB, restarts: bool) -> None:
+    who = dict[str, str]()
+    bed = started(
+        store, replace(RULE, per_day=24, double=1.0), restarts=restarts, person=lambda name: who.get(name, name)
+    )
+    serve(bed, 40)
+    bed.turn(hour(1.5))
+    for name in ("ann", "account:ann-os"):
+        store.answer(ask(store, name), name, 0, WALL)
+    bed.turn(hour(1.6))
+    assert labels(bed) == [("0", "review")]
+    who["account:ann-os"] = "ann"
+    bed.turn(hour(1.7))
+    assert labels(bed) == []
+    assert [each.by for each in bed.facts(ReviewReopened)] == [()]
+    store.answer(ask(store, "eve"), "eve", 0, WALL)
+    bed.turn(hour(1.8))
+    assert labels(bed) == [("0", "review")]
+    assert bed.facts(ReviewSettled)[-1].by == ("ann", "eve")
+
+
+@pytest.mark.fault("A7")
+def test_who_failed_known_answers_in_one_name_is_not_believed_in_another(store: ReviewDB) -> None:
+    rule = replace(RULE, per_day=240, gold_share=0.5, gold_sources=("lab",))
+    bed = started(store, rule, person=lambda name: "eve" if name.startswith("eve") else name)
+    serve(bed, 40, name="old")
+    for i in range(20):
+        bed.label(f"old{i}", 1, hour(1.1), source="lab")
+    bed.turn(hour(1.5))
+    serve(bed, 40, begin=1.6, name="new")
+    bed.turn(hour(3.5))
+    before = len(labels(bed))
+    for i in range(5):
+        store.answer(ask(store, f"eve{i}", gold=1.0), f"eve{i}", 0, WALL)
+    for who in ("eve9", "ada"):
+        store.answer(ask(store, who), who, 0, WALL)
+    bed.turn(hour(3.6))
+    (weighed,) = [fact for fact in bed.facts(LabellerWeighed) if fact.labeller == "eve"]
+    assert (weighed.asked, weighed.trusted) == (5, False)
+    assert len(labels(bed)) == before + 1, "ada's alone"
 
 
 def test_rows_that_have_a_label_are_not_asked_about(store: ReviewDB) -> None:

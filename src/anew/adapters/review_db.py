@@ -123,6 +123,10 @@ class ReviewDB(ReviewFile):
         with self.writing() as db:
             db.execute("DELETE FROM retold WHERE number <= ?", (number,))
 
+    def labellers(self) -> Collection[str]:
+        """Return the names in which anybody has voted, on known answers that are erased as well."""
+        return [name for (name,) in self.all("SELECT labeller FROM vote UNION SELECT labeller FROM tested")]
+
     def gold(self) -> Mapping[str, Sequence[tuple[LabelValue, LabelValue]]]:
         """Return, by labeller, what each said to questions with a known answer, and the answer, oldest first."""
         found: dict[str, list[tuple[LabelValue, LabelValue]]] = {}

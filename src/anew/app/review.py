@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 from anew.adapters.review_db import ReviewDB
 from anew.adapters.system_clock import SystemClock
 from anew.app.duration import parse_duration
 from anew.app.labelling import labelling_hook
+from anew.app.person import ACCOUNT, person_of
 from anew.app.policy import ReviewPolicy
 from anew.app.settings import Settings
 from anew.app.stores import review_file
@@ -38,7 +41,14 @@ def review_of(settings: Settings, store: ReviewStore) -> Review | None:
         gold_sources=gold.sources if gold else (),
     )
     believed = Gold() if gold is None else Gold(at_least=gold.at_least, accuracy=gold.accuracy)
-    return Review(rule=rule, store=store, gold=believed, within=policy.within, keep=parse_duration(policy.keep))
+    return Review(
+        rule=rule,
+        store=store,
+        gold=believed,
+        within=policy.within,
+        keep=parse_duration(policy.keep),
+        person=partial(_person, settings.state),
+    )
 
 
 def review_desk(settings: Settings) -> ReviewDesk | None:
@@ -97,6 +107,12 @@ def label_value(text: str, settings: Settings) -> LabelValue:
     if number != number or abs(number) == float("inf"):
         raise SchemaError(f"{text!r} is no finite number")
     return number
+
+
+def _person(state: Path, name: str) -> str:
+    """Return who votes in a name: a person, or where nobody has said who that is, whoever has the same name."""
+    found = person_of(state, name)
+    return name.removeprefix(ACCOUNT) if found is None else found.name
 
 
 def _policy(settings: Settings) -> ReviewPolicy:

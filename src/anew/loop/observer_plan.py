@@ -31,13 +31,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What people review, whom to believe, when two numbers are the same, how long items wait; and where they are."""
+    """What people review, whom to believe, when two numbers are the same, how long items wait; and where they are.
+
+    `person` says who votes in a name: somebody who comes in several ways has one vote.
+    """
 
     rule: ReviewRule
     store: ReviewStore
     gold: Gold = Gold()
     within: float = 0.0
     keep: timedelta = timedelta(days=30)
+    person: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

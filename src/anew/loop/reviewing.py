@@ -23,7 +23,7 @@ from anew.loop.engine import Engine
 from anew.loop.observer_plan import ObserverPlan, Review
 from anew.monitor.ood import OOD
 from anew.ports.lake import Lake
-from anew.ports.review import Asked, ReviewItem, Word
+from anew.ports.review import Asked, LabelValue, ReviewItem, Word
 
 __all__ = ["Reviewing"]
 
@@ -49,12 +49,13 @@ class Reviewing:
         self._lake = lake
         self._heard = -1
         self._weights: dict[str, float] = {}
+        self._people: Mapping[str, str] = {}
 
     def turn(self, now: datetime, wall: datetime) -> None:
         """Do what has become ripe at event time `now`."""
         self._choose(now)
         newest = self._review.store.last_vote()
-        if newest != self._heard:
+        if newest != self._heard or any(self._review.person(each) != who for each, who in self._people.items()):
             self._count(now, wall)
             self._heard = newest
         self._say(now)
@@ -151,18 +152,23 @@ class Reviewing:
 
     def _count(self, now: datetime, wall: datetime) -> None:
         """Weigh labellers, settle what their votes come to, and open again what was settled by those who failed."""
+        before, store = self._people, self._review.store
+        self._people = {each: self._review.person(each) for each in store.labellers()}
         turned = self._weigh(now)
-        number, retold = self._review.store.retold()
-        for asked in self._review.store.voted(turned, retold):
+        number, retold = store.retold()
+        other = {each for each, who in self._people.items() if who in turned or before.get(each, each) != who}
+        for asked in store.voted(other, retold):
             self._settle(asked, wall)
         if number:
-            self._review.store.counted(number)
+            store.counted(number)
 
     def _weigh(self, now: datetime) -> frozenset[str]:
-        """Return whose weight came from nothing or went to nothing."""
+        """Return the people whose weight came from nothing or went to nothing."""
         turned = set[str]()
-        classes = len(self._plan.columns.classes)
-        for labeller, said in self._review.store.gold().items():
+        classes, answers = len(self._plan.columns.classes), dict[str, list[tuple[LabelValue, LabelValue]]]()
+        for name, found in self._review.store.gold().items():
+            answers.setdefault(self._people[name], []).extend(found)
+        for labeller, said in answers.items():
             right = sum(_agrees(one, truth, self._review.within) for one, truth in said)
             weight = vote_weight(right, len(said), self._review.gold, classes)
             before = self._weights.get(labeller)
@@ -177,12 +183,17 @@ class Reviewing:
 
     def _settle(self, asked: Asked, wall: datetime) -> None:
         unknown = vote_weight(0, 0, self._review.gold, len(self._plan.columns.classes))
-        weights = {labeller: self._weights.get(labeller, unknown) for labeller, _ in asked.votes}
-        votes = [Vote(labeller=labeller, value=value) for labeller, value in asked.votes]
+        said = dict[str, LabelValue]()
+        for name, value in asked.votes:  # one vote for each person, whatever they came in as: the last one
+            said.pop(self._people[name], None)
+            said[self._people[name]] = value
+        weights = {labeller: self._weights.get(labeller, unknown) for labeller in said}
+        votes = [Vote(labeller=labeller, value=value) for labeller, value in said.items()]
         decided = decide_votes(votes, weights, asked.item.needed, within=self._review.within)
         if decided is None:
             failed = [labeller for labeller, weight in weights.items() if not weight]
-            self._review.store.want(asked.id, len(votes) + max(1, asked.item.needed - len(votes) + len(failed)))
+            more = max(1, asked.item.needed - len(votes) + len(failed))
+            self._review.store.want(asked.id, len(asked.votes) + more)
             if asked.settled is not None:
                 self._review.store.settle(asked.id, None, wall, failed, agreed=False)
         elif decided.value != asked.settled:

@@ -112,6 +112,10 @@ class ReviewStore(Protocol):
         """Return a number that every vote, and every change of one, makes greater; 0 before the first."""
         ...
 
+    def labellers(self) -> Collection[str]:
+        """Return the names in which anybody has voted, on known answers that are erased as well."""
+        ...
+
     def gold(self) -> Mapping[str, Sequence[tuple[LabelValue, LabelValue]]]:
         """Return, by labeller, what each said to questions with a known answer, and the answer, oldest first."""
         ...

@@ -45,7 +45,9 @@ class ReviewSettled(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewReopened(Fact):
-    """The label of a prediction is withdrawn, and people are asked again: who gave it is not believed, or took it back.
+    """The label of a prediction is withdrawn, and people are asked again.
+
+    Who gave it is not believed, took it back, or was one person and not two.
 
     `by` is who is not believed.
     """
