@@ -51,22 +51,30 @@ Context = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRequest:
-    """One answer to one request: when it was given and how long that took, by whom."""
+    """One answer to one request: when it was given and how long that took, by whom; and the caller's own span."""
 
     prediction: str
     answered_at: datetime
     took: timedelta
     version: str
     arm: str
+    caller: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """Return the ids of its span: in the caller's trace, if there is one."""
+        own = request_context(self.prediction)
+        return own if self.caller is None else (self.caller[0], own[1])
 
 
 class OTLPSink:
     """Sends a span for each fact that is a step of the loop; see `anew.ports.sink.Sink`.
 
     Ids follow from what they are about, so a repeated span is the same span, and anybody can work out where to look:
-    a request's trace is the id of its prediction; a window, with the trigger and the decision that it led to, is one
-    trace; a version, from its plan to its end, another. What led to a span in another trace is linked: the window links
-    requests that were in it, and each of them the window; the plan links the decision.
+    a request's trace is its caller's, where that has begun one, or else the id of its prediction; a window, with the
+    trigger and the decision that it led to, is one trace; a version, from its plan to its end, another. What led to a
+    span in another trace is linked: the window links requests that were in it, and each of them the window; the plan
+    links the decision.
 
     A span lasts from the step that caused it until its own recording, both by the wall clock; what ends a rollout, from
     the rollout's beginning.
@@ -119,7 +127,7 @@ class OTLPSink:
         spans: list[Span] = []
         if isinstance(fact, WindowClosed):
             served = self._requests(fact)
-            links += [request_context(each.prediction) for each in served]
+            links += [each.context for each in served]
             spans += [self._request(each, fact) for each in served]
         spans.append(
             self._proto.span(
@@ -138,10 +146,11 @@ class OTLPSink:
         told = {"anew.model": window.model, "anew.version": served.version, "anew.arm": served.arm}
         began = served.answered_at - served.took
         return self._proto.span(
-            request_context(served.prediction),
+            served.context,
             "request",
             (began, served.answered_at),
             {**told, "anew.prediction": served.prediction},
+            parent=b"" if served.caller is None else served.caller[1],
             links=[(_trace(window.id), span_id(window.id))],
             server=True,
         )
@@ -219,7 +228,7 @@ class OTLPSink:
 
 
 def request_context(prediction: str) -> Context:
-    """Return the ids of the span of a request: its trace is the id of its prediction, which is 128 bits as well.
+    """Return the ids of the span of a request that nobody traces: its trace is the prediction's id, of 128 bits too.
 
     >>> [part.hex() for part in request_context("0190163d8694739ba10f0e1cf62e2d4e")]
     ['0190163d8694739ba10f0e1cf62e2d4e', '70ab3ab5a5f57c0a']

@@ -1,6 +1,7 @@
 """Where a project's traces go, and what they are made from: the record, and the answers in the lake."""
 
 import hashlib
+import json
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -17,11 +18,12 @@ from anew.app.settings import Settings
 from anew.app.stores import open_lake
 from anew.domain.errors import AnewError, SettingsError
 from anew.domain.facts import WindowClosed
+from anew.domain.observation import CALLER_TRACE
 from anew.ports.eventlog import Recorded
 
 __all__ = ["trace_sink"]
 
-_COLUMNS = ("_id", "_received_at", "_latency_us", "_version", "_arm")
+_COLUMNS = ("_id", "_received_at", "_latency_us", "_version", "_arm", "_extra")
 
 
 def trace_sink(settings: Settings) -> OTLPSink:
@@ -59,17 +61,23 @@ def trace_sink(settings: Settings) -> OTLPSink:
 
 
 def _some(rows: pl.DataFrame, most: int) -> list[ServedRequest]:
-    """Return some requests, the same ones whenever it is asked."""
-    lots = {id: hashlib.sha256(f"traced/{id}".encode()).digest() for id in rows.get_column("_id").to_list()}
+    """Return some requests, the same ones whenever it is asked; those first that are in a trace of their callers'."""
+    told = rows.get_column("_extra").str.contains(CALLER_TRACE, literal=True).fill_null(value=False).to_list()
+    lots = {
+        id: (not of_caller, hashlib.sha256(f"traced/{id}".encode()).digest())
+        for id, of_caller in zip(rows.get_column("_id").to_list(), told, strict=True)
+    }
     chosen = sorted(lots, key=lots.__getitem__)[:most]
     return [_served(row) for row in rows.filter(pl.col("_id").is_in(chosen)).iter_rows(named=True)]
 
 
 def _served(row: dict[str, Any]) -> ServedRequest:
+    trace, _, span = str(json.loads(row["_extra"] or "{}").get(CALLER_TRACE, "")).partition("-")
     return ServedRequest(
         prediction=row["_id"],
         answered_at=row["_received_at"],
         took=timedelta(microseconds=row["_latency_us"] or 0),
         version=row["_version"],
         arm=row["_arm"],
+        caller=(bytes.fromhex(trace), bytes.fromhex(span)) if span else None,
     )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from anew.domain.column import Value
 
 __all__ = [
+    "CALLER_TRACE",
     "REVIEWED",
     "Answer",
     "FeedbackEvent",
@@ -82,6 +83,9 @@ class Prediction:
     shadow_problem: str = ""
     extra: Mapping[str, Value] = field(default_factory=dict)
 
+
+CALLER_TRACE = "_traceparent"
+"""Name in `Prediction.extra` of the trace that the request was part of, as ``TRACE-SPAN``; no column is called so."""
 
 REVIEWED = "review"
 """Source of the labels that people give in the review queue; nobody else may speak as it."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from anew.domain.observation import FeedbackEvent, Label, Prediction
+from anew.gateway.caller_trace import traced
 from anew.gateway.enrich import Enricher
 from anew.gateway.feedback_request import FeedbackParser
 from anew.gateway.infer_reply import InferReplies, metadata_body
@@ -88,7 +89,7 @@ class ModelEndpoint:
     def log(self, request: Request, told: Told) -> Awaitable[Reply] | None:
         """Answer ``/log``: keep what another server said, and have a challenger in shadow say what it would have."""
         rows, logged = self._logged.parse(request.body, self.now())
-        self.serving.enter(rows, partial(_tell, self._shown, told), logged=logged)
+        self.serving.enter(traced(rows, request.headers), partial(_tell, self._shown, told), logged=logged)
         return None
 
     async def label(self, request: Request) -> Reply:
@@ -124,23 +125,28 @@ class ModelEndpoint:
 
     def _answer(self, rows: Sequence[RequestRow], show: _Show, request: Request, told: Told) -> Awaitable[Reply] | None:
         if self.enricher is not None and self.enricher.lacks(rows):
-            return self._completed(self.enricher, rows, show)
+            return self._completed(self.enricher, rows, show, request.headers)
         if rows[0].client_id:
-            return self._repeatable(rows, show)
+            return self._repeatable(rows, show, request.headers)
         wish = request.headers.get(b"x-request-timeout-ms")
-        self.serving.enter(rows, partial(_tell, show, told), math.inf if wish is None else _seconds(wish))
+        within_s = math.inf if wish is None else _seconds(wish)
+        self.serving.enter(traced(rows, request.headers), partial(_tell, show, told), within_s)
         return None
 
-    async def _completed(self, enricher: Enricher, rows: Sequence[RequestRow], show: _Show) -> Reply:
+    async def _completed(
+        self, enricher: Enricher, rows: Sequence[RequestRow], show: _Show, headers: Mapping[bytes, bytes]
+    ) -> Reply:
         """Answer rows that lack what the feature store knows."""
         whole = await enricher.complete(rows)
         if whole[0].client_id:
-            return await self._repeatable(whole, show)
-        return json_reply(200, show(await self.serving.predict(whole)))
+            return await self._repeatable(whole, show, headers)
+        return json_reply(200, show(await self.serving.predict(traced(whole, headers))))
 
-    async def _repeatable(self, rows: Sequence[RequestRow], show: _Show) -> Reply:
-        """Answer a repeat as before."""
-        return json_reply(200, show(await self.replays.answer(rows, self.serving.predict)))
+    async def _repeatable(self, rows: Sequence[RequestRow], show: _Show, headers: Mapping[bytes, bytes]) -> Reply:
+        """Answer a repeat as before, whatever trace it is part of."""
+        return json_reply(
+            200, show(await self.replays.answer(rows, lambda new: self.serving.predict(traced(new, headers))))
+        )
 
     def _shown(self, answered: Answered) -> Any:
         route, predictions = answered
