@@ -25,7 +25,6 @@ HERE = Path(__file__).parent
 ANEW = Path(sys.executable).with_name("anew")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(seconds=20)
-KINDS = ("TrafficShifted", "VersionPromoted", "RolledBack")
 
 
 class World:
@@ -77,15 +76,17 @@ class Project:
 
     def anew(self, *words: str) -> Any:
         """Run a command with ``--json`` and return its data."""
-        done = subprocess.run([ANEW, *words, "--json"], capture_output=True, text=True, check=True)
+        done = subprocess.run([ANEW, *words, "--json"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"anew {' '.join(words)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return json.loads(done.stdout)["data"]
 
     def serves(self) -> None:
-        """Wait until a first champion answers."""
+        """Wait until a first champion answers and its promotion is on record: until then its retrain is under way."""
         deadline = time.monotonic() + 240
         while True:
             try:
-                if self.call("/ready").get("version"):
+                if self.call("/ready").get("version") and 1 in steps(self):
                     return
             except OSError:
                 pass  # nobody listens yet, or no model is there
@@ -94,16 +95,17 @@ class Project:
             time.sleep(0.2)
 
     def traffic(self, count: int) -> list[dict[str, Any]]:
-        """Ask for some rows, tell what came of them, and return the answers with their rows."""
+        """Ask for some rows, tell what came of them, and return the answers with their rows and epochs."""
         rows = self.world.rows(count)
         asked = [{name: row[name] for name in ("x", "z", "user")} | {"at": row["at"].isoformat()} for row in rows]
-        said = self.call("/predict", {"rows": asked})["predictions"]
+        reply = self.call("/predict", {"rows": asked})
+        said, epoch = reply["predictions"], reply["epoch"]
         labels = [
             {"prediction": one["id"], "value": row["y"], "at": row["at"].isoformat()}
             for one, row in zip(said, rows, strict=True)
         ]
         self.call("/labels", {"labels": labels})
-        return [row | one for row, one in zip(rows, said, strict=True)]
+        return [row | one | {"epoch": epoch} for row, one in zip(rows, said, strict=True)]
 
     def end(self) -> None:
         """Stop it."""
@@ -112,18 +114,18 @@ class Project:
         self.log.close()
 
 
-def step_of(project: Project) -> tuple[str, str]:
-    """Return where the rollout stands, and who is champion."""
-    found = project.anew("rollout", "status", str(project.folder))
-    share = f" {found['share']:.0%}" if found["share"] else ""
-    return (f"{found['stage']}{share}" if found["challenger"] else "steady"), found["champion"]
+def steps(project: Project) -> dict[int, str]:
+    """Return the step of each epoch on record: what every answer names."""
+    found = project.anew("audit", "show", str(project.folder), "--kind", "TrafficShifted")["facts"]
+    facts = [entry["fact"] for entry in found]
+    return {fact["epoch"]: fact["stage"] + (f" {fact['share']:.0%}" if fact["share"] else "") for fact in facts}
 
 
 def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
     """Roll out and back again; return each step with how often each arm answered in it."""
     world = World()
     project = Project(folder, policy, world)
-    seen: list[tuple[str, Counter[str]]] = []
+    arms: dict[int, Counter[str]] = {}
     try:
         project.serves()
         world.changed = True
@@ -131,21 +133,17 @@ def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
             project.traffic(100)
         project.anew("retrain", str(folder))
         deadline = time.monotonic() + 240
-        before = step_of(project)
         while time.monotonic() < deadline:
-            arms = Counter(f"{one['version']} as {one['arm']}" for one in project.traffic(60))
-            (step, champion), before = before, step_of(project)
-            if before != (step, champion):
-                continue  # the step was taken in the middle of these answers
-            if not seen or seen[-1][0] != step:
-                seen.append((step, Counter()))
-                print(step)
-            seen[-1][1].update(arms)
-            if champion == "v2" and arms.keys() == {"v2 as champion"}:
+            said = [(one["epoch"], f"{one['version']} as {one['arm']}") for one in project.traffic(60)]
+            for epoch, arm in said:
+                arms.setdefault(epoch, Counter())[arm] += 1
+            if {arm for _, arm in said} == {"v2 as champion"}:
                 break
             time.sleep(0.5)
         else:
             raise SystemExit(f"v2 was not promoted; see {folder}")
+        named = steps(project)
+        seen = [(named[epoch], arms[epoch]) for epoch in sorted(arms)]
         for step, arms in seen:
             print(f"  {step:<14}" + ", ".join(f"{arm}: {count}" for arm, count in sorted(arms.items())))
         began = time.perf_counter()

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from anew.adapters.connection_pass import way
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.http_server import listen
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
@@ -141,10 +142,10 @@ class Bed:
     def two_sets(self, *, joined: bool = True) -> int:
         """Start two sets of one worker each, named by their sides, on one socket; return its port."""
         self.sockets["blue"] = self.sockets["green"] = listen("127.0.0.1", 0)
-        self.ways["blue"], self.ways["green"] = socket.socketpair()
+        self.ways["blue"], self.ways["green"] = way()
         if not joined:
             self.ways["green"].close()
-            self.ways["green"], nobody = socket.socketpair()
+            self.ways["green"], nobody = way()
             nobody.close()
         port: int = self.sockets["blue"].getsockname()[1]
         for side in ("blue", "green"):

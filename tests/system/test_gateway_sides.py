@@ -1,6 +1,8 @@
 """Two complete sets of workers that take turns: real processes, connections that outlive every switch."""
 
+import json
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,31 @@ def test_control_without_a_way_between_them_callers_are_cut_off(tmp_path: Path) 
     with bed(tmp_path) as ours:
         load, _ = switched(ours, ours.two_sets(joined=False), turns=2)
         assert load.failures
+
+
+@pytest.mark.fault("S9")
+def test_a_request_in_the_middle_of_which_the_turn_changes_is_answered_by_whose_turn_it_is(tmp_path: Path) -> None:
+    body = b'{"row": {"amount": 1.0, "shop": "a:b", "count": 1, "customer": "c"}}'
+    head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    asked = head + b"content-length: %d\r\n\r\n" % len(body) + body
+    with bed(tmp_path) as ours:
+        port = ours.two_sets()
+        one, two = ours.version("v1"), ours.version("v2")
+        for order in ((one,), (one, two)):
+            ours.shift(*order)
+            ours.applied(ours.epoch)
+        cuts = (1, 40, len(asked) - len(body), len(asked) - 1)
+        callers = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in cuts]
+        for caller, cut in zip(callers, cuts, strict=True):
+            caller.sendall(asked[:cut])
+        ours.client(port).predict()  # what was sent before has been read
+        ours.shift(two, fallback=one)
+        ours.applied(3)
+        for caller, cut in zip(callers, cuts, strict=True):
+            with caller:
+                caller.sendall(asked[cut:])
+                said = caller.recv(4096).partition(b"\r\n\r\n")[2]
+            assert (json.loads(said)["epoch"], json.loads(said)["predictions"][0]["version"]) == (3, "v2")
 
 
 @pytest.mark.fault("P13")

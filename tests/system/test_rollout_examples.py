@@ -32,14 +32,14 @@ def script() -> ModuleType:
 )
 def test_a_rollout_goes_its_way_and_back(tmp_path: Path, policy: str, steps: list[str]) -> None:
     seen: list[tuple[str, Counter[str]]] = script().drive(policy, tmp_path / policy)
-    names = [step for step, _ in seen]
-    assert [each for each in names if each.startswith(("shadow", "canary"))][-len(steps) or len(names) :] == steps
+    # a version is a shadow until the other set has loaded it; whether anybody asks meanwhile is luck
+    names = [step for step, _ in seen if (policy, step) != ("blue_green", "shadow")]
+    assert names == ["steady", *steps, "steady", "back"]
     for step, arms in seen:
         if step == "shadow":
             assert arms.keys() <= {"v1 as champion", "v2 as challenger"}
         elif step.startswith("canary"):
             assert arms["v2 as challenger"] > 0
-    assert names[-2:] == ["steady", "back"]
     assert seen[-2][1]["v2 as champion"] > 0
     assert set(seen[-1][1]) == {"v1"}
     workers = {each.stem.removeprefix("gateway-") for each in (tmp_path / policy).rglob("gateway-*.log")}

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from anew.adapters.connection_pass import Passage
+from anew.adapters.connection_pass import MOST_READ, Passage
 from anew.adapters.server_settings import ServerSettings
 from anew.ports.http import Handler, Reply, Request
 
@@ -79,11 +79,11 @@ class Service:
                 return
             await self.seat(caller)
 
-    async def seat(self, caller: socket.socket) -> None:
-        """Serve a connection that was accepted already."""
+    async def seat(self, caller: socket.socket, read: bytes = b"") -> None:
+        """Serve a connection that was accepted already, and of whose next request a part may have been read."""
         caller.setblocking(False)
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), caller)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self, read), caller)
 
     async def drain(self) -> None:
         """Close what is idle, wait for what is being answered, then close the rest."""
@@ -121,11 +121,11 @@ class Connection(asyncio.Protocol):
     """One connection: requests in, replies out, in order, one at a time."""
 
     __slots__ = (
-        "bare", "began", "busy", "closing", "headers", "last", "parser", "parts", "paused", "reading", "refused",
-        "service", "size", "target", "transport", "waiting",
+        "bare", "began", "busy", "closing", "headers", "held", "last", "parser", "parts", "paused", "reading",
+        "refused", "service", "size", "target", "transport", "waiting", "whole",
     )  # fmt: skip
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, read: bytes = b"") -> None:
         self.service = service
         self.parser = httptools.HttpRequestParser(self)
         self.transport: asyncio.Transport | None = None
@@ -133,7 +133,8 @@ class Connection(asyncio.Protocol):
         self.bare = self.busy = self.closing = self.paused = self.refused = False
         self.last = 0.0
         self.on_message_begin()
-        self.reading = False
+        self.reading = self.whole = False
+        self.held: bytes | None = read  # what came of the next request; None: nobody knows where that begins
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many."""
@@ -142,6 +143,9 @@ class Connection(asyncio.Protocol):
         self.service.open.add(self)
         if len(self.service.open) > self.service.settings.most_connections:
             self.refuse(503, "there are too many connections; try again later")
+        elif self.held:
+            read, self.held = self.held, b""
+            self.data_received(read)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the connection; what is being answered is answered and recorded, and told nobody."""
@@ -154,6 +158,9 @@ class Connection(asyncio.Protocol):
         if self.refused:
             return
         self.last = asyncio.get_running_loop().time()
+        if self.service.passage is not None and self._passed_on(data):
+            return
+        self.whole = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -161,6 +168,17 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as exc:
             if not self.refused:
                 self.refuse(400, f"this is no HTTP request: {exc}")
+        if self.whole:
+            self.held = None if self.reading else b""
+
+    def _passed_on(self, data: bytes) -> bool:
+        """Keep what came of the next request; in another process's turn it goes on there."""
+        if self.held is None:
+            return False
+        self.held = self.held + data if len(self.held) + len(data) <= MOST_READ else None
+        if self.service.away:
+            self.send_on()
+        return self.transport is None or self.transport.is_closing()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -215,7 +233,7 @@ class Connection(asyncio.Protocol):
         request = Request(
             self.parser.get_method().decode(), path, self.headers, parts[0] if len(parts) == 1 else b"".join(parts)
         )
-        self.target, self.reading = b"", False
+        self.target, self.reading, self.whole = b"", False, True
         lasting = self.parser.should_keep_alive()
         if not self.busy:
             self._begin(request, lasting)
@@ -247,11 +265,11 @@ class Connection(asyncio.Protocol):
         transport, passage = self.transport, self.service.passage
         if transport is None or passage is None or transport.is_closing() or transport.get_write_buffer_size():
             return
-        if self.busy or self.reading or self.waiting or self.refused:
+        if self.busy or self.held is None or self.waiting or self.refused:
             return
         transport.pause_reading()  # what comes from now on is read there
         try:
-            gone = passage.give(transport.get_extra_info("socket").fileno())
+            gone = passage.give(transport.get_extra_info("socket").fileno(), self.held)
         except OSError:
             transport.close()  # who comes anew, comes to the other one
             return

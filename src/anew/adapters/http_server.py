@@ -115,8 +115,8 @@ class _Door:
             # a copy where it is shared: the other process goes on with the socket when this one has closed it
             own = self.listener if service.passage is None else self.listener.dup()
             self.server = await loop.create_server(lambda: Connection(service), sock=own, backlog=2048)
-        for caller in () if service.passage is None else service.passage.take():
-            await service.seat(caller)
+        for caller, read in () if service.passage is None else service.passage.take():
+            await service.seat(caller, read)
 
     def leave(self) -> None:
         """Let nobody in any more, and send on whoever waits for no answer."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_lowercase
 
+from anew.adapters.connection_pass import way
 from anew.adapters.http_server import listen
 from anew.adapters.process_table import process_started
 from anew.domain.errors import UnavailableError
@@ -215,7 +216,7 @@ class GatewayProcesses:
         green = name.startswith(_GREEN)
         pair = name.removeprefix(_GREEN)
         if pair not in self._ways:
-            self._ways[pair] = socket.socketpair()
+            self._ways[pair] = way()
         return {"--side": "green" if green else "blue", "--peer": str(self._ways[pair][green].fileno())}
 
     def _launch(self, name: str) -> _Worker:
