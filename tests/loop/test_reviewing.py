@@ -1,5 +1,6 @@
 """Review in the loop: closed windows become questions, votes become labels, and failed labellers lose theirs."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from anew.domain.interval import Interval
 from anew.domain.observation import Answer
 from anew.feedback.choice import ReviewRule
 from anew.loop.observer_plan import Review
-from tests.loop.observed import START, WALL, Bed, hour
+from tests.loop.observed import COLUMNS, START, WALL, Bed, hour
 
 RULE = ReviewRule(per_day=48, confidence_below=0.6, random=0.5, double=0.0, disagreement=0.1)
 EVER = Interval(start=START, end=hour(1000))
@@ -29,8 +30,14 @@ def store(tmp_path: Path) -> Iterator[ReviewDB]:
     found.close()
 
 
-def started(store: ReviewDB, rule: ReviewRule = RULE, person: Callable[[str], str] = str, **settings: object) -> Bed:
-    bed = Bed(review=Review(rule=rule, store=store, person=person), **settings)  # type: ignore[arg-type]  # names and types are those of the call
+def started(
+    store: ReviewDB,
+    rule: ReviewRule = RULE,
+    person: Callable[[str], str] = str,
+    hidden: frozenset[str] = frozenset(),
+    **settings: object,
+) -> Bed:
+    bed = Bed(review=Review(rule=rule, store=store, person=person, hidden=hidden), **settings)  # type: ignore[arg-type]  # names and types are those of the call
     bed.approve("v1", START)
     return bed
 
@@ -67,6 +74,21 @@ def test_each_closed_window_gives_its_part_of_the_quota_and_says_why(store: Revi
     reasons = {reason for fact in queued for _, reason, _ in fact.items}
     assert reasons == {"random", "confidence"}
     assert store.status(WALL)["open"] == sum(len(fact.items) for fact in queued)
+
+
+@pytest.mark.fault("H10")
+@pytest.mark.parametrize("hidden", [frozenset[str](), frozenset({"x"})])
+def test_the_queue_does_not_hold_what_nobody_is_to_see(store: ReviewDB, hidden: frozenset[str]) -> None:
+    bed = started(store, replace(RULE, gold_share=0.5, gold_sources=("lab",)), hidden=hidden)
+    serve(bed, 40, name="old")
+    for i in range(20):
+        bed.label(f"old{i}", 1, hour(1.1), source="lab")
+    bed.turn(hour(1.5))
+    serve(bed, 40, begin=1.6, name="new")
+    bed.turn(hour(3.5))
+    rows = [json.loads(shown) for (shown,) in store.all("SELECT shown FROM item")]
+    assert {item[1] for fact in bed.facts(ReviewQueued) for item in fact.items} >= {"gold", "random"}
+    assert {name for row in rows for name in row} == set(COLUMNS.names) - hidden
 
 
 def test_strange_and_disputed_answers_have_pools_of_their_own(store: ReviewDB) -> None:

@@ -1,6 +1,6 @@
 """How far the columns of a window are from the rows that its version was trained on, from stored profiles alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,13 @@ __all__ = ["column_shifts"]
 _MOST_LEVELS = 12
 
 
-def column_shifts(state: Path, digest: str, window: WindowClosed) -> Sequence[Shift]:
+def column_shifts(state: Path, digest: str, window: WindowClosed, *, hidden: Collection[str] = ()) -> Sequence[Shift]:
     """Compare every column of a window with the reference of the artifact `digest`, which served it.
+
+    Parameters
+    ----------
+    hidden
+        Columns whose values are counted, not named.
 
     Raises
     ------
@@ -37,7 +42,7 @@ def column_shifts(state: Path, digest: str, window: WindowClosed) -> Sequence[Sh
         reference = Reference.from_bytes((state / "models" / digest / "reference.bin").read_bytes())
         profile = Profile.from_bytes(packed)
         return [
-            _shift(name, reference, column)
+            _shift(name, reference, column, named=name not in hidden)
             for name, column in profile.columns.items()
             if name in reference.own.columns and column.n and reference.own.columns[name].n
         ]
@@ -47,10 +52,14 @@ def column_shifts(state: Path, digest: str, window: WindowClosed) -> Sequence[Sh
         raise IntegrityError(f"a profile of {window.version} cannot be read ({exc})") from exc
 
 
-def _shift(name: str, reference: Reference, current: ColumnProfile) -> Shift:
+def _shift(name: str, reference: Reference, current: ColumnProfile, *, named: bool) -> Shift:
     own, binning = reference.own.columns[name], reference.binnings[name]
     measured = measure(own, current)
-    bars = _levels(binning, own, current) if isinstance(binning, CategoricalBinning) else _tenths(own, current)
+    if isinstance(binning, CategoricalBinning):
+        levels = binning.levels if named else [f"value {i + 1}" for i in range(len(binning.levels))]
+        bars = _levels(levels, own, current)
+    else:
+        bars = _tenths(own, current)
     return Shift(
         column=name,
         kind=own.kind,
@@ -72,8 +81,8 @@ def _tenths(own: ColumnProfile, current: ColumnProfile) -> tuple[Bar, ...]:
     )
 
 
-def _levels(binning: CategoricalBinning, own: ColumnProfile, current: ColumnProfile) -> tuple[Bar, ...]:
-    names = [*binning.levels, "other", "new", "missing"]
+def _levels(levels: Sequence[str], own: ColumnProfile, current: ColumnProfile) -> tuple[Bar, ...]:
+    names = [*levels, "other", "new", "missing"]
     order = np.argsort(-(own.counts + current.counts), kind="stable")
     shown = [int(i) for i in order if own.counts[i] or current.counts[i]]
     bars = [

@@ -148,7 +148,8 @@ class ProjectSource:
         """Return how far each column of a window moved."""
         promoted = read_facts(record_place(self._state), kinds={"VersionPromoted"})
         digests = {each.fact.version: each.fact.digest for each in promoted if isinstance(each.fact, VersionPromoted)}
-        return column_shifts(self._state, digests.get(window.version, ""), window)
+        hidden = accepted(self._project).policy.columns.personal
+        return column_shifts(self._state, digests.get(window.version, ""), window, hidden=hidden)
 
     def findings(self) -> tuple[datetime | None, Sequence[Finding]]:
         """Return what the last examination found, and when."""

@@ -144,7 +144,7 @@ def _definition(settings: Settings, kind: type[Any], options: Mapping[str, Any])
 
 
 def _unknown_names(settings: Settings, gate: Gate) -> list[str]:
-    """Return a problem for each suite and column that a gate names and the project does not have."""
+    """Return a problem for each suite and column that a gate names and the project does not have, or not to show."""
     suites = settings.policy.suites
     asked = [*getattr(gate, "names", ()), *getattr(gate, "suites", ()), getattr(gate, "suite", "")]
     asked.append(getattr(gate, "serving", ""))
@@ -153,6 +153,11 @@ def _unknown_names(settings: Settings, gate: Gate) -> list[str]:
         problems.append(f"the suite {gate.suite} of an anchor has to be a sealed file: what moves pins nothing")
     known = (*settings.columns.names, *settings.columns.sensitive)
     columns = (*getattr(gate, "by", ()), *getattr(gate, "columns", ()))
+    problems += [
+        f"{name!r} is personal, and slices are named by its values in facts that stay; slice by another column"
+        for name in getattr(gate, "by", ())
+        if name in settings.policy.columns.personal
+    ]
     return problems + [f"{name!r} is no column{hint(name, known)}" for name in columns if name not in known]
 
 

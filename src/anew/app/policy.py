@@ -77,7 +77,7 @@ class ColumnsPolicy(Section):
     sensitive: tuple[str, ...] = Field(
         default=(), description="columns kept for the fairness gate, never for the model"
     )
-    personal: tuple[str, ...] = Field(default=(), description="those that leave anew as pseudonyms, or not at all")
+    personal: tuple[str, ...] = Field(default=(), description="those whose values nobody is shown, inside or out")
     zone: Literal["UTC"] = Field(default="UTC", description="zone that timestamps without one are read in")
 
 

@@ -88,6 +88,7 @@ class ReviewPolicy(Section):
     within: float = Field(default=0.0, ge=0, description="numbers that are no further apart are the same")
     lease: str = Field(default="15m", description="wall time for which a question is one person's")
     keep: str = Field(default="30d", description="event time after which a question is dropped")
+    personal: bool = Field(default=False, description="show labellers personal columns, Label Studio excepted")
     gold: GoldPolicy | None = Field(default=None, description="questions with a known answer")
     label_studio: StudioPolicy | None = Field(default=None, description="a Label Studio server to answer in as well")
 

@@ -48,6 +48,7 @@ def review_of(settings: Settings, store: ReviewStore) -> Review | None:
         within=policy.within,
         keep=parse_duration(policy.keep),
         person=partial(_person, settings.state),
+        hidden=frozenset(() if policy.personal else settings.policy.columns.personal),
     )
 
 

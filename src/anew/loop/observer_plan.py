@@ -33,7 +33,8 @@ class Known:
 class Review:
     """What people review, whom to believe, when two numbers are the same, how long items wait; and where they are.
 
-    `person` says who votes in a name: somebody who comes in several ways has one vote.
+    `person` says who votes in a name: somebody who comes in several ways has one vote. `hidden` are columns that nobody
+    is shown, and that the queue does not hold.
     """
 
     rule: ReviewRule
@@ -42,6 +43,7 @@ class Review:
     within: float = 0.0
     keep: timedelta = timedelta(days=30)
     person: Callable[[str], str] = str
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from anew.domain.column import Value
 from anew.domain.errors import InvariantError
 from anew.domain.facts import LabellerWeighed, ReviewQueued, ReviewReopened, ReviewSettled
 from anew.domain.interval import Interval
@@ -114,13 +115,16 @@ class Reviewing:
                 prediction=one.prediction,
                 at=row["_at"],
                 key=row["_key"],
-                row={name: row[name] for name in self._plan.columns.names},
+                row=self._shown(row),
                 reason=one.reason,
                 propensity=one.propensity,
                 window=span.start,
                 needed=2 if _lot(one.prediction) < self._review.rule.double else 1,
                 **_said(row),
             )
+
+    def _shown(self, row: Mapping[str, Any]) -> dict[str, Value]:
+        return {name: row[name] for name in self._plan.columns.names if name not in self._review.hidden}
 
     def _known(self, span: Interval) -> list[ReviewItem]:
         """Return answers whose labels are the word of a trusted source: questions that weigh labellers."""
@@ -138,7 +142,7 @@ class Reviewing:
                 prediction=row["_id"],
                 at=row["_at"],
                 key=row["_key"],
-                row={name: row[name] for name in self._plan.columns.names},
+                row=self._shown(row),
                 reason="gold",
                 propensity=min(1.0, most / rows.height),
                 window=span.start,
