@@ -71,7 +71,8 @@ def test_an_unknown_option_is_a_usage_error(run: Run, verb: str) -> None:
 
 
 def test_an_unknown_verb_is_a_usage_error(run: Run) -> None:
-    refused(run("retrian"), 2, "retrian")
+    refused(run("retrian"), 2, "'retrian'. Did you mean 'retrain'?")
+    refused(run("zzz"), 2, "No such command 'zzz'.")
 
 
 def test_each_error_has_one_exit_code() -> None:

@@ -88,7 +88,7 @@ def _opened(place: Place) -> Iterator[Callable[..., Any]]:
             yield execute
         return
     if not place.is_file():
-        raise NotFoundError(f"no database at {place}; is this the folder of a project that has been started?")
+        raise NotFoundError(f"no database at {place}; is this the folder of a project that was brought up (anew up)?")
     try:
         with closing(sqlite3.connect(f"{place.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             yield connection.execute

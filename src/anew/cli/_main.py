@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -63,6 +64,13 @@ class _Verbs(TyperGroup):
         if cmd_name not in VERBS or cmd_name in LIGHT:
             return None
         return _command(cmd_name, importlib.import_module(f"anew.cli.{cmd_name}"))
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]  # likewise
+        """Find the verb; what is none is refused with the verb that was probably meant."""
+        near = [] if args[0] in VERBS else get_close_matches(args[0], VERBS, n=1)
+        if near:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002  likewise
         """Write the list of verbs."""
