@@ -33,6 +33,8 @@ import socket
 import time
 from pathlib import Path
 
+import numpy
+
 
 def grab():
     """Do what no such job has to do, and leave word of what came of it where the job may write."""
@@ -54,6 +56,10 @@ def grab():
     except OSError as exc:
         word.write(f"no socket {type(exc).__name__}\\n")
     word.close()
+    if (project / "hoard").exists():
+        numpy.zeros(1 << 29)  # 4 GiB of addresses
+    if (project / "spill").exists():
+        Path("spilt").write_bytes(bytes(3 << 20))
     if (project / "hang").exists():
         while True:
             pass
@@ -80,8 +86,8 @@ class World:
     compute: LocalCompute
     model: list[str]
 
-    def job(self, kind: str, *, confined: str = "required", limits: Limits | None = None) -> Job:
-        """Return one of the four jobs, as the effects ask for it."""
+    def job(self, kind: str, *, confined: str = "required", limits: Limits | None = None, name: str = "") -> Job:
+        """Return one of the four jobs, as the effects ask for it; `name` tells one from another of its kind."""
         jobs, rows = self.jobs, str(self.root / "rows.parquet")
         orders: dict[str, tuple[str, Any, tuple[str, ...]]] = {
             "measure": (jobs.measure, self.trial(), (*jobs.reads, *read_by(self.trial()))),
@@ -95,12 +101,21 @@ class World:
                 {"rows": rows, "models": [self.model[1:], self.model[1:]], "window_s": 86400.0},
                 (rows, self.model[2]),
             ),
-            "score": (jobs.score, {"rows": rows, "versions": [self.model]}, (rows, self.model[2])),
+            "score": (
+                jobs.score,
+                {
+                    "rows": rows,
+                    "models": {"v1": self.model[1:]},
+                    "windows": [{"id": "w", "rows": 400, "versions": ["v1"]}],
+                },
+                (rows, self.model[2]),
+            ),
         }
         entry, order, reads = orders[kind]
         how = replace(jobs.training, confined=confined)
         bounds = limits or jobs.limits
-        return asked_job(how, f"{kind}-{confined}", entry, json.dumps(order), reads, jobs.orders, bounds)
+        id = f"{kind}-{confined}-{name}"
+        return asked_job(how, id, entry, json.dumps(order), reads, jobs.orders, bounds)
 
     def trial(self) -> dict[str, Any]:
         """Return the order to measure the version."""
@@ -172,8 +187,23 @@ def test_they_read_write_and_reach_nothing_but_what_they_are_given(world: World)
 @pytest.mark.fault("K4")
 def test_they_end_at_the_limits_of_a_training(world: World) -> None:
     (world.jobs.project / "hang").touch()
-    bounds = {"measure": Limits(cpu_s=6, wall_s=200), "score": Limits(wall_s=8)}
-    jobs = [world.job(kind, limits=limits) for kind, limits in bounds.items()]
+    jobs = [world.job(kind, limits=Limits(wall_s=8)) for kind in KINDS]
+    jobs.append(world.job("measure", limits=Limits(cpu_s=6, wall_s=200), name="cpu"))
     for job, status in zip(jobs, world.done(jobs), strict=True):
         assert (status.state, status.reason) == (JobState.FAILED, "timeout"), (job.id, status)
         assert status.cpu_s > 0, "what it used until then is known"
+
+
+@pytest.mark.fault("K4")
+@pytest.mark.parametrize(
+    ("does", "tight", "reason"),
+    [("hoard", Limits(memory_bytes=4 << 30), "oom"), ("spill", Limits(output_bytes=1 << 20), "disk_full")],
+)
+def test_they_end_at_the_limits_of_memory_and_output(world: World, does: str, tight: Limits, reason: str) -> None:
+    (world.jobs.project / does).touch()
+    for kind, status in zip(KINDS, world.done([world.job(kind, limits=tight) for kind in KINDS]), strict=True):
+        assert (status.state, status.reason) == (JobState.FAILED, reason), (kind, status)
+    wide = Limits(memory_bytes=16 << 30, output_bytes=64 << 20)
+    jobs = [world.job(kind, limits=wide, name="wide") for kind in KINDS]
+    for job, status in zip(jobs, world.done(jobs), strict=True):
+        assert status.state is JobState.DONE, f"control: within its limits {job.id} ends well: {status}"

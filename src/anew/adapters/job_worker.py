@@ -72,16 +72,22 @@ def limit(limits: Limits) -> None:
 
 
 def reason_of(exc: BaseException) -> tuple[str, str]:
-    """Name why the work ended: a word for machines and a sentence for people."""
+    """Name why the work ended: a word for machines and a sentence for people.
+
+    What was raised because memory or disk ran out is named after that.
+    """
     if isinstance(exc, TrainingError):
         return exc.reason, exc.detail
     said = f"{type(exc).__name__}: {exc}"
-    if isinstance(exc, MemoryError) or "bad_alloc" in said:
-        return "oom", f"out of memory: {said}"
-    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk_full", f"the disk is full: {said}"
-    if isinstance(exc, OSError) and exc.errno == errno.EFBIG:
-        return "disk_full", f"a file grew beyond the limit on output: {said}"
+    behind: BaseException | None = exc
+    while behind is not None:
+        if isinstance(behind, MemoryError) or "bad_alloc" in str(behind):
+            return "oom", f"out of memory: {said}"
+        if isinstance(behind, OSError) and behind.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "disk_full", f"the disk is full: {said}"
+        if isinstance(behind, OSError) and behind.errno == errno.EFBIG:
+            return "disk_full", f"a file grew beyond the limit on output: {said}"
+        behind = behind.__cause__
     return "error", said
 
 

@@ -213,14 +213,15 @@ class ModelLoader:
     def _warm(predictor: LoadedPredictor) -> LoadedPredictor:
         """Answer one row of zeros and empty categories, or else of nulls; a model may be unable to take either."""
         zeros = {c.name: _ZEROS[c.kind] if not c.width else (0.0,) * c.width for c in predictor.columns.features}
-        problems = []
+        problems: list[Exception] = []
         for row in (zeros, dict.fromkeys(zeros)):
             try:
                 predictor.answer([cast("Mapping[str, Value]", row)])
             except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
-                problems.append(f"{type(exc).__name__}: {exc}")
+                problems.append(exc)
             else:
                 return predictor
+        zeros_said, nulls_said = (f"{type(exc).__name__}: {exc}" for exc in problems)
         raise SchemaError(
-            f"{predictor.version} cannot answer a row of zeros ({problems[0]}) nor of nulls ({problems[1]})"
-        )
+            f"{predictor.version} cannot answer a row of zeros ({zeros_said}) nor of nulls ({nulls_said})"
+        ) from problems[0]

@@ -1,0 +1,40 @@
+"""Why a job came to nothing, in one word: what lies behind an error counts, not what it was wrapped in."""
+
+import errno
+
+import pytest
+
+from anew.adapters.job_worker import reason_of
+from anew.domain.errors import SchemaError, TrainingError
+
+
+def wrapped(exc: Exception) -> Exception:
+    try:
+        try:
+            raise exc
+        except Exception as found:
+            raise SchemaError("it cannot answer") from found
+    except SchemaError as made:
+        return made
+
+
+@pytest.mark.parametrize(
+    ("exc", "reason"),
+    [
+        (MemoryError(), "oom"),
+        (RuntimeError("std::bad_alloc"), "oom"),
+        (OSError(errno.ENOSPC, "full"), "disk_full"),
+        (OSError(errno.EFBIG, "too large"), "disk_full"),
+        (OSError(errno.ENOENT, "gone"), "error"),
+        (ValueError("x"), "error"),
+    ],
+)
+def test_what_lies_behind_names_the_reason(exc: Exception, reason: str) -> None:
+    assert reason_of(exc)[0] == reason
+    found, said = reason_of(wrapped(exc))
+    assert found == reason
+    assert "SchemaError: it cannot answer" in said
+
+
+def test_a_training_that_says_why_is_believed() -> None:
+    assert reason_of(TrainingError("nothing_to_correct", "no row")) == ("nothing_to_correct", "no row")
