@@ -29,6 +29,7 @@ from anew.domain.facts import (
     ApprovalAsked,
     ApprovalCounted,
     CandidateAccepted,
+    CandidateMeasured,
     CandidateTrained,
     EffectFailed,
     FreezeBegan,
@@ -36,6 +37,7 @@ from anew.domain.facts import (
     RetrainRequested,
     RetrainWithheld,
     SnapshotTaken,
+    SpansCompared,
     Stage,
     TrafficShifted,
     WindowScored,
@@ -122,6 +124,19 @@ def test_what_a_failed_run_took_counts() -> None:
     )  # fmt: skip
     found = values(metered(trained(), failed))
     assert found["anew_run_compute_seconds", "v2"] == 9000
+
+
+def test_what_gates_a_comparison_and_mended_history_took_counts() -> None:
+    gates = CandidateMeasured(
+        model="m", at=T0, version="v2", champion="v1", digest="d2", evidence=(), compute_s=60.0
+    )  # fmt: skip
+    compared = SpansCompared(model="m", at=T0, version="v1", evidence=(), compute_s=30.0)
+    mended = sample(FACTS["SnapshotTaken"])
+    assert isinstance(mended, SnapshotTaken)
+    found = values(metered(trained(), gates, compared, mended))
+    assert found["anew_run_compute_seconds", "v2"] == 7260
+    assert found["anew_run_compute_seconds", "v1"] == 30
+    assert found["anew_training_compute_seconds_total",] == 7290 + mended.compute_s
 
 
 def test_compute_costs_by_run_and_month() -> None:

@@ -215,6 +215,7 @@ def test_a_corrected_snapshot_holds_what_the_job_made_of_history(bed: Bed) -> No
     assert isinstance(plain, SnapshotTaken)
     assert isinstance(taken, SnapshotTaken)
     assert (taken.rows, taken.repaired, taken.dropped) == (37, 1, 3)
+    assert (taken.compute_s, plain.compute_s) == (1.0, 0.0)
     assert (taken.tables, taken.digest != plain.digest) == (plain.tables, True)
     rows = pl.read_parquet(LocalSnapshotStore(bed.root / "snapshots").get(taken.digest))
     assert sorted(rows.get_column("x"))[-1] == 50.0
@@ -515,13 +516,14 @@ def test_spans_are_compared_on_labelled_rows_that_came_since(tmp_path: Path) -> 
         window_s=3600.0, corrected=False,
     )  # fmt: skip
 
-    def compared(job: Job, folder: Path) -> None:
+    def compared(job: Job, folder: Path) -> JobStatus:
         (folder / "evidence.json").write_bytes(b"evidence")
+        return JobStatus(state=JobState.DONE, folder=folder, cpu_s=3.5)
 
     bed.compute.work = compared
     found = bed.run(compare)
     assert isinstance(found, SpansCompared)
-    assert found.evidence == EVIDENCE
+    assert (found.evidence, found.compute_s) == (EVIDENCE, 3.5)
     order = bed.order()
     assert pl.read_parquet(str(order["rows"])).height == 10
     assert order["window_s"] == 3600.0

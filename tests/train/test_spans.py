@@ -10,6 +10,7 @@ from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    CandidateAccepted,
     CandidateTrained,
     EffectFailed,
     RetrainApproved,
@@ -101,7 +102,14 @@ class Story:
         version = self.plan.version
         self.hear(TrainingEnded(model="m", at=T0, version=version, outcome="refused", detail="", compute_s=0.0))
 
-    def compare(self, *differences: float | None) -> None:
+    def accept(self) -> float:
+        """Have the gates let the last candidate pass; return what its run is charged with."""
+        self.hear(CandidateAccepted(model="m", at=T0, version=self.plan.version, champion="", digest="d"))
+        ended = self.last(TrainingEnded)
+        assert isinstance(ended, TrainingEnded)
+        return ended.compute_s
+
+    def compare(self, *differences: float | None, compute_s: float = 0.0) -> None:
         """End the comparison with so much in each window."""
         asked = self.last(SpanComparisonAsked)
         assert isinstance(asked, SpanComparisonAsked)
@@ -112,7 +120,7 @@ class Story:
             )
             for i, value in enumerate(differences)
         )  # fmt: skip
-        compared = SpansCompared(model="m", at=asked.at, version=asked.version, evidence=evidence)
+        compared = SpansCompared(model="m", at=asked.at, version=asked.version, evidence=evidence, compute_s=compute_s)
         self.hear(compared.caused_by(asked.id))
 
 
@@ -199,6 +207,37 @@ def test_a_fit_or_a_comparison_that_fails_stops_nothing() -> None:
     failed.hear(broken)
     assert failed.plan.version == "v3"
     assert failed.state.spans.seen == ()
+
+
+def test_a_run_is_charged_for_the_comparison_that_it_was_planned_by() -> None:
+    story = begun()
+    story.fit_beside()
+    story.accept()
+    story.approve(50)
+    story.compare(0.1, compute_s=40.0)
+    story.train()
+    assert story.accept() == 41.0
+    failed = begun()
+    failed.fit_beside()
+    failed.accept()
+    failed.approve(50)
+    asked = failed.last(SpanComparisonAsked)
+    broken = EffectFailed(
+        model="m", at=asked.at, effect="compare_spans", version="v2", reason="oom", detail="killed", compute_s=7.0
+    ).caused_by(asked.id)
+    failed.hear(broken)
+    failed.train()
+    assert failed.accept() == 8.0
+
+
+def test_a_fit_beside_that_ends_after_its_run_counts_in_the_next() -> None:
+    story = begun()
+    assert story.accept() == 1.0
+    story.fit_beside()
+    story.approve(50)
+    story.compare(0.1)
+    story.train()
+    assert story.accept() == 2.0
 
 
 def test_the_seed_is_the_approvals_whether_spans_are_compared_or_not() -> None:

@@ -241,3 +241,10 @@ def test_a_run_that_came_to_nothing_is_charged_for_what_it_took() -> None:
     _, decided = heard([approved(), snapshot(), trained(), beside, ACCEPTED])
     (end,) = (each for each in decided if isinstance(each, TrainingEnded))
     assert end.compute_s == trained().compute_s + 60.0
+
+
+def test_what_mended_history_is_charged() -> None:
+    mended = replace(snapshot(), compute_s=30.0)
+    _, decided = heard([approved(), mended, trained(), ACCEPTED])
+    (end,) = (each for each in decided if isinstance(each, TrainingEnded))
+    assert end.compute_s == trained().compute_s + 30.0

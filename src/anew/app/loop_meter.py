@@ -10,6 +10,7 @@ from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    CandidateMeasured,
     CandidateTrained,
     EffectFailed,
     GateJudged,
@@ -18,7 +19,9 @@ from anew.domain.facts import (
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
+    SnapshotTaken,
     SpanFitted,
+    SpansCompared,
     Stage,
     TrafficShifted,
     VersionPromoted,
@@ -63,6 +66,8 @@ FAMILIES: Final[Mapping[str, tuple[str, str]]] = {
 
 _RUNS = 20
 
+_Took = SnapshotTaken | CandidateTrained | SpanFitted | CandidateMeasured | SpansCompared | EffectFailed
+
 
 @dataclass(slots=True)
 class LoopMeter:
@@ -96,14 +101,14 @@ class LoopMeter:
             self._accepted_at = wall
         match fact:
             case CandidateTrained() | SpanFitted():
-                self._trained(fact, wall)
+                self._took(fact, wall)
             case WindowClosed():
                 self._measured("anew_drift", "detector", fact.evidence)
             case WindowScored():
                 self._measured("anew_performance", "name", fact.evidence)
                 self._last["anew_label_coverage_ratio", ()] = fact.labelled / fact.n if fact.n else 0.0
-            case EffectFailed() if fact.compute_s:
-                self._trained(fact, wall)
+            case SnapshotTaken() | CandidateMeasured() | SpansCompared() | EffectFailed() if fact.compute_s:
+                self._took(fact, wall)
             case TrafficShifted():
                 for stage in Stage:
                     self._last["anew_rollout_stage", (("stage", stage.value),)] = float(stage is fact.stage)
@@ -156,7 +161,7 @@ class LoopMeter:
         if fact.asks:
             self._pending[fact.id] = (fact.asks, wall)
 
-    def _trained(self, fact: CandidateTrained | SpanFitted | EffectFailed, wall: datetime) -> None:
+    def _took(self, fact: _Took, wall: datetime) -> None:
         self._months[f"{wall:%Y-%m}"] += fact.compute_s  # type: ignore[assignment]  # a Counter adds floats as well
         self._runs[fact.version] = self._runs.get(fact.version, 0.0) + fact.compute_s
         while len(self._runs) > _RUNS:

@@ -207,7 +207,8 @@ def _(fact: SpanComparisonAsked) -> str:
 
 @_told.register
 def _(fact: SpansCompared) -> str:
-    return f"the span beside {fact.version} lost more by: {write_evidence(fact.evidence)}"
+    took = f" (in {fact.compute_s:.1f} s)" if fact.compute_s else ""
+    return f"the span beside {fact.version} lost more by: {write_evidence(fact.evidence)}{took}"
 
 
 @_told.register

@@ -119,6 +119,7 @@ class _Read:
     tables: tuple[tuple[str, int], ...]
     repaired: int = 0
     dropped: int = 0
+    compute_s: float = 0.0
 
 
 class LiveEffects:
@@ -262,6 +263,7 @@ class LiveEffects:
             dropped=read.dropped,
             sources=taken.sources,
             rehearsed=taken.rehearsed,
+            compute_s=read.compute_s,
         )
 
     def _corrected(self, fact: TrainingPlanned, read: _Read, steps: Steps) -> _Read:
@@ -278,7 +280,9 @@ class LiveEffects:
         # A job that was begun before a crash read the tables as they were then: it says at which versions.
         done = read_correction(_folder(status))
         rows = pl.read_parquet(_folder(status) / CORRECTED)
-        return replace(read, rows=rows, tables=done.tables, repaired=done.repaired, dropped=done.dropped)
+        return _Read(
+            rows=rows, tables=done.tables, repaired=done.repaired, dropped=done.dropped, compute_s=status.cpu_s
+        )
 
     def _train(self, fact: SnapshotTaken, steps: Steps) -> CandidateTrained:
         plan = self._record.find(fact.cause)

@@ -92,13 +92,22 @@ class SpanEffects:
         end = max(fact.rows.start, fact.rows.end - self.label_delay)
         rows = self.lake.labelled(Interval(start=fact.rows.start, end=end))
         evidence: tuple[Evidence, ...] = ()
+        compute_s = 0.0
         if rows.height:
             file = str(self.snapshots.get(self.snapshots.put(rows)))
             models = [[each, str(self.artifacts.get(each))] for each in (fact.candidate, fact.beside)]
             order = {"rows": file, "models": models, "window_s": fact.window_s}
             status = job(fact, self.compare_entry, json.dumps(order), (file, *(place for _, place in models)))
             evidence = self.read_evidence((_folder(status) / "evidence.json").read_bytes())
-        return SpansCompared(model=fact.model, at=fact.at, cause=fact.id, version=fact.version, evidence=evidence)
+            compute_s = status.cpu_s
+        return SpansCompared(
+            model=fact.model,
+            at=fact.at,
+            cause=fact.id,
+            version=fact.version,
+            evidence=evidence,
+            compute_s=compute_s,
+        )
 
 
 def _folder(status: JobStatus) -> Path:

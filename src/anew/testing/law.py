@@ -26,6 +26,7 @@ from anew.domain.facts import (
     RolloutStalled,
     RolloutStarted,
     RolloutSuperseded,
+    SnapshotTaken,
     SpanFitted,
     Stage,
     TrafficOrdered,
@@ -282,7 +283,7 @@ def runs_are_charged(record: Transactions, settings: SmallSettings) -> Iterator[
     spent: dict[str, float] = {}
     for fact in _all(record):
         match fact:
-            case CandidateTrained() | SpanFitted() | CandidateMeasured() | EffectFailed():
+            case SnapshotTaken() | CandidateTrained() | SpanFitted() | CandidateMeasured() | EffectFailed():
                 spent[fact.version] = spent.get(fact.version, 0.0) + fact.compute_s
             case TrainingEnded() if abs(fact.compute_s - spent.get(fact.version, 0.0)) > 1e-9:
                 took = spent.get(fact.version, 0.0)

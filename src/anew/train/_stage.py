@@ -24,6 +24,7 @@ from anew.domain.facts import (
     SourceCapped,
     SourcePurged,
     SpanComparisonAsked,
+    SpanFitAsked,
     SpanFitted,
     SpansCompared,
     TrainingEnded,
@@ -41,6 +42,8 @@ __all__ = ["Train", "TrainState"]
 
 T = TypeVar("T")
 
+_OF_SPANS = (SpanFitAsked.asks, SpanComparisonAsked.asks)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainState:
@@ -49,7 +52,7 @@ class TrainState:
     `runs` maps the id of the fact that asked for a run's present effect to the run's version; `broken` has the windows
     in which broken data was found, joined where they touch; `purged` the sources that nothing is learned from any more;
     `caps` the greatest share of a source by version, while its snapshot is being taken; `spans` what a span is chosen
-    by.
+    by; `compute_s` what runs took so far, by version: a fit beside that ends late counts in the run after.
     """
 
     planned: int = 0
@@ -66,6 +69,11 @@ class TrainState:
     def is_running(self, version: str) -> bool:
         """Has the run of `version` not ended yet?"""
         return version in self.runs.values()
+
+    @property
+    def next(self) -> str:
+        """The version that the next run will make: it is charged with what is measured for it before it is planned."""
+        return f"v{self.planned + 1}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +130,17 @@ class Train:
                     caps=_with(state.caps, fact.version, fact.max_source_share),
                 )
             case SnapshotTaken():
-                return replace(state, runs=_with(_without(state.runs, fact.version), fact.id, fact.version))
+                runs = _with(_without(state.runs, fact.version), fact.id, fact.version)
+                return _charged(replace(state, runs=runs), fact, fact.version)
             case CandidateTrained():
                 runs = _with(_without(state.runs, fact.version), fact.id, fact.version)
-                return _charged(replace(state, runs=runs), fact)
+                return _charged(replace(state, runs=runs), fact, fact.version)
             case SpanFitted() | CandidateMeasured() | EffectFailed() if state.is_running(fact.version):
-                return _charged(state, fact)
+                return _charged(state, fact, fact.version)
+            case SpansCompared() | SpanFitted():
+                return _charged(state, fact, state.next)
+            case EffectFailed() if fact.effect in _OF_SPANS:
+                return _charged(state, fact, state.next)
             case TrainingEnded():
                 return replace(
                     state,
@@ -190,7 +203,7 @@ class Train:
         return TrainingPlanned(
             model=fact.model,
             at=fact.at,
-            version=f"v{state.planned + 1}",
+            version=state.next,
             champion=state.champion,
             span=span,
             holdout_share=self.holdout_share,
@@ -233,10 +246,14 @@ def _end(state: TrainState, fact: Fact, version: str, outcome: str, detail: str)
     )
 
 
-def _charged(state: TrainState, fact: CandidateTrained | SpanFitted | CandidateMeasured | EffectFailed) -> TrainState:
-    """Add what a part of a run took: the search and the fit, the fit beside, the gates; also what came to nothing."""
-    so_far = state.compute_s.get(fact.version, 0.0)
-    return replace(state, compute_s=_with(state.compute_s, fact.version, so_far + fact.compute_s))
+def _charged(
+    state: TrainState,
+    fact: SnapshotTaken | CandidateTrained | SpanFitted | CandidateMeasured | SpansCompared | EffectFailed,
+    version: str,
+) -> TrainState:
+    """Add what a part of the run of `version` took; also what came to nothing."""
+    so_far = state.compute_s.get(version, 0.0)
+    return replace(state, compute_s=_with(state.compute_s, version, so_far + fact.compute_s))
 
 
 def _alarms(state: TrainState, fact: SnapshotTaken) -> tuple[SourceCapped, ...]:

@@ -154,12 +154,12 @@ class SnapshotTaken(Fact):
     `tables` pairs each table with the version it was read at; `digest` addresses rows and order. Of the rows that broke
     a rule, `repaired` were mended by the pipeline's ``correct`` and `dropped` left out; `rehearsed` come from before
     the span. `sources` has, for each source, its name, its rows that came and those that were kept, most first; beyond
-    a hundred sources the rest is summed up under an empty name.
+    a hundred sources the rest is summed up under an empty name. `compute_s` is what mending them took, in CPU seconds.
     """
 
     asks: ClassVar[str] = "train"
     ends: ClassVar[bool] = True
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     version: str
     champion: str
@@ -173,6 +173,7 @@ class SnapshotTaken(Fact):
     dropped: int = 0
     sources: tuple[tuple[str, int, int], ...] = ()
     rehearsed: int = 0
+    compute_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

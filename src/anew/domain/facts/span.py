@@ -78,10 +78,13 @@ class SpansCompared(Fact):
     """How much more the model beside `version` lost than that version itself.
 
     One entry of `evidence` for each window with labels: `value` is the relative difference of the mean losses, `high`
-    lies one standard error above it, `subject` is the window's end.
+    lies one standard error above it, `subject` is the window's end. `compute_s` is what measuring it took, in CPU
+    seconds: the run that is planned by it is charged with them.
     """
 
     ends: ClassVar[bool] = True
+    schema: ClassVar[int] = 2
 
     version: str
     evidence: tuple[Evidence, ...]
+    compute_s: float = 0.0
