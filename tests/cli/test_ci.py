@@ -90,6 +90,32 @@ def test_what_is_wrong_or_cannot_be_measured_has_not_passed(
     assert all(each["said"] for each in found["steps"])
 
 
+WORSE = PIPELINE.replace(
+    "    return model", "    data = data if data.previous is None else replace(data, y=1 - data.y)\n    return model"
+).replace("import lightgbm\n", "from dataclasses import replace\n\nimport lightgbm\n")
+ANYTHING = (
+    LEARNS.replace("at_most: 0.3", "at_most: 0.999")
+    + "validate: [slos: {}]\nrollout: {strategy: blue_green, judge: {harm: 0.99}}\n"
+)
+
+
+@pytest.mark.parametrize("pipeline", [PIPELINE, WORSE])
+def test_a_policy_whose_retrains_do_harm_is_refused_by_the_backtest(
+    run: Run, tmp_path: Path, rows: Path, pipeline: str
+) -> None:
+    done = run(write_project(tmp_path / "small", ANYTHING, pipeline), "--data", rows, "--json")
+    data = json.loads(done.out)["data"]
+    outcomes = {each["step"]: each["outcome"] for each in data["steps"]}
+    figures = data["steps"][1]["figures"]
+    if pipeline == PIPELINE:
+        assert (done.code, outcomes["backtest"]) == (0, "pass"), "the control: it gains where retrains learn"
+        return
+    assert (done.code, data["outcome"]) == (3, "refused"), done
+    assert outcomes == {"validate": "pass", "backtest": "fail", "gates": "pass"}
+    assert figures["loss"] > figures["loss_never_retrained"]
+    assert figures["fits"] > 1
+
+
 @pytest.mark.parametrize("only", ["", "backtests"])
 def test_a_step_that_is_none_is_said(run: Run, tmp_path: Path, only: str) -> None:
     assert run(write_project(tmp_path / "small"), "--only", only).code == 2
