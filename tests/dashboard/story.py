@@ -7,7 +7,7 @@ from typing import Any
 
 from anew.app.narration import narrate
 from anew.dashboard.entrance import Errand, Vouched, Ways
-from anew.dashboard.source import Artifact, Bar, Consent, Desk, InForce, Log, Shift, Surroundings, Worker
+from anew.dashboard.source import Artifact, Bar, Consent, Desk, InForce, Log, Neighbour, Shift, Surroundings, Worker
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
 from anew.domain.column import Value
@@ -51,7 +51,7 @@ from anew.ports.review import Question
 from anew.rollout import Rollout
 from anew.trigger import Trigger
 
-__all__ = ["AT", "TOKENS", "ToldSource", "dashboard_over", "story"]
+__all__ = ["AT", "TOKENS", "ToldSource", "among_others", "dashboard_over", "story"]
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -206,6 +206,7 @@ class ToldSource:
     cuts: dict[str, datetime] = field(default_factory=dict)
     open_ways: Ways = Ways()
     clock: datetime = AT + 40 * DAY
+    beside: Sequence[Neighbour] = ()
 
     def now(self) -> datetime:
         """The clock, which a test may turn."""
@@ -240,7 +241,12 @@ class ToldSource:
             label_delay=DAY,
             rollout=Rollout(),
             trigger=Trigger(),
+            others=tuple(each.name for each in self.beside),
         )
+
+    def others(self, who: Principal) -> Sequence[Neighbour]:  # noqa: ARG002  of the Protocol
+        """Those that a test says."""
+        return self.beside
 
     def narrate(self, fact: Fact) -> str:
         """As everywhere."""
@@ -381,6 +387,15 @@ class ToldSource:
             raise ConflictError(f"you were shown {candidate[0]}, and the candidate is another now")
         self.ordered.append((how, who.name, gate, reason))
         return [f"signed by {who.name}", self.text]
+
+
+def among_others(text: str, **more: Any) -> ToldSource:
+    """Return a source of a project beside two others, one of which is seen; `text` is in all their names."""
+    beside = (
+        Neighbour(name=f"seen{text}", source=ToldSource(story(text), text), address="http://127.0.0.1:1"),
+        Neighbour(name=f"closed{text}", problem=f"nobody may{text}"),
+    )
+    return ToldSource(story(text), text, beside=beside, **more)
 
 
 def dashboard_over(source: ToldSource, origin: str = "") -> Dashboard:

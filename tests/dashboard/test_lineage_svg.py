@@ -19,19 +19,37 @@ def graph(*names: str) -> Lineage:
     )
 
 
-def test_every_node_and_edge_is_drawn_once_from_left_to_right() -> None:
+def test_every_node_and_edge_is_drawn_once_from_top_to_bottom() -> None:
     drawn = ElementTree.fromstring(lineage_svg(graph("a", "b", "c")))  # noqa: S314  our own text
     boxes = drawn.findall(f".//{SVG}rect")
-    assert [float(box.attrib["x"]) for box in boxes] == sorted({float(box.attrib["x"]) for box in boxes})
+    assert [float(box.attrib["y"]) for box in boxes] == sorted({float(box.attrib["y"]) for box in boxes})
     assert len(boxes) == 3
     assert len(drawn.findall(f".//{SVG}path")) == 2
     assert drawn.attrib["aria-label"] == "Lineage of c: 3 nodes, 2 edges"
 
 
+def test_many_of_one_layer_stand_in_rows_that_a_page_has_room_for() -> None:
+    names = [f"n{i}" for i in range(7)]
+    nodes = {name: Node(id=name, kind=NodeKind.VERDICT, label=name) for name in ("root", *names)}
+    edges = tuple(Edge("root", name, "led to") for name in names)
+    drawn = ElementTree.fromstring(lineage_svg(Lineage(subject="root", nodes=nodes, edges=edges)))  # noqa: S314  ours
+    width, height = float(drawn.attrib["width"]), float(drawn.attrib["height"])
+    boxes = {
+        (float(box.attrib["x"]), float(box.attrib["y"]), float(box.attrib["width"]), float(box.attrib["height"]))
+        for box in drawn.findall(f".//{SVG}rect")
+    }
+    assert len(boxes) == 8
+    assert width <= 720
+    assert all(x >= 0 and x + wide <= width and y >= 0 and y + high <= height for x, y, wide, high in boxes)
+    assert all(
+        abs(x - u) >= wide or abs(y - v) >= high for x, y, wide, high in boxes for u, v, *_ in boxes if (x, y) != (u, v)
+    )
+
+
 def test_names_are_text_and_nothing_else() -> None:
     drawn = ElementTree.fromstring(lineage_svg(graph("a", HOSTILE)))  # noqa: S314  our own text
     assert not drawn.findall(f".//{SVG}script")
-    assert HOSTILE in {text.text for text in drawn.iter(f"{SVG}text")}
+    assert HOSTILE in {text.text for text in drawn.iter(f"{SVG}tspan")}
 
 
 def test_a_long_chain_needs_no_recursion() -> None:

@@ -28,8 +28,8 @@ MATRIX: dict[str, set[str]] = {
     **{
         f"GET {path}{twin}": READERS
         for path in (
-            "/runs", "/runs/{version:path}", "/rollout", "/compare", "/data", "/lineage", "/approvals", "/lab",
-            "/audit", "/health",
+            "/models", "/runs", "/runs/{version:path}", "/rollout", "/compare", "/data", "/lineage", "/approvals",
+            "/lab", "/audit", "/health",
         )
         for twin in ("", ".json")
     },

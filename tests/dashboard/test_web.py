@@ -1,7 +1,7 @@
 """The pages: who may see them, what they promise browsers, and that no name on them is ever more than text."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -11,9 +11,12 @@ from starlette.testclient import TestClient
 
 from anew.dashboard.place import PLACES
 from anew.dashboard.shield import HEADERS
+from anew.dashboard.source import Neighbour
 from anew.dashboard.web import dashboard_app
+from anew.domain.errors import UnavailableError
+from anew.ports.eventlog import Recorded
 from tests.dashboard.hostile import PAYLOADS
-from tests.dashboard.story import ToldSource, dashboard_over, story
+from tests.dashboard.story import ToldSource, among_others, dashboard_over, story
 
 HTML = {"accept": "text/html"}
 HERE = {"origin": "http://testserver", "sec-fetch-site": "same-origin"}
@@ -56,7 +59,7 @@ def skeleton(html: str) -> list[object]:
 @cache
 def skeletons(text: str) -> Mapping[str, object]:
     """Return the skeleton of every page of a record that bears `text`; names in paths are written as browsers do."""
-    made = client(ToldSource(story(text), text))
+    made = client(among_others(text))
     found = {}
     for place in PLACES:
         if "{" in place.path and "%" in text:
@@ -114,6 +117,32 @@ def test_every_page_has_a_twin_with_the_same_data(place: object) -> None:
     found = json.loads(twin.content)
     assert found["schema"] == f"anew.page.{place.name}/1"  # type: ignore[attr-defined]  # a Place
     assert found["data"]
+
+
+def test_models_of_other_projects_are_listed_each_as_far_as_it_lets_somebody_in() -> None:
+    made = signed_in(among_others("x"))
+    found = json.loads(made.get("/models.json").content)["data"]["models"]
+    assert [each["model"] for each in found] == ["m", "m", "closedx"]
+    assert [each["address"] for each in found] == ["/", "http://127.0.0.1:1/", ""]
+    assert [each["champion"] for each in found] == ["v1x", "v1x", ""]
+    assert (found[0]["challenger"], found[0]["stage"], found[0]["share"]) == ("v2x", "canary", 0.1)
+    assert found[0]["waits"] == ["v3x for a signature"]
+    assert (found[2]["problem"], found[2]["health"]["state"]) == ("nobody mayx", "unknown")
+    page = made.get("/models", headers=HTML).text
+    assert "nothing to be seen" in page and "nobody mayx" in page
+    assert '<a href="/models"' in made.get("/", headers=HTML).text
+    assert '<a href="/models"' not in signed_in().get("/", headers=HTML).text, "there is only one"
+
+
+def test_another_project_that_breaks_spoils_no_page() -> None:
+    class Broken(ToldSource):
+        def facts(self, after: int) -> Iterable[Recorded]:
+            raise UnavailableError(f"its database is away after {after}")
+
+    beside = (Neighbour(name="broken", source=Broken([]), address=""),)
+    made = signed_in(ToldSource(story("x"), "x", beside=beside))
+    mine, other = json.loads(made.get("/models.json").content)["data"]["models"]
+    assert (mine["champion"], other["problem"]) == ("v1x", "its database is away after 0")
 
 
 def test_a_page_of_a_project_without_a_record_says_so() -> None:

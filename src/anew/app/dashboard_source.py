@@ -20,6 +20,7 @@ from anew.app.examination import Examination
 from anew.app.lineage import find_lineage
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
+from anew.app.neighbour import neighbour
 from anew.app.order import order
 from anew.app.progress import describe_run
 from anew.app.record_place import has_record, record_place
@@ -27,7 +28,19 @@ from anew.app.review import label_value, open_review, review_lease
 from anew.app.settings import FILE
 from anew.app.status import living_workers, loop_holder, state_folder, stored_rows
 from anew.app.wiring import stages
-from anew.dashboard.source import MOST_WAITING, Artifact, Consent, Desk, InForce, Log, Shift, Surroundings, Worker
+from anew.dashboard.source import (
+    MOST_WAITING,
+    Artifact,
+    Consent,
+    Desk,
+    InForce,
+    Log,
+    Neighbour,
+    Shift,
+    Source,
+    Surroundings,
+    Worker,
+)
 from anew.domain.access import Principal
 from anew.domain.errors import AnewError, ConflictError, NotFoundError, PolicyError
 from anew.domain.fact import Fact
@@ -65,6 +78,7 @@ class ProjectSource:
         self._examination = Examination(self._project)
         self._lock = Lock()
         self._read: tuple[tuple[int, ...], InForce] | None = None
+        self._others: dict[str, ProjectSource] = {}
 
     def now(self) -> datetime:
         """Return the time on the wall."""
@@ -126,7 +140,15 @@ class ProjectSource:
             label_delay=settings.label_delay,
             rollout=rollout,
             trigger=trigger,
+            others=settings.policy.dashboard.others,
         )
+
+    def others(self, who: Principal) -> Sequence[Neighbour]:
+        """Return the other projects that the policy lists."""
+        return [neighbour(self._project / each, each, who, self._source_of) for each in self.in_force().others]
+
+    def _source_of(self, project: Path) -> Source:
+        return self._others.setdefault(str(project), ProjectSource(project))
 
     def narrate(self, fact: Fact) -> str:
         """Say a fact in one sentence."""

@@ -90,6 +90,12 @@ class DashboardPolicy(Section):
         "forms are taken then, and what the proxy says of who asks is believed",
     )
 
+    others: tuple[str, ...] = Field(
+        default=(),
+        description="folders of other projects, from this one's, whose models the page Models lists; each shows itself "
+        "to whom it lets in by the same name",
+    )
+
     @field_validator("origin")
     @classmethod
     def _an_origin(cls, text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anew.dashboard.record import Record
+from anew.dashboard.record import Record, Records
 from anew.dashboard.source import InForce, Source
 from anew.domain.access import Principal
 
@@ -18,6 +18,8 @@ class Asking:
     ----------
     params
         Names in the path.
+    records
+        What was heard of other projects.
     query
         What stands behind the question mark; of a name that comes twice, the last.
     """
@@ -28,3 +30,4 @@ class Asking:
     policy: InForce
     params: Mapping[str, str]
     query: Mapping[str, str]
+    records: Records

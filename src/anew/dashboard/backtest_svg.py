@@ -1,16 +1,19 @@
 """Cost against loss as an SVG: policies as points, hindsight as a line; every point says its numbers in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 __all__ = ["backtest_svg"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 760, 420, 80, 60, 30
+_LINE, _LETTER, _DOT, _LETTERS = 14.0, 7.2, 5, 60
+"""Height of a line and width of a letter, both a little more than they are; radius of a point."""
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.oracle{fill:none;stroke:#777;stroke-width:1.5;"
-    "stroke-dasharray:4 3}.axis{stroke:#999}circle{fill:#1f6fb2}.best{fill:#b8460e}"
-    "@media (prefers-color-scheme:dark){text{fill:#ddd}.axis{stroke:#777}circle{fill:#6db3f2}.best{fill:#f2a06d}}"
+    "stroke-dasharray:4 3}.axis,.lead{stroke:#999}circle{fill:#1f6fb2}.best{fill:#b8460e}"
+    "@media (prefers-color-scheme:dark){text{fill:#ddd}.axis,.lead{stroke:#777}circle{fill:#6db3f2}.best{fill:#f2a06d}}"
 )
 
 
@@ -67,14 +70,69 @@ def _axes(low: float, high: float, most: float, origin: tuple[float, float], cor
     return found
 
 
-def _points(policies: Sequence[Mapping[str, Any]], spent: Sequence[float], place: Any, best: str) -> list[str]:
+def _points(
+    policies: Sequence[Mapping[str, Any]],
+    spent: Sequence[float],
+    place: Callable[[float, float], tuple[float, float]],
+    best: str,
+) -> list[str]:
+    places = [place(fits, each["loss"]) for each, fits in zip(policies, spent, strict=True)]
+    names = [_short(each["policy"]) for each in policies]
+    texts = _texts(places, names)
     found = []
-    for each, fits in zip(policies, spent, strict=True):
-        x, y = place(fits, each["loss"])
+    for each, fits, (x, y), text, short in zip(policies, spent, places, texts, names, strict=True):
         name = escape(each["policy"])
         kind = ' class="best"' if each["policy"] == best else ""
+        lead = f'<line class="lead" x1="{x}" y1="{y}" x2="{text.near(x):.1f}" y2="{text.middle:.1f}"/>'
         found.append(
-            f'<circle cx="{x}" cy="{y}" r="5"{kind}><title>{name}: loss {each["loss"]:.4f} with {fits:g} fits</title>'
-            f'</circle><text x="{x + 8}" y="{y + 4}">{name}</text>'
+            f'{lead}<circle cx="{x}" cy="{y}" r="{_DOT}"{kind}>'
+            f"<title>{name}: loss {each['loss']:.4f} with {fits:g} fits</title></circle>"
+            f'<text x="{text.left:.1f}" y="{text.middle + 4:.1f}">{escape(short)}</text>'
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Where a name stands; a line leads there."""
+
+    left: float
+    right: float
+    middle: float
+
+    def near(self, x: float) -> float:
+        """Return the end of the text that is nearer to `x`."""
+        return self.left if abs(self.left - x) <= abs(self.right - x) else self.right
+
+    def meets(self, other: "_Text") -> bool:
+        """Do the two overlap?"""
+        beside = self.right < other.left or other.right < self.left
+        return not beside and abs(self.middle - other.middle) < _LINE
+
+
+def _texts(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[_Text]:
+    """Return where each name stands: beside its point, or as near as nothing else is."""
+    taken = [_Text(x - _DOT, x + _DOT, y) for x, y in places]
+    found = []
+    for (x, y), name in zip(places, names, strict=True):
+        free = (each for each in _candidates(x, y, _LETTER * len(name)) if not any(map(each.meets, taken)))
+        text = next(free, _Text(x + 8, x + 8 + _LETTER * len(name), y))
+        taken.append(text)
+        found.append(text)
+    return found
+
+
+def _candidates(x: float, y: float, width: float) -> Iterator[_Text]:
+    """Yield places for a name of a point, the best first; all within the picture."""
+    left = max(_LEFT + 2.0, min(x - width / 2, _WIDTH - width - 2))
+    for step in range(_HEIGHT // int(_LINE)):
+        for middle in (y + step * _LINE, y - step * _LINE):
+            for start in (x + 8, x - 8 - width, left):
+                inside = start > _LEFT and start + width <= _WIDTH - 2 and _TOP - 8 <= middle <= _HEIGHT - _BOTTOM - 4
+                if inside:
+                    yield _Text(start, start + width, middle)
+
+
+def _short(name: str) -> str:
+    """Return a name as a picture has room for it; the point's own title has all of it."""
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"

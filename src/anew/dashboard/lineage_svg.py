@@ -1,15 +1,16 @@
-"""A lineage graph as SVG: layers from left to right, readable without colour, with a text alternative."""
+"""A lineage graph as SVG: layers from top to bottom, readable without colour, with a text alternative."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from html import escape
+from textwrap import wrap
 
 from anew.lineage import Lineage, Node
 
 __all__ = ["lineage_svg"]
 
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 232, 44, 56, 14, 16
-_LABEL = 34
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _LAYER, _MARGIN = 216, 60, 18, 14, 26, 8
+_LABEL, _LINES, _ACROSS = 31, 2, 3
 
 _STYLE = (
     "svg{--fill:var(--paper,#fff);background:var(--fill);color:var(--ink,#1a1d21);font:12px system-ui,sans-serif}"
@@ -25,13 +26,9 @@ def lineage_svg(lineage: Lineage, *, styled: bool = True) -> str:
     Without `styled` it brings no style of its own, for a page that has one and may have no other.
     """
     layers = _layers(lineage)
-    places = {
-        id: (_MARGIN + column * (_WIDTH + _GAP_X), _MARGIN + row * (_HEIGHT + _GAP_Y))
-        for column, ids in enumerate(layers)
-        for row, id in enumerate(ids)
-    }
-    width = 2 * _MARGIN + len(layers) * (_WIDTH + _GAP_X) - _GAP_X
-    height = 2 * _MARGIN + max(map(len, layers), default=1) * (_HEIGHT + _GAP_Y) - _GAP_Y
+    places, height = _places_of(layers)
+    across = min(_ACROSS, max(map(len, layers), default=1))
+    width = 2 * _MARGIN + across * (_WIDTH + _GAP_X) - _GAP_X
     said = escape(f"Lineage of {lineage.subject}: {len(lineage.nodes)} nodes, {len(lineage.edges)} edges")
     style = f"<style>{_STYLE}</style>" if styled else ""
     body = [
@@ -44,8 +41,19 @@ def lineage_svg(lineage: Lineage, *, styled: bool = True) -> str:
     )
 
 
+def _places_of(layers: Sequence[Sequence[str]]) -> tuple[dict[str, tuple[int, int]], int]:
+    """Return the upper left corner of each node, a layer below the other in rows of a few, and the height of all."""
+    places, top = dict[str, tuple[int, int]](), _MARGIN
+    for ids in layers:
+        for place, id in enumerate(ids):
+            row, column = divmod(place, _ACROSS)
+            places[id] = (_MARGIN + column * (_WIDTH + _GAP_X), top + row * (_HEIGHT + _GAP_Y))
+        top += -(-len(ids) // _ACROSS) * (_HEIGHT + _GAP_Y) - _GAP_Y + _LAYER
+    return places, top - _LAYER + _MARGIN
+
+
 def _layers(lineage: Lineage) -> Sequence[Sequence[str]]:
-    """Return the nodes in columns: each stands right of the last that leads to it, a first one by what it led to."""
+    """Return the nodes in layers: each stands below the last that leads to it, a first one by what it led to."""
     before: dict[str, list[str]] = defaultdict(list)
     after: dict[str, list[str]] = defaultdict(list)
     for edge in lineage.edges:
@@ -56,10 +64,10 @@ def _layers(lineage: Lineage) -> Sequence[Sequence[str]]:
         _place(id, before, depth)
     for id in lineage.nodes.keys() - before.keys():
         depth[id] = min((depth[each] for each in after[id]), default=1) - 1
-    columns: list[list[str]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
+    layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
     for id in lineage.nodes:
-        columns[depth[id]].append(id)
-    return columns
+        layers[depth[id]].append(id)
+    return layers
 
 
 def _place(start: str, before: Mapping[str, Sequence[str]], depth: dict[str, int]) -> None:
@@ -77,22 +85,23 @@ def _place(start: str, before: Mapping[str, Sequence[str]], depth: dict[str, int
 
 def _box(node: Node, place: tuple[int, int], subject: str) -> str:
     x, y = place
-    label = node.label if len(node.label) <= _LABEL else f"{node.label[: _LABEL - 1]}…"
+    lines = [*wrap(node.label, _LABEL, max_lines=_LINES, placeholder="…"), *[""] * _LINES][:_LINES]
+    label = "".join(f'<tspan x="{x + 10}" y="{y + 33 + 15 * i}">{escape(each)}</tspan>' for i, each in enumerate(lines))
     marked = " subject" if subject in (node.id, node.label.split()[0] if node.kind == "version" else "") else ""
     detail = "\n".join([node.label, node.at, *(f"{name}: {value}" for name, value in node.detail)])
     return (
         f'<g><title>{escape(detail)}</title><rect class="box{marked}" x="{x}" y="{y}" width="{_WIDTH}" '
         f'height="{_HEIGHT}" rx="6"/><text class="kind" x="{x + 10}" y="{y + 16}">{escape(node.kind)}'
         f"{escape(f' · {node.at[:16]}' if node.at else '')}</text>"
-        f'<text x="{x + 10}" y="{y + 33}">{escape(label)}</text></g>'
+        f"<text>{label}</text></g>"
     )
 
 
 def _edge(source: tuple[int, int], target: tuple[int, int], role: str) -> str:
     (x1, y1), (x2, y2) = source, target
-    x1, y1, y2 = x1 + _WIDTH, y1 + _HEIGHT // 2, y2 + _HEIGHT // 2
-    bend = max(20, (x2 - x1) // 2)
+    x1, y1, x2 = x1 + _WIDTH // 2, y1 + _HEIGHT, x2 + _WIDTH // 2
+    bend = max(14, (y2 - y1) // 2)
     return (
-        f'<path class="edge" d="M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"><title>{escape(role)}</title>'
+        f'<path class="edge" d="M{x1} {y1}C{x1} {y1 + bend} {x2} {y2 - bend} {x2} {y2}"><title>{escape(role)}</title>'
         "</path>"
     )

@@ -14,6 +14,7 @@ from anew.dashboard.health import health_page
 from anew.dashboard.lab import lab_page
 from anew.dashboard.lineage import lineage_page
 from anew.dashboard.loop import loop_page
+from anew.dashboard.models import models_page
 from anew.dashboard.review import review_page
 from anew.dashboard.rollout import rollout_page
 from anew.dashboard.run import run_page
@@ -108,6 +109,7 @@ def _consent(how: Consent, title: str) -> Act:
 
 PLACES: Final[Sequence[Place]] = (
     Place(name="loop", path="/", twin="/loop.json", title="Loop", build=loop_page),
+    Place(name="models", path="/models", twin="/models.json", title="Models", build=models_page),
     Place(name="runs", path="/runs", twin="/runs.json", title="Runs", build=runs_page),
     Place(name="run", path="/runs/{version:path}", twin="/runs/{version:path}.json", build=run_page),
     Place(name="rollout", path="/rollout", twin="/rollout.json", title="Rollout", build=rollout_page),

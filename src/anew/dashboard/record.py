@@ -4,6 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from anew.dashboard.source import Source
 from anew.domain.fact import Fact
 from anew.domain.facts import RolloutObserved, RolloutStarted, Ticked, TrafficShifted
 from anew.governance import Governance, GovernanceState
@@ -12,7 +13,7 @@ from anew.registry import Registry, RegistryState
 from anew.rollout import Rollout, RolloutState
 from anew.trigger import Trigger, TriggerState
 
-__all__ = ["Record"]
+__all__ = ["Record", "Records"]
 
 _MOST_LOOKS = 5_000
 
@@ -95,6 +96,22 @@ class Record:
         before = self.last("TrafficShifted")
         same = isinstance(before, TrafficShifted) and (before.stage, before.share) == (fact.stage, fact.share)
         return not same
+
+
+@dataclass(slots=True)
+class Records:
+    """The record of each project by name, as far as it was heard; not thread-safe."""
+
+    _known: dict[str, Record] = field(default_factory=dict)
+
+    def newest(self, name: str, source: Source) -> Record:
+        """Hear what was recorded since the last look; a record that was replaced by a shorter one is read again."""
+        record = self._known.get(name)
+        if record is None or source.head() < record.head:
+            record = self._known[name] = Record()
+        for recorded in source.facts(record.head):
+            record.hear(recorded)
+        return record
 
 
 def _versions(fact: Fact) -> set[str]:

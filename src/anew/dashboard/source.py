@@ -23,6 +23,7 @@ __all__ = [
     "Desk",
     "InForce",
     "Log",
+    "Neighbour",
     "Shift",
     "Source",
     "Surroundings",
@@ -86,6 +87,8 @@ class InForce:
         The settings file itself.
     label_delay
         Age at which a label is mature.
+    others
+        Other projects whose models are listed beside this one.
     """
 
     model: str
@@ -96,6 +99,7 @@ class InForce:
     label_delay: timedelta
     rollout: Rollout
     trigger: Trigger
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +158,26 @@ class Desk:
     skipped: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Another project, as it is to somebody who asks.
+
+    Attributes
+    ----------
+    name
+        What the policy calls it.
+    source
+        Where its pages' data come from; None where `problem` says why this person sees nothing of it.
+    address
+        Where its own pages are, empty when nobody serves them.
+    """
+
+    name: str
+    source: "Source | None" = None
+    address: str = ""
+    problem: str = ""
+
+
 class Source(Protocol):
     """Where the pages' data come from, and where commands go. Thread-safe.
 
@@ -179,6 +203,10 @@ class Source(Protocol):
 
     def in_force(self) -> InForce:
         """Return the policy in force."""
+        ...
+
+    def others(self, who: Principal) -> Sequence[Neighbour]:
+        """Return the other projects that the policy in force lists, each only as far as it lets this person in."""
         ...
 
     def narrate(self, fact: Fact) -> str:

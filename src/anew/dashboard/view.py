@@ -1,5 +1,6 @@
 """Pages as HTML and as JSON, both from the same object."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from anew.dashboard.lineage_svg import lineage_svg
 
 __all__ = ["View", "plain_json"]
 
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _NONE, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -51,6 +53,7 @@ class View:
             "lasting": _lasting,
             "signed": lambda value: _NONE if value is None else f"{value:+.4g}".replace("-", _MINUS),
             "anchor": lambda text: sha256(str(text).encode()).hexdigest()[:10],
+            "brief": lambda text: _DIGEST.sub(lambda found: found[0][:12], str(text)),
             "drawn": Markup,
             "short": lambda text: str(text)[:12],
         }

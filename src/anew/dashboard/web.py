@@ -21,7 +21,7 @@ from anew.dashboard.cookie import Cookies
 from anew.dashboard.entrance import Ended, Entrance
 from anew.dashboard.form import fields_of
 from anew.dashboard.place import ACTS, NAVIGATION, PLACES, Act, Outcome, Place
-from anew.dashboard.record import Record
+from anew.dashboard.record import Records
 from anew.dashboard.session import Forms, Session, Sessions
 from anew.dashboard.shield import WORD, Shield
 from anew.dashboard.sign_in import MOST_TOKEN, SignIn
@@ -87,7 +87,8 @@ class _Web:
         self._forms = Forms(self._sessions)
         self._assets = Assets()
         self._view = View(self._assets.paths)
-        self._record = Record()
+        self._records = Records()
+        self._head = 0
         self._lock = Lock()
 
     def app(self) -> Starlette:
@@ -152,9 +153,11 @@ class _Web:
         if refusal is not None or session is None:
             return refusal or Response(status_code=401)
         with self._lock:
-            self._refresh()
+            record = self._records.newest("", self._source)
+            self._head = record.head
             asking = Asking(
-                record=self._record,
+                record=record,
+                records=self._records,
                 source=self._source,
                 who=session.who,
                 policy=self._source.in_force(),
@@ -166,13 +169,6 @@ class _Web:
             return Response(plain_json(place.name, page), media_type="application/json")
         chrome = self._chrome(request, session, place)
         return self._html(f"{place.name}.html", page=page, chrome=chrome)
-
-    def _refresh(self) -> None:
-        """Hear what was recorded since the last look; a record that was replaced by a shorter one is read again."""
-        if self._source.head() < self._record.head:
-            self._record = Record()
-        for recorded in self._source.facts(self._record.head):
-            self._record.hear(recorded)
 
     def _chrome(self, request: Request, session: Session | None, place: Place | None) -> Mapping[str, object]:
         """Return what stands around every page: who is signed in, where else to go, and what came of a form."""
@@ -200,7 +196,7 @@ class _Web:
             "who": None,
             "place": "",
             "path": _address(request),
-            "head": self._record.head,
+            "head": self._head,
             "navigation": [],
             "outcome": None,
             "twin": _address(request, ".json") if request.url.path != "/" else "/loop.json",
@@ -211,7 +207,9 @@ class _Web:
     def _open_to(self, session: Session) -> Sequence[Place]:
         """Return the pages that somebody may see."""
         model = self._source.in_force().model
-        return [each for each in NAVIGATION if may(session.who, each.permission, model)]
+        several = bool(self._source.in_force().others)
+        open_to = [each for each in NAVIGATION if may(session.who, each.permission, model)]
+        return [each for each in open_to if several or each.name != "models"]
 
     def _alone(self, request: Request, template: str, status: int, values: Mapping[str, object]) -> Response:
         """Return a page for somebody who has not signed in."""

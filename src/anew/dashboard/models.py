@@ -1,0 +1,103 @@
+"""The models of this and of other projects, one line each: which is healthy, what is under way, what waits for whom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from anew.dashboard.approvals import approvals_page
+from anew.dashboard.asking import Asking
+from anew.dashboard.loop import Health, loop_page
+from anew.dashboard.source import Neighbour
+from anew.domain.errors import AnewError
+
+__all__ = ["ModelLine", "ModelsPage", "models_page"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLine:
+    """One model.
+
+    Attributes
+    ----------
+    model
+        Its name; what the policy calls its project, where nothing is to be seen of it.
+    address
+        Where its Loop page is; empty when nobody serves it.
+    champion, challenger
+        Versions; empty for none.
+    stage
+        Where the challenger is, and `share` what part of the traffic it has.
+    running
+        Is its loop running? Of what does not run, nothing is newer than `event_time`.
+    waits
+        What waits for people.
+    problem
+        Why there is nothing else on this line; empty where there is.
+    """
+
+    model: str
+    address: str
+    health: Health
+    champion: str = ""
+    since: datetime | None = None
+    challenger: str = ""
+    stage: str = ""
+    share: float = 0.0
+    running: bool = False
+    event_time: datetime | None = None
+    waits: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsPage:
+    """All of them, this project's first."""
+
+    at: datetime
+    models: tuple[ModelLine, ...]
+
+
+def models_page(asking: Asking) -> ModelsPage:
+    """Make the page."""
+    others = [_other(asking, each) for each in asking.source.others(asking.who)]
+    return ModelsPage(at=asking.source.now(), models=(_line(asking, "/"), *others))
+
+
+def _other(asking: Asking, other: Neighbour) -> ModelLine:
+    if other.source is None:
+        return _closed(other, other.problem)
+    try:
+        record = asking.records.newest(other.name, other.source)
+        there = replace(asking, source=other.source, record=record, policy=other.source.in_force())
+        return _line(there, f"{other.address}/" if other.address else "")
+    except (AnewError, OSError) as exc:
+        return _closed(other, str(exc))
+
+
+def _closed(other: Neighbour, problem: str) -> ModelLine:
+    health = Health(state="unknown", headline="Nothing to be seen", detail=problem)
+    return ModelLine(model=other.name, address=other.address, health=health, problem=problem)
+
+
+def _line(asking: Asking, address: str) -> ModelLine:
+    loop, probation = loop_page(asking), asking.record.rollout.probation
+    return ModelLine(
+        model=loop.model,
+        address=address,
+        health=loop.health,
+        champion=loop.champion.version if loop.champion else "",
+        since=loop.champion.since if loop.champion else None,
+        challenger=probation.challenger[0] if probation else "",
+        stage=loop.probation.stage if loop.probation else "",
+        share=probation.share if probation else 0.0,
+        running=loop.running,
+        event_time=loop.event_time,
+        waits=tuple(_waits(asking)),
+    )
+
+
+def _waits(asking: Asking) -> Sequence[str]:
+    approvals = approvals_page(asking)
+    to_review = asking.source.surroundings([]).to_review
+    found = [f"{approvals.version} for a signature"] if approvals.promotion or approvals.asked else []
+    return [*found, f"{to_review} answers to be judged"] if to_review else found
