@@ -63,16 +63,19 @@ class Told:
 
 
 class CountingLake(MemoryLake):
-    """A lake that remembers which spans were read."""
+    """A lake that remembers which spans of predictions were read, and how many rows."""
 
     def __init__(self, columns: Columns) -> None:
         super().__init__(columns)
         self.asked: list[Interval] = []
+        self.rows = 0
 
     def predictions(self, span: Interval, *, versions: object = None) -> pl.DataFrame:  # noqa: ARG002  never given here
         """Read, and remember."""
         self.asked.append(span)
-        return super().predictions(span)
+        found = super().predictions(span)
+        self.rows += found.height
+        return found
 
 
 @dataclass

@@ -21,7 +21,7 @@ from anew.loop.backtest import Act, Model, Sight
 from anew.loop.engine import Engine
 from anew.loop.measure import measure_seen
 from anew.loop.replay_stream import ReplayStream, TrainedVersion
-from anew.loop.replay_window import scored_evidence, seen_window
+from anew.loop.replay_window import ReplayScores, seen_window
 from anew.monitor import Detectors
 
 __all__ = ["Told", "TriggerPolicy"]
@@ -61,6 +61,7 @@ class TriggerPolicy:
         self._span = span
         self._served: Model | None = None
         self._scored = 0
+        self._scores: ReplayScores | None = None
 
     def act(self, sight: Sight) -> Act:
         """Tell of the window that has ended and of those whose labels have become mature."""
@@ -152,6 +153,7 @@ class TriggerPolicy:
     def _score(self, low: int, high: int, bounds: tuple[int, ...], at: datetime) -> WindowScored:
         stream = self._stream
         began = next(bound for bound in bounds if stream.served_by[bound])
+        self._scores = self._scores or ReplayScores(stream, self._told.detectors, bounds)
         return WindowScored(
             model=self._told.model,
             at=at,
@@ -160,7 +162,7 @@ class TriggerPolicy:
             n=high - low,
             labelled=high - low,
             revision=0,
-            evidence=scored_evidence(stream, self._told.detectors, low, high, began=began),
+            evidence=self._scores.evidence(low, high, began=began),
         )
 
 

@@ -1,7 +1,8 @@
 """Measurements that effects make on rows and profiles, for the deciders to judge; pure functions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import polars as pl
 from anew.domain.column import Columns, Task
 from anew.domain.evidence import Evidence, failure
 from anew.domain.interval import Interval
-from anew.monitor import Detectors, ScoredRows, SeenRows, Yardstick
+from anew.monitor import Detectors, PeriodSums, ScoredRows, SeenRows, Summing, Yardstick
 from anew.stats.outcome import losses
 from anew.stats.profile import Profile
 from anew.validate import Gates, HeldOut
@@ -27,6 +28,7 @@ __all__ = [
     "profile_columns",
     "seen_rows",
     "spread",
+    "sums_of_window",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -88,14 +90,27 @@ def measure_seen(detectors: Detectors, seen: SeenRows) -> tuple[Evidence, ...]:
     )
 
 
-def measure_scored(detectors: Detectors, rows: Mapping[str, ScoredRows]) -> tuple[Evidence, ...]:
-    """Ask every detector that reads labels about the rows of its period, `rows` by detector key."""
-    return tuple(
-        evidence
-        for key, detector in detectors.items()
-        if detector.labels and key in rows
-        for evidence in _measured(key, detector.measure_scored, rows[key])
-    )
+def measure_scored(
+    detectors: Detectors,
+    rows: Mapping[str, ScoredRows],
+    sums: Mapping[str, Sequence[PeriodSums]] = MappingProxyType({}),
+) -> tuple[Evidence, ...]:
+    """Ask every detector that reads labels about its period, by key: its rows, or the sums of its windows."""
+    found: list[Evidence] = []
+    for key, detector in detectors.items():
+        if key in sums and isinstance(detector, Summing):
+            found += _measured(key, detector.measure_sums, sums[key])
+        elif detector.labels and key in rows:
+            found += _measured(key, detector.measure_scored, rows[key])
+    return tuple(found)
+
+
+def sums_of_window(detector: Summing, rows: ScoredRows) -> PeriodSums | None:
+    """Return a detector's sums of a window; None where they are too many or fail: its period's rows are read then."""
+    try:
+        return detector.sums(rows)
+    except Exception:  # noqa: BLE001 - components may be anybody's; what fails here fails again on the rows, on record
+        return None
 
 
 def measure_gates(gates: Gates, rows: HeldOut) -> tuple[Evidence, ...]:

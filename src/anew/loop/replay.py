@@ -33,7 +33,7 @@ from anew.loop.measure import Values, measure_seen
 from anew.loop.replay_effects import ReplayEffects
 from anew.loop.replay_look import LookedAt
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
-from anew.loop.replay_window import scored_evidence, seen_window
+from anew.loop.replay_window import ReplayScores, seen_window
 from anew.monitor import Detectors
 from anew.rollout import KPI, RolloutState, answered_by_challenger
 
@@ -118,6 +118,7 @@ class Replay:
         self._counted = Counted()
         self._heard: list[int] = []
         self._scored: dict[int, tuple[int, int]] = {}
+        self._scores = ReplayScores(stream, plan.detectors, plan.bounds)
         self._windows = list(zip(plan.bounds[:-1], plan.bounds[1:], strict=True))
 
     def run(self) -> ReplayReport:
@@ -327,7 +328,7 @@ class Replay:
                 n=end - start,
                 labelled=labelled,
                 revision=revision,
-                evidence=scored_evidence(self._stream, self._plan.detectors, start, end, began=self._began),
+                evidence=self._scores.evidence(start, end, began=self._began),
                 fresh=max(0, labelled - before) if self._stream.labels.own else None,
                 delay_p50_s=p50,
                 delay_p90_s=p90,

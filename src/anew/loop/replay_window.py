@@ -1,16 +1,19 @@
 """A window of a stream as detectors read it: what a version was asked and answered, and how good that was."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
 from anew.domain.evidence import Evidence
-from anew.loop.measure import measure_scored, seen_rows
+from anew.loop.measure import measure_scored, seen_rows, sums_of_window
+from anew.loop.period import summing
 from anew.loop.replay_stream import ReplayStream
-from anew.monitor import Detector, Detectors, ScoredRows, SeenRows
+from anew.monitor import Detector, Detectors, PeriodSums, ScoredRows, SeenRows
 
-__all__ = ["scored_evidence", "seen_window"]
+__all__ = ["ReplayScores", "seen_window"]
 
 
 def seen_window(stream: ReplayStream, version: str, low: int, high: int) -> SeenRows:
@@ -19,19 +22,53 @@ def seen_window(stream: ReplayStream, version: str, low: int, high: int) -> Seen
     return seen_rows(stream.seen(low, high), stream.columns, yardstick, stream.interval(low, high))
 
 
-def scored_evidence(
-    stream: ReplayStream, detectors: Detectors, start: int, end: int, *, began: int
-) -> tuple[Evidence, ...]:
-    """Measure the served answers of the window of rows `start` up to `end`, whose labels are mature.
+class ReplayScores:
+    """Measures windows of a stream; what the windows of a longer period come to is summed up once.
 
     Parameters
     ----------
-    began
-        First row that was served: detectors that look further back than the window read none before it.
+    bounds
+        Row numbers at which windows begin, ascending, and the number of rows at last.
     """
-    lows = {key: _since(stream, each, start, end, began) for key, each in detectors.items() if each.labels}
-    of_period = {low: _scored(stream, low, start, end) for low in set(lows.values())}
-    return measure_scored(detectors, {key: of_period[low] for key, low in lows.items()})
+
+    def __init__(self, stream: ReplayStream, detectors: Detectors, bounds: Sequence[int]) -> None:
+        self._stream = stream
+        self._detectors = {key: each for key, each in detectors.items() if each.labels}
+        self._summing = summing(self._detectors, len(stream.columns.classes))
+        self._bounds = bounds
+        self._kept: dict[tuple[int, int], tuple[int, Mapping[str, PeriodSums | None]]] = {}
+
+    def evidence(self, start: int, end: int, *, began: int) -> tuple[Evidence, ...]:
+        """Measure the served answers of the window of rows `start` up to `end`, whose labels are mature.
+
+        Parameters
+        ----------
+        began
+            First row that was served: detectors that look further back than the window read none before it.
+        """
+        lows = {key: _since(self._stream, each, start, end, began) for key, each in self._detectors.items()}
+        sums = {key: parts for key in self._summing if lows[key] < start and (parts := self._sums(key, lows[key], end))}
+        read = {low for key, low in lows.items() if key not in sums}
+        of_period = {low: _scored(self._stream, low, start, end) for low in read}
+        return measure_scored(
+            self._detectors, {key: of_period[low] for key, low in lows.items() if key not in sums}, sums
+        )
+
+    def _sums(self, key: str, low: int, end: int) -> Sequence[PeriodSums] | None:
+        """Return the sums of the windows from row `low` up to `end`; None where the rows have to be read."""
+        cuts = [low, *self._bounds[bisect_right(self._bounds, low) : bisect_left(self._bounds, end)], end]
+        found = [self._part(one, other)[key] for one, other in pairwise(cuts)]
+        return [each for each in found if each is not None] if None not in found else None
+
+    def _part(self, low: int, high: int) -> Mapping[str, PeriodSums | None]:
+        known = int(self._stream.labels.known[low:high].sum()) if self._stream.labels.own else high - low
+        labelled, sums = self._kept.get((low, high), (-1, {}))
+        if labelled != known:
+            rows = _scored(self._stream, low, low, high)
+            sums = {key: sums_of_window(each, rows) for key, each in self._summing.items()}
+            if self._bounds[bisect_left(self._bounds, low)] == low:
+                self._kept[low, high] = known, sums
+        return sums
 
 
 def _since(stream: ReplayStream, detector: Detector, start: int, end: int, began: int) -> int:

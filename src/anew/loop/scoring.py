@@ -1,9 +1,10 @@
 """Scores windows once their labels are mature, and again when what came late changed the numbers."""
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ from anew.feedback.outcome import standing_words, with_outcomes
 from anew.loop.engine import Engine
 from anew.loop.measure import as_values, losses, measure_scored, spread
 from anew.loop.observer_plan import Known, ObserverPlan
-from anew.monitor import ScoredRows
+from anew.loop.period import KeptSums, summing
+from anew.monitor import PeriodSums, ScoredRows
 from anew.ports.lake import Lake
 from anew.rollout import RolloutState
 
@@ -42,7 +44,8 @@ class _Late(NamedTuple):
 class Scoring:
     """Measures the answers of windows against their labels and submits the scores.
 
-    A score reads the rows of its window, and of the periods that detectors ask for. What comes late is found among the
+    A score reads the rows of its window, and of the periods that detectors ask for; where sums of windows will do, as
+    for an objective over a period, they are kept, and only what is new is read. What comes late is found among the
     rows that are new in the lake, by the event time in the ids of predictions, so that a turn costs the new rows and
     the windows that they touch, never history. Windows scored later see it in any case: an objective over seven days
     is not scored again for each of them.
@@ -53,6 +56,10 @@ class Scoring:
         self._engine = engine
         self._lake = lake
         self._late: _Late | None = None
+        self._summing = summing(plan.detectors, len(plan.columns.classes))
+        longest = max((over for key in self._summing if (over := plan.detectors[key].over)), default=timedelta(0))
+        self._sums = KeptSums(self._summing, plan.window, longest, plan.revise)
+        self._summed: Mapping[str, int] = {}
 
     @property
     def behind(self) -> bool:
@@ -66,6 +73,8 @@ class Scoring:
             ripe = self._windows.unscored.first
             if ripe is None or ripe.end + self._plan.label_delay > now:
                 break
+            if not scored:
+                self._refresh()
             self._engine.submit(self._scored_window(ripe, now))
             scored.append(ripe.start)
         return scored
@@ -80,6 +89,8 @@ class Scoring:
             versions = self._lake.versions()
             self._late = _Late(versions, deque(self._touched(now, versions)))
         late = self._late
+        if late.windows:
+            self._refresh()
         for _ in range(min(self._plan.most, len(late.windows))):
             window = late.windows.popleft()
             before = self._windows.scored.get(window)
@@ -120,12 +131,28 @@ class Scoring:
         if newest is None or not state.read:
             return ()
         found: set[Interval] = set()
-        for table in _LATE:
-            after, upto = state.read.get(table, 0), versions.get(table, 0)
-            if upto > after:
-                rows = self._lake.fresh(table, after=after, upto=upto, until=newest.end)
-                found.update(state.scored.touched(_instants(rows, table), _MILLI_US))
+        for instants in self._fresh(state.read, versions, newest.end):
+            found.update(state.scored.touched(instants, _MILLI_US))
         return [each for each in sorted(found) if self._plan.revisable(each, now)]
+
+    def _fresh(
+        self, read: Mapping[str, int], versions: Mapping[str, int], until: datetime
+    ) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the times that rows are about which came since versions of the tables were read, before `until`."""
+        for table in _LATE:
+            after, upto = read.get(table, 0), versions.get(table, 0)
+            if upto > after:
+                yield _instants(self._lake.fresh(table, after=after, upto=upto, until=until), table)
+
+    def _refresh(self) -> None:
+        """Forget the sums of windows that anything came about since they were read."""
+        if not self._summing:
+            return
+        versions = self._lake.versions()
+        if self._sums.end is not None:
+            for instants in self._fresh(self._summed, versions, self._sums.end):
+                self._sums.forget(instants, _MILLI_US)
+        self._summed = versions
 
     def _scored_window(self, window: Interval, now: datetime, before: Scored | None = None) -> WindowScored:
         joined, said = self._read(window)
@@ -141,7 +168,7 @@ class Scoring:
             n=covered.n,
             labelled=covered.labelled,
             revision=0 if before is None else before.revision + 1,
-            evidence=measure_scored(self._plan.detectors, self._rows(window, joined, said, version)),
+            evidence=measure_scored(self._plan.detectors, *self._rows(window, joined, said, version)),
             fresh=max(0, covered.labelled - (0 if before is None else before.labelled)),
             delay_p50_s=covered.delay_p50_s,
             delay_p90_s=covered.delay_p90_s,
@@ -150,28 +177,45 @@ class Scoring:
 
     def _rows(
         self, window: Interval, joined: pl.DataFrame, said: pl.DataFrame, version: str
-    ) -> Mapping[str, ScoredRows]:
-        """Return what each detector that reads labels asks for, by its key; each period is read once."""
-        digest = self._rollout.digest(version) or self._rollout.champion[1]
-        known = self._plan.known(digest)
-        kept: dict[timedelta, ScoredRows] = {}
+    ) -> tuple[Mapping[str, ScoredRows], Mapping[str, Sequence[PeriodSums]]]:
+        """Return what each detector that reads labels asks for, by its key: rows, each period's once, or sums."""
+        if not any(each.labels for each in self._plan.detectors.values()):
+            return {}, {}
+        known = self._plan.known(self._rollout.digest(version) or self._rollout.champion[1])
+        own = replace(self._scored(joined, said, window, known), version=version, window=window)
+        kept: dict[timedelta, ScoredRows] = {window.length: own}
         rows: dict[str, ScoredRows] = {}
+        sums: dict[str, Sequence[PeriodSums]] = {}
+        if self._summing:
+            self._sums.put(window, own)
         for key, detector in self._plan.detectors.items():
             if not detector.labels:
                 continue
             over = max(detector.over or window.length, window.length)
+            wider = Interval(start=window.end - over, end=window.end)
+            if key in self._summing and over > window.length:
+                parts = self._sums.over(key, wider, partial(self._labelled, known=known))
+                if parts is not None:
+                    sums[key] = parts
+                    continue
             if over not in kept:
-                wider = Interval(start=window.end - over, end=window.end)
-                of_period = (joined, said) if over == window.length else self._read(wider)
-                kept[over] = replace(self._scored(*of_period, wider, known), version=version, window=window)
+                kept[over] = replace(self._scored(*self._read(wider), wider, known), version=version, window=window)
             rows[key] = kept[over]
-        return rows
+        return rows, sums
+
+    def _labelled(self, span: Interval, known: Known) -> ScoredRows:
+        """Return the labelled rows of `span`, as sums are taken of."""
+        return self._of(spread(self.joined(span)), known)
 
     def _scored(self, joined: pl.DataFrame, said: pl.DataFrame, span: Interval, known: Known) -> ScoredRows:
-        columns = self._plan.columns
         rows = spread(joined)
-        if self._plan.feedback:
-            rows = with_outcomes(rows, self._lake.feedback(span), self._plan.events)
+        if not self._plan.feedback:
+            return self._of(rows, known)
+        rows = with_outcomes(rows, self._lake.feedback(span), self._plan.events)
+        return replace(self._of(rows, known), words=standing_words(said))
+
+    def _of(self, rows: pl.DataFrame, known: Known) -> ScoredRows:
+        columns = self._plan.columns
         labelled = rows.filter(pl.col("_label").is_not_null())
         label = as_values(labelled.get_column("_label"), columns.task)
         output = as_values(labelled.get_column("_output"), columns.task)
@@ -180,12 +224,11 @@ class Scoring:
             label=label,
             output=output,
             loss=losses(columns.task, label, output, known.loss_scale),
-            rows=joined.height,
+            rows=rows.height,
             positive=str(columns.classes[-1]) if columns.classes else "",
             classes=tuple(map(str, columns.classes)),
             table=labelled,
             answers=rows,
-            words=standing_words(said) if self._plan.feedback else pl.DataFrame(),
             yardstick=known.yardstick,
             loss_scale=known.loss_scale,
         )

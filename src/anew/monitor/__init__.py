@@ -1,6 +1,7 @@
 """Windows in, alerts out: one detector per file."""
 
 from anew.monitor._detector import Detector, Detectors, Finding, ScoredRows, SeenRows, Yardstick
+from anew.monitor._period import PeriodSums, Summing
 from anew.monitor._stage import Monitor, MonitorState
 from anew.monitor._trait import Traits
 
@@ -10,8 +11,10 @@ __all__ = [
     "Finding",
     "Monitor",
     "MonitorState",
+    "PeriodSums",
     "ScoredRows",
     "SeenRows",
+    "Summing",
     "Traits",
     "Yardstick",
 ]

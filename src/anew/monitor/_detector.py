@@ -163,6 +163,19 @@ class ScoredRows:
             table=self.table.filter(rows),
         )
 
+    def part(self, low: int, high: int) -> "ScoredRows":
+        """Return the labelled rows from `low` up to `high`, without those that are not labelled and without words."""
+        return replace(
+            self,
+            label=self.label[low:high],
+            output=self.output[low:high],
+            loss=self.loss[low:high],
+            rows=high - low,
+            table=self.table.slice(low, high - low),
+            answers=_no_rows(),
+            words=_no_rows(),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

@@ -7,9 +7,9 @@ import polars as pl
 
 from anew.monitor._detector import ScoredRows
 
-__all__ = ["slices_of"]
+__all__ = ["MOST_SLICES", "slices_of"]
 
-_MOST = 50
+MOST_SLICES = 50
 """Slices of a column that are looked at, the largest ones."""
 
 
@@ -19,7 +19,7 @@ def slices_of(rows: ScoredRows, by: Sequence[str], at_least_rows: int) -> Mappin
     for column in by:
         values = rows.table.get_column(column)
         counted = values.drop_nulls().value_counts().filter(pl.col("count") >= at_least_rows)
-        largest = counted.sort("count", column, descending=[True, False]).head(_MOST)
+        largest = counted.sort("count", column, descending=[True, False]).head(MOST_SLICES)
         for value in largest.get_column(column).to_list():
             marked = rows.where((values == value).fill_null(value=False))
             answers = rows.answers

@@ -1,6 +1,6 @@
 """Service-level objective on a metric of the served answers, once their labels are there."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import isfinite
@@ -10,9 +10,12 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
+from anew.monitor._period import PeriodSums, sliced_sums, whole_of
 from anew.monitor._slice import slices_of
 from anew.stats.business import Aggregate, check_definition, in_sql, measure_business, names_in
+from anew.stats.metric import Score
 from anew.stats.outcome import METRIC_NAMES, is_known
+from anew.stats.sums import Sums, adds_up, scored
 
 __all__ = ["SLO"]
 
@@ -52,6 +55,11 @@ class SLO:
     The objective is compared with the point value, as its author wrote it; the alert shows the interval beside it and
     is HIGH only when the whole interval breaks the objective. Do not use it for unlabelled traffic: nothing labelled
     is nothing measured, and raises nothing.
+
+    Over a `period` it is measured from sums that are taken of each window once, see `anew.stats.sums`: ROC AUC and
+    calibration within a bound that their intervals allow for, everything else as if all rows were read. The rows of
+    the period are read all the same for a business metric, which may make of them what it likes, for ROC AUC of more
+    than 50 classes, and where a column of `by` has more than 1,000 values in a window.
     """
 
     labels: ClassVar[bool] = True
@@ -104,6 +112,28 @@ class SLO:
         """Measure nothing: this detector needs labels."""
         return ()
 
+    def adds_up(self, classes: int) -> bool:
+        """Can it be measured from sums of windows, with so many classes?"""
+        return not self.definition and adds_up(self.metric, classes)
+
+    def sums(self, rows: ScoredRows) -> PeriodSums | None:
+        """Take the sums of the rows of a window; None where they would be too many: then the rows have to be read."""
+        return sliced_sums(rows, self.metric, self.by)
+
+    def measure_sums(self, parts: Sequence[PeriodSums]) -> tuple[Evidence, ...]:
+        """Measure what `measure_scored` does of the rows that were summed up in parts, in order of time."""
+        period = whole_of(parts)
+        slices = {} if period.whole.n < self.at_least_rows else period.slices(self.at_least_rows)
+        confidence = 1 - (1 - _CONFIDENCE) / max(len(slices), 1)
+
+        def told(sums: Sums, subject: str, confidence: float) -> Evidence:
+            return self._told(subject, sums.n, confidence, lambda: scored(period.asked, sums, confidence))
+
+        return (
+            told(period.whole, self.metric, _CONFIDENCE),
+            *(told(each, f"{self.metric} where {name}", confidence) for name, each in slices.items()),
+        )
+
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
         """Measure the metric with its interval: of all rows, then of each slice that has enough of them."""
         slices = {} if rows.n < self.at_least_rows else slices_of(rows, self.by, self.at_least_rows)
@@ -115,17 +145,26 @@ class SLO:
 
     def _measured(self, rows: ScoredRows, subject: str, confidence: float) -> Evidence:
         answered = bool(self.events) or self.function is not None
+
+        def measure() -> Score:
+            if not self.definition:
+                return rows.score(self.metric, confidence)
+            aggregate = self.function or in_sql(self.definition)
+            return measure_business(self.metric, aggregate, rows.answers if answered else rows.table, confidence)
+
         n = rows.answers.height if answered else rows.n
+        return self._told(subject, n, confidence, measure, "answered" if answered else "labelled")
+
+    def _told(
+        self, subject: str, n: int, confidence: float, measure: Callable[[], Score], kind: str = "labelled"
+    ) -> Evidence:
+        """Measure, where there are rows enough."""
         if n < self.at_least_rows:
-            problem = f"{n} {'answered' if answered else 'labelled'} rows, {self.at_least_rows} are needed"
+            problem = f"{n} {kind} rows, {self.at_least_rows} are needed"
             return Evidence.of(self.key, None, n, subject=subject, problem=problem)
         limit = self.at_most if self.at_most is not None else self.at_least
         try:
-            if self.definition:
-                aggregate = self.function or in_sql(self.definition)
-                score = measure_business(self.metric, aggregate, rows.answers if answered else rows.table, confidence)
-            else:
-                score = rows.score(self.metric, confidence)
+            score = measure()
         except InvariantError as exc:
             return Evidence.of(self.key, None, n, subject=subject, reference=limit, problem=str(exc))
         return Evidence.of(

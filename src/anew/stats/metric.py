@@ -1,7 +1,7 @@
 """Losses of single rows, and metrics of many rows with their intervals."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,22 +10,30 @@ import numpy.typing as npt
 from anew.domain.errors import InvariantError
 from anew.stats.column import Floats
 from anew.stats.interval import Bounds, mean_interval, wilson_interval
+from anew.stats.moments import Moments
 
 __all__ = [
     "METRICS",
+    "Hits",
     "Score",
+    "absolute_errors",
     "absolute_loss",
     "accuracy",
+    "averaged_score",
     "error",
     "error_loss",
     "f1",
     "mae",
     "mean_score",
     "metric",
+    "pinball_losses",
     "precision",
     "quantile_loss",
     "recall",
     "rmse",
+    "root_score",
+    "share_score",
+    "squared_errors",
 ]
 
 Average: TypeAlias = Literal["binary", "macro"]
@@ -112,16 +120,17 @@ def accuracy(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float =
     0.75
     """
     truth, answer = _some(y, prediction)
-    return _share(int((truth == answer).sum()), len(truth), confidence)
+    return share_score(int((truth == answer).sum()), len(truth), confidence)
 
 
 def error(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float = 0.95) -> Score:
     """Return the share of wrong predictions, with its Wilson interval; otherwise as `accuracy`."""
     truth, answer = _some(y, prediction)
-    return _share(int((truth != answer).sum()), len(truth), confidence)
+    return share_score(int((truth != answer).sum()), len(truth), confidence)
 
 
-def _share(part: int, whole: int, confidence: float) -> Score:
+def share_score(part: int, whole: int, confidence: float) -> Score:
+    """Return the share that `part` is of `whole`, 1 or more, with its Wilson interval."""
     return Score(part / whole, *wilson_interval(part, whole, confidence), whole)
 
 
@@ -133,13 +142,16 @@ def mae(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float = 0.95
     InvariantError
         There are no rows, not as many predictions as labels, or a label is NaN. A prediction of NaN gives NaN.
     """
-    return mean_score(_errors(*_some(y, prediction)), confidence)
+    return mean_score(Moments.of(absolute_errors(y, prediction)), confidence)
 
 
 def rmse(y: npt.ArrayLike, prediction: npt.ArrayLike, *, confidence: float = 0.95) -> Score:
     """Return the root of the mean squared error, with the root of its t interval; otherwise as `mae`."""
-    with np.errstate(over="ignore"):
-        square = mean_score(np.square(_errors(*_some(y, prediction))), confidence)
+    return root_score(mean_score(Moments.of(squared_errors(y, prediction)), confidence))
+
+
+def root_score(square: Score) -> Score:
+    """Return the root of a score that is 0 or more."""
     low, high = (None if end is None else math.sqrt(end) for end in (square.low, square.high))
     return Score(math.sqrt(square.value), low, high, square.n)
 
@@ -152,27 +164,40 @@ def quantile_loss(
     What lies above the answer costs `quantile` of its distance, what lies below the rest of it; as scikit-learn's
     `mean_pinball_loss`.
     """
+    return mean_score(Moments.of(pinball_losses(y, prediction, quantile)), confidence)
+
+
+def absolute_errors(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Floats:
+    """Return what `mae` is the mean of, shape (n,); otherwise as `mae`."""
+    return _errors(*_some(y, prediction))
+
+
+def squared_errors(y: npt.ArrayLike, prediction: npt.ArrayLike) -> Floats:
+    """Return what `rmse` is the root of the mean of, shape (n,); otherwise as `mae`."""
+    with np.errstate(over="ignore"):
+        return np.square(_errors(*_some(y, prediction)))
+
+
+def pinball_losses(y: npt.ArrayLike, prediction: npt.ArrayLike, quantile: float) -> Floats:
+    """Return what `quantile_loss` is the mean of, shape (n,); otherwise as `mae`."""
     if not 0 < quantile < 1:
         raise InvariantError(f"a quantile lies between 0 and 1, not at {quantile}")
     truth, answer = _some(y, prediction)
     errors = _errors(truth, answer)
     with np.errstate(invalid="ignore"):
         above = truth.astype(np.float64) >= answer.astype(np.float64)
-    return mean_score(errors * np.where(above, quantile, 1 - quantile), confidence)
+    return errors * np.where(above, quantile, 1 - quantile)
 
 
-def mean_score(values: Floats, confidence: float) -> Score:
-    """Return the mean of values >= 0, shape (n,), with its t interval cut at 0."""
-    n = len(values)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, variance = float(values.mean()), float(values.var(ddof=1)) if n > 1 else math.nan
-    if not math.isfinite(mean) or not math.isfinite(variance):
-        return Score(mean, None, None, n)
-    low, high = mean_interval(n, mean, variance, confidence)
-    return Score(mean, max(low, 0.0), high, n)
+def mean_score(values: Moments, confidence: float) -> Score:
+    """Return the mean of values >= 0, one or more, with its t interval cut at 0."""
+    if not math.isfinite(values.mean) or not math.isfinite(values.variance):
+        return Score(values.mean, None, None, values.n)
+    low, high = mean_interval(values.n, values.mean, values.variance, confidence)
+    return Score(values.mean, max(low, 0.0), high, values.n)
 
 
-class _Hits(NamedTuple):
+class Hits(NamedTuple):
     """Predictions of one class: right ones, false alarms, misses."""
 
     hits: int
@@ -180,15 +205,15 @@ class _Hits(NamedTuple):
     misses: int
 
 
-def _precision(found: _Hits) -> tuple[int, int]:
+def _precision(found: Hits) -> tuple[int, int]:
     return found.hits, found.hits + found.alarms
 
 
-def _recall(found: _Hits) -> tuple[int, int]:
+def _recall(found: Hits) -> tuple[int, int]:
     return found.hits, found.hits + found.misses
 
 
-def _jaccard(found: _Hits) -> tuple[int, int]:
+def _jaccard(found: Hits) -> tuple[int, int]:
     return found.hits, sum(found)
 
 
@@ -200,31 +225,54 @@ def _f1_of_jaccard(share: float) -> float:
     return 2 * share / (1 + share)
 
 
-def _score(
-    rows: tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]],
-    average: Average,
-    positive: object,
-    confidence: float,
-    shape: tuple[Callable[[_Hits], tuple[int, int]], Callable[[float], float]],
+_SHAPES: dict[str, tuple[Callable[[Hits], tuple[int, int]], Callable[[float], float]]] = {
+    "f1": (_jaccard, _f1_of_jaccard),
+    "precision": (_precision, _same),
+    "recall": (_recall, _same),
+}
+"""Share of hits, and the monotone function of it that the metric is."""
+
+
+def averaged_score(
+    name: str, each: Mapping[object, Hits], n: int, *, average: Average, positive: object, confidence: float
 ) -> Score:
-    """Return a share of hits, or a monotone function of it, for one class or averaged over all."""
-    truth, answer = rows
-    share, function = shape
+    """Return precision, recall or F1 of counts by class, of `n` rows; see `precision`.
+
+    Raises
+    ------
+    InvariantError
+        No row bears on it.
+    """
+    share, function = _SHAPES[name]
     if average == "binary":
-        hits, whole = share(_hits(truth, answer, positive))
+        hits, whole = share(each.get(positive, Hits(0, 0, 0)))
         if not whole:
             raise InvariantError(f"no row bears on this metric of {positive!r}: nothing measured is no score")
         ends = Bounds(*(function(end) for end in wilson_interval(hits, whole, confidence)))
         return Score(function(hits / whole), ends.low, ends.high, whole)
     if average != "macro":
         raise InvariantError(f"a metric is averaged 'binary' or 'macro', not {average!r}")
-    each = [share(_hits(truth, answer, label)) for label in np.union1d(truth, answer).tolist()]
-    return Score(sum(function(hits / max(whole, 1)) for hits, whole in each) / len(each), None, None, len(truth))
+    shares = [share(found) for found in each.values()]
+    return Score(sum(function(hits / max(whole, 1)) for hits, whole in shares) / len(shares), None, None, n)
 
 
-def _hits(truth: npt.NDArray[np.generic], answer: npt.NDArray[np.generic], label: object) -> _Hits:
+def _score(
+    name: str,
+    rows: tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]],
+    average: Average,
+    positive: object,
+    confidence: float,
+) -> Score:
+    """Return the same of rows."""
+    truth, answer = rows
+    labels = [positive] if average == "binary" else np.union1d(truth, answer).tolist()
+    each = {label: _hits(truth, answer, label) for label in labels}
+    return averaged_score(name, each, len(truth), average=average, positive=positive, confidence=confidence)
+
+
+def _hits(truth: npt.NDArray[np.generic], answer: npt.NDArray[np.generic], label: object) -> Hits:
     actual, said = np.asarray(truth == label), np.asarray(answer == label)
-    return _Hits(int((actual & said).sum()), int((said & ~actual).sum()), int((actual & ~said).sum()))
+    return Hits(int((actual & said).sum()), int((said & ~actual).sum()), int((actual & ~said).sum()))
 
 
 def precision(
@@ -248,7 +296,7 @@ def precision(
     InvariantError
         No row bears on it: there are no predicted positives (for recall: no actual ones; for F1: neither).
     """
-    return _score(_some(y, prediction), average, positive, confidence, (_precision, _same))
+    return _score("precision", _some(y, prediction), average, positive, confidence)
 
 
 def recall(
@@ -260,7 +308,7 @@ def recall(
     confidence: float = 0.95,
 ) -> Score:
     """Return how many of the actual positives were predicted; otherwise as `precision`."""
-    return _score(_some(y, prediction), average, positive, confidence, (_recall, _same))
+    return _score("recall", _some(y, prediction), average, positive, confidence)
 
 
 def f1(
@@ -276,7 +324,7 @@ def f1(
     F1 = 2J / (1 + J) with J the share of hits among rows that are or were called positive, so that J's Wilson interval
     gives F1's.
     """
-    return _score(_some(y, prediction), average, positive, confidence, (_jaccard, _f1_of_jaccard))
+    return _score("f1", _some(y, prediction), average, positive, confidence)
 
 
 METRICS: dict[str, Callable[..., Score]] = {

@@ -1,0 +1,174 @@
+"""An objective over a period reads each window once, and finds what reading all rows of the period finds."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import ClassVar
+
+import pytest
+
+from anew.domain.evidence import Evidence
+from anew.domain.facts import WindowScored
+from anew.monitor import Detector, Finding, ScoredRows, SeenRows
+from anew.monitor.slo import SLO
+from tests.loop.observed import START, Bed, hour
+from tests.loop.replayed import START as REPLAYED
+from tests.loop.replayed import Case, stream_of
+
+RIGHT, WRONG = 1, 0
+DAY = SLO(metric="error", at_most=0.9, period=timedelta(hours=24), at_least_rows=1)
+
+
+@dataclass(frozen=True)
+class ByRows:
+    """The same objective for a loop that can only give it rows."""
+
+    inner: SLO
+    labels: ClassVar[bool] = True
+    key: str = field(init=False, default="")
+    over: timedelta | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.inner.key)
+        object.__setattr__(self, "over", self.inner.over)
+
+    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
+        """Measure nothing."""
+        return self.inner.measure_seen(seen)
+
+    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
+        """Read the rows."""
+        return self.inner.measure_scored(rows)
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
+        """Judge."""
+        return self.inner.judge(evidence)
+
+
+def started(*detectors: Detector, **settings: object) -> Bed:
+    bed = Bed(detectors=detectors, **settings)  # type: ignore[arg-type]  # names and types are those of the call
+    bed.approve("v1", START)
+    return bed
+
+
+def hourly(bed: Bed, hours: int, rows: int = 1) -> None:
+    """Serve and label so many rows in each hour, and let each hour end."""
+    for i in range(hours):
+        for row in range(rows):
+            bed.serve(f"r{i}.{row}", hour(i + 0.5 + row / 100))
+            bed.label(f"r{i}.{row}", RIGHT, hour(i + 0.6))
+        bed.turn(hour(i + 1))
+
+
+def read_by(bed: Bed, change: object, now: datetime) -> int:
+    """Return how many rows of predictions are read by the turn at `now`, after a change."""
+    bed.lake.rows = 0
+    change()  # type: ignore[operator]  # it is a function
+    bed.turn(now)
+    return bed.lake.rows
+
+
+@pytest.mark.parametrize("hours", [30, 60])
+@pytest.mark.parametrize("detector", [DAY, ByRows(DAY)])
+def test_rows_read_for_a_window_and_for_a_late_label_do_not_grow_with_the_period(
+    detector: Detector, hours: int
+) -> None:
+    bed = started(detector)
+    hourly(bed, hours, rows=5)
+
+    def more() -> None:
+        for row in range(5):
+            bed.serve(f"n{row}", hour(hours + 0.1 + row / 100))
+            bed.label(f"n{row}", RIGHT, hours_in)
+
+    hours_in = hour(hours + 0.9)
+    fresh = read_by(bed, more, hour(hours + 1))
+    late = read_by(bed, lambda: bed.label("r7.2", WRONG, hour(hours + 1.5)), hour(hours + 2))
+    twice = 2 * 5  # once to close a window, once to score it
+    if detector is DAY:
+        assert fresh == twice
+        assert late == 5  # the window that was touched; the one that closes is empty
+    else:  # what reading rows costs, so that the test is seen to fail without sums
+        assert fresh == twice + 24 * 5
+        assert late > 24 * 5
+
+
+@pytest.mark.parametrize(
+    ("window", "count", "period", "restarts"),
+    [(timedelta(hours=1), None, 5.0, False), (timedelta(hours=1), None, 4.3, True), (None, 4, 5.0, True)],
+)
+def test_sums_find_what_rows_do_with_labels_late_corrected_withdrawn_and_predictions_late(
+    *, window: timedelta | None, count: int | None, period: float, restarts: bool
+) -> None:
+    slo = SLO(metric="f1", at_least=0.5, period=timedelta(hours=period), at_least_rows=2, by=("x",))
+    summed, read = (story(each, window, count, restarts=restarts) for each in (slo, ByRows(slo)))
+    assert len(summed) > 15
+    assert max(revision for _, revision, _ in summed) > 1
+    assert [each[:2] for each in summed] == [each[:2] for each in read]
+    for (*_, ours), (*_, theirs) in zip(summed, read, strict=True):
+        assert [(each.subject, each.n, each.problem) for each in ours] == [
+            (each.subject, each.n, each.problem) for each in theirs
+        ]
+        for name in ("value", "low", "high", "confidence"):
+            assert [getattr(each, name) for each in ours] == pytest.approx([getattr(each, name) for each in theirs])
+
+
+Told = tuple[datetime, int, tuple[Evidence, ...]]
+
+
+def story(detector: Detector, window: timedelta | None, count: int | None, *, restarts: bool) -> list[Told]:
+    """Return the start, the revision and the evidence of each score of some hours of trouble."""
+    bed, chance = started(detector, window=window, count=count), Random(7)
+    names: list[str] = []
+    for i in range(18):
+        for row in range(chance.randrange(6)):
+            name = f"r{i}.{row}"
+            late = 3 if chance.random() < 0.1 and i > 3 else 0
+            bed.serve(name, hour(i + chance.random() - late), row={"x": float(chance.randrange(3))})
+            names.append(name)
+        for name in chance.sample(names, min(len(names), 5)):
+            bed.label(name, chance.choice((RIGHT, WRONG, None)), hour(i + 0.9), revision=i)
+        if restarts and i % 7 == 5:
+            bed.boot()
+        bed.turn(hour(i + 1))
+    return [(each.window.start, each.revision, each.evidence) for each in bed.facts(WindowScored)]
+
+
+def test_too_many_values_of_a_column_have_the_rows_read() -> None:
+    slo = SLO(metric="error", at_most=0.9, period=timedelta(hours=3), at_least_rows=1, by=("x",))
+    bed = started(slo)
+    for i in range(3):
+        for row in range(1001 if i == 1 else 2):
+            bed.serve(f"r{i}.{row}", hour(i + 0.5), row={"x": float(row)})
+            bed.label(f"r{i}.{row}", RIGHT, hour(i + 0.6))
+        bed.turn(hour(i + 1))
+    *_, last = bed.facts(WindowScored)
+    assert (last.evidence[0].n, len(last.evidence)) == (1005, 51)  # the fifty largest slices
+
+
+def test_what_is_older_than_any_period_and_revision_is_forgotten() -> None:
+    bed = started(
+        SLO(metric="error", at_most=0.9, period=timedelta(hours=3), at_least_rows=1), revise=timedelta(hours=5)
+    )
+    hourly(bed, 30)
+    assert len(bed.observer._scoring._sums) <= 10
+
+
+@pytest.mark.parametrize("own_labels", [False, True])
+def test_a_replay_finds_the_same_from_sums(*, own_labels: bool) -> None:
+    chance = Random(1)
+    labels = [int(chance.random() < (0.2 if i < 500 else 0.7)) for i in range(1000)]
+    came = None
+    if own_labels:
+        came = [REPLAYED + timedelta(hours=i + chance.choice((0, 0, 120))) for i in range(1000)]
+    slo = SLO(metric="error", at_most=0.4, period=timedelta(hours=130), at_least_rows=10)
+    found = []
+    for detector in (slo, ByRows(slo)):
+        report = Case(stream_of(labels), came=came, detector=detector).run()  # type: ignore[arg-type]  # any objective
+        found.append([each for each in report.facts if isinstance(each, WindowScored)])
+    summed, read = found
+    assert len(summed) >= 18
+    assert [(each.window, each.revision) for each in summed] == [(each.window, each.revision) for each in read]
+    for ours, theirs in zip(summed, read, strict=True):
+        assert ours.evidence[0].value == pytest.approx(theirs.evidence[0].value)
+        assert ours.evidence[0].n == theirs.evidence[0].n
