@@ -187,10 +187,10 @@ def test_control_letting_the_journal_go_on_an_unsynced_commit_loses_rows(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB."""
+    """A disk of 8 MB and 2,000 files."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=2000", "tmpfs", str(disk)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs privileges; the next test limits the size of files instead")
     yield disk
@@ -259,5 +259,38 @@ def test_a_limit_on_file_sizes_is_an_error_and_the_lake_goes_on_after_it(tmp_pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (lake.drained("w0"), lake.predictions(EVER).height) == (120, 60)
     assert drainer.drain_once().stored == 4000
+    assert list(lake.verify()) == []
+    lake.close()
+
+
+def _full_of_files(folder: Path) -> list[Path]:
+    """Make empty files until there can be no more."""
+    made: list[Path] = []
+    folder.mkdir()
+    try:
+        while True:
+            made.append(folder / str(len(made)))
+            made[-1].touch()
+    except OSError:
+        return made[:-1]
+
+
+@pytest.mark.fault("D19")
+def test_without_inodes_rows_stay_in_the_journal_until_there_are_some(small_disk: Path) -> None:
+    journal, lake = DurableJournal(_rows(0, 10)), _lake(small_disk)
+    drainer = Drainer(journal, lake, most=200, keep=0)
+    drainer.drain_once()
+    journal.rows += _rows(10, 20)
+    ballast = _full_of_files(small_disk / "ballast")
+    assert len(ballast) > 10
+    with pytest.raises(UnavailableError, match=r"No space left|os error 28"):
+        drainer.drain_once()
+    assert journal.trimmed <= lake.drained("w0") == 20
+    for each in ballast:
+        each.unlink()
+    while drainer.drain_once().read:
+        pass
+    assert sum(lake.counts().values()) == lake.drained("w0") == len(journal.rows) == 60
+    assert lake.predictions(EVER).height == 30
     assert list(lake.verify()) == []
     lake.close()
