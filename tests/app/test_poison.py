@@ -1,0 +1,25 @@
+"""Flipped labels, at random and on purpose: how often what they made worse gets through, with and without defences."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bench.poison_trials import CAP, DEFENCES, RATES, Trial, promoted_bad, tried
+
+SEEDS = 3
+
+
+@pytest.mark.fault("A2")
+@pytest.mark.parametrize("kind", ["random", "targeted"])
+def test_what_flipped_labels_made_worse_does_not_get_through(
+    kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    """`make bench-poison` draws the same curve from forty trials, and for labels that many sources flip."""
+    found = {rate: promoted_bad([tried(Trial(kind, rate, False, seed)) for seed in range(SEEDS)]) for rate in RATES}
+    for rate, each in found.items():
+        said = ", ".join(f"{name} {share:.0%}" for name, share in zip(DEFENCES, each, strict=True))
+        record_property(f"{kind} flips of {rate:.0%}, promoted though bad", said)
+    for none, gate, _ in found.values():
+        assert gate <= none
+    assert {each[2] for rate, each in found.items() if rate > CAP} == {0.0}
+    assert found[0.20][0] > 0.5, "control: with no defence what they made worse is promoted"
