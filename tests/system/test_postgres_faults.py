@@ -63,6 +63,41 @@ def test_what_is_written_is_read_the_light_way(store: Store) -> None:
     assert read_lease(store.place, clock=SystemClock()) is None
 
 
+_MANY = """
+INSERT INTO fact (seq, id, model, kind, schema, at, cause, recorded_at, body, prev_hash, hash)
+SELECT n, 'f' || n, model, kind, schema, at, cause, recorded_at, body || repeat(' ', 5000), prev_hash, 'h' || n
+FROM fact, generate_series(2, 10000) AS n
+"""
+_SENDING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'anew' AND state = 'active' AND query LIKE '%FROM fact WHERE%'
+"""
+
+
+def test_a_long_record_is_read_as_it_comes(store: Store, postgres: PostgresServer) -> None:
+    store.log.append([command(1)], grant=store.grant())
+    with querying(store.place) as execute:  # some 50 MB, more than the sockets between us hold
+        execute(_MANY)
+
+    def sending() -> int:
+        return int(postgres.sql(_SENDING)[0][0])
+
+    facts = read_facts(store.place)
+    assert next(iter(facts)).seq == 1
+    assert sending() == 1  # the server waits for us to take the rest
+    assert sum(1 for _ in facts) == 9999
+    with querying(store.place) as execute:  # the control: a cursor that has taken all before its first row is looked at
+        rows = execute("SELECT seq, body FROM fact WHERE seq > ? ORDER BY seq", [0])
+        assert rows.fetchone()[0] == 1
+        assert sending() == 0
+    left = read_facts(store.place)
+    next(iter(left))
+    left.close()  # type: ignore[attr-defined]  # a generator: who stops early frees the server
+    deadline = time.monotonic() + 10
+    while sending():
+        assert time.monotonic() < deadline
+
+
 @pytest.mark.fault("L7")
 def test_a_lease_lasts_by_the_server_s_clock_whatever_machine_asks(store: Store) -> None:
     grant = store.grant("one host", 0.6)

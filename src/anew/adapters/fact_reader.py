@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from anew.adapters.fact_codec import decode
-from anew.adapters.postgres_link import NOW, Place, PostgresPlace, ServerClock, querying, watching
+from anew.adapters.postgres_link import NOW, Place, PostgresPlace, ServerClock, querying, streaming, watching
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import NotFoundError
 from anew.ports.clock import Clock, is_past
@@ -21,6 +21,8 @@ _LOOK_S = 0.05
 
 def read_facts(place: Place, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Recorded]:
     """Yield the facts of the database at `place` with ``seq > after``, in order, as they stand when reading begins.
+
+    They come one by one, whatever their number: neither side keeps them.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def read_facts(place: Place, after: int = 0, kinds: Collection[str] | None = Non
     query, values = "SELECT seq, recorded_at, kind, schema, body FROM fact WHERE seq > ?", [after, *sorted(kinds or ())]
     if kinds is not None:
         query += f" AND kind IN ({', '.join('?' * len(kinds))})"
-    with _opened(place) as execute:
+    with streaming(place) if isinstance(place, PostgresPlace) else _opened(place) as execute:
         for seq, recorded_at, kind, schema, body in execute(query + " ORDER BY seq", values):
             fact = decode(kind, schema, body.encode())
             yield Recorded(seq=seq, recorded_at=datetime.fromisoformat(recorded_at), fact=fact)

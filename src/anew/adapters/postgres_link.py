@@ -20,7 +20,7 @@ from anew.domain.errors import (
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["NOW", "Place", "PostgresPlace", "ServerClock", "connect", "querying", "translate", "watching"]
+__all__ = ["NOW", "Place", "PostgresPlace", "ServerClock", "connect", "querying", "streaming", "translate", "watching"]
 
 NOW = "SELECT extract(epoch FROM clock_timestamp())"
 """The server's clock, in seconds."""
@@ -127,6 +127,20 @@ def querying(place: PostgresPlace) -> Iterator[Callable[..., Any]]:
                 return connection.execute(query.replace("?", "%s"), values)
 
             yield execute
+    except psycopg.Error as exc:
+        raise translate(exc, place) from exc
+
+
+@contextmanager
+def streaming(place: PostgresPlace) -> Iterator[Callable[[str, Sequence[object]], Iterator[Any]]]:
+    """Yield what executes one query, as `querying` does, and gives its rows as the server sends them: none is kept.
+
+    Errors are ours.
+    """
+    psycopg, _ = _driver()
+    try:
+        with connect(place, autocommit=True) as connection, connection.cursor() as cursor:
+            yield lambda query, values: cursor.stream(query.replace("?", "%s"), values)
     except psycopg.Error as exc:
         raise translate(exc, place) from exc
 
