@@ -37,7 +37,7 @@ MADE_AGAIN = {
     "project.id": "tells this folder from others to a server; a restored project has its record in a file",
     "access/session.key": "signs the dashboard's sessions; a new key asks everybody to sign in again",
     "backtest/*": "losses that were computed from snapshots",
-    "record.json": "says that the record is on a server; in a backup it is a file",
+    "record.json": "says that the record is on a server, or artifacts in a bucket; a backup has them as files",
     "backup.json": "where the last backup went",
 }
 """Patterns of paths in ``.anew``, and why no backup needs them. Whatever else a project keeps has to be in it."""

@@ -10,7 +10,7 @@ from anew.adapters.sql_database import open_database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
-from anew.app.policy import StoresPolicy
+from anew.app.policy_stores import StoresPolicy
 from anew.app.record import open_record, settle
 from anew.app.record_place import effects_place, has_record, place_of, put_down, record_place
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, SettingsError

@@ -1,4 +1,4 @@
-"""The demo with its record, lake and trainings elsewhere; ``python -m tests.ray_cluster.cluster_demo [FOLDER]``.
+"""The demo with record, lake, artifacts and trainings elsewhere; ``python -m tests.ray_cluster.cluster_demo [FOLDER]``.
 
 It starts a PostgreSQL server, a server that speaks S3 and a Ray cluster on loopback, and ends them with the demo, whose
 exit code it returns; Ctrl-C ends all of it.
@@ -35,6 +35,7 @@ def main(folder: str, *told: str) -> int:
         stores = {
             "database": record.url,
             "lake": f"{bucket.bucket()}/bikes",
+            "artifacts": f"{bucket.bucket()}/bikes",
             "compute": cluster.address,
         }
         lines = [f"--store={name}={place}" for name, place in stores.items()]

@@ -9,13 +9,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from anew.adapters.sealed_tree import copy_tree, describe_tree, read_plain_file, sync_folder
-from anew.domain.errors import DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
 from anew.domain.manifest import FileEntry, digest_of
 
 __all__ = ["ArtifactSigner", "ArtifactVerifier", "LocalArtifactStore"]
@@ -75,22 +76,41 @@ class LocalArtifactStore:
         """
         if self.signer is None:
             raise PolicyError("this program holds no signing key; only the control plane puts artifacts")
-        aside = self.root / f".new-{os.getpid()}-{os.urandom(6).hex()}"
-        try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._sweep()
+        with self._aside() as aside:
             entries = copy_tree(folder, aside)
             digest = digest_of(entries)
             if not self._whole(digest):
-                self._publish(aside, digest, entries, self.signer)
-        except OSError as exc:
-            full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-            what = "the disk is full; free some space" if full else f"{exc.strerror} ({exc.filename})"
-            error = DiskFullError if full else UnavailableError
-            raise error(f"the artifact cannot be stored in {self.root}: {what}") from exc
-        finally:
-            _remove(aside)
+                self._publish(aside, digest, _record(digest, entries, self.signer))
         return digest
+
+    def admit(self, digest: str, record: bytes, fetch: Callable[[FileEntry], bytes]) -> Path:
+        """Take over an artifact that is stored elsewhere, and return its folder; a damaged one here is set aside.
+
+        Parameters
+        ----------
+        record
+            Its signed list, as `record` returns it.
+        fetch
+            Returns the bytes of a listed file.
+
+        Raises
+        ------
+        IntegrityError
+            The list is not signed or belongs to another artifact, or what was fetched is not what it lists.
+        DiskFullError, UnavailableError
+            As `put`.
+        """
+        entries = self._signed(digest, record)
+        with self._aside() as aside, self._aside() as fetched:
+            for entry in entries:
+                path = fetched / entry.path
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                path.write_bytes(fetch(entry))
+            if sorted(copy_tree(fetched, aside)) != sorted(entries):
+                raise IntegrityError(f"artifact {digest[:12]}: what was fetched is not what was signed")
+            if not self._whole(digest):
+                self._publish(aside, digest, record)
+        return self.get(digest)
 
     def get(self, digest: str) -> Path:
         """Verify list, signature, names and every byte, and return the folder."""
@@ -111,9 +131,26 @@ class LocalArtifactStore:
                 raise IntegrityError(f"artifact {digest[:12]}: {path} is not what was signed; its bytes were changed")
         return folder
 
+    def names(self, digest: str) -> bool:
+        """Can there be an artifact called so?"""
+        return bool(_DIGEST.fullmatch(digest))
+
+    def record(self, digest: str) -> bytes:
+        """Return the signed list of an artifact; raises OSError when there is none."""
+        return read_plain_file(self._list(digest))
+
+    def entries(self, digest: str) -> Sequence[FileEntry]:
+        """Return path, size and sha256 of each of an artifact's files, as signed; raises IntegrityError as `get`."""
+        return list(self._listed(digest).values())
+
+    def stored(self) -> list[str]:
+        """Return the digests that there are, in order."""
+        names = sorted(path.stem for path in self.root.glob("*.json"))
+        return [name for name in names if self.has(name)]
+
     def has(self, digest: str) -> bool:
         """Is there a folder and a list for this digest?"""
-        return bool(_DIGEST.fullmatch(digest)) and (self.root / digest).is_dir() and self._list(digest).is_file()
+        return self.names(digest) and (self.root / digest).is_dir() and self._list(digest).is_file()
 
     def forget(self, digest: str, *, pinned: Collection[str]) -> bool:
         """Delete an artifact unless it is pinned; return whether there was one.
@@ -147,10 +184,25 @@ class LocalArtifactStore:
             return False
         return True
 
-    def _publish(self, aside: Path, digest: str, entries: list[FileEntry], signer: ArtifactSigner) -> None:
-        files = [[entry.path, entry.size, entry.sha256] for entry in sorted(entries)]
-        text = json.dumps({"schema": _LIST_SCHEMA, "digest": digest, "files": files}, separators=(",", ":"))
-        record = json.dumps({"list": text, "signature": signer.sign(text.encode())}).encode()
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """Give the name of a folder to be made, which is gone at the end; the disk's errors become ours."""
+        aside = self.root / f".new-{os.getpid()}-{os.urandom(6).hex()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._sweep()
+            yield aside
+        except OSError as exc:
+            if isinstance(exc, AnewError):
+                raise
+            full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+            what = "the disk is full; free some space" if full else f"{exc.strerror} ({exc.filename})"
+            error = DiskFullError if full else UnavailableError
+            raise error(f"the artifact cannot be stored in {self.root}: {what}") from exc
+        finally:
+            _remove(aside)
+
+    def _publish(self, aside: Path, digest: str, record: bytes) -> None:
         draft = aside.with_suffix(".json")
         descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o400)
         try:
@@ -170,11 +222,18 @@ class LocalArtifactStore:
         sync_folder(self.root)
 
     def _listed(self, digest: str) -> dict[str, FileEntry]:
+        try:
+            record = self.record(digest)
+        except OSError as exc:
+            raise IntegrityError(f"artifact {digest[:12]}: its signed list cannot be read ({exc})") from exc
+        return {entry.path: entry for entry in self._signed(digest, record)}
+
+    def _signed(self, digest: str, stored: bytes) -> list[FileEntry]:
         """Return the signed entries of an artifact; nothing in the list is used before its signature holds."""
         try:
-            record = json.loads(read_plain_file(self._list(digest)))
+            record = json.loads(stored)
             text, signature = str(record["list"]), str(record["signature"])
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError) as exc:
             raise IntegrityError(f"artifact {digest[:12]}: its signed list cannot be read ({exc})") from exc
         try:
             self.verifier.verify(text.encode(), signature)
@@ -186,7 +245,7 @@ class LocalArtifactStore:
         entries = [FileEntry(path=path, size=size, sha256=sha256) for path, size, sha256 in signed["files"]]
         if signed["digest"] != digest or digest_of(entries) != digest:
             raise IntegrityError(f"artifact {digest[:12]}: the list beside it belongs to {str(signed['digest'])[:12]}")
-        return {entry.path: entry for entry in entries}
+        return entries
 
     def _sweep(self) -> None:
         """Remove what killed processes left half-copied."""
@@ -194,6 +253,12 @@ class LocalArtifactStore:
             match = _ASIDE.fullmatch(path.stem)
             if match and not Path(f"/proc/{match[1]}").exists():
                 _remove(path)
+
+
+def _record(digest: str, entries: list[FileEntry], signer: ArtifactSigner) -> bytes:
+    files = [[entry.path, entry.size, entry.sha256] for entry in sorted(entries)]
+    text = json.dumps({"schema": _LIST_SCHEMA, "digest": digest, "files": files}, separators=(",", ":"))
+    return json.dumps({"list": text, "signature": signer.sign(text.encode())}).encode()
 
 
 def _remove(path: Path) -> None:

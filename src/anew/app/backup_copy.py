@@ -21,6 +21,7 @@ from anew.adapters.sql_copy import copy_record
 from anew.adapters.sql_database import open_database
 from anew.adapters.sqlite_copy import copy_database
 from anew.app.backup_manifest import copy_file, digest_file
+from anew.app.kept import fetch_kept
 from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.stores import review_file
@@ -104,13 +105,14 @@ class BackupCopy:
         raise ConflictError("the lake changed again and again meanwhile; make the backup a minute later")
 
     def rest(self, *, secrets: bool) -> None:
-        """Copy keys, tokens, artifacts, snapshots and what else is written once."""
+        """Copy keys, tokens, what is written once, and artifacts and snapshots, from a bucket if they are in one."""
         self.file("keys/signing.pub")
         if secrets:
             self.file("keys/signing.key")
             for name in ACCESS:
                 if (self.state / name).is_file():
                     self.file(name)
+        fetch_kept(self.state)
         for name in _WRITTEN_ONCE:
             self._folder(name)
         # What the mirror remembers as shown has to be in the local MLflow, which is therefore copied after it.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from anew.adapters.profile_folder import ProfileFolder
+from anew.app.kept import artifact_file
 from anew.dashboard.source import Bar, Shift
 from anew.domain.errors import IntegrityError, InvariantError, NotFoundError
 from anew.domain.facts import WindowClosed
@@ -39,7 +40,7 @@ def column_shifts(state: Path, digest: str, window: WindowClosed, *, hidden: Col
     if packed is None:
         raise NotFoundError(f"the window from {window.window.start:%Y-%m-%d %H:%M} left no profile")
     try:
-        reference = Reference.from_bytes((state / "models" / digest / "reference.bin").read_bytes())
+        reference = Reference.from_bytes(artifact_file(state, digest, "reference.bin").read_bytes())
         profile = Profile.from_bytes(packed)
         return [
             _shift(name, reference, column, named=name not in hidden)

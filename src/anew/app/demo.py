@@ -19,12 +19,11 @@ import numpy as np
 import polars as pl
 
 from anew.adapters.fact_codec import decode
-from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.model_loader import ModelLoader
-from anew.adapters.signing import Verifier
 from anew.app.command import command
 from anew.app.demo_story import CHAPTERS, Story, broken, poisoned
 from anew.app.demo_traffic import DemoTraffic
+from anew.app.kept import kept_artifacts
 from anew.app.settings import load
 from anew.app.status import project_status, stored_rows
 from anew.app.workers import free_port
@@ -369,5 +368,5 @@ class Demo:
     def _first_champion(self) -> Predictor:
         first = next(fact for fact in self._seen.facts if isinstance(fact, VersionPromoted))
         state = self._folder / ".anew"
-        store = LocalArtifactStore(root=state / "models", verifier=Verifier.load(state / "keys"))
+        store = kept_artifacts(state)
         return ModelLoader().load(store.get(first.digest), version=first.version, digest=first.digest)

@@ -10,15 +10,14 @@ from typing import Self
 from anew.adapters.apprise_sink import AppriseSink
 from anew.adapters.cursor_file import CursorFile
 from anew.adapters.handover_sink import HandoverSink
-from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
 from anew.adapters.outbound import Outbound
-from anew.adapters.signing import Verifier
 from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.standard_webhook import webhook_key
 from anew.adapters.system_clock import SystemClock
 from anew.adapters.webhook_sink import WebhookSink
+from anew.app.kept import kept_artifacts
 from anew.app.notice import notice
 from anew.app.record import open_record
 from anew.app.secret import is_reference, read_secret
@@ -26,7 +25,6 @@ from anew.app.settings import Settings
 from anew.app.traces import trace_sink
 from anew.domain.errors import AnewError, SettingsError
 from anew.loop.follow import Follower
-from anew.ports.artifact import ArtifactStore
 from anew.ports.sink import Sink
 
 __all__ = ["Followers", "sinks"]
@@ -80,11 +78,7 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
 
 
 def _handover(settings: Settings) -> Sink:
-    def artifacts() -> ArtifactStore:
-        verifier = Verifier.load(settings.state / "keys")
-        return LocalArtifactStore(root=settings.state / "models", verifier=verifier)
-
-    return HandoverSink(settings.root / settings.policy.serving.handover, artifacts)
+    return HandoverSink(settings.root / settings.policy.serving.handover, lambda: kept_artifacts(settings.state))
 
 
 def _webhook(settings: Settings, number: int) -> Sink:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import read_facts
-from anew.adapters.local_artifact import LocalArtifactStore
-from anew.adapters.local_snapshot import LocalSnapshotStore
-from anew.adapters.signing import Verifier
 from anew.app.gates import chosen_gates
+from anew.app.kept import kept_artifacts, kept_snapshots
 from anew.app.model_card import Carded, model_card
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
@@ -50,7 +48,7 @@ def check_gates(settings: Settings, version: str) -> GateCheck:
         A stored artifact or snapshot is damaged, or cannot be read.
     """
     trained, champion, first = _candidate(settings.state, version)
-    artifacts = LocalArtifactStore(root=settings.state / "models", verifier=Verifier.load(settings.state / "keys"))
+    artifacts = kept_artifacts(settings.state)
     chosen = chosen_gates(settings)
     place = artifacts.get(trained[version].digest)
 
@@ -62,7 +60,7 @@ def check_gates(settings: Settings, version: str) -> GateCheck:
     pinned = "" if chosen.anchor is None else chosen.anchor or first
     order: dict[str, Any] = {
         **_recorded(settings.state, trained[version].id),
-        "snapshot": str(LocalSnapshotStore(settings.state / "snapshots").get(fact.snapshot)),
+        "snapshot": str(kept_snapshots(settings.state).get(fact.snapshot)),
         "trained_rows": fact.rows,
         "candidate": stored(version),
         "champion": stored(champion),

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from anew.adapters.file_traffic import FileTraffic
-from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
@@ -12,6 +11,7 @@ from anew.app.duration import parse_duration
 from anew.app.feature_store import online_features
 from anew.app.gateway_parts import GatewayParts
 from anew.app.hook import hook_reference, retrain_hook
+from anew.app.kept import kept_artifacts
 from anew.app.metering import read_loop
 from anew.app.review import review_desk
 from anew.app.settings import Settings
@@ -67,7 +67,7 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         settings=gateway_settings(settings),
         host=settings.policy.serving.host,
         traffic=FileTraffic(state, verifier=verifier),
-        store=LocalArtifactStore(root=state / "models", verifier=verifier),
+        store=kept_artifacts(state),
         journal=SegmentJournal(
             journal_folder(state, worker),
             most_bytes=_journal_bytes(settings),

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import count_facts, read_facts
 from anew.adapters.job_worker import die_with
-from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.mlflow_mirror import MLflowMirror
-from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
+from anew.app.kept import kept_artifacts
 from anew.app.mirror import mirror_place
 from anew.app.mirror_status import STATUS
 from anew.app.record_place import record_place
@@ -53,7 +52,7 @@ class _Mirror:
     def __init__(self, project: Path) -> None:
         settings = accepted(project)
         self._state = settings.state
-        store = LocalArtifactStore(root=self._state / "models", verifier=Verifier.load(self._state / "keys"))
+        store = kept_artifacts(self._state)
         uri, artifacts = mirror_place(settings)
         client = MLflowMirror(uri=uri, model=settings.model, artifacts=artifacts)
         self._mirroring = Mirroring(client, self._state / "mirror" / "shown.json", store.get)

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anew.adapters.local_artifact import LocalArtifactStore
-from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
 from anew.app.gates import chosen_gates
+from anew.app.kept import kept_artifacts
 from anew.app.model_card import Carded
 from anew.app.status import project_status, state_folder
 from anew.domain.errors import NotFoundError
@@ -48,8 +47,7 @@ def show_version(project: Path, version: str) -> Mapping[str, Any]:
     if not record["digest"]:
         raise NotFoundError(f"nothing of {version} is stored: {record['reason'] or record['standing']}")
     state = state_folder(project)
-    store = LocalArtifactStore(root=state / "models", verifier=Verifier.load(state / "keys"))
-    folder = store.get(record["digest"])
+    folder = kept_artifacts(state).get(record["digest"])
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     return {**record, "manifest": manifest, "files": files, "search": _search(folder / "search.json")}

@@ -2,7 +2,6 @@
 
 import json
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +11,7 @@ from anew.app.policy_feedback import FeedbackPolicy, ImplicitPolicy, Reference, 
 from anew.app.policy_governance import GovernancePolicy
 from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
 from anew.app.policy_section import Section
+from anew.app.policy_stores import StoresPolicy
 from anew.app.secret import is_reference
 from anew.domain.column import Column, Task
 from anew.domain.facts import FACTS
@@ -41,7 +41,6 @@ __all__ = [
     "SearchPolicy",
     "ServingPolicy",
     "ShadowPolicy",
-    "StoresPolicy",
     "SuitePolicy",
     "TracesPolicy",
     "TrainPolicy",
@@ -298,50 +297,6 @@ class FeatureStorePolicy(Section):
         min_length=1, description="declared features, each with its reference VIEW:FEATURE"
     )
     timeout_ms: float = Field(default=100.0, gt=0, description="how long the feature server may take")
-
-
-class StoresPolicy(Section):
-    """Where things are kept or shown besides the project's own folder."""
-
-    database: str = Field(
-        default="sqlite",
-        description="the record of facts: sqlite (a file in the project's folder), or a PostgreSQL server's URL, by "
-        "env:NAME or file:PATH where it has a password",
-    )
-    lake: str = Field(
-        default="local",
-        pattern=r"^(local|s3://[^/?@]+(/[^?@]*)?)$",
-        description="predictions and labels: local (the project's folder) or s3://BUCKET/PREFIX; who may is what the "
-        "environment says, as for every AWS program",
-    )
-    compute: str = Field(
-        default="local",
-        pattern=r"^(local|ray|(ray://)?[A-Za-z0-9.-]+:[0-9]{1,5})$",
-        description="where models are trained: local (this machine), or a Ray cluster: ray (what RAY_ADDRESS names, or "
-        "the one on this machine), HOST:PORT of its head, or ray://HOST:PORT from a machine that is no node of it",
-    )
-    registry: str = Field(
-        default="none",
-        description="where versions are mirrored to: none, mlflow (a database in the project's folder), or the URL of "
-        "an MLflow server, or env:NAME or file:PATH of it",
-    )
-
-    @property
-    def places(self) -> tuple[str, str, str]:
-        """Return where what cannot move while it runs is kept."""
-        return self.database, self.lake, self.compute
-
-    @field_validator("database")
-    @classmethod
-    def _known(cls, text: str) -> str:
-        """Refuse what is no database, and a password that stands in the policy."""
-        if text == "sqlite" or is_reference(text):
-            return text
-        if not text.startswith(("postgresql://", "postgres://")):
-            raise PydanticCustomError("reference", "write sqlite, a postgresql:// URL, or env:NAME or file:PATH of one")
-        if urlsplit(text).password is not None or "password=" in text:
-            raise PydanticCustomError("reference", "it holds a password, so write env:NAME or file:PATH, where it is")
-        return text
 
 
 class ProjectPolicy(Section):

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
-from anew.adapters.local_artifact import LocalArtifactStore
-from anew.adapters.signing import Verifier
+from anew.app.kept import kept_artifacts
 from anew.app.order import routed
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
@@ -52,7 +51,7 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
     pinned |= {version for version, _ in (routing.champion, routing.challenger, routing.fallback) if version}
     kept = {digests[each] for each in pinned if each in digests}
     kept |= {digest for _, digest in (routing.champion, routing.challenger, routing.fallback) if digest}
-    store = LocalArtifactStore(root=state / "models", verifier=Verifier.load(state / "keys"))
+    store = kept_artifacts(state)
     wanted = [version] if version else [each for each in digests if each not in pinned]
     deleted = []
     for each in wanted:

@@ -1,4 +1,4 @@
-"""Where a project's record of facts is: in its folder, or on the server that its settings name."""
+"""Where a project's record of facts and its artifacts are: in its folder, or where its settings say."""
 
 import json
 import os
@@ -9,13 +9,26 @@ from anew.adapters.postgres_link import Place, PostgresPlace
 from anew.app.secret import is_reference, read_secret
 from anew.domain.errors import IntegrityError, SettingsError
 
-__all__ = ["SQLITE", "effects_place", "has_record", "owner_of", "place_of", "put_down", "record_place", "settled"]
+__all__ = [
+    "LOCAL",
+    "SQLITE",
+    "artifact_place",
+    "effects_place",
+    "has_record",
+    "owner_of",
+    "place_of",
+    "put_down",
+    "record_place",
+    "settled",
+]
 
 _FILE = "record.json"
 """Says, in a project's state folder, where its record is when that is not the folder itself."""
 _SCHEMA = "anew.record/1"
 SQLITE = "sqlite"
 """The setting of who keeps the record in the project's folder."""
+LOCAL = "local"
+"""The setting of who keeps artifacts and snapshots in the project's folder."""
 _LONGEST = 58
 """PostgreSQL's names have 63 bytes, and ours begin with five of our own."""
 
@@ -33,11 +46,11 @@ def record_place(state: Path) -> Place:
     return place_of(state, *settled(state))
 
 
-def put_down(state: Path, database: str, model: str) -> None:
-    """Put down, on disk, where the record is."""
-    new = state / f"{_FILE}.new"
+def put_down(state: Path, database: str, model: str, *, artifacts: str | None = None) -> None:
+    """Put down, on disk, where the record is, and where the artifacts are (None: where they were)."""
+    new, place = state / f"{_FILE}.new", artifact_place(state) if artifacts is None else artifacts
     with new.open("w", encoding="utf-8") as file:
-        json.dump({"schema": _SCHEMA, "database": database, "model": model}, file)
+        json.dump({"schema": _SCHEMA, "database": database, "model": model, "artifacts": place}, file)
         file.flush()
         os.fsync(file.fileno())
     new.replace(state / _FILE)
@@ -86,13 +99,28 @@ def owner_of(state: Path) -> str:
 
 def settled(state: Path) -> tuple[str, str]:
     """Return what `put_down` was given: the setting and the model's name; ``sqlite`` when it never was."""
+    return _put_down(state)[:2]
+
+
+def artifact_place(state: Path) -> str:
+    """Return where artifacts and snapshots are: ``local``, or the URL of a bucket's folder.
+
+    Raises
+    ------
+    IntegrityError
+        The file that says so cannot be read.
+    """
+    return _put_down(state)[2]
+
+
+def _put_down(state: Path) -> tuple[str, str, str]:
     try:
         said = json.loads((state / _FILE).read_text("utf-8"))
         if said["schema"] != _SCHEMA:
             raise IntegrityError(f"{state / _FILE} is {said['schema']!r}, this anew reads {_SCHEMA}; upgrade anew")
-        return str(said["database"]), str(said["model"])
+        return str(said["database"]), str(said["model"]), str(said.get("artifacts", LOCAL))
     except FileNotFoundError:
-        return SQLITE, ""
+        return SQLITE, "", LOCAL
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise IntegrityError(f"{state / _FILE} cannot be read ({exc!r}); restore it from a backup") from exc
 

@@ -10,11 +10,9 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 from anew.adapters.fact_reader import read_facts
-from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.local_compute import LocalCompute
-from anew.adapters.local_snapshot import LocalSnapshotStore
-from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
+from anew.app.kept import kept_artifacts, kept_snapshots
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.app.training import limits_of
@@ -26,6 +24,7 @@ from anew.loop.adopted import Adopted
 from anew.loop.training import SAMPLE_ROWS, SEARCH
 from anew.loop.training_order import Training, TrainingInputs, training_job
 from anew.loop.training_run import ARTIFACT, read_outcome
+from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import JobState
 
 __all__ = ["Difference", "Reproduction", "reproduce", "trained_version", "version_store"]
@@ -87,7 +86,7 @@ def reproduce(project: Path, version: str) -> Reproduction:
     previous = (manifest.previous, str(artifacts.get(manifest.previous))) if manifest.previous else ("", "")
     inputs = TrainingInputs(
         id=f"reproduce-{token_hex(8)}",
-        rows=LocalSnapshotStore(settings.state / "snapshots").get(manifest.snapshot),
+        rows=kept_snapshots(settings.state).get(manifest.snapshot),
         snapshot=manifest.snapshot,
         kept=manifest.rows,
         held=manifest.holdout_rows,
@@ -117,9 +116,9 @@ def trained_version(settings: Settings, version: str) -> CandidateTrained:
     raise NotFoundError(f"no version {version!r} was ever trained; the newest are {known}")
 
 
-def version_store(settings: Settings) -> LocalArtifactStore:
+def version_store(settings: Settings) -> ArtifactStore:
     """Return the project's artifacts, to read."""
-    return LocalArtifactStore(root=settings.state / "models", verifier=Verifier.load(settings.state / "keys"))
+    return kept_artifacts(settings.state)
 
 
 def _as_it_was(settings: Settings, kept: Path, manifest: Manifest) -> Training:

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from anew.adapters.file_traffic import FileTraffic
-from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.model_loader import ModelLoader
 from anew.adapters.signing import Verifier
 from anew.adapters.table_writer import TableWriter
+from anew.app.kept import kept_artifacts
 from anew.app.settings import load
 from anew.domain.errors import ConflictError, NotFoundError, SchemaError
 from anew.ports.predictor import Predictor
@@ -73,7 +73,7 @@ def _loaded(project: Path, version: str) -> Predictor:
     wanted = version or order.champion[0]
     if wanted not in known:
         raise NotFoundError(f"{wanted} is not at the gateway; there are {', '.join(sorted(known))}")
-    folder = LocalArtifactStore(root=settings.state / "models", verifier=verifier).get(known[wanted])
+    folder = kept_artifacts(settings.state).get(known[wanted])
     return ModelLoader().load(folder, version=wanted, digest=known[wanted])
 
 

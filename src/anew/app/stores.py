@@ -8,8 +8,6 @@ from pathlib import Path
 from anew.adapters._lake_s3 import S3Folder
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.file_traffic import FileTraffic
-from anew.adapters.local_artifact import LocalArtifactStore
-from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.review_db import ReviewDB
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader
@@ -20,10 +18,13 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.computing import open_compute
+from anew.app.kept import kept_artifacts, kept_snapshots, settle_kept
 from anew.app.record import settle
 from anew.app.settings import Settings
 from anew.domain.errors import IntegrityError
+from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import Compute
+from anew.ports.snapshot import SnapshotStore
 
 __all__ = [
     "OpenStores",
@@ -45,8 +46,8 @@ class OpenStores:
     inbox: SQLInbox
     lake: DeltaLake
     journals: SegmentReader
-    artifacts: LocalArtifactStore
-    snapshots: LocalSnapshotStore
+    artifacts: ArtifactStore
+    snapshots: SnapshotStore
     compute: Compute
     traffic: FileTraffic
     review: ReviewDB
@@ -66,6 +67,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
     clock = SystemClock()
     with closing(settle(state, settings.policy.stores.database, settings.model)) as database:
         database.integrity_check()
+        settle_kept(state, settings.policy.stores.artifacts)
         _refuse_overwriting(settings)
         with (
             closing(_lake(settings)) as lake,
@@ -81,8 +83,8 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 inbox=SQLInbox(database, clock=clock),
                 lake=lake,
                 journals=SegmentReader(state / "journal"),
-                artifacts=LocalArtifactStore(root=state / "models", verifier=signer.verifier, signer=signer),
-                snapshots=LocalSnapshotStore(state / "snapshots"),
+                artifacts=kept_artifacts(state, signer),
+                snapshots=kept_snapshots(state),
                 compute=compute,
                 traffic=FileTraffic(state, verifier=signer.verifier, signer=signer),
                 review=review,

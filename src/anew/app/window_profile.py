@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.profile_folder import ProfileFolder
+from anew.app.kept import artifact_file
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import IntegrityError, InvariantError, NotFoundError
@@ -61,7 +62,7 @@ def period_profile(project: Path, span: Interval, version: str = "") -> PeriodPr
     whole = found[0][1]
     for _, profile in found[1:]:
         whole += profile
-    reference = Reference.from_bytes((state / "models" / digests[version] / "reference.bin").read_bytes())
+    reference = Reference.from_bytes(artifact_file(state, digests[version], "reference.bin").read_bytes())
     changes = {name: measure(reference.own.columns[name], column) for name, column in whole.columns.items()}
     covered = Interval(start=found[0][0].start, end=found[-1][0].end)
     return PeriodProfile(version=version, span=covered, windows=len(found), profile=whole, changes=changes)

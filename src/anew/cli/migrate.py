@@ -1,4 +1,4 @@
-"""Move the project's record of facts to another database, verified fact by fact; or back to an older revision."""
+"""Move the project's record to another database, and its artifacts to another place; or back to an older revision."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,13 +31,15 @@ def run(
     wanted = settings.policy.stores.database
     check_champion(project, intent)
     moved = _do(settings, to or wanted, revision, dry_run=True)
-    what = f"bring {moved.target} back to revision {revision}" if revision else f"move {_facts(moved)}"
+    what = f"bring {moved.target} back to revision {revision}" if revision else f"move {_said(moved)}"
     done = agreed(intent, what, as_json=json)
     if done:
         moved = _do(settings, to or wanted, revision, dry_run=False)
     if json:
-        plain = {"from": moved.source, "to": moved.target, "facts": moved.head.seq, "hash": moved.head.hash}
-        data = {"moved": done, **plain}
+        data: dict[str, object] = {"moved": done, "from": moved.source, "to": moved.target}
+        data |= {"facts": moved.head.seq, "hash": moved.head.hash}
+        if moved.kept is not None:
+            data["artifacts"] = dict(zip(("from", "to", "count"), moved.kept, strict=True))
         emit_json("anew.migrate/1", data | ({"revision": revision} if revision else {}))
         return
     if not done:
@@ -45,7 +47,7 @@ def run(
     if revision:
         say(f"{moved.target} is of revision {revision} now; the next `anew up` of this version brings it forward again")
         return
-    say(f"moved {_facts(moved)}; head {moved.head.hash[:12]} in both")
+    say(f"moved {_said(moved)}; head {moved.head.hash[:12]} in both")
     if to and to != wanted:
         say(f"write it into anew.yaml before `anew up`: stores: {{database: {to}}}")
 
@@ -56,5 +58,10 @@ def _do(settings: Settings, to: str, revision: str, *, dry_run: bool) -> Moved:
     return move_record(settings, to, dry_run=dry_run)
 
 
-def _facts(moved: Moved) -> str:
-    return f"{moved.head.seq:,} facts from {moved.source} to {moved.target}"
+def _said(moved: Moved) -> str:
+    """Say what goes where."""
+    parts = [] if moved.source == moved.target else [f"{moved.head.seq:,} facts from {moved.source} to {moved.target}"]
+    if moved.kept is not None:
+        source, target, count = moved.kept
+        parts.append(f"{count:,} artifacts and snapshots from {source} to {target}")
+    return " and ".join(parts)

@@ -1,5 +1,6 @@
 """Where trained versions lie: directories addressed by one digest over all their files."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -30,4 +31,8 @@ class ArtifactStore(Protocol):
 
     def has(self, digest: str) -> bool:
         """Is an artifact stored under this digest? Looks, does not verify."""
+        ...
+
+    def forget(self, digest: str, *, pinned: Collection[str]) -> bool:
+        """Delete an artifact unless it is `pinned`, which is a PolicyError; return whether there was one."""
         ...

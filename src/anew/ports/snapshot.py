@@ -33,3 +33,7 @@ class SnapshotStore(Protocol):
             The rows are not those that were stored.
         """
         ...
+
+    def purge(self, key: str) -> tuple[str, ...]:
+        """Delete every snapshot that has rows of this key (column ``_key``), and return their addresses."""
+        ...

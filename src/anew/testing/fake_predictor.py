@@ -4,13 +4,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
 from anew.domain.column import Column, ColumnKind, Columns, Task, Value
-from anew.domain.errors import IntegrityError, NotFoundError
+from anew.domain.errors import IntegrityError, NotFoundError, PolicyError
 from anew.domain.observation import Answer
 
 __all__ = ["FAKE_COLUMNS", "FakeLoader", "FakePredictor", "FakeStore"]
@@ -143,6 +143,14 @@ class FakeStore:
     def has(self, digest: str) -> bool:
         """Is it there, and not hidden by `gone`?"""
         return digest not in self.gone and (self.root / digest).is_dir()
+
+    def forget(self, digest: str, *, pinned: Collection[str]) -> bool:
+        """Hide it from now on."""
+        if digest in pinned:
+            raise PolicyError(f"artifact {digest} is pinned")
+        there = self.has(digest)
+        self.gone.add(digest)
+        return there
 
 
 def _number(value: Value) -> float:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.file_traffic import FileTraffic
-from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
@@ -22,9 +21,10 @@ from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
 from anew.app.computing import cluster_of
+from anew.app.kept import kept_artifacts
 from anew.app.mirror_status import mirror_status
 from anew.app.record import open_record
-from anew.app.record_place import record_place
+from anew.app.record_place import LOCAL, artifact_place, record_place
 from anew.app.settings import Settings
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import open_lake
@@ -170,7 +170,7 @@ def _artifacts(project: Examined) -> Finding:
     routing = project.traffic.published(project.settings.model)
     if routing is None:
         return Finding.skipped("artifacts", "nothing is served yet")
-    store = LocalArtifactStore(root=project.state / "models", verifier=Verifier.load(project.state / "keys"))
+    store = kept_artifacts(project.state)
     named = [each for each in (routing.champion, routing.challenger, routing.fallback) if each[1]]
     for _, digest in named:
         store.get(digest)
@@ -241,6 +241,15 @@ def _bucket(project: Examined) -> Finding:
     return Finding.bad("bucket", f"{url} overwrites what is there: two writers would lose each other's commits", fix)
 
 
+def _artifact_bucket(project: Examined) -> Finding:
+    place = artifact_place(project.state)
+    if place == LOCAL:
+        return Finding.skipped("artifact bucket", "versions and snapshots are on this disk")
+    kept = "refuses" if S3Bucket(place).refuses_overwriting() else "allows"
+    said = f"{place} answers, and {kept} overwriting; what is in it goes by the digest of its bytes"
+    return Finding.good("artifact bucket", said)
+
+
 def _compute(project: Examined) -> Finding:
     cluster = cluster_of(project.settings)
     if cluster is None:
@@ -261,6 +270,7 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "recorded times": _future,
     "high-water mark": _mark,
     "bucket": _bucket,
+    "artifact bucket": _artifact_bucket,
     "lake": _lake,
     "journal": _journal,
     "routing": _routing,
