@@ -11,7 +11,7 @@ from anew.app.record_place import record_place
 from anew.domain.facts import CandidateTrained, RolledBack, TrafficApplied, TrainingEnded, VersionPromoted
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
-from tests.system.loop_project import QUIET, LoopProject, loop_project, wait
+from tests.system.loop_project import QUIET, LoopProject, loop_project, wait, write
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -20,7 +20,8 @@ SERVED = QUIET | {"policy": "{cooldown: 3h}\nstores: {database: 'file:database.u
 
 def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:
     url = f"{s3.bucket()}/demand"
-    with loop_project(tmp_path / "project", QUIET | {"policy": f"{{cooldown: 3h}}\nstores: {{lake: '{url}'}}"}) as ours:
+    stores = f"{{lake: '{url}', artifacts: '{url}/kept'}}"
+    with loop_project(tmp_path / "project", QUIET | {"policy": f"{{cooldown: 3h}}\nstores: {stores}"}) as ours:
         ours.up()
         assert ours.serves() == "v1"
         ours.hour()
@@ -30,13 +31,48 @@ def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path) -> N
         findings = {each["name"]: each for each in ours.anew("doctor", code=0)["findings"]}
         assert "second put of a commit is refused" in findings["bucket"]["found"]
         assert findings["lake"]["health"] == "good"
+        assert f"{url}/kept answers" in findings["artifact bucket"]["found"]
         assert "its versions" in ours.anew("backup", str(tmp_path / "backups"), code=3)
+        assert ours.down() == 0
+        (ours.state / "models").rename(ours.state / "lost")  # another machine has no copies
+        ours.up()
+        assert ours.serves() == "v1"
         assert ours.down() == 0
     assert not (tmp_path / "project" / ".anew" / "lake").exists()
     assert any(name.endswith(".parquet") for name in S3Bucket(f"{url}/predictions").names())
 
 
+def test_artifacts_move_into_a_bucket_and_back_and_a_backup_has_them(
+    stale: LoopProject, s3: S3Server, tmp_path: Path
+) -> None:
+    url = f"{s3.bucket()}/kept"
+    moved = QUIET | {"policy": f"{{cooldown: 3h}}\nstores: {{artifacts: '{url}'}}"}
+    with loop_project(tmp_path / "project", moved, like=stale) as ours:
+        assert "move them with `anew migrate`" in ours.anew("up", code=5)
+        (digest,) = [path.stem for path in (ours.state / "models").glob("*.json")]
+        done = ours.anew("migrate")
+        assert (done["artifacts"]["from"], done["artifacts"]["to"]) == ("local", url)
+        assert done["artifacts"]["count"] == 2
+        assert done["from"] == done["to"]
+        assert "already" in ours.anew("migrate", code=5)
+        assert S3Bucket(f"{url}/models").tag(f"{digest}.json") is not None
+        for name in ("models", "snapshots"):
+            (ours.state / name).rename(ours.state / f"{name}.lost")  # copies alone
+        made = ours.anew("backup", str(tmp_path / "backups"))
+        names = {path.name for path in Path(made["folder"]).rglob("*")}
+        assert {digest, f"{digest}.json"} <= names
+        assert any(name.endswith(".parquet") for name in names)
+        write(ours.root, QUIET)
+        home = ours.anew("migrate")
+        assert (home["artifacts"]["to"], home["artifacts"]["count"]) == ("local", 2)
+        S3Bucket(f"{url}/models").remove(f"{digest}.json")
+        ours.up()
+        assert ours.serves() == "v1"
+        assert ours.down() == 0
+
+
 @pytest.mark.fault("K11")
+@pytest.mark.fault("O6")
 def test_a_project_goes_to_a_server_and_back_and_survives_its_crash(stale: LoopProject, tmp_path: Path) -> None:
     server = PostgresServer()
     try:
@@ -69,10 +105,20 @@ def test_a_project_goes_to_a_server_and_back_and_survives_its_crash(stale: LoopP
             ours.settle()
             assert ours.stored() == ours.expected()
             assert ours.status()["challenger"]["version"] == "v2"
+            assert ours.down() == 0
 
-            back = ours.anew("rollback", "--reason", "enough")
-            assert back["recorded"] is True
-            assert [fact.version for fact in ours.facts(RolledBack)] == ["v2"]
+            server.stop()
+            program = ours.up()  # begins to serve by what is on this disk
+            assert "serving without the record version=v1 epoch=2" in (ours.root / "err").read_text()
+            ours.hour()
+            back = ours.anew("rollback", "--reason", "enough")  # reaches them nevertheless
+            assert back["recorded"] is False
+            ours.applied(back["epoch"])
+            assert program.poll() is None
+            server.start()
+            ours.wait_for(RolledBack, version="v2")
+            ours.settle()
+            assert ours.stored() == ours.expected()
             assert ours.down() == 0
             ours.verify_chain()
             head = ours.anew("audit", "head")

@@ -3,8 +3,10 @@
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,12 +28,12 @@ from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.record_place import SQLITE, effects_place, has_record
+from anew.app.served_gateway import ServedGateway
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import OpenStores, open_stores
 from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.wiring import stages
-from anew.app.workers import GatewayProcesses, free_port
 from anew.app.yardstick import read_known
 from anew.domain.errors import AnewError, FencedError, SettingsError, UnavailableError
 from anew.domain.fact import Fact
@@ -53,7 +55,7 @@ _MICRO = timedelta(microseconds=1)
 _RELOAD_S = 1.0
 _TIDY_S = 300.0
 _REPEAT_S = 60.0
-_AGAIN_S = 2.0
+_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,24 +90,33 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     beside = Beside(settings, options.dashboard)
     with alone(settings.state / "run" / "up.lock"), beside:
         known = has_record(settings.state)
-        while True:
-            try:
-                with open_stores(settings) as stores, followers:
-                    _Up(settings, stores, options, beside).run(stop)
-            except UnavailableError as exc:
-                if settings.policy.stores.database == SQLITE or not known or stop.is_set():
-                    raise
-                _LOG.error("the record does not answer, tried again in %.0f s problem=%s", _AGAIN_S, exc)
-                stop.wait(_AGAIN_S)
-            else:
-                return
+        with closing(ServedGateway(settings, options.port)) as gateway:
+            silent_until = 0.0
+            while True:
+                try:
+                    with open_stores(settings) as stores, followers:
+                        _Up(settings, stores, options, beside, gateway).run(stop)
+                except UnavailableError as exc:
+                    if settings.policy.stores.database == SQLITE or not known or stop.is_set():
+                        raise
+                    if time.monotonic() >= silent_until:
+                        silent_until = time.monotonic() + _REPEAT_S
+                        _LOG.error("the record does not answer, tried again every %.1f s problem=%s", _AGAIN_S, exc)
+                    gateway.stand_in()
+                    gateway.announce(options.ready)
+                    gateway.keep_until(_AGAIN_S, stop)
+                else:
+                    return
 
 
 class _Up:
     """The wired loop of one project."""
 
-    def __init__(self, settings: Settings, stores: OpenStores, options: UpOptions, beside: Beside) -> None:
+    def __init__(
+        self, settings: Settings, stores: OpenStores, options: UpOptions, beside: Beside, gateway: ServedGateway
+    ) -> None:
         self._beside = beside
+        self._gateway = gateway
         self._settings = settings
         self._stores = stores
         self._options = options
@@ -144,27 +155,26 @@ class _Up:
         )
         place, work = effects_place(self._settings.state), self._loop.work(self._effects)
         effects = DBOSEffects(place, work=work, executor=executor)
-        self._workers = self._gateway()
+        self._workers = self._gateway.processes
         try:
             self._begin(engine)
             self._loop.tell_time()  # a freeze that began meanwhile is on record before any effect ends
             effects.start()
             self._start()
-            self._options.ready(self._settings.policy.serving.host, self._workers.port)
+            self._gateway.announce(self._options.ready)
             self._turns(stop, effects, grant)
         finally:
             effects.close()  # first: after the lease has passed on, each second of these disturbs the next holder's
-            self._workers.stop()
+            if stop.is_set():
+                self._gateway.close()
             stores.lease.release(grant)
 
     def _start(self) -> None:
-        """Start the gateway; workers that outlived a killed control plane go on, or are replaced by new settings'."""
+        """Start the gateway; workers that live already go on, or are replaced by those of new settings."""
         same = is_accepted(self._settings)
         accept(self._settings)
         self._stores.traffic.beat()
-        sets = sets_of(self._settings)
-        if self._workers.start() and not (same and sets == 1):  # the ways between two sets ended with who held them
-            self._workers.renew(self._settings.policy.serving.workers, sets)
+        self._gateway.start(same=same)
 
     def _lease(self, executor: str, stop: Event) -> Grant | None:
         left, file = self._stores.lease.current(), self._settings.state / "run" / "holder"
@@ -356,16 +366,3 @@ class _Up:
             return digest
 
         return Record(digest_of=digest_of, find=find, newest=newest, first_champion=first)
-
-    def _gateway(self) -> GatewayProcesses:
-        serving = self._settings.policy.serving
-        port = serving.port if self._options.port is None else self._options.port
-        return GatewayProcesses(
-            projects=(self._settings.root,),
-            log=self._settings.state / "logs",
-            host=serving.host,
-            port=port or free_port(serving.host),
-            count=serving.workers,
-            living=lambda: self._stores.traffic.workers(self._settings.model),
-            sets=sets_of(self._settings),
-        )
