@@ -1,7 +1,7 @@
 """Labelled rows from a file: Parquet or CSV."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +10,7 @@ from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
 
-__all__ = ["file_digest", "labelled_rows", "read_table"]
+__all__ = ["file_digest", "labelled_rows", "read_table", "seen_columns"]
 
 
 def read_table(file: Path) -> pl.DataFrame:
@@ -65,15 +65,8 @@ def labelled_rows(
     missing = [each for each in wanted if each not in frame.columns]
     if missing:
         raise SchemaError(f"{name} has no column {', '.join(missing)} (it has {', '.join(frame.columns)})", missing[0])
-    at = _timestamps(frame, columns.time, name)
-    if at.null_count():
-        raise SchemaError(f"{name}: {at.null_count()} rows have no time in {columns.time!r}", columns.time)
-    chosen = [at.alias("_at"), _label(frame.get_column(columns.target), columns, name).alias("_label")]
-    for column in columns.features:
-        try:
-            chosen.append(_feature(frame.get_column(column.name), column, name))
-        except pl.exceptions.PolarsError as exc:
-            raise SchemaError(f"{name}: column {column.name!r} is no {column.kind}: {exc}", column.name) from exc
+    at, *features = seen_columns(frame, columns, name, columns.names)
+    chosen = [at, _label(frame.get_column(columns.target), columns, name).alias("_label"), *features]
     taken = {columns.time, columns.target, *columns.names}
     beside = [name for name in (columns.key, *columns.sensitive) if name not in taken and name in frame.columns]
     chosen += [frame.get_column(name).cast(pl.String) for name in dict.fromkeys(beside)]
@@ -85,6 +78,28 @@ def labelled_rows(
     chosen += [_feature(frame.get_column(each.name), each, name) for each in kept]
     rows = pl.DataFrame(chosen)
     return rows.filter(pl.col("_label").is_not_null()).sort("_at", maintain_order=True)
+
+
+def seen_columns(frame: pl.DataFrame, columns: Columns, name: str, wanted: Collection[str]) -> list[pl.Series]:
+    """Return ``_at`` (UTC microseconds) and the `wanted` ones of the declared features, which `frame` has.
+
+    Raises
+    ------
+    SchemaError
+        A time is missing, or a column is not of its declared kind.
+    """
+    at = _timestamps(frame, columns.time, name)
+    if at.null_count():
+        raise SchemaError(f"{name}: {at.null_count()} rows have no time in {columns.time!r}", columns.time)
+    chosen = [at.alias("_at")]
+    for column in columns.features:
+        if column.name not in wanted:
+            continue
+        try:
+            chosen.append(_feature(frame.get_column(column.name), column, name))
+        except pl.exceptions.PolarsError as exc:
+            raise SchemaError(f"{name}: column {column.name!r} is no {column.kind}: {exc}", column.name) from exc
+    return chosen
 
 
 def _timestamps(frame: pl.DataFrame, column: str, name: str) -> pl.Series:

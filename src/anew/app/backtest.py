@@ -1,6 +1,5 @@
 """`anew backtest`: which policy would have served this model best, and how far from what hindsight could do?"""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,6 +12,7 @@ from anew.adapters.table_file import labelled_rows, read_table
 from anew.app.backtest_fit import Bench, equal_windows, make_board
 from anew.app.backtest_trigger import trigger_policies
 from anew.app.settings import Settings
+from anew.app.workers_of import workers_of
 from anew.domain.errors import SettingsError
 from anew.loop.backtest import Board, Model, Policy, Run, play
 from anew.loop.backtest_policy import CostAware, EconomicPolicy, Every, InputDrift, LossDrift, Never
@@ -82,8 +82,8 @@ def backtest(
     bench = Bench(settings=settings, frame=frame, bounds=equal_windows(frame.height, options.windows))
     known, left_out = _policies(bench, options.label_delay)
     chosen = _chosen(known, options.policies)
-    processes = options.processes or min(2, os.cpu_count() or 1)
-    board = make_board(bench, SPANS, data=options.data, processes=processes, told=told)
+    workers = workers_of(settings, options.processes)
+    board = make_board(bench, SPANS, data=options.data, workers=workers, told=told)
     found = hindsight_of(board, delay=options.label_delay)
     runs = {}
     for name in chosen:

@@ -1,14 +1,14 @@
 """The fits of a backtest: each model of the board trained and scored once, in processes of their own."""
 
+import atexit
 import hashlib
 import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,14 @@ from anew.adapters.model_format import DataFormats
 from anew.adapters.model_loader import ModelLoader
 from anew.adapters.pipeline_module import load_pipeline
 from anew.adapters.table_file import labelled_rows, read_table
-from anew.app.settings import Settings, load
+from anew.app.settings import FILE, Settings, load
 from anew.domain.column import Task
 from anew.domain.errors import TrainingError
 from anew.loop.backtest import Board, Model
 from anew.loop.measure import Values, as_values
 from anew.loop.replay_stream import TrainedVersion
 from anew.loop.training import SAMPLE_ROWS, Kit, Recipe, fit, installed_packages
+from anew.ports.workers import Workers
 
 __all__ = ["Bench", "equal_windows", "first_windows", "make_board", "reported_losses", "train_model"]
 
@@ -69,14 +70,16 @@ def reported_losses(task: Task, label: Values, output: Values, spread: float) ->
 
 
 def make_board(
-    bench: Bench, spans: Sequence[int], *, data: Path, processes: int, told: Callable[[int, int], None]
+    bench: Bench, spans: Sequence[int], *, data: Path, workers: Workers, told: Callable[[int, int], None]
 ) -> Board:
     """Train and score the models of every window and span, those that are kept already excepted.
+
+    What is done is kept, so that a backtest whose workers were lost goes on when it is begun again.
 
     Parameters
     ----------
     data
-        The file that `bench.frame` was read from: the processes read it themselves.
+        The file that `bench.frame` was read from: workers read it themselves.
     told
         Called with the number of models done and of all.
 
@@ -84,6 +87,8 @@ def make_board(
     ------
     TrainingError
         Not even the first model could be trained.
+    UnavailableError
+        A worker was lost.
     """
     windows, first = len(bench.bounds) - 1, first_windows(len(bench.bounds) - 1)
     empty = Board(bounds=bench.bounds, first=first, spans=tuple(spans), rows={Model(first, 0): np.empty(0, np.float32)})
@@ -94,7 +99,7 @@ def make_board(
     missing = [each for each in models if found[each] is None]
     done = len(models) - len(missing)
     told(done, len(models))
-    for model, losses in _fitted(bench, empty, missing, data, processes):
+    for model, losses in _fitted(bench, empty, missing, data, workers):
         store.put(keys[model], losses)
         found[model] = losses
         done += 1
@@ -106,32 +111,46 @@ def make_board(
 
 
 def _fitted(
-    bench: Bench, board: Board, models: Sequence[Model], data: Path, processes: int
-) -> Iterable[tuple[Model, _LossArray]]:
+    bench: Bench, board: Board, models: Sequence[Model], data: Path, workers: Workers
+) -> Iterator[tuple[Model, _LossArray]]:
     """Yield models with their losses, in some order."""
-    jobs = [(each, *board.trained_on(each)) for each in models]
-    if len(jobs) < 2 * processes or processes == 1:
-        yield from ((model, _losses(bench, low, high)) for model, low, high in jobs)
-        return
-    # A fresh interpreter for each: forked ones inherit locks of threads that are not there any more.
-    context = multiprocessing.get_context("spawn")
-    told = (os.fspath(bench.settings.root), os.fspath(data), bench.bounds)
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=told) as pool:
-        yield from pool.map(_work, jobs, chunksize=4)
+    files = (bench.settings.root / FILE, bench.settings.pipeline, data)
+    enclosed = None if workers.reads_our_files else tuple(file.read_bytes() for file in files)
+    told = _Told(files=files, enclosed=enclosed, bounds=bench.bounds)
+    jobs = [board.trained_on(each) for each in models]
+    for number, losses in workers.each(_begin, told, _work, jobs):
+        yield models[number], losses
 
 
-_benches: list[Bench] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a worker is told: the project's two files and the data, by path or with what is in them, and the windows."""
+
+    files: tuple[Path, Path, Path]
+    enclosed: tuple[bytes, ...] | None
+    bounds: tuple[int, ...]
 
 
-def _begin(project: str, data: str, bounds: tuple[int, ...]) -> None:
-    settings = load(Path(project))
-    frame = labelled_rows(read_table(Path(data)), settings.columns, Path(data).name)
-    _benches.append(Bench(settings=settings, frame=frame, bounds=bounds))
+def _begin(told: _Told) -> Bench:
+    if told.enclosed is None:
+        return _read(told.files, told.bounds)
+    folder = mkdtemp(prefix="anew-backtest-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the pipeline is read again for each fit
+    here = tuple(Path(folder, file.name) for file in told.files)
+    for file, content in zip(here, told.enclosed, strict=True):
+        file.write_bytes(content)
+    return _read(here, told.bounds)
 
 
-def _work(job: tuple[Model, int, int]) -> tuple[Model, _LossArray]:
-    model, low, high = job
-    return model, _losses(_benches[0], low, high)
+def _read(files: Sequence[Path], bounds: tuple[int, ...]) -> Bench:
+    policy, _, data = files
+    settings = load(policy.parent)
+    frame = labelled_rows(read_table(data), settings.columns, data.name)
+    return Bench(settings=settings, frame=frame, bounds=bounds)
+
+
+def _work(bench: Bench, rows: tuple[int, int]) -> _LossArray:
+    return _losses(bench, *rows)
 
 
 def train_model(bench: Bench, low: int, high: int, *, sample: bool = False, traits: bool = False) -> TrainedVersion:

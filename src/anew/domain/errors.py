@@ -16,6 +16,8 @@ AnewError
 └── MissingExtraError(ImportError)   an optional extra is not installed
 """
 
+from typing import Any
+
 __all__ = [
     "AnewError",
     "ConflictError",
@@ -35,7 +37,18 @@ __all__ = [
 
 
 class AnewError(Exception):
-    """Base of every error that anew raises on purpose."""
+    """Base of every error that anew raises on purpose. It can be sent to another process as it is."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how it is made again: by its message and attributes, not by what its class takes."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[AnewError], args: tuple[object, ...], held: dict[str, object]) -> AnewError:
+    made = kind.__new__(kind)
+    made.args = args
+    made.__dict__.update(held)
+    return made
 
 
 class SettingsError(AnewError, ValueError):
