@@ -11,7 +11,7 @@ from anew.app.record_place import record_place
 from anew.domain.facts import CandidateTrained, RolledBack, TrafficApplied, TrainingEnded, VersionPromoted
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
-from tests.system.loop_project import QUIET, LoopProject, loop_project, wait, write
+from tests.system.loop_project import HISTORY, QUIET, LoopProject, loop_project, wait, write
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -69,6 +69,10 @@ def test_artifacts_move_into_a_bucket_and_back_and_a_backup_has_them(
         ours.up()
         assert ours.serves() == "v1"
         assert ours.down() == 0
+        seen = ours.anew("profile", str(ours.root), "--over", str(ours.root / "history.parquet"))
+        assert (seen["version"], seen["rows"]) == ("v1", HISTORY)
+        assert sum(each["rows"] for each in seen["windows"]) == HISTORY
+        assert all(each["columns"]["x"]["psi"] < 0.5 for each in seen["windows"])
 
 
 @pytest.mark.fault("K11")
