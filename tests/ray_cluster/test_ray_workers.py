@@ -58,4 +58,4 @@ def test_a_backtest_finds_there_what_it_finds_here(ray: RayBed, tmp_path: Path) 
 
 def test_a_cluster_that_is_not_there_is_said(ray: RayBed) -> None:
     with pytest.raises(UnavailableError, match="Ray cluster at"):
-        list(replace(RayWorkers(ray.address), address="127.0.0.2:1").each(int, "1", divmod, [1, 2]))
+        list(replace(RayWorkers(ray.address), address="127.0.0.2:1", patience_s=5.0).each(int, "1", divmod, [1, 2]))

@@ -35,10 +35,13 @@ class RayWorkers:
         ``ray``, ``HOST:PORT`` or ``ray://HOST:PORT``.
     cpus
         Cores that each task is given.
+    patience_s
+        How long a cluster may take to let us in.
     """
 
     address: str
     cpus: float = 1.0
+    patience_s: float = 60.0
 
     @property
     def reads_our_files(self) -> bool:
@@ -63,12 +66,18 @@ class RayWorkers:
         process = context.Process(target=_link, args=(theirs, batch, tasks), daemon=True)
         process.start()
         theirs.close()
+        left = len(tasks)
         try:
-            for _ in tasks:
+            if tasks and not ours.poll(self.patience_s):
+                why = f"it let nobody in for {self.patience_s:g} s"
+                raise UnavailableError(f"the Ray cluster at {self.address} does not answer: {why}")
+            while left:
                 said, number, result = ours.recv()
                 if said == "raised":
                     raise result
-                yield number, result
+                if said == "done":
+                    left -= 1
+                    yield number, result
         except EOFError as exc:
             raise UnavailableError(f"the Ray cluster at {self.address} went away before all was done") from exc
         finally:
@@ -88,6 +97,7 @@ def _link(pipe: Connection, batch: tuple[str, float, Any, object, Any], tasks: S
     try:
         where = "auto" if address == "ray" else address
         ray.init(address=where, log_to_driver=False, configure_logging=False)
+        pipe.send(("open", 0, None))
         shared = ray.put((uuid.uuid4().hex, anew.__version__, begin, told))
         task = ray.remote(_far).options(max_retries=_RETRIES, num_cpus=cpus)
         most = max(1, int(ray.cluster_resources().get("CPU", 1.0) / cpus)) * _AHEAD
