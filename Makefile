@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow docs screenshots newcomer reliability check lock soak
+.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow test-deploy docs screenshots newcomer reliability check lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ mlflow: build/mlflow/stamp ## install an MLflow server into build/mlflow, an env
 
 test-mlflow: .venv/test.stamp build/mlflow/stamp ## run the tests with a real MLflow server
 	@$(BIN)/python -m pytest tests/mlflow_server --reliability=build/reliability.json
+
+test-deploy: .venv/test.stamp build/deploy/stamp ## hold the manifests in deploy/ against the schemas of Kubernetes and Compose
+	@$(BIN)/python -m pytest tests/deploy
 
 docs: .venv/test.stamp build/docs/stamp ## build the documentation with its reference into build/docs/site, strictly
 	@rm -rf build/docs/pages build/docs/site && cp -r docs build/docs/pages
@@ -102,7 +105,8 @@ lock: ## resolve the newest releases that pyproject.toml admits into requirement
 	@$(UV) pip compile requirements/mlflow.in $(LOCK) --generate-hashes --output-file build/lock/mlflow.txt
 	@$(UV) pip compile requirements/ray.in $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/ray.txt
 	@$(UV) pip compile requirements/docs.in $(LOCK) --generate-hashes --output-file build/lock/docs.txt
-	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/mlflow.txt build/lock/docs.txt requirements/
+	@$(UV) pip compile requirements/deploy.in $(LOCK) --generate-hashes --output-file build/lock/deploy.txt
+	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/mlflow.txt build/lock/docs.txt build/lock/deploy.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
@@ -131,6 +135,12 @@ build/mlflow/stamp: requirements/mlflow.txt
 	@echo "Installing an MLflow server into build/mlflow: half a minute."
 	@rm -rf build/mlflow && $(PYTHON) -m venv build/mlflow
 	@build/mlflow/bin/python -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes --requirement requirements/mlflow.txt
+	@touch $@
+
+build/deploy/stamp: requirements/deploy.txt
+	@echo "Installing what reads manifests into build/deploy: a few seconds."
+	@rm -rf build/deploy && $(PYTHON) -m venv build/deploy
+	@build/deploy/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/deploy.txt
 	@touch $@
 
 build/docs/stamp: requirements/docs.txt

@@ -26,6 +26,7 @@ for name in [each for each in os.environ if each.startswith("ANEW_") and not eac
 
 FEAST = Path(__file__).parents[1] / "build" / "feast" / "bin" / "python"
 STUDIO = Path(__file__).parents[1] / "build" / "labelstudio" / "bin" / "label-studio"
+DEPLOY = Path(__file__).parents[1] / "build" / "deploy" / "bin" / "python"
 MLFLOW = Path(__file__).parents[1] / "build" / "mlflow" / "bin" / "mlflow"
 
 collect_ignore = [
@@ -34,8 +35,9 @@ collect_ignore = [
     *([] if STUDIO.exists() else ["label_studio"]),
     *([] if importlib.util.find_spec("ray") else ["ray_cluster"]),
     *([] if MLFLOW.exists() else ["mlflow_server"]),
+    *([] if DEPLOY.exists() else ["deploy"]),
 ]
-"""What needs PyTorch, Feast, Label Studio, Ray or an MLflow server, which only `make test-torch` and so on install."""
+"""What needs PyTorch, Feast, Label Studio, Ray, MLflow or schemas of Kubernetes: `make test-torch` and so on get it."""
 
 
 def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:

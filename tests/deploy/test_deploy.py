@@ -1,0 +1,140 @@
+"""The manifests in deploy/: held against the schemas of Kubernetes and Compose, and against what anew knows.
+
+No container and no cluster runs here; `make test-deploy` installs what reads them.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from anew.app.policy import ProjectPolicy
+from anew.cli._main import VERBS
+from tests.app.small_project import YAML
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+TOOLS = ROOT / "build" / "deploy" / "bin"
+KUBERNETES = "1.33"
+OF_KSERVE = {"minReplicas", "maxReplicas", "timeout"}
+"""What a predictor has besides a pod's own fields: KServe's v1beta1 ComponentExtensionSpec."""
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((DEPLOY / name).read_text()))
+
+
+def validated(folder: Path, *objects: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Ask the schemas of Kubernetes, which refuse what they do not know."""
+    files = []
+    for number, each in enumerate(objects):
+        files.append(folder / f"{number}.yaml")
+        files[-1].write_text(yaml.safe_dump(each))
+    program = [TOOLS / "kubernetes-validate", "--strict", "--kubernetes-version", KUBERNETES, *files]
+    return subprocess.run(program, capture_output=True, text=True, check=False)
+
+
+def containers() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield everything that runs anew, as Kubernetes writes it."""
+    stateful = documents("kubernetes/anew.yaml")[0]
+    yield from (("anew.yaml", each) for each in stateful["spec"]["template"]["spec"]["containers"])
+    cron = documents("kubernetes/backup.yaml")[0]["spec"]["jobTemplate"]["spec"]
+    yield "backup.yaml", cron["template"]["spec"]["containers"][0]
+    yield "kserve.yaml", documents("kubernetes/kserve.yaml")[0]["spec"]["predictor"]["containers"][0]
+
+
+def test_kubernetes_knows_every_field(tmp_path: Path) -> None:
+    every = [each for name in ("anew", "network", "backup") for each in documents(f"kubernetes/{name}.yaml")]
+    assert {each["kind"] for each in every} == {"StatefulSet", "Service", "NetworkPolicy", "CronJob"}
+    done = validated(tmp_path, *every)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_control_a_field_that_there_is_none_of_is_refused(tmp_path: Path) -> None:
+    wrong = documents("kubernetes/anew.yaml")[0]
+    wrong["spec"]["template"]["spec"]["containers"][0]["portz"] = []
+    assert validated(tmp_path, wrong).returncode != 0
+    wrong = documents("kubernetes/anew.yaml")[0]
+    wrong["spec"]["replicas"] = "one"
+    assert validated(tmp_path, wrong).returncode != 0
+
+
+def test_the_predictor_is_a_pod_with_what_kserve_adds(tmp_path: Path) -> None:
+    (service,) = documents("kubernetes/kserve.yaml")
+    assert (service["apiVersion"], service["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    predictor = dict(service["spec"]["predictor"])
+    own = {name: predictor.pop(name) for name in OF_KSERVE}
+    assert own["minReplicas"] == own["maxReplicas"] == 1  # a second one would serve nothing
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "anew"}, "spec": predictor}
+    done = validated(tmp_path, pod)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert predictor["containers"][0]["name"] == "kserve-container"
+
+
+def test_compose_knows_every_field() -> None:
+    program = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*program, DEPLOY / "compose.yaml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_they_are_written_as_yaml_is() -> None:
+    program = [TOOLS / "yamllint", "--strict", "--config-file", DEPLOY / ".yamllint", DEPLOY]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "container"), list(containers()), ids=lambda each: each if isinstance(each, str) else ""
+)
+def test_each_container_asks_for_a_verb_with_options_that_it_has(file: str, container: dict[str, Any]) -> None:
+    verb, *words = container["args"]
+    assert verb in VERBS
+    told = subprocess.run(
+        [sys.executable, "-m", "anew.cli", verb, "--help"], capture_output=True, text=True, check=True
+    )
+    assert all(word in told.stdout for word in words if word.startswith("--")), (file, words)
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    for probe in ("readinessProbe", "livenessProbe"):
+        path = container.get(probe, {}).get("httpGet", {}).get("path", "/v2/health/live")
+        assert path in (ROOT / "src/anew/gateway/app.py").read_text() + (ROOT / "src/anew/gateway/gate.py").read_text()
+
+
+def test_compose_wires_what_it_names() -> None:
+    (compose,) = documents("compose.yaml")
+    services = compose["services"]
+    for name, each in services.items():
+        assert set(each.get("depends_on", {})) <= services.keys(), name
+    environment = services["control"]["environment"]
+    (project,) = documents("project.yaml")
+    policy = ProjectPolicy.model_validate(yaml.safe_load(YAML) | project)
+    assert policy.stores.database.removeprefix("env:") in environment
+    assert "@postgres:5432/" in environment["ANEW_DATABASE"]
+    assert policy.stores.compute == "ray://ray-head:10001"
+    assert "--ray-client-server-port=10001" in services["ray-head"]["entrypoint"]
+    bucket = policy.stores.lake.split("/")[2]
+    assert f"ours/{bucket}" in services["buckets"]["command"][0]
+    assert policy.stores.artifacts.split("/")[2] == bucket
+    assert policy.serving.workers == 0  # the gateway is a service of its own
+    assert services["gateway"]["pid"] == "service:control"
+    assert all(port.startswith("127.0.0.1:") for each in services.values() for port in each.get("ports", ()))
+
+
+def test_no_secret_and_no_latest_image_stands_in_them() -> None:
+    every = "\n".join(path.read_text() for path in sorted(DEPLOY.rglob("*")) if path.is_file())
+    assert not re.search(r"image: \S+:latest", every)
+    for line in re.findall(r"(?:PASSWORD|SECRET|TOKEN)\S*: (.*)", every):
+        assert line.startswith(("${", "postgresql://anew:${")), line
+
+
+def test_the_image_installs_from_the_locks() -> None:
+    told = (DEPLOY / "Dockerfile").read_text()
+    for name in re.findall(r"requirements/\w+\.txt", told):
+        assert (ROOT / name).is_file()
+    assert "--require-hashes" in told
+    for name in re.findall(r"^COPY (.*) \S+$", told, re.MULTILINE):
+        assert all((ROOT / each).exists() for each in name.split())
