@@ -35,7 +35,7 @@ def validated(folder: Path, *objects: dict[str, Any]) -> subprocess.CompletedPro
     for number, each in enumerate(objects):
         files.append(folder / f"{number}.yaml")
         files[-1].write_text(yaml.safe_dump(each))
-    program = [TOOLS / "kubernetes-validate", "--strict", "--kubernetes-version", KUBERNETES, *files]
+    program = [str(TOOLS / "kubernetes-validate"), "--strict", "--kubernetes-version", KUBERNETES, *map(str, files)]
     return subprocess.run(program, capture_output=True, text=True, check=False)
 
 
@@ -83,7 +83,7 @@ def test_compose_knows_every_field() -> None:
 
 
 def test_they_are_written_as_yaml_is() -> None:
-    program = [TOOLS / "yamllint", "--strict", "--config-file", DEPLOY / ".yamllint", DEPLOY]
+    program = [str(TOOLS / "yamllint"), "--strict", "--config-file", str(DEPLOY / ".yamllint"), str(DEPLOY)]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
