@@ -138,16 +138,19 @@ def test_only_a_project_that_reads_feedback_reads_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("V9")
-@pytest.mark.parametrize("broken", ["a thousand times", "swapped"])
+@pytest.mark.parametrize("broken", ["a thousand times", "swapped", "nulls", "one value"])
 def test_a_broken_feed_is_an_incident_before_it_is_drift_and_never_a_reason_to_retrain(
     tmp_path: Path, broken: str
 ) -> None:
     x, z = np.random.default_rng(5).normal(size=(2, ROWS))
-    z = 40 + z
     day = (np.arange(ROWS) // 24) == 30
-    columns = {"x": np.where(day, 1000 * x, x), "z": z}
-    if broken == "swapped":
-        columns = {"x": np.where(day, z, x), "z": np.where(day, x, z)}
+    z = 40 + z
+    columns = {
+        "a thousand times": {"x": np.where(day, 1000 * x, x), "z": z},
+        "swapped": {"x": np.where(day, z, x), "z": np.where(day, x, z)},
+        "nulls": {"x": pl.Series(x).set(pl.Series(day), None), "z": z},
+        "one value": {"x": np.where(day, 0.25, x), "z": z},
+    }[broken]
     drift, contract = "triggers:\n  - {psi: {above: 5, at_least_rows: 20}}\n", "  - {quality: {at_least_rows: 20}}\n"
     without = replayed(tmp_path, drift, **columns)
     assert [day for day, _ in asked(without)] == [30], "the negative control: without the contract it is retrained"
