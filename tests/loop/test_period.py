@@ -9,6 +9,8 @@ import pytest
 
 from anew.domain.evidence import Evidence
 from anew.domain.facts import WindowScored
+from anew.domain.interval import Interval
+from anew.loop.period import KeptSums, _Piece
 from anew.monitor import Detector, Finding, ScoredRows, SeenRows
 from anew.monitor.slo import SLO
 from tests.loop.observed import START, Bed, hour
@@ -93,6 +95,8 @@ def test_rows_read_for_a_window_and_for_a_late_label_do_not_grow_with_the_period
         assert late > 24 * 5
 
 
+@pytest.mark.fault("L3")
+@pytest.mark.fault("L5")
 @pytest.mark.parametrize(
     ("window", "count", "period", "restarts"),
     [(timedelta(hours=1), None, 5.0, False), (timedelta(hours=1), None, 4.3, True), (None, 4, 5.0, True)],
@@ -111,6 +115,22 @@ def test_sums_find_what_rows_do_with_labels_late_corrected_withdrawn_and_predict
         ]
         for name in ("value", "low", "high", "confidence"):
             assert [getattr(each, name) for each in ours] == pytest.approx([getattr(each, name) for each in theirs])
+
+
+@pytest.mark.fault("L5")
+def test_planted_sums_that_nothing_makes_forget_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    slo = SLO(metric="error", at_most=0.9, period=timedelta(hours=5), at_least_rows=2)
+    read = story(ByRows(slo), timedelta(hours=1), None, restarts=False)
+    monkeypatch.setattr(KeptSums, "forget", lambda *_: None)
+    monkeypatch.setattr(KeptSums, "put", keep_first)
+    stale = story(slo, timedelta(hours=1), None, restarts=False)
+    assert [each[2][0].n for each in stale] != [each[2][0].n for each in read]
+
+
+def keep_first(kept: KeptSums, window: Interval, rows: ScoredRows) -> None:
+    """Keep what is read first of a window, whatever comes of it later."""
+    if not any(True for _ in kept._meeting(window)):
+        kept._hold(_Piece(window, kept._summed(rows)))
 
 
 Told = tuple[datetime, int, tuple[Evidence, ...]]

@@ -1,19 +1,24 @@
 """Machinery of the detectors that compare whole rows of a window with a sample of the training rows."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from anew.domain.errors import InvariantError
-from anew.monitor._detector import SeenRows
+from anew.domain.evidence import Evidence
+from anew.monitor._budget import promised
+from anew.monitor._detector import ScoredRows, SeenRows
 from anew.stats.encoding import Encoding, fit_encoding
 
-__all__ = ["Points", "independent_points", "points_of"]
+__all__ = ["Points", "RowComparison", "independent_points", "points_of"]
 
 Floats = npt.NDArray[np.float64]
 
+_ALPHA = 1 / 365
 _ALIKE = 1.2
 """Rows that count as one, up to which rows pass for independent."""
 
@@ -23,6 +28,74 @@ class Points(NamedTuple):
 
     reference: Floats
     window: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowComparison:
+    """A detector that compares points; each kind says how. Without a limit of its own the budget holds its alarms."""
+
+    labels: ClassVar[bool] = False
+    needs_sample: ClassVar[bool] = True
+
+    columns: tuple[str, ...] = ()
+    rows: int = 500
+    at_least_rows: int = 100
+    alpha: float | None = None
+    declared: str = ""
+
+    @property
+    def limited(self) -> bool:
+        """Has it a limit of its own?"""
+        raise NotImplementedError
+
+    def compare(self, points: Points) -> Evidence:
+        """Measure how far the points lie apart."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """Name with settings."""
+        raise NotImplementedError
+
+    @property
+    def over(self) -> timedelta | None:
+        """One window."""
+        return None
+
+    @property
+    def calibrated(self) -> bool:
+        """Does the budget hold it?"""
+        return not self.limited
+
+    @property
+    def needs_traits(self) -> bool:
+        """Does it read how rows resemble each other?"""
+        return self.calibrated
+
+    @property
+    def promise(self) -> float:
+        """The chance of a false alarm in a window that it keeps where it is calibrated."""
+        return _ALPHA if self.alpha is None else self.alpha
+
+    @property
+    def promised(self) -> str:
+        """The end of its alert: what is promised, if anything is."""
+        return f"; {promised(self.promise, self.declared)}" if self.calibrated else ""
+
+    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
+        """Measure how far the window is from the training rows, with a p-value."""
+        if seen.n < self.at_least_rows:
+            return (Evidence.of(self.key, None, seen.n, problem=f"{seen.n} rows, {self.at_least_rows} are needed"),)
+        try:
+            return (
+                self.compare((independent_points if self.calibrated else points_of)(seen, self.columns, self.rows)),
+            )
+        except InvariantError as exc:
+            return (Evidence.of(self.key, None, seen.n, problem=f"the rows cannot be compared: {exc}"),)
+
+    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
+        """Measure nothing: this detector needs no labels."""
+        return ()
 
 
 def points_of(seen: SeenRows, columns: tuple[str, ...], most: int) -> Points:

@@ -1,27 +1,24 @@
 """Domain classifier: how well a model tells the rows of a window from the training rows."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import ClassVar
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
-from anew.monitor._budget import promised, refuse_alpha
-from anew.monitor._detector import Finding, ScoredRows, SeenRows
-from anew.monitor._sample import independent_points, points_of
+from anew.monitor._budget import refuse_alpha
+from anew.monitor._detector import Finding
+from anew.monitor._sample import Points, RowComparison
 from anew.stats.domain_classifier import separation
 
 __all__ = ["DomainClassifier"]
 
 
-_ALPHA = 1 / 365
 _HIGH = 0.8
 """Area from which on the two hardly overlap, for severity where no limit is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DomainClassifier:
+class DomainClassifier(RowComparison):
     """Alert when a classifier tells the rows of a window from the training rows.
 
     Parameters
@@ -59,15 +56,8 @@ class DomainClassifier:
     ('domain_classifier', 'domain_classifier>0.6')
     """
 
-    labels: ClassVar[bool] = False
-    needs_sample: ClassVar[bool] = True
-
     above: float | None = None
-    columns: tuple[str, ...] = ()
     rows: int = 1000
-    at_least_rows: int = 100
-    alpha: float | None = None
-    declared: str = ""
 
     def __post_init__(self) -> None:
         if self.above is not None and not 0.5 < self.above < 1:
@@ -85,38 +75,14 @@ class DomainClassifier:
         return f"domain_classifier{of}" + ("" if self.above is None else f">{self.above:g}")
 
     @property
-    def over(self) -> timedelta | None:
-        """One window."""
-        return None
+    def limited(self) -> bool:
+        """Is there a limit `above`?"""
+        return self.above is not None
 
-    @property
-    def calibrated(self) -> bool:
-        """Does the budget hold it?"""
-        return self.above is None
-
-    @property
-    def needs_traits(self) -> bool:
-        """Does it read how rows resemble each other?"""
-        return self.calibrated
-
-    @property
-    def _alpha(self) -> float:
-        return _ALPHA if self.alpha is None else self.alpha
-
-    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
+    def compare(self, points: Points) -> Evidence:
         """Measure the area, with the p-value that nothing tells the rows apart."""
-        if seen.n < self.at_least_rows:
-            return (Evidence.of(self.key, None, seen.n, problem=f"{seen.n} rows, {self.at_least_rows} are needed"),)
-        try:
-            points = (independent_points if self.calibrated else points_of)(seen, self.columns, self.rows)
-            found = separation(points.reference, points.window)
-        except InvariantError as exc:
-            return (Evidence.of(self.key, None, seen.n, problem=f"the rows cannot be compared: {exc}"),)
-        return (Evidence.of(self.key, found.auc, len(points.window), reference=0.5, p_value=found.p_value),)
-
-    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
-        """Measure nothing: this detector needs no labels."""
-        return ()
+        found = separation(points.reference, points.window)
+        return Evidence.of(self.key, found.auc, len(points.window), reference=0.5, p_value=found.p_value)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
         """Find drift where the area exceeds the limit, or its p-value is no more than the budget allows."""
@@ -125,12 +91,11 @@ class DomainClassifier:
                 continue
             what = f" by {', '.join(self.columns)}" if self.columns else ""
             certainty = "" if each.p_value is None else f", p {each.p_value:.2g}"
-            promise = f"; {promised(self._alpha, self.declared)}" if self.calibrated else ""
             high = _HIGH if self.above is None else (1 + self.above) / 2
             return Finding(
                 severity=Severity.HIGH if each.value > high else Severity.MEDIUM,
                 message=f"a classifier tells the rows from those in training{what}: AUC {each.value:.3f}{certainty}, "
-                f"{each.n} rows compared{promise}",
+                f"{each.n} rows compared{self.promised}",
                 evidence=(each,),
             )
         return None
@@ -138,4 +103,4 @@ class DomainClassifier:
     def _tells(self, each: Evidence, area: float) -> bool:
         if self.above is not None:
             return area > self.above
-        return each.p_value is not None and each.p_value <= self._alpha
+        return each.p_value is not None and each.p_value <= self.promise
