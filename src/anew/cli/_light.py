@@ -5,6 +5,7 @@ import os
 import sys
 
 from anew.cli._exit import exits
+from anew.cli._processor import NUMPY_FEATURES, slow_at_sorting, this_processor
 
 __all__ = ["LIGHT", "main"]
 
@@ -21,6 +22,8 @@ def main() -> None:
     if "numpy" not in sys.modules:
         # Nothing here multiplies matrices; the idle threads of BLAS would spin for a tenth of a second of CPU.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        if slow_at_sorting(this_processor()):
+            os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", NUMPY_FEATURES)
     with exits():
         importlib.import_module(f"anew.cli.{verb}").main(words)
     sys.exit(0)
