@@ -63,7 +63,7 @@ class Told:
 
 
 class CountingLake(MemoryLake):
-    """A lake that remembers which spans of predictions were read, and how many rows."""
+    """A lake that remembers which spans of predictions were read, and how many rows of any table."""
 
     def __init__(self, columns: Columns) -> None:
         super().__init__(columns)
@@ -74,6 +74,18 @@ class CountingLake(MemoryLake):
         """Read, and remember."""
         self.asked.append(span)
         found = super().predictions(span)
+        self.rows += found.height
+        return found
+
+    def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> pl.DataFrame:
+        """Read what is new, and count it."""
+        found = super().fresh(table, after=after, upto=upto, until=until)
+        self.rows += found.height
+        return found
+
+    def deliveries(self, span: Interval, ids: pl.Series) -> pl.DataFrame:
+        """Read labels, and count them."""
+        found = super().deliveries(span, ids)
         self.rows += found.height
         return found
 

@@ -63,7 +63,7 @@ def hourly(bed: Bed, hours: int, rows: int = 1) -> None:
 
 
 def read_by(bed: Bed, change: object, now: datetime) -> int:
-    """Return how many rows of predictions are read by the turn at `now`, after a change."""
+    """Return how many rows of any table are read by the turn at `now`, after a change."""
     bed.lake.rows = 0
     change()  # type: ignore[operator]  # it is a function
     bed.turn(now)
@@ -86,13 +86,14 @@ def test_rows_read_for_a_window_and_for_a_late_label_do_not_grow_with_the_period
     hours_in = hour(hours + 0.9)
     fresh = read_by(bed, more, hour(hours + 1))
     late = read_by(bed, lambda: bed.label("r7.2", WRONG, hour(hours + 1.5)), hour(hours + 2))
-    twice = 2 * 5  # once to close a window, once to score it
+    closed, scored, looked_through = 5, 5 + 5, 5 + 5  # predictions; they and their labels; what is new in the lake
+    touched, found = 5 + 6, 2 * 1  # the window of the late label, whole; the label, by the sums and by the scores
     if detector is DAY:
-        assert fresh == twice
-        assert late == 5  # the window that was touched; the one that closes is empty
+        assert fresh == closed + scored + looked_through
+        assert late == touched + found
     else:  # what reading rows costs, so that the test is seen to fail without sums
-        assert fresh == twice + 24 * 5
-        assert late > 24 * 5
+        assert fresh == closed + scored + looked_through + 24 * 2 * 5
+        assert late > 24 * 2 * 5
 
 
 @pytest.mark.fault("L3")

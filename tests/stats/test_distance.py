@@ -167,7 +167,7 @@ def test_one_value_of_a_million_among_twenty_thousand_moves_little() -> None:
 @pytest.mark.parametrize(("shape", "moved"), [("normal", 1.0), ("uniform", 2 / 3)])
 def test_without_drift_they_are_off_by_as_much_as_they_say(shape: str, moved: float) -> None:
     rng = np.random.default_rng(6)
-    draw = {"normal": rng.normal, "uniform": rng.uniform}[shape]
+    draw = rng.normal if shape == "normal" else rng.uniform
     pairs = [profiles(draw(size=5000), draw(size=1000)) for _ in range(60)]
     noise = math.sqrt(1 / 5000 + 1 / 1000)
     assert np.mean([ks(*each) for each in pairs]) == pytest.approx(0.87 * noise, rel=0.1)
