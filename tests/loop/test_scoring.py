@@ -1,12 +1,17 @@
 """Scores are revised when what came late changes them, and cost what is new."""
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 
+from anew.domain.evidence import Evidence
 from anew.domain.facts import AlertRaised, IncidentRaised, WindowClosed, WindowScored
 from anew.domain.interval import Interval
+from anew.monitor import Finding, ScoredRows, SeenRows
 from anew.monitor.ab_outcome import ABOutcome
+from anew.monitor.adwin import ADWIN
 from anew.monitor.label_quality import LabelQuality
 from anew.monitor.slo import SLO
 from anew.monitor.thumbs import Thumbs
@@ -251,3 +256,51 @@ def test_two_arms_are_compared_by_the_live_loop() -> None:
             bed.happened(f"r{i}", "clicked", hour(0.7))
     bed.turn(hour(1))
     assert [each.detector for each in bed.facts(AlertRaised)] == ["ab_outcome(clicked worse by 0)"]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What follows losses, for a loop that does not know how many of them it reads."""
+
+    inner: ADWIN
+    labels: ClassVar[bool] = True
+    key: str = "whole"
+
+    @property
+    def over(self) -> timedelta | None:
+        """The period."""
+        return self.inner.over
+
+    def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
+        """Measure nothing."""
+        return self.inner.measure_seen(seen)
+
+    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
+        """Follow them."""
+        return self.inner.measure_scored(rows)
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
+        """Judge."""
+        return self.inner.judge(evidence)
+
+
+@pytest.mark.parametrize("others", [1, 5])
+def test_what_follows_the_newest_losses_reads_no_more_of_a_long_period(others: int) -> None:
+    """v1 answers one of each hour's two rows, both in each `others`-th hour; what another answers does not count."""
+    adwin = ADWIN(at_least_rows=5, most_rows=20)
+    told, read = [], []
+    for detector in (adwin, Whole(adwin)):
+        bed = started(detectors=(detector,), keep=None)
+        for i in range(120):
+            for j in range(2):
+                version = "v1" if j or i % others == 0 else "v0"
+                bed.serve(f"r{i}.{j}", hour(i + 0.2 + j / 10), version=version)
+                bed.label(f"r{i}.{j}", int(i % 3 > 0), hour(i + 0.5))
+        bed.turn(hour(119))
+        bed.lake.rows = 0
+        bed.turn(hour(120))
+        told.append([(each.n, each.value, each.subject) for each in bed.facts(WindowScored)[-1].evidence])
+        read.append(bed.lake.rows)
+    assert told[0] == told[1]
+    assert told[0][0][0] == 20 or "loss since" in told[0][0][2]
+    assert read[0] < 120 < 240 < read[1]

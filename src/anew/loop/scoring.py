@@ -198,10 +198,31 @@ class Scoring:
                 if parts is not None:
                     sums[key] = parts
                     continue
+            if most := getattr(detector, "most_rows", 0):
+                rows[key] = replace(self._newest(wider, most, own, known), version=version, window=window)
+                continue
             if over not in kept:
                 kept[over] = replace(self._scored(*self._read(wider), wider, known), version=version, window=window)
             rows[key] = kept[over]
         return rows, sums
+
+    def _newest(self, period: Interval, most: int, own: ScoredRows, known: Known) -> ScoredRows:
+        """Return the newest rows of `period` in which the version of a window, `own`, has `most` with labels.
+
+        It reads back from the end, at first as far as such rows lie by their number in the window, and no more than
+        twice as far as it has to; all of the period where there are fewer.
+        """
+        mine = (pl.col("_version") == own.version) & pl.col("_label").is_not_null()
+        near = own.table.filter(mine).height
+        length = period.length if own.window is None or not near else own.window.length * -(-most // near)
+        found: list[pl.DataFrame] = []
+        end, met = period.end, 0
+        while end > period.start and met < most:
+            start = max(period.start, end - length)
+            found.insert(0, self.joined(Interval(start=start, end=end)))
+            met += found[0].filter(mine).height
+            end, length = start, 2 * length
+        return self._of(spread(pl.concat(found)), known)
 
     def _labelled(self, span: Interval, known: Known) -> ScoredRows:
         """Return the labelled rows of `span`, as sums are taken of."""

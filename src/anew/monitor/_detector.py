@@ -203,6 +203,8 @@ class Detector(Protocol):
         It reads outcomes and the words of each source.
     `needs_traits`
         It reads the yardstick's traits, likewise.
+    `most_rows`
+        Of its period it reads no more than so many of the newest labelled rows of the version in question, a number.
     `calibrated`
         Its false alarms are counted against the budget that the project declares. It has the fields `alpha`, the chance
         of a false alert in a window, which is its share of the budget where the project says None; and `declared`, the
