@@ -36,7 +36,7 @@ from anew.loop.adopted import adopted_draft
 from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine, Stages
 from anew.loop.fold import fold_scores
-from anew.loop.progress import silent
+from anew.loop.progress import silent, uncounted
 from anew.loop.replay import Replay, ReplayPlan, ReplayReport
 from anew.loop.replay_effects import ReplayEffects, ReplayWorld, Spoil, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
@@ -74,6 +74,7 @@ def replay(
     *,
     spoil: Spoil | None = None,
     deciders: Callable[[Stages, timedelta], Stages] = lambda made, _: made,
+    told: Callable[[int, int], None] = uncounted,
 ) -> ReplayReport:
     """Run the project over the file.
 
@@ -83,6 +84,8 @@ def replay(
         Plants faults in the rows of retrains, to see what becomes of them.
     deciders
         Returns the stages that decide, of those of the project and the length of a window.
+    told
+        Called with the number of windows that are done and of all.
 
     Raises
     ------
@@ -138,7 +141,7 @@ def replay(
         paired_by=judging.paired_by,
         arms_by=judging.arms_by,
     )
-    return Replay(plan, engine, stream, effects, watch).run()
+    return Replay(plan, engine, stream, effects, watch).run(told)
 
 
 def _refuse_label_time(settings: Settings, column: str) -> None:

@@ -1,7 +1,7 @@
 """`anew model reproduce`: train a version again from what is on record, and compare."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +13,7 @@ from anew.adapters.fact_reader import read_facts
 from anew.adapters.local_compute import LocalCompute
 from anew.app.accepted import accepted
 from anew.app.kept import kept_artifacts, kept_snapshots
+from anew.app.progress import ProgressReporter
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.app.training import limits_of
@@ -64,11 +65,12 @@ class Reproduction:
     differences: tuple[Difference, ...] = ()
 
 
-def reproduce(project: Path, version: str) -> Reproduction:
+def reproduce(project: Path, version: str, told: Callable[[str], None] = lambda _: None) -> Reproduction:
     """Train `version` again: the rows of its snapshot, the code and the parameters that its artifact holds, its seed.
 
     It runs as a training does, confined and within the project's limits, in the environment that is installed now.
-    Nothing of the project changes. Where parameters were searched, the fit is repeated with what was found.
+    Nothing of the project changes. Where parameters were searched, the fit is repeated with what was found. `told` is
+    called with a sentence on how far it is, every few seconds at most.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def reproduce(project: Path, version: str) -> Reproduction:
         previous=previous,
         searched=str(kept / SEARCH) if (kept / SEARCH).is_file() else "",
     )
-    with _trained_again(settings, _as_it_was(settings, kept, manifest), inputs) as made:
+    with _trained_again(settings, _as_it_was(settings, kept, manifest), inputs, told) as made:
         return _compared(version, fact.digest, kept, read_outcome(made).digest, made / ARTIFACT)
 
 
@@ -139,13 +141,17 @@ def _as_it_was(settings: Settings, kept: Path, manifest: Manifest) -> Training:
 
 
 @contextmanager
-def _trained_again(settings: Settings, how: Training, inputs: TrainingInputs) -> Iterator[Path]:
+def _trained_again(
+    settings: Settings, how: Training, inputs: TrainingInputs, told: Callable[[str], None]
+) -> Iterator[Path]:
     """Run the training in a folder of its own, which is gone afterwards; yields the folder of its results."""
     folder = Path(mkdtemp(prefix="reproduce-", dir=settings.state))
     compute = LocalCompute(root=folder / "jobs")
+    reporter = ProgressReporter(folder, lambda _, said: told(said))
     try:
         compute.submit(training_job(how, inputs, folder / "orders", limits_of(settings)))
         while (status := compute.poll(inputs.id)).state is JobState.RUNNING:
+            reporter.look([inputs.id])
             time.sleep(_POLL_S)
         if status.folder is None:
             raise TrainingError(status.reason or "error", status.detail or "it left nothing behind")

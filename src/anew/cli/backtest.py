@@ -1,7 +1,6 @@
 """Replay policies over a historical file, and compare them with what hindsight could have done."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from anew.app.backtest_rollout import through_rollout
 from anew.app.backtest_table import table
 from anew.app.settings import load
 from anew.cli._output import emit_json, say
+from anew.cli._progress import Counted
 from anew.dashboard.backtest_svg import backtest_svg
 from anew.loop.backtest_report import described
 
@@ -36,7 +36,7 @@ def run(
     settings = load(project)
     asked = tuple(each.strip() for each in re.split(r",(?![^(]*\))", policies) if each.strip())
     options = BacktestOptions(data=data, policies=asked, label_delay=label_delay, windows=windows, processes=processes)
-    found = backtest(settings, options, _tell)
+    found = backtest(settings, options, Counted(what="models trained and scored"))
     report = described(found.board, found.hindsight, found.runs)
     if with_rollout:
         report["with_rollout"] = through_rollout(settings, options, found).plain
@@ -48,13 +48,3 @@ def run(
         return
     for line in table(found, report):
         say(line)
-
-
-def _tell(done: int, models: int) -> None:
-    """Say on stderr how far the training is; one line that is written over, where there is a terminal."""
-    if not sys.stderr.isatty():
-        if done == models:
-            sys.stderr.write(f"{models} models trained and scored\n")
-        return
-    sys.stderr.write(f"\r{done} of {models} models trained and scored" + ("\n" if done == models else ""))
-    sys.stderr.flush()

@@ -69,7 +69,7 @@ def _reproduce(
 
     Ends with 0 when digest, model or metrics are identical, with 3 when neither is.
     """
-    found = reproduce(project, version)
+    found = reproduce(project, version, lambda said: typer.echo(f"{version}: {said}", err=True))
     if json:
         emit_json("anew.model.reproduce/1", asdict(found))
     else:

@@ -9,6 +9,7 @@ import typer
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.cli._output import emit_json, say
+from anew.cli._progress import Counted
 
 __all__ = ["run"]
 
@@ -28,7 +29,7 @@ def run(
     """Replay a file through the project's loop."""
     gc.freeze()  # what is imported by now stays: no collection has to walk it again
     options = ReplayOptions(data=data, label_delay=label_delay, label_time=label_time, windows=windows)
-    report = replay(load(project), options).data
+    report = replay(load(project), options, told=Counted(what="windows replayed")).data
     if json:
         emit_json("anew.replay/1", report)
         return

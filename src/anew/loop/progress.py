@@ -7,7 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PROGRESS", "Progress", "ProgressFile", "read_progress", "silent", "write_progress"]
+__all__ = [
+    "PROGRESS",
+    "Progress",
+    "ProgressFile",
+    "read_progress",
+    "silent",
+    "time_left",
+    "uncounted",
+    "write_left",
+    "write_progress",
+]
 
 PROGRESS = "progress.json"
 _EVERY_S = 0.25
@@ -43,6 +53,24 @@ def silent(progress: Progress) -> None:
     """Tell nobody."""
 
 
+def uncounted(done: int, of: int) -> None:
+    """Tell nobody how much of counted work is done."""
+
+
+def time_left(took_s: float, made: int, left: int) -> float | None:
+    """Return the seconds that `left` pieces of work will take, if `made` took so long; None before any is made."""
+    return took_s / made * left if made else None
+
+
+def write_left(seconds: float) -> str:
+    """Say it in words.
+
+    >>> write_left(12.3)
+    'about 12 s left'
+    """
+    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {round(seconds / 60)} min left"
+
+
 class ProgressFile:
     """Writes what it is told into a file, a few times a second at most; a full disk costs the file, not the run."""
 
@@ -63,8 +91,7 @@ class ProgressFile:
         if not new and now - self._written < _EVERY_S and progress.done < progress.of:
             return
         self._written = now
-        made = progress.done - self._done
-        eta = (now - self._began) / made * (progress.of - progress.done) if made else None
+        eta = time_left(now - self._began, progress.done - self._done, progress.of - progress.done)
         text = json.dumps(asdict(replace(progress, rows=self._rows, eta_s=eta)))
         try:
             draft = self._file.with_suffix(".part")
@@ -98,6 +125,5 @@ def write_progress(progress: Progress) -> str:
     if progress.rows:
         words.append(f"{progress.rows} rows")
     if progress.eta_s is not None:
-        left = progress.eta_s
-        words.append(f"about {left:.0f} s left" if left < 90 else f"about {max(1, round(left / 60))} min left")
+        words.append(write_left(progress.eta_s))
     return ", ".join(words)

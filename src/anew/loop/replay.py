@@ -1,7 +1,7 @@
 """Replay: the real deciders over a historical stream, in virtual time, with effects run inline."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -30,6 +30,7 @@ from anew.domain.facts import (
 from anew.loop.engine import Engine
 from anew.loop.look import Counted, look
 from anew.loop.measure import Values, measure_seen
+from anew.loop.progress import uncounted
 from anew.loop.replay_effects import ReplayEffects
 from anew.loop.replay_look import LookedAt
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
@@ -121,8 +122,8 @@ class Replay:
         self._scores = ReplayScores(stream, plan.detectors, plan.bounds)
         self._windows = list(zip(plan.bounds[:-1], plan.bounds[1:], strict=True))
 
-    def run(self) -> ReplayReport:
-        """Replay the stream.
+    def run(self, told: Callable[[int, int], None] = uncounted) -> ReplayReport:
+        """Replay the stream; `told` is called with the number of windows that are done and of all.
 
         Raises
         ------
@@ -135,6 +136,7 @@ class Replay:
         began = None
         for number, (start, end) in enumerate(self._windows):
             self._now = start
+            told(number, len(self._windows))
             self._hear(start)
             if not self._champion and number >= self._plan.warmup:
                 self._found(number, start)
@@ -143,6 +145,7 @@ class Replay:
             if began is None:
                 began, self._began = number, start
             self._window(number, start, end)
+        told(len(self._windows), len(self._windows))
         if began is None:
             raise NotFoundError(f"no first champion was accepted in {len(self._windows)} windows: {self._refusal()}")
         return self._report(began, started)
