@@ -30,7 +30,7 @@ HOMES = {
     "jinja2": ("dashboard",),
     "markupsafe": ("dashboard",),
     "starlette": ("dashboard",),
-    "uvicorn": ("app.dashboard_worker",),
+    "uvicorn": ("adapters.page_server",),
     "anyio": ("dashboard",),
     "joblib": ("adapters.unpickle_child",),
     "authlib": ("adapters.oidc_provider",),

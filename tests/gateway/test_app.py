@@ -1,8 +1,10 @@
 """The ASGI face, driven without a server."""
 
 import asyncio
+import gzip
 import json
 import math
+import resource
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -169,6 +171,20 @@ def test_bodies_in_another_dress_are_refused() -> None:
     for headers in ({b"content-type": b"text/plain"}, {b"content-encoding": b"gzip"}):
         assert post(app, "/predict", {"row": ROW}, headers)[0] == 415
     assert post(app, "/predict", {"row": ROW}, {b"content-type": b"application/json; charset=utf-8"})[0] == 200
+
+
+@pytest.mark.fault("H6")
+@pytest.mark.parametrize("path", ["/predict", "/labels", "/feedback"])
+def test_a_body_that_is_packed_is_refused_and_not_unpacked(path: str) -> None:
+    journal = FakeJournal()
+    bomb = gzip.compress(b" " * 100_000_000, 9)
+    assert len(bomb) < 200_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told = asyncio.run(call(make(journal), path, bomb, headers={b"content-encoding": b"gzip"}))
+    assert told[0] == 415
+    assert told[1]["error"]["code"] == "encoding"
+    assert journal.records == []
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 50
 
 
 class Counted(FakePredictor):

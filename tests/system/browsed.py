@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from anew.adapters.page_server import page_server
 from anew.dashboard.web import dashboard_app
 from tests.dashboard.story import ToldSource, dashboard_over
 
@@ -33,15 +34,8 @@ class Served:
 
     def start(self) -> None:
         """Serve; on the same port as before."""
-        config = uvicorn.Config(
-            dashboard_app(dashboard_over(self.source)),
-            host="127.0.0.1",
-            port=self.port,
-            log_level="critical",
-            lifespan="off",
-            timeout_graceful_shutdown=0,
-        )
-        server = self._server = uvicorn.Server(config)
+        app = dashboard_app(dashboard_over(self.source))
+        server = self._server = page_server(app, host="127.0.0.1", port=self.port, timeout_graceful_shutdown=0)
         self._thread = threading.Thread(target=server.run, daemon=True)
         self._thread.start()
         while not server.started:

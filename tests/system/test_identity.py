@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page
 
+from anew.adapters.page_server import page_server
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
@@ -74,8 +74,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
             assert told.stdout is not None
             assert told.stdout.readline() == "listening\n"
             app = dashboard_app(dashboard_of(project))
-            config = uvicorn.Config(app, port=port, log_level="critical", lifespan="off")
-            server = uvicorn.Server(config)
+            server = page_server(app, port=port)
             thread = threading.Thread(target=server.run, daemon=True)
             thread.start()
             while not server.started:

@@ -13,10 +13,9 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-import uvicorn
-
 from anew.adapters.ended_sessions import EndedSessions
 from anew.adapters.job_worker import die_with
+from anew.adapters.page_server import page_server
 from anew.adapters.process_table import process_started
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
@@ -41,16 +40,7 @@ def main(project: Path, parent: int) -> int:
         made, port = dashboard_of(project), accepted(project).policy.dashboard.port
         with _listener(port) as listener:
             _say(project / ".anew", listener.getsockname()[1])
-            config = uvicorn.Config(
-                dashboard_app(made),
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-            )
-            uvicorn.Server(config).run(sockets=[listener])
+            page_server(dashboard_app(made)).run(sockets=[listener])
     except (AnewError, OSError) as exc:
         _LOG.error("dashboard_ended problem=%s", exc)
         return 1

@@ -1,8 +1,9 @@
 """Where an address is, for whoever counts by it."""
 
+from collections.abc import Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-__all__ = ["network_of"]
+__all__ = ["network_of", "place_of"]
 
 _PREFIX = 64
 """Bits of IPv6 that a provider gives one customer, who picks the rest at will (RFC 6177)."""
@@ -28,3 +29,20 @@ def network_of(text: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(IPv6Network((int(address), _PREFIX), strict=False))
+
+
+def place_of(peer: str, forwarded: Sequence[str]) -> str:
+    """Return where somebody comes from: what a proxy of ours says last, or else the peer.
+
+    Parameters
+    ----------
+    forwarded
+        The headers ``X-Forwarded-For`` of a request that came by our proxy; empty for any other: nobody else is
+        believed.
+
+    Examples
+    --------
+    >>> place_of("127.0.0.1", ["9.9.9.9, 10.0.0.1"]), place_of("10.0.0.2", []), place_of("127.0.0.1", ["x"])
+    ('10.0.0.1', '10.0.0.2', '127.0.0.1')
+    """
+    return (network_of(forwarded[-1].rpartition(",")[2]) if forwarded else "") or network_of(peer) or peer

@@ -1,11 +1,15 @@
 """What stands before every page: whose name it is called by, where a form comes from, and what browsers are told."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from anew.dashboard.flood import Flood
+from anew.dashboard.network import place_of
 
 __all__ = ["HEADERS", "WORD", "Shield"]
 
@@ -40,10 +44,16 @@ class Shield:
     origin
         Our address to browsers where a proxy ends TLS in front of us, e.g. ``https://anew.example.org``; empty: they
         reach us as we are. Forms that say they come from there are taken when they call us by that name.
+    clock
+        Seconds, going forward, by which requests of one place are counted.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], origin: str = "") -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], origin: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._app = app
+        self._clock = clock
+        self._rates = Flood()
         self._origin = origin
         self._behind = origin.removeprefix("https://")
         named = {_name(self._behind)} if origin else set()
@@ -63,8 +73,19 @@ class Shield:
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
-        refusal = self._hindrance(scope)
+        refusal = self._flood(scope) or self._hindrance(scope)
         await (self._app if refusal is None else refusal)(scope, receive, send_guarded)
+
+    def _flood(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        by_proxy = bool(self._origin) and headers.get("host", "").lower() == self._behind
+        peer = scope["client"][0] if scope.get("client") else ""
+        place = place_of(peer, headers.getlist("x-forwarded-for") if by_proxy else [])
+        wait_s = self._rates.wait_s(self._clock(), place)
+        if not wait_s:
+            return None
+        said = f"too many requests from one place; wait {wait_s} s"
+        return PlainTextResponse(said, 429, headers={"retry-after": str(wait_s)})
 
     def _hindrance(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
@@ -73,6 +94,8 @@ class Shield:
             return PlainTextResponse("this server is not called by that name; see access.hosts in anew.yaml", 421)
         if scope["method"] in _SAFE:
             return None
+        if headers.get("content-encoding", "identity").strip().lower() != "identity":
+            return PlainTextResponse("send the form without content-encoding", 415)
         length = headers.get("content-length", "")
         if not length.isdigit() or int(length) > _MOST_BYTES:
             return PlainTextResponse(f"a form has a length, of at most {_MOST_BYTES} bytes", 413)

@@ -23,7 +23,7 @@ from anew.dashboard.attempts import Attempts
 from anew.dashboard.cookie import Cookies
 from anew.dashboard.entrance import Entrance, Errand, Vouched
 from anew.dashboard.form import fields_of, local
-from anew.dashboard.network import network_of
+from anew.dashboard.network import place_of
 from anew.dashboard.session import LASTS, Sessions
 from anew.domain.access import Principal
 from anew.domain.errors import AnewError, ForbiddenError, UnavailableError
@@ -221,10 +221,10 @@ class SignIn:
         _LOG.info("signed_in who=%s source=%s", who.name, self._source(request))
 
     def _source(self, request: Request) -> str:
-        """Return where somebody comes from: what a proxy of ours says last, and nobody else is believed."""
+        """Return where somebody comes from."""
         peer = request.client.host if request.client else ""
         told = request.headers.getlist("x-forwarded-for") if self.cookies.is_behind_proxy(request) else []
-        return (network_of(told[-1].rpartition(",")[2]) if told else "") or network_of(peer) or peer
+        return place_of(peer, told)
 
     def _device(self, name: str) -> str:
         """Return what is kept in a browser in which somebody has signed in."""
