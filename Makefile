@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow test-deploy docs screenshots newcomer reliability check lock soak
+.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow test-deploy docs screenshots newcomer reliability check audit advisories release verify-release lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -83,6 +83,21 @@ check: .venv/test.stamp ## run lint, format, types and layers alone
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: .venv/test.stamp ## hold the locks against the advisories on record, and look for names that may be traps
+	@$(BIN)/python -m tests.supply.audit $(ARGS)
+
+advisories: .venv/test.stamp ## put on record what FROM, a checkout of the PyPA's advisory database, says of what is locked
+	@test -d "$(FROM)" || { echo "name a checkout of the advisory database: make advisories FROM=/path/to/advisory-database" >&2; exit 2; }
+	@$(BIN)/python -m tests.supply.advisory "$(FROM)"
+
+release: .venv/test.stamp ## build, describe and sign a release of the commit into dist, as in `make release KEY=private.pem`
+	@test -f "$(KEY)" || { echo "a release is signed: make release KEY=/path/to/private.pem (openssl genpkey -algorithm ed25519)" >&2; exit 2; }
+	@$(BIN)/python -m tests.supply.audit --release
+	@$(BIN)/python -m tests.supply.release build dist --key "$(KEY)"
+
+verify-release: .venv/test.stamp ## say whether DIST, a folder with a release, is what the holder of KEY=public.pem signed
+	@$(BIN)/python -m tests.supply.release verify "$(or $(DIST),dist)" --key "$(KEY)"
 
 bench-%: .venv/test.stamp ## run bench/NAME.py, as in `make bench-gateway`
 	@test -f bench/$(subst -,_,$*).py || { echo "there is no bench/$(subst -,_,$*).py; there are: $$(ls bench)" >&2; exit 2; }
