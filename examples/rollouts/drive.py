@@ -117,8 +117,14 @@ class Project:
 def steps(project: Project) -> dict[int, str]:
     """Return the step of each epoch on record: what every answer names."""
     found = project.anew("audit", "show", str(project.folder), "--kind", "TrafficShifted")["facts"]
-    facts = [entry["fact"] for entry in found]
-    return {fact["epoch"]: fact["stage"] + (f" {fact['share']:.0%}" if fact["share"] else "") for fact in facts}
+    return {entry["fact"]["epoch"]: step_of(entry["fact"]) for entry in found}
+
+
+def step_of(fact: dict[str, Any]) -> str:
+    """Return what a routing is called: its stage with the share of the challenger, or with the arms of a trial."""
+    if fact["stage"] == "ab":
+        return " ".join(["ab", *(arm["version"] for arm in fact["arms"])])
+    return fact["stage"] + (f" {fact['share']:.0%}" if fact["share"] else "")
 
 
 def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
@@ -133,15 +139,22 @@ def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
             project.traffic(100)
         project.anew("retrain", str(folder))
         deadline = time.monotonic() + 240
+        alone = waits = policy == "ab"
         while time.monotonic() < deadline:
-            said = [(one["epoch"], f"{one['version']} as {one['arm']}") for one in project.traffic(60)]
+            rows = project.traffic(6 if waits and not alone else 60)  # few, until the second arm is there
+            said = [(one["epoch"], f"{one['version']} as {one['arm']}") for one in rows]
             for epoch, arm in said:
                 arms.setdefault(epoch, Counter())[arm] += 1
-            if {arm for _, arm in said} == {"v2 as champion"}:
+            met = {arm for _, arm in said}
+            if alone and "v2 as challenger" in met:
+                alone = False
+                project.anew("retrain", str(folder))  # another candidate, to join it
+            waits = waits and "v3 as challenger" not in met
+            if met in ({"v2 as champion"}, {"v3 as champion"}):
                 break
             time.sleep(0.5)
         else:
-            raise SystemExit(f"v2 was not promoted; see {folder}")
+            raise SystemExit(f"nothing was promoted; see {folder}")
         named = steps(project)
         seen = [(named[epoch], arms[epoch]) for epoch in sorted(arms)]
         for step, arms in seen:

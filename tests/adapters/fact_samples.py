@@ -11,7 +11,7 @@ from typing import Any
 from anew.adapters.fact_codec import encode
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import FACTS, Stage
+from anew.domain.facts import FACTS, Arm, Stage, TrafficOrdered, TrafficShifted
 from anew.domain.interval import Interval
 
 __all__ = ["FROZEN", "freeze", "frozen", "sample"]
@@ -32,13 +32,21 @@ _KNOWN: dict[object, object] = {
     Interval: Interval(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC)),
     Counts: Counts(low=-1.0, high=1.0, counts=(1, 20, 3)),
     Stage: Stage.CANARY,
+    Arm: Arm(version="version ✓", digest="digest ✓", low=0.125, share=0.25),
 }
+_ARMS = tuple(Arm(version=f"v{i}", digest=f"d{i}", low=0.25 * i, share=0.25) for i in (1, 2))
+_TRIAL: dict[object, dict[str, object]] = {
+    kind: {"stage": Stage.AB, "share": 0.25, "challenger": ("v1", "d1"), "arms": _ARMS}
+    for kind in (TrafficShifted, TrafficOrdered)
+}
+"""What can only go together."""
 
 
 def sample(kind: type[Fact]) -> Fact:
     """Return a fact of `kind` with no field left at its default."""
     hints = typing.get_type_hints(kind)
     values = {field.name: _value(hints[field.name], field.name) for field in dataclasses.fields(kind)}
+    values |= _TRIAL.get(kind, {})
     return kind(**values)  # type: ignore[arg-type]  # the values follow the hints
 
 

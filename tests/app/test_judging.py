@@ -9,8 +9,10 @@ from anew.app.settings import load
 from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.domain.errors import SettingsError
+from anew.rollout.ab import AB
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
+from anew.trigger import Trigger
 from tests.app.small_project import YAML, write_project
 
 KPI = 'kpis: {worth: {value: "CASE WHEN prediction = label THEN x END", low: 0, high: 10}}'
@@ -87,3 +89,34 @@ def test_a_guardrail_with_its_signal_is_taken(tmp_path: Path) -> None:
     assert found.rules is not None
     assert [each.keep for each in found.rules.rules] == ["x > -1000"]
     assert guardrails(settings).p99_ms == 150
+
+
+def test_a_trial_is_judged_at_a_level_that_its_arms_share(tmp_path: Path) -> None:
+    told = "{strategy: ab, arms: [0.2, 0.3], judge: {alpha: 0.04, margin: 0.02, at_least_rows: 500}}"
+    settings = load(write_project(tmp_path, f"{YAML}rollout: {told}\n"))
+    rollout = judged_by(settings, watched_by(settings)).rollout
+    assert rollout.arms == (0.2, 0.3)
+    assert rollout.ab == AB(alpha=0.04, arms=2, margin=0.02, at_least_rows=500)
+    trigger = stages(settings)["trigger"]
+    assert isinstance(trigger, Trigger)
+    assert trigger.arms == 2
+
+
+@pytest.mark.parametrize(
+    ("rollout", "where", "said"),
+    [
+        ("{strategy: ab}", "rollout.strategy", "arms: [0.2, 0.2, 0.2]"),
+        ("{arms: [0.2]}", "rollout.arms", "write strategy: ab"),
+        ("{strategy: blue_green, arms: [0.2]}", "rollout.arms", "the strategy is blue_green"),
+        ("{strategy: ab, arms: [0.5, 0.45]}", "rollout.arms", "they take 95% of the traffic"),
+        ("{strategy: ab, arms: [0.2], canary: [0.5]}", "rollout.canary", "leave it out"),
+        ("{strategy: ab, arms: [0.2], shadow: {margin: 0.1}}", "rollout.shadow", "leave it out"),
+        ("{strategy: ab, arms: [1.5]}", "rollout.arms", "less than 1"),
+        ("{strategy: ab, arms: [0.2]}\nserving: {log_only: true}", "rollout.strategy", "no arm could"),
+    ],
+)
+def test_a_trial_that_cannot_be_is_an_error_with_its_place(tmp_path: Path, rollout: str, where: str, said: str) -> None:
+    found = refused(tmp_path, rollout)
+    assert found.startswith("anew.yaml:14:")
+    assert where in found
+    assert said in found

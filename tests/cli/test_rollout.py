@@ -12,7 +12,7 @@ from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.signing import Signer
 from anew.domain.errors import PolicyError
-from anew.domain.facts import Order, SpanFitted, Stage, TrafficShifted
+from anew.domain.facts import Arm, Order, SpanFitted, Stage, TrafficShifted
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, record, write_record
 
@@ -171,6 +171,20 @@ def test_status_shows_where_it_stands(run: Run, tmp_path: Path) -> None:
     assert found["data"]["recorded"]
     assert (found["data"]["stage"], found["data"]["share"], found["data"]["challenger"]) == ("canary", 0.1, "v2")
     assert run("rollout", "status", project).out.startswith("v1 serves, v2 in canary at 10% (epoch 3")
+
+
+def test_status_shows_every_arm_of_a_trial(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    arms = tuple(Arm(version=f"v{i + 2}", digest=f"d{i + 2}", low=0.2 * i, share=0.2) for i in range(2))
+    traffic = published(project, stage=Stage.AB, share=0.2, arms=arms, trial="v2")
+    assert run("rollout", "status", project).out.startswith("v1 serves, others on trial beside it (epoch 3")
+    called = run("rollout", "abort", project, "--json")
+    assert called.code == 0
+    routing = traffic.published("small")
+    assert routing is not None
+    assert (routing.arms, routing.trial, routing.challengers) == ((), "", ())
+    (order,) = traffic.ordered("small")
+    assert (order.trial, order.arms) == ("v2", ())
 
 
 @pytest.mark.fault("P13")

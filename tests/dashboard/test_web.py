@@ -14,9 +14,12 @@ from anew.dashboard.shield import HEADERS
 from anew.dashboard.source import Neighbour
 from anew.dashboard.web import dashboard_app
 from anew.domain.errors import UnavailableError
+from anew.domain.evidence import Counts
+from anew.domain.facts import Arm, RolloutObserved, RolloutStarted, Stage, TrafficApplied, TrafficShifted
+from anew.domain.interval import Interval
 from anew.ports.eventlog import Recorded
 from tests.dashboard.hostile import PAYLOADS
-from tests.dashboard.story import ToldSource, among_others, dashboard_over, story
+from tests.dashboard.story import AT, DAY, ToldSource, among_others, dashboard_over, story
 
 HTML = {"accept": "text/html"}
 HERE = {"origin": "http://testserver", "sec-fetch-site": "same-origin"}
@@ -331,3 +334,40 @@ def test_too_much_is_refused() -> None:
     made = signed_in()
     assert made.post("/rollback", content=b"x" * 70_000, headers=HERE).status_code == 413
     assert made.post("/rollback", content=iter([b"x"]), headers=HERE).status_code == 413
+
+
+def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
+    told = story("x")[:-3]
+    arms = (
+        Arm(version="v2x", digest="2" * 64, share=0.25),
+        Arm(version="v3x", digest="3" * 64, low=0.25, share=0.2),
+    )
+    at = AT + 20 * DAY
+    told.append(RolloutStarted(model="m", at=at, version="v3x", digest="3" * 64, champion="v1x").caused_by("join"))
+    shift = TrafficShifted(
+        model="m", at=at, epoch=3, stage=Stage.AB, share=0.25, champion=("v1x", "1" * 64),
+        challenger=arms[0].pair, arms=arms, trial="v2x",
+    )  # fmt: skip
+    told.append(shift.caused_by("join"))
+    told.append(TrafficApplied(model="m", at=at, cause=shift.caused_by("join").id, epoch=3, workers=1).caused_by("in"))
+    for arm, wrong in zip(arms, (20, 5), strict=True):
+        look = RolloutObserved(
+            model="m", at=at + DAY, version=arm.version, stage=Stage.AB, look=1, span=Interval(start=at, end=at + DAY),
+            paired_down=Counts(low=-1.0, high=1.0, counts=(0, 0, 0)),
+            paired_up=Counts(low=-1.0, high=1.0, counts=(0, 0, 0)),
+            champion_loss=Counts(low=0.0, high=1.0, counts=(180, 20)),
+            challenger_loss=Counts(low=0.0, high=1.0, counts=(180 - wrong, wrong)),
+        )  # fmt: skip
+        told.append(look.caused_by("look"))
+    made = signed_in(ToldSource(told, "x"))
+    page = made.get("/rollout", headers=HTML).text
+    assert "All arms of the trial" in page
+    for shown in ("v2x", "v3x", "Undecided"):
+        assert shown in page
+    twin = made.get("/rollout.json").json()["data"]
+    assert [(each["version"], each["labels"]) for each in (twin["probation"], *twin["rivals"])] == [
+        ("v2x", 180),
+        ("v3x", 180),
+    ]
+    assert [each["looks"][-1]["n"] for each in (twin["probation"], *twin["rivals"])] == [180, 180]
+    assert made.get("/", headers=HTML).status_code == 200

@@ -46,7 +46,6 @@ def make(
         Route(
             epoch=4,
             stage=Stage.STEADY,
-            share=0,
             champion=predictor or champion(),
             guard=Guard("v1", settings),
             fallback=fallback,

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from anew.domain.column import Columns, Value
-from anew.domain.facts.rollout import Stage
+from anew.domain.facts.rollout import Arm, Stage
 from anew.domain.observation import Answer, Prediction
 from anew.gateway.app import GatewayApp
+from anew.gateway.ask import Outcome
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
-from anew.gateway.record import Outcome, Round
+from anew.gateway.record import Round, Voice
 from anew.gateway.routing import Contest, Route
 from anew.gateway.row import RequestRow
 from anew.testing.fake_journal import FakeJournal
@@ -111,17 +112,19 @@ def test_control_without_a_fallback_every_caller_gets_a_500_and_the_champion_is_
 
 def told(stage: Stage, outcome: Outcome, failure: str = "champion error") -> Prediction:
     """Return the prediction for a row that v2 was asked for, beside v1 that failed, with v0 as fallback."""
+    share = 1.0 if stage is Stage.CANARY else 0.0
     contest = Contest(
-        challenger=Challenger("v2", "d2", FAKE_COLUMNS, SETTINGS, lambda _: ()), guard=Guard("v2", SETTINGS)
+        arm=Arm(version="v2", digest="d2", share=share),
+        challenger=Challenger("v2", "d2", FAKE_COLUMNS, SETTINGS, lambda _: ()),
+        guard=Guard("v2", SETTINGS),
     )
     route = Route(
         epoch=1,
         stage=stage,
-        share=1.0 if stage is Stage.CANARY else 0.0,
         champion=champion(),
         guard=Guard("v1", SETTINGS),
         fallback=FALLBACK,
-        contest=contest,
+        contests=(contest,),
     )
     made = Round(
         route=route,
@@ -129,8 +132,7 @@ def told(stage: Stage, outcome: Outcome, failure: str = "champion error") -> Pre
         ids=["0" * 32],
         answers=[Answer(output=7.0 if failure else 3.0)],
         failure=failure,
-        chosen=[0],
-        challenger=outcome,
+        voices=[Voice(version="v2", chosen=[0], said=outcome)],
     )
     (one,) = made.predictions("m", NOW, 1)
     return one

@@ -1,18 +1,23 @@
 """The laws of the loop hold in every story: random outsides, failing effects, spoilt evidence, crashes."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anew.domain.evidence import Evidence
-from anew.domain.facts import RetrainRequested, WindowClosed
+from anew.domain.facts import RetrainRequested, RolloutSuperseded, TrafficShifted, VersionPromoted, WindowClosed
 from anew.domain.interval import Interval
 from anew.loop.engine import Engine
 from anew.testing.law import LAWS
-from anew.testing.story import Story
+from anew.testing.small_stages import small_stages
+from anew.testing.story import WEIGHTS, Move, Step, Story
 from tests.laws.planted import OTHERS, BreadthFirst, two_detectors
 from tests.laws.telling import (
     FIRST,
@@ -46,9 +51,38 @@ def test_the_laws_hold_and_stories_go_far_enough(record_property: Callable[[str,
         assert not broken, "\n".join(broken[:5])
 
     tell()
+    for seed in range(60):  # the same whatever Hypothesis draws
+        told = teller.tell(warmed(seed, 140))
+        reach.count(told)
+        assert [each for law in LAWS.values() for each in law(told.transactions, SETTINGS)] == []
     record_property("reach", str(reach))
     for end in ("promotion", "rollback", "rejection"):
         assert reach.came[end] >= LEAST_SHARE * reach.stories, f"too few stories reach a {end}: {reach}"
+
+
+def test_the_laws_hold_of_arms_side_by_side_too() -> None:
+    """Several challengers at once: each harmful one goes back, one wins, no place is given twice."""
+    settings = replace(SETTINGS, arms=(0.2, 0.3, 0.25))
+    weights = {**WEIGHTS, Move.RETRAIN: 30, Move.ANSWER: 60}
+    teller, came = Teller(stages=lambda: small_stages(settings)), Counter[str]()
+    for seed in range(60):
+        chance = Random(seed)
+        moves = chance.choices(tuple(weights), weights=tuple(weights.values()), k=140)
+        told = teller.tell((*warmed(0, 0), *(Step(move, chance.randrange(1 << 16)) for move in moves)))
+        broken = [f"{name}: {each}" for name, law in LAWS.items() for each in law(told.transactions, settings)]
+        broken += [*told.wrong, *stuck(told), *differences(told, small_stages(settings))]
+        assert not broken, "\n".join(broken[:5])
+        shifts = [fact for fact in told.facts if isinstance(fact, TrafficShifted)]
+        came["side by side"] += any(len(each.arms) > 1 for each in shifts)
+        came["all places taken"] += any(len(each.arms) > 2 for each in shifts)
+        came["winner"] += any(isinstance(each, VersionPromoted) and each.previous for each in told.facts)
+        came["gave way"] += any(isinstance(each, RolloutSuperseded) for each in told.facts)
+        came["one of several taken back"] += any(
+            len(one.arms) > len(other.arms) > 0 and one.trial == other.trial for one, other in pairwise(shifts)
+        )
+    assert came.pop("all places taken") > 0
+    for end, count in came.items():
+        assert count >= LEAST_SHARE * 60, f"too few stories reach {end}: {came}"
 
 
 @SOME

@@ -23,6 +23,7 @@ from anew.monitor.slo import SLO
 from anew.ports.predictor import Predictions
 from anew.registry import Registry
 from anew.rollout import Rollout
+from anew.rollout.ab import AB
 from anew.rollout.shadow import Shadow
 from anew.stats.profile import Reference
 from anew.train import Train
@@ -120,6 +121,7 @@ class Case:
     warmup: int = 2
     label_delay: int = 0
     steps: tuple[float, ...] = ()
+    arms: tuple[float, ...] = ()
     detector: SLO = BREACH
     span: timedelta | None = timedelta(hours=150)
     came: Sequence[datetime | None] | None = None
@@ -147,11 +149,16 @@ class Case:
                 "registry": Registry(),
                 "feedback": Feedback(),
                 "monitor": Monitor(detectors),
-                "trigger": Trigger(conditions=(Condition(detectors=(self.detector.key,)),)),
+                "trigger": Trigger(conditions=(Condition(detectors=(self.detector.key,)),), arms=len(self.arms)),
                 "governance": Governance(),
                 "train": Train(span=Span(length=self._span()), holdout_share=0.2),
                 "validate": Validate(gates=gates),
-                "rollout": Rollout(shadow=Shadow(margin=0.1, at_least_rows=10), steps=self.steps),
+                "rollout": Rollout(
+                    shadow=Shadow(margin=0.1, at_least_rows=10),
+                    steps=self.steps,
+                    arms=self.arms,
+                    ab=AB(arms=max(1, len(self.arms)), at_least_rows=10),
+                ),
             },
             InMemoryEventLog(clock=clock, lease=lease),
             grant,

@@ -71,6 +71,17 @@ def test_a_champion_without_a_fallback_is_not_judged() -> None:
     assert broken(replace(CHAMPION, fallback=("", "")), status(TRIPPED)) is None
 
 
+def test_every_arm_of_a_trial_is_judged() -> None:
+    rivals = (replace(PROBATION, challenger=("v4", "d4")), replace(PROBATION, challenger=("v5", "d5")))
+    state = replace(CHAMPION, probation=PROBATION, rivals=rivals)
+    bad = replace(TRIPPED, version="v5")
+    told = replace(status(GOOD, replace(GOOD, version="v3")), rivals=(replace(GOOD, version="v4"), bad))
+    found = broken(state, told)
+    assert found is not None
+    assert found.version == "v5"
+    assert broken(replace(state, rivals=rivals[:1]), told) is None, "it is off traffic already"
+
+
 @pytest.mark.parametrize(
     ("health", "guardrail"),
     [

@@ -11,16 +11,18 @@ import pytest
 
 from anew.domain.errors import NotFoundError, TrainingError
 from anew.domain.facts import (
+    Arm,
     CandidateRefused,
     GateJudged,
     RolloutObserved,
     SnapshotTaken,
+    TrafficShifted,
     VersionPromoted,
     WindowClosed,
     WindowScored,
 )
 from anew.loop.replay import ReplayReport
-from anew.rollout import answered_by_challenger
+from anew.rollout import answered_by
 from tests.loop.replayed import BREACH, Case, Majority, stream_of
 
 CHANCE = Random(11)
@@ -90,7 +92,8 @@ def test_in_a_canary_the_keys_of_its_share_are_served_by_the_challenger() -> Non
     keys, at = case.frame.get_column("who").to_list(), case.frame.get_column("_at").to_list()
     for look in looks:
         rows = [i for i in range(1500) if look.span.start <= at[i] < look.span.end]
-        ours = answered_by_challenger("m", look.version, [keys[i] for i in rows], 0.5)
+        arm = Arm(version=look.version, digest="", share=0.5)
+        ours = answered_by("m", arm, [keys[i] for i in rows])
         assert look.challenger_loss.n + look.champion_loss.n <= len(rows)
         users = {keys[i] for i, is_ours in zip(rows, ours, strict=True) if is_ours}
         assert look.challenger_loss.n <= len(users), "each counts once in a step"
@@ -213,3 +216,29 @@ def test_timings_tell_the_models_time_from_our_own() -> None:
     assert timings["total_s"] >= timings["anew_s"] > 0
     assert timings["predict_s"] >= 0
     assert timings["anew_ms_per_window"] == pytest.approx(1e3 * timings["anew_s"] / 28)
+
+
+def test_arms_side_by_side_serve_their_own_keys_and_the_better_one_wins() -> None:
+    case = Case(stream_of(CHANGED), arms=(0.3, 0.3))
+    report = case.run()
+    assert case.run().facts == report.facts
+    trials = [fact for fact in report.facts if isinstance(fact, TrafficShifted) and fact.arms]
+    assert max(len(fact.arms) for fact in trials) == 2
+    looks = [fact for fact in report.facts if isinstance(fact, RolloutObserved) and fact.stage == "ab"]
+    assert len({look.version for look in looks}) > 1
+    for version in {look.version for look in looks}:
+        spans = [look.span for look in looks if look.version == version]
+        assert all(one.end == other.start for one, other in pairwise(spans)), "each row is looked at once for an arm"
+    won = promotions(report)[1]
+    assert won.reason.startswith("ab: ")
+    assert case.made[won.version].says == 1
+    at = case.frame.get_column("_at").to_list()
+    shift = next(fact for fact in trials if len(fact.arms) == 2)
+    until = next(fact.at for fact in report.facts if isinstance(fact, TrafficShifted) and fact.epoch == shift.epoch + 1)
+    rows = [i for i in range(1500) if shift.at < at[i] <= until]
+    keys = case.frame.get_column("who").to_list()
+    for arm in shift.arms:
+        ours = answered_by("m", arm, [keys[i] for i in rows], shift.trial)
+        users = {keys[i] for i, is_ours in zip(rows, ours, strict=True) if is_ours}
+        seen = [look.challenger_loss.n for look in looks if look.version == arm.version and shift.at < look.at <= until]
+        assert sum(seen) <= len(users), "each user counts once, in the arm that is its own"

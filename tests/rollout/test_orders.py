@@ -151,6 +151,7 @@ def test_going_back_from_the_champion_ends_what_is_on_probation_beside_it() -> N
     story.hear(approved("v3", champion="v2"))
     decided = story.hear(order)
     assert kinds(decided) == ["RolledBack", "RolledBack", "TrafficShifted"]
+    assert len({fact.caused_by(order.id).id for fact in decided}) == 3, "the record takes no two facts of one id"
     assert routing(story) == ("v1", "", "", 0.0)
 
 

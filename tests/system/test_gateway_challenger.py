@@ -1,14 +1,17 @@
 """Challengers that crash, hang and talk nonsense never reach a caller: real processes."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anew.adapters.process_table import process_started
+from anew.domain.facts import Arm, Stage, TrafficShifted
 from anew.domain.observation import Prediction
-from tests.system.gateway_bed import Bed, Client, bed, wait
+from anew.rollout import position
+from tests.system.gateway_bed import MODEL, Bed, Client, bed, wait
 
 pytestmark = pytest.mark.system
 
@@ -128,3 +131,59 @@ def _health(ours: Bed) -> Any:
     health = ours.status().challenger
     assert health is not None
     return health
+
+
+def _trial(ours: Bed, *versions: tuple[str, str]) -> int:
+    """Publish a trial of `versions`, a quarter of the keys each, beside v1."""
+    placed = [Arm(version=name, digest=digest, low=0.25 * i, share=0.25) for i, (name, digest) in enumerate(versions)]
+    ours.epoch += 1
+    ours.traffic.publish(
+        TrafficShifted(
+            model=MODEL,
+            at=datetime.now(UTC),
+            epoch=ours.epoch,
+            stage=Stage.AB,
+            share=0.25,
+            champion=ours.version("v1"),
+            challenger=placed[0].pair,
+            arms=tuple(placed),
+            trial="v2",
+        )
+    )
+    return ours.epoch
+
+
+def test_arms_side_by_side_answer_their_own_keys_and_a_broken_one_costs_nobody_an_answer(tmp_path: Path) -> None:
+    with bed(tmp_path, deadline_ms=2000) as ours:
+        second, third, broken = ours.version("v2"), ours.version("v3"), ours.version("v4", behaviour="crash")
+        _trial(ours, second, third, broken)
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        rows = [{"amount": 1.0, "shop": "a", "count": 1, "customer": str(i)} for i in range(200)]
+
+        def asked() -> dict[str, tuple[str, str]]:
+            status, body = client.call("POST", "/predict", {"rows": rows})
+            assert status == 200
+            said = body["predictions"]
+            assert {float(each["version"][1:]) == each["output"] for each in said} == {True}
+            return {str(row["customer"]): (each["version"], each["arm"]) for row, each in zip(rows, said, strict=True)}
+
+        first = asked()
+        place = {key: int(4 * position(MODEL, "v2", key)) for key in first}
+        arms = [("v2", "challenger"), ("v3", "challenger"), ("v1", "fallback"), ("v1", "champion")]
+        assert {key: arms[place[key]] for key in first} == first
+        wait(lambda: any(each.tripped for each in ours.status().challengers), ours.log)
+        assert [each.version for each in ours.status().challengers if each.tripped] == ["v4"]
+        assert asked() == first
+        _trial(ours, second, third)
+        ours.applied(2)
+        left = asked()
+        assert {key: left[key] for key in first if place[key] < 2} == {k: first[k] for k in first if place[k] < 2}
+        assert {left[key] for key in first if place[key] == 2} == {("v1", "champion")}
+        wait(lambda: all(each.asked >= 2 * len(rows) // 5 for each in ours.status().challengers), ours.log)
+        assert [each.version for each in ours.status().challengers] == ["v2", "v3"], "and their counts go on"
+        kept = [one for one in ours.kept() if isinstance(one, Prediction)]
+        told = Counter([*first.values()] * 2) + Counter(left.values())
+        assert Counter((one.version, one.arm) for one in kept) == told
+        beside = {one.shadow_version for one in kept if one.arm == "challenger"}
+        assert beside == {"v1"}, "what the champion would have said is kept beside"

@@ -27,7 +27,7 @@ def script() -> ModuleType:
         ("shadow", ["shadow"]),
         ("canary", ["shadow", "canary 10%", "canary 50%"]),
         ("blue_green", []),
-        ("ab", ["shadow", "canary 50%"]),
+        ("ab", ["ab v2", "ab v2 v3"]),
     ],
 )
 def test_a_rollout_goes_its_way_and_back(tmp_path: Path, policy: str, steps: list[str]) -> None:
@@ -40,7 +40,10 @@ def test_a_rollout_goes_its_way_and_back(tmp_path: Path, policy: str, steps: lis
             assert arms.keys() <= {"v1 as champion", "v2 as challenger"}
         elif step.startswith("canary"):
             assert arms["v2 as challenger"] > 0
-    assert seen[-2][1]["v2 as champion"] > 0
+        elif step == "ab v2 v3":
+            assert arms["v2 as challenger"] > 0
+            assert arms["v3 as challenger"] > 0
+    assert any(seen[-2][1][f"{version} as champion"] > 0 for version in ("v2", "v3"))
     assert set(seen[-1][1]) == {"v1"}
     workers = {each.stem.removeprefix("gateway-") for each in (tmp_path / policy).rglob("gateway-*.log")}
     served = {each.parent.name for each in (tmp_path / policy / ".anew" / "journal").rglob("*.seg")}

@@ -17,15 +17,15 @@ from anew.adapters.local_disk import LocalDisk
 from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer, Verifier
 from anew.domain.errors import AnewError, IntegrityError, NotFoundError, PolicyError, UnavailableError
-from anew.domain.facts.rollout import Stage, TrafficOrdered, TrafficShifted
+from anew.domain.facts.rollout import Arm, Stage, TrafficOrdered, TrafficShifted
 from anew.ports.disk import Disk
 from anew.ports.traffic import WorkerStatus
 
 __all__ = ["FileTraffic"]
 
-SCHEMA: Final = 2
-_READ: Final = (1, SCHEMA)
-"""Schema numbers that are read; 1 knew no orders."""
+SCHEMA: Final = 3
+_READ: Final = (1, 2, SCHEMA)
+"""Schema numbers that are read; 1 knew no orders, 2 no trials."""
 _CONTEXT: Final = b"anew.routing/1\n"
 
 
@@ -49,6 +49,8 @@ class _Routing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     champion: tuple[str, str]
     challenger: tuple[str, str]
     fallback: tuple[str, str]
+    arms: tuple[Arm, ...] = ()
+    trial: str = ""
     orders: tuple[_Ordered, ...] = ()
 
 
@@ -105,6 +107,8 @@ class FileTraffic:
                 champion=order.champion,
                 challenger=order.challenger,
                 fallback=order.fallback,
+                arms=order.arms,
+                trial=order.trial if order.arms else "",
             )
             self._put(routing, (*present[1], order))
         return order

@@ -14,6 +14,7 @@ from anew.loop.breach import RuleLimit
 from anew.loop.guardrail import Guardrails
 from anew.monitor.rule import Rule
 from anew.rollout import KPI, Rollout
+from anew.rollout.ab import AB
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 
@@ -22,6 +23,7 @@ __all__ = ["Judging", "guardrails", "judged_by"]
 _ERROR = "error"
 _PATIENCE, _PATIENT_WINDOWS = timedelta(days=3), 5
 _EXPIRE, _EXPIRE_WINDOWS = timedelta(days=30), 10
+_MOST_ON_TRIAL = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ def judged_by(
     for section, metric in (("shadow", policy.shadow.metric), ("judge", policy.judge.metric)):
         where = document.where(("rollout", section, "metric"))
         chosen[section] = collect(problems, where, partial(_chosen, kpis, list(policy.kpis), section, metric))
-    problems += _without_signal(settings, watched)
+    problems += _without_signal(settings, watched) + _trial_problems(settings)
     rollout = collect(problems, document.where(("rollout", "canary")), partial(_rollout, settings, window, label_delay))
     if problems or rollout is None:
         raise SettingsError(*dict.fromkeys(problems))
@@ -137,6 +139,29 @@ def _without_signal(settings: Settings, watched: Watch | None) -> list[str]:
     return problems
 
 
+def _trial_problems(settings: Settings) -> list[str]:
+    """Return a problem for all that a trial of arms side by side, or the lack of one, leaves without a meaning."""
+    policy, document = settings.policy.rollout, settings.document
+    problems = []
+
+    def problem(name: str, said: str) -> None:
+        problems.append(f"{document.where(('rollout', name))}: rollout.{name}: {said}")
+
+    if policy.strategy != "ab":
+        if policy.arms:
+            problem("arms", f"the strategy is {policy.strategy}, which has none; write strategy: ab, or leave them out")
+        return problems
+    if not policy.arms:
+        problem("strategy", "ab needs arms: the share of each, e.g. arms: [0.2, 0.2, 0.2]")
+    elif sum(policy.arms) > _MOST_ON_TRIAL:
+        problem("arms", f"they take {sum(policy.arms):.0%} of the traffic; the champion has to keep 10 %")
+    for name in sorted({"shadow", "canary"} & policy.model_fields_set):
+        problem(name, "a trial (strategy: ab) has none: its arms answer at once; leave it out")
+    if settings.policy.serving.log_only:
+        problem("strategy", "another server answers (serving.log_only), and no arm could; use staged with canary: []")
+    return problems
+
+
 def _rollout(settings: Settings, window: timedelta | None, label_delay: timedelta | None) -> Rollout:
     policy = settings.policy.rollout
     length = window or settings.window or timedelta()
@@ -152,6 +177,14 @@ def _rollout(settings: Settings, window: timedelta | None, label_delay: timedelt
         canary=Canary(
             harm=judge.harm,
             alpha=judge.alpha / max(1, len(policy.canary)),
+            at_least_rows=judge.at_least_rows,
+            margin=judge.margin,
+        ),
+        arms=policy.arms if policy.strategy == "ab" else (),
+        ab=AB(
+            harm=judge.harm,
+            alpha=judge.alpha,
+            arms=max(1, len(policy.arms)),
             at_least_rows=judge.at_least_rows,
             margin=judge.margin,
         ),

@@ -275,6 +275,9 @@ def _(fact: RolloutStarted) -> str:
 def _(fact: TrafficShifted) -> str:
     if fact.stage is Stage.STEADY:
         return f"traffic: all to {fact.champion[0]} (epoch {fact.epoch}, fallback {fact.fallback[0] or 'none'})"
+    if fact.arms:
+        arms = ", ".join(f"{arm.version} {arm.share:.0%}" for arm in fact.arms)
+        return f"traffic: {arms} on trial beside {fact.champion[0]} (epoch {fact.epoch})"
     share = f"{fact.stage} at {fact.share:.0%}" if fact.share else str(fact.stage)
     return f"traffic: {fact.challenger[0]} in {share} beside {fact.champion[0]} (epoch {fact.epoch})"
 

@@ -56,15 +56,19 @@ class GuardrailPolicy(Section):
 class RolloutPolicy(Section):
     """The way to traffic."""
 
-    strategy: Literal["staged", "blue_green"] = Field(
+    strategy: Literal["staged", "blue_green", "ab"] = Field(
         default="staged",
-        description="shadow and canary, or all traffic at once to a second set of workers, on the proof of the gates",
+        description="shadow and canary; all traffic at once to a second set of workers, on the proof of the gates; or "
+        "several challengers side by side",
     )
     kpis: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], KPIPolicy] = Field(
         default_factory=dict, description="bounded measures of a single answer, by name"
     )
     shadow: ShadowPolicy = ShadowPolicy()
     canary: tuple[Share, ...] = Field(default=(0.1, 0.5), description="shares of traffic, ascending")
+    arms: tuple[Share, ...] = Field(
+        default=(), description="shares of traffic of the arms of a trial, by place; the champion keeps the rest"
+    )
     judge: CanaryPolicy = CanaryPolicy()
     guardrails: GuardrailPolicy = GuardrailPolicy()
     expire: str = Field(

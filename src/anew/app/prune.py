@@ -48,9 +48,9 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
     state = state_folder(project)
     digests, pinned = _recorded(state, keep)
     routing = routed(project)
-    pinned |= {version for version, _ in (routing.champion, routing.challenger, routing.fallback) if version}
+    pinned |= {version for version, _ in routing.named}
     kept = {digests[each] for each in pinned if each in digests}
-    kept |= {digest for _, digest in (routing.champion, routing.challenger, routing.fallback) if digest}
+    kept |= {digest for _, digest in routing.named if digest}
     store = kept_artifacts(state)
     wanted = [version] if version else [each for each in digests if each not in pinned]
     deleted = []

@@ -284,6 +284,8 @@ def _supersede(state: Path, model: str, newest: int) -> int:
             fallback=routing.fallback,
             by=person_here(state),
             reason="an older backup was restored",
+            arms=routing.arms,
+            trial=routing.trial,
         ).caused_by("")
 
     return traffic.order(model, back).epoch

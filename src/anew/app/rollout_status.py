@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,18 @@ from anew.domain.facts import (
     FreezeBegan,
     FreezeEnded,
     Order,
+    RolledBack,
     RolloutObserved,
     RolloutResumed,
     RolloutStalled,
     RolloutStarted,
+    RolloutSuperseded,
+    TrafficApplied,
     TrafficOrdered,
     TrafficShifted,
+    VersionPromoted,
 )
+from anew.rollout import Probation, Rollout, RolloutState
 
 __all__ = ["rollout_status"]
 
@@ -37,43 +40,37 @@ _KINDS = {
         RolloutResumed,
         RolloutStalled,
         RolloutStarted,
+        RolloutSuperseded,
+        RolledBack,
+        TrafficApplied,
         TrafficOrdered,
         TrafficShifted,
+        VersionPromoted,
     )
 }
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What is on record of the last rollout that began."""
+    """What is on record of who is on probation, and the words that go with it."""
 
-    started: RolloutStarted | None = None
-    step: TrafficShifted | None = None
-    looks: list[RolloutObserved] = field(default_factory=list)
-    in_step: list[RolloutObserved] = field(default_factory=list)
+    state: RolloutState = field(default_factory=RolloutState)
     held: str = ""
-    stalled: str = ""
+    stalled: dict[str, str] = field(default_factory=dict)
     frozen: str = ""
 
     def hear(self, fact: Fact) -> None:
         """Take note of the next fact."""
+        self.state = Rollout().apply(self.state, fact)
         match fact:
-            case RolloutStarted():
-                self.started, self.looks, self.in_step, self.held, self.stalled = fact, [], [], "", ""
-            case TrafficShifted():
-                same = self.step and (fact.stage, fact.share) == (self.step.stage, self.step.share)
-                self.step = fact
-                if not same:
-                    self.in_step, self.stalled = [], ""
-            case RolloutObserved():
-                self.looks.append(fact)
-                self.in_step.append(fact)
+            case RolloutStarted() if len(self.state.arms) == 1:
+                self.held = ""
             case TrafficOrdered() if fact.action is Order.HOLD:
                 self.held = f"{fact.by}: {fact.reason}"
             case RolloutResumed():
                 self.held = ""
             case RolloutStalled():
-                self.stalled = fact.reason
+                self.stalled[fact.version] = fact.reason
             case FreezeBegan():
                 self.frozen = f"{fact.window}, until {fact.until.isoformat()}"
             case FreezeEnded():
@@ -107,20 +104,32 @@ def rollout_status(project: Path) -> Mapping[str, Any]:
     except (AnewError, NotFoundError) as exc:
         return plain | {"recorded": False, "problem": str(exc)}
     plain |= {"recorded": True, "problem": ""}
-    if seen.started is None or seen.started.version != routing.challenger[0]:
+    first = seen.state.arm(routing.challenger[0])
+    if first is None:
         return plain
+    arms = [each for each in map(seen.state.arm, (arm.version for arm in routing.challengers)) if each is not None]
     return plain | {
-        "since": seen.started.at.isoformat(),
+        "since": first.since.isoformat(),
         "held": seen.held,
         "frozen": seen.frozen,
-        "stalled": seen.stalled,
-        "paired": _summary([each.paired_down for each in seen.looks]),
-        "champion_loss": _summary([each.champion_loss for each in seen.in_step]),
-        "challenger_loss": _summary([each.challenger_loss for each in seen.in_step]),
+        **_told(first, seen),
+        "arms": [
+            {"version": each.challenger[0], "share": each.share, "since": each.since.isoformat(), **_told(each, seen)}
+            for each in arms
+        ],
     }
 
 
-def _summary(counts: list[Counts]) -> Mapping[str, Any]:
+def _told(probation: Probation, seen: _Seen) -> Mapping[str, Any]:
+    """Return what was seen of a challenger."""
+    return {
+        "stalled": seen.stalled.get(probation.challenger[0], "") if probation.stalled else "",
+        "paired": _summary(probation.paired_down),
+        "champion_loss": _summary(probation.champion_loss),
+        "challenger_loss": _summary(probation.challenger_loss),
+    }
+
+
+def _summary(counts: Counts | None) -> Mapping[str, Any]:
     """Return how many outcomes there were and their mean."""
-    total = reduce(add, counts) if counts else None
-    return {"n": total.n if total else 0, "mean": total.mean if total else None}
+    return {"n": counts.n if counts else 0, "mean": counts.mean if counts else None}

@@ -69,7 +69,7 @@ def _loaded(project: Path, version: str) -> Predictor:
     order = FileTraffic(settings.state, verifier=verifier).published(settings.model)
     if order is None:
         raise NotFoundError(f"{settings.model} has no champion yet; `anew up` trains and serves one")
-    known = {name: digest for name, digest in (order.challenger, order.fallback, order.champion) if name}
+    known = dict(order.named)
     wanted = version or order.champion[0]
     if wanted not in known:
         raise NotFoundError(f"{wanted} is not at the gateway; there are {', '.join(sorted(known))}")

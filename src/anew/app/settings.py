@@ -178,7 +178,7 @@ def _binding(document: Document, policy: ProjectPolicy) -> list[str]:
 
 def _log_problems(document: Document, policy: ProjectPolicy) -> list[str]:
     """Return a problem where a share of the traffic is to be steered that another server answers."""
-    if not policy.serving.log_only or policy.rollout.strategy == "blue_green" or not policy.rollout.canary:
+    if not policy.serving.log_only or policy.rollout.strategy != "staged" or not policy.rollout.canary:
         return []
     return [
         f"{document.where(('rollout', 'canary'))}: rollout.canary: another server answers (serving.log_only), and no "

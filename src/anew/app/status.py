@@ -134,6 +134,7 @@ def _traffic(fact: TrafficShifted) -> Mapping[str, Any]:
         "champion": fact.champion[0],
         "challenger": fact.challenger[0],
         "fallback": fact.fallback[0],
+        "arms": [{"version": arm.version, "share": arm.share} for arm in fact.arms],
     }
 
 

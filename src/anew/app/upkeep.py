@@ -33,7 +33,7 @@ def pinned_versions(facts: Iterable[Fact], running: Collection[str]) -> Mapping[
         if isinstance(fact, SnapshotTaken):
             taken[fact.version] = fact
         elif isinstance(fact, TrafficShifted):
-            routed = {version for version, _ in (fact.champion, fact.challenger, fact.fallback)}
+            routed = {version for version, _ in fact.named}
             if fact.champion[0] not in champions[-1:]:
                 champions.append(fact.champion[0])
     needed = routed | set(running) | set(champions[-KEPT_CHAMPIONS:])

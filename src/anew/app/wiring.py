@@ -88,6 +88,7 @@ def stages(
                 budget=_budget(policy.policy.budget.retrains),
                 allowances=allowances or (),
                 economy=economy,
+                arms=len(judging.rollout.arms),
             ),
             "governance": governance,
             "train": training,

@@ -1,9 +1,10 @@
 """Steer the rollout under way; the gateways obey at once, also while nothing else works."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from anew.app.prune import prune
 from anew.app.rollout_status import rollout_status
@@ -49,22 +50,32 @@ def status(given: Namespace) -> None:
         return
     share = f" at {found['share']:.0%}" if found["share"] else ""
     beside = f", {found['challenger']} in {found['stage']}{share}" if found["challenger"] else ""
+    if found["stage"] == "ab":
+        beside = ", others on trial beside it"
     say(f"{found['champion']} serves{beside} (epoch {found['epoch']}, fallback {found['fallback'] or 'none'})")
     if not found["recorded"]:
         say(f"what was seen of it is not known: {found['problem']}")
     if "since" not in found:
         return
-    say(f"on probation since {found['since'][:16]}")
-    paired, ours, theirs = found["paired"], found["challenger_loss"], found["champion_loss"]
+    for arm in found["arms"]:
+        _say_arm(arm)
+    for word in ("held", "frozen"):
+        if found[word]:
+            say(f"{word:<11} {found[word]}")
+
+
+def _say_arm(arm: Mapping[str, Any]) -> None:
+    share = f" at {arm['share']:.0%}" if arm["share"] else ""
+    say(f"{arm['version']:<11} on probation since {arm['since'][:16]}{share}")
+    paired, ours, theirs = arm["paired"], arm["challenger_loss"], arm["champion_loss"]
     if paired["n"]:
         say(f"paired      gain {paired['mean']:+.4f} on {paired['n']} labels")
     if ours["n"] and theirs["n"]:
         say(
             f"this step   loss {ours['mean']:.4f} on {ours['n']} labels; champion {theirs['mean']:.4f} on {theirs['n']}"
         )
-    for word in ("held", "stalled", "frozen"):
-        if found[word]:
-            say(f"{word:<11} {found[word]}")
+    if arm["stalled"]:
+        say(f"stalled     {arm['stalled']}")
 
 
 def prune_(given: Namespace) -> None:

@@ -29,7 +29,8 @@ def main(words: Sequence[str]) -> None:
     say(f"challenger  {_version(status['challenger'])}")
     if status["traffic"]:
         traffic = status["traffic"]
-        share = f", {traffic['share']:.0%} to {traffic['challenger']}" if traffic["share"] else ""
+        arms = traffic["arms"] or [{"version": traffic["challenger"], "share": traffic["share"]}]
+        share = "".join(f", {arm['share']:.0%} to {arm['version']}" for arm in arms if arm["share"])
         fallback = traffic["fallback"] or "none"
         say(f"traffic     {traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {fallback})")
     _say_consent(status)

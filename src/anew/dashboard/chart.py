@@ -85,7 +85,7 @@ def looks_svg(probation: OnProbation) -> Markup:
     body.append(_line("zero", _LEFT, y(0.0), _WIDTH - _RIGHT, y(0.0)))
     body.append(_band([(x(each.n), y(max(low, each.low)), y(min(high, each.high))) for each in looks]))
     body.append(_line("limit", _LEFT, y(limit), _WIDTH - _RIGHT, y(limit)))
-    name = "margin" if probation.stage == "shadow" else "harm"
+    name = {"shadow": "margin", "ab": "limit"}.get(probation.stage, "harm")
     body.append(_text(_LEFT + 6, y(limit) - 5, f"{name} {limit:+g}", "limit-name"))
     if probation.needed:
         body.append(_line("mark", x(probation.needed), _TOP, x(probation.needed), _HEIGHT - _BOTTOM))

@@ -126,7 +126,7 @@ def loop_page(asking: Asking) -> LoopPage:
     score = scored if isinstance(scored, WindowScored) else None
     version = record.registry.challenger or record.registry.champion
     about = record.about(version.version) if version else ()
-    probation = on_probation(record, policy.rollout)
+    probation = next(iter(on_probation(record, policy.rollout)), None)
     event_time = record.tick.at if record.tick else None
     return LoopPage(
         model=policy.model,
@@ -198,11 +198,10 @@ def _health(record: Record, score: WindowScored | None) -> Health:
 
 
 def _traffic(record: Record) -> Mapping[str, float]:
-    probation, champion = record.rollout.probation, record.rollout.champion[0]
+    arms, champion = record.rollout.arms, record.rollout.champion[0]
     if not champion:
         return {}
-    share = probation.share if probation else 0.0
-    return {champion: 1 - share} | ({probation.challenger[0]: share} if probation else {})
+    return {champion: 1 - sum(each.share for each in arms)} | {each.challenger[0]: each.share for each in arms}
 
 
 def _why(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from anew.dashboard.record import Record
 from anew.domain.evidence import Counts
-from anew.domain.facts import Order, RolloutObserved, RolloutStarted, Stage, TrafficOrdered
+from anew.domain.facts import Order, RolloutObserved, Stage, TrafficOrdered
 from anew.rollout import Outcome, Probation, Rollout
+from anew.rollout.ab import AB
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow, grid_of
 from anew.stats.betting import (
@@ -77,32 +78,32 @@ class OnProbation:
     stalled: bool
 
 
-def on_probation(record: Record, rollout: Rollout) -> OnProbation | None:
-    """Return how the rollout under way stands, None when none is."""
-    probation, started = record.rollout.probation, record.last("RolloutStarted")
-    if probation is None or not isinstance(started, RolloutStarted):
-        return None
+def on_probation(record: Record, rollout: Rollout) -> tuple[OnProbation, ...]:
+    """Return how each challenger under way stands: none, one, or the arms of a trial by place."""
+    return tuple(_standing(record, rollout, each) for each in record.rollout.arms)
+
+
+def _standing(record: Record, rollout: Rollout, probation: Probation) -> OnProbation:
     shadow = probation.stage is Stage.SHADOW
-    judge = rollout.shadow if shadow else rollout.canary
+    judge = {Stage.SHADOW: rollout.shadow, Stage.AB: rollout.ab}.get(probation.stage, rollout.canary)
     ruling = judge.rule(probation)
-    looks = _paired(record.looks, judge) if shadow else _arms(record.step, judge)
+    seen = [each for each in record.looks if each.version == probation.challenger[0]]
+    in_step = [each for each in seen if probation.stepped is None or each.at > probation.stepped]
+    looks = _paired(seen, judge) if shadow else _arms(in_step, judge)
     labels, needed = _labels(probation, shadow), getattr(judge, "at_least_rows", 0)
-    steps = ("shadow", *(f"{step:.0%}" for step in rollout.steps), "all")
-    position = (
-        0 if shadow else 1 + min(range(len(rollout.steps)), key=lambda i: abs(rollout.steps[i] - probation.share))
-    )
+    steps, position = _way(rollout, probation)
     return OnProbation(
         version=probation.challenger[0],
         champion=record.rollout.champion[0],
         stage=probation.stage.value,
         share=probation.share,
-        since=started.at,
+        since=probation.since,
         steps=steps,
         position=position,
         loss=(probation.paired_of if shadow else probation.arms_of) or "error",
         looks=looks,
-        limit=getattr(judge, "margin" if shadow else "harm", None),
-        alpha=getattr(judge, "alpha", None),
+        limit=0.0 if isinstance(judge, AB) else getattr(judge, "margin" if shadow else "harm", None),
+        alpha=_level(judge),
         ruling=ruling.outcome.value,
         reason=ruling.reason,
         labels=labels,
@@ -111,6 +112,21 @@ def on_probation(record: Record, rollout: Rollout) -> OnProbation | None:
         held=_held(record) if probation.held else "",
         stalled=probation.stalled,
     )
+
+
+def _way(rollout: Rollout, probation: Probation) -> tuple[tuple[str, ...], int]:
+    """Return the steps of the whole way, and where it stands among them."""
+    if probation.stage is Stage.AB:
+        return ("trial", "all"), 0
+    shares = rollout.steps or (probation.share,)
+    nearest = 1 + min(range(len(shares)), key=lambda i: abs(shares[i] - probation.share))
+    steps = ("shadow", *(f"{step:.0%}" for step in rollout.steps), "all")
+    return steps, 0 if probation.stage is Stage.SHADOW else min(nearest, len(steps) - 1)
+
+
+def _level(judge: object) -> float | None:
+    alpha: float | None = getattr(judge, "alpha", None)
+    return alpha / judge.arms if isinstance(judge, AB) and alpha is not None else alpha
 
 
 def _labels(probation: Probation, shadow: bool) -> int:
@@ -162,7 +178,8 @@ def _paired(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]
 
 def _arms(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]:
     """Return the excess of the challenger's arm over the champion's since the step began."""
-    if not looks or not isinstance(judge, Canary):
+    level = _level(judge)
+    if not looks or level is None or not isinstance(judge, Canary | AB):
         return ()
     looks = list(looks)
     ours: list[Counts] = list(accumulate(each.challenger_loss for each in looks))
@@ -171,7 +188,7 @@ def _arms(looks: Sequence[RolloutObserved], judge: object) -> tuple[Look, ...]:
     for i in _thinned(looks):
         if not (ours[i].n and theirs[i].n):
             continue
-        low, high = _bounds(ours[i], theirs[i], judge.alpha)
+        low, high = _bounds(ours[i], theirs[i], level)
         excess = (ours[i].mean or 0.0) - (theirs[i].mean or 0.0)
         found.append(Look(at=looks[i].span.end, n=min(ours[i].n, theirs[i].n), excess=excess, low=low, high=high))
     return tuple(found)
@@ -189,7 +206,7 @@ def _expected(probation: Probation, judge: object, looks: Sequence[Look], needed
         if proof <= 0:
             return None
         wanted = max(wanted, counts.n * math.log(e_value_threshold(judge.alpha)) / proof)
-    elif last.excess > (getattr(judge, "harm", None) or 1.0):
+    elif isinstance(judge, AB) or last.excess > (getattr(judge, "harm", None) or 1.0):
         return None
     begun = probation.since if isinstance(judge, Shadow) else since
     left = max(0.0, wanted / last.n - 1.0)

@@ -27,14 +27,13 @@ class Record:
     entries
         Every fact but ticks and looks of a rollout, which come by the thousand.
     looks
-        Looks of the rollout that began last; `step` those since its last step.
+        Looks of the challengers on probation, from the beginning of each.
     """
 
     head: int = 0
     tick: Ticked | None = None
     entries: list[Recorded] = field(default_factory=list)
     looks: deque[RolloutObserved] = field(default_factory=lambda: deque(maxlen=_MOST_LOOKS))
-    step: deque[RolloutObserved] = field(default_factory=lambda: deque(maxlen=_MOST_LOOKS))
     registry: RegistryState = field(default_factory=RegistryState)
     rollout: RolloutState = field(default_factory=RolloutState)
     governance: GovernanceState = field(default_factory=GovernanceState)
@@ -56,13 +55,10 @@ class Record:
             return
         if isinstance(fact, RolloutObserved):
             self.looks.append(fact)
-            self.step.append(fact)
             return
         if isinstance(fact, RolloutStarted):
-            self.looks.clear()
-            self.step.clear()
-        if isinstance(fact, TrafficShifted) and self._is_step(fact):
-            self.step.clear()
+            going_on = [each for each in self.looks if each.version != fact.version and self.rollout.arm(each.version)]
+            self.looks = deque(going_on, maxlen=_MOST_LOOKS)
         if fact.ends:
             self.asked.pop(fact.cause, None)
         if fact.asks:
@@ -92,11 +88,6 @@ class Record:
             fact = self.by_id[fact.cause]
             yield fact
 
-    def _is_step(self, fact: TrafficShifted) -> bool:
-        before = self.last("TrafficShifted")
-        same = isinstance(before, TrafficShifted) and (before.stage, before.share) == (fact.stage, fact.share)
-        return not same
-
 
 @dataclass(slots=True)
 class Records:
@@ -117,5 +108,5 @@ class Records:
 def _versions(fact: Fact) -> set[str]:
     named = {getattr(fact, "version", "")}
     if isinstance(fact, TrafficShifted):
-        named |= {fact.champion[0], fact.challenger[0]}
+        named |= {fact.champion[0], *(arm.version for arm in fact.challengers)}
     return named - {""}

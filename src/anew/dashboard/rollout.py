@@ -37,9 +37,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutPage:
-    """All of it; `told` is what happened since the one under way began."""
+    """All of it; `told` is what happened since the one under way began, `rivals` are the further arms of a trial."""
 
     probation: OnProbation | None
+    rivals: tuple[OnProbation, ...]
     back: WayBack
     told: tuple[Said, ...]
     rollouts: tuple[Ended, ...]
@@ -48,12 +49,13 @@ class RolloutPage:
 def rollout_page(asking: Asking) -> RolloutPage:
     """Make the page."""
     record = asking.record
-    probation = on_probation(record, asking.policy.rollout)
-    told: list[Fact] = []
-    if probation is not None:
-        told = [each for each in record.about(probation.version) if each.kind in _KINDS]
+    standing = on_probation(record, asking.policy.rollout)
+    probation = next(iter(standing), None)
+    found = {fact.id: fact for one in standing for fact in record.about(one.version) if fact.kind in _KINDS}
+    told = sorted(found.values(), key=lambda fact: fact.at) if len(standing) > 1 else list(found.values())
     return RolloutPage(
         probation=probation,
+        rivals=standing[1:],
         back=way_back(record),
         told=sentences(told[-_MOST:], asking.source.narrate),
         rollouts=tuple(_rollouts(record)),

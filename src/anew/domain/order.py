@@ -17,7 +17,8 @@ _ROOM = 1_000
 def ordered(routing: TrafficShifted, action: Order, *, command: str, by: str, reason: str) -> TrafficOrdered:
     """Return the order that `action` comes to under the routing in force; whoever is named in that is known to serve.
 
-    A rollback ends the rollout under way when there is one, else it goes from the champion to its fallback.
+    A rollback ends the rollout under way when there is one, a trial with all its arms; else it goes from the champion
+    to its fallback.
 
     Raises
     ------
@@ -29,13 +30,13 @@ def ordered(routing: TrafficShifted, action: Order, *, command: str, by: str, re
         raise PolicyError(f"nothing to {action}: no rollout is under way, all traffic goes to {champion[0]}")
     if challenger == _NOBODY and fallback == _NOBODY:
         raise PolicyError(f"{champion[0]} has no fallback to go back to; retrain, or roll out another version")
-    version, stage, share = challenger[0], routing.stage, routing.share
+    version, stage, share, arms = challenger[0], routing.stage, routing.share, routing.arms
     if action in (Order.ABORT, Order.ROLLBACK):
         if challenger == _NOBODY:
             version, champion, fallback = champion[0], fallback, _NOBODY
-        elif challenger[1] == fallback[1]:
+        elif fallback[1] in {arm.digest for arm in routing.challengers}:
             fallback = _NOBODY
-        stage, share, challenger = Stage.STEADY, 0.0, _NOBODY
+        stage, share, challenger, arms = Stage.STEADY, 0.0, _NOBODY, ()
     return TrafficOrdered(
         model=routing.model,
         at=routing.at,
@@ -50,4 +51,6 @@ def ordered(routing: TrafficShifted, action: Order, *, command: str, by: str, re
         fallback=fallback,
         by=by,
         reason=reason,
+        arms=arms,
+        trial=routing.trial,
     ).caused_by("")

@@ -55,9 +55,10 @@ def _of_worker(status: WorkerStatus) -> Iterator[Sample]:
     yield from _histogram("anew_gateway_request_duration_seconds", labels, status.latency, seconds)
     yield "anew_gateway_epoch", "", labels, status.epoch
     yield "anew_gateway_degraded", "", labels, float(bool(status.problem))
-    for role, health in (("champion", status.champion), ("challenger", status.challenger)):
-        if health is not None:
-            yield from _of_version({**labels, "role": role, "version": health.version}, health)
+    if status.champion is not None:
+        yield from _of_version({**labels, "role": "champion", "version": status.champion.version}, status.champion)
+    for health in status.challengers:
+        yield from _of_version({**labels, "role": "challenger", "version": health.version}, health)
 
 
 def _of_version(labels: Mapping[str, str], health: VersionHealth) -> Iterator[Sample]:

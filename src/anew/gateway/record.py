@@ -6,10 +6,11 @@ from datetime import datetime
 
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, Prediction
+from anew.gateway.ask import Outcome
 from anew.gateway.routing import Route
 from anew.gateway.row import RequestRow
 
-__all__ = ["Outcome", "Round", "answered_plainly"]
+__all__ = ["Round", "Voice", "answered_plainly"]
 
 
 def answered_plainly(
@@ -38,11 +39,12 @@ def answered_plainly(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What the challenger said to its rows: answers, or the reason why there are none, or nothing yet."""
+class Voice:
+    """A challenger, the indices of the rows that it was to answer, and what it said to these."""
 
-    answers: Sequence[Answer] | None = None
-    problem: str = ""
+    version: str
+    chosen: Sequence[int]
+    said: Outcome = Outcome()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +55,8 @@ class Round:
     ----------
     answers
         The champion's to all rows; or the fallback's, when `failure` says what the champion did.
-    chosen
-        Indices of the rows that the challenger was to answer.
-    challenger
-        What it said to these.
+    voices
+        Of the challengers that were to answer some of the rows, each row by one.
     """
 
     route: Route
@@ -64,24 +64,22 @@ class Round:
     ids: Sequence[str]
     answers: Sequence[Answer]
     failure: str = ""
-    chosen: Sequence[int] = ()
-    challenger: Outcome = Outcome()
+    voices: Sequence[Voice] = ()
 
     def predictions(self, model: str, now: datetime, took_us: int) -> Sequence[Prediction]:
         """Return one prediction for each row."""
         told = self.ids, self.answers
         plain = answered_plainly(self.route, self.rows, told, model=model, now=now, took_us=took_us)
-        if not (self.chosen or self.failure):
+        if not (self.voices or self.failure):
             return plain
-        places = {row: place for place, row in enumerate(self.chosen)}
-        return [self._as_told(prediction, i, places.get(i)) for i, prediction in enumerate(plain)]
+        places = {row: (voice, place) for voice in self.voices for place, row in enumerate(voice.chosen)}
+        return [self._as_told(prediction, i, *places.get(i, (None, 0))) for i, prediction in enumerate(plain)]
 
-    def _as_told(self, prediction: Prediction, i: int, place: int | None) -> Prediction:
+    def _as_told(self, prediction: Prediction, i: int, voice: Voice | None, place: int) -> Prediction:
         """Return the prediction with who answered it, and what is known of the other model."""
         told = self._base(i)
-        if place is not None and self.route.contest is not None:
-            said = None if self.challenger.answers is None else self.challenger.answers[place]
-            told = self._contested(told, self.route.contest.challenger.version, said)
+        if voice is not None:
+            told = self._contested(told, voice, place)
         return replace(
             prediction,
             version=told.version,
@@ -105,9 +103,11 @@ class Round:
             problem=self.failure,
         )
 
-    def _contested(self, base: "_Told", challenger: str, said: Answer | None) -> "_Told":
-        """Return what is told of a row that `challenger` was asked for, too, and to which it `said` this."""
-        canary, problem = self.route.stage is Stage.CANARY, self.challenger.problem
+    def _contested(self, base: "_Told", voice: Voice, place: int) -> "_Told":
+        """Return what is told of a row that a challenger was asked for, too, the one at `place` among its own."""
+        canary, problem = self.route.stage is not Stage.SHADOW, voice.said.problem
+        challenger, answers = voice.version, voice.said.answers
+        said = None if answers is None else answers[place]
         if canary and said is not None:
             shadow = None if self.failure else base.answer
             champion = self.route.champion.version

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from anew.domain.column import Columns, Value
-from anew.domain.facts.rollout import Stage
+from anew.domain.facts.rollout import Arm, Stage
 from anew.domain.observation import Answer
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
@@ -47,8 +47,9 @@ class VersionLoader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """A challenger on probation, and who watches it."""
+    """A challenger on probation, the keys that are its own, and who watches it."""
 
+    arm: Arm
     challenger: Challenger
     guard: Guard
 
@@ -63,15 +64,19 @@ class Route:
         Watches the champion.
     fallback
         The champion before it, loaded and ready to answer in its place; None when there is none, or not yet.
+    contests
+        The challengers: one, or the arms of a trial.
+    trial
+        By whose name keys find their arm; empty where there is no trial.
     """
 
     epoch: int
     stage: Stage
-    share: float
     champion: Answerer
     guard: Guard
     fallback: Answerer | None = None
-    contest: Contest | None = None
+    contests: tuple[Contest, ...] = ()
+    trial: str = ""
 
 
 @dataclass(slots=True)

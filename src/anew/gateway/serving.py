@@ -14,22 +14,20 @@ from anew.domain.errors import UnavailableError
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, FeedbackEvent, Label, Prediction, ShadowAnswer
 from anew.gateway.admission import Admission
-from anew.gateway.challenger import ChallengerError
+from anew.gateway.ask import Ask, Asked, asks_for
 from anew.gateway.commit import GroupCommit
 from anew.gateway.identity import Draw, prediction_id
 from anew.gateway.logged import Logged, as_logged, stranger
-from anew.gateway.record import Outcome, Round, answered_plainly
+from anew.gateway.record import Round, Voice, answered_plainly
 from anew.gateway.refusal import RefusedError
-from anew.gateway.routing import Contest, Route, Switch
+from anew.gateway.routing import Route, Switch
 from anew.gateway.row import RequestRow
 from anew.gateway.settings import GatewaySettings, OnFull
-from anew.gateway.version_call import Said, call_version, cells_for
-from anew.rollout import position
+from anew.gateway.version_call import Said, call_version
 
 __all__ = ["Answered", "Done", "Serving"]
 
 _LOG = logging.getLogger("anew.gateway")
-Asked = asyncio.Future[Sequence[Answer]]
 Answered = tuple[Route, Sequence[Prediction]]
 """The route under which the rows of a request were answered, and one prediction for each."""
 Done = Callable[[Answered | RefusedError], None]
@@ -46,11 +44,11 @@ class _Entry:
     within_s: float
     logged: Logged | None = None
     ids: Sequence[str] = ()
-    chosen: Sequence[int] = ()
-    asked: Asked | None = None
+    asks: Sequence[Ask] = ()
     answers: Sequence[Answer] = ()
     failure: str = ""
     predictions: Sequence[Prediction] = ()
+    heard: bool = False
     pending: bool = False
     ended: bool = False
 
@@ -207,39 +205,28 @@ class Serving:
         for entry in batch:
             if entry.ended:
                 continue
-            asked = entry.asked
-            if asked is None or asked.done() or route.stage is Stage.SHADOW:
+            awaited = [] if route.stage is Stage.SHADOW else [each.asked for each in entry.asks if each.pending]
+            if not awaited:
                 ready.append(entry)
-            else:
-                self._contested += 1
-                asked.add_done_callback(partial(self._heard, route, entry))
+                continue
+            self._contested += 1
+            for asked in awaited:
+                if asked is not None:
+                    asked.add_done_callback(partial(self._heard, route, entry))
         self._record(route, ready)
 
     def _ask(self, route: Route, entry: _Entry) -> None:
-        """Name the rows, and ask the challenger for those that are its own."""
+        """Name the rows, and ask the challengers for those that are their own."""
         rows = entry.rows
         model, draw = self.settings.model, self._draw
         entry.ids = [prediction_id(row.at, model, row.client_id, draw=draw) for row in rows]
-        contest, logged = route.contest, entry.logged
+        logged = entry.logged
         if logged is not None:
             entry.answers, problem = logged.answers, stranger(route, logged)
             if problem is not None:
                 entry.end(problem)
-        if contest is None or not (logged is None or logged.is_of(route.champion.version)):
-            return
-        entry.chosen = self._chosen(route, contest, rows, entry.ids)
-        if entry.chosen and not contest.guard.tripped:
-            asked = contest.challenger.ask(cells_for([rows[i] for i in entry.chosen], contest.challenger.columns.names))
-            asked.add_done_callback(partial(_watch, contest, len(entry.chosen), entry.started))
-            entry.asked = asked
-
-    def _chosen(self, route: Route, contest: Contest, rows: Sequence[RequestRow], ids: Sequence[str]) -> Sequence[int]:
-        """Return the indices of the rows for the challenger: all in shadow, its share of keys in a canary."""
-        if route.stage is Stage.SHADOW:
-            return range(len(rows))
-        model, version = self.settings.model, contest.challenger.version
-        keys = (row.key or id for row, id in zip(rows, ids, strict=True))
-        return [i for i, key in enumerate(keys) if position(model, version, key) < route.share]
+        if route.contests and (logged is None or logged.is_of(route.champion.version)):
+            entry.asks = asks_for(route, model, rows, entry.ids, entry.started)
 
     def _answer(self, route: Route, batch: Sequence[_Entry]) -> None:
         """Put the champion's answers, or the fallback's, into the entries; end those that nobody can answer."""
@@ -290,7 +277,10 @@ class Serving:
         return instead.answers, f"champion {said.reason}"
 
     def _heard(self, route: Route, entry: _Entry, _: Asked) -> None:
-        """Go on with a request that waited for the challenger."""
+        """Go on with a request that waited for challengers, once the last has been heard."""
+        if entry.heard or any(each.pending for each in entry.asks):
+            return
+        entry.heard = True
         self._contested -= 1
         self._guarded([entry], lambda: self._record(route, [entry]))
 
@@ -307,19 +297,18 @@ class Serving:
 
     def _predictions(self, route: Route, entry: _Entry, now: datetime, took_us: int) -> Sequence[Prediction]:
         model = self.settings.model
-        if entry.asked is None and not entry.failure and not entry.chosen:  # as nearly all are
+        if not entry.failure and not entry.asks:  # as nearly all are
             told = entry.ids, entry.answers
             return answered_plainly(route, entry.rows, told, model=model, now=now, took_us=took_us)
         # a shadow that has not answered yet follows its predictions
-        entry.pending = entry.asked is not None and not entry.asked.done() and not entry.failure
+        entry.pending = any(each.pending for each in entry.asks) and not entry.failure
         answered = Round(
             route=route,
             rows=entry.rows,
             ids=entry.ids,
             answers=entry.answers,
             failure=entry.failure,
-            chosen=entry.chosen,
-            challenger=_outcome(route, entry.asked),
+            voices=[Voice(version=each.version, chosen=each.chosen, said=each.said()) for each in entry.asks],
         )
         return answered.predictions(model, now, took_us)
 
@@ -334,10 +323,11 @@ class Serving:
             if refusal is not None:
                 entry.end(refusal)
                 continue
-            if entry.failure or entry.asked is not None or route.contest is not None:
+            if entry.failure or route.contests:
                 self.counts["fallbacks"] += sum(each.arm == "fallback" for each in entry.predictions)
-            if entry.pending and entry.asked is not None:
-                entry.asked.add_done_callback(partial(self._complete, [entry.ids[i] for i in entry.chosen]))
+            for each in entry.asks if entry.pending else ():
+                if each.asked is not None:
+                    each.asked.add_done_callback(partial(self._complete, [entry.ids[i] for i in each.chosen]))
             entry.end((route, entry.predictions))
 
     def _complete(self, ids: Sequence[str], asked: Asked) -> None:
@@ -374,27 +364,3 @@ class Serving:
             return RefusedError(503, "journal_unavailable", message)
         self.counts["dropped"] += records
         return None
-
-
-def _outcome(route: Route, asked: Asked | None) -> Outcome:
-    """Return what the challenger has said so far."""
-    if asked is None:
-        return Outcome(problem="tripped" if route.contest is not None else "")
-    if not asked.done():
-        return Outcome()
-    problem = asked.exception()
-    if problem is None:
-        return Outcome(answers=asked.result())
-    if isinstance(problem, ChallengerError):
-        return Outcome(problem=str(problem))
-    raise problem
-
-
-def _watch(contest: Contest, rows: int, started: float, asked: Asked) -> None:
-    if asked.cancelled():
-        return
-    problem = asked.exception()
-    if problem is None:
-        contest.guard.answered(rows, time.perf_counter() - started)
-    else:
-        contest.guard.missed(rows, str(problem))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from anew.domain.errors import SchemaError, UnavailableError
-from anew.domain.facts.rollout import Stage, TrafficShifted
+from anew.domain.facts.rollout import Arm, Stage, TrafficShifted
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
 from anew.gateway.routing import Answerer, Contest, Route, Switch, VersionLoader
@@ -101,8 +101,8 @@ class Swapper:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self.switch.route is not None and self.switch.route.contest is not None:
-            self.switch.route.contest.challenger.close()
+        for contest in () if self.switch.route is None else self.switch.route.contests:
+            contest.challenger.close()
 
     async def _apply(self, order: TrafficShifted) -> None:
         pause, refusals = _FIRST_PAUSE_S, 0
@@ -132,20 +132,20 @@ class Swapper:
         champion = await self._load(order.champion)
         if order.challenger[0] and (old is None or old.champion is not champion):
             old = self._alone(order, champion, old)
-        contest = await self._contest(order, old)
+        contests = await self._contests(order, old)
         self.switch.route = Route(
             epoch=order.epoch,
             stage=order.stage,
-            share=order.share,
             champion=champion,
             guard=self._guard(order, old),
             fallback=self._warm.get(order.fallback),
-            contest=contest,
+            contests=contests,
+            trial=order.trial,
         )
         self.refused, self.problem, self.stillborn, self.unloadable = 0, "", None, None
         _LOG.info(
             "swap_applied model=%s epoch=%d stage=%s version=%s challenger=%s",
-            order.model, order.epoch, order.stage, champion.version, order.challenger[0],
+            order.model, order.epoch, order.stage, champion.version, " ".join(arm.version for arm in order.challengers),
         )  # fmt: skip
         self.report()
         self._free(order, old)
@@ -164,7 +164,7 @@ class Swapper:
             return
         if self.switch.route is None:
             guard = Guard(order.fallback[0], self.settings)
-            self.switch.route = Route(epoch=0, stage=Stage.STEADY, share=0.0, champion=fallback, guard=guard)
+            self.switch.route = Route(epoch=0, stage=Stage.STEADY, champion=fallback, guard=guard)
             _LOG.error("fallback_stands_in model=%s version=%s", self.settings.model, fallback.version)
         if again:
             reason = f"it cannot be loaded: {self.problem}"
@@ -177,7 +177,6 @@ class Swapper:
         route = Route(
             epoch=0 if old is None else old.epoch,
             stage=Stage.STEADY,
-            share=0.0,
             champion=champion,
             guard=self._guard(order, old),
             fallback=self._warm.get(order.fallback),
@@ -194,14 +193,25 @@ class Swapper:
         old.guard.reset()
         return old.guard
 
-    async def _contest(self, order: TrafficShifted, old: Route | None) -> Contest | None:
-        if not order.challenger[0]:
-            return None
-        running = None if old is None else old.contest
-        if running is not None and (running.challenger.version, running.challenger.digest) == order.challenger:
-            running.guard.reset()
-            return running
-        version, digest = order.challenger
+    async def _contests(self, order: TrafficShifted, old: Route | None) -> tuple[Contest, ...]:
+        """Return the challengers, those that run already among them; all of them run, or none is new."""
+        running = {} if old is None else {contest.arm.pair: contest for contest in old.contests}
+        fresh: list[Contest] = []
+        try:
+            for arm in (arm for arm in order.challengers if arm.pair not in running):
+                contest = await self._contest(arm)
+                fresh.append(contest)
+        except BaseException:
+            for contest in fresh:
+                contest.challenger.close()
+            raise
+        for contest in running.values():
+            contest.guard.reset()
+        found = running | {contest.arm.pair: contest for contest in fresh}
+        return tuple(replace(found[arm.pair], arm=arm) for arm in order.challengers)
+
+    async def _contest(self, arm: Arm) -> Contest:
+        version, digest = arm.pair
         folder = await _in_thread(lambda: self.store.get(digest))
         challenger = Challenger(
             version=version,
@@ -217,7 +227,7 @@ class Swapper:
                 version=version, asked=1, failed={"load": 1}, recent_asked=1, recent_failed=1, tripped=str(exc)
             )
             raise
-        return Contest(challenger=challenger, guard=Guard(version, self.settings))
+        return Contest(arm=arm, challenger=challenger, guard=Guard(version, self.settings))
 
     async def _load(self, pair: _Pair) -> Answerer:
         if pair in self._warm:
@@ -258,10 +268,12 @@ class Swapper:
         kept = {order.champion, order.fallback}
         if old is not None:
             kept.add((old.champion.version, old.champion.digest))
-            contest = old.contest
-            if contest is not None and contest is not getattr(self.switch.route, "contest", None):
-                # requests that began under the old route may still wait for it, until their deadline
-                asyncio.get_running_loop().call_later(2 * self.settings.deadline_ms / 1000, contest.challenger.close)
+            route = self.switch.route
+            going_on = () if route is None else tuple(contest.challenger for contest in route.contests)
+            for challenger in (contest.challenger for contest in old.contests):
+                if not any(challenger is each for each in going_on):
+                    # requests that began under the old route may still wait for it, until their deadline
+                    asyncio.get_running_loop().call_later(2 * self.settings.deadline_ms / 1000, challenger.close)
         self._warm = {pair: answerer for pair, answerer in self._warm.items() if pair in kept}
 
 

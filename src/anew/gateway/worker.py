@@ -126,7 +126,8 @@ class GatewayWorker:
             "waiting": self.endpoint.serving.waiting,
             "counts": self._counts(),
             "champion": self._champion(),
-            "challenger": self._challenger(),
+            "challenger": next(iter(self._challengers()), None),
+            "rivals": self._challengers()[1:],
         }
 
     def report(self) -> None:
@@ -159,7 +160,8 @@ class GatewayWorker:
             refused=self._swapper.refused,
             problem=self._swapper.problem,
             champion=self._champion(),
-            challenger=self._challenger(),
+            challenger=next(iter(self._challengers()), None),
+            rivals=self._challengers()[1:],
             unfit=self._swapper.unfit,
             counts=self._counts(),
             latency=tuple(self.endpoint.latency.counts),
@@ -175,11 +177,11 @@ class GatewayWorker:
                 reported, waited = self._tripped(), 0.0
                 self.report()
 
-    def _tripped(self) -> tuple[str, str]:
+    def _tripped(self) -> tuple[str, ...]:
         route = self.switch.route
         if route is None:
-            return "", ""
-        return route.guard.tripped, "" if route.contest is None else route.contest.guard.tripped
+            return ()
+        return route.guard.tripped, *(contest.guard.tripped for contest in route.contests)
 
     def _champion(self) -> VersionHealth | None:
         route = self.switch.route
@@ -187,11 +189,10 @@ class GatewayWorker:
             return self._swapper.unloadable
         return None if route is None else route.guard.health()
 
-    def _challenger(self) -> VersionHealth | None:
-        route = self.switch.route
-        if self._swapper.stillborn is not None:
-            return self._swapper.stillborn
-        return None if route is None or route.contest is None else route.contest.guard.health()
+    def _challengers(self) -> tuple[VersionHealth, ...]:
+        route, stillborn = self.switch.route, self._swapper.stillborn
+        first = () if stillborn is None else (stillborn,)
+        return (*first, *(contest.guard.health() for contest in (() if route is None else route.contests)))
 
     def _counts(self) -> Mapping[str, int]:
         return {

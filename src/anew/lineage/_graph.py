@@ -176,7 +176,10 @@ def lineage_of(facts: Mapping[str, Fact], version: str) -> Lineage:
 
 
 def _routes(fact: Fact, version: str) -> bool:
-    return isinstance(fact, TrafficShifted) and version in (fact.champion[0], fact.challenger[0])
+    return isinstance(fact, TrafficShifted) and version in (
+        fact.champion[0],
+        *(arm.version for arm in fact.challengers),
+    )
 
 
 def _successors(facts: Mapping[str, Fact], version: str, made: str) -> Iterator[tuple[Node, Edge]]:
@@ -279,7 +282,7 @@ def _said(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
             where = "all" if fact.stage is Stage.STEADY else f"{fact.stage} {fact.share:.0%}"
             return f"traffic: {where} (epoch {fact.epoch})", (
                 ("champion", " ".join(fact.champion).strip()),
-                ("challenger", " ".join(fact.challenger).strip()),
+                ("challenger", ", ".join(" ".join(arm.pair) for arm in fact.challengers)),
                 ("fallback", " ".join(fact.fallback).strip()),
             )
     return _plainly(fact)

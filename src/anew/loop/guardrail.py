@@ -29,17 +29,17 @@ class Guardrails:
     def broken(
         self, rollout: RolloutState, workers: Sequence[WorkerStatus], model: str, at: datetime
     ) -> GuardrailTripped | None:
-        """Return the first limit that is broken at a worker by the challenger, or by a champion with a fallback.
+        """Return the first limit that is broken at a worker by a challenger, or by a champion with a fallback.
 
         The fact is caused by the routing under which it happened, so that it comes once for each: a version that a
         person has released may break the same limit again.
         """
-        challenger = rollout.probation.challenger[0] if rollout.probation else ""
         champion = rollout.champion[0] if rollout.fallback[0] else ""
         for worker in workers:
             found = None
-            if worker.challenger is not None and worker.challenger.version == challenger:
-                found = self._tripped(worker.challenger) or self._over(worker.challenger)
+            for challenger in worker.challengers:
+                if found is None and rollout.arm(challenger.version) is not None:
+                    found = self._tripped(challenger) or self._over(challenger)
             if found is None and worker.champion is not None and worker.champion.version == champion:
                 found = self._tripped(worker.champion)
             if found is not None:

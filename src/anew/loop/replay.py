@@ -28,15 +28,15 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.loop.engine import Engine
-from anew.loop.look import Counted, look
+from anew.loop.look import look
 from anew.loop.measure import Values, measure_seen
 from anew.loop.progress import uncounted
 from anew.loop.replay_effects import ReplayEffects
-from anew.loop.replay_look import LookedAt
+from anew.loop.replay_look import LookedAt, Seen, seen_after
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.loop.replay_window import ReplayScores, seen_window
 from anew.monitor import Detectors
-from anew.rollout import KPI, RolloutState, answered_by_challenger
+from anew.rollout import KPI, Probation, RolloutState, answered_by
 
 __all__ = ["Replay", "ReplayPlan", "ReplayReport"]
 
@@ -113,10 +113,8 @@ class Replay:
         self._facts: list[Fact] = []
         self._first = ""
         self._began = 0
-        self._looked = 0
-        self._step = 0
+        self._seen: dict[str, Seen] = {}
         self._now = 0
-        self._counted = Counted()
         self._heard: list[int] = []
         self._scored: dict[int, tuple[int, int]] = {}
         self._scores = ReplayScores(stream, plan.detectors, plan.bounds)
@@ -170,11 +168,7 @@ class Replay:
         self._facts.extend(facts)
         for fact in facts:
             if isinstance(fact, TrafficShifted):
-                self._step = self._now
-                self._counted.arms.clear()
-                if fact.stage is Stage.SHADOW:
-                    self._looked = self._now
-                    self._counted.paired.clear()
+                self._seen = seen_after(self._seen, fact, self._now)
 
     def _found(self, number: int, start: int) -> None:
         """Ask for a first champion on the mature rows before `start`."""
@@ -209,8 +203,8 @@ class Replay:
 
     def _in_play(self) -> frozenset[str]:
         rollout = self._rollout
-        challenger = (rollout.probation.challenger[0],) if rollout.probation else ()
-        return frozenset((self._first, rollout.champion[0], rollout.fallback[0], *challenger))
+        challengers = (each.challenger[0] for each in rollout.arms)
+        return frozenset((self._first, rollout.champion[0], rollout.fallback[0], *challengers))
 
     def _mature(self, number: int, now: int) -> int:
         """Return the row up to which labels are mature once the rows before `now`, in window `number`, are served."""
@@ -225,26 +219,27 @@ class Replay:
         """Answer rows as traffic stands now."""
         rollout = self._rollout
         self._stream.serve(low, high, rollout.champion[0])
-        probation = rollout.probation
-        if probation is None:
-            return
-        challenger = probation.challenger[0]
-        self._stream.answers(challenger, low, high)
-        if probation.stage is Stage.CANARY:
-            mask = answered_by_challenger(self._plan.model, challenger, self._stream.keys[low:high], probation.share)
-            self._stream.divert(low, high, challenger, mask)
+        for probation in rollout.arms:
+            challenger = probation.challenger[0]
+            self._stream.answers(challenger, low, high)
+            if probation.stage is not Stage.SHADOW:
+                trial = rollout.trial if probation.stage is Stage.AB else ""
+                mask = answered_by(self._plan.model, probation.arm, self._stream.keys[low:high], trial)
+                self._stream.divert(low, high, challenger, mask)
 
     def _look(self, mature: int) -> None:
-        """Report what newly mature labels say of the challenger."""
-        probation = self._rollout.probation
-        low = self._looked
-        if probation is None or mature <= low:
-            return
-        self._looked = mature
-        challenger, stream = probation.challenger[0], self._stream
-        plan = self._plan
-        rows = LookedAt(low=low, high=mature, step=self._step, champion=self._champion, challenger=challenger)
-        counted = look(rows.outcomes(stream, plan.paired_by, plan.arms_by), self._counted)
+        """Report what newly mature labels say of each challenger."""
+        for version in [each.challenger[0] for each in self._rollout.arms]:
+            probation = self._rollout.arm(version)  # what was said of one may have ended the others
+            if probation is not None and mature > self._seen[version].looked:
+                self._look_at(probation, mature)
+
+    def _look_at(self, probation: Probation, mature: int) -> None:
+        challenger, stream, plan = probation.challenger[0], self._stream, self._plan
+        seen = self._seen[challenger]
+        low, seen.looked = seen.looked, mature
+        rows = LookedAt(low=low, high=mature, step=seen.step, champion=self._champion, challenger=challenger)
+        counted = look(rows.outcomes(stream, plan.paired_by, plan.arms_by), seen.counted)
         by_user = " by user" if stream.columns.key else ""
         paired, arms = (f"kpi {kpi.name}" if kpi else "error" for kpi in (plan.paired_by, plan.arms_by))
         self._submit(

@@ -1,16 +1,44 @@
 """What both models said to a piece of the stream, and what came of it: for a look at a rollout."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
-from anew.loop.look import Outcomes
+from anew.domain.facts import Stage, TrafficShifted
+from anew.loop.look import Counted, Outcomes
 from anew.loop.measure import Floats, Values
 from anew.loop.replay_stream import ReplayStream
 from anew.rollout import KPI
 
-__all__ = ["LookedAt"]
+__all__ = ["LookedAt", "Seen", "seen_after"]
+
+
+@dataclass(slots=True)
+class Seen:
+    """How far a challenger has been looked at.
+
+    `step` is the row at which its present step began, `looked` the row up to which it was looked at.
+    """
+
+    at: tuple[Stage, float]
+    step: int
+    looked: int
+    counted: Counted = field(default_factory=Counted)
+
+
+def seen_after(before: Mapping[str, Seen], shift: TrafficShifted, now: int) -> dict[str, Seen]:
+    """Return how far each challenger has been looked at under a routing from row `now` on; a new step counts anew."""
+    found = {}
+    for arm in shift.challengers:
+        at, known = (shift.stage, arm.share), before.get(arm.version)
+        if known is None:
+            known = Seen(at, now, now)
+        elif known.at != at:
+            known = Seen(at, now, known.looked, Counted(paired=known.counted.paired))
+        found[arm.version] = known
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

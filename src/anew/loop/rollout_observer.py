@@ -8,7 +8,7 @@ import polars as pl
 
 from anew.domain.facts import GuardrailTripped, RolloutObserved
 from anew.domain.interval import Interval
-from anew.loop.breach import Breaches, answers_of
+from anew.loop.breach import Breaches, RuleLimit, answers_of
 from anew.loop.engine import Engine
 from anew.loop.look import Counted, Outcomes, look
 from anew.loop.measure import Floats, as_values, losses
@@ -35,8 +35,8 @@ class RolloutObserver:
         self._engine = engine
         self._lake = lake
         self._joined = joined
-        self._users: tuple[tuple[object, ...], Counted] | None = None
-        self._breaches: tuple[str, datetime, Breaches] | None = None
+        self._users: dict[str, tuple[tuple[object, ...], Counted]] = {}
+        self._breaches: dict[str, tuple[datetime, Breaches]] = {}
 
     @property
     def _rollout(self) -> RolloutState:
@@ -45,16 +45,18 @@ class RolloutObserver:
 
     def guard(self, now: datetime) -> None:
         """Report a challenger whose new answers break a rule too often; once for each routing."""
-        probation, limit = self._rollout.probation, self._plan.rule_limit
-        if probation is None or limit is None:
-            return
+        limit, arms = self._plan.rule_limit, self._rollout.arms
+        self._breaches = {name: seen for name, seen in self._breaches.items() if self._rollout.arm(name)}
+        if limit is not None:
+            for probation in arms:
+                self._guard(probation, limit, now)
+
+    def _guard(self, probation: Probation, limit: RuleLimit, now: datetime) -> None:
         version = probation.challenger[0]
-        if self._breaches is None or self._breaches[0] != version:
-            self._breaches = (version, probation.since, Breaches(limit))
-        _, since, seen = self._breaches
+        since, seen = self._breaches.get(version, (probation.since, Breaches(limit)))
         if now <= since:
             return
-        self._breaches = (version, now, seen)
+        self._breaches[version] = (now, seen)
         broken = seen.add(answers_of(self._lake.predictions(Interval(start=since, end=now)), version))
         if broken is not None:
             reason = f"{broken.value:.2%} of {broken.n} answers break it; allowed are {limit.at_most:.2%}"
@@ -71,10 +73,14 @@ class RolloutObserver:
             )
 
     def look(self, now: datetime) -> None:
-        """Report what newly mature labels say of the challenger."""
-        probation = self._rollout.probation
-        if probation is None:
-            return
+        """Report what newly mature labels say of each challenger."""
+        self._users = {name: counted for name, counted in self._users.items() if self._rollout.arm(name)}
+        for version in [each.challenger[0] for each in self._rollout.arms]:
+            probation = self._rollout.arm(version)  # what was said of one may have ended the others
+            if probation is not None:
+                self._look(probation, now)
+
+    def _look(self, probation: Probation, now: datetime) -> None:
         number, since = next_look(probation)
         until = now - max(self._plan.label_delay, self._plan.lateness)
         if until <= since:
@@ -108,14 +114,15 @@ class RolloutObserver:
     def _counted(self, probation: Probation) -> Counted:
         """Return the users that were counted: remembered, or read again after a restart and at a new step."""
         step = (probation.challenger, probation.stage, probation.share, probation.stepped)
-        if self._users is None or self._users[0] != step:
+        version = probation.challenger[0]
+        if version not in self._users or self._users[version][0] != step:
             users = Counted()
             if self._plan.columns.key and probation.looked is not None and probation.looked > probation.since:
                 before = Interval(start=probation.since, end=probation.looked)
                 rows = self._pairs(self._joined(before), probation.challenger[0])
                 look(self._outcomes(rows, probation), users)
-            self._users = (step, users)
-        return self._users[1]
+            self._users[version] = (step, users)
+        return self._users[version][1]
 
     @staticmethod
     def _pairs(joined: pl.DataFrame, challenger: str) -> pl.DataFrame:
@@ -138,7 +145,7 @@ class RolloutObserver:
             challenger_arm=arms[challenger],
             by_champion=((arm == "champion") & (version == champion)).to_numpy(),
             by_challenger=(version == challenger).to_numpy(),
-            in_step=(rows.get_column("_epoch") >= self._rollout.epoch).to_numpy(),
+            in_step=(rows.get_column("_epoch") >= probation.begun).to_numpy(),
             users=np.asarray(rows.get_column("_key").to_list(), dtype=np.str_) if self._plan.columns.key else None,
         )
 

@@ -63,6 +63,8 @@ class WorkerStatus:
         Epoch of the routing that it could not apply (0: none) and why; it goes on with `epoch` and tries again.
     champion, challenger
         How these behave; None while there is none.
+    rivals
+        The same of the further arms of a trial.
     unfit
         Why the fallback cannot answer here whatever is tried, e.g. for columns that requests do not carry; or empty.
     counts
@@ -82,9 +84,15 @@ class WorkerStatus:
     problem: str = ""
     champion: VersionHealth | None = None
     challenger: VersionHealth | None = None
+    rivals: tuple[VersionHealth, ...] = ()
     unfit: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     latency: tuple[int, ...] = ()
+
+    @property
+    def challengers(self) -> tuple[VersionHealth, ...]:
+        """How everyone on probation behaves."""
+        return () if self.challenger is None else (self.challenger, *self.rivals)
 
 
 class Traffic(Protocol):

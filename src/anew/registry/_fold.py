@@ -74,7 +74,7 @@ class RegistryState:
 
     @property
     def challenger(self) -> VersionRecord | None:
-        """The version on probation."""
+        """The version on probation; of several, the arms of a trial, the first that was planned."""
         return next(iter(self.standing(Standing.CHALLENGER)), None)
 
 

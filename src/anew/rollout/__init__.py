@@ -3,7 +3,7 @@
 from anew.rollout._judge import Judge, Outcome, Ruling
 from anew.rollout._kpi import KPI
 from anew.rollout._side import Side, Sides, held_by, sides_after
-from anew.rollout._split import answered_by_challenger, position
+from anew.rollout._split import answered_by, position
 from anew.rollout._stage import Rollout, next_look
 from anew.rollout._state import Probation, RolloutState
 
@@ -17,7 +17,7 @@ __all__ = [
     "Ruling",
     "Side",
     "Sides",
-    "answered_by_challenger",
+    "answered_by",
     "held_by",
     "next_look",
     "position",

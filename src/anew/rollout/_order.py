@@ -11,11 +11,10 @@ __all__ = ["answered"]
 def answered(state: RolloutState, fact: TrafficOrdered) -> tuple[Fact, ...]:
     """Bring the record to where the gateways stand since the order, and publish that under an epoch of the loop's."""
     reason = f"{fact.by}: {fact.reason}"
-    probation = state.probation
-    about_challenger = probation is not None and probation.challenger[0] == fact.version
+    about_challenger = bool(state.arm(fact.version) or (state.arms and fact.trial and fact.trial == state.trial))
     if fact.action in (Order.ABORT, Order.ROLLBACK):
         if about_challenger:
-            return back(state, fact, reason, ())
+            return back(state, fact, state.arms, reason, ())
         if state.champion[0] == fact.version and fact.champion not in state.quarantined:
             return _gone_back(state, fact, reason)
     elif about_challenger and fact.action is Order.RESUME:
@@ -37,10 +36,8 @@ def answered(state: RolloutState, fact: TrafficOrdered) -> tuple[Fact, ...]:
 
 def _gone_back(state: RolloutState, fact: TrafficOrdered, reason: str) -> tuple[Fact, ...]:
     """Record that the champion gave way to whom the gateways went to; with it ends what was on probation beside it."""
-    beside: tuple[Fact, ...] = ()
-    if state.probation is not None:
-        ended = f"its champion {fact.version} was taken back; release it to try it on another"
-        beside = back(state, fact, ended, ())[:1]
+    ended = f"its champion {fact.version} was taken back; release it to try it on another"
+    beside = back(state, fact, state.arms, ended, ())[:-1]
     gone = RolledBack(
         model=fact.model, at=fact.at, version=fact.version, to=fact.champion[0], evidence=(), reason=reason
     )

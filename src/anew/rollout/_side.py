@@ -73,5 +73,7 @@ def held_by(side: Side, sides: Sides, order: TrafficShifted) -> TrafficShifted:
         share=0.0,
         champion=sides.holds(side),
         challenger=_NOBODY,
+        arms=(),
+        trial="",
         fallback=order.fallback if answers else _NOBODY,
     )

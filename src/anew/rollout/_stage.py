@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    Arm,
     EffectFailed,
     FreezeBegan,
     FreezeEnded,
@@ -18,16 +19,17 @@ from anew.domain.facts import (
     RolloutResumed,
     RolloutStalled,
     RolloutStarted,
-    RolloutSuperseded,
     Stage,
     Ticked,
     TrafficApplied,
     TrafficOrdered,
+    TrafficShifted,
 )
 from anew.rollout._judge import Judge, Outcome, Ruling
-from anew.rollout._move import back, promote, shift, steady, to_fallback
+from anew.rollout._move import back, give_way, promote, shift, steady, to_fallback, trial
 from anew.rollout._order import answered
-from anew.rollout._state import NOBODY, Probation, RolloutState, state_after
+from anew.rollout._state import NOBODY, Probation, RolloutState, Served, state_after
+from anew.rollout.ab import AB
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 
@@ -49,6 +51,11 @@ class Rollout:
         Shares of traffic of the canary steps, ascending in (0, 1); none: promotion straight from shadow.
     canary
         Judge of each canary step.
+    arms
+        Shares of traffic of the arms of an A/B, by place, together below 1; none: no A/B. A candidate that is approved
+        while a trial has places left joins it at once; who is approved later waits until it has ended, or stalls.
+    ab
+        Judge of each arm.
     blue_green
         No probation by labels: the challenger takes all traffic as soon as every worker has it loaded, on the proof of
         its gates alone; the guardrails and the way back stay.
@@ -63,6 +70,8 @@ class Rollout:
     shadow: Judge = Shadow()
     steps: tuple[float, ...] = (0.1, 0.5)
     canary: Judge = Canary()
+    arms: tuple[float, ...] = ()
+    ab: Judge = AB()
     blue_green: bool = False
     expire: timedelta = timedelta(days=30)
     patience: timedelta = timedelta(days=3)
@@ -70,6 +79,8 @@ class Rollout:
     def __post_init__(self) -> None:
         if list(self.steps) != sorted(set(self.steps)) or not all(0 < step < 1 for step in self.steps):
             raise InvariantError(f"canary steps {self.steps}: use ascending shares between 0 and 1, e.g. [0.1, 0.5]")
+        if not all(share > 0 for share in self.arms) or sum(self.arms) >= 1:
+            raise InvariantError(f"arms {self.arms}: use shares above 0 that leave the champion some, e.g. [0.2, 0.2]")
 
     def initial(self) -> RolloutState:
         """Return the state before any version."""
@@ -85,12 +96,12 @@ class Rollout:
         match fact:
             case RolloutApproved():
                 return self._start(state, fact)
-            case RolloutObserved() if probation and not self.blue_green and fact.version == probation.challenger[0]:
-                return self._look(state, probation, fact)
+            case RolloutObserved() if arm := state.arm(fact.version):
+                return () if self.blue_green and arm.stage is not Stage.AB else self._look(state, arm, fact)
             case TrafficApplied() if self.blue_green and probation:
                 return self._switched(state, probation, fact)
             case FreezeBegan() if probation and not probation.held:
-                return (_frozen(probation, fact),)
+                return tuple(_frozen(each, fact) for each in state.arms)
             case FreezeEnded() if probation and not probation.held:
                 return self._thawed(state, probation, fact)
             case GuardrailTripped():
@@ -103,13 +114,19 @@ class Rollout:
                 return _not_shifted(state, fact)
             case Ticked() if state.failed:
                 return (steady(state, fact, state.champion, state.fallback),)
-            case Ticked() if probation and fact.at - probation.progress > self.expire:
-                return back(state, fact, f"expired: no step and no label since {probation.progress}", ())
-            case Ticked() if probation and fact.at - probation.since > _MOST_EXPIRIES * self.expire:
-                return back(state, fact, f"expired: labels came, but no decision since {probation.since}", ())
-            case Ticked() if probation and self._stalls(state, probation, fact.at):
-                return (self._stalled(probation, fact, self._ruling(probation)),)
+            case Ticked() if probation:
+                return self._waited(state, fact)
         return ()
+
+    def _waited(self, state: RolloutState, fact: Ticked) -> tuple[Fact, ...]:
+        """End what has waited too long, the challengers one by one; or say that it stalls."""
+        for each in state.arms:
+            if fact.at - each.progress > self.expire:
+                return back(state, fact, (each,), f"expired: no step and no label since {each.progress}", ())
+            if fact.at - each.since > _MOST_EXPIRIES * self.expire:
+                return back(state, fact, (each,), f"expired: labels came, but no decision since {each.since}", ())
+        stall = (each for each in state.arms if self._stalls(state, each, fact.at))
+        return tuple(self._stalled(each, fact, self._ruling(each)) for each in stall)
 
     def _start(self, state: RolloutState, fact: RolloutApproved) -> tuple[Fact, ...]:
         challenger = (fact.version, fact.digest)
@@ -133,11 +150,26 @@ class Rollout:
                 started,
                 *promote(state, fact, challenger, (), "the first champion: there is nobody to compare with"),
             )
-        given_way = () if state.probation is None else (_give_way(state.probation, fact),)
-        return (*given_way, started, shift(state, fact, Stage.SHADOW, 0.0, challenger))
+        if not self._joins(state):
+            given_way = _given_way(state, fact)
+            return (*given_way, started, self._first(state, fact, challenger))
+        arm = Arm(version=fact.version, digest=fact.digest, low=state.taken, share=self.arms[state.joined])
+        return (started, trial(state, fact, [*(each.arm for each in state.arms), arm], state.trial))
+
+    def _first(self, state: RolloutState, fact: RolloutApproved, challenger: Served) -> TrafficShifted:
+        """Route for a challenger that is alone on probation."""
+        if not self.arms:
+            return shift(state, fact, Stage.SHADOW, 0.0, challenger)
+        arm = Arm(version=fact.version, digest=fact.digest, share=self.arms[0])
+        return trial(state, fact, [arm], fact.version)
+
+    def _joins(self, state: RolloutState) -> bool:
+        """Has the trial under way a place for one more arm?"""
+        if state.probation is None or state.probation.stage is not Stage.AB or state.joined >= len(self.arms):
+            return False
+        return state.taken + self.arms[state.joined] < 1
 
     def _hindrance(self, state: RolloutState, fact: RolloutApproved) -> str:
-        probation = state.probation
         if any(fact.version == version or fact.digest == digest for version, digest in state.quarantined):
             return "this version or one with the same digest is quarantined; a person has to release it first"
         if fact.digest == state.champion[1]:
@@ -145,10 +177,12 @@ class Rollout:
         if fact.champion != state.champion[0]:
             against, now = fact.champion or "nobody", state.champion[0] or "nobody"
             return f"validated against {against}, but the champion is {now} now"
-        if probation and probation.held:
-            return f"{probation.challenger[0]} is on probation already, and held by a person"
-        if probation and (not probation.stalled or fact.digest == probation.challenger[1]):
-            return f"{probation.challenger[0]} is on probation already"
+        joins = self._joins(state)
+        for each in state.arms:
+            if each.held:
+                return f"{each.challenger[0]} is on probation already, and held by a person"
+            if fact.digest == each.challenger[1] or not (each.stalled or joins):
+                return f"{each.challenger[0]} is on probation already"
         return ""
 
     def _stalls(self, state: RolloutState, probation: Probation, at: datetime) -> bool:
@@ -165,31 +199,42 @@ class Rollout:
         )
 
     def _ruling(self, probation: Probation) -> Ruling:
-        return (self.shadow if probation.stage is Stage.SHADOW else self.canary).rule(probation)
+        judges = {Stage.SHADOW: self.shadow, Stage.AB: self.ab}
+        return judges.get(probation.stage, self.canary).rule(probation)
 
     def _switched(self, state: RolloutState, probation: Probation, fact: Fact) -> tuple[Fact, ...]:
         """Promote a blue-green challenger that every worker has loaded, unless something holds it."""
-        if not state.in_force or probation.held or state.frozen:
+        if not state.in_force or probation.held or state.frozen or probation.stage is Stage.AB:
             return ()
         reason = "blue-green: every worker has it loaded, and its gates have passed"
         return promote(state, fact, probation.challenger, (), reason)
 
     def _thawed(self, state: RolloutState, probation: Probation, fact: FreezeEnded) -> tuple[Fact, ...]:
-        resumed = RolloutResumed(
-            model=fact.model, at=fact.at, version=probation.challenger[0], reason=f"the freeze {fact.window} has ended"
+        reason = f"the freeze {fact.window} has ended"
+        resumed = (
+            RolloutResumed(model=fact.model, at=fact.at, version=each.challenger[0], reason=reason)
+            for each in state.arms
         )
-        return (resumed, *(self._switched(state, probation, fact) if self.blue_green else ()))
+        return (*resumed, *(self._switched(state, probation, fact) if self.blue_green else ()))
 
     def _look(self, state: RolloutState, probation: Probation, fact: RolloutObserved) -> tuple[Fact, ...]:
         ruling = self._ruling(probation)
         if ruling.outcome is Outcome.HARM:
-            return back(state, fact, f"{probation.stage}: {ruling.reason}", ruling.evidence)
+            return back(state, fact, (probation,), f"{probation.stage}: {ruling.reason}", ruling.evidence)
         if ruling.outcome is Outcome.HOLD or probation.held or state.frozen or not state.in_force:
             return (self._stalled(probation, fact, ruling),) if self._stalls(state, probation, fact.at) else ()
-        following = [step for step in self.steps if step > probation.share]
+        if probation.stage is Stage.AB:
+            probation, ruling = self._best(state)
+        following = [step for step in self.steps if step > probation.share and probation.stage is not Stage.AB]
         if following:
             return (shift(state, fact, Stage.CANARY, following[0], probation.challenger),)
         return promote(state, fact, probation.challenger, ruling.evidence, f"{probation.stage}: {ruling.reason}")
+
+    def _best(self, state: RolloutState) -> tuple[Probation, Ruling]:
+        """Return the arm with the least loss among those that are shown to be better than the champion."""
+        ruled = [(each, self._ruling(each)) for each in state.arms]
+        shown = [(each, ruling) for each, ruling in ruled if ruling.outcome is Outcome.ADVANCE]
+        return min(shown, key=lambda pair: _excess(pair[0]))
 
 
 def _frozen(probation: Probation, fact: FreezeBegan) -> RolloutHeld:
@@ -199,20 +244,23 @@ def _frozen(probation: Probation, fact: FreezeBegan) -> RolloutHeld:
     return RolloutHeld(model=fact.model, at=fact.at, version=probation.challenger[0], reason=reason)
 
 
-def _give_way(probation: Probation, fact: RolloutApproved) -> RolloutSuperseded:
-    return RolloutSuperseded(
-        model=fact.model,
-        at=fact.at,
-        version=probation.challenger[0],
-        by=fact.version,
-        reason=f"no step since {probation.stepped or probation.since}, and a later candidate has passed its gates",
-    )
+def _excess(probation: Probation) -> float:
+    ours, theirs = probation.challenger_loss, probation.champion_loss
+    return ((ours.mean if ours else None) or 0.0) - ((theirs.mean if theirs else None) or 0.0)
+
+
+def _given_way(state: RolloutState, fact: RolloutApproved) -> tuple[Fact, ...]:
+    if state.probation is None:
+        return ()
+    since = state.probation.stepped or state.probation.since
+    reason = f"no step since {since}, and a later candidate has passed its gates"
+    return give_way(state.arms, fact, fact.version, reason)
 
 
 def _commanded(state: RolloutState, fact: RollbackCommanded) -> tuple[Fact, ...]:
     reason = f"{fact.by}: {fact.reason}"
     if state.probation:
-        return back(state, fact, reason, ())
+        return back(state, fact, state.arms, reason, ())
     return to_fallback(state, fact, reason)
 
 
@@ -223,13 +271,14 @@ def _tripped(state: RolloutState, fact: GuardrailTripped) -> tuple[Fact, ...]:
     It goes back itself when the guardrail is found broken under the routing after that.
     """
     reason = f"guardrail {fact.guardrail}: {fact.reason}"
-    if state.probation and fact.version == state.probation.challenger[0]:
-        return back(state, fact, reason, fact.evidence)
+    arm = state.arm(fact.version)
+    if arm is not None:
+        return back(state, fact, (arm,), reason, fact.evidence)
     if fact.version != state.champion[0] or state.fallback == NOBODY:
         return ()
     if state.probation:
         ended = f"not to blame: its champion {fact.version} broke {reason}; release it to try it on another"
-        return back(state, fact, ended, fact.evidence)
+        return back(state, fact, state.arms, ended, fact.evidence)
     return to_fallback(state, fact, reason, fact.evidence)
 
 
@@ -237,7 +286,8 @@ def _not_shifted(state: RolloutState, fact: EffectFailed) -> tuple[Fact, ...]:
     """Take back what cannot be published; a champion that was serving all along is published again at the next tick."""
     reason = f"traffic could not be shifted: {fact.reason}: {fact.detail}"
     if state.probation:
-        return back(state, fact, reason, ())
+        fresh = [each for each in state.arms if each.begun > state.applied]
+        return back(state, fact, fresh or state.arms, reason, ())
     return () if state.champion == state.serving else to_fallback(state, fact, reason)
 
 

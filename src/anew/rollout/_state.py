@@ -1,11 +1,13 @@
 """What the rollout remembers: who serves, who is on probation, what was seen of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from anew.domain.evidence import Counts
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    Arm,
     CandidateTrained,
     EffectFailed,
     FreezeBegan,
@@ -55,6 +57,10 @@ class Probation:
         Was it found to be going nowhere, and has it taken no step since?
     held
         Did a person stop its steps?
+    low
+        Where the keys that it answers begin; see `Arm`.
+    begun
+        Epoch under which its present step began.
     """
 
     challenger: Served
@@ -73,6 +79,13 @@ class Probation:
     challenger_loss: Counts | None = None
     paired_of: str = ""
     arms_of: str = ""
+    low: float = 0.0
+    begun: int = 0
+
+    @property
+    def arm(self) -> Arm:
+        """The challenger and its keys."""
+        return Arm(version=self.challenger[0], digest=self.challenger[1], low=self.low, share=self.share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +110,23 @@ class RolloutState:
         Digest of the policy in force.
     frozen
         Does a freeze of the policy keep every challenger where it is?
+    rivals
+        The further arms of a trial, by place; `probation` is the first.
+    trial
+        Name of the trial under way, or of the last: the version that was its first arm.
+    joined
+        Arms that have joined it, those that are gone included.
+    taken
+        Where the keys end that it has given to arms: what one leaves goes to the champion, never to another arm.
     """
 
     champion: Served = NOBODY
     fallback: Served = NOBODY
     probation: Probation | None = None
+    rivals: tuple[Probation, ...] = ()
+    trial: str = ""
+    joined: int = 0
+    taken: float = 0.0
     epoch: int = 0
     applied: int = 0
     shifts: str = ""
@@ -119,6 +144,23 @@ class RolloutState:
         """Do the gateways answer by the last routing that was asked for?"""
         return self.applied == self.epoch
 
+    @property
+    def arms(self) -> tuple[Probation, ...]:
+        """Every challenger on probation: one, or the arms of a trial."""
+        return () if self.probation is None else (self.probation, *self.rivals)
+
+    def arm(self, version: str) -> Probation | None:
+        """Return the probation of a challenger, None when it is not on probation."""
+        return next((each for each in self.arms if each.challenger[0] == version), None)
+
+    def with_arms(self, arms: Sequence[Probation]) -> "RolloutState":
+        """Return the state with these on probation alone."""
+        return replace(self, probation=arms[0] if arms else None, rivals=tuple(arms[1:]))
+
+    def with_arm(self, changed: Probation) -> "RolloutState":
+        """Return the state with one of them changed."""
+        return self.with_arms([changed if each.challenger == changed.challenger else each for each in self.arms])
+
     def digest(self, version: str) -> str:
         """Return the digest of a version that was trained, empty when unknown."""
         return dict(self.digests).get(version, "")
@@ -130,28 +172,22 @@ def state_after(state: RolloutState, fact: Fact) -> RolloutState:
         case CandidateTrained():
             return replace(state, digests=(*state.digests, (fact.version, fact.digest)))
         case RolloutStarted():
-            probation = Probation(
-                challenger=(fact.version, fact.digest),
-                stage=Stage.SHADOW,
-                share=0.0,
-                since=fact.at,
-                progress=fact.at,
-            )
-            return replace(state, probation=probation)
+            return _started(state, fact)
         case TrafficShifted():
             return _shifted(state, fact)
         case TrafficApplied():
             return _applied(state, fact)
         case EffectFailed() if fact.cause == state.shifts:
             return replace(state, failed=True)
-        case RolloutObserved() if state.probation and fact.version == state.probation.challenger[0]:
-            return replace(state, probation=_observed(state.probation, fact, in_force=state.in_force))
+        case RolloutObserved() if arm := state.arm(fact.version):
+            return state.with_arm(_observed(arm, fact, in_force=state.applied >= arm.begun))
         case TrafficOrdered():
             return _ordered(state, fact)
-        case RolloutStalled() if state.probation and fact.version == state.probation.challenger[0]:
-            return replace(state, probation=replace(state.probation, stalled=True))
-        case RolloutSuperseded() if state.probation and fact.version == state.probation.challenger[0]:
-            return replace(state, probation=None, passed_over=state.passed_over + 1)
+        case RolloutStalled() if arm := state.arm(fact.version):
+            return state.with_arm(replace(arm, stalled=True))
+        case RolloutSuperseded() if arm := state.arm(fact.version):
+            left = _without(state, arm)
+            return left if left.arms else replace(left, passed_over=state.passed_over + 1)
         case VersionPromoted():
             return _promoted(state, fact)
         case RolledBack():
@@ -166,23 +202,48 @@ def state_after(state: RolloutState, fact: Fact) -> RolloutState:
     return state
 
 
+def _started(state: RolloutState, fact: RolloutStarted) -> RolloutState:
+    probation = Probation(
+        challenger=(fact.version, fact.digest), stage=Stage.SHADOW, share=0.0, since=fact.at, progress=fact.at
+    )
+    joins = bool(state.arms)
+    return replace(
+        state.with_arms((*state.arms, probation)),
+        trial=state.trial if joins else fact.version,
+        joined=state.joined + 1 if joins else 1,
+        taken=state.taken if joins else 0.0,
+    )
+
+
+def _without(state: RolloutState, arm: Probation) -> RolloutState:
+    return state.with_arms([each for each in state.arms if each.challenger != arm.challenger])
+
+
 def _shifted(state: RolloutState, fact: TrafficShifted) -> RolloutState:
     state = replace(state, epoch=fact.epoch, shifts=fact.id, failed=False)
-    if state.probation is None or fact.challenger != state.probation.challenger:
-        return state
-    if state.probation.stepped is not None and (fact.stage, fact.share) == (
-        state.probation.stage,
-        state.probation.share,
-    ):
-        return state  # the same step, published again
-    return replace(state, probation=_stepped(state.probation, fact))
+    return _in_step(state, fact)
 
 
-def _stepped(probation: Probation, fact: TrafficShifted | TrafficOrdered) -> Probation:
+def _in_step(state: RolloutState, fact: TrafficShifted | TrafficOrdered) -> RolloutState:
+    """Take those on probation to the steps of a routing; one that is published again changes nothing."""
+    for arm in fact.challengers:
+        probation = state.arm(arm.version)
+        if probation is None or probation.challenger != arm.pair:
+            continue
+        same = (fact.stage, arm.low, arm.share) == (probation.stage, probation.low, probation.share)
+        if probation.stepped is None or not same:
+            state = state.with_arm(_stepped(probation, fact, arm))
+        state = replace(state, taken=max(state.taken, arm.low + arm.share))
+    return state
+
+
+def _stepped(probation: Probation, fact: TrafficShifted | TrafficOrdered, arm: Arm) -> Probation:
     return replace(
         probation,
         stage=fact.stage,
-        share=fact.share,
+        share=arm.share,
+        low=arm.low,
+        begun=fact.epoch,
         progress=fact.at,
         stepped=fact.at,
         stalled=False,
@@ -195,13 +256,12 @@ def _stepped(probation: Probation, fact: TrafficShifted | TrafficOrdered) -> Pro
 def _ordered(state: RolloutState, fact: TrafficOrdered) -> RolloutState:
     """Take over the epoch, above which everything is published from now on, and what holds the steps."""
     state = replace(state, epoch=max(state.epoch, fact.epoch), shifts=fact.id, failed=False)
-    if state.probation is None or fact.challenger != state.probation.challenger:
+    if not {arm.pair for arm in fact.challengers} & {each.challenger for each in state.arms}:
         return state
-    held = {Order.HOLD: True, Order.RESUME: False}.get(fact.action, state.probation.held)
-    probation = replace(state.probation, held=held)
-    if (fact.stage, fact.share) != (probation.stage, probation.share):  # the gateways never took the last step
-        probation = _stepped(probation, fact)
-    return replace(state, probation=probation)
+    held = {Order.HOLD: True, Order.RESUME: False}.get(fact.action)
+    if held is not None:
+        state = state.with_arms([replace(each, held=held) for each in state.arms])
+    return _in_step(state, fact)  # the gateways may never have taken the last step
 
 
 def _promoted(state: RolloutState, fact: VersionPromoted) -> RolloutState:
@@ -212,6 +272,7 @@ def _promoted(state: RolloutState, fact: VersionPromoted) -> RolloutState:
         champion=champion,
         fallback=previous,
         probation=None,
+        rivals=(),
         champions=(*(each for each in state.champions if each != champion), champion),
         passed_over=0,
     )
@@ -250,17 +311,17 @@ def _observed(probation: Probation, fact: RolloutObserved, *, in_force: bool) ->
 
 
 def _rolled_back(state: RolloutState, fact: RolledBack) -> RolloutState:
-    if state.probation and state.probation.challenger[0] == fact.version:
+    arm = state.arm(fact.version)
+    if arm is not None:
         return replace(
-            state,
-            probation=None,
+            _without(state, arm),
             passed_over=0,
-            quarantined=state.quarantined | {state.probation.challenger},
-            fallback=NOBODY if state.fallback[1] == state.probation.challenger[1] else state.fallback,
+            quarantined=state.quarantined | {arm.challenger},
+            fallback=NOBODY if state.fallback[1] == arm.challenger[1] else state.fallback,
         )
     if state.champion[0] == fact.version and fact.to:
         to = state.fallback if state.fallback[0] == fact.to else (fact.to, state.digest(fact.to))
         quarantined = state.quarantined | {state.champion}
-        return replace(state, champion=to, fallback=NOBODY, probation=None, quarantined=quarantined)
+        return replace(state, champion=to, fallback=NOBODY, probation=None, rivals=(), quarantined=quarantined)
     # Turned away before it got traffic: nothing was seen of its bytes, which may serve by another name.
     return replace(state, quarantined=state.quarantined | {(fact.version, "")})

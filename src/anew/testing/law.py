@@ -130,7 +130,7 @@ def harm_goes_back(record: Transactions, settings: SmallSettings) -> Iterator[st
             continue
         back = any(isinstance(each, RolledBack) and each.version == version for each in transaction)
         shifts = [each for each in transaction if isinstance(each, TrafficShifted)]
-        if not back or not shifts or version in (shifts[-1].champion[0], shifts[-1].challenger[0]):
+        if not back or not shifts or version in _answered_by(shifts[-1]):
             yield f"{first.kind} {first.id} shows {version} harmful, and it was not rolled back"
 
 
@@ -150,7 +150,7 @@ def rolled_back_stays_back(record: Transactions, settings: SmallSettings) -> Ite
             case QuarantineReleased():
                 back.pop(fact.version, None)
             case TrafficShifted():
-                for version, digest in (fact.champion, fact.challenger, fact.fallback):
+                for version, digest in fact.named:
                     if version in back or (digest and digest in back.values()):
                         yield f"epoch {fact.epoch} routes to {version} ({digest}), which was rolled back"
 
@@ -169,15 +169,15 @@ def cooldown_and_budget_are_kept(record: Transactions, settings: SmallSettings) 
         asked.append(fact.at)
 
 
-def one_champion_one_challenger(record: Transactions, settings: SmallSettings) -> Iterator[str]:  # noqa: ARG001  as every law
-    """At any instant a model has at most one champion and one challenger."""
+def one_champion_one_challenger(record: Transactions, settings: SmallSettings) -> Iterator[str]:
+    """At any instant a model has at most one champion and one challenger, or as many as a trial has arms."""
     registry = Registry()
     state = registry.initial()
     for fact in _all(record):
         state = registry.apply(state, fact)
-        for standing in (Standing.CHAMPION, Standing.CHALLENGER):
+        for standing, most in ((Standing.CHAMPION, 1), (Standing.CHALLENGER, max(1, len(settings.arms)))):
             names = [each.version for each in state.standing(standing)]
-            if len(names) > 1:
+            if len(names) > most:
                 yield f"after {fact.kind} {fact.id} there are {len(names)} with the standing {standing}: {names}"
 
 
@@ -194,8 +194,8 @@ def routing_agrees_with_registry(record: Transactions, settings: SmallSettings) 
                 if fact.epoch != epoch + 1:
                     yield f"epoch {fact.epoch} follows epoch {epoch}"
                 epoch, routing = fact.epoch, fact
-        routed = (routing.champion[0], routing.challenger[0]) if routing else ("", "")
-        stands = tuple(each.version if each else "" for each in (state.champion, state.challenger))
+        routed = _answered_by(routing) if routing else set()
+        stands = {each.version for kind in (Standing.CHAMPION, Standing.CHALLENGER) for each in state.standing(kind)}
         if routed != stands:
             yield f"after {transaction[0].kind} {transaction[0].id} traffic goes to {routed}, but {stands} stand there"
 
@@ -221,28 +221,40 @@ def orders_are_obeyed(record: Transactions, settings: SmallSettings) -> Iterator
         order = transaction[0]
         if isinstance(order, TrafficOrdered) and order.action in (Order.ABORT, Order.ROLLBACK):
             last = [each for each in transaction if isinstance(each, TrafficShifted)][-1:]
-            if not last or order.version in (last[0].champion[0], last[0].challenger[0]):
+            if not last or order.version in _answered_by(last[0]):
                 yield f"the order {order.id} takes {order.version} off traffic, and the loop puts it back"
 
 
 def superseded_after_stalling(record: Transactions, settings: SmallSettings) -> Iterator[str]:
-    """A challenger gives way only if it took no step for the patience, twice as long after each that gave way."""
-    stepped: datetime | None = None
-    step: tuple[Stage, float] | None = None
-    stalled, passed = "", 0
+    """A challenger gives way only if it took no step for the patience, twice as long after each that gave way.
+
+    Or to another arm of its trial, which wins.
+    """
+    stepped: dict[str, datetime] = {}
+    steps: dict[str, tuple[Stage, float]] = {}
+    stalled: set[str] = set()
+    passed = 0
     for fact in _all(record):
         match fact:
             case RolloutStarted():
-                stepped, step, stalled = fact.at, None, ""
-            case TrafficShifted() if (fact.stage, fact.share) != step:
-                stepped, step, stalled = fact.at, (fact.stage, fact.share), ""
+                stepped[fact.version] = fact.at
+                steps.pop(fact.version, None)
+                stalled.discard(fact.version)
+            case TrafficShifted():
+                for arm in fact.challengers:
+                    if steps.get(arm.version) != (fact.stage, arm.share):
+                        stepped[arm.version], steps[arm.version] = fact.at, (fact.stage, arm.share)
+                        stalled.discard(arm.version)
+                stepped = {arm.version: stepped[arm.version] for arm in fact.challengers}
             case RolloutStalled():
-                stalled = fact.version
-                if stepped is None or fact.at - stepped <= settings.patience * 2**passed:
-                    yield f"{fact.version} is said to stall at {fact.at}, and took a step at {stepped}"
-            case RolloutSuperseded():
-                passed += 1
-                if stalled != fact.version:
+                stalled.add(fact.version)
+                since = stepped.get(fact.version)
+                if since is None or fact.at - since <= settings.patience * 2**passed:
+                    yield f"{fact.version} is said to stall at {fact.at}, and took a step at {since}"
+            case RolloutSuperseded() if fact.by not in stepped:
+                stepped.pop(fact.version, None)
+                passed += not stepped
+                if fact.version not in stalled:
                     yield f"{fact.version} gave way to {fact.by}, and was not stalling"
             case VersionPromoted() | RolledBack():
                 passed = 0
@@ -342,20 +354,27 @@ def _answering(fact: Fact) -> Iterator[tuple[str, str]]:
     elif isinstance(fact, TrafficShifted):
         if fact.champion[0]:
             yield fact.champion
-        if fact.share > 0:
-            yield fact.challenger
+        for arm in fact.challengers:
+            if arm.share > 0:
+                yield arm.pair
+
+
+def _answered_by(routing: TrafficShifted) -> set[str]:
+    """Return the versions that are answering, or are asked beside."""
+    return {routing.champion[0], *(arm.version for arm in routing.challengers)} - {""}
 
 
 def _found_harmful(fact: Fact, heard: RolloutState, settings: SmallSettings) -> str:
     """Return the version that `fact` shows to be harmful and that can be gone back from, empty for none."""
-    probation = heard.probation
+    probation = heard.arm(getattr(fact, "version", ""))
     if isinstance(fact, GuardrailTripped):
-        on_probation = probation is not None and probation.challenger[0] == fact.version
-        just_promoted = probation is None and heard.champion[0] == fact.version and bool(heard.fallback[0])
+        on_probation = probation is not None
+        just_promoted = not heard.arms and heard.champion[0] == fact.version and bool(heard.fallback[0])
         return fact.version if on_probation or just_promoted else ""
-    if not isinstance(fact, RolloutObserved) or probation is None or probation.challenger[0] != fact.version:
+    if not isinstance(fact, RolloutObserved) or probation is None:
         return ""
-    judge = settings.shadow if probation.stage is Stage.SHADOW else settings.canary
+    judges = {Stage.SHADOW: settings.shadow, Stage.AB: settings.ab}
+    judge = judges.get(probation.stage, settings.canary)
     found = judge.rule(probation).outcome is Outcome.HARM
     return fact.version if found or _grossly_harmful(probation) else ""
 

@@ -131,9 +131,10 @@ class Outside:
         )
 
     def _look(self, chance: Random, states: Mapping[str, Any]) -> tuple[Fact, ...]:
-        probation = _rollout(states).probation
-        if probation is None:
+        arms = _rollout(states).arms
+        if not arms:
             return ()
+        probation = arms[0] if len(arms) == 1 else chance.choice(arms)
         start = max(probation.looked or probation.since, probation.since)
         self.at = max(self.at, start) + timedelta(minutes=10)
         n = chance.choice((0, 100, 400, 400, 1000))
@@ -162,10 +163,12 @@ class Outside:
         else:
             lost, won = n // 10, n // 10
         paired = Counts(low=-1.0, high=1.0, counts=(lost, n - lost - won, won))
-        if probation.stage is not Stage.CANARY:
+        if probation.stage is Stage.SHADOW:
             return paired, _NOTHING, _NOTHING
         ours = int(n * probation.share)
         wrong = ours * (6 if quality.harms_in_canary else 2) // 10
+        if probation.stage is Stage.AB and quality.excess_held_out < 0 and not quality.harms_in_canary:
+            wrong = 0
         theirs = n - ours
         return (
             paired if quality.harms_in_shadow or n else _UNPAIRED,
@@ -175,7 +178,8 @@ class Outside:
 
     def _trip(self, chance: Random, states: Mapping[str, Any]) -> tuple[Fact, ...]:
         rollout = _rollout(states)
-        version = rollout.probation.challenger[0] if rollout.probation else rollout.champion[0]
+        arms = rollout.arms
+        version = (arms[0] if len(arms) == 1 else chance.choice(arms)).challenger[0] if arms else rollout.champion[0]
         if not version or (rollout.probation is None and chance.random() < 0.5):
             return ()
         guardrail = chance.choice(("error_rate", "p99_ms", "nonsense"))

@@ -14,6 +14,7 @@ from anew.monitor.slo import SLO
 from anew.ports.decider import Decider
 from anew.registry import Registry
 from anew.rollout import Judge, Probation, Rollout, Ruling
+from anew.rollout.ab import AB
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 from anew.train import Train
@@ -74,6 +75,8 @@ class SmallSettings:
     patience: timedelta = timedelta(hours=2)
     shadow: Judge = field(default_factory=lambda: Remembered(Shadow(margin=0.05, at_least_rows=100)))
     canary: Judge = field(default_factory=lambda: Remembered(Canary(harm=0.05, at_least_rows=40)))
+    arms: tuple[float, ...] = ()
+    ab: Judge = field(default_factory=lambda: Remembered(AB(arms=3, at_least_rows=20)))
     gates: Gates = field(default_factory=small_gates)
 
 
@@ -90,6 +93,7 @@ def small_stages(settings: SmallSettings | None = None) -> Mapping[str, Decider[
                 conditions=tuple(Condition(detectors=(key,), windows=chosen.windows) for key in detectors),
                 cooldown=Cooldown(length=chosen.cooldown),
                 budget=chosen.budget,
+                arms=len(chosen.arms),
             ),
             "governance": Governance(),
             "train": Train(span=Span(length=timedelta(days=10))),
@@ -98,6 +102,8 @@ def small_stages(settings: SmallSettings | None = None) -> Mapping[str, Decider[
                 shadow=chosen.shadow,
                 steps=chosen.steps,
                 canary=chosen.canary,
+                arms=chosen.arms,
+                ab=chosen.ab,
                 expire=chosen.expire,
                 patience=chosen.patience,
             ),

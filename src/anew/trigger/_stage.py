@@ -21,6 +21,7 @@ from anew.domain.facts import (
     RolloutRefused,
     RolloutStalled,
     RolloutStarted,
+    RolloutSuperseded,
     RowsChecked,
     Ticked,
     TrafficShifted,
@@ -36,6 +37,7 @@ from anew.trigger._condition import Changes, Condition, NewData, Schedule
 from anew.trigger._economy import Economy
 from anew.trigger._question import Question
 from anew.trigger._streak import Streaks, streaks_after
+from anew.trigger._trial import Trial, trial_after
 from anew.trigger.budget import Allowance, Budget, Run
 from anew.trigger.cooldown import Cooldown
 
@@ -82,6 +84,8 @@ class TriggerState:
         Was the last window one that had been scored before?
     broken
         Windows with broken data, the latest last.
+    trial
+        The arms that answer side by side, if any.
     """
 
     running: bool = False
@@ -104,6 +108,7 @@ class TriggerState:
     revised: bool = False
     broken: tuple[Interval, ...] = ()
     books: Books = field(default_factory=Books)
+    trial: Trial = field(default_factory=Trial)
 
     @property
     def last(self) -> datetime | None:
@@ -131,6 +136,8 @@ class Trigger:
         The economic policy; it is asked last in each window, and folds into what was decided before it.
     allowances
         Budgets of what runs take: compute, money.
+    arms
+        Places in a trial of arms side by side; while one is left, a version on trial does not make the loop busy.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -141,6 +148,7 @@ class Trigger:
     budget: Budget | None = None
     allowances: tuple[Allowance, ...] = ()
     economy: Economy | None = None
+    arms: int = 0
 
     def initial(self) -> TriggerState:
         """Return the state of a model that nothing is known about."""
@@ -150,6 +158,8 @@ class Trigger:
         """Fold a fact."""
         books = books_after(state.books, fact)
         state = _charged(state if books is state.books else replace(state, books=books), fact)
+        trial = trial_after(state.trial, fact)
+        state = state if trial is state.trial else replace(state, trial=trial)
         match fact:
             case WindowClosed() | WindowScored() | RowsChecked():
                 return _measured(state, fact)
@@ -176,14 +186,14 @@ class Trigger:
                 return replace(state, running=True, version=fact.version)  # let through by a person after its refusal
             case RolloutStalled() if fact.version == state.version:
                 return replace(state, running=False, version="")
-            case TrafficShifted() if fact.challenger[0] and not state.running:
+            case TrafficShifted() if fact.challenger[0] and not (state.running or state.trial.arms):
                 return replace(state, running=True, version=fact.challenger[0])  # it stalled, and went on after all
             case VersionPromoted():
                 served = state.served or fact.at
                 return _settled(_changed_hands(replace(state, served=served), fact.version), fact.version)
             case RolledBack() if fact.to and fact.to != state.champion:
                 return _settled(_changed_hands(state, fact.to), fact.version)
-            case RolledBack() | RolloutRefused():
+            case RolledBack() | RolloutRefused() | RolloutSuperseded():
                 return _settled(state, fact.version)
         return state
 
@@ -197,7 +207,7 @@ class Trigger:
                 question = Question(triggers=(self.new_data.name,), reason=count)
             case WindowScored() if self.economy is not None:
                 return self.economy.ask(state.books, fact)
-            case RetiredScored() if self.economy is not None and not state.answered and not state.running:
+            case RetiredScored() if self.economy is not None and not state.answered and not self._busy(state):
                 question = self.economy.question(state.books)
             case EffectFailed() if self.economy is not None and fact.effect == "score_retired" and not state.answered:
                 question = self.economy.blind(fact)
@@ -283,7 +293,7 @@ class Trigger:
     def _answer_command(self, state: TriggerState, command: RetrainCommanded) -> Fact:
         """Answer a person, whom cooldown, budget and broken data do not hold."""
         question = Question(triggers=("command",), reason=f"{command.by}: {command.reason}")
-        answer = Trigger()._answer(state, command, question)
+        answer = Trigger(arms=self.arms)._answer(state, command, question)
         return replace(answer, considered=self._considered(state, command.at))
 
     def _considered(self, state: TriggerState, at: datetime) -> tuple[tuple[str, str], ...]:
@@ -295,8 +305,14 @@ class Trigger:
         return (
             ("cooldown until", until.isoformat() if until else "none"),
             *left,
-            ("under way", (state.version or "requested") if state.running else "nothing"),
+            ("under way", self._busy(state) or "nothing"),
         )
+
+    def _busy(self, state: TriggerState) -> str:
+        """Return what is under way that leaves no room for another retrain; empty for nothing."""
+        if state.running and state.version not in state.trial.arms:
+            return state.version or "requested"
+        return " ".join(state.trial.arms) if state.trial.full(self.arms) else ""
 
     def _hindrance(self, state: TriggerState, fact: Fact, question: Question) -> tuple[str, str]:
         """Return why not, as a word and a sentence; empty when nothing stands against it."""
@@ -305,8 +321,8 @@ class Trigger:
                 "incident",
                 "the window's data is broken: the feed has to be mended, the model learns nothing from it",
             )
-        if state.running:
-            return "busy", f"a retrain is under way already ({state.version or 'requested'})"
+        if self._busy(state):
+            return "busy", f"a retrain is under way already ({self._busy(state)})"
         until = self.cooldown.until(state.last)
         if until is not None and fact.at < until and not question.past_cooldown:
             return "cooldown", f"the last request was at {state.last}; the cooldown lasts until {until}"

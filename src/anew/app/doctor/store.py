@@ -171,7 +171,7 @@ def _artifacts(project: Examined) -> Finding:
     if routing is None:
         return Finding.skipped("artifacts", "nothing is served yet")
     store = kept_artifacts(project.state)
-    named = [each for each in (routing.champion, routing.challenger, routing.fallback) if each[1]]
+    named = [each for each in routing.named if each[1]]
     for _, digest in named:
         store.get(digest)
     return Finding.good("artifacts", f"{', '.join(version for version, _ in named)}: every byte is what was signed")

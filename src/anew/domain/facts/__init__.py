@@ -39,6 +39,7 @@ from anew.domain.facts.retraining import (
 )
 from anew.domain.facts.review import LabellerWeighed, ReviewQueued, ReviewReopened, ReviewSettled
 from anew.domain.facts.rollout import (
+    Arm,
     GuardrailTripped,
     Order,
     RolledBack,
@@ -78,6 +79,7 @@ __all__ = [
     "ApprovalCounted",
     "ApprovalRefused",
     "ApprovalSigned",
+    "Arm",
     "CandidateAccepted",
     "CandidateHeld",
     "CandidateMeasured",

@@ -10,6 +10,7 @@ from anew.domain.fact import Fact
 from anew.domain.interval import Interval
 
 __all__ = [
+    "Arm",
     "GuardrailTripped",
     "Order",
     "RolledBack",
@@ -33,6 +34,52 @@ class Stage(StrEnum):
     SHADOW = "shadow"
     CANARY = "canary"
     STEADY = "steady"
+    AB = "ab"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A challenger and the keys that it answers: those whose position falls in ``[low, low + share)``."""
+
+    version: str
+    digest: str
+    low: float = 0.0
+    share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.low >= 0 and self.share >= 0 and self.low + self.share <= 1):
+            raise InvariantError(
+                f"{self.version} is to answer {self.share} of the keys from {self.low} on; both lie in [0, 1]"
+            )
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Version and digest."""
+        return self.version, self.digest
+
+    def answers(self, position: float) -> bool:
+        """Is a key of this position in [0, 1) one of its own?"""
+        return self.low <= position < self.low + self.share
+
+
+def _arms_of(
+    stage: Stage, share: float, challenger: tuple[str, str], arms: tuple[Arm, ...], trial: str
+) -> tuple[Arm, ...]:
+    """Return who is on probation under a routing, the first of them being `challenger`; raise if that is no routing."""
+    if not 0 <= share <= 1:
+        raise InvariantError(f"the share of traffic is {share}; it must lie in [0, 1]")
+    if (stage is Stage.STEADY) == bool(challenger[0]):
+        raise InvariantError(f"stage {stage} with challenger {challenger[0]!r} is no routing")
+    if stage is not Stage.AB:
+        if arms:
+            raise InvariantError(f"stage {stage} has one challenger at most, not {len(arms)} arms")
+        return (Arm(version=challenger[0], digest=challenger[1], share=share),) if challenger[0] else ()
+    if not (arms and trial and (arms[0].pair, arms[0].share) == (challenger, share)):
+        raise InvariantError("a trial has a name and arms, the first of which is the challenger")
+    ends = [0.0, *(arm.low + arm.share for arm in arms)]
+    if any(arm.low < end for arm, end in zip(arms, ends[:-1], strict=True)):
+        raise InvariantError(f"two arms of the trial {trial} would answer the same keys")
+    return arms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +100,19 @@ class TrafficShifted(Fact):
     epoch
         Counts up with every shift of a model; a gateway never goes back to a smaller one.
     stage
-        SHADOW and CANARY have a challenger; STEADY has none.
+        SHADOW and CANARY have a challenger, AB has one or more; STEADY has none.
     share
         Share of keys in [0, 1] that the challenger answers; 0 in shadow.
     champion, challenger, fallback
         Pairs of version and digest; ("", "") for none. `fallback` is where a rollback of the champion goes.
+    arms
+        Of a trial, by place, the first being `challenger`; empty in every other stage.
+    trial
+        Name of the trial, by which keys find their arm; empty where there is none.
     """
 
     asks: ClassVar[str] = "shift"
+    schema: ClassVar[int] = 2
 
     epoch: int
     stage: Stage
@@ -68,13 +120,23 @@ class TrafficShifted(Fact):
     champion: tuple[str, str]
     challenger: tuple[str, str] = ("", "")
     fallback: tuple[str, str] = ("", "")
+    arms: tuple[Arm, ...] = ()
+    trial: str = ""
 
     def __post_init__(self) -> None:
         super(TrafficShifted, self).__post_init__()
-        if not 0 <= self.share <= 1:
-            raise InvariantError(f"the share of traffic is {self.share}; it must lie in [0, 1]")
-        if (self.stage is Stage.STEADY) == bool(self.challenger[0]):
-            raise InvariantError(f"stage {self.stage} with challenger {self.challenger[0]!r} is no routing")
+        _arms_of(self.stage, self.share, self.challenger, self.arms, self.trial)
+
+    @property
+    def challengers(self) -> tuple[Arm, ...]:
+        """Who is on probation, each with its keys."""
+        return _arms_of(self.stage, self.share, self.challenger, self.arms, self.trial)
+
+    @property
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """Every version that may have to answer, with its digest: champion, challengers, fallback."""
+        pairs = (self.champion, *(arm.pair for arm in self.challengers), self.fallback)
+        return tuple(pair for pair in pairs if pair[0])
 
     @property
     def key(self) -> str:
@@ -113,9 +175,13 @@ class TrafficOrdered(Fact):
         Whom the order takes off traffic, or holds.
     epoch
         Above every epoch that was published by then, by a wide margin: what was decided meanwhile comes too late.
-    stage, share, champion, challenger, fallback
+    stage, share, champion, challenger, fallback, arms
         The routing in force from then on, as in TrafficShifted.
+    trial
+        The trial that it is about, whether that goes on or ends; empty where there was none.
     """
+
+    schema: ClassVar[int] = 2
 
     command: str
     action: Order
@@ -128,6 +194,13 @@ class TrafficOrdered(Fact):
     fallback: tuple[str, str]
     by: str
     reason: str
+    arms: tuple[Arm, ...] = ()
+    trial: str = ""
+
+    @property
+    def challengers(self) -> tuple[Arm, ...]:
+        """Who is on probation from then on, each with its keys."""
+        return _arms_of(self.stage, self.share, self.challenger, self.arms, self.trial)
 
     @property
     def key(self) -> str:
@@ -195,6 +268,11 @@ class RolloutHeld(Fact):
     version: str
     reason: str
 
+    @property
+    def key(self) -> str:
+        """One per version: a whole trial may be held at once."""
+        return self.version
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutResumed(Fact):
@@ -202,6 +280,11 @@ class RolloutResumed(Fact):
 
     version: str
     reason: str
+
+    @property
+    def key(self) -> str:
+        """One per version."""
+        return self.version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,14 +295,27 @@ class RolloutStalled(Fact):
     evidence: tuple[Evidence, ...]
     reason: str
 
+    @property
+    def key(self) -> str:
+        """One per version: several arms of a trial may stall at once."""
+        return self.version
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutSuperseded(Fact):
-    """A stalled challenger gives way to a later candidate, `by`; nothing is held against it."""
+    """A challenger gives way: to a later candidate, or to the arm that won its trial; nothing is held against it.
+
+    `by` is whom it gives way to.
+    """
 
     version: str
     by: str
     reason: str
+
+    @property
+    def key(self) -> str:
+        """One per version: a whole trial may give way at once."""
+        return self.version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,3 +343,8 @@ class RolledBack(Fact):
     to: str
     evidence: tuple[Evidence, ...]
     reason: str
+
+    @property
+    def key(self) -> str:
+        """One per version: what is taken back may be a champion and what was on probation beside it."""
+        return self.version
