@@ -96,6 +96,16 @@ def test_rows_read_for_a_window_and_for_a_late_label_do_not_grow_with_the_period
         assert late > 24 * 2 * 5
 
 
+def test_what_users_do_with_answers_changes_no_sum_and_has_nothing_read_again() -> None:
+    bed = started(DAY, feedback=True, events=("clicked",))
+    hourly(bed, 30)
+    bed.lake.asked.clear()
+    bed.happened("r20.0", "clicked", hour(30.2))
+    bed.turn(hour(31))
+    again = [span for span in bed.lake.asked if span.start == hour(20)]
+    assert len(again) == 2  # the answers and what became of them, for the score of that window alone
+
+
 @pytest.mark.fault("L3")
 @pytest.mark.fault("L5")
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ _MICRO = timedelta(microseconds=1)
 _MILLI_US = 1_000
 _LATE = ("labels", "feedback", "predictions")
 """Tables in which something may come late for a window that was scored."""
+_SUMMED = ("labels", "predictions")
+"""Those that sums of labelled rows are taken from."""
 
 
 class _Late(NamedTuple):
@@ -136,10 +138,10 @@ class Scoring:
         return [each for each in sorted(found) if self._plan.revisable(each, now)]
 
     def _fresh(
-        self, read: Mapping[str, int], versions: Mapping[str, int], until: datetime
+        self, read: Mapping[str, int], versions: Mapping[str, int], until: datetime, tables: Collection[str] = _LATE
     ) -> Iterator[npt.NDArray[np.int64]]:
         """Yield the times that rows are about which came since versions of the tables were read, before `until`."""
-        for table in _LATE:
+        for table in tables:
             after, upto = read.get(table, 0), versions.get(table, 0)
             if upto > after:
                 yield _instants(self._lake.fresh(table, after=after, upto=upto, until=until), table)
@@ -150,7 +152,7 @@ class Scoring:
             return
         versions = self._lake.versions()
         if self._sums.end is not None:
-            for instants in self._fresh(self._summed, versions, self._sums.end):
+            for instants in self._fresh(self._summed, versions, self._sums.end, _SUMMED):
                 self._sums.forget(instants, _MILLI_US)
         self._summed = versions
 
