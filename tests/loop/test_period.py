@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import ClassVar
 
+import polars as pl
 import pytest
 
 from anew.domain.evidence import Evidence
@@ -12,6 +13,7 @@ from anew.domain.facts import WindowScored
 from anew.domain.interval import Interval
 from anew.loop.period import KeptSums, _Piece
 from anew.monitor import Detector, Finding, ScoredRows, SeenRows
+from anew.monitor.sequential import Sequential
 from anew.monitor.slo import SLO
 from tests.loop.observed import START, Bed, hour
 from tests.loop.replayed import START as REPLAYED
@@ -23,9 +25,9 @@ DAY = SLO(metric="error", at_most=0.9, period=timedelta(hours=24), at_least_rows
 
 @dataclass(frozen=True)
 class ByRows:
-    """The same objective for a loop that can only give it rows."""
+    """The same detector for a loop that can only give it rows."""
 
-    inner: SLO
+    inner: SLO | Sequential
     labels: ClassVar[bool] = True
     key: str = field(init=False, default="")
     over: timedelta | None = field(init=False, default=None)
@@ -128,6 +130,26 @@ def test_sums_find_what_rows_do_with_labels_late_corrected_withdrawn_and_predict
             assert [getattr(each, name) for each in ours] == pytest.approx([getattr(each, name) for each in theirs])
 
 
+@pytest.mark.fault("L3")
+@pytest.mark.fault("L5")
+def test_bets_on_sums_are_those_on_rows_and_read_no_more_of_a_long_period() -> None:
+    sample = pl.DataFrame({"_held": [True] * 60, "_label": ["1"] * 60, "_output": ["1"] * 55 + ["0"] * 5})
+    bets = Sequential(period=timedelta(hours=40), at_least_rows=5)
+    summed, read = (
+        story(each, timedelta(hours=1), None, restarts=True, sample=sample) for each in (bets, ByRows(bets))
+    )
+    assert [each[:2] for each in summed] == [each[:2] for each in read]
+    measured = 0
+    for (*_, ours), (*_, theirs) in zip(summed, read, strict=True):
+        assert [(each.subject, each.n, each.problem) for each in ours] == [
+            (each.subject, each.n, each.problem) for each in theirs
+        ]
+        for name in ("value", "low", "high", "reference", "p_value"):
+            assert [getattr(each, name) for each in ours] == pytest.approx([getattr(each, name) for each in theirs])
+        measured += all(each.p_value is not None for each in ours)
+    assert measured > 10
+
+
 @pytest.mark.fault("L5")
 def test_planted_sums_that_nothing_makes_forget_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     slo = SLO(metric="error", at_most=0.9, period=timedelta(hours=5), at_least_rows=2)
@@ -147,9 +169,11 @@ def keep_first(kept: KeptSums, window: Interval, rows: ScoredRows) -> None:
 Told = tuple[datetime, int, tuple[Evidence, ...]]
 
 
-def story(detector: Detector, window: timedelta | None, count: int | None, *, restarts: bool) -> list[Told]:
+def story(
+    detector: Detector, window: timedelta | None, count: int | None, *, restarts: bool, **settings: object
+) -> list[Told]:
     """Return the start, the revision and the evidence of each score of some hours of trouble."""
-    bed, chance = started(detector, window=window, count=count), Random(7)
+    bed, chance = started(detector, window=window, count=count, **settings), Random(7)
     names: list[str] = []
     for i in range(18):
         for row in range(chance.randrange(6)):

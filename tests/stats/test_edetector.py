@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.domain.errors import InvariantError
-from anew.stats.edetector import rise_evidence
+from anew.stats.edetector import rise_evidence, rise_of_counts
 
 ROWS, PARTS = 1600, 32
 NUMBER = np.arange(ROWS) // (ROWS // PARTS)
@@ -81,3 +81,22 @@ def test_an_old_beginning_left_out_only_takes_evidence_away() -> None:
 def test_what_cannot_be_bet_on_is_refused(losses: list[float], number: list[int], mean: float) -> None:
     with pytest.raises(InvariantError):
         rise_evidence(np.array(losses), np.array(number, dtype=np.int64), mean)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_counts_of_losses_that_are_0_or_1_give_what_the_losses_do(seed: int) -> None:
+    chances = np.random.default_rng(seed)
+    number = np.sort(chances.integers(0, 12, 300))
+    losses = (chances.random(300) < np.where(number > 7, 0.5, 0.2)).astype(float)
+    met = np.unique(number)
+    wrong = np.array([int(losses[number == each].sum()) for each in met])
+    right = np.array([int((number == each).sum()) for each in met]) - wrong
+    whole, counted = rise_evidence(losses, number, 0.2), rise_of_counts(right, wrong, 0.2)
+    assert counted.log_sum == pytest.approx(whole.log_sum)
+    assert number[whole.since] == met[counted.since]
+
+
+def test_nothing_counted_is_nothing_to_bet_on() -> None:
+    none = np.empty(0, dtype=np.int64)
+    with pytest.raises(InvariantError):
+        rise_of_counts(none, none, 0.2)

@@ -1,7 +1,7 @@
 """Measurements that effects make on rows and profiles, for the deciders to judge; pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import polars as pl
 from anew.domain.column import Columns, Task
 from anew.domain.evidence import Evidence, failure
 from anew.domain.interval import Interval
-from anew.monitor import Detectors, PeriodSums, ScoredRows, SeenRows, Summing, Yardstick
+from anew.monitor import Detectors, ScoredRows, SeenRows, Summing, Yardstick
 from anew.stats.outcome import losses
 from anew.stats.profile import Profile
 from anew.validate import Gates, HeldOut
@@ -93,19 +93,19 @@ def measure_seen(detectors: Detectors, seen: SeenRows) -> tuple[Evidence, ...]:
 def measure_scored(
     detectors: Detectors,
     rows: Mapping[str, ScoredRows],
-    sums: Mapping[str, Sequence[PeriodSums]] = MappingProxyType({}),
+    sums: Mapping[str, Sequence[object]] = MappingProxyType({}),
 ) -> tuple[Evidence, ...]:
-    """Ask every detector that reads labels about its period, by key: its rows, or the sums of its windows."""
+    """Ask every detector that reads labels about its period: its rows, by key, or those of the window and its sums."""
     found: list[Evidence] = []
     for key, detector in detectors.items():
         if key in sums and isinstance(detector, Summing):
-            found += _measured(key, detector.measure_sums, sums[key])
+            found += _measured(key, partial(detector.measure_sums, rows[key]), sums[key])
         elif detector.labels and key in rows:
             found += _measured(key, detector.measure_scored, rows[key])
     return tuple(found)
 
 
-def sums_of_window(detector: Summing, rows: ScoredRows) -> PeriodSums | None:
+def sums_of_window(detector: Summing, rows: ScoredRows) -> object | None:
     """Return a detector's sums of a window; None where they are too many or fail: its period's rows are read then."""
     try:
         return detector.sums(rows)

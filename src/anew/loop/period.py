@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from anew.domain.interval import Interval
 from anew.loop.measure import sums_of_window
-from anew.monitor import Detectors, PeriodSums, ScoredRows, Summing
+from anew.monitor import Detectors, ScoredRows, Summing
 
 __all__ = ["KeptSums", "summing"]
 
@@ -24,7 +24,7 @@ _PIECES = 64
 
 Read = Callable[[Interval], ScoredRows]
 """Returns the labelled rows of a span, in order of time."""
-Sums = Mapping[str, PeriodSums | None]
+Sums = Mapping[str, object | None]
 
 
 def summing(detectors: Detectors, classes: int) -> Mapping[str, Summing]:
@@ -98,12 +98,12 @@ class KeptSums:
         for number in np.flatnonzero(first < np.searchsorted(ordered, ends)).tolist():
             self._drop(pieces[number])
 
-    def over(self, key: str, period: Interval, read: Read) -> Sequence[PeriodSums] | None:
+    def over(self, key: str, period: Interval, read: Read) -> Sequence[object] | None:
         """Return the sums of a detector for the pieces of `period`, in order of time; what is not kept is read.
 
         None where the detector cannot sum up some of them.
         """
-        found: list[PeriodSums] = []
+        found: list[object] = []
         for piece in self._tiles(period, read):
             sums = piece.sums[key]
             if sums is None:

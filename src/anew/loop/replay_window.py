@@ -11,7 +11,7 @@ from anew.domain.evidence import Evidence
 from anew.loop.measure import measure_scored, seen_rows, sums_of_window
 from anew.loop.period import summing
 from anew.loop.replay_stream import ReplayStream
-from anew.monitor import Detector, Detectors, PeriodSums, ScoredRows, SeenRows
+from anew.monitor import Detector, Detectors, ScoredRows, SeenRows
 
 __all__ = ["ReplayScores", "seen_window"]
 
@@ -36,7 +36,7 @@ class ReplayScores:
         self._detectors = {key: each for key, each in detectors.items() if each.labels}
         self._summing = summing(self._detectors, len(stream.columns.classes))
         self._bounds = bounds
-        self._kept: dict[tuple[int, int], tuple[int, Mapping[str, PeriodSums | None]]] = {}
+        self._kept: dict[tuple[int, int], tuple[int, Mapping[str, object | None]]] = {}
 
     def evidence(self, start: int, end: int, *, began: int) -> tuple[Evidence, ...]:
         """Measure the served answers of the window of rows `start` up to `end`, whose labels are mature.
@@ -48,19 +48,17 @@ class ReplayScores:
         """
         lows = {key: _since(self._stream, each, start, end, began) for key, each in self._detectors.items()}
         sums = {key: parts for key in self._summing if lows[key] < start and (parts := self._sums(key, lows[key], end))}
-        read = {low for key, low in lows.items() if key not in sums}
-        of_period = {low: _scored(self._stream, low, start, end) for low in read}
-        return measure_scored(
-            self._detectors, {key: of_period[low] for key, low in lows.items() if key not in sums}, sums
-        )
+        lows |= dict.fromkeys(sums, start)
+        of_period = {low: _scored(self._stream, low, start, end) for low in set(lows.values())}
+        return measure_scored(self._detectors, {key: of_period[low] for key, low in lows.items()}, sums)
 
-    def _sums(self, key: str, low: int, end: int) -> Sequence[PeriodSums] | None:
+    def _sums(self, key: str, low: int, end: int) -> Sequence[object] | None:
         """Return the sums of the windows from row `low` up to `end`; None where the rows have to be read."""
         cuts = [low, *self._bounds[bisect_right(self._bounds, low) : bisect_left(self._bounds, end)], end]
         found = [self._part(one, other)[key] for one, other in pairwise(cuts)]
         return [each for each in found if each is not None] if None not in found else None
 
-    def _part(self, low: int, high: int) -> Mapping[str, PeriodSums | None]:
+    def _part(self, low: int, high: int) -> Mapping[str, object | None]:
         known = int(self._stream.labels.known[low:high].sum()) if self._stream.labels.own else high - low
         labelled, sums = self._kept.get((low, high), (-1, {}))
         if labelled != known:

@@ -21,7 +21,7 @@ from anew.loop.engine import Engine
 from anew.loop.measure import as_values, losses, measure_scored, spread
 from anew.loop.observer_plan import Known, ObserverPlan
 from anew.loop.period import KeptSums, summing
-from anew.monitor import PeriodSums, ScoredRows
+from anew.monitor import ScoredRows
 from anew.ports.lake import Lake
 from anew.rollout import RolloutState
 
@@ -179,15 +179,15 @@ class Scoring:
 
     def _rows(
         self, window: Interval, joined: pl.DataFrame, said: pl.DataFrame, version: str
-    ) -> tuple[Mapping[str, ScoredRows], Mapping[str, Sequence[PeriodSums]]]:
-        """Return what each detector that reads labels asks for, by its key: rows, each period's once, or sums."""
+    ) -> tuple[Mapping[str, ScoredRows], Mapping[str, Sequence[object]]]:
+        """Return by key the rows that each detector asks for, each period's once; or the window's, and sums beside."""
         if not any(each.labels for each in self._plan.detectors.values()):
             return {}, {}
         known = self._plan.known(self._rollout.digest(version) or self._rollout.champion[1])
         own = replace(self._scored(joined, said, window, known), version=version, window=window)
         kept: dict[timedelta, ScoredRows] = {window.length: own}
         rows: dict[str, ScoredRows] = {}
-        sums: dict[str, Sequence[PeriodSums]] = {}
+        sums: dict[str, Sequence[object]] = {}
         if self._summing:
             self._sums.put(window, own)
         for key, detector in self._plan.detectors.items():
@@ -198,7 +198,7 @@ class Scoring:
             if key in self._summing and over > window.length:
                 parts = self._sums.over(key, wider, partial(self._labelled, known=known))
                 if parts is not None:
-                    sums[key] = parts
+                    rows[key], sums[key] = own, parts
                     continue
             if most := getattr(detector, "most_rows", 0):
                 rows[key] = replace(self._newest(wider, most, own, known), version=version, window=window)

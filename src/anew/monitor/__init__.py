@@ -1,7 +1,7 @@
 """Windows in, alerts out: one detector per file."""
 
 from anew.monitor._detector import Detector, Detectors, Finding, ScoredRows, SeenRows, Yardstick
-from anew.monitor._period import PeriodSums, Summing
+from anew.monitor._period import Summing
 from anew.monitor._stage import Monitor, MonitorState
 from anew.monitor._trait import Traits
 
@@ -11,7 +11,6 @@ __all__ = [
     "Finding",
     "Monitor",
     "MonitorState",
-    "PeriodSums",
     "ScoredRows",
     "SeenRows",
     "Summing",

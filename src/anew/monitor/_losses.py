@@ -11,8 +11,9 @@ from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows
 from anew.stats.interval import mean_interval
+from anew.stats.moments import Moments
 
-__all__ = ["OwnLosses", "judge_rise", "own_losses", "rise", "too_few"]
+__all__ = ["OwnLosses", "judge_rise", "own_losses", "rise", "risen", "too_few"]
 
 
 class OwnLosses(NamedTuple):
@@ -40,14 +41,17 @@ def too_few(key: str, n: int, least: int) -> tuple[Evidence, ...]:
     return (Evidence.of(key, None, n, problem=f"{n} labelled rows of this version, {least} are needed"),)
 
 
-def rise(key: str, losses: OwnLosses, at: int, before: float, p_value: float | None = None) -> Evidence:
-    """Return evidence of a loss that rose at row `at` from `before` on; its value is the mean since then."""
+def rise(key: str, losses: OwnLosses, at: int, before: float) -> Evidence:
+    """Return evidence of a loss that rose at row `at` from `before` on."""
     since: datetime = losses.at[at]
-    new = losses.loss[at:]
-    mean = float(new.mean())
-    interval = mean_interval(len(new), mean, float(new.var(ddof=1))) if len(new) > 1 else None
+    return risen(key, since, Moments.of(losses.loss[at:]), before)
+
+
+def risen(key: str, since: datetime, new: Moments, before: float, p_value: float | None = None) -> Evidence:
+    """Return evidence of a loss that rose from `before`; its value is the mean of those `since` then."""
+    interval = mean_interval(new.n, new.mean, new.variance) if new.n > 1 else None
     subject = f"loss since {since.isoformat()}"
-    return Evidence.of(key, mean, len(new), subject=subject, reference=before, interval=interval, p_value=p_value)
+    return Evidence.of(key, new.mean, new.n, subject=subject, reference=before, interval=interval, p_value=p_value)
 
 
 def judge_rise(how: str, evidence: tuple[Evidence, ...]) -> Finding | None:

@@ -51,12 +51,12 @@ class Summing(Protocol):
         """Can it, with so many classes?"""
         ...
 
-    def sums(self, rows: ScoredRows) -> PeriodSums | None:
+    def sums(self, rows: ScoredRows) -> object | None:
         """Take the sums of labelled rows; None where that would be too much: the rows of the period are read then."""
         ...
 
-    def measure_sums(self, parts: Sequence[PeriodSums]) -> tuple[Evidence, ...]:
-        """Measure the rows that were summed up in parts, in order of time; pure."""
+    def measure_sums(self, own: ScoredRows, parts: Sequence[object]) -> tuple[Evidence, ...]:
+        """Measure the rows that it summed up in parts, in order of time, of which `own` are the newest window; pure."""
         ...
 
 

@@ -1,9 +1,10 @@
 """Concept drift by an anytime-valid test: the version loses more than it did on the rows that it was validated on."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,10 @@ import polars as pl
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
-from anew.monitor._losses import OwnLosses, judge_rise, own_losses, rise, too_few
-from anew.stats.edetector import rise_evidence
+from anew.monitor._losses import OwnLosses, judge_rise, own_losses, risen, too_few
+from anew.stats.edetector import RiseEvidence, rise_evidence, rise_of_counts
 from anew.stats.interval import mean_interval, wilson_interval
+from anew.stats.moments import Moments
 
 __all__ = ["Sequential"]
 
@@ -22,6 +24,23 @@ _MICRO = timedelta(microseconds=1)
 _LEAST_HELD = 50
 _BEGINNINGS = 32
 """Instants in a period at which bets begin: each costs evidence, and one that lies near the change gains it."""
+
+
+class _Run(NamedTuple):
+    """Losses of a version behind a beginning: how many, how many of them 1, and when the first was, in microseconds."""
+
+    n: int
+    wrong: int
+    first: int
+
+    @classmethod
+    def of(cls, runs: Sequence["_Run"]) -> "_Run":
+        """Add up."""
+        return cls(sum(each.n for each in runs), sum(each.wrong for each in runs), min(each.first for each in runs))
+
+
+Counts = Mapping[tuple[str, int], _Run]
+"""By version and number of the beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +115,63 @@ class Sequential:
             bound = min(_at_validation(rows) + self.margin, 1.0)
             found = rise_evidence(np.clip(losses.loss, 0.0, 1.0), number, bound)
         except InvariantError as exc:
-            return (Evidence.of(self.key, None, len(number), problem=f"nothing to bet against: {exc}"),)
-        p_value = min(1.0, math.exp(min(math.log(_BEGINNINGS) - found.log_sum, 0.0)))
-        return (rise(self.key, losses, found.since, bound, p_value),)
+            return _against_nothing(self.key, len(number), exc)
+        since: datetime = losses.at[found.since]
+        return (risen(self.key, since, Moments.of(losses.loss[found.since :]), bound, _p_value(found)),)
+
+    def adds_up(self, classes: int) -> bool:
+        """Can it be measured from sums of windows? Where losses are 0 or 1, which are counted by beginning."""
+        return classes > 0
+
+    def sums(self, rows: ScoredRows) -> Counts | None:
+        """Count the losses of each version by the beginning that they lie behind."""
+        if not rows.task.classifies:
+            return None
+        if not rows.n:
+            return {}
+        table = rows.table.select("_version", pl.col("_at").dt.epoch("us")).with_columns(_loss=pl.Series(rows.loss))
+        number = (pl.col("_at") // (self.period // _MICRO // _BEGINNINGS)).alias("_number")
+        known = table.filter(pl.col("_loss").is_finite()).group_by("_version", number)
+        counted = known.agg(pl.len(), pl.col("_loss").sum(), pl.col("_at").min())
+        return {
+            (version, number): _Run(n, round(wrong), first) for version, number, n, wrong, first in counted.iter_rows()
+        }
+
+    def measure_sums(self, own: ScoredRows, parts: Sequence[Counts]) -> tuple[Evidence, ...]:
+        """Measure what `measure_scored` does of all rows of the period of the window `own`."""
+        oldest = None if own.window is None else (own.window.end - self.period - _EPOCH) // _MICRO
+        step = self.period // _MICRO // _BEGINNINGS
+        met: dict[int, list[_Run]] = {}
+        for part in parts:
+            for (version, number), run in part.items():
+                if own.version in (version, "") and (oldest is None or number * step >= oldest):
+                    met.setdefault(number, []).append(run)
+        runs = [_Run.of(met[number]) for number in sorted(met)]
+        n = sum(run.n for run in runs)
+        if n < self.at_least_rows:
+            return too_few(self.key, n, self.at_least_rows)
+        total, wrong = (np.array(each, dtype=np.int64) for each in list(zip(*runs, strict=True))[:2])
+        try:
+            bound = min(_at_validation(own) + self.margin, 1.0)
+            found = rise_of_counts(total - wrong, wrong, bound)
+        except InvariantError as exc:
+            return _against_nothing(self.key, n, exc)
+        new = _Run.of(runs[found.since :])
+        moments = Moments(new.n, new.wrong / new.n, new.wrong * (1 - new.wrong / new.n))
+        return (risen(self.key, _EPOCH + new.first * _MICRO, moments, bound, _p_value(found)),)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
         """Find concept drift where the p-value is at most `alpha`."""
         won = tuple(each for each in evidence if each.p_value is not None and each.p_value <= self.alpha)
         return judge_rise("anytime-valid", won)
+
+
+def _against_nothing(key: str, n: int, why: InvariantError) -> tuple[Evidence, ...]:
+    return (Evidence.of(key, None, n, problem=f"nothing to bet against: {why}"),)
+
+
+def _p_value(found: RiseEvidence) -> float:
+    return min(1.0, math.exp(min(math.log(_BEGINNINGS) - found.log_sum, 0.0)))
 
 
 def _at_validation(rows: ScoredRows) -> float:

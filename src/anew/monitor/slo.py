@@ -120,7 +120,7 @@ class SLO:
         """Take the sums of the rows of a window; None where they would be too many: then the rows have to be read."""
         return sliced_sums(rows, self.metric, self.by)
 
-    def measure_sums(self, parts: Sequence[PeriodSums]) -> tuple[Evidence, ...]:
+    def measure_sums(self, own: ScoredRows, parts: Sequence[PeriodSums]) -> tuple[Evidence, ...]:  # noqa: ARG002  as all
         """Measure what `measure_scored` does of the rows that were summed up in parts, in order of time."""
         period = whole_of(parts)
         slices = {} if period.whole.n < self.at_least_rows else period.slices(self.at_least_rows)

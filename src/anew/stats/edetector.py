@@ -9,7 +9,7 @@ import numpy.typing as npt
 from anew.domain.errors import InvariantError
 from anew.stats.column import Floats
 
-__all__ = ["RiseEvidence", "rise_evidence"]
+__all__ = ["RiseEvidence", "rise_evidence", "rise_of_counts"]
 
 # Shares of the wealth put at stake: a rise from 0.2 to 0.22 is bet on best by 0.025, one to 0.4 by 0.25.
 _BETS = np.array([0.025, 0.05, 0.1, 0.2, 0.4])
@@ -74,8 +74,31 @@ def rise_evidence(losses: Floats, beginnings: npt.NDArray[np.int64], mean: float
     starts = np.flatnonzero(np.diff(beginnings, prepend=beginnings[0] - 1))
     # Divided by the mean, a loss of 0 takes the whole stake and no more.
     gains = np.log1p(np.multiply.outer(losses / mean - 1.0, _BETS))
-    each = np.add.reduceat(gains, starts, axis=0)
+    found = _evidence(np.add.reduceat(gains, starts, axis=0))
+    return found._replace(since=int(starts[found.since]))
+
+
+def rise_of_counts(right: npt.NDArray[np.int64], wrong: npt.NDArray[np.int64], mean: float) -> RiseEvidence:
+    """Return what `rise_evidence` does of losses that are 0 or 1, counted for each beginning that has any.
+
+    Parameters
+    ----------
+    right, wrong
+        Shape (k,): how many lost 0 and 1; `since` is the number of a beginning among them.
+
+    Raises
+    ------
+    InvariantError
+        There are no rows, or `mean` is not between 0 and 1.
+    """
+    if not len(right) or right.shape != wrong.shape or not 0 < mean < 1:
+        raise InvariantError(f"the mean {mean} lies between 0 and 1, and counts are of one shape: {right.shape}")
+    return _evidence(np.outer(right, np.log1p(-_BETS)) + np.outer(wrong, np.log1p((1 / mean - 1.0) * _BETS)))
+
+
+def _evidence(each: Floats) -> RiseEvidence:
+    """Return what the gains of each beginning's own rows, shape (k, bets), come to; `since` is the number of one."""
     wealth = np.cumsum(each[::-1], axis=0)[::-1]
     best = float(wealth.max())
     log_sum = best + math.log(float(np.exp(wealth - best).sum()) / len(_BETS))
-    return RiseEvidence(log_sum, int(starts[wealth.max(axis=1).argmax()]))
+    return RiseEvidence(log_sum, int(wealth.max(axis=1).argmax()))
