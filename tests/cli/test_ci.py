@@ -137,3 +137,34 @@ def test_what_is_printed_is_the_example_and_fits_the_published_schema(
     spoiled.write_text(bad)
     done = subprocess.run([*CHECKER, schema, str(spoiled)], capture_output=True, text=True, check=False)
     assert done.returncode != 0, "the control: a pipeline that is none"
+
+
+def linted(workflow: Path) -> tuple[int, str]:
+    """Have the linter of GitHub Actions look at a workflow, as strictly as it can offline; return its code and talk."""
+    program = Path(sys.executable).with_name("zizmor")
+    assert program.exists(), "the linter comes with the lock of the tests: make setup"
+    words = [str(program), "--offline", "--pedantic", "--min-severity=low", "--format=plain", str(workflow)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("", "", ""),
+        ("checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "checkout@v4", "unpinned-uses"),
+        ("permissions:\n  contents: read", "permissions: write-all", "excessive-permissions"),
+        ("  pull_request:\n", "  pull_request_target:\n", "dangerous-triggers"),
+        ("pip install anew", "pip install ${{ github.head_ref }}", "template-injection"),
+    ],
+)
+def test_the_workflow_has_no_hole_that_a_linter_knows_and_planted_ones_are_found(
+    tmp_path: Path, old: str, new: str, rule: str
+) -> None:
+    text = (ROOT / "examples" / "ci" / "github.yml").read_text("utf-8")
+    assert old in text
+    workflow = tmp_path / ".github" / "workflows" / "anew.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(text.replace(old, new) if old else text)
+    code, said = linted(workflow)
+    assert (code == 0, rule in said) == (not rule, True), said
