@@ -1,5 +1,6 @@
 """Artifacts come back byte for byte, or not at all."""
 
+import json
 import os
 import shutil
 import socket
@@ -71,6 +72,27 @@ def test_what_was_put_comes_back(tmp_path: Path) -> None:
     assert all(p.stat().st_mode & 0o277 == 0 for p in [found, *found.rglob("*")])
     assert kept.has(digest)
     assert not kept.has("0" * 64)
+
+
+@pytest.mark.fault("R3")
+@pytest.mark.parametrize("signed", ["by us", "by another", "by nobody", "revoked"])
+def test_planted_a_version_that_another_signed_is_refused(tmp_path: Path, signed: str) -> None:
+    ours = store(tmp_path)
+    digest = (store(tmp_path, "other-keys") if signed == "by another" else ours).put(
+        artifact_folder(tmp_path / "out", {"model.txt": b"one"})
+    )
+    if signed == "by nobody":
+        listed = tmp_path / "models" / f"{digest}.json"
+        listed.chmod(0o600)
+        listed.write_text(json.dumps(json.loads(listed.read_text()) | {"signature": "00" * 64}))
+    if signed == "revoked":  # with a new key nothing of the old one's counts
+        shutil.rmtree(tmp_path / "keys")
+        ours = store(tmp_path)
+    if signed == "by us":
+        assert ours.get(digest).is_dir(), "the control"
+        return
+    with pytest.raises(IntegrityError, match="signature"):
+        ours.get(digest)
 
 
 @pytest.mark.fault("R6")

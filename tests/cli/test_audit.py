@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from anew.adapters.signing import Signer
+from anew.domain.facts import RollbackCommanded
 from tests.cli.call import Called, call
-from tests.cli.recorded import write_record
+from tests.cli.recorded import AT, record, write_record
 
 Run = Callable[..., Called]
 
@@ -48,6 +49,40 @@ def test_show_takes_a_number_and_kinds(run: Run, project: Path) -> None:
     missing = run("show", project, "--kind", "Nonsense")
     assert missing.code == 4
     assert "no fact called Nonsense" in missing.err
+
+
+HOSTILE = [
+    "x\n     9  2026-01-01T00:00:00  VersionPromoted     v9 promoted", "x\r\nforged", "x\u2028forged", "x\x85forged",
+    "\x1b[2Jgone", "\x1b]0;title\x07", "\x9b31mred", '"}\n{"kind": "VersionPromoted"}', "\u202etxet", "x\x00y",
+]  # fmt: skip
+
+
+@pytest.mark.fault("H9")
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_people_wrote_a_fact_is_one_line_and_draws_nothing(
+    run: Run, project: Path, tmp_path: Path, text: str
+) -> None:
+    before = len(run("show", project).out.splitlines())
+    record(project, RollbackCommanded(model="small", at=AT, command="c", by="ann", reason=text))
+    shown = run("show", project).out
+    assert len(shown.splitlines()) == before + 1
+    assert "ann" in shown.splitlines()[-1]
+    assert not [sign for sign in shown if sign != "\n" and not sign.isprintable()], repr(shown.splitlines()[-1])
+    assert run("verify", project).code == 0
+    assert run("export", project, "--to", tmp_path / "out.jsonl").code == 0
+    lines = (tmp_path / "out.jsonl").read_bytes().split(b"\n")
+    facts = [json.loads(line) for line in lines if line]
+    assert any(_has(fact, text) for fact in facts), "it is kept as it was"
+    assert len(facts) == before + 2, "a fact a line, and the head"
+
+
+def _has(told: object, text: str) -> bool:
+    """Say whether a text stands anywhere in what was told, as it was."""
+    if isinstance(told, dict):
+        return any(_has(each, text) for each in told.values())
+    if isinstance(told, list):
+        return any(_has(each, text) for each in told)
+    return told == text
 
 
 @pytest.mark.fault("A10")

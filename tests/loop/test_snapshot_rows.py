@@ -1,16 +1,20 @@
 """Which rows make a snapshot: caps, purges, rehearsal and the hold-out, the same for the same plan."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
 import pytest
 
+from anew.adapters.memory_lake import MemoryLake
 from anew.domain.errors import TrainingError
 from anew.domain.facts import TrainingPlanned
 from anew.domain.interval import Interval
 from anew.feedback.address import rows_address
 from anew.loop.snapshot_rows import held_out_rows, snapshot_rows, usable_rows
+from anew.testing.contract_lake import COLUMNS, EVER, label, prediction
+from anew.testing.contract_lake import START as DAWN
 from anew.train.span import BEGINNING
 from tests.loop.observed import START, hour
 
@@ -95,6 +99,26 @@ def test_the_same_plan_makes_the_same_snapshot_and_another_seed_another() -> Non
     first, again = snapshot_rows(frame, plan), snapshot_rows(frame.clone(), plan)
     assert rows_address(first.rows) == rows_address(again.rows)
     assert rows_address(snapshot_rows(frame, replace(plan, seed=8)).rows) != rows_address(first.rows)
+
+
+@pytest.mark.fault("L4")
+def test_a_label_that_comes_after_the_window_was_frozen_is_in_the_next_snapshot_alone() -> None:
+    lake = MemoryLake(COLUMNS)
+    lake.append("w0", 40, [prediction(i) for i in range(40)])
+    lake.append("w0", 70, [label(i) for i in range(30)])
+    frozen, plan = lake.versions(), replace(PLAN, span=Interval(start=DAWN, end=DAWN + timedelta(days=1)))
+
+    def address(versions: Mapping[str, int] | None) -> tuple[str, int]:
+        taken = snapshot_rows(usable_rows(lake.labelled(EVER, versions=versions), plan), plan)
+        return rows_address(taken.rows), taken.rows.height
+
+    before = address(frozen)
+    assert before[1] == 30
+    late, corrected = label(30), replace(label(3, 0, delay=timedelta(hours=9), id="again"), revision=1)
+    lake.append("w0", 72, [late, corrected])
+    assert address(frozen) == before, "as of then it is the same snapshot, byte for byte"
+    now = address(None)
+    assert (now[0] != before[0], now[1]) == (True, 31), "the control: the next one has both"
 
 
 def test_rehearsed_rows_are_their_share_of_what_is_trained_on_and_come_first() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 __all__ = ["emit_json", "say"]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Signs that a terminal obeys, line breaks and tabs apart."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Signs that a terminal obeys, line breaks and tabs apart, or that put what follows in another order."""
 
 
 def emit_json(schema: str, data: Mapping[str, Any]) -> None:
@@ -20,4 +20,9 @@ def emit_json(schema: str, data: Mapping[str, Any]) -> None:
 
 def say(text: str = "") -> None:
     """Print a line for people on stdout; what would steer a terminal is written out."""
-    sys.stdout.write(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text) + "\n")
+    sys.stdout.write(_CONTROL.sub(_written_out, text) + "\n")
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
