@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joserfc.jwk import KeySet, RSAKey
 
 from anew.adapters import fact_codec
 from anew.adapters.access_file import AccessFile
+from anew.adapters.ended_sessions import EndedSessions
+from anew.adapters.oidc_provider import OIDCProvider
 from anew.adapters.segment_format import Header
 from anew.adapters.standard_webhook import verified_id
 from anew.adapters.user_file import UserFile
@@ -30,11 +33,13 @@ from anew.domain.column import Task
 from anew.domain.errors import AnewError
 from anew.domain.facts import FACTS
 from anew.domain.manifest import Manifest
+from anew.gateway.caller_trace import traced
 from anew.gateway.feedback_request import FeedbackParser
 from anew.gateway.infer_request import InferParser
 from anew.gateway.label_request import LabelParser
 from anew.gateway.refusal import RefusedError
 from anew.gateway.request import PredictParser
+from anew.gateway.row import RequestRow
 from anew.gateway.settings import GatewaySettings
 from anew.testing.fake_predictor import FAKE_COLUMNS
 from tests.app.small_project import YAML
@@ -45,6 +50,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SETTINGS = GatewaySettings(model="m", columns=replace(FAKE_COLUMNS, task=Task.BINARY, classes=(0, 1)))
 PLACE = Path(tempfile.mkdtemp(prefix="anew-fuzz-"))
 ACCESS = AccessFile(PLACE / "tokens.json", UserFile(PLACE / "users.json"))
+ROW = RequestRow(values={}, at=NOW, timed=False)
+PROVIDER = OIDCProvider(issuer="http://127.0.0.1:9", client_id="a", secret=str, scopes=(), now=lambda: NOW)
+PROVIDER._keys.found = (NOW, KeySet([RSAKey.generate_key(2048, {"kid": "1"})]))
 SESSIONS = Sessions(b"k" * 32, lambda _: None, lambda: NOW, ToldSource([]))
 
 
@@ -63,6 +71,13 @@ def _policy(data: bytes) -> object:
 def _card(data: bytes) -> object:
     (PLACE / "model_card.md").write_bytes(data)
     return card_problems(PLACE, ("Uses",))
+
+
+def _ended(data: bytes) -> object:
+    file = PLACE / "ended.json"
+    file.write_bytes(data)
+    file.chmod(0o600)
+    return EndedSessions(file, lambda: NOW).is_over("a", ("b",), NOW)
 
 
 def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -99,6 +114,12 @@ PARSERS: Mapping[str, tuple[Callable[[bytes], object], bytes]] = {
     "token": (_text(lambda text: ACCESS.verify(text, now=NOW)), b"anew_abc_def"),
     "session": (_text(SESSIONS.find), b"e30.00"),
     "way back": (_text(local), b"/runs?x=1"),
+    "caller's trace": (
+        lambda data: traced([ROW], {b"traceparent": data}),
+        b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ),
+    "sign-out": (_text(PROVIDER.signed_out), b"eyJhbGciOiJSUzI1NiJ9.e30.AAAA"),
+    "ended sessions": (_ended, b'{"schema": 2, "era": "1", "ended": {"a": 1.5}, "cut": {"b": [1.5, 2.5]}}'),
 }  # fmt: skip
 
 
