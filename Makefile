@@ -71,7 +71,7 @@ screenshots: .venv/test.stamp ## take the pictures of the dashboard in docs/imag
 	@$(BIN)/python -m tests.docs.screenshots build/pictured docs/images
 
 reliability: .venv/test.stamp ## write the rows of the fault matrix, with what the last tests found, into the README
-	@$(BIN)/python -m pytest --collect-only -qq --reliability=build/reliability.json >/dev/null
+	@ANEW_SOAK_DEPENDENCIES=1 $(BIN)/python -m pytest --collect-only -qq --reliability=build/reliability.json >/dev/null
 	@$(BIN)/python -m tests.reliability build/reliability.json README.md
 
 newcomer: .venv/test.stamp ## take a newcomer's path from the built wheel in an empty environment: demo, own CSV, dashboard
@@ -103,9 +103,12 @@ bench-%: .venv/test.stamp ## run bench/NAME.py, as in `make bench-gateway`
 	@test -f bench/$(subst -,_,$*).py || { echo "there is no bench/$(subst -,_,$*).py; there are: $$(ls bench)" >&2; exit 2; }
 	@$(BIN)/python bench/$(subst -,_,$*).py $(ARGS)
 
-soak: .venv/test.stamp ## try the laws on many more stories, as in `make soak EXAMPLES=50000 SEED=7`
-	@echo "The laws on $(EXAMPLES) stories each, seed $(SEED)."
-	@ANEW_LAWS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/laws --hypothesis-seed=$(SEED) --timeout=0
+soak: .venv/test.stamp ## run the campaigns: laws on many stories, a month, kills, disks, backups, old and new dependencies (EXAMPLES, SEED)
+	@echo "The laws on $(EXAMPLES) stories each, then the rows $(CAMPAIGN); seed $(SEED)."
+	@ANEW_LAWS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/laws --hypothesis-seed=$(SEED) --timeout=0 --reliability=build/reliability.json
+	@ANEW_SOAK_SEED=$(SEED) ANEW_SOAK_DAYS=30 ANEW_SOAK_EVENTS=1000000 ANEW_SOAK_RETRAINS=100 ANEW_SOAK_KILLS=50 ANEW_SOAK_DEPENDENCIES=1 \
+	  $(BIN)/python -m pytest tests --rows=$(CAMPAIGN) --randomly-seed=$(SEED) --reliability=build/reliability.json
+CAMPAIGN := K9,D3,D4,D5,D7,D8,D18,D19,D20,D21,O4,O5
 
 # One resolution of everything, which the locks are then cut from: they cannot disagree. It starts from nothing, since uv
 # takes an output that exists for a wish.

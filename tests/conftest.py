@@ -9,9 +9,14 @@ from typing import Any
 
 from hypothesis import settings
 
-from tests.reliability import pytest_addoption, pytest_configure, pytest_itemcollected
+from tests.reliability import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_itemcollected,
+)
 
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_itemcollected"]
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_configure", "pytest_itemcollected"]
 
 from tests.postgres_server import postgres
 from tests.s3_server import s3, s3_server
@@ -21,7 +26,9 @@ __all__ = ["postgres", "s3", "s3_server"]
 settings.register_profile("default", settings.default, deadline=None)  # speed is measured in bench/
 settings.load_profile("default")
 
-for name in [each for each in os.environ if each.startswith("ANEW_") and not each.startswith("ANEW_LAWS_")]:
+for name in [
+    each for each in os.environ if each.startswith("ANEW_") and not each.startswith(("ANEW_LAWS_", "ANEW_SOAK_"))
+]:
     del os.environ[name]
 
 FEAST = Path(__file__).parents[1] / "build" / "feast" / "bin" / "python"
@@ -36,6 +43,7 @@ collect_ignore = [
     *([] if importlib.util.find_spec("ray") else ["ray_cluster"]),
     *([] if MLFLOW.exists() else ["mlflow_server"]),
     *([] if DEPLOY.exists() else ["deploy"]),
+    *([] if os.environ.get("ANEW_SOAK_DEPENDENCIES") else ["soak"]),
 ]
 """What needs PyTorch, Feast, Label Studio, Ray, MLflow or schemas of Kubernetes: `make test-torch` and so on get it."""
 

@@ -3,8 +3,9 @@
 `--reliability FILE` adds what a run found to FILE, with `--collect-only` which tests there are; ``python -m
 tests.reliability FILE`` prints it as a Markdown table, and fails where a row failed; ``python -m tests.reliability FILE
 README.md`` writes rows, counts and figures into that page. A row is what a test is marked with:
-``@pytest.mark.fault("D1")``. A test whose name says that it is a control, or that plants something, is one: it passes
-when the planted fault is found. What a test puts on record with ``record_property("figure", …)`` stands with its rows.
+``@pytest.mark.fault("D1")``; ``--rows D1,D2`` runs the tests of these. A test whose name says that it is a control,
+or that plants something, is one: it passes when the planted fault is found. What a test puts on record with
+``record_property("figure", …)`` stands with its rows.
 """
 
 import json
@@ -17,9 +18,18 @@ import pytest
 
 from tests.fault_rows import GROUPS, ROWS
 
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_itemcollected", "section", "table", "written"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_itemcollected",
+    "section",
+    "table",
+    "written",
+]
 
 _OPTION = "--reliability"
+_ROWS = "--rows"
 _OUTCOMES = ("passed", "failed", "skipped")
 _BEGIN, _END = "<!-- reliability: begin -->", "<!-- reliability: end -->"
 _CONTROL = ("control", "planted", "negative")
@@ -28,6 +38,18 @@ _CONTROL = ("control", "planted", "negative")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option."""
     parser.addoption(_OPTION, default="", metavar="FILE", help="add the tried rows of the fault matrix to FILE")
+    parser.addoption(_ROWS, default="", metavar="K9,D3", help="run the tests of these rows alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other rows than those that are asked for."""
+    wanted = set(filter(None, config.getoption(_ROWS).split(",")))
+    if unknown := wanted - ROWS.keys():
+        raise pytest.UsageError(f"{_ROWS}: there is no row {', '.join(sorted(unknown))} in the fault matrix")
+    if wanted:
+        kept = [item for item in items if wanted & {mark.args[0] for mark in item.iter_markers("fault")}]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

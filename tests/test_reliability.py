@@ -99,9 +99,19 @@ def test_rows_are_counted_as_their_tests_ended_and_runs_add_up(tmp_path: Path) -
     assert (printed.returncode, "not passed: S2" in printed.stdout) == (0, True)
 
 
+def test_a_campaign_runs_the_tests_of_its_rows_alone(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(TESTS)
+    rows = run(tmp_path, "--rows", "A7,S2")["rows"]
+    assert list(rows) == ["A7", "D1", "S2"], "the control of A7 is one of D1 too"
+    assert rows["D1"]["passed"] == 1
+    (tmp_path / "reliability.json").unlink()
+    assert run(tmp_path, "--rows", "A7,Z9")["rows"] == {}, "there is no row Z9, so nothing is run"
+
+
 def marked() -> set[str]:
     """Return the rows that tests are marked with, read from the tests themselves."""
-    texts = (path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "src" / "anew" / "testing").glob("contract_*.py")]
+    texts = (path.read_text("utf-8") for path in files)
     return {name for text in texts for name in re.findall(r'pytest\.mark\.fault\("([A-Z]\d+)"\)', text)}
 
 
