@@ -49,7 +49,7 @@ def test_a_project_is_made_and_replayed_with(
     )
     anew = [python, "-m", "anew.cli"]
     data = ("--data", str(tmp_path / "rows.parquet"), "--time", "at", "--target", "y", "--task", "classification")
-    subprocess.run([*anew, "init", str(tmp_path / "project"), *data], check=True, cwd=tmp_path)
+    subprocess.run([*anew, "init", "project", *data], check=True, cwd=tmp_path)
     subprocess.run([*anew, "validate", str(tmp_path / "project")], check=True, cwd=tmp_path)
     done = subprocess.run(
         [*anew, "replay", str(tmp_path / "project"), "--data", str(tmp_path / "rows.parquet"), "--json"],
