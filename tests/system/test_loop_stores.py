@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 SERVED = QUIET | {"policy": "{cooldown: 3h}\nstores: {database: 'file:database.url'}"}
 
 
-def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:
+@pytest.mark.fault("O6")
+def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"{s3.bucket()}/demand"
     stores = f"{{lake: '{url}', artifacts: '{url}/kept'}}"
     with loop_project(tmp_path / "project", QUIET | {"policy": f"{{cooldown: 3h}}\nstores: {stores}"}) as ours:
@@ -38,6 +39,13 @@ def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path) -> N
         ours.up()
         assert ours.serves() == "v1"
         assert ours.down() == 0
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody is there
+        ours.up()
+        assert ours.serves() == "v1"
+        assert "serving without the loop version=v1" in (ours.root / "err").read_text()
+        ours.hour()  # acknowledged, and kept in the journal
+        assert ours.down() == 0
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     assert not (tmp_path / "project" / ".anew" / "lake").exists()
     assert any(name.endswith(".parquet") for name in S3Bucket(f"{url}/predictions").names())
 
@@ -113,7 +121,7 @@ def test_a_project_goes_to_a_server_and_back_and_survives_its_crash(stale: LoopP
 
             server.stop()
             program = ours.up()  # begins to serve by what is on this disk
-            assert "serving without the record version=v1 epoch=2" in (ours.root / "err").read_text()
+            assert "serving without the loop version=v1 epoch=2" in (ours.root / "err").read_text()
             ours.hour()
             back = ours.anew("rollback", "--reason", "enough")  # reaches them nevertheless
             assert back["recorded"] is False

@@ -48,6 +48,11 @@ class StoresPolicy(Section):
         """Return where what cannot move while it runs is kept."""
         return self.database, self.lake, self.artifacts, self.compute
 
+    @property
+    def on_this_disk(self) -> bool:
+        """Is everything that the loop needs to begin on this machine?"""
+        return (self.database, self.lake, self.artifacts) == ("sqlite", "local", "local")
+
     @field_validator("database")
     @classmethod
     def _known(cls, text: str) -> str:

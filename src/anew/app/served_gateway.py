@@ -78,14 +78,14 @@ class ServedGateway:
             routing = self._told().published(self._settings.model)
             before = accepted(self._settings.root)
         except AnewError as exc:
-            _LOG.error("nothing can be served without the record problem=%s", exc)
+            _LOG.error("nothing can be served without the loop problem=%s", exc)
             return
         if routing is None:
             return
         self.processes.count, self.processes.sets = before.policy.serving.workers, sets_of(before)
         self.processes.start()
         self._begun_by_us = True
-        _LOG.warning("serving without the record version=%s epoch=%d", routing.champion[0], routing.epoch)
+        _LOG.warning("serving without the loop version=%s epoch=%d", routing.champion[0], routing.epoch)
 
     def keep_until(self, seconds: float, stop: Event) -> None:
         """Keep the workers alive for so long, or until `stop`."""

@@ -92,16 +92,16 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
         known = has_record(settings.state)
         with closing(ServedGateway(settings, options.port)) as gateway:
             silent_until = 0.0
-            while True:
+            while not stop.is_set():
                 try:
                     with open_stores(settings) as stores, followers:
                         _Up(settings, stores, options, beside, gateway).run(stop)
                 except UnavailableError as exc:
-                    if settings.policy.stores.database == SQLITE or not known or stop.is_set():
+                    if settings.policy.stores.on_this_disk or not known:
                         raise
                     if time.monotonic() >= silent_until:
                         silent_until = time.monotonic() + _REPEAT_S
-                        _LOG.error("the record does not answer, tried again every %.1f s problem=%s", _AGAIN_S, exc)
+                        _LOG.error("a store does not answer, tried again every %.1f s problem=%s", _AGAIN_S, exc)
                     gateway.stand_in()
                     gateway.announce(options.ready)
                     gateway.keep_until(_AGAIN_S, stop)
