@@ -108,6 +108,35 @@ def test_a_set_that_has_not_loaded_the_version_takes_no_turn(tmp_path: Path) -> 
         assert ours.client(port).predict()[1]["version"] == "v1"
 
 
+@pytest.mark.fault("P14")
+@pytest.mark.parametrize("why", ["dead", "loading"])
+def test_going_back_waits_for_no_set_that_has_not_loaded_the_version(tmp_path: Path, why: str) -> None:
+    with bed(tmp_path) as ours:
+        port = ours.two_sets()
+        one, two = ours.version("v1"), ours.version("v2")
+        for order in ((one,), (one, two)):
+            ours.shift(*order)
+            ours.applied(ours.epoch)
+        ours.applied(ours.shift(two, fallback=one))
+        wait(lambda: ours.client(port).predict()[1]["predictions"][0]["version"] == "v2", ours.log)
+        ours.processes["blue"].kill()  # it holds v1, at rest
+        ours.processes["blue"].wait()
+        if why == "loading":
+            (ours.store.root / one[1] / "fake.json").write_text('{"value": 1.0, "load": "hang"}')
+            ours.begin("blue", port)
+        load = Load(port).start(clients=4)
+        ours.shift(one)
+        wait(lambda: any(body["epoch"] == 4 for _, body in load.replies) or bool(load.failures), ours.log)
+        until = len(load.replies) + 40
+        wait(lambda: len(load.replies) >= until or bool(load.failures), ours.log)
+        load.stop()
+        assert load.failures == []
+        assert {(body["epoch"], body["version"]) for _, body in load.replies} <= {(3, "v2"), (4, "v1")}
+        green = ours.status("green").champion
+        assert green is not None
+        assert green.version == "v1", "it had it warm"
+
+
 def test_a_worker_that_starts_again_belongs_to_the_set_that_it_left(tmp_path: Path) -> None:
     with bed(tmp_path) as ours:
         port = ours.two_sets()

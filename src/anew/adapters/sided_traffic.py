@@ -1,7 +1,7 @@
 """The routing as one of two sets of workers serves it; which of them answers stands in a file that both share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -64,15 +64,25 @@ class SidedTraffic:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with locked(path.with_suffix(".lock")):
                 before = _read(path)
-                after = sides_after(before, order)
+                ready = before is not None and self._is_ready(order.model, before)
+                after = sides_after(before, order, ready=ready)
                 if after != before:
                     temporary = path.with_suffix(".new")
                     temporary.write_bytes(msgspec.json.encode(after))
                     temporary.replace(path)
                 # a file that is ahead of the signed routing is from another life of this folder
-                return after if after.epoch == order.epoch else sides_after(None, order)
+                return after if after.epoch == order.epoch else sides_after(None, order, ready=False)
         except OSError as exc:
             raise UnavailableError(f"which set of workers answers cannot be read: {exc}") from exc
+
+    def _is_ready(self, model: str, sides: Sides) -> bool:
+        """Does every worker of the resting set answer by what it holds, and is there one for each that answers now?"""
+        alive = self.traffic.workers(model)
+        version, _ = sides.holds(sides.active.other)
+        resting = [each for each in alive if each.side == sides.active.other]
+        answering = sum(each.side == sides.active for each in alive)
+        loaded = [each for each in resting if each.champion and each.champion.version == version and not each.refused]
+        return answering <= len(resting) == len(loaded) > 0
 
     def publish(self, routing: TrafficShifted) -> None:
         """See `FileTraffic`."""
@@ -92,7 +102,7 @@ class SidedTraffic:
 
     def report(self, status: WorkerStatus) -> None:
         """See `FileTraffic`."""
-        self.traffic.report(status)
+        self.traffic.report(replace(status, side=self.side.value))
 
     def workers(self, model: str) -> Sequence[WorkerStatus]:
         """See `FileTraffic`."""

@@ -65,6 +65,8 @@ class WorkerStatus:
         How these behave; None while there is none.
     rivals
         The same of the further arms of a trial.
+    side
+        The set of workers that it belongs to, where there are two; else empty.
     unfit
         Why the fallback cannot answer here whatever is tried, e.g. for columns that requests do not carry; or empty.
     counts
@@ -85,6 +87,7 @@ class WorkerStatus:
     champion: VersionHealth | None = None
     challenger: VersionHealth | None = None
     rivals: tuple[VersionHealth, ...] = ()
+    side: str = ""
     unfit: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     latency: tuple[int, ...] = ()

@@ -47,17 +47,18 @@ class Sides:
         return self.blue if side is Side.BLUE else self.green
 
 
-def sides_after(before: Sides | None, order: TrafficShifted) -> Sides:
-    """Return where the sets stand under `order`; the same for whoever asks, and for every repeat.
+def sides_after(before: Sides | None, order: TrafficShifted, *, ready: bool) -> Sides:
+    """Return where the sets stand under `order`, and the same for every repeat of it.
 
-    A champion that the resting set holds is switched to, and back likewise: nothing is loaded. One that neither holds,
-    such as the first, is loaded by the set that answers. The resting set holds the challenger; where there is none the
-    fallback; where there is neither the champion, so that it could take over as it is.
+    A champion that the resting set holds, and has loaded in all of its workers (`ready`), is switched to, and back
+    likewise. Any other is answered by the set that answers already: that of a rollback it has warm, and until another
+    is loaded it goes on as before, so that no caller ever waits. The resting set holds the challenger; where there is
+    none the fallback; where there is neither the champion, so that it could take over as it is.
     """
     if before is not None and order.epoch <= before.epoch:
         return before
     active = Side.BLUE if before is None else before.active
-    if before is not None and before.holds(active) != order.champion == before.holds(active.other):
+    if before is not None and ready and before.holds(active) != order.champion == before.holds(active.other):
         active = active.other
     rests = next(pair for pair in (order.challenger, order.fallback, order.champion) if pair != _NOBODY)
     pairs = {active: order.champion, active.other: rests}
