@@ -208,6 +208,41 @@ def test_a_loss_of_power_while_publishing_leaves_the_old_or_the_new_order(tmp_pa
             assert read == routing(2) or (read == routing(1) and not returned)
 
 
+class Unsynced(FileTraffic):
+    """Takes for granted that what was written is on disk."""
+
+    def _write(self, path: Path, data: bytes, *, durable: bool) -> None:  # noqa: ARG002  that is what is wrong with it
+        super()._write(path, data, durable=False)
+
+
+@pytest.mark.fault("P1")
+def test_control_without_a_sync_an_order_that_was_in_force_is_gone_after_a_loss_of_power(tmp_path: Path) -> None:
+    signer = Signer.load_or_create(tmp_path / "keys")
+    disk = FaultyDisk()
+    ours = Unsynced(tmp_path, signer.verifier, signer, disk)
+    ours.publish(routing(1))
+    ours.publish(routing(2))
+    left = [disk.survivors(tmp_path / "routing", random.Random(seed)).get("fraud.json", b"") for seed in range(20)]
+    assert any(b'"epoch":2' not in data for data in left)
+
+
+@pytest.mark.fault("P4")
+@pytest.mark.parametrize(("room", "serves"), [(1_000, ""), (1, "v2")], ids=["as it is", "control: one epoch more"])
+def test_what_the_loop_decided_meanwhile_does_not_undo_an_order(tmp_path: Path, room: int, serves: str) -> None:
+    ours = traffic(tmp_path)
+    ours.publish(routing(5))
+
+    def make(present: TrafficShifted) -> TrafficOrdered:
+        made = ordered(present, Order.ROLLBACK, command="c", by="ada", reason="stop")
+        return made if room > 1 else replace(made, epoch=present.epoch + room)
+
+    ours.order("fraud", make)
+    ours.publish(routing(7))
+    found = ours.published("fraud")
+    assert found is not None
+    assert found.challenger[0] == serves
+
+
 def test_a_full_disk_leaves_the_old_order_and_says_so(tmp_path: Path) -> None:
     disk = FaultyDisk()
     ours = traffic(tmp_path, disk)

@@ -11,7 +11,7 @@ import pytest
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.signing import Signer
-from anew.domain.errors import PolicyError
+from anew.domain.errors import NotFoundError, PolicyError
 from anew.domain.facts import Arm, Order, SpanFitted, Stage, TrafficShifted
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, record, write_record
@@ -211,6 +211,18 @@ def test_what_may_have_to_serve_again_is_not_deleted(run: Run, tmp_path: Path) -
     found = json.loads(run("rollout", "prune", project, "--json").out)
     assert found["data"] == {"deleted": [], "pinned": ["v0", "v1"]}
     assert store.has(digests[0])
+
+
+@pytest.mark.fault("P13")
+def test_control_what_nobody_pins_is_deleted_and_there_is_no_way_back_to_it(tmp_path: Path) -> None:
+    signer = Signer.load_or_create(tmp_path / "keys")
+    store = LocalArtifactStore(root=tmp_path / "models", verifier=signer.verifier, signer=signer)
+    (tmp_path / "fallback").mkdir()
+    (tmp_path / "fallback" / "model.txt").write_text("fallback")
+    digest = store.put(tmp_path / "fallback")
+    assert store.forget(digest, pinned=set())
+    with pytest.raises(NotFoundError):
+        store.get(digest)
 
 
 def test_models_that_were_compared_go_once_others_are(run: Run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from anew.gateway.app import GatewayApp
 from anew.gateway.ask import Outcome
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
-from anew.gateway.record import Round, Voice
+from anew.gateway.record import Round, Voice, answered_plainly
 from anew.gateway.routing import Contest, Route
 from anew.gateway.row import RequestRow
 from anew.testing.fake_journal import FakeJournal
@@ -168,3 +168,15 @@ def test_a_row_never_says_that_a_version_answered_what_it_did_not(
     stage: Stage, outcome: Outcome, failure: str, expected: tuple[object, ...]
 ) -> None:
     assert seen(told(stage, outcome, failure)) == expected
+
+
+@pytest.mark.fault("S9")
+def test_control_a_record_of_who_was_to_answer_would_differ_from_what_was_answered() -> None:
+    rows, answers = [RequestRow(values={}, at=NOW, timed=True)], [Answer(output=7.0)]
+    route = Route(epoch=1, stage=Stage.STEADY, champion=champion(), guard=Guard("v1", SETTINGS), fallback=FALLBACK)
+    (meant,) = answered_plainly(route, rows, (["0" * 32], answers), model="m", now=NOW, took_us=1)
+    (kept,) = Round(route=route, rows=rows, ids=["0" * 32], answers=answers, failure="champion error").predictions(
+        "m", NOW, 1
+    )
+    assert (kept.version, kept.arm) == ("v0", "fallback")
+    assert (meant.version, meant.arm) == ("v1", "champion")

@@ -1,5 +1,7 @@
 """What was rolled back, is stale or comes second gets no traffic; and what shares its bytes."""
 
+from dataclasses import replace
+
 import pytest
 
 from anew.domain.fact import Fact
@@ -29,6 +31,14 @@ def test_a_rolled_back_version_is_not_rolled_out_again(again: Fact) -> None:
     assert kinds(decided) == ["RolledBack"]
     assert story.state.epoch == epochs
     assert routing(story)[:2] == ("v1", "")
+
+
+@pytest.mark.fault("P5")
+def test_control_a_loop_that_forgets_whom_it_took_back_rolls_it_out_again() -> None:
+    story = Story().champion().challenger()
+    story.hear(commanded())
+    story.state = replace(story.state, quarantined=frozenset())
+    assert kinds(story.hear(approved("v2", champion="v1"))) == ["RolloutStarted", "TrafficShifted"]
 
 
 def test_a_released_version_may_be_rolled_out_again() -> None:

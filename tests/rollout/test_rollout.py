@@ -15,7 +15,10 @@ from anew.domain.facts import (
     Stage,
     VersionPromoted,
 )
-from anew.rollout import Rollout, RolloutState
+from anew.rollout import Judge, Outcome, Probation, Rollout, RolloutState, Ruling
+from anew.rollout.ab import AB
+from anew.rollout.canary import Canary
+from anew.rollout.shadow import Shadow
 from tests.rollout.telling import T0, ByMean, Story, approved, commanded, counts, kinds, look, routing, tick, tripped
 
 
@@ -50,6 +53,29 @@ def test_a_look_that_decides_nothing_holds(gain: float) -> None:
     assert story.hear(look("v2", Stage.SHADOW, 1, gain)) == []
 
 
+class Trusting:
+    """Takes silence for consent."""
+
+    def rule(self, probation: Probation) -> Ruling:  # noqa: ARG002  that is what is wrong with it
+        """Go on."""
+        return Ruling(outcome=Outcome.ADVANCE, reason="nobody complained")
+
+
+@pytest.mark.fault("P7")
+def test_control_a_judge_that_takes_silence_for_consent_promotes_without_a_label() -> None:
+    story = Story(Rollout(shadow=Trusting(), canary=Trusting(), steps=())).champion().challenger()
+    assert "VersionPromoted" in kinds(story.hear(look("v2", Stage.SHADOW, 1, 0.0, n=0)))
+
+
+@pytest.mark.fault("P7")
+@pytest.mark.parametrize("stage", [Shadow(), Canary(), AB()])
+def test_no_judge_goes_on_without_a_label(stage: Judge) -> None:
+    story = Story().champion().challenger()
+    assert story.state.probation is not None
+    assert stage.rule(story.state.probation).outcome is Outcome.HOLD
+
+
+@pytest.mark.fault("P7")
 def test_no_labels_hold_for_ever_and_then_expire() -> None:
     story = Story().champion().challenger()
     for hour in range(1, 11):
