@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from anew.app import backtest_rollout
 from anew.app.backtest import Backtest, BacktestOptions, backtest
 from anew.app.backtest_rollout import through_rollout
 from anew.app.backtest_table import table
@@ -17,6 +18,7 @@ from anew.app.settings import load
 from anew.dashboard.backtest_svg import backtest_svg
 from anew.domain.errors import SettingsError
 from anew.loop.backtest_report import described
+from anew.trigger import Trigger
 from tests.app.small_project import write_project
 
 ROWS = 1600
@@ -134,3 +136,9 @@ def test_what_the_loop_cannot_run_has_no_rollout(project: Path, found: Backtest)
     only = replace(found, runs={"ddm": found.runs["ddm"]})
     with pytest.raises(SettingsError, match="the loop cannot run ddm; let --policies have economic"):
         through_rollout(load(project), options, only)
+
+
+@pytest.mark.parametrize("name", ["economic", "never", "every_5", "own"])
+def test_whatever_policy_is_tried_through_the_rollout_a_trial_keeps_its_places(name: str) -> None:
+    whole = Trigger(arms=3)
+    assert backtest_rollout._trigger(name, whole, timedelta(hours=1), 0.01).arms == 3

@@ -112,7 +112,7 @@ def _of_loop(settings: Settings, options: BacktestOptions) -> float:
 def _trigger(name: str, whole: Trigger, window: timedelta, price: float) -> Trigger:
     every = _EVERY.fullmatch(name)
     if name == "economic":
-        return Trigger(economy=Economy(cost=Cost(error=1.0, retrain=price)))
+        return Trigger(economy=Economy(cost=Cost(error=1.0, retrain=price)), arms=whole.arms)
     if name == "never" or every:
-        return Trigger(schedules=(Every(length=int(every[1]) * window),) if every else ())
+        return Trigger(schedules=(Every(length=int(every[1]) * window),) if every else (), arms=whole.arms)
     return trigger_stages(whole)[name]
