@@ -3,11 +3,12 @@
 Run it as ``make bench-span`` with the streams in the folder ``$ANEW_STREAMS`` (Parquet files with ``ts`` and
 ``target``, and `manifest.json`). Each stream is cut into a hundred windows; the first model is fitted on five, then
 one every five windows, by LightGBM with one set of parameters. A fixed span fits the newest rows of its length each
-time; the hedge fits two lengths and serves whichever leads as labels come. Losses are error (0 or 1), or absolute
-error over the target's standard deviation. Exit 0 only if, over the real streams, the hedge loses at most 2 % more
-than the best fixed span in hindsight on average, at most 5 % more on any, and fits at most twice as often. Nothing is
-tuned to a stream: the settings are the defaults of `SpanHedge`. Other numbers of windows (``--windows``) say how much
-of it is luck.
+time; the hedge fits two lengths. As the loop has it, the first of them serves until the next retrain and the other is
+compared with it; beside that stands a hedge that serves whichever leads as labels come, which no loop may that proves
+what answers. Losses are error (0 or 1), or absolute error over the target's standard deviation. Exit 0 only if, over
+the real streams, the hedge as the loop has it loses at most 2 % more than the best fixed span in hindsight on average,
+at most 5 % more on any, and fits at most twice as often. Nothing is tuned to a stream: the settings are the defaults
+of `SpanHedge`. Other numbers of windows (``--windows``) say how much of it is luck.
 """
 
 import argparse
@@ -53,12 +54,12 @@ class Stream:
 
 @dataclass(frozen=True)
 class Found:
-    """Mean losses on one stream: of each fixed span, of the hedge, and of a hedge that never changes between fits."""
+    """Mean losses on one stream: of each fixed span, of the hedge in the loop, and of one that serves the leader."""
 
     name: str
     fixed: Mapping[str, float]
-    hedge: float
-    still: float
+    loop: float
+    leader: float
     retrains: int
     fits: int
 
@@ -108,9 +109,9 @@ def measure(folder: Path, windows: int, entry: Mapping[str, Any]) -> Found:
     every = [(start, window) for start in starts for window in range(start, min(windows, start + EVERY))]
     names = {f"{length:g}": length for length in RUNGS if length < windows} | {"all": float(windows)}
     fixed = {name: mean([models.lost(start, length, w) for start, w in every]) for name, length in names.items()}
-    hedge, fits = hedged(models, starts, windows, serves_leader=True)
-    still, _ = hedged(models, starts, windows, serves_leader=False)
-    return Found(stream.name, fixed, hedge, still, len(starts), fits)
+    loop, fits = hedged(models, starts, windows, serves_leader=False)
+    leader, _ = hedged(models, starts, windows, serves_leader=True)
+    return Found(stream.name, fixed, loop, leader, len(starts), fits)
 
 
 def hedged(models: Models, starts: Sequence[int], windows: int, *, serves_leader: bool) -> tuple[float, int]:
@@ -153,24 +154,25 @@ def read(folder: Path, windows: int, entry: Mapping[str, Any]) -> Stream:
 
 def report(found: Sequence[Found]) -> bool:
     """Print the table; return whether the target is met."""
-    print(f"{'stream':<24}{'best fixed':>11}{'its loss':>10}{'all':>9}{'hedge':>9}{'between fits':>14}{'fits':>8}")
+    print(f"{'stream':<24}{'best fixed':>11}{'its loss':>10}{'all':>9}{'hedge':>9}{'leader':>9}{'fits':>8}")
     for each in found:
         print(
             f"{each.name:<24}{each.best:>11}{each.fixed[each.best]:>10.4f}{each.over(each.fixed['all']):>+9.1%}"
-            f"{each.over(each.hedge):>+9.1%}{each.over(each.still):>+14.1%}{each.fits:>5}/{each.retrains}"
+            f"{each.over(each.loop):>+9.1%}{each.over(each.leader):>+9.1%}{each.fits:>5}/{each.retrains}"
         )
     real = [each for each in found if not each.name.startswith("synth")]
-    over = [each.over(each.hedge) for each in real]
+    over = [each.over(each.loop) for each in real]
     often = max(each.fits / each.retrains for each in found)
     met = float(np.mean(over)) <= MEAN and max(over) <= WORST and often <= FITS
-    still = [each.over(each.still) for each in real]
+    leader = [each.over(each.leader) for each in real]
     print(
-        f"real streams: mean {np.mean(over):+.2%} (asked: at most {MEAN:+.0%}), worst {max(over):+.2%} (at most "
-        f"{WORST:+.0%}), fits per retrain at most {often:.2f} (at most {FITS:g}): {'met' if met else 'NOT MET'}"
+        f"real streams, as the loop has it: mean {np.mean(over):+.2%} (asked: at most {MEAN:+.0%}), worst "
+        f"{max(over):+.2%} (at most {WORST:+.0%}), fits per retrain at most {often:.2f} (at most {FITS:g}): "
+        f"{'met' if met else 'NOT MET'}"
     )
     print(
-        f"as the loop has it, which changes its model by retraining alone (between fits): mean {np.mean(still):+.2%}, "
-        f"worst {max(still):+.2%}"
+        f"serving the leader of each window, which the loop does not: mean {np.mean(leader):+.2%}, worst "
+        f"{max(leader):+.2%}"
     )
     return met
 
