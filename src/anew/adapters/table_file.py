@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -13,8 +14,13 @@ from anew.ports.rows import vectors
 __all__ = ["file_digest", "labelled_rows", "read_table", "seen_columns"]
 
 
-def read_table(file: Path) -> pl.DataFrame:
-    """Read a Parquet or CSV file whole.
+def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
+    """Read a Parquet or CSV file, or a Delta table in a folder, whole.
+
+    Parameters
+    ----------
+    texts
+        Columns that a CSV file holds as text, though they may look like numbers.
 
     Raises
     ------
@@ -23,20 +29,31 @@ def read_table(file: Path) -> pl.DataFrame:
     SchemaError
         It is neither, or cannot be read.
     """
+    if (file / "_delta_log").is_dir():
+        return _read(pl.read_delta, file)
     if not file.is_file():
         raise NotFoundError(f"there is no file {file}")
-    readers: dict[str, Callable[[Path], pl.DataFrame]] = {".parquet": pl.read_parquet, ".csv": _read_csv}
+    readers: dict[str, Callable[..., pl.DataFrame]] = {
+        ".parquet": pl.read_parquet,
+        ".csv": partial(_read_csv, texts=texts),
+    }
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise SchemaError(f"{file.name}: files of type {file.suffix or '(none)'} cannot be read; use .parquet or .csv")
+    return _read(reader, file)
+
+
+def _read(reader: Callable[..., pl.DataFrame], file: Path) -> pl.DataFrame:
     try:
-        return reader(file)
+        return reader(str(file))
     except (pl.exceptions.PolarsError, OSError) as exc:
         raise SchemaError(f"{file.name} cannot be read: {exc}") from exc
 
 
-def _read_csv(file: Path) -> pl.DataFrame:
-    return pl.read_csv(file, try_parse_dates=True, infer_schema_length=None)  # a column may turn out late to hold text
+def _read_csv(file: str, *, texts: Collection[str]) -> pl.DataFrame:
+    kept = dict.fromkeys(texts, pl.String)
+    # a column may turn out late to hold text
+    return pl.read_csv(file, try_parse_dates=True, infer_schema_length=None, schema_overrides=kept)
 
 
 def labelled_rows(

@@ -9,8 +9,11 @@ import typer
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.access import token_holder
+from anew.app.label_file import LabelColumns, send_labels
+from anew.app.log_file import LogTaker
 from anew.app.person import person_here
 from anew.app.review import label_value, open_review, review_lease
+from anew.app.secret import read_secret
 from anew.app.settings import Settings
 from anew.cli._output import emit_json, say
 from anew.domain.access import Permission
@@ -97,6 +100,31 @@ def _status(
         say(f"  {name:<14}{did['answered']:>6} answered, {did['skipped']} skipped, {did['gold']} with a known answer")
 
 
+def _send(
+    file: Annotated[Path, typer.Argument(help="Parquet or CSV file, or the folder of a Delta table")],
+    project: Project = Path(),
+    prediction: Annotated[str, typer.Option(help="column with the ids of predictions")] = "prediction",
+    value: Annotated[str, typer.Option(help="column with what is true")] = "value",
+    source: Annotated[str, typer.Option(help="who says it, where the rows have no column `source`")] = "",
+    url: Annotated[str, typer.Option(help="the gateway, else this machine's at serving.port")] = "",
+    token: Annotated[str, typer.Option(help="where your token is, env:NAME or file:PATH, if the gateway asks")] = "",
+    json: Annotated[bool, typer.Option("--json", help="print anew.label.send/1")] = False,
+) -> None:
+    """Send labels in a file or table to the gateway; a row that is sent again changes nothing.
+
+    Columns `at`, `source`, `revision`, `withdraw` and `id` are read where they are there.
+    """
+    settings = accepted(project)
+    taker = LogTaker(
+        url or f"http://127.0.0.1:{settings.policy.serving.port}", read_secret(token, Path.cwd()) if token else ""
+    )
+    sent = send_labels(file, LabelColumns(prediction=prediction, value=value), source, taker)
+    if json:
+        emit_json("anew.label.send/1", {"labels": sent.labels, "withdrawn": sent.withdrawn, "empty": sent.empty})
+        return
+    say(f"{sent.labels:,} labels taken, {sent.withdrawn:,} of them take one back; {sent.empty:,} rows say nothing")
+
+
 def _who(settings: Settings, token: str) -> str:
     return token_holder(settings, token, Permission.REVIEW) if token else person_here(settings.state)
 
@@ -122,5 +150,5 @@ def _show(found: Question, settings: Settings) -> None:
     say(f"{settings.columns.target} is {choice}: anew label answer {found.id} VALUE, or anew label skip {found.id}")
 
 
-COMMANDS = {"next": _next, "answer": _answer, "skip": _skip, "status": _status}
+COMMANDS = {"next": _next, "answer": _answer, "skip": _skip, "status": _status, "send": _send}
 """The commands of `anew label` by name."""

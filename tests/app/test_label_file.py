@@ -1,0 +1,106 @@
+"""Labels in files and tables: each row once, however often it is sent, and what is wrong named with its row."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from anew.app.label_file import LabelColumns, send_labels
+from anew.app.log_file import LogTaker
+from anew.domain.errors import NotFoundError, SettingsError, UnavailableError
+from anew.testing.fake_journal import FakeJournal
+from tests.cli.call import call
+from tests.cli.recorded import write_record
+from tests.gateway.served import served
+from tests.gateway.test_app import make
+
+IDS = [f"{i:032x}" for i in range(4)]
+NAMED = LabelColumns()
+
+
+class Taker(LogTaker):
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.told: list[Mapping[str, Any]] = []
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Note it, as it would go over the wire."""
+        assert path == "/labels"
+        self.told += json.loads(json.dumps(body, allow_nan=False))["labels"]
+        return {}
+
+
+def sent(folder: Path, ending: str, source: str = "", **columns: Any) -> tuple[list[Mapping[str, Any]], Any]:
+    frame, file, taker = pl.DataFrame(columns, strict=False), folder / f"labels{ending}", Taker()
+    folder.mkdir(exist_ok=True)
+    if ending == ".parquet":
+        frame.write_parquet(file)
+    elif ending == ".csv":
+        frame.write_csv(file)
+    else:
+        frame.write_delta(str(file))
+    return taker.told, send_labels(file, NAMED, source, taker)
+
+
+@pytest.mark.fault("L3")
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ""])
+def test_a_row_is_one_label_and_the_same_one_when_it_is_sent_again(tmp_path: Path, ending: str) -> None:
+    at = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(4)]
+    columns = {"prediction": IDS, "value": [1, 0, None, 1], "at": at, "revision": [0, 1, 2, 3]}
+    told, counts = sent(tmp_path, ending, "crm", **columns)
+    assert (counts.labels, counts.withdrawn, counts.empty) == (3, 0, 1)
+    assert [(each["prediction"], each["value"], each["source"], each["revision"]) for each in told] == [
+        (IDS[0], 1, "crm", 0), (IDS[1], 0, "crm", 1), (IDS[3], 1, "crm", 3),
+    ]  # fmt: skip
+    assert datetime.fromisoformat(told[1]["at"]) == at[1]
+    again, _ = sent(tmp_path / "again", ending, "crm", **columns)
+    assert [each["id"] for each in again] == [each["id"] for each in told]
+    other, _ = sent(tmp_path / "other", ending, "ops", **columns)
+    assert not {each["id"] for each in other} & {each["id"] for each in told}, "another source's word is another"
+
+
+def test_a_row_may_take_its_word_back_and_bear_a_name_of_its_own(tmp_path: Path) -> None:
+    told, counts = sent(
+        tmp_path, ".parquet", prediction=IDS[:2], value=[1.0, float("nan")], withdraw=[False, True], id=["a-1", "a-2"]
+    )
+    assert counts.withdrawn == 1
+    assert told == [
+        {"prediction": IDS[0], "value": 1.0, "id": "a-1"},
+        {"prediction": IDS[1], "withdraw": True, "id": "a-2"},
+    ]
+
+
+def test_what_cannot_be_sent_says_why(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no file"):
+        send_labels(tmp_path / "none.csv", NAMED, "", Taker())
+    with pytest.raises(SettingsError, match="has no column 'value'; it has prediction, y"):
+        sent(tmp_path, ".csv", prediction=IDS, y=[1] * 4)
+    pl.DataFrame({"prediction": IDS, "value": [1] * 4}).write_csv(tmp_path / "good.csv")
+    with pytest.raises(UnavailableError, match=r"rows 1 to 4 of good\.csv: nobody answers"):
+        send_labels(tmp_path / "good.csv", NAMED, "", LogTaker("http://127.0.0.1:1"))
+
+
+@pytest.mark.fault("L3")
+def test_the_command_brings_a_file_to_a_gateway(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, file, journal = write_record(tmp_path / "p"), tmp_path / "truth.csv", FakeJournal()
+    pl.DataFrame({"pid": IDS, "truth": [1.5, 0.5, None, 2.5]}).write_csv(file)
+    words = ("label", "send", file, "--project", project, "--prediction", "pid", "--value", "truth", "--source", "crm")
+    with served(make(journal)) as place:
+        done = call(capsys, monkeypatch, *words, "--url", f"http://{place}", "--json")
+        assert done.code == 0, done
+        assert json.loads(done.out)["data"] == {"labels": 3, "withdrawn": 0, "empty": 1}
+        first = len(journal.records)
+        call(capsys, monkeypatch, *words, "--url", f"http://{place}")
+        ids = [each.id for each in journal.records]  # type: ignore[union-attr]  # all are labels
+        assert (first, ids[:3]) == (3, ids[3:]), "the same deliveries, which the lake keeps once"
+        pl.DataFrame({"pid": ["nonsense"], "truth": [1.0]}).write_csv(file)
+        refused = call(capsys, monkeypatch, *words, "--url", f"http://{place}")
+    assert (refused.code, "rows 1 to 1 of truth.csv" in refused.err, "prediction" in refused.err) == (2, True, True)
