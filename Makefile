@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow test-deploy docs screenshots newcomer reliability check audit advisories release verify-release lock soak
+.PHONY: help setup demo demo-cluster test test-system test-torch feast test-feast labelstudio test-labelstudio ray test-ray mlflow test-mlflow test-deploy docs screenshots newcomer oldest reliability check audit advisories release verify-release lock soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "NAME", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -78,6 +78,10 @@ newcomer: .venv/test.stamp ## take a newcomer's path from the built wheel in an 
 	@rm -rf build/newcomer
 	@$(BIN)/python tests/docs/newcomer.py build/newcomer
 
+oldest: .venv/test.stamp ## take the same path with the oldest packages that pyproject.toml admits
+	@rm -rf build/oldest
+	@$(BIN)/python tests/docs/newcomer.py build/oldest requirements/oldest.txt
+
 check: .venv/test.stamp ## run lint, format, types and layers alone
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -112,19 +116,20 @@ CAMPAIGN := K9,D3,D4,D5,D7,D8,D18,D19,D20,D21,O4,O5
 
 # One resolution of everything, which the locks are then cut from: they cannot disagree. It starts from nothing, since uv
 # takes an output that exists for a wish.
-lock: ## resolve the newest releases that pyproject.toml admits into requirements/ (needs uv)
+lock: ## resolve the newest releases that pyproject.toml admits, and the oldest, into requirements/ (needs uv)
 	@command -v $(UV) >/dev/null || { echo "uv resolves the locks and is not here: install it (pip install uv) or name it (make lock UV=/path/to/uv)" >&2; exit 1; }
 	@rm -rf build/lock && mkdir -p build/lock
 	@$(UV) pip compile pyproject.toml --all-extras --group dev $(LOCK) --output-file build/lock/all.txt
 	@$(UV) pip compile pyproject.toml --group build $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/run.txt
 	@$(UV) pip compile pyproject.toml --group dev $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/test.txt
+	@$(UV) pip compile pyproject.toml --group build $(LOCK) --generate-hashes --resolution lowest-direct --output-file build/lock/oldest.txt
 	@$(UV) pip compile requirements/feast.in $(LOCK) --generate-hashes --output-file build/lock/feast.txt
 	@$(UV) pip compile requirements/labelstudio.in $(LOCK) --generate-hashes --output-file build/lock/labelstudio.txt
 	@$(UV) pip compile requirements/mlflow.in $(LOCK) --generate-hashes --output-file build/lock/mlflow.txt
 	@$(UV) pip compile requirements/ray.in $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/ray.txt
 	@$(UV) pip compile requirements/docs.in $(LOCK) --generate-hashes --output-file build/lock/docs.txt
 	@$(UV) pip compile requirements/deploy.in $(LOCK) --generate-hashes --output-file build/lock/deploy.txt
-	@mv build/lock/run.txt build/lock/test.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/mlflow.txt build/lock/docs.txt build/lock/deploy.txt requirements/
+	@mv build/lock/run.txt build/lock/test.txt build/lock/oldest.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/mlflow.txt build/lock/docs.txt build/lock/deploy.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.

@@ -1,8 +1,9 @@
 """The path of somebody who is new, from the built wheel in an empty environment with the newest allowed packages.
 
-``python tests/docs/newcomer.py FOLDER`` builds the wheel, installs it into a fresh environment, and runs the demo and
-every block of the tutorial there; it fails when a step does, and prints what each took: three minutes are promised for
-all but the installation, on a machine that does nothing else.
+``python tests/docs/newcomer.py FOLDER [LOCK]`` builds the wheel and installs it into a fresh environment, with the
+packages of a lock instead where one is named. Then it runs the demo and every block of the tutorial there, fails when
+a step does, and prints what each took: three minutes are promised for all but the installation, on a machine that does
+nothing else.
 """
 
 import os
@@ -42,7 +43,7 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> float:
     return time.monotonic() - began
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, lock: Path | None = None) -> None:
     """Take the path."""
     folder.mkdir(parents=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
@@ -61,7 +62,9 @@ def main(folder: Path) -> None:
     environment["PATH"] = f"{folder / 'env' / 'bin'}:{environment['PATH']}"
     (wheel,) = folder.glob("anew-*.whl")
     pip = [str(folder / "env" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-    installing = run([*pip, str(wheel)], folder, environment)
+    locked = [] if lock is None else ["--no-deps"]  # a lock is whole, and its releases agree
+    installing = 0.0 if lock is None else run([*pip, *locked, "--require-hashes", "-r", str(lock)], folder, environment)
+    installing += run([*pip, *locked, str(wheel)], folder, environment)
     seen = {"help": run(["anew", "--help"], folder, environment)}
     seen["demo"] = run(["anew", "demo", "--folder", "demo"], folder, environment)
     script = tutorial_script(folder)
@@ -75,4 +78,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    main(*(Path(each).absolute() for each in sys.argv[1:]))

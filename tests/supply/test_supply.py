@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.supply.advisory import affects, hits, recorded, taken
 from tests.supply.audit import accepted, problems
@@ -44,6 +45,21 @@ def test_every_lock_pins_every_file_and_what_is_declared_is_locked(
     assert {each for each in run if each[0] in both} == {each for each in test if each[0] in both}, "tested as it runs"
     files = sum(len(each.hashes) for each in pins)
     record_property("figure", f"{len(pins)} releases pinned, {files} files by SHA-256")
+
+
+@pytest.mark.fault("O5")
+def test_the_oldest_releases_that_are_tried_are_the_oldest_that_are_admitted() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    oldest, newest = (
+        {each.name: Version(each.version) for each in reversed(locked()) if each.lock == f"{lock}.txt"}
+        for lock in ("oldest", "run")
+    )
+    for wanted in map(Requirement, declared):
+        name = canonicalize_name(wanted.name)
+        (least,) = (Version(each.version) for each in wanted.specifier if each.operator == ">=")
+        # a little newer where another one asks for that, or where the very first was taken back
+        assert least <= oldest[name] <= newest[name]
+        assert least.release[:1] == oldest[name].release[:1], name
 
 
 @pytest.mark.parametrize(
