@@ -227,6 +227,21 @@ def test_init_replay_and_validate_go_together(run: Run, tmp_path: Path, monkeypa
     refused(run("init", "--data", data, *roles, "fresh"), 5, "already")
 
 
+@pytest.mark.parametrize("inside", ["work/fraud", "work/deeper/fraud", "./fraud", "work/fraud/", "{}/abs/fraud"])
+@pytest.mark.parametrize("how", [(), ("--template", "tabular")])
+def test_init_takes_a_path_whose_last_part_names_the_model(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, how: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = inside.format(tmp_path)
+    made = json.loads(run("init", *how, folder, "--json").out)["data"]
+    assert (made["model"], Path(made["folder"]).resolve()) == ("fraud", (tmp_path / folder).resolve())
+    assert (tmp_path / folder / "anew.yaml").is_file()
+    named = run("init", "--template", "tabular", "work/My shop")
+    refused(named, 2, "cannot be called 'My shop'; use a small letter")
+    assert "such as my-shop" in named.err
+
+
 def test_init_says_what_to_do_next(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     *_, last = run("init", "My shop").out.splitlines()

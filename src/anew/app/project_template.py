@@ -156,7 +156,8 @@ def model_name(name: str, fallback: str) -> str:
     if name:
         if not _NAME.fullmatch(name):
             raise SettingsError(
-                f"a model cannot be called {name!r}; use a small letter, then up to 62 of a-z, 0-9, - and _"
+                f"a model cannot be called {name!r}; use a small letter, then up to 62 of a-z, 0-9, - and _ "
+                f"(such as {model_name('', name)}). Of a path, the last part names the model"
             )
         return name
     slug = re.sub(r"[^a-z0-9_-]+", "-", fallback.casefold()).strip("-_")[:60]

@@ -17,7 +17,9 @@ __all__ = ["run"]
 
 
 def run(
-    name: Annotated[str, typer.Argument(help="name of the model, and of the project's folder")] = "",
+    name: Annotated[
+        str, typer.Argument(help="name of the model, or a path: the project's folder, called as the model")
+    ] = "",
     data: Annotated[Path | None, typer.Option(help="Parquet or CSV file of labelled rows to infer from")] = None,
     time: Annotated[str, typer.Option(help="with --data: the event-time column")] = "",
     target: Annotated[str, typer.Option(help="with --data: the label column")] = "",
@@ -36,15 +38,16 @@ def run(
     """Write pipeline.py and anew.yaml."""
     if template and (data or model or time or target or task or key or sensitive):
         raise SettingsError("--template brings its own rows: give it, or --data with what describes the file, not both")
+    parent, name = (Path(name).parent, Path(name).name) if Path(name).name else (Path(name), "")
     if template:
-        created = create_from_template(Path(), template, name=name)
+        created = create_from_template(parent, template, name=name)
     elif data is None:
         if time or target or task or key or sensitive or model or unpickle:
             raise SettingsError(
                 "--time, --target, --task, --key, --sensitive and --model go with a file of rows: give it with "
                 "--data FILE"
             )
-        created = create_skeleton(Path(name or "."))
+        created = create_skeleton(parent / name)
     else:
         missing = [f"--{flag}" for flag, value in (("time", time), ("target", target), ("task", task)) if not value]
         if missing:
@@ -53,9 +56,9 @@ def run(
         if model is None:
             if unpickle:
                 raise SettingsError("--unpickle says how a model is read: give it with --model FILE")
-            created = create_from_file(Path(), data, roles, name=name)
+            created = create_from_file(parent, data, roles, name=name)
         else:
-            created = create_around(Path(), model, data, roles, name=name, unpickle=unpickle)
+            created = create_around(parent, model, data, roles, name=name, unpickle=unpickle)
     if json:
         written = [str(path) for path in created.written]
         notes = list(created.notes)

@@ -1,24 +1,24 @@
 """Show what serves, what is on probation, what was decided last, and whether everything acknowledged is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from anew.app.status import project_status
 from anew.cli._output import emit_json, say
+from anew.cli._parser import Parser
 
-__all__ = ["run"]
+__all__ = ["main"]
 
 
-def run(
-    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
-    json: Annotated[bool, typer.Option("--json", help="print anew.status/1")] = False,
-) -> None:
+def main(words: Sequence[str]) -> None:
     """Read the record and say where everything stands."""
-    status = project_status(project)
-    if json:
+    parser = Parser(prog="anew status", description=__doc__, allow_abbrev=False)
+    parser.add_argument("project", nargs="?", type=Path, default=Path(), help="the project's folder (default: this)")
+    parser.add_argument("--json", action="store_true", help="print anew.status/1")
+    given = parser.parse_args(words)
+    status = project_status(given.project)
+    if given.json:
         emit_json("anew.status/1", status)
         return
     say(f"model       {status['model']}   ({status['facts']} facts on record)")

@@ -13,7 +13,7 @@ from anew.dashboard.source import Shift
 __all__ = ["bars_svg", "course_svg", "looks_svg", "ticks"]
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 240, 56, 16, 18, 30
-_MOST_NAME = 9
+_MOST_NAME, _LETTER = 9, 7.0
 Place = Callable[[float], float]
 
 
@@ -46,10 +46,12 @@ def course_svg(series: Series) -> Markup:
     last = points[-1]
     said = f"{series.metric} of the served model in {len(points)} windows; the last is {last.value:.4g}"
     body = [*_grid(y, ticks(low, high)), *_times(x, points[0].at, last.at)]
+    free = 0.0
     for at, version in series.promotions:
-        place = x(at.timestamp())
+        place, name = x(at.timestamp()), _short(version)
         body.append(_line("mark", place, _TOP, place, _HEIGHT - _BOTTOM))
-        body.append(_text(place + 4, _TOP + 8, version, "mark-name"))
+        body.append(_text(place + 4, _TOP + 8, name if place >= free else "", "mark-name"))
+        free = max(free, place + _LETTER * (len(name) + 1))
     bands = [(x(p.at.timestamp()), y(p.low), y(p.high)) for p in points if p.low is not None and p.high is not None]
     body.append(_band(bands))
     if series.limit is not None:
@@ -109,10 +111,13 @@ def bars_svg(shift: Shift) -> Markup:
         for kind, share, at in (("reference", each.reference, left), ("current", each.current, left + width)):
             title = f"{each.name}: {100 * share:.3g} % {'of the rows trained on' if kind == 'reference' else 'now'}"
             body.append(_bar(kind, (round(at, 1), y(share)), (round(width, 1), round(y(0.0) - y(share), 1)), title))
-        name = each.name if len(each.name) <= _MOST_NAME else f"{each.name[: _MOST_NAME - 1]}…"
-        body.append(_text(round(left + width, 1), _HEIGHT - 10, name, "tick", "middle"))
+        body.append(_text(round(left + width, 1), _HEIGHT - 10, _short(each.name), "tick", "middle"))
     said = f"Shares of {shift.column} among the rows trained on and now; PSI {shift.psi:.3g}"
     return _svg(said, body)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MOST_NAME else f"{name[: _MOST_NAME - 1]}…"
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Place:

@@ -10,7 +10,7 @@ from anew.registry import VersionRecord
 
 __all__ = ["RunLine", "RunsPage", "runs_page"]
 
-_MOST = 100
+_MOST = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
