@@ -26,6 +26,9 @@ def test_there_are_blocks() -> None:
 def test_every_block_of_the_documentation_is_a_policy_that_anew_takes(block: str, tmp_path: Path) -> None:
     project = tmp_path / "fraud"
     shutil.copytree(ROOT / "examples" / "fraud", project)
+    with (project / "pipeline.py").open("a") as pipeline:
+        pipeline.write("\n\ndef search_space(trial):\n    return {}\n")
+    (project / "golden.parquet").write_bytes(b"foo")  # what the digest on the page of gates is of
     policy = yaml.safe_load((project / "anew.yaml").read_text("utf-8"))
     (project / "anew.yaml").write_text(yaml.safe_dump(policy | yaml.safe_load(block), sort_keys=False), "utf-8")
     stages(load(project))
