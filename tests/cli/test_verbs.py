@@ -155,7 +155,7 @@ def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:
     assert (data["pending_effects"], data["quarantined"], data["workers"]) == ([], [], [])
     assert [each["kind"] for each in data["decisions"]] == ["RetrainRequested", "VersionPromoted"]
     text = run("status", project).out
-    assert "champion    v1 since 2024-01-01T00:00" in text
+    assert "champion    v1 since 2024-01-01 00:00" in text
     assert "error       0.1 (0.05 to 0.2) on 60 labels" in text
 
 

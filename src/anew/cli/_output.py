@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["emit_json", "say"]
+__all__ = ["emit_json", "minute", "say"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Signs that a terminal obeys, line breaks and tabs apart, or that put what follows in another order."""
@@ -16,6 +16,11 @@ def emit_json(schema: str, data: Mapping[str, Any]) -> None:
     """Print the envelope ``{"schema": …, "data": …}`` on stdout as one line of JSON."""
     text = json.dumps({"schema": schema, "data": data}, allow_nan=False, ensure_ascii=False)
     sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+
+
+def minute(at: str) -> str:
+    """Return an instant of ISO 8601 as people read it, to the minute."""
+    return at[:16].replace("T", " ")
 
 
 def say(text: str = "") -> None:

@@ -21,7 +21,8 @@ def run(given: Namespace) -> None:
         emit_json("anew.data.profile/1", _plain(found))
         return
     say(
-        f"{found.version}: {found.profile.n:,} rows in {found.windows} windows, {found.span.start:%Y-%m-%d %H:%M} to "
+        f"{found.version}: {found.profile.n:,} rows in {found.windows} window{'' if found.windows == 1 else 's'}, "
+        f"{found.span.start:%Y-%m-%d %H:%M} to "
         f"{found.span.end:%Y-%m-%d %H:%M}"
     )
     for name, column in found.profile.columns.items():

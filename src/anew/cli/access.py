@@ -24,7 +24,7 @@ from anew.app.access import (
 from anew.app.duration import parse_duration
 from anew.cli._changing import changing
 from anew.cli._intent import Intent, agreed, check_champion
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 from anew.domain.access import Role
 
 __all__ = ["COMMANDS"]
@@ -64,8 +64,10 @@ def _list(
     if json:
         emit_json("anew.access.list/1", {"tokens": [_plain(each) for each in found]})
         return
+    if not found:
+        say("no token was ever made: anew access create NAME")
     for each in found:
-        say(f"{each.id}  {each.role:<9}  {each.name:<20}  made {each.created[:16]}  {_state(each)}")
+        say(f"{each.id}  {each.role:<9}  {each.name:<20}  made {minute(each.created)}  {_state(each)}")
 
 
 @changing
@@ -123,6 +125,8 @@ def _users(
     if json:
         emit_json("anew.access.users/1", {"users": [_person(each) for each in found]})
         return
+    if not found:
+        say("nobody is known yet: anew access add-user NAME")
     for each in found:
         how = [*(["password"] if each.hash else []), *each.accounts, *each.subjects]
         say(f"{each.name:<24}  {each.role:<9}  {', '.join(how) or 'no password'}  {_state(each)}")
@@ -207,7 +211,7 @@ def _tell_password(schema: str, record: UserRecord, made: str, *, as_json: bool,
 
 
 def _state(record: TokenRecord | UserRecord) -> str:
-    return f"revoked {record.revoked[:16]}" if record.revoked else f"expires {record.expires[:16] or 'never'}"
+    return f"revoked {minute(record.revoked)}" if record.revoked else f"expires {minute(record.expires) or 'never'}"
 
 
 def _plain(record: TokenRecord) -> dict[str, object]:

@@ -15,7 +15,7 @@ from anew.app.person import person_here
 from anew.app.review import label_value, open_review, review_lease
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 from anew.domain.access import Permission
 from anew.ports.review import Question
 
@@ -91,7 +91,7 @@ def _status(
     if json:
         emit_json("anew.label.status/1", found)
         return
-    oldest = f", the oldest of {found['oldest'][:16]}" if found["oldest"] else ""
+    oldest = f", the oldest of {minute(found['oldest'])}" if found["oldest"] else ""
     say(f"open        {found['open']}{oldest} ({found['leased']} being looked at)")
     say(f"settled     {found['settled']}")
     for reason, counts in sorted(found["reasons"].items()):

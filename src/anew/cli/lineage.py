@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anew.app.lineage import find_lineage
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 from anew.dashboard.lineage_svg import lineage_svg
 from anew.lineage import Lineage, Node
 
@@ -30,7 +30,7 @@ def run(
     for edge in found.edges:
         before.setdefault(edge.target, []).append(f"{found.nodes[edge.source].label} ({edge.role})")
     for node in found.nodes.values():
-        say(f"{node.at[:16].replace('T', ' '):<16}  {node.kind:<10}  {node.label}")
+        say(f"{minute(node.at):<16}  {node.kind:<10}  {node.label}")
         for line in _behind(node, before.get(node.id, [])):
             say(f"{'':<30}{line}")
 

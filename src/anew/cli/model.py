@@ -9,7 +9,7 @@ import typer
 from anew.app.model import card_of, card_sections, list_versions, show_version
 from anew.app.model_card import card_differences, card_problems, model_card, write_section
 from anew.app.reproduce import reproduce
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 
 __all__ = ["COMMANDS"]
 
@@ -28,7 +28,7 @@ def _list(
         return
     for each in found:
         digest = each["digest"][:12]
-        say(f"{each['version']:<6} {each['standing']:<12} {each['since'][:16]}  {digest:<12}  {each['reason']}")
+        say(f"{each['version']:<6} {each['standing']:<12} {minute(each['since'])}  {digest:<12}  {each['reason']}")
 
 
 def _show(
@@ -42,7 +42,8 @@ def _show(
         emit_json("anew.model.show/1", found)
         return
     manifest = found["manifest"]
-    say(f"{version}  {found['standing']} since {found['since'][:16]}: {found['reason']}")
+    reason = f": {found['reason']}" if found["reason"] else ""
+    say(f"{version}  {found['standing']} since {minute(found['since'])}{reason}")
     say(f"digest      {found['digest']}")
     inputs = f"{len(manifest['inputs'])} inputs"
     say(f"model       {manifest['format']}, {manifest['rows']} rows, {inputs}, seed {manifest['seed']}")
@@ -57,7 +58,8 @@ def _show(
 
 
 def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items()) or "none"
+    said = ((name, f"{value:.6g}" if isinstance(value, float) else value) for name, value in values.items())
+    return ", ".join(f"{name} {value}" for name, value in said) or "none"
 
 
 def _reproduce(

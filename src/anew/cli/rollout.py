@@ -10,7 +10,7 @@ from anew.app.prune import prune
 from anew.app.rollout_status import rollout_status
 from anew.cli._intent import Intent, agreed, check_champion, intent_options
 from anew.cli._order import give_order, order_options
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Commands, run_command
 from anew.domain.facts import Order
 
@@ -66,7 +66,7 @@ def status(given: Namespace) -> None:
 
 def _say_arm(arm: Mapping[str, Any]) -> None:
     share = f" at {arm['share']:.0%}" if arm["share"] else ""
-    say(f"{arm['version']:<11} on probation since {arm['since'][:16]}{share}")
+    say(f"{arm['version']:<11} on probation since {minute(arm['since'])}{share}")
     paired, ours, theirs = arm["paired"], arm["challenger_loss"], arm["champion_loss"]
     if paired["n"]:
         say(f"paired      gain {paired['mean']:+.4f} on {paired['n']} labels")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.app.status import project_status
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 
 __all__ = ["main"]
@@ -45,20 +45,23 @@ def main(words: Sequence[str]) -> None:
         say(f"quarantined {', '.join(status['quarantined'])}")
     for decision in status["decisions"][-5:]:
         said = decision["detail"] or decision["reason"]
-        say(f"  {decision['at'][:16]}  {decision['kind']} {decision['version']} {said}")
+        say(f"  {minute(decision['at'])}  {decision['kind']} {decision['version']} {said}")
 
 
 def _version(record: Mapping[str, Any] | None) -> str:
-    return f"{record['version']} since {record['since'][:16]}: {record['reason']}" if record else "none"
+    if record is None:
+        return "none"
+    reason = f": {record['reason']}" if record["reason"] else ""
+    return f"{record['version']} since {minute(record['since'])}{reason}"
 
 
 def _say_consent(status: Mapping[str, Any]) -> None:
     waiting, frozen = status["waiting"], status["frozen"]
     if waiting and waiting["needed"]:
-        persons = f"{len(waiting['signed'])} of {waiting['needed']} approvals, until {waiting['expires'][:16]}"
+        persons = f"{len(waiting['signed'])} of {waiting['needed']} approvals, until {minute(waiting['expires'])}"
         say(f"waiting     {waiting['version']}: {persons} (anew approve {waiting['version']} --reason …)")
     if frozen:
-        say(f"frozen      {frozen['window']}, until {frozen['until'][:16]}")
+        say(f"frozen      {frozen['window']}, until {minute(frozen['until'])}")
 
 
 def _say_score(score: Mapping[str, Any] | None) -> None:
@@ -67,10 +70,10 @@ def _say_score(score: Mapping[str, Any] | None) -> None:
     labels = score["labels"]
     if labels["coverage"] is not None:
         late = "" if labels["delay_p50_s"] is None else f", half of them within {labels['delay_p50_s']:.0f} s"
-        say(f"labels      of {labels['coverage']:.0%} of the answers up to {score['end'][:16]}{late}")
+        say(f"labels      of {labels['coverage']:.0%} of the answers up to {minute(score['end'])}{late}")
     for metric, found in score["metrics"].items():
         if found["problem"]:
             say(f"{metric:<11} inconclusive: {found['problem']}")
         if found["value"] is not None:
             interval = f" ({found['low']:.4g} to {found['high']:.4g})" if found["low"] is not None else ""
-            say(f"{metric:<11} {found['value']:.4g}{interval} on {found['n']} labels up to {score['end'][:16]}")
+            say(f"{metric:<11} {found['value']:.4g}{interval} on {found['n']} labels up to {minute(score['end'])}")

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from anew.app.looks import Look, looks
 from anew.app.narration import narrate
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 from anew.domain.fact import Fact
 
 __all__ = ["run"]
@@ -104,7 +104,8 @@ def _standing(status: Any) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for name in ("champion", "challenger"):
         found = status[name]
-        said = f"{found['version']} since {found['since'][:16]}: {found['reason']}" if found else "none"
+        reason = f": {found['reason']}" if found and found["reason"] else ""
+        said = f"{found['version']} since {minute(found['since'])}{reason}" if found else "none"
         table.add_row(name, Text(said, overflow="ellipsis"))
     traffic = status["traffic"]
     if traffic:
@@ -123,7 +124,7 @@ def _score(score: Any) -> RenderableType:
     table.add_column(min_width=10)
     coverage = score["labels"]["coverage"]
     known = "no labels" if coverage is None else f"labels of {coverage:.0%}"
-    table.add_row("window", Text(f"up to {score['end'][:16]}: {score['predictions']:,} predictions, {known}"))
+    table.add_row("window", Text(f"up to {minute(score['end'])}: {score['predictions']:,} predictions, {known}"))
     for name, found in list(score["metrics"].items())[:6]:
         said = found["problem"] or ""
         if found["value"] is not None:
