@@ -26,14 +26,14 @@ Run = Callable[..., Called]
 LOOKS = {
     "audit export", "audit head", "audit show", "audit verify", "backtest", "ci", "completion", "data drift",
     "data export", "data profile", "data score", "doctor", "explain", "gate", "label next", "label status", "lineage",
-    "model list", "model reproduce", "model show", "access list", "access users", "replay", "report", "rollout status",
-    "run show", "status", "validate", "watch",
+    "model list", "model reproduce", "model show", "profile", "access list", "access users", "replay", "report",
+    "rollout status", "run show", "status", "validate", "watch",
 }  # fmt: skip
 """Commands that leave a project as it is; some write a new file that they are told the name of."""
 
 ADDS = {
-    "access add-user", "access create", "backup", "data log", "demo", "gateway", "init", "label answer", "label skip",
-    "model card", "up",
+    "access add-user", "access create", "backup", "data log", "demo", "gateway", "init", "label answer", "label send",
+    "label skip", "model card", "up",
 }  # fmt: skip
 """Commands that add what was not there, or run until they are ended: their answer says no more than their name."""
 

@@ -418,5 +418,6 @@ def test_a_loss_is_followed_through_a_period_by_who_answered() -> None:
     assert [each.problem for _, _, each in found] == [
         f"{n} labelled rows of this version, 50 are needed" for n in (2, 4, 6, 8)
     ]
-    # Read are each window when it closes, and it and each of the two periods when it is scored.
-    assert len(bed.lake.asked) == 4 * (1 + 3)
+    # Read are each window when it closes, it and the period of the first two, once for both, when it is scored; and of
+    # the longer period, which is summed up, once what lies before the first window.
+    assert len(bed.lake.asked) == 4 * (1 + 2) + 1

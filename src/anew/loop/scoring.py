@@ -185,7 +185,7 @@ class Scoring:
             return {}, {}
         known = self._plan.known(self._rollout.digest(version) or self._rollout.champion[1])
         own = replace(self._scored(joined, said, window, known), version=version, window=window)
-        kept: dict[timedelta, ScoredRows] = {window.length: own}
+        kept: dict[tuple[timedelta, int], ScoredRows] = {(window.length, 0): own}
         rows: dict[str, ScoredRows] = {}
         sums: dict[str, Sequence[object]] = {}
         if self._summing:
@@ -200,12 +200,11 @@ class Scoring:
                 if parts is not None:
                     rows[key], sums[key] = own, parts
                     continue
-            if most := getattr(detector, "most_rows", 0):
-                rows[key] = replace(self._newest(wider, most, own, known), version=version, window=window)
-                continue
-            if over not in kept:
-                kept[over] = replace(self._scored(*self._read(wider), wider, known), version=version, window=window)
-            rows[key] = kept[over]
+            most = getattr(detector, "most_rows", 0) if over > window.length else 0
+            if (over, most) not in kept:
+                read = self._newest(wider, most, own, known) if most else self._scored(*self._read(wider), wider, known)
+                kept[over, most] = replace(read, version=version, window=window)
+            rows[key] = kept[over, most]
         return rows, sums
 
     def _newest(self, period: Interval, most: int, own: ScoredRows, known: Known) -> ScoredRows:
