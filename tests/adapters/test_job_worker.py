@@ -6,6 +6,7 @@ import pytest
 
 from anew.adapters.job_worker import reason_of
 from anew.domain.errors import SchemaError, TrainingError
+from anew.loop.training import user_code
 
 
 def wrapped(exc: Exception) -> Exception:
@@ -34,6 +35,17 @@ def test_what_lies_behind_names_the_reason(exc: Exception, reason: str) -> None:
     found, said = reason_of(wrapped(exc))
     assert found == reason
     assert "SchemaError: it cannot answer" in said
+
+
+@pytest.mark.parametrize(("number", "reason"), [(errno.EFBIG, "disk_full"), (errno.ENOENT, "error")])
+def test_what_lies_behind_an_error_of_the_users_code_names_the_reason_too(number: int, reason: str) -> None:
+    def correct() -> None:
+        raise OSError(number, "said so")
+
+    with pytest.raises(TrainingError) as found:
+        user_code("correct()", correct)
+    assert reason_of(found.value)[0] == reason
+    assert "correct() raised" in reason_of(found.value)[1]
 
 
 def test_a_training_that_says_why_is_believed() -> None:

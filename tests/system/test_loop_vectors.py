@@ -8,7 +8,7 @@ import httpx
 import polars as pl
 import pytest
 
-from anew.domain.facts import AlertRaised, CandidateTrained, RetrainRequested
+from anew.domain.facts import AlertRaised, CandidateTrained
 from tests.system.loop_project import LoopProject, wait
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -78,11 +78,10 @@ def test_new_embeddings_are_served_recorded_and_trained_on(ours: LoopProject, pi
         wait(lambda: ours.stored()["predictions"] == len(ours.acknowledged.predictions), ours.log)
     assert right > 0.6 * 4 * A_DAY  # what it was trained on, three quarters of the pictures, it knows
 
-    ours.wait_for(RetrainRequested)
+    wait(lambda: len(ours.facts(CandidateTrained)) == 2, ours.log, 120)
     alerts = ours.facts(AlertRaised)
     assert all("embedding" in each.message or "embedding" in str(each.evidence) for each in alerts)
     assert len({each.window for each in alerts}) >= 3  # `for: 3 windows`
-    wait(lambda: len(ours.facts(CandidateTrained)) == 2, ours.log)
     first, second = ours.facts(CandidateTrained)
     assert second.champion == first.version
     assert second.snapshot != first.snapshot  # with the new camera's pictures

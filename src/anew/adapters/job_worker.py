@@ -74,11 +74,11 @@ def limit(limits: Limits) -> None:
 def reason_of(exc: BaseException) -> tuple[str, str]:
     """Name why the work ended: a word for machines and a sentence for people.
 
-    What was raised because memory or disk ran out is named after that.
+    What was raised because memory or disk ran out is named after that, in the user's code as well.
     """
-    if isinstance(exc, TrainingError):
-        return exc.reason, exc.detail
-    said = f"{type(exc).__name__}: {exc}"
+    said = exc.detail if isinstance(exc, TrainingError) else f"{type(exc).__name__}: {exc}"
+    if isinstance(exc, TrainingError) and exc.reason != "error":
+        return exc.reason, said
     behind: BaseException | None = exc
     while behind is not None:
         if isinstance(behind, MemoryError) or "bad_alloc" in str(behind):
