@@ -2,14 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from anew.domain.errors import InvariantError
-from anew.domain.evidence import Evidence
+from anew.rollout._arms import check_limits, excess_of
 from anew.rollout._judge import Outcome, Ruling
 from anew.rollout._state import Probation
-from anew.rollout.shadow import grid_of
-from anew.stats.betting import difference_confidence_sequence
 
 __all__ = ["AB"]
 
@@ -52,40 +48,21 @@ class AB:
     margin: float | None = None
 
     def __post_init__(self) -> None:
-        if not (0 < self.harm < 1 and 0 < self.alpha < 0.5 and self.at_least_rows > 0 and self.arms > 0):
-            raise InvariantError(f"{self}: harm in (0, 1), alpha in (0, 0.5), at least one row and one arm are needed")
-        if self.margin is not None and not 0 < self.margin < 1:
-            raise InvariantError(f"{self}: the margin lies in (0, 1), or is left out")
+        check_limits(self, harm=self.harm, alpha=self.alpha, at_least_rows=self.at_least_rows, margin=self.margin)
+        if self.arms < 1:
+            raise InvariantError(f"{self}: a trial has at least one arm")
 
     def rule(self, probation: Probation) -> Ruling:
         """ADVANCE when the arm is shown to be better, HARM when it is shown to be worse, else HOLD."""
-        ours, theirs = probation.challenger_loss, probation.champion_loss
-        if ours is None or theirs is None or not ours.n or not theirs.n:
-            return Ruling(outcome=Outcome.HOLD, reason="no labels of both arms yet")
-        excess = (ours.mean or 0.0) - (theirs.mean or 0.0)
-        enough = min(ours.n, theirs.n) >= self.at_least_rows
-        if excess <= self.harm and not enough:
-            # No interval could change this, and it costs milliseconds.
-            needed = f"{self.at_least_rows} labels of each arm are needed"
-            return Ruling(outcome=Outcome.HOLD, reason=f"excess loss {excess:+.4f} on {ours.n} labels; {needed}")
         level = self.alpha / self.arms
-        low, high = difference_confidence_sequence(np.array(ours.counts), np.array(theirs.counts), grid_of(ours), level)
+        found = excess_of(probation, harm=self.harm, alpha=level, at_least_rows=self.at_least_rows)
+        if isinstance(found, str):
+            return Ruling(outcome=Outcome.HOLD, reason=found)
         limit = 0.0 if self.margin is None else self.margin
-        evidence = (
-            Evidence.of(
-                "excess_loss",
-                excess,
-                ours.n,
-                subject=f"arm {probation.challenger[0]} at {probation.share:.0%}",
-                interval=(low, high),
-                confidence=1 - level,
-                reference=limit,
-            ),
-        )
-        found = f"excess loss {excess:+.4f} ({low:+.4f} to {high:+.4f}) on {ours.n} labels at {probation.share:.0%}"
-        if low > 0 and (enough or excess > self.harm):
+        evidence = found.evidence(f"arm {probation.challenger[0]} at {probation.share:.0%}", limit)
+        if found.low > 0 and (found.enough or found.mean > self.harm):
             return Ruling(outcome=Outcome.HARM, reason=f"{found}: worse than the champion", evidence=evidence)
-        if enough and high < limit:
+        if found.enough and found.high < limit:
             better = "better than the champion" if self.margin is None else f"not worse by {limit:g}"
             return Ruling(outcome=Outcome.ADVANCE, reason=f"{found}: {better}", evidence=evidence)
-        return Ruling(outcome=Outcome.HOLD, reason=found, evidence=evidence)
+        return Ruling(outcome=Outcome.HOLD, reason=str(found), evidence=evidence)
