@@ -1,0 +1,29 @@
+"""Whoever reads what a command prints may have enough of it, as `head` does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anew.cli._exit import exits
+from tests.cli.recorded import write_record
+
+
+@pytest.mark.parametrize("verb", [["status"], ["status", "--json"], ["audit", "show"]])
+def test_a_reader_that_leaves_ends_a_command_without_a_word(tmp_path: Path, verb: list[str]) -> None:
+    project = write_record(tmp_path / "p")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as out:
+        command = [sys.executable, "-m", "anew.cli", *verb, str(project)]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, exits():
+        raise BrokenPipeError(32, "Broken pipe")
+    assert ended.value.code == 1
+    assert "Broken pipe" in capsys.readouterr().err
