@@ -1,7 +1,7 @@
 """Labels meet their predictions in any order, and losses and coverage follow."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,14 +35,21 @@ def _at(minutes: float) -> datetime:
 Delivery = tuple[int, int, str | None, str, int]
 """Number of the prediction, minute of arrival, value or withdrawal, source, revision."""
 Deliveries = list[Delivery]
+Again = Sequence[tuple[int, int]]
+"""Number of a delivery, and the minute in which it comes once more."""
 
 
-def _reference(n: int, deliveries: Deliveries) -> list[str | None]:
+def _more(i: int, deliveries: Deliveries, again: Again) -> list[int]:
+    return [at for number, at in again if number % len(deliveries) == i]
+
+
+def _reference(n: int, deliveries: Deliveries, again: Again) -> list[str | None]:
     """Join by dictionaries: each source's last word, then the most trusted source that has not withdrawn."""
     words: dict[int, dict[str, tuple[tuple[int, int, str], str | None]]] = {}
-    for i, (of, at, value, source, revision) in enumerate(deliveries):
-        if of < n and of - at <= 3:  # prediction number `of` is answered in minute `of`
-            place, said = (revision, at, f"l{i:05d}"), words.setdefault(of, {})
+    for i, (of, first, value, source, revision) in enumerate(deliveries):
+        came = [at for at in (first, *_more(i, deliveries, again)) if of - at <= 3]  # answered in minute `of`
+        if of < n and came:
+            place, said = (revision, min(came), f"l{i:05d}"), words.setdefault(of, {})
             if source not in said or said[source][0] < place:
                 said[source] = (place, value)
     found: list[str | None] = []
@@ -56,11 +63,14 @@ def _reference(n: int, deliveries: Deliveries) -> list[str | None]:
     return found
 
 
-def _frames(n: int, deliveries: Deliveries, chance: random.Random) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _frames(
+    n: int, deliveries: Deliveries, chance: random.Random, again: Again = ()
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     predictions = [(f"p{i:05d}", _at(i), _at(i), "0") for i in range(n)]
     labels = [
         (f"l{i:05d}", f"p{of:05d}", _at(at), value, source, revision)
-        for i, (of, at, value, source, revision) in enumerate(deliveries)
+        for i, (of, first, value, source, revision) in enumerate(deliveries)
+        for at in (first, *_more(i, deliveries, again))
     ]
     chance.shuffle(predictions)
     chance.shuffle(labels)
@@ -73,22 +83,25 @@ def _frames(n: int, deliveries: Deliveries, chance: random.Random) -> tuple[pl.D
 @pytest.mark.fault("L9")
 @pytest.mark.fault("L3")
 @given(
-    n=st.integers(0, 12),
+    n=st.integers(0, 2),
     deliveries=st.lists(
         st.tuples(
-            st.integers(0, 14),
+            st.integers(0, 2),
             st.integers(0, 12),
             st.sampled_from(["0", "1", None]),
             st.sampled_from(SOURCES),
-            st.integers(0, 2),
+            st.integers(0, 1),
         ),
         max_size=60,
     ),
+    again=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 12)), max_size=20),
     chance=st.randoms(use_true_random=False),
 )
-def test_labels_in_any_order_join_as_the_reference(n: int, deliveries: Deliveries, chance: random.Random) -> None:
-    joined = join(*_frames(n, deliveries, chance), RULES)
-    assert joined["_label"].to_list() == _reference(n, deliveries)
+def test_labels_in_any_order_and_again_join_as_the_reference(
+    n: int, deliveries: Deliveries, again: Again, chance: random.Random
+) -> None:
+    joined = join(*_frames(n, deliveries, chance, again), RULES)
+    assert joined["_label"].to_list() == _reference(n, deliveries, again)
     assert joined["_id"].to_list() == [f"p{i:05d}" for i in range(n)]
 
 
@@ -119,6 +132,29 @@ def test_a_withdrawn_label_counts_no_more_and_another_sources_stands_again() -> 
     assert _one((0, 0, "0", "user", 0), said) == "1"
     assert _one((0, 0, "0", "user", 0), said, withdrawn) == "0"
     assert _one(said, withdrawn, (0, 3, "0", "api", 0)) == "0"
+
+
+def _twice(rows: list[tuple[Any, ...]]) -> str | None:
+    predictions = pl.DataFrame([("p", _at(0), _at(0), "0")], schema=PREDICTIONS, orient="row")
+    labels = pl.DataFrame([(id, "p", *rest) for id, *rest in rows], schema=LABELS, orient="row")
+    found: set[str | None] = {join(predictions, each, LabelRules())["_label"][0] for each in (labels, labels.reverse())}
+    assert len(found) == 1, "whatever the order"
+    return found.pop()
+
+
+@pytest.mark.fault("L3")
+@pytest.mark.fault("L11")
+def test_what_is_delivered_again_undoes_no_correction() -> None:
+    first, corrected = ("a", _at(1), "1", "crm", 0), ("b", _at(2), "0", "crm", 0)
+    assert _twice([first, corrected, ("a", _at(3), "1", "crm", 0)]) == "0"
+    assert _twice([first, corrected, ("c", _at(3), "1", "crm", 0)]) == "1", "control: said anew, it counts"
+    assert _twice([first, ("a", _at(3), "0", "crm", 9)]) == "1", "an id is one delivery, whatever it says later"
+    assert _twice([first, ("a", _at(1), "0", "crm", 0)]) == "0", "at one instant: the lesser"
+
+
+@pytest.mark.fault("L3")
+def test_nobody_takes_the_place_of_what_another_says_by_its_id() -> None:
+    assert _twice([("a", _at(1), "0", "mallory", 0), ("a", _at(2), "1", "crm", 0)]) == "1"
 
 
 @pytest.mark.fault("L1")

@@ -9,7 +9,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import NotFoundError
 from anew.domain.interval import Interval
 from anew.domain.observation import id_prefix
-from anew.feedback.join import LabelRules, join, last_labels, timely_labels
+from anew.feedback.join import LabelRules, first_deliveries, join, last_labels, timely_labels
 
 __all__ = ["about", "at_version", "feedback_of", "labelled_rows", "labels_of", "within"]
 
@@ -41,7 +41,7 @@ def labels_of(predictions: pl.DataFrame, labels: pl.DataFrame, rules: LabelRules
 def feedback_of(ids: pl.Series, feedback: pl.DataFrame) -> pl.DataFrame:
     """Return the feedback on the predictions `ids`, each delivery once, ordered by (_prediction, _at, _id)."""
     met = feedback.filter(pl.col("_prediction").is_in(ids.implode()))
-    return met.sort("_prediction", "_at", "_id", "_received_at").unique("_id", keep="first", maintain_order=True)
+    return first_deliveries(met).sort("_prediction", "_at", "_id", "_source")
 
 
 def about(span: Interval, ids: pl.Series) -> tuple[str, str, pl.Expr]:

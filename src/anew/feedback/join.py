@@ -14,7 +14,17 @@ import polars as pl
 from anew.domain.column import Task
 from anew.domain.errors import SchemaError
 
-__all__ = ["Coverage", "LabelRules", "coverage", "join", "last_labels", "losses", "one_per_id", "timely_labels"]
+__all__ = [
+    "Coverage",
+    "LabelRules",
+    "coverage",
+    "first_deliveries",
+    "join",
+    "last_labels",
+    "losses",
+    "one_per_id",
+    "timely_labels",
+]
 
 _LEAST_TRUSTED = {"user": -1, "implicit": -2}
 """Whoever got an answer may say anything of it, and what followed is a proxy: both give way, unless they are listed."""
@@ -71,14 +81,28 @@ def one_per_id(predictions: pl.DataFrame) -> pl.DataFrame:
     return unique.sort("_at", "_id")
 
 
+def first_deliveries(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep each delivery of labels or feedback once, as it was first received: sent again it says nothing new.
+
+    An id is its source's own and about one prediction, so that nobody takes the place of what another says. What a
+    source says twice at one instant under one id is the lesser of the two, in whatever order they are stored.
+    """
+    if rows.get_column("_id").is_unique().all():
+        return rows
+    revised = ["_revision"] if "_revision" in rows.columns else []
+    ordered = rows.sort("_received_at", *revised, "_value", maintain_order=True)
+    return ordered.unique(["_prediction", "_source", "_id"], keep="first", maintain_order=True)
+
+
 def last_labels(labels: pl.DataFrame, rules: LabelRules = _PLAIN) -> pl.DataFrame:
     """Keep the label of each prediction that counts, ordered by prediction.
 
     A source's last word is that of its greatest (_revision, _received_at, _id); one that withdrew has said nothing. Of
-    several sources the most trusted counts, and among equally trusted ones the latest.
+    several sources the most trusted counts, and among equally trusted ones the latest. What is delivered again keeps
+    the instant of its first delivery, and so undoes no correction that came between.
     """
     last = ["_received_at", "_id"]
-    ordered = labels.sort("_prediction", "_source", "_revision", *last, maintain_order=True)
+    ordered = first_deliveries(labels).sort("_prediction", "_source", "_revision", *last, maintain_order=True)
     words = ordered.unique(["_prediction", "_source"], keep="last", maintain_order=True)
     ranked = words.filter(pl.col("_value").is_not_null()).with_columns(_rank=rules.rank())
     return (

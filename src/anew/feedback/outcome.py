@@ -10,6 +10,7 @@ from datetime import timedelta
 import polars as pl
 
 from anew.domain.errors import InvariantError
+from anew.feedback.join import first_deliveries
 
 __all__ = ["THUMB", "Implicit", "implied_labels", "standing_words", "with_outcomes"]
 
@@ -56,7 +57,9 @@ def with_outcomes(joined: pl.DataFrame, feedback: pl.DataFrame, events: Sequence
 
 def standing_words(deliveries: pl.DataFrame) -> pl.DataFrame:
     """Return what each source says now of each prediction: ``_prediction, _source, _value``; withdrawn is nothing."""
-    ordered = deliveries.sort("_prediction", "_source", "_revision", "_received_at", "_id", maintain_order=True)
+    ordered = first_deliveries(deliveries).sort(
+        "_prediction", "_source", "_revision", "_received_at", "_id", maintain_order=True
+    )
     words = ordered.unique(["_prediction", "_source"], keep="last", maintain_order=True)
     return words.filter(pl.col("_value").is_not_null()).select("_prediction", "_source", "_value")
 

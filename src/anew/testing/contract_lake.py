@@ -157,6 +157,16 @@ class LakeContract:
         assert lake.labels(EVER).select("_id", "_value").rows() == [("c", "0")]
 
     @pytest.mark.fault("L3")
+    @pytest.mark.fault("L11")
+    def test_a_label_that_is_delivered_again_undoes_no_correction(self, lake: Lake) -> None:
+        first = label(0, 1, id="a")
+        lake.append("w0", 3, [prediction(0), first, label(0, 0, id="b", delay=2 * DAY)])
+        lake.append("w0", 4, [replace(first, received_at=first.received_at + 3 * DAY)])
+        assert lake.labels(EVER).select("_id", "_value").rows() == [("b", "0")]
+        assert lake.labelled(EVER)["_label"].to_list() == ["0"]
+        assert lake.counts()["labels"] == 3
+
+    @pytest.mark.fault("L3")
     def test_a_label_is_corrected_and_withdrawn_and_its_history_kept(self, lake: Lake) -> None:
         lake.append("w0", 2, [prediction(0), label(0, 1, id="a")])
         then = dict(lake.versions())
@@ -192,6 +202,10 @@ class LakeContract:
             ("f2", "p00000002", "thumb", 0.0, "api"),
         ]
         assert lake.counts()["feedback"] == 5
+        later = replace(said[1], value=0.0, at=START - DAY, received_at=START + DAY)
+        lake.append("w0", 15, [later, replace(later, source="other")])
+        values = lake.feedback(_minutes(1, 2)).select("_source", "_value").rows()
+        assert sorted(values) == [("api", 1.0), ("other", 0.0)], "an id is its source's own, and its first word stands"
 
     def test_fresh_rows_are_those_that_came_since(self, lake: Lake) -> None:
         lake.append("w0", 2, [prediction(0), label(0)])
