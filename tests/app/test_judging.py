@@ -77,7 +77,7 @@ def test_what_would_never_act_is_an_error_with_its_place(tmp_path: Path, rollout
 
 
 @pytest.mark.fault("P8")
-def test_a_guardrail_with_its_signal_is_taken(tmp_path: Path) -> None:
+def test_control_a_guardrail_with_its_signal_is_taken(tmp_path: Path) -> None:
     settings = load(
         write_project(
             tmp_path,

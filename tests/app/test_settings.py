@@ -122,6 +122,14 @@ def test_a_guardrail_on_what_nobody_measures_is_an_error(tmp_path: Path, guardra
     assert "did you mean" in problem or "error_rate" in problem
 
 
+@pytest.mark.fault("P8")
+@pytest.mark.parametrize("guardrail", ["error_rate: 0.01", "p99_ms: 100"])
+def test_control_a_guardrail_on_what_is_measured_is_taken(tmp_path: Path, guardrail: str) -> None:
+    write_project(tmp_path, YAML.replace("model: small", f"model: small\nrollout:\n  guardrails: {{{guardrail}}}"))
+    name, _, limit = guardrail.partition(": ")
+    assert getattr(load(tmp_path).policy.rollout.guardrails, name) == float(limit)
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     text = YAML.replace("window: 1d", "window: often").replace("target: y", "target: at").replace("10d", "0d")
     write_project(tmp_path, text + "pipeline: gone.py\n")

@@ -190,10 +190,31 @@ def test_of_a_candidate_that_is_forgotten_the_worst_is_believed() -> None:
     assert fact.needed == 3
 
 
-def test_without_four_eyes_who_asked_may_approve() -> None:
+@pytest.mark.fault("P15")
+def test_control_without_four_eyes_who_asked_may_approve() -> None:
     ask = commanded("ada")
     told = asked(Approvals(promotion=1, four_eyes=False), ask, requested(ask))
     assert kinds(told.hear(signed(by="ada"))) == ["ApprovalCounted", "RolloutApproved"]
+
+
+@pytest.mark.fault("P15")
+def test_control_a_governance_that_forgets_who_signed_counts_one_person_twice() -> None:
+    told = asked(Approvals(promotion=2))
+    told.hear(signed(by="bob"))
+    assert told.state.waiting is not None
+    remembered, forgetful = told.state, replace(told.state, waiting=replace(told.state.waiting, signed=("eve",)))
+    assert kinds(told.hear(signed(by="bob"))) == ["ApprovalRefused"]
+    assert told.state == remembered
+    told.state = forgetful
+    assert kinds(told.hear(signed(by="bob"))) == ["ApprovalCounted", "RolloutApproved"]
+
+
+@pytest.mark.fault("P15")
+@pytest.mark.parametrize("late", [True, False])
+def test_control_the_same_signature_counts_as_long_as_it_is_in_time(late: bool) -> None:
+    told = asked(Approvals(promotion=1, expires=3 * DAY))
+    told.tick(T0 + 3 * DAY - timedelta(seconds=0 if late else 1))
+    assert kinds(told.hear(signed())) == (["ApprovalRefused"] if late else ["ApprovalCounted", "RolloutApproved"])
 
 
 @pytest.mark.fault("P15")
@@ -380,7 +401,8 @@ def _audited(record: Sequence[Fact], approvals: Approvals) -> None:
                 assert was == ground
 
 
-def test_the_audit_of_stories_finds_consent_that_was_not_given() -> None:
+@pytest.mark.fault("P15")
+def test_control_the_audit_of_stories_finds_consent_that_was_not_given() -> None:
     approved = RolloutApproved(model="m", at=T0, version="v2", champion="v1", digest="d2", by="policy")
     story = [changed(), promoted("v1"), commanded("a"), accepted(), signed(by="a"), approved]
     with pytest.raises(AssertionError):

@@ -100,6 +100,15 @@ def test_a_challenger_is_judged_by_all_its_rows_and_by_the_last(health: VersionH
     assert broken(CHAMPION, status(GOOD, health)) is None  # it is on probation no more
 
 
+@pytest.mark.fault("P8")
+def test_control_a_limit_that_was_dropped_on_its_way_trips_for_nobody() -> None:
+    """What a guardrail on an unknown name would come to if it were taken: hence it is an error."""
+    slow = replace(GOOD, version="v3", asked=1000, latency=(0,) * 70 + (1000,))
+    state = replace(CHAMPION, probation=PROBATION)
+    assert broken(state, status(GOOD, slow)) is not None
+    assert replace(LIMITS, p99_ms=None).broken(state, [status(GOOD, slow)], "m", T0) is None
+
+
 @pytest.fixture
 def plane(tmp_path: Path) -> Iterator[GuardedLoop]:
     """v2 serves, v1 is its fallback, and one worker answers by that."""

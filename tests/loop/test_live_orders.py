@@ -54,9 +54,13 @@ class Plane:
         self.loop = LiveLoop("m", self.engine(), ports, grant, guardrails=LIMITS, data_clock=True)
         self.traffic.report(worker_status("0"))
 
+    def blank(self) -> Engine:
+        """Return an engine that has not read the record."""
+        return Engine({"registry": Registry(), "rollout": Rollout(blue_green=True)}, self.log, self.grant)
+
     def engine(self) -> Engine:
         """Return an engine over what is on record."""
-        engine = Engine({"registry": Registry(), "rollout": Rollout(blue_green=True)}, self.log, self.grant)
+        engine = self.blank()
         engine.recover()
         return engine
 
@@ -130,6 +134,47 @@ def test_the_loop_hears_of_an_order_before_anything_else_and_once() -> None:
     assert served.epoch > 1000
     assert served.champion[0] == "v1"
     assert plane.traffic.ordered("m") == ()
+
+
+def gone_back(killed_after: int, *, knows_its_record: bool = True) -> Plane:
+    """Order a rollback; let the control plane die after so many of the steps to its end, begin anew and go on."""
+    plane = two_champions()
+    plane.order(Order.ROLLBACK)
+
+    def hears() -> None:
+        plane.loop.submit(ProjectChanged(model="m", at=OLD, settings=f"s{len(plane.facts())}", code="c"))
+
+    def publishes() -> None:
+        plane.traffic.publish(plane.shifts()[-1])
+
+    def applies() -> None:
+        plane.apply(plane.shifts()[-1])
+
+    for number, step in enumerate((hears, publishes, applies, hears)):
+        if number == killed_after:
+            plane.loop.reconfigure(plane.engine if knows_its_record else plane.blank, LIMITS)
+            hears()
+        step()
+    return plane
+
+
+@pytest.mark.fault("P2")
+@pytest.mark.parametrize("killed_after", range(4))
+def test_a_rollback_whose_control_plane_dies_is_finished_by_the_next_one_and_once(killed_after: int) -> None:
+    plane = gone_back(killed_after)
+    said = [each.kind for each in plane.facts() if isinstance(each, TrafficOrdered | RolledBack)]
+    assert said == ["TrafficOrdered", "RolledBack"]
+    served = plane.traffic.published("m")
+    assert served is not None
+    assert (served.champion[0], served.epoch) == ("v1", 1001)
+    assert (plane.rollout.champion[0], plane.rollout.epoch, plane.rollout.applied) == ("v1", 1001, 1001)
+    assert plane.rollout.quarantined == {("v2", "d-v2")}
+
+
+@pytest.mark.fault("P2")
+def test_control_a_control_plane_that_begins_without_its_record_takes_nobody_back() -> None:
+    plane = gone_back(0, knows_its_record=False)
+    assert not [each for each in plane.facts() if isinstance(each, RolledBack)]
 
 
 @pytest.mark.fault("P4")

@@ -57,6 +57,26 @@ def test_a_broken_challenger_costs_the_caller_nothing(tmp_path: Path, behaviour:
 
 
 @pytest.mark.fault("P6")
+def test_control_a_challenger_that_is_well_answers_everyone(tmp_path: Path) -> None:
+    """So it is asked, and nothing but its failure has the champion answer."""
+    with bed(tmp_path, deadline_ms=2000) as ours:
+        assert ask(canary(ours), 40) == {(2.0, "v2", "challenger"): 40}
+        assert not _health(ours).tripped
+
+
+@pytest.mark.fault("P6")
+@pytest.mark.parametrize("behaviour", ["raise", "nan", "short", "text"])
+def test_control_the_same_failures_reach_the_caller_of_a_version_that_nobody_stands_in_for(
+    tmp_path: Path, behaviour: str
+) -> None:
+    with bed(tmp_path, deadline_ms=2000) as ours:
+        ours.shift(ours.version("v2", behaviour=behaviour))
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        assert {client.predict(amount=1.0, customer=str(i))[0] for i in range(5)} == {500}
+
+
+@pytest.mark.fault("P6")
 def test_a_hanging_challenger_is_cut_off_at_the_deadline_killed_and_tripped(tmp_path: Path) -> None:
     with bed(tmp_path, deadline_ms=50, misses_before_kill=3) as ours:
         client = canary(ours, behaviour="hang")

@@ -8,6 +8,7 @@ import pytest
 from anew.app.order import order
 from anew.domain.errors import PolicyError
 from anew.domain.facts import Order
+from anew.domain.order import ordered
 from anew.ports.traffic import WorkerStatus
 from tests.system.gateway_bed import MODEL, Bed, Client, bed, wait
 
@@ -98,6 +99,20 @@ def test_going_back_to_other_features_is_refused_where_it_could_not_answer_and_a
             order(ours.project, Order.ROLLBACK, "worse")
         assert answered(client) == "v2"
         assert ours.status().epoch == 1
+
+
+@pytest.mark.fault("P16")
+def test_control_an_order_that_asks_nobody_first_names_a_version_that_cannot_answer(tmp_path: Path) -> None:
+    """Without the preflight the order stands, the record would follow it, and no worker ever comes to it."""
+    with bed(tmp_path) as ours:
+        one, two = ours.version("v1", features=["amount", "of_old"]), ours.version("v2")
+        ours.shift(two, fallback=one)
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        wait(lambda: bool(ours.status().unfit), ours.log)
+        made = ours.traffic.order(MODEL, lambda found: ordered(found, Order.ROLLBACK, command="c", by="p", reason="r"))
+        wait(lambda: ours.status().refused == made.epoch, ours.log)
+        assert (made.champion[0], ours.status().epoch, answered(client)) == ("v1", 1, "v2")
 
 
 def test_a_held_canary_goes_on_answering_its_share(tmp_path: Path) -> None:

@@ -105,8 +105,10 @@ def test_without_labels_a_canary_holds_and_is_given_up_in_the_end(canary: LoopPr
         assert all(look.challenger_loss.n == 0 for look in ours.facts(RolloutObserved, stage=Stage.CANARY)[1:])
 
 
-def test_with_labels_the_same_canary_is_promoted(canary: LoopProject, tmp_path: Path) -> None:
-    """The control of the tests above: nothing but the fault keeps it from being promoted."""
+@pytest.mark.fault("P6")
+@pytest.mark.fault("P7")
+def test_control_with_labels_and_no_fault_the_same_canary_is_promoted(canary: LoopProject, tmp_path: Path) -> None:
+    """Nothing but the fault of the tests above keeps it from being promoted."""
     with loop_project(tmp_path / "project", QUIET, like=canary) as ours:
         ours.up()
         ours.applied(3)
