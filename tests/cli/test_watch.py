@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from anew.app.looks import Look, looks
 from anew.cli.watch import _screen
@@ -65,6 +67,38 @@ def test_the_screen_has_what_matters_and_no_markup_of_the_record(project: Path) 
         assert each in said
     assert all(len(line) <= 70 for line in said.splitlines())
     console.file.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50), (40, 12)])
+def test_the_newest_decision_is_on_the_screen_whatever_else_there_is_to_say(
+    project: Path, width: int, height: int
+) -> None:
+    look, long = next(looks(project, 1.0)), "a reason that goes on " * 20
+    champion = dict(look.status["champion"]) | {"reason": long}
+    arms = [champion | {"version": f"v{i}", "standing": "challenger"} for i in (2, 3)]
+    worker = {"port": 80, "epoch": 3, "counts": {"predictions": 1}, "problem": ""}
+    workers = [worker | {"worker": str(i)} for i in range(40)] + [worker | {"worker": "x", "problem": "lost " + long}]
+    measured = {"value": 0.1, "low": 0.05, "high": 0.2, "n": 60, "problem": ""}
+    status = dict(look.status) | {
+        "champion": champion, "versions": [champion, *arms], "workers": workers, "holder": long,
+        "last_score": dict(look.status["last_score"]) | {"metrics": {f"metric {i}": measured for i in range(9)}},
+        "traffic": dict(look.status["traffic"] or {}) | {
+            "stage": "ab", "epoch": 3, "fallback": "", "arms": [{"version": f"v{i}", "share": 0.2} for i in (2, 3)]
+        },
+    }  # fmt: skip
+    last = [replace(fact, at=fact.at + timedelta(days=i)) for i, fact in enumerate([*look.facts] * 20)]
+    shown = _lines_of(_screen(Look(status=status, facts=(), problem=long), last, height), width)
+    assert len(shown) == height, "all of the screen is used, and nothing is cut off"
+    assert shown[-1].startswith(f"{last[-1].at:%m-%d %H:%M}")
+    for each in ("v2 since", "v3 since", "20% to v2, 20% to v3", "gateway x"):
+        assert any(each in line for line in shown)
+
+
+def _lines_of(screen: RenderableType, width: int) -> list[str]:
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(width=width, record=True, file=nowhere)
+        console.print(screen)
+        return console.export_text().splitlines()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT])

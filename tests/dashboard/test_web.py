@@ -128,7 +128,7 @@ def test_models_of_other_projects_are_listed_each_as_far_as_it_lets_somebody_in(
     assert [each["model"] for each in found] == ["m", "m", "closedx"]
     assert [each["address"] for each in found] == ["/", "http://127.0.0.1:1/", ""]
     assert [each["champion"] for each in found] == ["v1x", "v1x", ""]
-    assert (found[0]["challenger"], found[0]["stage"], found[0]["share"]) == ("v2x", "canary", 0.1)
+    assert found[0]["challengers"] == [{"version": "v2x", "stage": "canary", "share": 0.1}]
     assert found[0]["waits"] == ["v3x for a signature"]
     assert (found[2]["problem"], found[2]["health"]["state"]) == ("nobody mayx", "unknown")
     page = made.get("/models", headers=HTML).text
@@ -362,6 +362,7 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
     made = signed_in(ToldSource(told, "x"))
     page = made.get("/rollout", headers=HTML).text
     assert "All arms of the trial" in page
+    assert "on trial at 25 %" in page
     for shown in ("v2x", "v3x", "Undecided"):
         assert shown in page
     twin = made.get("/rollout.json").json()["data"]
@@ -370,4 +371,15 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
         ("v3x", 180),
     ]
     assert [each["looks"][-1]["n"] for each in (twin["probation"], *twin["rivals"])] == [180, 180]
-    assert made.get("/", headers=HTML).status_code == 200
+    loop = made.get("/loop.json").json()["data"]
+    assert [each["version"] for each in (loop["probation"], *loop["rivals"])] == ["v2x", "v3x"]
+    assert [(each["version"], len(each["gates"])) for each in loop["origins"]] == [("v2x", 2), ("v3x", 2)]
+    assert [said.split()[0] for said in loop["ahead"] if "stays in its trial" in said] == ["v2x", "v3x"]
+    shown = made.get("/", headers=HTML).text
+    assert shown.count("All arms of the trial") == 1 and "Why v2x" in shown and "Why v3x" in shown
+    (line,) = made.get("/models.json").json()["data"]["models"]
+    assert [(each["version"], each["stage"], each["share"]) for each in line["challengers"]] == [
+        ("v2x", "ab", 0.25),
+        ("v3x", "ab", 0.2),
+    ]
+    assert "v3x" in made.get("/models", headers=HTML).text

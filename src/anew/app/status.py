@@ -28,7 +28,15 @@ from anew.domain.facts import (
 from anew.governance import Governance, GovernanceState
 from anew.registry import Registry, Standing, VersionRecord
 
-__all__ = ["living_workers", "loop_holder", "project_status", "state_folder", "stored_rows"]
+__all__ = [
+    "challengers",
+    "living_workers",
+    "loop_holder",
+    "project_status",
+    "state_folder",
+    "stored_rows",
+    "told_traffic",
+]
 
 _DECISIONS = (RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
 _UNSEEN = frozenset({"Ticked", "RolloutObserved"})
@@ -87,6 +95,18 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "mirror": mirror_status(state),
         "dashboard": dashboard_address(state),
     }
+
+
+def challengers(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the versions on probation of what `project_status` said: none, one, or the arms of a trial."""
+    return [each for each in status["versions"] if each["standing"] == Standing.CHALLENGER.value]
+
+
+def told_traffic(traffic: Mapping[str, Any]) -> str:
+    """Say in a line how traffic is split."""
+    arms = traffic["arms"] or [{"version": traffic["challenger"], "share": traffic["share"]}]
+    share = "".join(f", {arm['share']:.0%} to {arm['version']}" for arm in arms if arm["share"])
+    return f"{traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {traffic['fallback'] or 'none'})"
 
 
 def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anew.app.status import project_status
+from anew.app.status import challengers, project_status, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 
@@ -26,13 +26,10 @@ def main(words: Sequence[str]) -> None:
     if status["dashboard"]:
         say(f"dashboard   {status['dashboard']}")
     say(f"champion    {_version(status['champion'])}")
-    say(f"challenger  {_version(status['challenger'])}")
+    for each in challengers(status) or (None,):
+        say(f"challenger  {_version(each)}")
     if status["traffic"]:
-        traffic = status["traffic"]
-        arms = traffic["arms"] or [{"version": traffic["challenger"], "share": traffic["share"]}]
-        share = "".join(f", {arm['share']:.0%} to {arm['version']}" for arm in arms if arm["share"])
-        fallback = traffic["fallback"] or "none"
-        say(f"traffic     {traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {fallback})")
+        say(f"traffic     {told_traffic(status['traffic'])}")
     _say_consent(status)
     _say_score(status["last_score"])
     if status["stored"]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +15,13 @@ from rich.text import Text
 
 from anew.app.looks import Look, looks
 from anew.app.narration import narrate
+from anew.app.status import challengers, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.domain.fact import Fact
 
 __all__ = ["run"]
 
+_LEAST_DECISIONS = 3
 _QUIET = frozenset({"Ticked", "RolloutObserved", "TrafficApplied", "CandidateMeasured", "WindowClosed"})
 
 
@@ -72,63 +75,80 @@ def _plain(fact: Fact) -> dict[str, str]:
 
 
 def _screen(look: Look, last: list[Fact], height: int) -> RenderableType:
-    """Return the whole screen, cut to `height` lines; every word of the record goes in as text, never as markup."""
+    """Return the whole screen, no line wrapped; every word of the record goes in as text, never as markup.
+
+    What is left of `height` lines goes to the newest decisions, which a small screen is not to cut off.
+    """
     status = look.status
-    parts: list[RenderableType] = [_head(look), _standing(status)]
-    if status["last_score"]:
-        parts.append(_score(status["last_score"]))
+    head, standing = _head(look), _standing(status, most_workers=max(1, height // 8))
+    used = len(head) + standing.row_count + len(status["runs"])
+    parts: list[RenderableType] = [*head, standing]
+    room = height - used - _LEAST_DECISIONS - 2
+    if status["last_score"] and room > 0:
+        score = _score(status["last_score"], most=min(6, room))
+        used += score.row_count
+        parts.append(score)
     parts += [
-        Text(f"under way   {each['effect']} {each['version']}: {each['said']}", "cyan") for each in status["runs"]
+        _line(f"under way   {each['effect']} {each['version']}: {each['said']}", "cyan") for each in status["runs"]
     ]
-    room = max(3, height - 6 - len(status["workers"]) - len(status["runs"]) - (8 if status["last_score"] else 0))
     decisions = Table.grid(padding=(0, 2), expand=True)
     decisions.add_column(no_wrap=True, style="dim")
     decisions.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for fact in last[-room:]:
+    for fact in last[-max(_LEAST_DECISIONS, height - used - 1) :]:
         decisions.add_row(f"{fact.at:%m-%d %H:%M}", Text(narrate(fact)))
     return Group(*parts, Text("decisions", style="bold"), decisions)
 
 
-def _head(look: Look) -> RenderableType:
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def _named(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return rows of a name and what is said of it, each one line."""
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(no_wrap=True, min_width=10)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    for name, said in rows:
+        table.add_row(Text(name), Text(said))
+    return table
+
+
+def _head(look: Look) -> list[Text]:
     status, now = look.status, datetime.now(UTC)
-    line = Text(f"{status['model']}", style="bold")
+    line = _line(f"{status['model']}", "bold")
     line.append(f"   {status['facts']:,} facts   ")
     line.append("loop running" if status["holder"] else "loop not running", "green" if status["holder"] else "bold red")
     line.append(f"   {now:%H:%M:%S} UTC   Ctrl-C ends", "dim")
-    if look.problem:
-        line.append(f"\n{look.problem}", "bold red")
-    return line
+    return [line, _line(look.problem, "bold red")] if look.problem else [line]
 
 
-def _standing(status: Any) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    for name in ("champion", "challenger"):
-        found = status[name]
+def _standing(status: Any, *, most_workers: int) -> Table:
+    arms: Sequence[Mapping[str, Any] | None] = challengers(status) or (None,)
+    served = [("champion", status["champion"]), *(("challenger", each) for each in arms)]
+    rows = []
+    for name, found in served:
         reason = f": {found['reason']}" if found and found["reason"] else ""
-        said = f"{found['version']} since {minute(found['since'])}{reason}" if found else "none"
-        table.add_row(name, Text(said, overflow="ellipsis"))
-    traffic = status["traffic"]
-    if traffic:
-        share = f", {traffic['share']:.0%} to {traffic['challenger']}" if traffic["share"] else ""
-        said = f"{traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {traffic['fallback'] or 'none'})"
-        table.add_row("traffic", Text(said))
-    for worker in status["workers"]:
+        rows.append((name, f"{found['version']} since {minute(found['since'])}{reason}" if found else "none"))
+    if status["traffic"]:
+        rows.append(("traffic", told_traffic(status["traffic"])))
+    workers = sorted(status["workers"], key=lambda worker: not worker["problem"])
+    for worker in workers[:most_workers]:
         counts = worker["counts"] or {}
         said = f"port {worker['port']}, epoch {worker['epoch']}, {counts.get('predictions', 0):,} predictions"
-        table.add_row(f"gateway {worker['worker']}", Text(f"{said} {worker['problem'] or ''}"))
-    return table
+        rows.append((f"gateway {worker['worker']}", f"{said} {worker['problem'] or ''}"))
+    if workers[most_workers:]:
+        rows.append(("gateways", f"{len(workers) - most_workers} more"))
+    return _named(rows)
 
 
-def _score(score: Any) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(min_width=10)
+def _score(score: Any, *, most: int) -> Table:
     coverage = score["labels"]["coverage"]
     known = "no labels" if coverage is None else f"labels of {coverage:.0%}"
-    table.add_row("window", Text(f"up to {minute(score['end'])}: {score['predictions']:,} predictions, {known}"))
-    for name, found in list(score["metrics"].items())[:6]:
+    rows = [("window", f"up to {minute(score['end'])}: {score['predictions']:,} predictions, {known}")]
+    for name, found in list(score["metrics"].items())[:most]:
         said = found["problem"] or ""
         if found["value"] is not None:
             interval = f" ({found['low']:.4g} to {found['high']:.4g})" if found["low"] is not None else ""
-            said = f"{found['value']:.4g}{interval} on {found['n']:,} {said}"
-        table.add_row(Text(name), Text(said))
-    return table
+            said = f"{found['value']:.4g}{interval} on {found['n']:,} labels {said}"
+        rows.append((name, said))
+    return _named(rows)

@@ -72,8 +72,8 @@ def _is_judged(record: Record, version: str) -> bool:
 
 
 def _paired(record: Record, version: str) -> Paired | None:
-    probation = record.rollout.probation
-    if probation is None or probation.challenger[0] != version or probation.paired_down is None:
+    probation = record.rollout.arm(version)
+    if probation is None or probation.paired_down is None:
         return None
     counts: Counts = probation.paired_down
     if not counts.n:

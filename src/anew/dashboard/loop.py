@@ -34,7 +34,7 @@ from anew.domain.facts import (
 )
 from anew.domain.order import ordered
 
-__all__ = ["Budget", "Health", "LoopPage", "WayBack", "loop_page", "way_back"]
+__all__ = ["Budget", "Health", "LoopPage", "Origin", "WayBack", "loop_page", "way_back"]
 
 _DECISIONS = (
     "RetrainRequested",
@@ -77,6 +77,16 @@ class WayBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a version comes from: what led to it, the first cause first, what its gates said, and who consented."""
+
+    version: str
+    why: tuple[Said, ...]
+    gates: tuple[Gate, ...]
+    consents: tuple[Said, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoopPage:
     """All of it.
 
@@ -84,8 +94,10 @@ class LoopPage:
     ----------
     event_time
         How far the loop is in the time of the data.
-    why
-        What led to the version that serves, the first cause first.
+    probation, rivals
+        The challenger under way, and the further arms of a trial.
+    origins
+        Of the versions on their way to traffic; of the one that serves, where there are none.
     stored
         Rows by table; `waiting` more observations were acknowledged and are in the gateways' journals.
     """
@@ -104,10 +116,8 @@ class LoopPage:
     labels: Labels | None
     series: Series | None
     probation: OnProbation | None
-    why_version: str
-    why: tuple[Said, ...]
-    gates: tuple[Gate, ...]
-    consents: tuple[Said, ...]
+    rivals: tuple[OnProbation, ...]
+    origins: tuple[Origin, ...]
     back: WayBack
     ahead: tuple[str, ...]
     budget: Budget
@@ -124,9 +134,7 @@ def loop_page(asking: Asking) -> LoopPage:
     beside, now = asking.source.surroundings(list(record.asked.values())), asking.source.now()
     scored = record.last("WindowScored")
     score = scored if isinstance(scored, WindowScored) else None
-    version = record.registry.challenger or record.registry.champion
-    about = record.about(version.version) if version else ()
-    probation = next(iter(on_probation(record, policy.rollout)), None)
+    arms = on_probation(record, policy.rollout)
     event_time = record.tick.at if record.tick else None
     return LoopPage(
         model=policy.model,
@@ -142,13 +150,11 @@ def loop_page(asking: Asking) -> LoopPage:
         score=measured(score.evidence) if score else (),
         labels=None if score is None else labels_of(score),
         series=series_of(record),
-        probation=probation,
-        why_version=version.version if version else "",
-        why=sentences(_why(record, about), said),
-        gates=gates_of(about),
-        consents=sentences([*_consents(record, about)], said),
+        probation=next(iter(arms), None),
+        rivals=arms[1:],
+        origins=tuple(_origin(record, each, said) for each in _in_question(record, arms)),
         back=way_back(record),
-        ahead=_ahead(record, beside, probation, policy, event_time),
+        ahead=_ahead(record, beside, arms, policy, event_time),
         budget=_budget(record, policy, event_time),
         waiting=beside.waiting,
         stored=beside.stored,
@@ -204,6 +210,22 @@ def _traffic(record: Record) -> Mapping[str, float]:
     return {champion: 1 - sum(each.share for each in arms)} | {each.challenger[0]: each.share for each in arms}
 
 
+def _in_question(record: Record, arms: Sequence[OnProbation]) -> Sequence[str]:
+    """Return the versions whose origin is shown."""
+    standing = record.registry.challenger or record.registry.champion
+    return [each.version for each in arms] or ([standing.version] if standing else [])
+
+
+def _origin(record: Record, version: str, said: Narrate) -> Origin:
+    about = record.about(version)
+    return Origin(
+        version=version,
+        why=sentences(_why(record, about), said),
+        gates=gates_of(about),
+        consents=sentences(_consents(record, about), said),
+    )
+
+
 def _why(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
     """Return what led to the plan of a version, the first cause first."""
     plan = next((each for each in about if isinstance(each, TrainingPlanned)), None)
@@ -230,19 +252,14 @@ def _last(record: Record, kinds: Sequence[str], most: int, said: Narrate) -> tup
 
 
 def _ahead(
-    record: Record, beside: Surroundings, probation: OnProbation | None, policy: InForce, at: datetime | None
+    record: Record, beside: Surroundings, arms: Sequence[OnProbation], policy: InForce, at: datetime | None
 ) -> tuple[str, ...]:
     """Return what happens next, as far as it is known."""
     found = [] if beside.holder else ["Nothing, until the loop runs again: start it with anew up."]
     found += [
         f"{run['version'] or run['effect']}: {run['effect']} is under way ({run['said']})." for run in beside.runs
     ]
-    if probation is not None and probation.held:
-        found.append(f"{probation.version} waits: held by {probation.held}.")
-    elif probation is not None:
-        short = max(0, probation.needed - probation.labels)
-        lacking = f"{short} more mature labels are needed" if short else probation.reason
-        found.append(f"{probation.version} stays in {probation.stage} until the next step is decided: {lacking}.")
+    found += [_step_ahead(each) for each in arms]
     if beside.to_review:
         found.append(f"{beside.to_review} answers wait to be judged by people.")
     held = [each for each in record.registry.versions.values() if each.standing.value == "held"]
@@ -250,9 +267,18 @@ def _ahead(
     rest = policy.trigger.cooldown.until(record.trigger.last)
     if rest is not None and at is not None and rest > at and policy.trigger.cooldown.length:
         found.append(f"No retrain before {rest:%d %b %Y, %H:%M} of event time: the last request rests until then.")
-    elif not beside.runs and probation is None and beside.holder:
+    elif not beside.runs and not arms and beside.holder:
         found.append("The next window is judged when it closes; what its detectors find may ask for a retrain.")
     return tuple(found)
+
+
+def _step_ahead(probation: OnProbation) -> str:
+    if probation.held:
+        return f"{probation.version} waits: held by {probation.held}."
+    short = max(0, probation.needed - probation.labels)
+    lacking = f"{short} more mature labels are needed" if short else probation.reason
+    stage = "its trial" if probation.stage == "ab" else probation.stage
+    return f"{probation.version} stays in {stage} until the next step is decided: {lacking}."
 
 
 def _budget(record: Record, policy: InForce, at: datetime | None) -> Budget:

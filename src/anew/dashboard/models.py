@@ -10,7 +10,16 @@ from anew.dashboard.loop import Health, loop_page
 from anew.dashboard.source import Neighbour
 from anew.domain.errors import AnewError
 
-__all__ = ["ModelLine", "ModelsPage", "models_page"]
+__all__ = ["Challenger", "ModelLine", "ModelsPage", "models_page"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenger:
+    """A version on its way to traffic, and its share of it."""
+
+    version: str
+    stage: str
+    share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +32,10 @@ class ModelLine:
         Its name; what the policy calls its project, where nothing is to be seen of it.
     address
         Where its Loop page is; empty when nobody serves it.
-    champion, challenger
-        Versions; empty for none.
-    stage
-        Where the challenger is, and `share` what part of the traffic it has.
+    champion
+        A version; empty for none.
+    challengers
+        Every version on its way to traffic, with where it is and what part of the traffic it has.
     running
         Is its loop running? Of what does not run, nothing is newer than `event_time`.
     waits
@@ -40,9 +49,7 @@ class ModelLine:
     health: Health
     champion: str = ""
     since: datetime | None = None
-    challenger: str = ""
-    stage: str = ""
-    share: float = 0.0
+    challengers: tuple[Challenger, ...] = ()
     running: bool = False
     event_time: datetime | None = None
     waits: tuple[str, ...] = ()
@@ -80,16 +87,15 @@ def _closed(other: Neighbour, problem: str) -> ModelLine:
 
 
 def _line(asking: Asking, address: str) -> ModelLine:
-    loop, probation = loop_page(asking), asking.record.rollout.probation
+    loop = loop_page(asking)
+    arms = () if loop.probation is None else (loop.probation, *loop.rivals)
     return ModelLine(
         model=loop.model,
         address=address,
         health=loop.health,
         champion=loop.champion.version if loop.champion else "",
         since=loop.champion.since if loop.champion else None,
-        challenger=probation.challenger[0] if probation else "",
-        stage=loop.probation.stage if loop.probation else "",
-        share=probation.share if probation else 0.0,
+        challengers=tuple(Challenger(version=each.version, stage=each.stage, share=each.share) for each in arms),
         running=loop.running,
         event_time=loop.event_time,
         waits=tuple(_waits(asking)),
