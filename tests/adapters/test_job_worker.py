@@ -6,6 +6,7 @@ import pytest
 
 from anew.adapters.job_worker import reason_of
 from anew.domain.errors import SchemaError, TrainingError
+from anew.domain.evidence import failure
 from anew.loop.training import user_code
 
 
@@ -24,6 +25,8 @@ def wrapped(exc: Exception) -> Exception:
     [
         (MemoryError(), "oom"),
         (RuntimeError("std::bad_alloc"), "oom"),
+        (RuntimeError("bad allocation"), "oom"),
+        (TrainingError("oom", "the model ran out of memory"), "oom"),
         (OSError(errno.ENOSPC, "full"), "disk_full"),
         (OSError(errno.EFBIG, "too large"), "disk_full"),
         (OSError(errno.ENOENT, "gone"), "error"),
@@ -35,6 +38,8 @@ def test_what_lies_behind_names_the_reason(exc: Exception, reason: str) -> None:
     found, said = reason_of(wrapped(exc))
     assert found == reason
     assert "SchemaError: it cannot answer" in said
+    evidence = failure(wrapped(exc))
+    assert evidence.startswith(f"{reason}: ") == (reason != "error"), evidence
 
 
 @pytest.mark.parametrize(("number", "reason"), [(errno.EFBIG, "disk_full"), (errno.ENOENT, "error")])

@@ -9,6 +9,7 @@ import pytest
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.evidence import Evidence
 from anew.domain.interval import Interval
+from anew.domain.verdict import Verdict
 from anew.loop.measure import as_values, losses, measure_gates, measure_scored, measure_seen, seen_rows
 from anew.monitor import Detectors, ScoredRows, Yardstick
 from anew.monitor.psi import PSI
@@ -16,6 +17,7 @@ from anew.monitor.slo import SLO
 from anew.stats.profile import Reference
 from anew.validate import Gates, HeldOut
 from anew.validate.beats_champion import BeatsChampion
+from anew.validate.calibration import Calibration
 from anew.validate.slos import SLOs
 
 NAN = float("nan")
@@ -94,3 +96,28 @@ def test_what_fails_to_measure_is_evidence_of_nothing_and_the_others_go_on() -> 
     mine, *others = measure_gates(gates, rows)
     assert (mine.name, mine.value, mine.n, mine.problem) == ("mine", None, 0, "KeyError: 'amount'")
     assert {each.name for each in others} == {"slos"}
+
+
+class Greedy(Calibration):
+    """A gate of somebody's own that asks for more memory than there is, in a library that wraps what it raises."""
+
+    def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
+        """Fail."""
+        try:
+            np.empty((rows.n, 1 << 44))
+        except MemoryError as exc:
+            raise ValueError("the library cannot go on") from exc
+        return ()
+
+
+def test_a_gate_that_ran_out_of_memory_says_so_and_lets_nobody_through() -> None:
+    gates: Gates = {"mine": (Greedy(), True), "slos": (SLOs(), True)}
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    mine, *others = measure_gates(gates, rows)
+    assert mine.value is None
+    assert mine.problem.startswith("oom: out of memory: ValueError: the library cannot go on")
+    assert {each.name for each in others} == {"slos"}
+    judged = Greedy().judge((mine,))
+    assert judged.verdict is not Verdict.PASS
+    assert "oom: out of memory" in judged.reason

@@ -5,7 +5,6 @@ runs was written by users: it is confined before any of that is imported.
 """
 
 import ctypes
-import errno
 import importlib
 import os
 import resource
@@ -19,6 +18,7 @@ from typing import cast
 from anew.adapters.confinement import LANDLOCK, SECCOMP, confine
 from anew.adapters.job_record import JobRecord
 from anew.domain.errors import PolicyError, SettingsError, TrainingError
+from anew.domain.shortage import shortage
 from anew.ports.compute import Job, Limits, Step
 
 __all__ = ["EXITS", "confine_step", "die_with", "limit", "main", "reason_of"]
@@ -79,15 +79,9 @@ def reason_of(exc: BaseException) -> tuple[str, str]:
     said = exc.detail if isinstance(exc, TrainingError) else f"{type(exc).__name__}: {exc}"
     if isinstance(exc, TrainingError) and exc.reason != "error":
         return exc.reason, said
-    behind: BaseException | None = exc
-    while behind is not None:
-        if isinstance(behind, MemoryError) or "bad_alloc" in str(behind):
-            return "oom", f"out of memory: {said}"
-        if isinstance(behind, OSError) and behind.errno in (errno.ENOSPC, errno.EDQUOT):
-            return "disk_full", f"the disk is full: {said}"
-        if isinstance(behind, OSError) and behind.errno == errno.EFBIG:
-            return "disk_full", f"a file grew beyond the limit on output: {said}"
-        behind = behind.__cause__
+    reason, words = shortage(exc)
+    if reason:
+        return reason, f"{words}: {said}"
     return "error", said
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from operator import add, mul
 
 from anew.domain.errors import InvariantError
+from anew.domain.shortage import shortage
 
 __all__ = ["Counts", "Evidence", "failure"]
 
@@ -130,5 +131,11 @@ def _grid(low: float, high: float, points: int) -> tuple[float, ...]:
 
 
 def failure(raised: Exception) -> str:
-    """Return what a component of somebody's own raised, short enough for a fact."""
-    return f"{type(raised).__name__}: {raised}"[:300]
+    """Return what a component of somebody's own raised, short enough for a fact; what ran out is named first.
+
+    >>> failure(MemoryError("2 GB"))
+    'oom: out of memory: MemoryError: 2 GB'
+    """
+    reason, words = shortage(raised)
+    said = f"{type(raised).__name__}: {raised}"
+    return (f"{reason}: {words}: {said}" if reason else said)[:300]
