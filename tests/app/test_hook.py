@@ -12,10 +12,12 @@ from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.standard_webhook import signed_headers, webhook_key
 from anew.adapters.system_clock import SystemClock
-from anew.app.hook import hook_reference, retrain_hook
+from anew.app.doctor.project import references
+from anew.app.gateway_wiring import gateway_of, gateway_settings
+from anew.app.hook import hook_reference, retrain_hook, senders
 from anew.app.settings import load
 from anew.app.watch import watched_by
-from anew.domain.errors import SettingsError
+from anew.domain.errors import PolicyError, SettingsError
 from anew.domain.facts import RetrainCommanded, RetrainRequested, RetrainWithheld
 from anew.ports.http import Request
 from anew.trigger import Trigger
@@ -93,3 +95,71 @@ def test_a_secret_that_is_none_is_said_and_not_repeated(
     with pytest.raises(SettingsError) as refused:
         retrain_hook(load(hooked(tmp_path)))
     assert not value or value not in str(refused.value)
+
+
+SENDERS = "[{source: crm, secrets: ['env:CRM', 'file:old']}, {source: clinic, secrets: ['env:CLINIC']}]"
+
+
+def sending(folder: Path, webhooks: str = SENDERS) -> Path:
+    project = write_project(folder)
+    policy = project / "anew.yaml"
+    policy.write_text(f"{policy.read_text()}\nfeedback:\n  webhooks: {webhooks}\n")
+    (project / "old").write_text(OLD + "\n")
+    return project
+
+
+OLD, CLINIC = (base64.b64encode(letter * 24).decode() for letter in (b"o", b"c"))
+
+
+@pytest.mark.fault("L11")
+def test_the_policy_says_whose_secret_is_whose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM", SECRET)
+    monkeypatch.setenv("CLINIC", CLINIC)
+    settings = load(sending(tmp_path))
+    verify = senders(settings)
+    assert verify is not None
+    for secret, source in ((SECRET, "crm"), (OLD, "crm"), (CLINIC, "clinic")):
+        assert verify(signed_headers(webhook_key(secret), "m", 1000, b"body"), b"body", 1000.0) == (source, "m")
+    stranger = signed_headers(webhook_key("whsec_" + "A" * 32), "m", 1000, b"body")
+    with pytest.raises(PolicyError):
+        verify(stranger, b"body", 1000.0)
+    assert gateway_settings(settings).signing == {"crm": ("env:CRM", "file:old"), "clinic": ("env:CLINIC",)}
+    assert {"env:CRM", "file:old", "env:CLINIC"} <= set(references(settings)), "the doctor looks at them"
+    assert gateway_of(settings) != gateway_of(load(sending(tmp_path / "b", "[{source: crm, secrets: ['env:CRM']}]")))
+
+
+def test_a_project_in_which_nobody_signs_has_no_such_path(tmp_path: Path) -> None:
+    settings = load(write_project(tmp_path))
+    assert senders(settings) is None
+    assert gateway_settings(settings).signing == {}
+
+
+def test_one_secret_is_no_two_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM", SECRET)
+    monkeypatch.setenv("CLINIC", OLD)
+    with pytest.raises(SettingsError, match="crm and clinic have one secret") as refused:
+        senders(load(sending(tmp_path)))
+    assert OLD not in str(refused.value)
+
+
+@pytest.mark.fault("H10")
+@pytest.mark.parametrize(
+    ("webhooks", "said"),
+    [
+        ("[{source: crm, secrets: [s3cret]}]", "it is a secret, so write env:NAME or file:PATH"),
+        ("[{source: crm, secrets: s3cret}]", "should be a valid tuple"),
+        ("[{source: crm, secrets: [[s3cret]]}]", "should be a valid string"),
+        ("[{source: crm, secrets: []}]", "at least 1 item"),
+        ("[{source: crm}]", "secrets is missing"),
+        ("[{source: user, secrets: ['env:A']}]", "what anew calls another source"),
+        ("[{source: review, secrets: ['env:A']}]", "what anew calls another source"),
+        ("[{source: 'a b', secrets: ['env:A']}]", "source"),
+        ("[{source: a, secrets: ['env:A']}, {source: a, secrets: ['env:B']}]", "a source stands twice"),
+        ("[{source: a, secret: 'env:A'}]", "did you mean secrets"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_line(tmp_path: Path, webhooks: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=r"anew\.yaml:\d+:\d+") as refused:
+        load(sending(tmp_path, webhooks))
+    assert said in str(refused.value)
+    assert "s3cret" not in str(refused.value)

@@ -30,6 +30,7 @@ SETTINGS = GatewaySettings(
 PARSERS: Mapping[str, LabelParser | FeedbackParser] = {
     "POST /labels": LabelParser(SETTINGS),
     "POST /feedback": FeedbackParser(SETTINGS),
+    "POST /webhook/labels": LabelParser(SETTINGS),
 }
 
 

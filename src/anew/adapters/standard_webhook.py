@@ -6,11 +6,11 @@ Reference: Standard Webhooks 1.0.0, "Signature scheme".
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from anew.domain.errors import PolicyError, SettingsError
 
-__all__ = ["TOLERANCE_S", "signed_headers", "verified_id", "webhook_key"]
+__all__ = ["TOLERANCE_S", "signed_headers", "verified_id", "verified_sender", "webhook_key"]
 
 TOLERANCE_S = 300
 """How many seconds a timestamp may lie in the past or the future."""
@@ -46,15 +46,27 @@ def signed_headers(key: bytes, id: str, second: int, body: bytes) -> Mapping[str
 
 
 def verified_id(key: bytes, headers: Mapping[str, str], body: bytes, *, now: float) -> str:
-    """Return the id of a message that whoever holds `key` sent within the tolerance; names of headers in lower case.
+    """Return the id of a message that whoever holds `key` sent within the tolerance; see `verified_sender`."""
+    return verified_sender({"": (key,)}, headers, body, now=now)[1]
+
+
+def verified_sender(
+    keys: Mapping[str, Sequence[bytes]], headers: Mapping[str, str], body: bytes, *, now: float
+) -> tuple[str, str]:
+    """Return who sent a message within the tolerance, and its id; names of headers in lower case.
 
     Whether this id came before is for the caller to know: a repeat is the same message.
+
+    Parameters
+    ----------
+    keys
+        By sender, each that is good for it: a new one and an old one while it is rotated.
 
     Raises
     ------
     PolicyError
-        A header is missing, the timestamp is too old or too new, or no signature is the key's. The message does not say
-        which signature would be.
+        A header is missing, the timestamp is too old or too new, or no signature is by any of the keys. The message
+        does not say which signature would be.
     """
     id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not id or len(id) > 256 or not stamp.isascii() or not stamp.isdecimal() or len(stamp) > 12:
@@ -63,11 +75,16 @@ def verified_id(key: bytes, headers: Mapping[str, str], body: bytes, *, now: flo
         raise PolicyError(
             f"webhook-timestamp lies more than {TOLERANCE_S} s from now: sent long ago, or a clock is wrong"
         )
-    expected = _signature(key, id, int(stamp), body)
     given = [each[3:] for each in headers.get("webhook-signature", "")[:4096].split() if each.startswith("v1,")]
-    if not any([hmac.compare_digest(expected.encode(), each.encode()) for each in given]):  # noqa: C419  each takes its time
+    expected = [(sender, _signature(key, id, int(stamp), body)) for sender, own in keys.items() for key in own]
+    found = [
+        sender
+        for sender, signature in expected
+        if any([hmac.compare_digest(signature.encode(), each.encode()) for each in given])  # noqa: C419  each takes its time
+    ]
+    if not found:
         raise PolicyError("no signature in webhook-signature is that of the shared secret")
-    return id
+    return found[0], id
 
 
 def _signature(key: bytes, id: str, second: int, body: bytes) -> str:

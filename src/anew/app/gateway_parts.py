@@ -12,6 +12,7 @@ from anew.gateway.metrics import Loop
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.review_desk import ReviewDesk
 from anew.gateway.settings import GatewaySettings
+from anew.gateway.signed import VerifySender
 from anew.ports.artifact import ArtifactStore
 from anew.ports.feature_store import OnlineFeatures
 from anew.ports.journal import Journal
@@ -34,6 +35,7 @@ class GatewayParts:
     journal: Journal
     loader: str
     hook: RetrainHook | None = None
+    verify: VerifySender | None = None
     desk: ReviewDesk | None = None
     meter: Callable[[], Loop] | None = None
     features: OnlineFeatures | None = None

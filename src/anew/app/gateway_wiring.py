@@ -10,7 +10,7 @@ from anew.app.door import rules
 from anew.app.duration import parse_duration
 from anew.app.feature_store import online_features
 from anew.app.gateway_parts import GatewayParts
-from anew.app.hook import hook_reference, retrain_hook
+from anew.app.hook import hook_reference, retrain_hook, senders
 from anew.app.kept import kept_artifacts
 from anew.app.metering import read_loop
 from anew.app.review import review_desk
@@ -39,6 +39,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         events=settings.events,
         log_only=serving.log_only,
         webhook=hook_reference(settings),
+        signing={each.source: each.secrets for each in settings.policy.feedback.webhooks},
         review=(review := settings.policy.feedback.review) is not None,
         labelling=review is not None and review.label_studio is not None and review.label_studio.webhook is not None,
         fetched=tuple(store.features) if (store := settings.policy.feature_store) else (),
@@ -74,6 +75,7 @@ def gateway_parts(project: Path, worker: str) -> GatewayParts:
         ),
         loader=LOADER,
         hook=retrain_hook(settings),
+        verify=senders(settings),
         desk=review_desk(settings),
         meter=read_loop(state),
         features=online_features(settings),

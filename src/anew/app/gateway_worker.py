@@ -151,6 +151,7 @@ def _worker(parts: GatewayParts, name: str, port: int) -> GatewayWorker:
         launch=partial(_scorer, parts.loader),
         clock=SystemClock(),
         hook=parts.hook,
+        verify=parts.verify,
         features=parts.features,
     )
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from anew.app.policy_section import Section
 from anew.app.secret import is_reference
+from anew.domain.observation import REVIEWED
 
 __all__ = [
     "FeedbackPolicy",
@@ -14,12 +15,16 @@ __all__ = [
     "ImplicitPolicy",
     "Reference",
     "ReviewPolicy",
+    "SenderPolicy",
     "StudioHookPolicy",
     "StudioPolicy",
 ]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+_TAKEN = frozenset({"api", "user", "implicit", "history", REVIEWED})
+"""Sources that nobody is: the usual ones, what follows from events, what was imported, what people say in the queue."""
 
 
 class ImplicitPolicy(Section):
@@ -93,6 +98,25 @@ class ReviewPolicy(Section):
     label_studio: StudioPolicy | None = Field(default=None, description="a Label Studio server to answer in as well")
 
 
+class SenderPolicy(Section):
+    """A source that signs the labels and the feedback that it sends, as Standard Webhooks describe."""
+
+    source: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", description="what the source is called")
+    secrets: tuple[Reference, ...] = Field(
+        min_length=1,
+        max_length=4,
+        description="where its secret is: env:NAME or file:PATH; a new and an old one while it is changed",
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _its_own(cls, name: str) -> str:
+        """Refuse what others are called."""
+        if name in _TAKEN:
+            raise PydanticCustomError("source", "{name} is what anew calls another source", {"name": repr(name)})
+        return name
+
+
 class FeedbackPolicy(Section):
     """What comes back after an answer, and whom to believe."""
 
@@ -100,8 +124,18 @@ class FeedbackPolicy(Section):
     implicit: ImplicitPolicy | None = Field(default=None, description="labels that follow from an event")
     trust: tuple[str, ...] = Field(default=(), description="sources of labels, most trusted first")
     review: ReviewPolicy | None = Field(default=None, description="answers that people look at")
+    webhooks: tuple[SenderPolicy, ...] = Field(default=(), description="sources that sign what they send")
     park: str = Field(default="30d", description="how long a label that comes first waits for its prediction")
     revise: str = Field(
         default="35d",
         description="event time in which what comes after a window's labels are mature scores it again; 30d or more",
     )
+
+    @field_validator("webhooks")
+    @classmethod
+    def _one_each(cls, senders: tuple[SenderPolicy, ...]) -> tuple[SenderPolicy, ...]:
+        """Refuse a source that stands twice."""
+        names = [each.source for each in senders]
+        if len(set(names)) < len(names):
+            raise PydanticCustomError("source", "a source stands twice; give it both secrets in one place")
+        return senders

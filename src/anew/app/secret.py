@@ -1,18 +1,26 @@
 """Secrets by reference: the policy says where one is, never what it is."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from anew.domain.errors import SettingsError
 
-__all__ = ["is_reference", "read_secret"]
+__all__ = ["is_reference", "may_be_secret", "read_secret"]
 
 _KINDS = ("env:", "file:")
+_KEYS = frozenset({"client_secret", "database", "headers", "notify", "registry", "secret", "secrets", "token", "url"})
+"""Keys of the policy beneath which a secret may stand though it should not."""
 
 
 def is_reference(text: str) -> bool:
     """Does `text` say where a secret is: ``env:NAME`` or ``file:PATH``?"""
     return text.startswith(_KINDS) and len(text.partition(":")[2]) > 0
+
+
+def may_be_secret(path: Sequence[str | int]) -> bool:
+    """May what stands at this place of the policy be a secret by mistake, so that no message repeats it?"""
+    return not _KEYS.isdisjoint(path)
 
 
 def read_secret(reference: str, root: Path) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from anew.app.duration import parse_alarms, parse_amount, parse_count, parse_duration, parse_rate
 from anew.app.loopback import is_loopback
 from anew.app.policy import MonitorPolicy, ProjectPolicy
+from anew.app.secret import may_be_secret
 from anew.app.yaml_file import Document, read_yaml
 from anew.domain.column import Column, Columns, Task
 from anew.domain.errors import AnewError, SettingsError
@@ -297,16 +298,14 @@ def _problem(document: Document, error: Any) -> str:
         return f"{where}: unknown key {name!r}{hint}"
     if error["type"] == "missing":
         return f"{where}: {name} is missing"
-    if error["type"] == "reference":
-        return f"{where}: {name}: {error['msg']}"  # what was found may be the secret itself
-    if error["type"] == "value_error":
-        return f"{where}: {name}: {error['ctx']['error']} (found {error['input']!r})"
-    return f"{where}: {name}: {error['msg']} (found {error['input']!r})"
+    said = error["ctx"]["error"] if error["type"] == "value_error" else error["msg"]
+    found = "" if error["type"] == "reference" or may_be_secret(path) else f" (found {error['input']!r})"
+    return f"{where}: {name}: {said}{found}"
 
 
 def _known_keys(path: tuple[str | int, ...]) -> list[str]:
     section: Any = ProjectPolicy
-    for part in path:
+    for part in (each for each in path if isinstance(each, str)):  # a number is a place in a list of sections
         field = next((f for n, f in section.model_fields.items() if part in (n, f.alias)), None)
         annotation = field.annotation if field else None
         kinds = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]

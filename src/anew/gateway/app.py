@@ -48,8 +48,8 @@ class _Spot:
 class GatewayApp:
     """A `Handler` for the models of `endpoints`. Belongs to one event loop.
 
-    ``POST /predict`` (where another server answers, ``/log``), ``/labels, /feedback, /retrain`` and
-    ``GET /live, /ready, /stats``, each model's also below ``/models/NAME``, where alone they are when there are
+    ``POST /predict`` (where another server answers, ``/log``), ``/labels, /feedback, /retrain, /webhook/…``
+    and ``GET /live, /ready, /stats``, each model's also below ``/models/NAME``, where alone they are when there are
     several; and the Open Inference Protocol below ``/v2``. Every error is JSON with a path.
 
     Parameters
@@ -152,6 +152,14 @@ class GatewayApp:
         read = partial(self._now, Permission.METRICS, model=endpoint.model)
         hook, desk = endpoint.hook, self._desks.get(endpoint.model)
         commands = {} if hook is None else {"/retrain": post(lambda request, _: hook.take(request), permission=None)}
+        verify = endpoint.verify
+        if verify is not None:
+            commands |= {
+                "/webhook/labels": post(lambda request, _: endpoint.signed_label(verify, request), permission=None),
+                "/webhook/feedback": post(
+                    lambda request, _: endpoint.signed_feedback(verify, request), permission=None
+                ),
+            }
         if desk is not None:
             review = partial(post, permission=Permission.REVIEW)
             commands |= {

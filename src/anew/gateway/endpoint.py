@@ -25,6 +25,7 @@ from anew.gateway.request import PredictParser
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.row import RequestRow
 from anew.gateway.serving import Answered, Serving
+from anew.gateway.signed import VerifySender, signed_by
 from anew.ports.http import Reply, Request
 from anew.ports.traffic import WorkerStatus
 
@@ -48,7 +49,8 @@ def json_reply(status: int, body: Any) -> Reply:
 class ModelEndpoint:
     """Reads requests for one model, has them answered, and says the answers. Belongs to one event loop.
 
-    What cannot be read raises RefusedError at once; how the rest ended is told.
+    What cannot be read raises RefusedError at once; how the rest ended is told. `verify` tells who signed labels and
+    feedback; None where nobody does.
     """
 
     serving: Serving
@@ -57,6 +59,7 @@ class ModelEndpoint:
     workers: Callable[[], Sequence[WorkerStatus]]
     now: Callable[[], datetime]
     hook: RetrainHook | None = None
+    verify: VerifySender | None = None
     enricher: Enricher | None = None
     latency: LatencyGrid = field(default_factory=LatencyGrid, init=False)
     replays: Replays = field(init=False)
@@ -99,6 +102,16 @@ class ModelEndpoint:
     async def feedback(self, request: Request) -> Reply:
         """Answer ``/feedback``."""
         return await self._take(self._feedback.parse(request.body, self.now()))
+
+    async def signed_label(self, verify: VerifySender, request: Request) -> Reply:
+        """Answer ``/webhook/labels``: the same, of whoever signed it."""
+        now = self.now()
+        return await self._take(self._labels.parse(request.body, now, signed_by(verify, request, now)))
+
+    async def signed_feedback(self, verify: VerifySender, request: Request) -> Reply:
+        """Answer ``/webhook/feedback``: the same, of whoever signed it."""
+        now = self.now()
+        return await self._take(self._feedback.parse(request.body, now, signed_by(verify, request, now)))
 
     async def _take(self, said: Sequence[Label | FeedbackEvent]) -> Reply:
         await self.serving.take(said)

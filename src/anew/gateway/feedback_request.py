@@ -1,7 +1,5 @@
 """Reads the bodies of ``/feedback``: what happened after an answer, and what whoever got it thinks of it."""
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -9,10 +7,11 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from anew.domain.observation import FeedbackEvent, Label
-from anew.gateway.label_request import DELIVERY, PREDICTION, known_value
+from anew.gateway.label_request import DELIVERY, PREDICTION, delivery_id, known_value, said_by
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
-from anew.gateway.strict_json import check_text, decode, instant, latest
+from anew.gateway.signed import Signed
+from anew.gateway.strict_json import decode, instant, latest
 
 __all__ = ["THUMB", "FeedbackParser"]
 
@@ -54,13 +53,21 @@ class FeedbackParser:
         body = msgspec.defstruct("Body", [("feedback", entries)], forbid_unknown_fields=True)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
 
-    def parse(self, body: bytes, now: datetime) -> Sequence[FeedbackEvent | Label]:
-        """Return what `body` says; everything wrong with it is a RefusedError that names the field."""
+    def parse(self, body: bytes, now: datetime, signed: Signed | None = None) -> Sequence[FeedbackEvent | Label]:
+        """Return what `body` says; everything wrong with it is a RefusedError that names the field.
+
+        Parameters
+        ----------
+        signed
+            Who signed it; None where a token, or nothing, was asked for.
+        """
         request = decode(self._decoder, body, _count)
         limit = latest(now, self._settings.future_skew_s)
-        return [self._read(entry, f"feedback[{i}]", now, limit) for i, entry in enumerate(request.feedback)]
+        return [self._read(entry, f"feedback[{i}]", now, limit, signed) for i, entry in enumerate(request.feedback)]
 
-    def _read(self, entry: Any, path: str, now: datetime, limit: datetime) -> FeedbackEvent | Label:
+    def _read(
+        self, entry: Any, path: str, now: datetime, limit: datetime, signed: Signed | None
+    ) -> FeedbackEvent | Label:
         said = [name for name in _SAYS if getattr(entry, name) is not msgspec.UNSET]
         if len(said) != 1:
             raise RefusedError(422, "invalid", f"give exactly one of {', '.join(_SAYS)}", path)
@@ -70,13 +77,10 @@ class FeedbackParser:
         if not timed and self._settings.clock is EventClock.DATA:
             raise RefusedError(422, "invalid", "this model's event time comes with the data: give `at`", f"{path}.at")
         at = instant(entry.at, limit, f"{path}.at") if timed else now
-        source = "user" if entry.source is msgspec.UNSET else entry.source
-        check_text(source, f"{path}.source")
+        source = said_by(entry.source, "user", signed, self._settings, f"{path}.source")
         what, value = self._said(said[0], entry, path)
-        id = entry.id
-        if id is msgspec.UNSET:
-            told = f"{entry.prediction} {what} {value!r} {at.isoformat()} {source}"
-            id = hashlib.sha256(told.encode()).hexdigest()[:32] if timed else secrets.token_hex(16)
+        told = f"{entry.prediction} {what} {value!r} {at.isoformat()} {source}"
+        id = delivery_id(entry.id, told, path, timed=timed, signed=signed)
         common = {"id": id, "model": self._settings.model, "prediction": entry.prediction, "source": source}
         if not what:
             return Label(**common, at=at, received_at=now, value=value)

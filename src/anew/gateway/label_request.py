@@ -12,9 +12,10 @@ from anew.domain.column import Columns
 from anew.domain.observation import REVIEWED, Label
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
+from anew.gateway.signed import Signed
 from anew.gateway.strict_json import check_text, decode, instant, latest
 
-__all__ = ["DELIVERY", "PREDICTION", "LabelParser", "known_value"]
+__all__ = ["DELIVERY", "PREDICTION", "LabelParser", "delivery_id", "known_value", "said_by"]
 
 _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 PREDICTION: Final = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
@@ -49,30 +50,31 @@ class LabelParser:
         body = msgspec.defstruct("Body", [("labels", labels)], forbid_unknown_fields=True)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
 
-    def parse(self, body: bytes, now: datetime) -> Sequence[Label]:
-        """Return the labels of `body`; everything wrong with it is a RefusedError that names the field."""
+    def parse(self, body: bytes, now: datetime, signed: Signed | None = None) -> Sequence[Label]:
+        """Return the labels of `body`; everything wrong with it is a RefusedError that names the field.
+
+        Parameters
+        ----------
+        signed
+            Who signed it; None where a token, or nothing, was asked for.
+        """
         request = decode(self._decoder, body, _count)
         limit = latest(now, self._settings.future_skew_s)
-        return [self._label(entry, f"labels[{i}]", now, limit) for i, entry in enumerate(request.labels)]
+        return [self._label(entry, f"labels[{i}]", now, limit, signed) for i, entry in enumerate(request.labels)]
 
-    def _label(self, entry: Any, path: str, now: datetime, limit: datetime) -> Label:
+    def _label(self, entry: Any, path: str, now: datetime, limit: datetime, signed: Signed | None) -> Label:
         timed = entry.at is not msgspec.UNSET
         if not timed and self._settings.clock is EventClock.DATA:
             raise RefusedError(422, "invalid", "this model's event time comes with the data: give `at`", f"{path}.at")
         at = instant(entry.at, limit, f"{path}.at") if timed else now
-        source = "api" if entry.source is msgspec.UNSET else entry.source
-        check_text(source, f"{path}.source")
+        source = said_by(entry.source, "api", signed, self._settings, f"{path}.source")
         if source == REVIEWED:
             said = f"{REVIEWED!r} is what people say in the review queue; name another source"
             raise RefusedError(422, "invalid", said, f"{path}.source")
         value = self._value(entry, path)
-        id = entry.id
-        if id is msgspec.UNSET:
-            # A timed label that is sent again is the same delivery; an untimed one is a new word on the prediction.
-            said = f"{entry.prediction} {value!r} {at.isoformat()} {source} {entry.revision}"
-            id = hashlib.sha256(said.encode()).hexdigest()[:32] if timed else secrets.token_hex(16)
+        said = f"{entry.prediction} {value!r} {at.isoformat()} {source} {entry.revision}"
         return Label(
-            id=id,
+            id=delivery_id(entry.id, said, path, timed=timed, signed=signed),
             model=self._settings.model,
             prediction=entry.prediction,
             at=at,
@@ -87,6 +89,42 @@ class LabelParser:
         if withdrawn != (entry.value is msgspec.UNSET):
             raise RefusedError(422, "invalid", "give either a `value` or `withdraw`: true", f"{path}.value")
         return None if withdrawn else known_value(entry.value, self._settings.columns, f"{path}.value")
+
+
+def said_by(given: Any, usual: str, signed: Signed | None, settings: GatewaySettings, path: str) -> str:
+    """Return whose word an entry is: who signed it; else the `given` source, UNSET for the `usual` one.
+
+    Raises
+    ------
+    RefusedError
+        It names another source than the one that signed it, or one that signs what it says and did not.
+    """
+    if signed is not None:
+        if given is not msgspec.UNSET and given != signed.source:
+            said = f"this is signed by {signed.source!r}, who speaks for itself alone; leave `source` out"
+            raise RefusedError(422, "invalid", said, path)
+        return signed.source
+    source: str = usual if given is msgspec.UNSET else given
+    check_text(source, path)
+    if source in settings.signing:
+        said = f"{source!r} signs what it says, and this is not signed: send it to /webhook/labels or /webhook/feedback"
+        raise RefusedError(422, "unsigned", said, path)
+    return source
+
+
+def delivery_id(given: Any, said: str, path: str, *, timed: bool, signed: Signed | None) -> str:
+    """Return under what id an entry counts once.
+
+    Its own; else its place in a signed message, which comes again under one id. A timed entry that is sent again is the
+    same delivery; an untimed one is a new word on its prediction.
+    """
+    if given is not msgspec.UNSET:
+        return str(given)
+    if signed is not None:
+        said = f"{signed.id} {path}"
+    elif not timed:
+        return secrets.token_hex(16)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
 def known_value(value: float | str, columns: Columns, path: str) -> float | int | str:

@@ -7,6 +7,7 @@ from anew import __version__
 from anew.domain.column import Column, ColumnKind
 from anew.gateway.infer_request import OUTPUTS
 from anew.gateway.settings import GatewaySettings
+from anew.gateway.signed import HEADERS
 
 __all__ = ["document"]
 
@@ -59,6 +60,11 @@ def _own_paths(settings: GatewaySettings) -> dict[str, _Json]:
     commands = {"/retrain": _RETRAIN} if settings.webhook else {}
     if settings.review:
         commands |= _review_paths(settings)
+    if settings.signing:
+        commands |= {
+            "/webhook/labels": _signed("take ground truth, signed as Standard Webhooks are", f"{model}.Labels", model),
+            "/webhook/feedback": _signed("take feedback, signed so", f"{model}.Feedback", model),
+        }
     if settings.labelling:
         commands["/review/label-studio"] = _LABELLING
     answers = {"/predict": _post("answer rows", f"{model}.Predict", f"{model}.Predicted")}
@@ -228,8 +234,14 @@ def _post(summary: str, takes: str, gives: str, error: str = "Error") -> _Json:
     return {"post": {"summary": summary, "requestBody": body, "responses": {"200": _json(_ref(gives), summary)} | said}}
 
 
+def _signed(summary: str, takes: str, model: str) -> _Json:
+    post = _post(summary, takes, f"{model}.Accepted")["post"]
+    refused = {"401": _json(_ref("Error"), "it is not signed by a source of this project, or not now")}
+    return {"post": post | {"parameters": _SIGNATURE, "responses": post["responses"] | refused}}
+
+
 _ITEM: Final[_Json] = {"type": "string", "pattern": "^[0-9a-f]{26}$"}
-_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_SIGNATURE: Final = [{"name": name, "in": "header", "required": True, "schema": {"type": "string"}} for name in HEADERS]
 _REASON: Final[_Json] = {"type": "string", "maxLength": 500}
 _TEXT: Final[_Json] = {"description": "the page", "content": {"text/plain": {"schema": {"type": "string"}}}}
 _SAID: Final[_Json] = {name: {"type": "string"} for name in ("code", "message", "path")}
@@ -258,9 +270,7 @@ _LABELLING: Final[_Json] = {
 _RETRAIN: Final[_Json] = {
     "post": {
         "summary": "ask for a retrain, signed as Standard Webhooks are",
-        "parameters": [
-            {"name": name, "in": "header", "required": True, "schema": {"type": "string"}} for name in _HEADERS
-        ],
+        "parameters": _SIGNATURE,
         "requestBody": {"content": {"application/json": {"schema": _object({"reason": _REASON}, ())}}},
         "responses": {
             "202": _json({"type": "object"}, "taken, once for each webhook-id"),

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from anew.domain.errors import AnewError, PolicyError
+from anew.domain.errors import AnewError
 from anew.gateway.refusal import RefusedError
+from anew.gateway.signed import checked
 from anew.gateway.strict_json import check_text, decode
 from anew.ports.http import Reply, Request
 
@@ -20,7 +21,6 @@ _BODY: Final = msgspec.defstruct(
     [("reason", Annotated[str, msgspec.Meta(max_length=500)], "")],
     forbid_unknown_fields=True,
 )
-_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +49,7 @@ class RetrainHook:
         RefusedError
             It is not signed by the secret, too old, or no request (401, 4xx); the loop cannot be reached (503).
         """
-        headers = {name: request.headers.get(name.encode(), b"").decode("latin-1") for name in _HEADERS}
-        try:
-            id = self.verify(headers, request.body, self.now().timestamp())
-        except PolicyError as exc:
-            raise RefusedError(401, "signature", str(exc)) from exc
-        if not id.isascii() or not id.isprintable():
-            raise RefusedError(422, "invalid", "webhook-id has to be printable ASCII", "webhook-id")
+        id = checked(self.verify, request, self.now())
         decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_BODY)
         reason = decode(decoder, request.body, lambda body: 1 + body.reason.count(":")).reason if request.body else ""
         check_text(reason, "reason")

@@ -1,7 +1,9 @@
 """What a gateway worker can be told."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from anew.domain.column import Columns
 from anew.domain.errors import InvariantError
@@ -60,6 +62,8 @@ class GatewaySettings:
         Does a labelling tool call here?
     webhook
         Where the secret is of those programs that may ask for a retrain; empty: none may.
+    signing
+        Sources that sign what they say, each with where its secrets are; nobody else says anything in their name.
     fetched
         Features that a request may leave out: the feature store is asked for them.
     log_only
@@ -92,6 +96,7 @@ class GatewaySettings:
     webhook: str = ""
     review: bool = False
     labelling: bool = False
+    signing: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     fetched: tuple[str, ...] = ()
     log_only: bool = False
 

@@ -14,6 +14,7 @@ from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.routing import Switch, VersionLoader
 from anew.gateway.serving import Serving
 from anew.gateway.settings import GatewaySettings
+from anew.gateway.signed import VerifySender
 from anew.gateway.swap import LaunchVersion, Swapper
 from anew.ports.artifact import ArtifactStore
 from anew.ports.clock import Clock
@@ -49,6 +50,7 @@ class GatewayWorker:
     launch: LaunchVersion
     clock: Clock
     hook: RetrainHook | None = None
+    verify: VerifySender | None = None
     features: OnlineFeatures | None = None
     endpoint: ModelEndpoint = field(init=False)
     switch: Switch = field(default_factory=Switch, init=False)
@@ -76,6 +78,7 @@ class GatewayWorker:
             workers=self.statuses,
             now=self.clock.now,
             hook=self.hook,
+            verify=self.verify,
             enricher=None if self.features is None else Enricher(self.settings.columns, self.features),
         )
 

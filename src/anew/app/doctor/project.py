@@ -80,6 +80,8 @@ def references(settings: Settings) -> Iterator[str]:
         yield studio.token
         if studio.webhook is not None:
             yield studio.webhook.secret
+    for sender in policy.feedback.webhooks:
+        yield from sender.secrets
     if hook_reference(settings):
         yield hook_reference(settings)
     if policy.access.oidc is not None and policy.access.oidc.client_secret:
