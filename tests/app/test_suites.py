@@ -71,6 +71,7 @@ def test_an_unsealed_file_is_refused_with_its_seal(tmp_path: Path) -> None:
         ("validate: [suites: {names: [golden]}]\n", "'golden' is no suite"),
         ("validate: [anchor: {suite: old}]\nsuites: {old: {past: 9 rows}}\n", "has to be a sealed file"),
         ("validate: [slices: {by: [country]}]\n", "'country' is no column"),
+        ("validate: [fairness: {}]\n", "there are no groups"),
         ("validate: [rules: {}]\n", "no trigger of the project is a rule"),
         ("validate: [beats_champion: {metric: mae}]\n", "metric 'mae' makes no sense for binary"),
         ("validate: [beats_champion: {metric: business.ctr, better: higher}]\n", "which `business` does not define"),

@@ -214,6 +214,28 @@ def test_gates_that_could_prove_nothing_are_an_error(tmp_path: Path, given: str,
     assert any(each.startswith("anew.yaml:14:") and said in each for each in found)
 
 
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("fairness: {columns: [x]}", "metric 'equalized_odds' is of binary tasks, and this one is regression"),
+        ("forgetting: {suites: [past], flips: 0.05}", "flips: answers that turn wrong are known of classes"),
+    ],
+)
+def test_a_gate_of_another_task_is_an_error(tmp_path: Path, gate: str, said: str) -> None:
+    more = f"suites: {{past: {{past: 500 rows}}}}\nvalidate: [{{{gate}}}]\n"
+    assert chosen_gates(settings_of(tmp_path / "binary", YAML + more)).gates
+    yaml = YAML.replace("task: binary", "task: regression").replace("  classes: [0, 1]\n", "").replace("error", "mae")
+    assert any(said in each for each in refused(tmp_path / "numbers", yaml + more, chosen_gates))
+
+
+@pytest.mark.fault("V10")
+def test_what_is_too_good_asks_a_person_unless_told_otherwise(tmp_path: Path) -> None:
+    for number, (mode, asks) in enumerate([("", True), (", mode: ask", True), (", mode: required", False)]):
+        chosen = chosen_gates(settings_of(tmp_path / str(number), f"{YAML}validate: [{{leakage: {{}}{mode}}}]\n"))
+        assert ("leakage" in chosen.asking) is asks
+        assert chosen.gates["leakage"][1]
+
+
 def test_canary_steps_ascend(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, YAML + "rollout: {canary: [0.5, 0.1]}\n")
     assert problem.startswith("anew.yaml:14:11: canary steps (0.5, 0.1)")

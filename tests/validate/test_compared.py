@@ -119,6 +119,12 @@ def test_a_suite_stops_what_held_out_rows_do_not_see(gate: Gate, good: HeldOut, 
     assert gate.judge(()).verdict is INCONCLUSIVE
 
 
+def test_a_limit_of_flips_that_nobody_measured_lets_nobody_through() -> None:
+    (excess,) = Forgetting(suites=("golden",)).measure(with_suite(binary(0.1), golden=binary(0.1)))
+    assert Forgetting(suites=("golden",)).judge((excess,)).verdict is PASS
+    assert Forgetting(suites=("golden",), flips=0.1).judge((excess,)).verdict is INCONCLUSIVE
+
+
 def test_of_two_suites_the_worse_decides_and_none_may_be_left_out() -> None:
     gate = Suites(names=("golden", "stress"))
     both = with_suite(binary(0.1), golden=binary(0.1), stress=binary(0.3))

@@ -9,11 +9,14 @@ from typing import Any
 from anew.app.component import collect, find_component, hint, make_component
 from anew.app.objective import BESIDE, code_metric, make_slo, metric_problem
 from anew.app.settings import Settings
+from anew.domain.column import Task
 from anew.domain.errors import SettingsError
 from anew.validate import Gate, Gates
 from anew.validate.anchor import Anchor
 from anew.validate.beats_champion import LOSS, BeatsChampion
 from anew.validate.calibration import Calibration
+from anew.validate.fairness import Fairness
+from anew.validate.forgetting import Forgetting
 from anew.validate.leakage import Leakage
 from anew.validate.model_card import ModelCard
 from anew.validate.robustness import Robustness
@@ -72,18 +75,19 @@ def chosen_gates(settings: Settings) -> ChosenGates:
     problems: list[str] = []
     objectives = _objectives(settings, problems)
     for i, entry in enumerate(settings.policy.gates):
-        where, mode = settings.document.where(("validate", i)), entry.get("mode", "required")
+        where, told = settings.document.where(("validate", i)), entry.get("mode")
         names = [name for name in entry if name != "mode"]
         if len(names) != 1:
             problems.append(f"{where}: an entry of validate is one gate, {{NAME: OPTIONS}}, and `mode` or not")
             continue
-        if mode not in MODES:
-            problems.append(f"{where}: mode: found {mode!r}{hint(str(mode), MODES)}")
+        if "mode" in entry and told not in MODES:
+            problems.append(f"{where}: mode: found {told!r}{hint(str(told), MODES)}")
         gate = collect(problems, where, partial(_gate, settings, names[0], entry[names[0]], objectives))
         if gate is None:
             continue
         if gate.key in found:
             problems.append(f"{where}: the gate {gate.key} stands twice")
+        mode = told or ("ask" if getattr(gate, "asks", False) else "required")
         found[gate.key] = (gate, mode != "advisory")
         asking |= {gate.key} if mode == "ask" else set()
     if problems:
@@ -107,7 +111,7 @@ def _gate(settings: Settings, name: str, given: object, objectives: tuple[Object
         gate = replace(gate, function=code_metric(settings, own, gate.definition))
     asked = getattr(gate, "objectives", ()) if isinstance(given, Mapping) and "objectives" in given else ()
     problems = [problem for each in asked for problem in metric_problem(each, settings.task)]
-    problems += _unknown_names(settings, gate)
+    problems += [*_unknown_names(settings, gate), *_of_another_task(settings, gate)]
     metric = getattr(gate, "metric", "")
     if isinstance(gate, BeatsChampion | Suites) and metric != LOSS and not metric.startswith("business."):
         problems += metric_problem(gate, settings.task)
@@ -159,6 +163,19 @@ def _unknown_names(settings: Settings, gate: Gate) -> list[str]:
         if name in settings.policy.columns.personal
     ]
     return problems + [f"{name!r} is no column{hint(name, known)}" for name in columns if name not in known]
+
+
+def _of_another_task(settings: Settings, gate: Gate) -> list[str]:
+    """Return a problem where a gate asks what rows of this project cannot tell."""
+    task = settings.task
+    if isinstance(gate, Fairness):
+        if gate.metric != "error" and task is not Task.BINARY:
+            return [f"metric {gate.metric!r} is of binary tasks, and this one is {task}; use `error`"]
+        if not gate.columns:
+            return ["there are no groups: name `columns`, or declare columns.sensitive"]
+    if isinstance(gate, Forgetting) and gate.flips is not None and not task.classifies:
+        return [f"flips: answers that turn wrong are known of classes, and this task is {task}; use at_most"]
+    return []
 
 
 def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...]:

@@ -216,7 +216,7 @@ class Gate(Protocol):
     """One check that a candidate must pass; a frozen dataclass whose fields are its settings.
 
     A class variable `packaged`, where it is True, says that the gate looks at the stored artifact or at the clock: a
-    replay leaves it out.
+    replay leaves it out. One called `asks` says that it asks a person where the policy names no mode.
     """
 
     needs_champion: ClassVar[bool]

@@ -101,7 +101,9 @@ class Forgetting:
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
         """PASS when no suite was clearly forgotten and no more answers than allowed turned wrong."""
-        return all_of(map(self._judged, evidence), asked=self.suites, found=[each.subject for each in evidence])
+        flips = () if self.flips is None else tuple(f"{_FLIPS}{name}" for name in self.suites)
+        found = [each.subject for each in evidence]
+        return all_of(map(self._judged, evidence), asked=(*self.suites, *flips), found=found)
 
     def _judged(self, each: Evidence) -> Judgement:
         if each.subject.startswith(_FLIPS) and self.flips is not None:

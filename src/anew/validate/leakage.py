@@ -25,8 +25,8 @@ _LEAP = "loss beside the champion's"
 class Leakage:
     """Find a leap over the champion, a loss next to nothing, and a column that gives the answer away.
 
-    Meant for ``mode: ask``: a person looks whether the model became so good, or learned something that requests will
-    not carry.
+    Unless told otherwise it asks: a person looks whether the model became so good, or learned something that requests
+    will not carry.
 
     Parameters
     ----------
@@ -62,6 +62,7 @@ class Leakage:
     """
 
     needs_champion: ClassVar[bool] = False
+    asks: ClassVar[bool] = True
 
     better_by: float = 0.8
     loss_at_least: float = 0.001
