@@ -119,6 +119,7 @@ class Bed:
     revise: timedelta = timedelta(days=35)
     keep: timedelta | None = None
     most: int = 1000
+    taken_s: dict[str, float] = field(default_factory=dict)
     _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -154,6 +155,7 @@ class Bed:
             lateness=self.lateness,
             label_delay=self.label_delay,
             rule_limit=self.rules,
+            rollout_cpu_s=lambda version: self.taken_s.get(version, 0.0),
             profiles=self.profiles,
             review=self.review,
             revise=self.revise,

@@ -55,6 +55,25 @@ def test_without_a_key_each_request_counts() -> None:
     assert (look.paired_down.n, look.paired_of) == (3, "error")
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_look_says_what_the_challengers_processes_took_since_the_last_one(restarts: bool) -> None:
+    bed = started(restarts=restarts)
+    for i, total in enumerate((1.5, 2.0, 2.0, 5.0)):
+        bed.taken_s = {"v2": total, "v1": 99.0}
+        shadowed(bed, f"a{i}", 1.0 + i / 5, 1)
+        bed.label(f"a{i}", 1, hour(1.1 + i / 5))
+        bed.turn(hour(1.2 + i / 5))
+    assert [each.compute_s for each in bed.facts(RolloutObserved)] == [1.5, 0.5, 0.0, 3.0]
+
+
+def test_what_was_taken_before_the_workers_began_anew_is_counted_once() -> None:
+    bed = started()
+    for i, total in enumerate((4.0, 1.0, 1.5)):
+        bed.taken_s = {"v2": total}
+        bed.turn(hour(1.2 + i / 5))
+    assert [each.compute_s for each in bed.facts(RolloutObserved)] == [4.0, 1.0, 0.5]
+
+
 def late_labels(delay: float) -> Bed:
     """Tell of a challenger that errs where labels come late, and nowhere else; labels count at the age `delay` hours.
 

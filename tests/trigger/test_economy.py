@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from anew.domain.evidence import Evidence
+from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateTrained,
@@ -16,7 +16,9 @@ from anew.domain.facts import (
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
+    RolloutObserved,
     SnapshotTaken,
+    Stage,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
@@ -61,7 +63,9 @@ class Story:
                 self.state = self.trigger.apply(self.state, each)
         return self.said[before:]
 
-    def version(self, name: str, champion: str, revive: str = "", *, promoted: bool = True) -> None:
+    def version(
+        self, name: str, champion: str, revive: str = "", *, promoted: bool = True, compute_s: float = 60.0
+    ) -> None:
         """Train a version, or bring one back, and promote it."""
         now = at(self.hour)
         planned = TrainingPlanned(
@@ -96,10 +100,15 @@ class Story:
             digest=f"digest of {revive or name}",
             snapshot="rows",
             rows=450,
-            compute_s=60.0,
+            compute_s=compute_s,
         )
         ended = TrainingEnded(
-            model="m", at=now, version=name, outcome="accepted" if promoted else "refused", detail="", compute_s=60.0
+            model="m",
+            at=now,
+            version=name,
+            outcome="accepted" if promoted else "refused",
+            detail="",
+            compute_s=compute_s,
         )
         self.tell(planned, taken, trained, ended)
         if promoted:
@@ -182,10 +191,51 @@ def test_windows_without_labels_or_evidence_withhold_and_never_pass() -> None:
 
 def test_an_unknown_price_withholds_until_a_run_was_measured() -> None:
     told = Story(Trigger(economy=Economy(cost=Cost(error=1e-6, compute_hour=1.0))))
-    told.state = replace(told.state, books=replace(told.state.books, runs_s=()))
+    told.state = replace(told.state, books=replace(told.state.books, runs_s={}))
     assert withheld(told.window(v1=0.5)) == ["cost"]
     told.version("v2", "v1", promoted=False)
     assert withheld(told.window(v1=0.5)) == ["not_yet"]
+
+
+def price_of(told: Story) -> float:
+    """Return what a retrain costs by the books, in seconds of CPU: one costs an error's 1/3600."""
+    cost = Cost(error=1 / 3600, compute_hour=1.0)
+    found = cost.price(None, tuple(told.state.books.runs_s.values())).value
+    assert found is not None
+    return found
+
+
+def looked(version: str, compute_s: float) -> RolloutObserved:
+    nothing = Counts(low=-1.0, high=1.0, counts=(0, 0, 0))
+    return RolloutObserved(
+        model="m",
+        at=at(6),
+        version=version,
+        stage=Stage.SHADOW,
+        look=1,
+        span=span(5, 6),
+        paired_down=nothing,
+        paired_up=nothing,
+        champion_loss=nothing,
+        challenger_loss=nothing,
+        compute_s=compute_s,
+    )
+
+
+def test_the_measured_price_has_the_share_of_the_rollout() -> None:
+    told = story()
+    assert price_of(told) == pytest.approx(60.0)
+    told.version("v2", "v1", promoted=False)
+    told.tell(looked("v2", 30.0), looked("v2", 10.0), looked("v9", 1000.0))
+    assert price_of(told) == pytest.approx((60.0 + 100.0) / 2)
+
+
+def test_a_model_that_came_back_is_no_measure_of_what_a_retrain_costs() -> None:
+    told = story()
+    told.version("v2", "v1")
+    told.version("v3", "v2", revive="v1", compute_s=1.0)
+    told.tell(looked("v3", 5.0))
+    assert price_of(told) == pytest.approx(60.0)
 
 
 def test_one_that_is_under_way_and_a_spent_budget_hold_it() -> None:

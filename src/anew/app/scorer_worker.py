@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as exc:  # noqa: BLE001 - whatever keeps it from loading is what the gateway has to know
             connection.sendall(encode_frame(Reply(id=0, problem=f"{type(exc).__name__}: {exc}"[:500])))
             return 1
-        connection.sendall(encode_frame(Reply(id=0)))
+        connection.sendall(encode_frame(Reply(id=0, cpu_s=time.process_time())))
         _serve(connection, answerer)
     return 0
 
@@ -58,7 +58,8 @@ def _serve(connection: socket.socket, answerer: Answerer) -> None:
 def _reply(answerer: Answerer, names: tuple[str, ...], question: Question) -> bytes:
     try:
         rows = [{name: row[name] for name in names} for row in question.rows]
-        return encode_frame(Reply(id=question.id, answers=list(answerer.answer(rows))))
+        answers = list(answerer.answer(rows))
+        return encode_frame(Reply(id=question.id, answers=answers, cpu_s=time.process_time()))
     except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; the gateway counts it as an error
         return encode_frame(Reply(id=question.id, problem=type(exc).__name__))
 

@@ -328,7 +328,7 @@ class _Up:
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
     def _observing(self, settings: Settings, engine: Engine) -> Observer:
-        plan = observer_plan(settings, self._version, self._stores.review)
+        plan = observer_plan(settings, self._version, self._stores.review, self._stores.traffic)
         return Observer(plan, engine, self._stores.lake)
 
     def _version(self, digest: str) -> Known:

@@ -59,11 +59,18 @@ class Challenger:
     _next: int = 1
     _misses: int = 0
     _supervisor: asyncio.Task[None] | None = None
+    _cpu_s: float = 0.0
+    _ended_s: float = 0.0
 
     @property
     def pid(self) -> int | None:
         """Of the present process."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds of its processes, the ended ones included, as far as they have told."""
+        return self._ended_s + self._cpu_s
 
     async def start(self) -> None:
         """Start the process and wait until it has loaded the version.
@@ -127,7 +134,7 @@ class Challenger:
         if reply.problem:
             writer.close()
             raise UnavailableError(f"{self.version} could not be loaded: {reply.problem}")
-        self._writer, self._misses = writer, 0
+        self._writer, self._misses, self._cpu_s = writer, 0, reply.cpu_s
 
     async def _supervise(self) -> None:
         """Read replies; when the process ends, start it again, more slowly each time."""
@@ -159,6 +166,7 @@ class Challenger:
 
     def _settle(self, reply: Reply) -> None:
         self._misses = 0
+        self._cpu_s = max(self._cpu_s, reply.cpu_s)
         asked = self._asked.pop(reply.id, None)
         if asked is None:
             return  # it came after the deadline
@@ -192,6 +200,7 @@ class Challenger:
             self._process.kill()
             self._process.wait()
             self._process = None
+        self._ended_s, self._cpu_s = self.cpu_s, 0.0
         asked, self._asked = self._asked, {}
         for entry in asked.values():
             entry.timer.cancel()

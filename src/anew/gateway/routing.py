@@ -1,7 +1,7 @@
 """Who answers now: one immutable reference, replaced as a whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from anew.domain.facts.rollout import Arm, Stage
 from anew.domain.observation import Answer
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
+from anew.ports.traffic import VersionHealth
 
 __all__ = ["Answerer", "Contest", "Route", "Switch", "VersionLoader"]
 
@@ -52,6 +53,10 @@ class Contest:
     arm: Arm
     challenger: Challenger
     guard: Guard
+
+    def health(self) -> VersionHealth:
+        """Return how it behaves, and what it took, for the control plane."""
+        return replace(self.guard.health(), cpu_s=self.challenger.cpu_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,11 +23,15 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """The answers, or a problem. Id 0 is the first word: loaded, or why not."""
+    """The answers, or a problem. Id 0 is the first word: loaded, or why not.
+
+    `cpu_s` are the CPU seconds that the process has taken so far.
+    """
 
     id: int
     answers: Sequence[Answer] | None = None
     problem: str = ""
+    cpu_s: float = 0.0
 
 
 _QUESTIONS: Final = msgspec.msgpack.Decoder(Question)

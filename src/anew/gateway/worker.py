@@ -195,7 +195,7 @@ class GatewayWorker:
     def _challengers(self) -> tuple[VersionHealth, ...]:
         route, stillborn = self.switch.route, self._swapper.stillborn
         first = () if stillborn is None else (stillborn,)
-        return (*first, *(contest.guard.health() for contest in (() if route is None else route.contests)))
+        return (*first, *(contest.health() for contest in (() if route is None else route.contests)))
 
     def _counts(self) -> Mapping[str, int]:
         return {

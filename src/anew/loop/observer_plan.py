@@ -70,6 +70,8 @@ class ObserverPlan:
         What a rollout's pairs and arms are judged by; None is the error.
     rule_limit
         How many of a challenger's answers may break a rule; None for no limit.
+    rollout_cpu_s
+        CPU seconds that the processes of a challenger have taken so far, by version.
     profiles
         Where the profiles of windows are kept; None keeps none.
     review
@@ -99,6 +101,7 @@ class ObserverPlan:
     paired_by: KPI | None = None
     arms_by: KPI | None = None
     rule_limit: RuleLimit | None = None
+    rollout_cpu_s: Callable[[str], float] = lambda _: 0.0
     profiles: ProfileStore | None = None
     review: Review | None = None
     revise: timedelta = timedelta(days=35)

@@ -35,6 +35,7 @@ class RolloutObserver:
         self._engine = engine
         self._lake = lake
         self._joined = joined
+        self._told_s: dict[tuple[str, datetime], float] = {}
         self._users: dict[str, tuple[tuple[object, ...], Counted]] = {}
         self._breaches: dict[str, tuple[datetime, Breaches]] = {}
 
@@ -108,8 +109,17 @@ class RolloutObserver:
                 challenger_loss=counted.challenger_loss,
                 paired_of=self._plan.outcome(self._plan.paired_by),
                 arms_of=self._plan.outcome(self._plan.arms_by),
+                compute_s=self._taken(probation),
             )
         )
+
+    def _taken(self, probation: Probation) -> float:
+        """Return the CPU seconds since the last look; workers that began anew count from nothing again."""
+        version, which = probation.challenger[0], (probation.challenger[0], probation.since)
+        now = self._plan.rollout_cpu_s(version)
+        before = self._told_s.get(which, probation.compute_s)
+        self._told_s = {key: each for key, each in self._told_s.items() if self._rollout.arm(key[0])} | {which: now}
+        return now - before if now >= before else now
 
     def _counted(self, probation: Probation) -> Counted:
         """Return the users that were counted: remembered, or read again after a restart and at a new step."""

@@ -29,6 +29,8 @@ class VersionHealth:
     tripped
         Why it fails too often, empty while it does not; a newer epoch ends that. Meanwhile the worker does not ask it,
         unless it is a champion and there is nobody to answer in its place.
+    cpu_s
+        CPU seconds of the processes that a challenger has of its own here; 0 of a champion, which has none.
     """
 
     version: str
@@ -38,6 +40,7 @@ class VersionHealth:
     recent_failed: int = 0
     latency: tuple[int, ...] = ()
     tripped: str = ""
+    cpu_s: float = 0.0
 
     def latency_ms(self, share: float) -> float | None:
         """Return the time in which `share` of its answers came, rounded up to the grid; None of no answers."""

@@ -61,6 +61,8 @@ class Probation:
         Where the keys that it answers begin; see `Arm`.
     begun
         Epoch under which its present step began.
+    compute_s
+        CPU seconds that its own processes have taken, as far as looks told.
     """
 
     challenger: Served
@@ -81,6 +83,7 @@ class Probation:
     arms_of: str = ""
     low: float = 0.0
     begun: int = 0
+    compute_s: float = 0.0
 
     @property
     def arm(self) -> Arm:
@@ -295,6 +298,7 @@ def _observed(probation: Probation, fact: RolloutObserved, *, in_force: bool) ->
         probation,
         looks=fact.look,
         looked=fact.span.end,
+        compute_s=probation.compute_s + fact.compute_s,
         progress=fact.at if fact.paired_down.n or fact.challenger_loss.n else probation.progress,
         paired_of=fact.paired_of,
         paired_down=added(probation.paired_down, fact.paired_down, alike=paired),

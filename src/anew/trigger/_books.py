@@ -13,6 +13,7 @@ from anew.domain.facts import (
     RetiredScoringAsked,
     RetrainRequested,
     RolledBack,
+    RolloutObserved,
     SnapshotTaken,
     TrainingEnded,
     TrainingPlanned,
@@ -56,7 +57,8 @@ class Books:
     history_s
         Seconds that the first champion's rows span.
     runs_s
-        CPU seconds of the last runs that were measured.
+        CPU seconds of the last runs that were measured, by version: compute, search and gates, then its rollout's. A
+        model that came back was not fitted and is none of them.
     """
 
     champion: Standing | None = None
@@ -74,7 +76,7 @@ class Books:
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     revives: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     history_s: float = 0.0
-    runs_s: tuple[float, ...] = ()
+    runs_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def level(self) -> float | None:
@@ -116,8 +118,11 @@ def books_after(books: Books, fact: Fact) -> Books:
             return replace(books, history_s=fact.span.length.total_seconds())
         case CandidateTrained():
             return replace(books, digests=_with(books.digests, fact.version, fact.digest))
-        case TrainingEnded() if fact.compute_s > 0:
-            return replace(books, runs_s=(*books.runs_s, fact.compute_s)[-_KEPT_RUNS:])
+        case TrainingEnded() if fact.compute_s > 0 and fact.version not in books.revives:
+            return replace(books, runs_s=_with(books.runs_s, fact.version, fact.compute_s, _KEPT_RUNS))
+        case RolloutObserved() if fact.compute_s > 0 and fact.version in books.runs_s:
+            taken = books.runs_s[fact.version] + fact.compute_s
+            return replace(books, runs_s=MappingProxyType({**books.runs_s, fact.version: taken}))
         case VersionPromoted():
             return _promoted(books, fact.version)
         case RolledBack() if fact.to and books.champion and fact.to != books.champion.name:

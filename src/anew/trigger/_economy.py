@@ -53,7 +53,7 @@ class Economy:
         """Decide on all windows that were scored."""
         if books.champion is None:
             return _no("nothing", "there is no champion", {})
-        price = self.cost.price(books.level, books.runs_s)
+        price = self.cost.price(books.level, tuple(books.runs_s.values()))
         if price.value is None:
             return _no("cost", f"what a retrain costs is not known: {price.why}", {})
         ledger = Ledger(

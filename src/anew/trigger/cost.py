@@ -32,7 +32,8 @@ class Cost:
         labels. Without it the price is `windows` times what the model loses in a window when it is new, one such unit
         at the least: retraining is then worth what the model errs anyway in so many windows.
     retrain
-        What a retrain costs, in money; None: measured, from the CPU time of past runs.
+        What a retrain costs, in money; None: measured, from the CPU time of past runs: search and fit, gates, and the
+        challenger's own processes while it was on probation.
     compute_hour
         What an hour of CPU costs, in money.
     windows
@@ -60,7 +61,7 @@ class Cost:
         level
             What the champion lost in a window when it was new, summed over rows; None when not known.
         runs_s
-            CPU seconds of past runs, those that were not measured left out.
+            CPU seconds of past runs with their gates and rollouts, those that were not measured left out.
         """
         if self.error is None:
             if level is None:

@@ -225,9 +225,12 @@ class RolloutObserved(Fact):
     paired_of, arms_of
         What the outcomes of pairs and of arms are, e.g. ``error`` or ``kpi margin by user``: those of one kind alone
         add up.
+    compute_s
+        CPU seconds that the challenger's own processes have taken since the last look, on all workers: the rollout's
+        share of what a retrain costs.
     """
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     version: str
     stage: Stage
@@ -239,6 +242,7 @@ class RolloutObserved(Fact):
     challenger_loss: Counts
     paired_of: str = "error"
     arms_of: str = "error"
+    compute_s: float = 0.0
 
     @property
     def key(self) -> str:
