@@ -179,6 +179,9 @@ def test_a_rise_is_answered_with_every_number_and_staying_too() -> None:
     assert float(numbers["price"]) == 50.0
     assert float(numbers["regret of a rise"]) >= 50.0
     assert {"slope", "level", "noise", "trust", "price is", "budget left"} <= set(numbers)
+    # The mean rise of the last two windows, of an hour each, is what the next is expected to lose beyond its noise.
+    rises = (0.0 + 80.0) / 2
+    assert float(numbers["regret an hour"]) == pytest.approx(rises - float(numbers["noise"]))
 
 
 def test_windows_without_labels_or_evidence_withhold_and_never_pass() -> None:

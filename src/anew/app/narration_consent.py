@@ -18,8 +18,10 @@ from anew.domain.facts import (
     LabellerWeighed,
     OverrideSigned,
     RejectionSigned,
+    RetrainAdmitted,
     RetrainApproved,
     RetrainHeld,
+    RetrainQueued,
     RetrainRefused,
     ReviewQueued,
     ReviewReopened,
@@ -108,6 +110,17 @@ def _(fact: FreezeEnded) -> str:
 @narrate_consent.register
 def _(fact: RetrainHeld) -> str:
     return f"retrain held by {fact.by} until {fact.until:%Y-%m-%d %H:%M} UTC: {fact.reason}"
+
+
+@narrate_consent.register
+def _(fact: RetrainQueued) -> str:
+    return f"retrain waits for shared compute, {fact.place} of {fact.of}: {fact.detail}"
+
+
+@narrate_consent.register
+def _(fact: RetrainAdmitted) -> str:
+    waited = f" after {fact.waited_s:.0f} s" if fact.waited_s >= 1 else ""
+    return f"retrain has its turn at shared compute{waited}: {fact.detail}"
 
 
 @narrate_consent.register

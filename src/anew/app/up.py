@@ -37,7 +37,7 @@ from anew.app.wiring import stages
 from anew.app.yardstick import read_known
 from anew.domain.errors import AnewError, FencedError, SettingsError, UnavailableError
 from anew.domain.fact import Fact
-from anew.domain.facts import ProjectChanged, RetrainCommanded
+from anew.domain.facts import FIRST, ProjectChanged, RetrainCommanded
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts
@@ -253,7 +253,7 @@ class _Up:
         at = newest + _MICRO if newest is not None else self._stores.clock.now()
         served = engine.state("rollout").champion[0]
         if not served and newest is not None and not engine.state("trigger").running:
-            command = f"first/{engine.state('train').planned}"
+            command = f"{FIRST}{engine.state('train').planned}"
             self._loop.submit(
                 RetrainCommanded(
                     model=self._settings.model, at=at, command=command, by="anew up", reason="there is no champion"

@@ -16,6 +16,7 @@ from anew.domain.facts import (
     FreezeEnded,
     ProjectChanged,
     RejectionSigned,
+    RetrainAdmitted,
     RetrainApproved,
     RetrainHeld,
     RetrainRequested,
@@ -59,6 +60,8 @@ class Governance:
         Do requests to retrain wait for the end of a freeze, too?
     sensitive
         Does the project declare sensitive columns?
+    shares
+        Do requests to retrain wait for their turn at compute that is shared with other models?
     """
 
     by: str = "policy"
@@ -66,6 +69,7 @@ class Governance:
     freezes: tuple[Freeze | Once, ...] = ()
     holds_retrains: bool = False
     sensitive: bool = False
+    shares: bool = False
 
     def initial(self) -> GovernanceState:
         """Return the state before any fact."""
@@ -78,7 +82,7 @@ class Governance:
     def due(self, state: GovernanceState, wall: datetime) -> bool:
         """Would a tick at `wall` change anything?"""
         waiting = state.waiting
-        if self._frozen(wall) != _in_force(state):
+        if self._frozen(wall) != _in_force(state) or self._left(state) is not None:
             return True
         if waiting is None:
             return False
@@ -89,8 +93,12 @@ class Governance:
     def decide(self, state: GovernanceState, fact: Fact) -> tuple[Fact, ...]:
         """Answer requests, accepted candidates and signatures; at a tick what has waited for it."""
         match fact:
+            case RetrainRequested() if self.shares:
+                return ()  # its turn is decided where all models are seen
             case RetrainRequested():
-                return (self._consent_to_retrain(state, fact),)
+                return (self._consent_to_retrain(state, fact, state.request),)
+            case RetrainAdmitted() if state.unanswered is not None and state.unanswered.id == fact.request:
+                return (self._consent_to_retrain(state, fact, state.unanswered),)
             case CandidateAccepted() if state.waiting is not None:
                 return self._accepted(state, state.waiting, fact)
             case ProjectChanged() | VersionPromoted() | RolledBack() if state.waiting is not None:
@@ -111,11 +119,16 @@ class Governance:
             default=None,
         )
 
-    def _consent_to_retrain(self, state: GovernanceState, fact: RetrainRequested) -> Fact:
+    def _consent_to_retrain(self, state: GovernanceState, fact: Fact, request: Request) -> Fact:
         frozen = _in_force(state)
         if frozen is not None and self.holds_retrains:
             return RetrainHeld(model=fact.model, at=fact.at, by=self.by, reason=_frozen_by(frozen), until=frozen.until)
-        return RetrainApproved(model=fact.model, at=fact.at, by=self.by, corrected=fact.corrected, revive=fact.revive)
+        return self._released(request, fact)
+
+    def _left(self, state: GovernanceState) -> Request | None:
+        """Return a request that waits for a turn that nobody gives any more: compute is not shared now."""
+        waits = state.held is not None and state.frozen is not None
+        return None if self.shares or waits else state.unanswered
 
     def _accepted(self, state: GovernanceState, waiting: Waiting, fact: CandidateAccepted) -> tuple[Fact, ...]:
         passed_over = () if state.passed_over is None else (self._refused(state.passed_over, fact, _newer(fact)),)
@@ -143,15 +156,22 @@ class Governance:
             decided.append(FreezeBegan(model=fact.model, at=fact.at, window=frozen.window, until=frozen.until))
         if frozen is None and state.frozen is not None:
             decided.append(FreezeEnded(model=fact.model, at=fact.at, window=state.frozen.window))
-        if frozen is None and state.held is not None:
+        if frozen is None and state.held is not None and not self.shares:
             decided.append(self._released(state.held, fact))
+        elif (left := self._left(state)) is not None:
+            decided.append(self._consent_to_retrain(state, fact, left))
         if state.waiting is not None:
             decided += self._advanced(state.waiting, fact, frozen)
         return tuple(decided)
 
-    def _released(self, held: Request, fact: Ticked) -> RetrainApproved:
+    def _released(self, request: Request, fact: Fact) -> RetrainApproved:
         return RetrainApproved(
-            model=fact.model, at=fact.at, by=self.by, corrected=held.corrected, revive=held.revive, request=held.id
+            model=fact.model,
+            at=fact.at,
+            by=self.by,
+            corrected=request.corrected,
+            revive=request.revive,
+            request="" if fact.id == request.id else request.id,
         )
 
     def _advanced(self, waiting: Waiting, fact: Ticked, frozen: _Frozen | None) -> Sequence[Fact]:

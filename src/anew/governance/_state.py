@@ -19,6 +19,8 @@ from anew.domain.facts import (
     RetrainApproved,
     RetrainCommanded,
     RetrainHeld,
+    RetrainQueued,
+    RetrainRefused,
     RetrainRequested,
     RolledBack,
     RolloutApproved,
@@ -100,6 +102,10 @@ class GovernanceState:
         A request that waits for the end of a freeze.
     frozen
         The freeze in force.
+    unanswered
+        The request that has not been consented to; where compute is shared it waits for its turn.
+    queued
+        Why it waits for shared compute, and since when.
     """
 
     ground: Ground = Ground()
@@ -111,6 +117,8 @@ class GovernanceState:
     passed_over: Waiting | None = None
     held: Request | None = None
     frozen: FreezeBegan | None = None
+    unanswered: Request | None = None
+    queued: RetrainQueued | None = None
 
     def waits(self, version: str, digest: str) -> Waiting | None:
         """Return what waits under exactly this name and digest."""
@@ -134,8 +142,10 @@ def state_after(state: GovernanceState, fact: Fact) -> GovernanceState:
             return replace(state, ground=replace(state.ground, champion=fact.version))
         case RolledBack():
             return replace(state, ground=replace(state.ground, champion=fact.to or state.ground.champion))
-        case RetrainCommanded() | RetrainRequested() | RetrainHeld() | RetrainApproved() | TrainingPlanned():
+        case RetrainCommanded() | RetrainRequested() | TrainingPlanned():
             return _retraining(state, fact)
+        case RetrainHeld() | RetrainQueued() | RetrainApproved() | RetrainRefused():
+            return _consenting(state, fact)
     return _judging(state, fact)
 
 
@@ -152,13 +162,20 @@ def _retraining(state: GovernanceState, fact: Fact) -> GovernanceState:
                 corrected=fact.corrected,
                 revive=fact.revive,
             )
-            return replace(state, request=request)
-        case RetrainHeld():
-            return replace(state, held=state.request)
-        case RetrainApproved():
-            return replace(state, held=None)
+            return replace(state, request=request, unanswered=request, queued=None)
         case TrainingPlanned():
             return _with(state, Candidate(version=fact.version, request=state.request))
+    return state
+
+
+def _consenting(state: GovernanceState, fact: Fact) -> GovernanceState:
+    match fact:
+        case RetrainHeld():
+            return replace(state, held=state.request)
+        case RetrainQueued():
+            return replace(state, queued=fact)
+        case RetrainApproved() | RetrainRefused():
+            return replace(state, held=None, unanswered=None, queued=None)
     return state
 
 

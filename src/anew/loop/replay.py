@@ -13,6 +13,7 @@ from anew.domain.errors import NotFoundError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    FIRST,
     CandidateRefused,
     ProjectChanged,
     RetrainCommanded,
@@ -176,7 +177,7 @@ class Replay:
         command = RetrainCommanded(
             model=self._plan.model,
             at=self._stream.at[start],
-            command=f"first/{number}",
+            command=f"{FIRST}{number}",
             by="replay",
             reason="there is no champion",
         )

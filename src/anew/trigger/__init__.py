@@ -2,6 +2,17 @@
 
 from anew.trigger._condition import Changes, Condition, NewData, Schedule
 from anew.trigger._economy import Economy
+from anew.trigger._sharing import Sharing, SharingState
 from anew.trigger._stage import Trigger, TriggerState
 
-__all__ = ["Changes", "Condition", "Economy", "NewData", "Schedule", "Trigger", "TriggerState"]
+__all__ = [
+    "Changes",
+    "Condition",
+    "Economy",
+    "NewData",
+    "Schedule",
+    "Sharing",
+    "SharingState",
+    "Trigger",
+    "TriggerState",
+]

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from anew.domain.fact import Fact
 from anew.domain.facts import EffectFailed, RetiredScoringAsked, RetrainWithheld, WindowScored
+from anew.domain.interval import Interval
 from anew.trigger._books import HOPED, LEVEL, NAME, Books
 from anew.trigger._question import Question
+from anew.trigger._sharing import RATE
 from anew.trigger.cost import Cost
 from anew.trigger.economic import Choice, Economic, Ledger
 
@@ -49,8 +52,8 @@ class Economy:
             ),
         )
 
-    def question(self, books: Books) -> Question:
-        """Decide on all windows that were scored."""
+    def question(self, books: Books, window: Interval) -> Question:
+        """Decide on all windows that were scored, of which `window` is the last."""
         if books.champion is None:
             return _no("nothing", "there is no champion", {})
         price = self.cost.price(books.level, tuple(books.runs_s.values()))
@@ -67,7 +70,7 @@ class Economy:
             price=price.value * 2 ** min(books.vain, _MOST_DOUBLINGS),
         )
         choice = self.rule.choose(ledger)
-        numbers = _numbers(choice) | {"price is": price.why, "doubled for requests in vain": str(books.vain)}
+        numbers = _numbers(choice, window) | {"price is": price.why, "doubled for requests in vain": str(books.vain)}
         if choice.kind == "keep":
             return _no("not_yet", choice.reason, numbers)
         return Question(
@@ -83,9 +86,11 @@ def _no(reason: str, detail: str, numbers: Mapping[str, str]) -> Question:
     return Question(triggers=(NAME,), reason=detail, considered=tuple(numbers.items()), withheld=(reason, detail))
 
 
-def _numbers(choice: Choice) -> dict[str, str]:
+def _numbers(choice: Choice, window: Interval) -> dict[str, str]:
     """Return the numbers of a choice as text that reads back to the same numbers."""
     found = {name: repr(value) for name, value in choice.numbers.items()}
+    if "regret a window" in choice.numbers:
+        found[RATE] = repr(choice.numbers["regret a window"] / (window.length / timedelta(hours=1)))
     if choice.bought is not None:
         found |= {HOPED: repr(choice.bought.rise), LEVEL: repr(choice.bought.level)}
     return found

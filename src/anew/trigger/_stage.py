@@ -208,7 +208,7 @@ class Trigger:
             case WindowScored() if self.economy is not None:
                 return self.economy.ask(state.books, fact)
             case RetiredScored() if self.economy is not None and not state.answered and not self._busy(state):
-                question = self.economy.question(state.books)
+                question = self.economy.question(state.books, fact.window)
             case EffectFailed() if self.economy is not None and fact.effect == "score_retired" and not state.answered:
                 question = self.economy.blind(fact)
             case Ticked() if state.served is not None:

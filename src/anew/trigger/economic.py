@@ -205,8 +205,10 @@ class Economic:
         rises = [loss - level for loss in self._since(ledger, seen)]
         waiting = waiting_cost(slope, ledger.now - ledger.since)
         risen = ski_rental(trust * each - self.noise * noise for each in rises)
+        coming = max(0.0, trust * fmean(rises[-2:]) - self.noise * noise) if rises else 0.0
         numbers = {
             "price": ledger.price,
+            "regret a window": max(coming, slope * (ledger.now - ledger.since)),
             "regret of waiting": waiting,
             "regret of a rise": risen,
             "slope": slope,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from anew.domain.fact import Fact
 from anew.domain.facts.access import AccessChanged, AccessGranted, AccessRevoked
 from anew.domain.facts.command import (
+    FIRST,
     ProjectChanged,
     QuarantineReleased,
     RetrainCommanded,
@@ -55,6 +56,7 @@ from anew.domain.facts.rollout import (
     TrafficShifted,
     VersionPromoted,
 )
+from anew.domain.facts.sharing import RetrainAdmitted, RetrainQueued
 from anew.domain.facts.span import SpanComparisonAsked, SpanFitAsked, SpanFitted, SpansCompared
 from anew.domain.facts.validation import (
     ApprovalSigned,
@@ -71,6 +73,7 @@ from anew.domain.facts.validation import (
 
 __all__ = [
     "FACTS",
+    "FIRST",
     "AccessChanged",
     "AccessGranted",
     "AccessRevoked",
@@ -99,9 +102,11 @@ __all__ = [
     "RejectionSigned",
     "RetiredScored",
     "RetiredScoringAsked",
+    "RetrainAdmitted",
     "RetrainApproved",
     "RetrainCommanded",
     "RetrainHeld",
+    "RetrainQueued",
     "RetrainRefused",
     "RetrainRequested",
     "RetrainWithheld",
@@ -170,9 +175,11 @@ FACTS: Mapping[str, type[Fact]] = {
         RejectionSigned,
         RetiredScored,
         RetiredScoringAsked,
+        RetrainAdmitted,
         RetrainApproved,
         RetrainCommanded,
         RetrainHeld,
+        RetrainQueued,
         RetrainRefused,
         RetrainRequested,
         RetrainWithheld,

@@ -8,6 +8,7 @@ from anew.domain.fact import Fact
 from anew.domain.interval import require_utc
 
 __all__ = [
+    "FIRST",
     "ProjectChanged",
     "QuarantineReleased",
     "RetrainCommanded",
@@ -17,6 +18,9 @@ __all__ = [
     "SubjectPurged",
     "Ticked",
 ]
+
+FIRST = "first/"
+"""What the loop's own commands begin with, which ask for a first champion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,11 @@ class RetrainCommanded(Fact):
     def key(self) -> str:
         """The command's own id."""
         return self.command
+
+    @property
+    def by_loop(self) -> bool:
+        """Did the loop itself ask, for a first champion, rather than a person?"""
+        return self.command.startswith(FIRST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
