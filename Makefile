@@ -116,7 +116,7 @@ CAMPAIGN := K9,D3,D4,D5,D7,D8,D18,D19,D20,D21,O4,O5
 
 # One resolution of everything, which the locks are then cut from: they cannot disagree. It starts from nothing, since uv
 # takes an output that exists for a wish.
-lock: ## resolve the newest releases that pyproject.toml admits, and the oldest, into requirements/ (needs uv)
+lock: ## resolve the newest releases that pyproject.toml admits, and the oldest, into requirements/ (needs uv, and where PyTorch for CPUs is: TORCH_WHEELS)
 	@command -v $(UV) >/dev/null || { echo "uv resolves the locks and is not here: install it (pip install uv) or name it (make lock UV=/path/to/uv)" >&2; exit 1; }
 	@rm -rf build/lock && mkdir -p build/lock
 	@$(UV) pip compile pyproject.toml --all-extras --group dev $(LOCK) --output-file build/lock/all.txt
@@ -127,9 +127,10 @@ lock: ## resolve the newest releases that pyproject.toml admits, and the oldest,
 	@$(UV) pip compile requirements/labelstudio.in $(LOCK) --generate-hashes --output-file build/lock/labelstudio.txt
 	@$(UV) pip compile requirements/mlflow.in $(LOCK) --generate-hashes --output-file build/lock/mlflow.txt
 	@$(UV) pip compile requirements/ray.in $(LOCK) --generate-hashes --constraint build/lock/all.txt --output-file build/lock/ray.txt
+	@$(UV) pip compile requirements/torch.in $(LOCK) --generate-hashes $(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS)) --constraint build/lock/all.txt --output-file build/lock/torch.txt
 	@$(UV) pip compile requirements/docs.in $(LOCK) --generate-hashes --output-file build/lock/docs.txt
 	@$(UV) pip compile requirements/deploy.in $(LOCK) --generate-hashes --output-file build/lock/deploy.txt
-	@mv build/lock/run.txt build/lock/test.txt build/lock/oldest.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/mlflow.txt build/lock/docs.txt build/lock/deploy.txt requirements/
+	@mv build/lock/run.txt build/lock/test.txt build/lock/oldest.txt build/lock/feast.txt build/lock/labelstudio.txt build/lock/ray.txt build/lock/torch.txt build/lock/mlflow.txt build/lock/docs.txt build/lock/deploy.txt requirements/
 LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 # The stamps say which locks .venv was installed from; the larger lock pins the smaller one's releases too.
@@ -186,12 +187,11 @@ build/ray/stamp: .venv/test.stamp requirements/ray.txt Makefile
 	@printf '#!/bin/sh\nexec "%s/build/ray/bin/python" -P -m anew.cli "$$@"\n' "$(CURDIR)" >build/ray/bin/anew && chmod +x build/ray/bin/anew
 	@touch $@
 
-# PyTorch's releases for CPUs carry a local version that a lock without hosts cannot name.
-TORCH := torch==2.13.0 onnxscript==0.7.2
-build/torch/stamp: .venv/test.stamp Makefile
+# Elsewhere than on Linux, PyTorch's releases are for CPUs; there those are in an index of their own, which the user names.
+build/torch/stamp: .venv/test.stamp requirements/torch.txt Makefile
 	@echo "Installing PyTorch into build/torch: about a minute."
 	$(call over,build/torch)
-	@build/torch/bin/python -m pip --disable-pip-version-check install -qq $(TORCH)
+	@build/torch/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/torch.txt || { echo "On Linux, PyTorch for CPUs comes from an index of its own; name it in PIP_EXTRA_INDEX_URL, or a folder with its wheel in PIP_FIND_LINKS. The lock knows its wheel for Python 3.11 on x86-64." >&2; exit 1; }
 	@touch $@
 
 define install

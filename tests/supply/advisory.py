@@ -36,12 +36,18 @@ class Hit:
 def affects(advisory: Mapping[str, Any], name: str, version: str) -> bool:
     """Is this release affected? A version or a range that cannot be read is: nothing is passed over.
 
+    A build of a release, as 2.13.0+cpu is of 2.13.0, is affected as the release is.
+
     Reference: the OSV schema 1.7, "evaluation" of `affected`.
     """
     if advisory.get("withdrawn"):
         return False
     about = [each for each in advisory["affected"] if _is_about(each, name)]
-    return any(version in each.get("versions", ()) or _in_ranges(each.get("ranges", ()), version) for each in about)
+    plain = version.partition("+")[0]
+    return any(
+        not {plain, version}.isdisjoint(each.get("versions", ())) or _in_ranges(each.get("ranges", ()), plain)
+        for each in about
+    )
 
 
 def _is_about(affected: Mapping[str, Any], name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.supply.advisory import affects, hits, recorded, taken
 from tests.supply.audit import accepted, problems
 from tests.supply.lock import LOCKS, ROOT, Pinned, alike, locked, read_lock
 from tests.supply.release import PROVENANCE, SBOM, ReleaseError, build, sbom, verify
+from tests.supply.test_sbom import wrong_with
 
 pytestmark = pytest.mark.fault("H12")
 HASH = "0" * 64
@@ -45,6 +47,40 @@ def test_every_lock_pins_every_file_and_what_is_declared_is_locked(
     assert {each for each in run if each[0] in both} == {each for each in test if each[0] in both}, "tested as it runs"
     files = sum(len(each.hashes) for each in pins)
     record_property("figure", f"{len(pins)} releases pinned, {files} files by SHA-256")
+
+
+@pytest.mark.parametrize("lock", ["ray.txt", "torch.txt"])
+def test_what_is_installed_over_the_environment_has_the_releases_that_it_has(lock: str) -> None:
+    pins = locked()
+    own, under = ({each.name: {e.version for e in pins if (e.lock, e.name) == (name, each.name)} for each in pins
+                   if each.lock == name} for name in (lock, "test.txt"))  # fmt: skip
+    assert len(own.keys() & under.keys()) > 3
+    assert {name for name in own.keys() & under.keys() if not own[name] <= under[name]} == set()
+
+
+def test_pytorch_is_the_build_for_processors_alone() -> None:
+    names = {each.name for each in locked() if each.lock == "torch.txt"}
+    assert not {name for name in names if name.startswith(("nvidia", "cuda", "triton"))}
+    (line,) = (
+        line
+        for line in (ROOT / "requirements" / "torch.txt").read_text("utf-8").splitlines()
+        if re.match(r"torch==\S+ ; sys_platform == 'linux'", line)
+    )
+    assert line.startswith("torch==2.13.0+cpu ")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    installs = [line for line in makefile.splitlines() if re.search(r"(-m pip|\$\(PIP\)).* install ", line)]
+    assert len(installs) > 8
+    assert [line for line in installs if "--require-hashes" not in line and "--no-deps" not in line] == []
+
+
+def test_a_build_of_a_release_is_affected_as_the_release_is() -> None:
+    def told(affected: dict[str, Any]) -> dict[str, Any]:
+        return {"id": "X-1", "affected": [{"package": {"name": "torch", "ecosystem": "PyPI"}, **affected}]}
+
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"last_affected": "2.13.0"}]}]
+    for each in ({"versions": ["2.13.0"]}, {"ranges": ranges}):
+        assert affects(told(each), "torch", "2.13.0+cpu")
+        assert not affects(told(each), "torch", "2.13.1+cpu")
 
 
 @pytest.mark.fault("O5")
@@ -242,7 +278,7 @@ def test_a_release_says_what_it_is_of_and_is_known_again(released: tuple[Path, P
     commit = statement["predicate"]["buildDefinition"]["externalParameters"]["commit"]
     assert len(commit) == 40
     told = json.loads((dist / SBOM).read_text())
-    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.6")
+    assert wrong_with(told) == [], "it is as the official schema says"
     assert {(each["name"], each["version"]) for each in told["components"]} == {
         (each.name, each.version) for each in locked() if each.lock == "run.txt"
     }
