@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -257,6 +257,11 @@ def wait(condition: Callable[[], bool], log: Callable[[], str] = str, seconds: f
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain\n{log()}"
         time.sleep(0.02)
+
+
+def mixed(replies: Sequence[tuple[int, Any]]) -> int:
+    """Return how many replies name a version that did not make their output."""
+    return sum(entry["output"] != float(entry["version"][1:]) for _, body in replies for entry in body["predictions"])
 
 
 def resident(pid: int) -> int:

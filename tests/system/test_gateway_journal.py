@@ -79,6 +79,20 @@ def test_with_drop_counted_service_goes_on_and_the_number_is_exact(tmp_path: Pat
         assert counts["dropped"] > 0
 
 
+@pytest.mark.fault("S5")
+@pytest.mark.parametrize("on_full", ["fail", "drop-counted"])
+def test_control_a_journal_with_room_refuses_and_drops_nothing(tmp_path: Path, on_full: str) -> None:
+    with bed(tmp_path, most_bytes=200_000, segment_bytes=4_000, on_full=on_full) as ours:
+        ours.shift(ours.version("v1"))
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        served = [client.predict()[1]["predictions"][0]["id"] for _ in range(100)]
+        assert [one.id for one in ours.kept()] == served
+        counts = client.call("GET", "/stats")[1]["counts"]
+        assert (counts["predictions"], counts.get("refused_by_journal", 0), counts.get("dropped", 0)) == (100, 0, 0)
+        assert "journal takes nothing" not in str(client.call("GET", "/ready")[1])
+
+
 @pytest.mark.fault("V8")
 def test_a_repeated_client_id_replays_its_answer_and_is_kept_once(tmp_path: Path) -> None:
     with bed(tmp_path) as ours:

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from anew.domain.errors import IntegrityError
 from anew.domain.observation import Prediction
-from tests.system.gateway_bed import Client, bed, resident, wait
+from tests.system.gateway_bed import Client, bed, mixed, resident, wait
 
 pytestmark = pytest.mark.system
 
@@ -80,12 +81,30 @@ def test_workers_killed_under_swaps_fail_nobody_who_tries_once_more(
         replies = [reply for caller in callers for reply in caller.replies]
         assert {status for _, status, _ in replies} == {200}
         assert sum(caller.retried for caller in callers) >= 1  # the kills were felt
-        for began, _, body in replies:
-            (entry,) = body["predictions"]
-            assert entry["output"] == float(entry["version"][1:])
-            newer = shifted.get(body["epoch"] + 1)
-            assert newer is None or began < newer + 2  # a version that was replaced answers for two seconds at most
+        assert mixed([(status, body) for _, status, body in replies]) == 0
+        assert stale(replies, shifted) == 0
         record_property("figure", f"{len(replies)} answers over 20 swaps and 4 kills: 0 failed at the caller")
+
+
+def stale(replies: Sequence[tuple[float, int, Any]], shifted: Mapping[int, float]) -> int:
+    """Return how many were answered by a version that had been replaced for two seconds when they asked."""
+    newer = [(began, shifted.get(body["epoch"] + 1)) for began, _, body in replies]
+    return sum(at is not None and began >= at + 2 for began, at in newer)
+
+
+@pytest.mark.fault("S2")
+def test_control_a_worker_that_was_told_nothing_answers_by_what_was_replaced(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        ours.shift(ours.version("v1"))
+        caller, stopped, shifted = Patient(ours.begin()), threading.Event(), dict[int, float]()
+        ours.applied(1)
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(caller.ask, 0, stopped)
+            shifted[2] = time.monotonic()
+            wait(lambda: stale(caller.replies, shifted) > 0, ours.log)
+            stopped.set()
+            asking.result()
+        assert caller.failures == []
 
 
 def served(port: int, callers: int) -> list[bool]:
@@ -149,6 +168,32 @@ def test_10_000_callers_who_go_away_leave_no_descriptor_and_no_half_row(tmp_path
         assert {len(one.row) for one in kept if isinstance(one, Prediction)} == {3}
 
 
+@pytest.mark.fault("S7")
+def test_control_callers_who_stay_are_seen_in_the_descriptors_and_a_record_cut_short_in_the_journal(
+    tmp_path: Path,
+) -> None:
+    with bed(tmp_path) as ours:
+        ours.shift(ours.version("v1"))
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        assert {client.predict()[0] for _ in range(5)} == {200}
+        before = _descriptors(ours.processes["0"].pid)
+        with ExitStack() as stack:
+            for _ in range(10):
+                stack.enter_context(socket.create_connection(("127.0.0.1", client.port)))
+            wait(lambda: _descriptors(ours.processes["0"].pid) == before + 10, ours.log)
+        wait(lambda: _descriptors(ours.processes["0"].pid) == before, ours.log)
+        ours.processes["0"].kill()
+        ours.processes["0"].wait()
+        (segment,) = (tmp_path / ".anew" / "journal" / "0").glob("*.seg")
+        whole = segment.read_bytes().rstrip(b"\0")
+        segment.write_bytes(whole[:-1])
+        assert len(ours.kept()) == 4
+        segment.write_bytes(whole.replace(b"champion", b"chempion", 1))
+        with pytest.raises(IntegrityError, match="damaged"):
+            ours.kept()
+
+
 @pytest.mark.fault("S8")
 def test_three_times_too_many_are_told_so_soon_and_the_rest_is_served(tmp_path: Path) -> None:
     with bed(tmp_path, queue_ms=100) as ours:
@@ -195,6 +240,21 @@ def test_a_long_request_ends_on_the_version_that_it_began_with(tmp_path: Path) -
         assert (status, body["epoch"], entry["version"], entry["arm"]) == (200, 1, "v2", "challenger")
         kept = {each.id: each for each in ours.kept() if isinstance(each, Prediction)}
         assert (kept[entry["id"]].epoch, kept[entry["id"]].answer.output) == (1, entry["output"])
+
+
+@pytest.mark.fault("S10")
+def test_control_a_request_that_begins_after_the_swap_does_not_end_on_the_version_before(tmp_path: Path) -> None:
+    with bed(tmp_path, deadline_ms=10_000) as ours:
+        one, two = ours.version("v1"), ours.version("v2", behaviour="slow", seconds=0.2)
+        ours.shift(one, two, share=1.0)
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        assert client.predict()[1]["predictions"][0]["version"] == "v2"
+        ours.shift(ours.version("v3"), fallback=one)
+        ours.applied(2)
+        body = client.predict()[1]
+        (entry,) = body["predictions"]
+        assert (body["epoch"], entry["version"], entry["arm"]) == (2, "v3", "champion")
 
 
 @pytest.mark.fault("V11")

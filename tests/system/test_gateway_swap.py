@@ -6,21 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from anew.domain.observation import Prediction
-from tests.system.gateway_bed import Bed, Load, bed, resident, wait
+from tests.system.gateway_bed import Bed, Load, bed, mixed, resident, wait
 
 pytestmark = pytest.mark.system
-
-
-def mixed(replies: list[tuple[int, Any]]) -> int:
-    """Return how many replies name a version that did not make their output."""
-    return sum(
-        entry["output"] != float(entry["version"][1:]) for status, body in replies for entry in body["predictions"]
-    )
 
 
 @pytest.mark.fault("S1")
@@ -103,6 +95,20 @@ def test_swaps_under_load_fail_nothing_and_leave_no_memory_behind(tmp_path: Path
 
 
 @pytest.mark.fault("S3")
+def test_control_a_version_that_loads_is_not_refused(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        good, better = ours.version("v1"), ours.version("v2")
+        ours.shift(good)
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        ours.shift(better, fallback=good)
+        ours.applied(2)
+        status = ours.status()
+        assert (status.refused, status.problem) == (0, "")
+        assert {client.predict(customer=str(i))[1]["version"] for i in range(20)} == {"v2"}
+
+
+@pytest.mark.fault("S3")
 @pytest.mark.parametrize("load", ["raise", "crash"])
 def test_a_version_that_does_not_load_is_refused_and_the_old_one_stays(tmp_path: Path, load: str) -> None:
     with bed(tmp_path) as ours:
@@ -162,6 +168,22 @@ def test_a_worker_without_control_plane_serves_what_was_published_last(tmp_path:
         status, body = client.call("GET", "/ready")
         assert (status, body["status"]) == (200, "degraded")
         assert "control plane" in body["problems"][0]
+
+
+@pytest.mark.fault("S4")
+def test_control_a_worker_that_finds_no_routing_serves_nothing(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        ours.shift(ours.version("v7"))
+        client = ours.client(ours.begin("0"))
+        ours.applied(1)
+        assert client.predict()[1]["version"] == "v7"
+        ours.processes["0"].kill()
+        ours.processes["0"].wait()
+        (tmp_path / ".anew" / "routing" / "fraud.json").unlink()
+        client = ours.client(ours.begin("0"))
+        status, body = client.predict()
+        assert (status, body["error"]["code"]) == (503, "no_model")
+        assert client.call("GET", "/ready")[0] == 503
 
 
 def test_altered_routing_is_not_followed(tmp_path: Path) -> None:
