@@ -113,3 +113,37 @@ def test_forged_files_are_refused(data: bytes) -> None:
         SkopsFormat().decode(data)
     with pytest.raises(AnewError):
         LightGBMFormat().decode(data)
+
+
+@pytest.mark.parametrize("objective", ["binary", "multiclass", "regression"])
+def test_lightgbm_says_what_its_own_wrapper_says_and_is_asked_without_it(
+    objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lightgbm
+
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(300, 3))
+    y = (
+        x[:, 0]
+        if objective == "regression"
+        else (np.abs(x[:, 0]) * 2).astype(int).clip(0, 2 if objective[0] == "m" else 1)
+    )
+    told = {"objective": objective, "verbose": -1, "num_threads": 1} | ({"num_class": 3} if objective[0] == "m" else {})
+    kept = LightGBMFormat()
+    booster = kept.decode(kept.encode(lightgbm.train(told, lightgbm.Dataset(x, y), 20)))
+    x[::7, 1] = np.nan
+    asked = [x, x[:1], np.asfortranarray(x), x[:, ::-1]]
+    expected = [np.asarray(booster.predict(each)) for each in asked]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the wrapper was asked")
+
+    for each, said in zip(asked, expected, strict=True):
+        with monkeypatch.context() as patched:
+            if each.flags.c_contiguous:
+                patched.setattr(booster, "predict", refuse)
+            scores = kept.score(booster, each, classify=objective != "regression")
+        found = scores.values if scores.proba is None else scores.proba if said.ndim > 1 else scores.proba[:, 1]
+        assert np.array_equal(found, said)
+    with pytest.raises(lightgbm.basic.LightGBMError, match="number of features"):
+        kept.score(booster, x[:, :2].copy(), classify=False)

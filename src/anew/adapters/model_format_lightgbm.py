@@ -1,5 +1,7 @@
 """LightGBM models as LightGBM's own text."""
 
+import ctypes
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["LightGBMFormat"]
 
 _TYPES = frozenset({"Booster", "LGBMClassifier", "LGBMRegressor"})
+_FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0  # C_API_DTYPE_FLOAT64, C_API_PREDICT_NORMAL of LightGBM's c_api.h
+_ONE_THREAD = ctypes.c_char_p(b"num_threads=1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class LightGBMFormat:
         """Ask the Booster; one thread, because on a busy machine more of them are slower."""
         matrix = input_matrix(inputs) if isinstance(inputs, pl.DataFrame) else inputs
         booster = cast("Booster", model)
-        raw = np.asarray(booster.predict(matrix, num_threads=1), dtype=np.float64)
+        raw = _raw(booster, matrix)
         if not classify:
             if raw.ndim != 1:
                 raise SchemaError(f"a regression model answers one number per row, this one has shape {raw.shape}")
@@ -78,3 +82,26 @@ class LightGBMFormat:
         np.subtract(1.0, raw, out=proba[:, 0])
         proba[:, 1] = raw
         return Scores(values=proba.argmax(axis=1), proba=proba)
+
+
+def _raw(booster: "Booster", matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what `Booster.predict` does, shape `(n,)` or `(n, k)`, without what it does around the library's call.
+
+    For one row that is four fifths of the time. What the library refuses, and a Booster that is made otherwise than
+    those of today, is for `Booster.predict` to answer.
+    """
+    library: Any = getattr(sys.modules[type(booster).__module__], "_LIB", None)
+    handle = getattr(booster, "_handle", None)
+    plain = matrix.ndim == 2 and matrix.dtype == np.float64 and matrix.flags.c_contiguous and matrix.size > 0
+    if library is not None and isinstance(handle, ctypes.c_void_p) and plain:
+        rows, columns = matrix.shape
+        each, count = booster.num_model_per_iteration(), ctypes.c_int64()
+        found = np.empty(rows * each)
+        failed = library.LGBM_BoosterPredictForMat(
+            handle, ctypes.c_void_p(matrix.ctypes.data), _FLOAT64, ctypes.c_int32(rows), ctypes.c_int32(columns),
+            _ROW_MAJOR, _NORMAL, 0, booster.best_iteration, _ONE_THREAD, ctypes.byref(count),
+            ctypes.c_void_p(found.ctypes.data),
+        )  # fmt: skip
+        if not failed and count.value == rows * each:
+            return found if each == 1 else found.reshape(rows, each)
+    return np.asarray(booster.predict(matrix, num_threads=1), dtype=np.float64)

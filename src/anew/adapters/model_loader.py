@@ -1,8 +1,9 @@
 """Versions that answer: a model, the code it was trained with, and the row contract of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,21 +43,22 @@ class LoadedPredictor:
     model: object
     served: tuple[Exporter, object] | None = None
     positions: tuple[int, ...] = field(init=False)
-    numbers: tuple[str, ...] | None = field(init=False)
+    pick: Callable[[Mapping[str, Value]], Sequence[Value]] | None = field(init=False)
     widths: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         known = self.manifest.columns.classes
         object.__setattr__(self, "positions", tuple(known.index(label) for label in self.manifest.classes))
-        object.__setattr__(self, "numbers", self._numbers())
+        object.__setattr__(self, "pick", self._pick())
         widths = tuple(c.width for c in self.columns.features if c.kind is not ColumnKind.CATEGORY)
         object.__setattr__(self, "widths", widths if any(widths) else ())
 
-    def _numbers(self) -> tuple[str, ...] | None:
-        """Names of the columns that go to the model as they are, or None when `features` must be asked."""
+    def _pick(self) -> Callable[[Mapping[str, Value]], Sequence[Value]] | None:
+        """Return what takes from a row the cells that go to the model as they are; None when `features` is asked."""
         if not self.pipeline.inputs_are_numbers:
             return None
-        return tuple(c.name for c in self.columns.features if c.kind is not ColumnKind.CATEGORY)
+        names = [c.name for c in self.columns.features if c.kind is not ColumnKind.CATEGORY]
+        return itemgetter(*names) if len(names) > 1 else lambda row: [row[name] for name in names]
 
     @property
     def columns(self) -> Columns:
@@ -82,13 +84,13 @@ class LoadedPredictor:
         """Answer each of `rows`; without `features` no frame is built."""
         if not rows:
             return ()
-        if self.numbers is None:
+        if self.pick is None:
             predictions = self.predict(self._frame(rows))
         else:
-            names = self.numbers  # numpy reads None as NaN
-            cells: list[list[Any]] = [[row[name] for name in names] for row in rows]
+            cells: list[Any] = list(map(self.pick, rows))
             if self.widths:
                 cells = [self._flat(row) for row in cells]
+            # numpy reads None as NaN
             return self._answers(self._checked(np.array(cells, dtype=np.float64), len(rows)))
         outputs = predictions.output.to_list()
         if predictions.proba is None:

@@ -40,7 +40,9 @@ class Admission:
             return True
         if self.rows * self.row_s > self.longest_s:
             return False
-        return oldest_s <= self.longest_s * (_STALLS if self.rows < self.most_rows else 1)
+        if oldest_s <= self.longest_s:
+            return True
+        return oldest_s <= self.longest_s * _STALLS and self.rows < self.most_rows
 
     def served(self, rows: int, seconds: float) -> None:
         """Learn from `rows` rows that took `seconds` together."""

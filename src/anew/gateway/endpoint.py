@@ -35,7 +35,7 @@ Readiness = Callable[[], tuple[int, Mapping[str, Any]]]
 """Returns the status and body of ``/ready``."""
 Told = Callable[[Reply | RefusedError], None]
 """Hears, once, how a request ended."""
-_Show = Callable[[Answered], Any]
+_Show = Callable[[Answered], bytes]
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -153,22 +153,22 @@ class ModelEndpoint:
         whole = await enricher.complete(rows)
         if whole[0].client_id:
             return await self._repeatable(whole, show, headers)
-        return json_reply(200, show(await self.serving.predict(traced(whole, headers))))
+        return Reply(200, show(await self.serving.predict(traced(whole, headers))))
 
     async def _repeatable(self, rows: Sequence[RequestRow], show: _Show, headers: Mapping[bytes, bytes]) -> Reply:
         """Answer a repeat as before, whatever trace it is part of."""
-        return json_reply(
-            200, show(await self.replays.answer(rows, lambda new: self.serving.predict(traced(new, headers))))
-        )
+        return Reply(200, show(await self.replays.answer(rows, lambda new: self.serving.predict(traced(new, headers)))))
 
-    def _shown(self, answered: Answered) -> Any:
+    def _shown(self, answered: Answered) -> bytes:
         route, predictions = answered
-        return {
-            "model": self.model,
-            "version": route.champion.version,
-            "epoch": route.epoch,
-            "predictions": [_shown(prediction) for prediction in predictions],
-        }
+        return _ENCODER.encode(
+            {
+                "model": self.model,
+                "version": route.champion.version,
+                "epoch": route.epoch,
+                "predictions": [_shown(prediction) for prediction in predictions],
+            }
+        )
 
 
 def _seconds(wish: bytes) -> float:
@@ -178,7 +178,7 @@ def _seconds(wish: bytes) -> float:
 
 
 def _tell(show: _Show, told: Told, outcome: Answered | RefusedError) -> None:
-    told(outcome if isinstance(outcome, RefusedError) else json_reply(200, show(outcome)))
+    told(outcome if isinstance(outcome, RefusedError) else Reply(200, show(outcome)))
 
 
 def _shown(prediction: Prediction) -> Mapping[str, Any]:
