@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,7 @@ Readiness = Callable[[], tuple[int, Mapping[str, Any]]]
 Told = Callable[[Reply | RefusedError], None]
 """Hears, once, how a request ended."""
 _Show = Callable[[Answered], bytes]
+_Headers = Mapping[bytes, bytes]
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -137,27 +139,33 @@ class ModelEndpoint:
         return json_reply(status, {"name": self.model, "ready": status == 200})
 
     def _answer(self, rows: Sequence[RequestRow], show: _Show, request: Request, told: Told) -> Awaitable[Reply] | None:
-        if self.enricher is not None and self.enricher.lacks(rows):
-            return self._completed(self.enricher, rows, show, request.headers)
-        if rows[0].client_id:
-            return self._repeatable(rows, show, request.headers)
         wish = request.headers.get(b"x-request-timeout-ms")
         within_s = math.inf if wish is None else _seconds(wish)
+        if self.enricher is not None and self.enricher.lacks(rows):
+            return self._completed(self.enricher, rows, show, request.headers, within_s)
+        if rows[0].client_id:
+            return self._repeatable(rows, show, request.headers, within_s)
         self.serving.enter(traced(rows, request.headers), partial(_tell, show, told), within_s)
         return None
 
     async def _completed(
-        self, enricher: Enricher, rows: Sequence[RequestRow], show: _Show, headers: Mapping[bytes, bytes]
+        self, enricher: Enricher, rows: Sequence[RequestRow], show: _Show, headers: _Headers, within_s: float
     ) -> Reply:
         """Answer rows that lack what the feature store knows."""
+        began = time.perf_counter()
         whole = await enricher.complete(rows)
+        within_s -= time.perf_counter() - began
         if whole[0].client_id:
-            return await self._repeatable(whole, show, headers)
-        return Reply(200, show(await self.serving.predict(traced(whole, headers))))
+            return await self._repeatable(whole, show, headers, within_s)
+        return Reply(200, show(await self.serving.predict(traced(whole, headers), within_s)))
 
-    async def _repeatable(self, rows: Sequence[RequestRow], show: _Show, headers: Mapping[bytes, bytes]) -> Reply:
+    async def _repeatable(self, rows: Sequence[RequestRow], show: _Show, headers: _Headers, within_s: float) -> Reply:
         """Answer a repeat as before, whatever trace it is part of."""
-        return Reply(200, show(await self.replays.answer(rows, lambda new: self.serving.predict(traced(new, headers)))))
+
+        def predict(new: Sequence[RequestRow]) -> Awaitable[Answered]:
+            return self.serving.predict(traced(new, headers), within_s)
+
+        return Reply(200, show(await self.replays.answer(rows, predict)))
 
     def _shown(self, answered: Answered) -> bytes:
         route, predictions = answered

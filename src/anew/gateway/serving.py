@@ -95,14 +95,14 @@ class Serving:
         self.admission = Admission(self.settings.queue_ms / 1000)
         self.commit.held = self
 
-    async def predict(self, rows: Sequence[RequestRow]) -> Answered:
+    async def predict(self, rows: Sequence[RequestRow], within_s: float = math.inf) -> Answered:
         """Answer `rows` under one route and return when the answers are on disk.
 
         Raises
         ------
         RefusedError
-            There is too much to do (503), or no champion (503); it and its fallback failed (500); or the journal takes
-            nothing and the policy is to fail (503).
+            There is too much to do (503), or no champion (503); it and its fallback failed (500); their turn did not
+            come within `within_s` (504); or the journal takes nothing and the policy is to fail (503).
         """
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 
@@ -114,7 +114,7 @@ class Serving:
             else:
                 future.set_result(outcome)
 
-        self.enter(rows, done)
+        self.enter(rows, done, within_s)
         return await future
 
     def enter(
