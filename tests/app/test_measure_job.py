@@ -61,7 +61,7 @@ def measured(world: Path, job: Path, *, champion: str = "") -> dict[str, float |
     run({"run": str(job / "order.json")}, job)
     evidence = read_evidence((job / "evidence.json").read_bytes())
     assert {each.n for each in evidence} == {HELD}
-    return {each.name: each.value for each in evidence}
+    return {each.name: each.value for each in reversed(evidence)}  # what the gate judges comes first
 
 
 def test_a_first_candidate_faces_the_gates_that_need_no_champion(world: Path, tmp_path: Path) -> None:

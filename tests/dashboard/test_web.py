@@ -14,10 +14,12 @@ from anew.dashboard.shield import HEADERS
 from anew.dashboard.source import Neighbour
 from anew.dashboard.web import dashboard_app
 from anew.domain.errors import UnavailableError
-from anew.domain.evidence import Counts
-from anew.domain.facts import Arm, RolloutObserved, RolloutStarted, Stage, TrafficApplied, TrafficShifted
+from anew.domain.evidence import Counts, Evidence
+from anew.domain.facts import Arm, GateJudged, RolloutObserved, RolloutStarted, Stage, TrafficApplied, TrafficShifted
 from anew.domain.interval import Interval
+from anew.domain.verdict import Verdict
 from anew.ports.eventlog import Recorded
+from anew.validate.beats_champion import BETTER, WORSE
 from tests.dashboard.hostile import PAYLOADS
 from tests.dashboard.story import AT, DAY, ToldSource, among_others, dashboard_over, story
 
@@ -334,6 +336,35 @@ def test_too_much_is_refused() -> None:
     made = signed_in()
     assert made.post("/rollback", content=b"x" * 70_000, headers=HERE).status_code == 413
     assert made.post("/rollback", content=iter([b"x"]), headers=HERE).status_code == 413
+
+
+def test_where_candidate_and_champion_disagree_is_shown_and_how_sure_it_may_be() -> None:
+    told = story("x")
+    empty = signed_in(ToldSource(told, "x")).get("/compare?version=v2x", headers=HTML).text
+    assert "live requests that both answered" in empty and "held-out rows:" not in empty
+    assert "No gate asks how sure it may be" in empty
+    shares = [Evidence.of("beats_champion", share, 400, subject=name) for name, share in ((BETTER, 0.2), (WORSE, 0.05))]
+    excess = Evidence.of("beats_champion", -0.15, 400, subject="excess loss", reference=0.3, interval=(-0.2, -0.1))
+    sure = Evidence.of("calibration", 0.0625, 400, subject="calibration error", reference=0.09, interval=(0.03, 0.1))
+    for gate, evidence in (("beats_champion", (excess, *shares)), ("calibration", (sure,))):
+        judged = GateJudged(
+            model="m",
+            at=AT,
+            version="v2x",
+            gate=gate,
+            verdict=Verdict.PASS,
+            required=True,
+            reason="",
+            evidence=evidence,
+        )
+        told.append(judged.caused_by("trained"))
+    made = signed_in(ToldSource(told, "x"))
+    found = made.get("/compare.json?version=v2x").json()["data"]
+    assert found["held_out"] == {"n": 400, "gain": 0.15, "better": 0.2, "same": pytest.approx(0.75), "worse": 0.05}
+    assert [each["subject"] for each in found["measures"]] == ["x", "x", "excess loss"]
+    assert [each["value"] for each in found["calibration"]] == [0.0625]
+    page = made.get("/compare?version=v2x", headers=HTML).text
+    assert "better on <strong>20 %</strong> and worse on <strong>5 %</strong>" in page and "0.0625" in page
 
 
 def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:

@@ -8,7 +8,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
 from anew.validate import HeldOut
-from anew.validate.beats_champion import BeatsChampion
+from anew.validate.beats_champion import BETTER, WORSE, BeatsChampion
 from anew.validate.slos import Objective, SLOs
 
 NAN = float("nan")
@@ -44,6 +44,19 @@ def rows(n: int, ours: float, theirs: float | None) -> HeldOut:
 def test_beats_champion_on_rows(n: int, ours: float, theirs: float | None, verdict: Verdict) -> None:
     gate = BeatsChampion()
     assert gate.judge(gate.measure(rows(n, ours, theirs))).verdict is verdict
+
+
+def test_beats_champion_says_where_the_two_disagree_and_who_is_right() -> None:
+    label = np.array(["0", "1"] * 200)
+    ours, theirs = np.zeros(400), np.zeros(400)
+    ours[:30], theirs[20:120] = 1.0, 1.0
+    held_out = HeldOut(
+        task=Task.BINARY, label=label, challenger=label, champion=label, challenger_loss=ours, champion_loss=theirs
+    )
+    found = BeatsChampion().measure(held_out)
+    assert [(each.subject, each.value) for each in found[1:]] == [(BETTER, 90 / 400), (WORSE, 20 / 400)]
+    assert BeatsChampion().judge(found) == BeatsChampion().judge(found[:1]), "that is told, not judged"
+    assert len(BeatsChampion().measure(rows(400, 0.1, None))) == 1, "there is nobody to disagree with"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A candidate beside the champion it was judged against: the same rows, the same measures, the same requests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anew.dashboard.asking import Asking
@@ -7,15 +8,17 @@ from anew.dashboard.part import Gate, Measure, gates_of
 from anew.dashboard.record import Record
 from anew.domain.evidence import Counts
 from anew.domain.facts import TrainingPlanned
+from anew.validate.beats_champion import BETTER, WORSE
 
 __all__ = ["ComparePage", "Paired", "compare_page"]
 
 _MOST = 50
+_PARTS = {"slices": "slices", "fairness": "slices", "calibration": "calibration"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """Answers of both to the same live requests, with mature labels; shares of `n`."""
+    """Answers of both to the same rows, whose labels are known: shares of `n`, and by how much less it loses."""
 
     n: int
     gain: float
@@ -36,6 +39,10 @@ class ComparePage:
         What was measured of the candidate, `reference` being the champion's value or the limit.
     slices
         The same, part by part of the rows.
+    calibration
+        How far what it says of its own certainty is off.
+    held_out, paired
+        Where the two disagree: on the held-out rows, and on the same live requests.
     """
 
     version: str
@@ -43,7 +50,9 @@ class ComparePage:
     versions: tuple[str, ...]
     measures: tuple[Measure, ...]
     slices: tuple[Measure, ...]
+    calibration: tuple[Measure, ...]
     gates: tuple[Gate, ...]
+    held_out: Paired | None
     paired: Paired | None
 
 
@@ -55,16 +64,32 @@ def compare_page(asking: Asking) -> ComparePage:
     version = asked if asked in judged else judged[-1] if judged else ""
     gates = gates_of(record.about(version))
     plan = next((each for each in record.about(version) if isinstance(each, TrainingPlanned)), None)
-    evidence = [(gate.gate, each) for gate in gates for each in gate.evidence]
+    evidence = [(_part_of(gate.gate), each) for gate in gates for each in gate.evidence]
     return ComparePage(
         version=version,
         champion=plan.champion if plan else "",
         versions=tuple(reversed(judged[-_MOST:])),
-        measures=tuple(each for gate, each in evidence if not gate.startswith(("slices", "fairness"))),
-        slices=tuple(each for gate, each in evidence if gate.startswith(("slices", "fairness"))),
+        measures=tuple(each for part, each in evidence if not part and each.subject not in (BETTER, WORSE)),
+        slices=tuple(each for part, each in evidence if part == "slices"),
+        calibration=tuple(each for part, each in evidence if part == "calibration"),
         gates=gates,
+        held_out=_held_out([each for part, each in evidence if not part]),
         paired=_paired(record, version),
     )
+
+
+def _part_of(gate: str) -> str:
+    return next((part for name, part in _PARTS.items() if gate.startswith(name)), "")
+
+
+def _held_out(measures: Sequence[Measure]) -> Paired | None:
+    """Return how the held-out rows divide; `gain` is of the loss, 0 where another metric was compared."""
+    shares = {each.subject: each for each in measures if each.subject in (BETTER, WORSE)}
+    if len(shares) < 2:
+        return None
+    better, worse = (shares[name].value or 0.0 for name in (BETTER, WORSE))
+    excess = next((each.value for each in measures if each.name == "beats_champion" and each.value is not None), 0.0)
+    return Paired(n=shares[BETTER].n, gain=-excess, better=better, same=1.0 - better - worse, worse=worse)
 
 
 def _is_judged(record: Record, version: str) -> bool:

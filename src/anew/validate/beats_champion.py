@@ -10,7 +10,10 @@ from anew.stats.business import Aggregate
 from anew.validate._gate import HeldOut, Judgement
 from anew.validate._paired import LOSS, Comparison, judge_excess
 
-__all__ = ["LOSS", "BeatsChampion"]
+__all__ = ["BETTER", "LOSS", "WORSE", "BeatsChampion"]
+
+BETTER, WORSE = "rows on which the candidate loses less", "rows on which the champion loses less"
+"""Subjects of the shares of rows on which the two disagree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +96,17 @@ class BeatsChampion:
         return "beats_champion" if self.metric == LOSS else f"beats_champion({self.metric})"
 
     def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
-        """Measure the excess of the candidate with its interval; `reference` is the champion's own value."""
+        """Measure the excess of the candidate with its interval; `reference` is the champion's own value.
+
+        The shares of rows on which either loses less than the other follow: where the two disagree, and who is right.
+        """
         subject = "excess loss" if self.metric == LOSS else self.metric
-        return (self.comparison.evidence(self.key, subject, rows),)
+        excess = self.comparison.evidence(self.key, subject, rows)
+        if not excess.measured or rows.champion_loss is None:
+            return (excess,)
+        gain = rows.champion_loss - rows.challenger_loss
+        shares = ((BETTER, float((gain > 0).mean())), (WORSE, float((gain < 0).mean())))
+        return (excess, *(Evidence.of(self.key, share, rows.n, subject=name) for name, share in shares))
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
         """PASS when measured on enough rows, narrowly enough, and not clearly worse."""
