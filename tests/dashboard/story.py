@@ -7,7 +7,19 @@ from typing import Any
 
 from anew.app.narration import narrate
 from anew.dashboard.entrance import Errand, Vouched, Ways
-from anew.dashboard.source import Artifact, Bar, Consent, Desk, InForce, Log, Neighbour, Shift, Surroundings, Worker
+from anew.dashboard.source import (
+    Artifact,
+    Bar,
+    Consent,
+    Desk,
+    InForce,
+    Log,
+    Neighbour,
+    Shift,
+    Surroundings,
+    Tried,
+    Worker,
+)
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
 from anew.domain.column import Value
@@ -265,7 +277,10 @@ class ToldSource:
             metrics={text: 0.5},
             params={text: text},
             files={text: 3},
-            search={text: text},
+            search={"metric": text, text: text},
+            trials=tuple(
+                Tried(number=i, state=text, value=0.1, params={text: text}, problem=text, best=i == 1) for i in range(2)
+            ),
         )
 
     def logs(self, asked: Sequence[Fact]) -> Sequence[Log]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -11,11 +12,20 @@ from starlette.testclient import TestClient
 
 from anew.dashboard.place import PLACES
 from anew.dashboard.shield import HEADERS
-from anew.dashboard.source import Neighbour
+from anew.dashboard.source import Neighbour, Shift
 from anew.dashboard.web import dashboard_app
 from anew.domain.errors import UnavailableError
 from anew.domain.evidence import Counts, Evidence
-from anew.domain.facts import Arm, GateJudged, RolloutObserved, RolloutStarted, Stage, TrafficApplied, TrafficShifted
+from anew.domain.facts import (
+    Arm,
+    GateJudged,
+    RolloutObserved,
+    RolloutStarted,
+    Stage,
+    TrafficApplied,
+    TrafficShifted,
+    WindowClosed,
+)
 from anew.domain.interval import Interval
 from anew.domain.verdict import Verdict
 from anew.ports.eventlog import Recorded
@@ -365,6 +375,24 @@ def test_where_candidate_and_champion_disagree_is_shown_and_how_sure_it_may_be()
     assert [each["value"] for each in found["calibration"]] == [0.0625]
     page = made.get("/compare?version=v2x", headers=HTML).text
     assert "better on <strong>20 %</strong> and worse on <strong>5 %</strong>" in page and "0.0625" in page
+
+
+def test_columns_are_ranked_by_what_their_shift_would_cost() -> None:
+    class Costly(ToldSource):
+        def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+            shift = Shift(
+                column="", kind="numeric", psi=0.0, p_value=None, ks=None, bars=super().shifts(window)[0].bars
+            )
+            told = (("far", 0.9, 0.001), ("less", 0.1, -0.05), ("more", 0.2, 0.02), ("new", 0.5, None))
+            return [replace(shift, column=name, psi=psi, effect=cost, held=300) for name, psi, cost in told]
+
+    made = signed_in(Costly(story("x"), "x"))
+    shifts = made.get("/data.json").json()["data"]["shifts"]
+    assert [each["column"] for each in shifts] == ["less", "more", "far", "new"]
+    page = made.get("/data", headers=HTML).text
+    assert "by what their shift would cost" in page and "300 newest rows" in page and "\N{MINUS SIGN}0.05" in page
+    without = signed_in().get("/data", headers=HTML).text
+    assert "by how far they moved" in without and "stored without where it errs" in without
 
 
 def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:

@@ -14,6 +14,7 @@ from anew.adapters.model_format import DataFormats
 from anew.adapters.model_loader import ModelLoader
 from anew.adapters.optuna_search import OptunaStudy
 from anew.adapters.pipeline_module import load_pipeline
+from anew.app.artifact_glance import artifact_of
 from anew.domain.boundary import hook
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import InvariantError, TrainingError
@@ -228,6 +229,10 @@ def test_a_run_searches_on_rows_that_are_not_held_out_and_fits_on_all_of_them(tm
     best = record["trials"][record["best"]]
     assert manifest["params"] == best["params"] == {"alpha": given[-1][2]}
     assert manifest["rows"] == given[-1][0] == 60
+    shown = artifact_of(tmp_path / "out", "artifact").trials
+    assert [each.value for each in shown] == [each["means"][-1] for each in record["trials"]]
+    assert [each.number for each in shown if each.best] == [record["best"]]
+    assert {(each.state, tuple(each.params)) for each in shown} == {("complete", ("alpha",))}
 
 
 def test_a_fold_is_scored_by_the_metric_on_its_own_rows(tmp_path: Path) -> None:

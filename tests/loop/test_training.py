@@ -15,9 +15,11 @@ from anew.adapters.pipeline_module import load_pipeline
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import SettingsError, TrainingError
 from anew.domain.manifest import Manifest
-from anew.loop.training import Kit, Recipe, fit, label_series, loss_scale
+from anew.loop.held_loss import LOSSES, loss_scale
+from anew.loop.training import Kit, Recipe, fit, label_series
 from anew.loop.training_run import TrainingRun, read_outcome, run_training
 from anew.ports.pipeline import Pipeline, TrainingData
+from anew.stats.loss_profile import LossProfile
 from anew.stats.profile import Reference
 
 KIT = Kit(formats=DataFormats(), loader=ModelLoader())
@@ -110,6 +112,18 @@ def test_the_manifest_and_the_profiles_say_what_was_trained(pipeline: Pipeline) 
     assert (reference.own.n, sorted(reference.own.columns)) == (100, ["a", "b"])
     assert Reference.from_bytes(candidate.files["outputs.bin"]).own.n == 100
     assert b"scikit-learn==" in candidate.files["environment.txt"]
+
+
+def test_where_a_version_errs_is_measured_on_rows_that_it_was_not_trained_on(pipeline: Pipeline) -> None:
+    recipe = Recipe(columns=columns(), seed=9, holdout_rows=20, losses=True)
+    candidate = fit(rows(), recipe, pipeline, KIT).candidate
+    found = LossProfile.from_bytes(candidate.files[LOSSES])
+    held = rows().tail(20)
+    predictor = KIT.loader.assemble(candidate, pipeline=pipeline, version="v1")
+    wrong = (predictor.predict(held).output != held.get_column("_label")).sum()
+    assert found.rows.n == 20
+    assert found.mean == pytest.approx(wrong / 20, abs=1e-6)
+    assert LOSSES not in fit(rows(), dataclasses.replace(recipe, holdout_rows=0), pipeline, KIT).candidate.files
 
 
 @pytest.mark.parametrize(

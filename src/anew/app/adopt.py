@@ -20,7 +20,8 @@ from anew.app.project_template import Created, Given, create_from_frame, model_n
 from anew.domain.column import Columns
 from anew.domain.errors import AnewError, SchemaError, SettingsError
 from anew.loop.adopted import Adopted, adopted_draft
-from anew.loop.training import Kit, Recipe, assemble, label_series, loss_scale, user_code
+from anew.loop.held_loss import loss_scale
+from anew.loop.training import Kit, Recipe, assemble, label_series, user_code
 
 __all__ = ["create_around"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anew.dashboard.source import Artifact, Log
+from anew.dashboard.source import Artifact, Log, Tried
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 
@@ -35,17 +35,30 @@ def artifact_of(models: Path, digest: str) -> Artifact:
         metrics=manifest.get("metrics", {}),
         params={name: str(value) for name, value in manifest.get("params", {}).items()},
         files=files,
-        search=_search(folder / "search.json"),
+        **_search(folder / "search.json"),
     )
 
 
-def _search(file: Path) -> Mapping[str, str]:
+def _search(file: Path) -> Mapping[str, Any]:
+    """Return what the record of a search says; nothing where there is none."""
     try:
         plain: Any = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
-        return {}
+        return {"search": {}}
     trials = plain["trials"]
-    return {"metric": str(plain["plan"]["metric"]), "trials": str(len(trials)), "value": f"{plain['value']:.4g}"}
+    told = {"metric": str(plain["plan"]["metric"]), "trials": str(len(trials)), "value": f"{plain['value']:.4g}"}
+    return {"search": told, "trials": tuple(_tried(each, plain["best"]) for each in trials)}
+
+
+def _tried(trial: Mapping[str, Any], best: int) -> Tried:
+    return Tried(
+        number=trial["number"],
+        state=trial["state"],
+        value=trial["means"][-1] if trial["means"] else None,
+        params={name: str(value) for name, value in trial["params"].items()},
+        problem=trial["problem"],
+        best=trial["number"] == best,
+    )
 
 
 def logs_of(jobs: Path, asked: Sequence[Fact]) -> Sequence[Log]:

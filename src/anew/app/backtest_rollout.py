@@ -15,7 +15,7 @@ from anew.domain.errors import SettingsError
 from anew.domain.facts import CandidateTrained, TrainingPlanned, VersionPromoted
 from anew.loop.backtest_report import recommended
 from anew.loop.engine import Stages
-from anew.loop.training import loss_scale
+from anew.loop.held_loss import loss_scale
 from anew.train import Train
 from anew.train.span import Span
 from anew.trigger import Economy, Trigger

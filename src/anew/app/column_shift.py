@@ -10,10 +10,12 @@ from anew.app.kept import artifact_file
 from anew.dashboard.source import Bar, Shift
 from anew.domain.errors import IntegrityError, InvariantError, NotFoundError
 from anew.domain.facts import WindowClosed
+from anew.loop.held_loss import LOSSES
 from anew.stats.column import ColumnProfile
 from anew.stats.comparison import measure
 from anew.stats.distance import coarsen
 from anew.stats.edge import CategoricalBinning
+from anew.stats.loss_profile import LossProfile
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["column_shifts"]
@@ -40,10 +42,11 @@ def column_shifts(state: Path, digest: str, window: WindowClosed, *, hidden: Col
     if packed is None:
         raise NotFoundError(f"the window from {window.window.start:%Y-%m-%d %H:%M} left no profile")
     try:
-        reference = Reference.from_bytes(artifact_file(state, digest, "reference.bin").read_bytes())
+        file = artifact_file(state, digest, "reference.bin")
+        reference, losses = Reference.from_bytes(file.read_bytes()), _losses(file.parent / LOSSES)
         profile = Profile.from_bytes(packed)
         return [
-            _shift(name, reference, column, named=name not in hidden)
+            _shift(name, reference, column, losses, named=name not in hidden)
             for name, column in profile.columns.items()
             if name in reference.own.columns and column.n and reference.own.columns[name].n
         ]
@@ -53,7 +56,14 @@ def column_shifts(state: Path, digest: str, window: WindowClosed, *, hidden: Col
         raise IntegrityError(f"a profile of {window.version} cannot be read ({exc})") from exc
 
 
-def _shift(name: str, reference: Reference, current: ColumnProfile, *, named: bool) -> Shift:
+def _losses(file: Path) -> LossProfile | None:
+    """Return where the version errs; None of one that was stored without."""
+    return LossProfile.from_bytes(file.read_bytes()) if file.is_file() else None
+
+
+def _shift(
+    name: str, reference: Reference, current: ColumnProfile, losses: LossProfile | None, *, named: bool
+) -> Shift:
     own, binning = reference.own.columns[name], reference.binnings[name]
     measured = measure(own, current)
     if isinstance(binning, CategoricalBinning):
@@ -68,6 +78,8 @@ def _shift(name: str, reference: Reference, current: ColumnProfile, *, named: bo
         p_value=measured.p_value if measured else None,
         ks=measured.ks if measured else None,
         bars=bars,
+        effect=losses.effect(name, own, current) if losses else None,
+        held=losses.rows.n if losses else 0,
     )
 
 

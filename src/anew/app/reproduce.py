@@ -22,6 +22,7 @@ from anew.domain.errors import NotFoundError, TrainingError
 from anew.domain.facts import CandidateTrained
 from anew.domain.manifest import Manifest
 from anew.loop.adopted import Adopted
+from anew.loop.held_loss import LOSSES
 from anew.loop.training import SAMPLE_ROWS, SEARCH
 from anew.loop.training_order import Training, TrainingInputs, training_job
 from anew.loop.training_run import ARTIFACT, read_outcome
@@ -133,6 +134,7 @@ def _as_it_was(settings: Settings, kept: Path, manifest: Manifest) -> Training:
         params=manifest.params,
         sample_rows=SAMPLE_ROWS if (kept / "sample.arrow").is_file() else 0,
         traits=(kept / "traits.json").is_file(),
+        losses=(kept / LOSSES).is_file(),
         export=(kept / "export.onnx").is_file(),
         reads=tuple(str(settings.root / path) for path in policy.reads),
         confined=policy.sandbox,

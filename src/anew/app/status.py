@@ -30,6 +30,7 @@ from anew.registry import Registry, Standing, VersionRecord
 
 __all__ = [
     "challengers",
+    "gateway_address",
     "living_workers",
     "loop_holder",
     "project_status",
@@ -220,6 +221,12 @@ def living_workers(state: Path) -> Sequence[Mapping[str, Any]]:
             continue
         found.append(said)
     return found
+
+
+def gateway_address(state: Path, port: int) -> str:
+    """Return where this machine's gateway answers: on the port of a living worker, else on the configured one."""
+    alive = (each["port"] for each in living_workers(state) if each.get("port"))
+    return f"http://127.0.0.1:{next(alive, port)}"
 
 
 def stored_rows(state: Path) -> Mapping[str, int] | None:

@@ -30,6 +30,7 @@ def training_of(settings: Settings, watched: Watch) -> Training:
         search=search_plan(settings),
         sample_rows=SAMPLE_ROWS if watched.needs_sample or strange else 0,
         traits=watched.needs_traits,
+        losses=True,
         export=policy.export == "onnx",
         reads=tuple(str(settings.root / path) for path in policy.reads),
         trial=TRIALS,

@@ -15,6 +15,7 @@ from anew.app.person import person_here
 from anew.app.review import label_value, open_review, review_lease
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
+from anew.app.status import gateway_address
 from anew.cli._output import emit_json, minute, say
 from anew.domain.access import Permission
 from anew.ports.review import Question
@@ -106,7 +107,7 @@ def _send(
     prediction: Annotated[str, typer.Option(help="column with the ids of predictions")] = "prediction",
     value: Annotated[str, typer.Option(help="column with what is true")] = "value",
     source: Annotated[str, typer.Option(help="who says it, where the rows have no column `source`")] = "",
-    url: Annotated[str, typer.Option(help="the gateway, else this machine's at serving.port")] = "",
+    url: Annotated[str, typer.Option(help="the gateway, else the one of this project on this machine")] = "",
     token: Annotated[str, typer.Option(help="where your token is, env:NAME or file:PATH, if the gateway asks")] = "",
     json: Annotated[bool, typer.Option("--json", help="print anew.label.send/1")] = False,
 ) -> None:
@@ -116,7 +117,8 @@ def _send(
     """
     settings = accepted(project)
     taker = LogTaker(
-        url or f"http://127.0.0.1:{settings.policy.serving.port}", read_secret(token, Path.cwd()) if token else ""
+        url or gateway_address(settings.state, settings.policy.serving.port),
+        read_secret(token, Path.cwd()) if token else "",
     )
     sent = send_labels(file, LabelColumns(prediction=prediction, value=value), source, taker)
     if json:

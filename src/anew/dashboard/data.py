@@ -35,8 +35,9 @@ class DataPage:
     Attributes
     ----------
     shifts
-        Columns of the last window against the training rows of the version that served it, what moved most first;
-        `columns` says how many there are, `problem` why they cannot be shown.
+        Columns of the last window against the training rows of the version that served it, what would change its loss
+        most first, and where that is not known what moved most; `columns` says how many there are, `problem` why they
+        cannot be shown.
     shown
         The column whose distribution is drawn.
     """
@@ -87,7 +88,7 @@ def _shifts(asking: Asking, window: WindowClosed | None) -> tuple[Sequence[Shift
         found = asking.source.shifts(window)
     except AnewError as exc:
         return (), str(exc)
-    return sorted(found, key=lambda each: -each.psi), ""
+    return sorted(found, key=lambda each: (each.effect is None, -abs(each.effect or 0.0), -each.psi)), ""
 
 
 def _alerts(record: Record, window: WindowClosed | None) -> tuple[Alert, ...]:

@@ -27,6 +27,7 @@ __all__ = [
     "Shift",
     "Source",
     "Surroundings",
+    "Tried",
     "Worker",
 ]
 
@@ -103,8 +104,28 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A trial of a search: how it ended, its metric (None without), what it tried, and why it failed."""
+
+    number: int
+    state: str
+    value: float | None
+    params: Mapping[str, str]
+    problem: str
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """What a stored version says of itself; `files` has sizes in bytes, `search` is empty where there was none."""
+    """What a stored version says of itself.
+
+    Attributes
+    ----------
+    files
+        Sizes in bytes by name.
+    search, trials
+        What was searched by, and every trial; empty where nothing was.
+    """
 
     format: str
     inputs: int
@@ -112,6 +133,7 @@ class Artifact:
     params: Mapping[str, str]
     files: Mapping[str, int]
     search: Mapping[str, str]
+    trials: tuple[Tried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +156,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """How far a column of a window is from the rows that its version was trained on."""
+    """How far a column of a window is from the rows that its version was trained on.
+
+    Attributes
+    ----------
+    effect
+        By how much that alone would change the mean loss, in [-1, 1], if the version erred in each part of the column
+        as it did on `held` rows that it was not trained on; None where that is not known.
+    """
 
     column: str
     kind: str
@@ -142,6 +171,8 @@ class Shift:
     p_value: float | None
     ks: float | None
     bars: tuple[Bar, ...]
+    effect: float | None = None
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

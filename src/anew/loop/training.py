@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, TrainingError
 from anew.domain.manifest import Manifest
 from anew.loop.export import export
+from anew.loop.held_loss import LOSSES, held_losses, loss_scale
 from anew.loop.measure import profile_columns
 from anew.loop.scorer import Choice, serving_form
 from anew.loop.trait import measure_traits
@@ -42,7 +43,6 @@ __all__ = [
     "installed_packages",
     "known_classes",
     "label_series",
-    "loss_scale",
     "training_rows",
     "user_code",
 ]
@@ -74,8 +74,8 @@ class Recipe:
 
     `holdout_rows` newest rows are kept from training; `snapshot` and `previous` are digests, for the record;
     up to `sample_rows` of those trained on, and of those held out, and the `traits` of the columns are stored with the
-    version, where a detector needs them; with `export` the model is stored a second time, as the kit's exporter writes
-    it.
+    version, where a detector needs them, with `losses` where it errs on the rows held out; with `export` the model is
+    stored a second time, as the kit's exporter writes it.
     """
 
     columns: Columns
@@ -86,6 +86,7 @@ class Recipe:
     previous: str = ""
     sample_rows: int = 0
     traits: bool = False
+    losses: bool = False
     export: bool = False
 
 
@@ -226,6 +227,9 @@ def finish(made: Draft, rows: pl.DataFrame, recipe: Recipe, pipeline: Pipeline, 
         traits=_traits(rows, recipe, predictor, features),
     )
     scale = loss_scale(y, recipe.columns)
+    if recipe.losses and recipe.holdout_rows:
+        asked = partial(_ask, predictor)
+        files[LOSSES] = held_losses(rows.tail(recipe.holdout_rows), recipe.columns, asked, features, scale)
     manifest = replace(candidate.manifest, metrics=metrics, loss_scale=scale, scorer=choice.scorer)
     whole = files | _packed(yardstick) | {"manifest.json": manifest.to_json().encode()}
     candidate = replace(candidate, manifest=manifest, files=whole)
@@ -240,7 +244,7 @@ def _proved(
     Returns the distribution of its answers, and how good they were.
     """
     sample, labels = _some(declared), y.gather_every(_step(y.len()))
-    output = user_code("the model", lambda: predictor.predict(sample)).output
+    output = _ask(predictor, sample).output
     if columns.task.classifies:
         name, loss = "training_error", 1.0 - float((output == labels).sum()) / labels.len()
     else:
@@ -267,7 +271,7 @@ def _sample(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> pl.Data
         for part, held in zip(parts, (False, True), strict=True)
         if part.height
     )
-    said = user_code("the model", lambda: predictor.predict(chosen))
+    said = _ask(predictor, chosen)
     kind = pl.String if recipe.columns.task.classifies else pl.Float64
     answers = [said.output.cast(kind).alias("_output")]
     if said.proba is not None:
@@ -280,10 +284,12 @@ def _traits(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor, features: 
     if not recipe.traits:
         return None
 
-    def answer(frame: pl.DataFrame) -> Predictions:
-        return user_code("the model", lambda: predictor.predict(frame))
-
+    answer = partial(_ask, predictor)
     return measure_traits(rows, recipe.holdout_rows, recipe.columns, answer, recipe.seed, features.vectors)
+
+
+def _ask(predictor: Predictor, rows: pl.DataFrame) -> Predictions:
+    return user_code("the model", lambda: predictor.predict(rows))
 
 
 def _packed(yardstick: Yardstick) -> dict[str, bytes]:
@@ -340,15 +346,6 @@ def label_series(labels: pl.Series, columns: Columns) -> pl.Series:
     if y.n_unique() < 2:
         raise TrainingError("error", f"all {y.len()} labels are {y[0]!r}: there is nothing to learn from them")
     return y
-
-
-def loss_scale(y: pl.Series, columns: Columns) -> float:
-    """Return quantile 0.995 − quantile 0.005 of regression labels (their whole range if that is 0); else 0."""
-    if columns.task.classifies:
-        return 0.0
-    values = y.to_numpy()
-    low, high = np.quantile(values, [0.005, 0.995])
-    return float(high - low) or float(values.max() - values.min())
 
 
 def known_classes(found: Sequence[object] | None, columns: Columns) -> tuple[int | str, ...]:

@@ -32,9 +32,9 @@ class Training:
         The user's code, the row contract and what `train` is given.
     search
         How parameters are searched; None: they are as given.
-    sample_rows, traits, export
+    sample_rows, traits, losses, export
         Rows of a snapshot that are stored with its version, whether the traits of its columns are, for the detectors
-        that need them, and whether its model is exported.
+        that need them, and where it errs, for people, and whether its model is exported.
     reads
         Files and folders of the project that the user's code may read while it trains.
     trial
@@ -55,6 +55,7 @@ class Training:
     search: SearchPlan | None = None
     sample_rows: int = 0
     traits: bool = False
+    losses: bool = False
     export: bool = False
     reads: tuple[str, ...] = ()
     trial: str = ""
@@ -124,6 +125,7 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
         previous_digest=previous,
         sample_rows=how.sample_rows,
         traits=how.traits,
+        losses=how.losses,
         export=how.export,
         searched=inputs.searched,
         adopt=None if previous else how.adopt,

@@ -60,8 +60,8 @@ class TrainingRun:
     previous, previous_digest
         Folder of the champion's verified artifact to start warm from, and its digest; or empty.
     sample_rows, traits, export
-        Rows of the snapshot that are stored with the version, and whether the traits of its columns, and an export of
-        its model, are.
+        Rows of the snapshot that are stored with the version, and whether the traits of its columns, where it errs,
+        and an export of its model, are.
     search
         How parameters are searched; None fits with `params`.
     searched
@@ -83,6 +83,7 @@ class TrainingRun:
     previous_digest: str = ""
     sample_rows: int = 0
     traits: bool = False
+    losses: bool = False
     export: bool = False
     search: SearchPlan | None = None
     searched: str = ""
@@ -99,6 +100,7 @@ class TrainingRun:
             previous=self.previous_digest,
             sample_rows=self.sample_rows,
             traits=self.traits,
+            losses=self.losses,
             export=self.export,
         )
 
