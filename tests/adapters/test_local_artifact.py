@@ -96,6 +96,16 @@ def test_planted_a_version_that_another_signed_is_refused(tmp_path: Path, signed
 
 
 @pytest.mark.fault("R6")
+def test_control_another_byte_is_another_artifact(tmp_path: Path) -> None:
+    kept, source = store(tmp_path), artifact_folder(tmp_path / "out")
+    first = kept.put(source)
+    file = max(source.rglob("*"), key=lambda each: each.stat().st_size if each.is_file() else -1)
+    file.write_bytes(file.read_bytes() + b" ")
+    assert kept.put(source) != first
+    assert len(list(kept.root.glob("*.json"))) == 2
+
+
+@pytest.mark.fault("R6")
 def test_putting_twice_or_at_once_keeps_one(tmp_path: Path) -> None:
     kept, source = store(tmp_path), artifact_folder(tmp_path / "out")
     with ThreadPoolExecutor(8) as pool:

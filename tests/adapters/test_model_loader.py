@@ -339,3 +339,11 @@ def test_a_version_whose_code_needs_what_is_not_there_is_refused_when_it_is_load
     file.write_text(source)
     with pytest.raises(SchemaError, match="a_package_that_is_not_here"):
         ModelLoader().load(tmp_path / candidate.digest, version="v1", digest=candidate.digest)
+
+
+@pytest.mark.fault("R9")
+def test_control_a_version_that_asks_for_what_is_there_is_loaded_and_answers(tmp_path: Path) -> None:
+    candidate, _, _ = trained(tmp_path, LIGHTGBM, Task.REGRESSION, n=200)
+    (tmp_path / candidate.digest / "pipeline.py").write_text(f"import colorsys\n{LIGHTGBM}")
+    loaded = ModelLoader().load(tmp_path / candidate.digest, version="v1", digest=candidate.digest)
+    assert loaded.answer([{"a": 1.0, "b": 2.0, "c": "x"}])

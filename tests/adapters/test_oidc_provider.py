@@ -236,6 +236,12 @@ LIES: Mapping[str, Callable[[Provider], object]] = {
 
 
 @pytest.mark.fault("H8")
+def test_control_the_truth_is_taken_every_time(provider: Provider) -> None:
+    for _ in range(2):
+        assert client(provider).claims({"code": "c"}, **ASKED)["sub"] == "7"
+
+
+@pytest.mark.fault("H8")
 @pytest.mark.parametrize("lie", LIES)
 def test_a_word_that_is_not_good_vouches_for_nobody(provider: Provider, lie: str) -> None:
     assert client(provider).claims({"code": "c"}, **ASKED)["sub"] == "7", "the control: the truth is taken"

@@ -98,8 +98,7 @@ def test_the_environment_sends_nothing_elsewhere(listener: Listener, monkeypatch
 
 
 @pytest.mark.fault("H7")
-def test_the_listener_sees_who_does_connect(listener: Listener) -> None:
-    """The control."""
+def test_control_the_listener_sees_who_does_connect(listener: Listener) -> None:
     with pytest.raises(UnavailableError):
         Outbound(f"http://127.0.0.1:{listener.port}/").post(b"{}", {})
     assert listener.connections == 1

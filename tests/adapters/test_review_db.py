@@ -229,3 +229,12 @@ def test_a_file_of_before_gets_what_it_lacks_and_keeps_what_it_has(tmp_path: Pat
     assert now.retold() == (0, [])
     assert now.last_vote() == 0
     now.close()
+
+
+@pytest.mark.fault("L10")
+def test_control_without_a_lease_two_get_one_item(store: ReviewDB) -> None:
+    store.add([item("p1")], reached=T0)
+    first, second = (store.lease(who, T0, timedelta(0), gold=0.0) for who in ("ada", "bob"))
+    assert first is not None
+    assert second is not None
+    assert first.id == second.id, "no time at all: nobody has it"

@@ -291,3 +291,17 @@ def test_a_fact_that_would_not_come_back_is_refused_before_anything_is_written(s
     with pytest.raises(InvariantError):
         store.log.append([command(1), bad], grant=store.grant())
     assert store.log.head() == 0
+
+
+@pytest.mark.fault("A10")
+def test_control_a_chain_alone_sees_neither_a_cut_nor_a_record_written_anew(store: Store) -> None:
+    """Why heads are exported: without one, what was cut off or written anew with the same code is whole in itself."""
+    grant = store.grant()
+    store.log.append([command(n) for n in range(5)], grant=grant)
+    whole = store.log.verify_chain()
+    edit(store.path, "DELETE FROM fact WHERE seq > 3")
+    assert store.log.verify_chain().seq == 3
+    store.log.append([command(n) for n in (7, 8)], grant=grant)
+    again = store.log.verify_chain()
+    assert again.seq == whole.seq
+    assert again != whole

@@ -22,4 +22,11 @@ def test_what_flipped_labels_made_worse_does_not_get_through(
     for none, gate, _ in found.values():
         assert gate <= none
     assert {each[2] for rate, each in found.items() if rate > CAP} == {0.0}
-    assert found[0.20][0] > 0.5, "control: with no defence what they made worse is promoted"
+
+
+@pytest.mark.fault("A2")
+@pytest.mark.parametrize("kind", ["random", "targeted"])
+def test_control_with_no_defence_what_they_made_worse_is_promoted(kind: str) -> None:
+    undefended, _, defended = promoted_bad([tried(Trial(kind, 0.20, False, seed)) for seed in range(SEEDS)])
+    assert undefended > 0.5
+    assert defended == 0.0

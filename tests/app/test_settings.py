@@ -102,7 +102,9 @@ def test_an_address_that_others_can_reach_is_refused(tmp_path: Path, host: str) 
 
 @pytest.mark.fault("H11")
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2"])  # noqa: S104  what may be bound with tokens
-def test_an_address_that_others_can_reach_is_taken_when_nobody_is_let_in_unasked(tmp_path: Path, host: str) -> None:
+def test_control_an_address_that_others_can_reach_is_taken_when_nobody_is_let_in_unasked(
+    tmp_path: Path, host: str
+) -> None:
     write_project(tmp_path, YAML + f"serving: {{host: {host}}}\naccess: {{anonymous: nobody}}\n")
     assert load(tmp_path).policy.serving.host == host
 

@@ -73,7 +73,7 @@ def test_a_flood_is_capped_named_and_promotes_nobody(tmp_path: Path, stream: Pat
 
 
 @pytest.mark.fault("A1")
-def test_without_the_cap_the_flood_is_promoted(tmp_path: Path, stream: Path) -> None:
+def test_control_without_the_cap_the_flood_is_promoted(tmp_path: Path, stream: Path) -> None:
     """The control: the same stream, and mallory takes the model over."""
     report = replayed(tmp_path, stream, OPEN)
     assert after_the_flood(report, VersionPromoted)

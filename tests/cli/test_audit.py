@@ -85,6 +85,11 @@ def _has(told: object, text: str) -> bool:
     return told == text
 
 
+@pytest.mark.fault("H9")
+def test_control_printed_as_they_are_these_texts_forge_lines_and_steer_terminals() -> None:
+    assert all(len(text.splitlines()) > 1 or not text.isprintable() for text in HOSTILE)
+
+
 @pytest.mark.fault("A10")
 def test_an_altered_row_is_named(run: Run, project: Path) -> None:
     edit(project, "UPDATE fact SET body = replace(body, 'ann', 'eve') WHERE kind = 'RetrainCommanded'")

@@ -25,6 +25,13 @@ def test_guessing_all_day_long_is_heard_a_few_hundred_times(keys: tuple[tuple[st
 
 
 @pytest.mark.fault("H8")
+def test_control_who_is_counted_for_each_guess_anew_is_heard_every_second() -> None:
+    attempts = Attempts()
+    heard = [attempts.begin(AT + timedelta(seconds=n), ("name", f"n{n}")) == timedelta(0) for n in range(3_600)]
+    assert all(heard)
+
+
+@pytest.mark.fault("H8")
 def test_many_sources_that_guess_at_one_name_are_heard_no_oftener() -> None:
     attempts, heard = Attempts(), 0
     for second in range(24 * 3_600):

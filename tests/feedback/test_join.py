@@ -165,6 +165,41 @@ def test_a_label_waits_for_its_prediction_for_so_long_and_no_longer() -> None:
         assert join(predictions, labels, RULES)["_label"].to_list() == [joined]
 
 
+@pytest.mark.fault("L1")
+def test_control_without_waiting_an_early_label_is_lost() -> None:
+    predictions = pl.DataFrame([("p", _at(5), _at(5), "0")], schema=PREDICTIONS, orient="row")
+    labels = pl.DataFrame([("l", "p", _at(2), "1", "api", 0)], schema=LABELS, orient="row")
+    assert join(predictions, labels, LabelRules(park=timedelta(0)))["_label"].to_list() == [None]
+
+
+@pytest.mark.fault("L3")
+@pytest.mark.fault("L9")
+@pytest.mark.parametrize("forgotten", ["_revision", "_id", "_source", "order"])
+def test_planted_a_join_that_forgets_what_decides_is_found(forgotten: str) -> None:
+    """Without revisions, ids of deliveries, trust or an order of its own, a join is another than the reference."""
+
+    def careless(labels: pl.DataFrame) -> pl.DataFrame:
+        blind: dict[str, pl.Expr] = {
+            "_revision": pl.lit(0, pl.Int64), "_id": pl.int_range(pl.len()).cast(pl.String), "_source": pl.lit("api"),
+        }  # fmt: skip
+        if forgotten == "order":
+            return labels.unique("_prediction", keep="first", maintain_order=True)
+        return labels.with_columns(blind[forgotten].alias(forgotten))
+
+    chance, differ = random.Random(5), 0
+    for _ in range(40):
+        deliveries: Deliveries = [
+            (chance.randrange(2), chance.randrange(12), chance.choice(["0", "1"]), chance.choice(SOURCES),
+             chance.randrange(2)) for _ in range(8)
+        ]  # fmt: skip
+        again = [(chance.randrange(8), chance.randrange(12)) for _ in range(6)]
+        predictions, labels = _frames(2, deliveries, chance, again)
+        expected = _reference(2, deliveries, again)
+        assert join(predictions, labels, RULES)["_label"].to_list() == expected
+        differ += join(predictions, careless(labels), RULES)["_label"].to_list() != expected
+    assert differ > 0
+
+
 def test_a_prediction_twice_is_one_row_the_first_received() -> None:
     rows = [("b", _at(1), _at(9), "late"), ("b", _at(1), _at(2), "first"), ("a", _at(1), _at(3), "x")]
     frame = one_per_id(pl.DataFrame(rows, schema=PREDICTIONS, orient="row"))

@@ -1,5 +1,6 @@
 """Bodies of /labels."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,10 +10,13 @@ import pytest
 
 from anew.domain.column import Task
 from anew.domain.observation import Label
+from anew.gateway.app import GatewayApp
 from anew.gateway.label_request import LabelParser
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
+from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS
+from tests.gateway.test_app import ROW, call, make
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 REGRESSION = LabelParser(GatewaySettings(model="m", columns=FAKE_COLUMNS))
@@ -151,3 +155,43 @@ def test_an_instant_is_accepted_or_refused_and_its_unit_never_guessed(at: object
     with pytest.raises(RefusedError) as caught:
         parse(REGRESSION, value=1, at=at)
     assert (caught.value.status, caught.value.path) == (422, "labels[0].at")
+
+
+def told(app: GatewayApp, id: str) -> tuple[int, list[str]]:
+    """Return what of an answer about an id could give away whether it is known: all but the delivery's own id."""
+    body = json.dumps({"labels": [{"prediction": id, "value": 1.0}]}).encode()
+    status, said = asyncio.run(call(app, "/labels", body))
+    return status, sorted(said)
+
+
+def both(known_only: bool) -> tuple[tuple[int, list[str]], tuple[int, list[str]]]:
+    """Return what is told of an id that was answered under, and of one that nobody was."""
+    journal = FakeJournal()
+    app = make(journal)
+    status, said = asyncio.run(call(app, "/predict", json.dumps({"row": ROW}).encode()))
+    assert status == 200
+    known = said["predictions"][0]["id"]
+    if known_only:
+        endpoint = app.endpoints[0]
+        parse = endpoint._labels.parse
+
+        def careless(body: bytes, now: datetime, signed: Any = None) -> Any:
+            found = parse(body, now, signed)
+            if any(each.prediction != known for each in found):
+                raise RefusedError(404, "unknown", "there is no such prediction")
+            return found
+
+        endpoint._labels.parse = careless  # type: ignore[method-assign]  # planted
+    return told(app, known), told(app, "f" * 32)
+
+
+@pytest.mark.fault("L2")
+def test_an_id_that_is_known_and_one_that_is_not_are_answered_alike() -> None:
+    known, unknown = both(known_only=False)
+    assert known == unknown == (200, ["accepted", "ids"])
+
+
+@pytest.mark.fault("L2")
+def test_planted_a_gateway_that_looks_ids_up_gives_them_away() -> None:
+    known, unknown = both(known_only=True)
+    assert known != unknown

@@ -1,5 +1,7 @@
 """Who may do what: exactly the table, and nothing by accident."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from anew.domain.access import Permission, Principal, Role
@@ -43,3 +45,21 @@ def test_another_model_is_nobody_s_business() -> None:
 def test_nobody_is_nameless() -> None:
     with pytest.raises(InvariantError):
         Principal(id="", name="ann", role=Role.ADMIN)
+
+
+def told_apart(table: Mapping[Role, frozenset[Permission]]) -> list[tuple[str, str]]:
+    """Return where a table of permissions is another than the one that is written out here."""
+    return [
+        (role, permission)
+        for permission, role, allowed in rows()
+        if (Permission(permission) in table[Role(role)]) is not allowed
+    ]
+
+
+@pytest.mark.fault("H2")
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("permission", Permission)
+def test_planted_one_permission_too_many_or_too_few_is_found(role: Role, permission: Permission) -> None:
+    assert told_apart(PERMISSIONS) == []
+    changed = {**PERMISSIONS, role: PERMISSIONS[role] ^ {permission}}
+    assert told_apart(changed) == [(role, permission)]

@@ -128,3 +128,23 @@ def test_what_was_changed_by_hand_is_found_and_left(fetched: Path) -> None:
     calls = list(mirror.calls)
     mirroring(mirror, fetched).bring(wanted(facts))
     assert mirror.calls == calls, "neither is put back"
+
+
+@pytest.mark.fault("R1")
+def test_control_a_mirror_that_is_there_is_told_at_once(fetched: Path) -> None:
+    mirror = FakeMirror()
+    mirroring(mirror, fetched).bring(wanted([*trained("v1"), ended("v1"), promoted("v1")]))
+    assert mirror.calls == ["show v1", "point champion v1"]
+
+
+@pytest.mark.fault("R4")
+@pytest.mark.fault("R5")
+def test_planted_a_mirroring_that_remembers_nothing_finds_nothing_changed(fetched: Path) -> None:
+    mirror, memory = FakeMirror(), fetched.parent / "shown.json"
+    mirroring(mirror, fetched).bring(wanted([*trained("v1"), ended("v1"), promoted("v1")]))
+    assert mirroring(mirror, fetched).altered() == (), "control: nobody has changed anything"
+    mirror.named["champion"] = "v2"
+    del mirror.shown["v1"]
+    assert len(mirroring(mirror, fetched).altered()) == 2
+    memory.unlink()
+    assert not [said for said in mirroring(mirror, fetched).altered() if "deleted" in said]

@@ -171,3 +171,22 @@ def test_many_sources_are_summed_up() -> None:
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(TrainingError, match="3 labelled rows"):
         snapshot_rows(rows(a=3), PLAN)
+
+
+@pytest.mark.fault("L4")
+def test_control_rows_with_the_labels_of_now_are_another_snapshot() -> None:
+    """What a reader without versions would train on: the same plan, and no longer the same rows."""
+    lake = MemoryLake(COLUMNS)
+    lake.append("w0", 40, [prediction(i) for i in range(40)])
+    lake.append("w0", 70, [label(i) for i in range(30)])
+    plan = replace(PLAN, span=Interval(start=DAWN, end=DAWN + timedelta(days=1)))
+    before = rows_address(snapshot_rows(usable_rows(lake.labelled(EVER), plan), plan).rows)
+    lake.append("w0", 71, [label(30)])
+    assert rows_address(snapshot_rows(usable_rows(lake.labelled(EVER), plan), plan).rows) != before
+
+
+@pytest.mark.fault("A4")
+def test_control_without_a_purge_the_rows_of_a_source_are_learned_from() -> None:
+    frame = rows(mallory=100, ada=100)
+    assert counted(usable_rows(frame, PLAN))["mallory"] == 100
+    assert "mallory" not in counted(usable_rows(frame, replace(PLAN, purged=("mallory",))))
