@@ -19,19 +19,25 @@ _NUMBERS = itertools.count(1)
 _PROGRAM = """
 import sys
 from moto.server import ThreadedMotoServer
-ThreadedMotoServer(ip_address="127.0.0.1", port=int(sys.argv[1]), verbose=False).start()
+for address in sys.argv[2:]:
+    ThreadedMotoServer(ip_address=address, port=int(sys.argv[1]), verbose=False).start()
 sys.stdin.read()
 """
 
 
 class S3Server:
-    """Started when it is made; ends with the test, since it reads our end of a pipe."""
+    """Started when it is made; ends with the test, since it reads our end of a pipe.
 
-    def __init__(self) -> None:
+    It listens on loopback and on the `others`, addresses of this machine in networks that tests make.
+    """
+
+    def __init__(self, *others: str) -> None:
         self.port = free_port("127.0.0.1")
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(self.port)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", _PROGRAM, str(self.port), "127.0.0.1", *others],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 60
         while True:

@@ -21,12 +21,14 @@ from anew.domain.facts.rollout import Arm, Stage, TrafficOrdered, TrafficShifted
 from anew.ports.disk import Disk
 from anew.ports.traffic import WorkerStatus
 
-__all__ = ["FileTraffic"]
+__all__ = ["FileTraffic", "is_living", "routing_file", "status_file"]
 
 SCHEMA: Final = 3
 _READ: Final = (1, 2, SCHEMA)
 """Schema numbers that are read; 1 knew no orders, 2 no trials."""
 _CONTEXT: Final = b"anew.routing/1\n"
+_HEARD_S: Final = 5.0
+"""How long after it was last heard of a worker of another host counts as alive; it is heard of each second."""
 
 
 class _Ordered(msgspec.Struct, kw_only=True):
@@ -113,6 +115,33 @@ class FileTraffic:
             self._put(routing, (*present[1], order))
         return order
 
+    def admit(self, model: str, data: bytes) -> bool:
+        """Put a routing into force that the project published elsewhere; returns whether it is newer than the present.
+
+        Raises
+        ------
+        IntegrityError
+            It is not signed with the project's key, or routes another model.
+        UnavailableError
+            It cannot be written.
+        """
+        path = routing_file(self.state, model)
+        routing, _ = self._verified(path, data)
+        if routing.model != model:
+            raise IntegrityError(f"what was published routes {routing.model}, not {model}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with locked(path.with_suffix(".lock")):
+                present = self._found(model)
+                if present is not None and present[0].epoch >= routing.epoch:
+                    return False
+                self._write(path, data, durable=True)
+        except OSError as exc:
+            if isinstance(exc, AnewError):
+                raise
+            raise UnavailableError(f"routing of {model} was not taken over: {exc}") from exc
+        return True
+
     def published(self, model: str) -> TrafficShifted | None:
         """Return the order in force, verified; cheap while the file does not change."""
         found = self._found(model)
@@ -171,7 +200,7 @@ class FileTraffic:
 
     def report(self, status: WorkerStatus) -> None:
         """Replace the worker's file at once; a report needs no sync: after a crash there is no worker."""
-        path = self.state / "workers" / f"{status.model}-{status.worker}.json"
+        path = status_file(self.state, status)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._write(path, msgspec.json.encode(status), durable=False)
@@ -186,7 +215,7 @@ class FileTraffic:
                 status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
             except (OSError, msgspec.MsgspecError):
                 continue
-            if status.model == model and process_started(status.pid) == status.started:
+            if status.model == model and is_living(path, status.host, status.pid, status.started):
                 found.append(status)
         return sorted(found, key=lambda status: status.worker)
 
@@ -204,7 +233,7 @@ class FileTraffic:
             return None
 
     def _routing(self, model: str) -> Path:
-        return self.state / "routing" / f"{model}.json"
+        return routing_file(self.state, model)
 
     def _verified(self, path: Path, data: bytes) -> _Published:
         try:
@@ -236,3 +265,23 @@ class FileTraffic:
         self.disk.replace(temporary, path)
         if durable:
             self.disk.sync_folder(path.parent)
+
+
+def routing_file(state: Path, model: str) -> Path:
+    """Return where the routing of a model is."""
+    return state / "routing" / f"{model}.json"
+
+
+def status_file(state: Path, status: WorkerStatus) -> Path:
+    """Return where a worker's status is."""
+    return state / "workers" / f"{status.model}-{status.worker}.json"
+
+
+def is_living(file: Path, host: str, pid: int, started: int) -> bool:
+    """Is the worker alive whose status is in `file`? One of another host is while its status is written again."""
+    if not host:
+        return process_started(pid) == started
+    try:
+        return time.time() - file.stat().st_mtime < _HEARD_S
+    except OSError:
+        return False

@@ -15,7 +15,8 @@ __all__ = ["S3Bucket"]
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-_TRIES = 5
+_PATIENCE, _HASTE = ("5s", "30s", 5), ("2s", "5s", 0)
+"""How long it takes to connect and to answer, and how often it is tried again."""
 
 
 class S3Bucket:
@@ -23,6 +24,11 @@ class S3Bucket:
 
     Who may is what the environment says (``AWS_ACCESS_KEY_ID`` and the like, a role, a web identity); temporary
     credentials of a role are renewed by the client itself. ``AWS_ENDPOINT_URL`` names a store that is not Amazon's.
+
+    Parameters
+    ----------
+    hasty
+        For whoever asks again soon in any case: a call fails within seconds rather than wait and try again.
 
     Raises
     ------
@@ -32,15 +38,15 @@ class S3Bucket:
         The extra ``s3`` is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, hasty: bool = False) -> None:
         parts = urlsplit(url)
         if parts.scheme != "s3" or not parts.netloc or parts.query or parts.username:
             raise SettingsError(f"{url.partition('?')[0]!r} is no s3://BUCKET/PREFIX")
         self.url = url.rstrip("/")
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
-        self._store = self._opened()
+        self._store = self._opened(*(_HASTE if hasty else _PATIENCE))
 
-    def _opened(self) -> "S3Store":
+    def _opened(self, connect: str, answer: str, tries: int) -> "S3Store":
         try:
             # Who keeps everything on a disk needs no client.
             from obstore.exceptions import BaseError  # noqa: PLC0415 - see above
@@ -52,8 +58,8 @@ class S3Bucket:
         return S3Store(
             self._bucket,
             prefix=self._prefix or None,
-            client_options={"allow_http": plain, "timeout": "30s", "connect_timeout": "5s"},
-            retry_config={"max_retries": _TRIES},
+            client_options={"allow_http": plain, "timeout": answer, "connect_timeout": connect},
+            retry_config={"max_retries": tries},
         )
 
     @property

@@ -12,10 +12,13 @@ from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.observation import Observation, Prediction, ShadowAnswer
 from anew.ports.disk import Disk
 
-__all__ = ["SegmentBatch", "SegmentReader", "scan", "segments"]
+__all__ = ["CLOCK", "SegmentBatch", "SegmentReader", "scan", "segments"]
 
 LOST = "lost"
 """The shadow problem of a prediction whose challenger's answer never came to the journal."""
+
+CLOCK = "clock"
+"""File beside the segments of a copy: the instant up to which it has what its host wrote."""
 
 
 def _now() -> datetime:
@@ -50,7 +53,7 @@ class SegmentReader:
     ahead
         How many records behind the batch are searched for shadow answers.
     now
-        The wall clock, which judges `hold`.
+        The wall clock, which judges `hold`; a copy of another host's journal is judged by how far it has come.
     """
 
     root: Path
@@ -73,7 +76,7 @@ class SegmentReader:
         except FileNotFoundError as exc:
             raise ConflictError(f"journal {journal} was trimmed while it was read: another process drains it") from exc
         shadows = {record.prediction: record for _, record in records if isinstance(record, ShadowAnswer)}
-        position = after
+        now, position = self._now_of(journal), after
         observations: list[Observation] = []
         for seq, record in records:
             if isinstance(record, ShadowAnswer):
@@ -83,7 +86,7 @@ class SegmentReader:
                 break
             observation: Observation = record
             if isinstance(record, Prediction) and _open(record):
-                if record.id not in shadows and self.now() - record.received_at < self.hold:
+                if record.id not in shadows and now - record.received_at < self.hold:
                     break
                 observation = _completed(record, shadows.get(record.id))
             observations.append(observation)
@@ -104,6 +107,12 @@ class SegmentReader:
             self.disk.remove(path)
         self.disk.sync_folder(folder)
         self._places.pop(journal, None)
+
+    def _now_of(self, journal: str) -> datetime:
+        try:
+            return datetime.fromisoformat((self.root / journal / CLOCK).read_text("ascii"))
+        except FileNotFoundError:
+            return self.now()
 
     def _records(
         self, journal: str, after: int, most: int

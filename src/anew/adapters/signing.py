@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from anew.domain.errors import IntegrityError, NotFoundError
+from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 
 __all__ = ["Signer", "Verifier"]
 
@@ -40,6 +40,34 @@ class Verifier:
             ) from exc
         except ValueError as exc:
             raise IntegrityError(f"{folder / _PUBLIC} is not an Ed25519 public key; restore it from a copy") from exc
+
+    @classmethod
+    def pin(cls, folder: Path, key: str) -> "Verifier":
+        """Believe this public key, 64 hex digits, in a ``keys`` folder from now on.
+
+        Raises
+        ------
+        IntegrityError
+            It is no such key.
+        ConflictError
+            The folder believes another one, or has a private key: it is a project's own.
+        """
+        text = key.strip().lower()
+        try:
+            found = cls(Ed25519PublicKey.from_public_bytes(bytes.fromhex(text)))
+        except ValueError as exc:
+            raise IntegrityError(
+                f"no Ed25519 public key of 64 hex digits was given; it is in .anew/keys/{_PUBLIC} of the project"
+            ) from exc
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / _PUBLIC
+        if (folder / _PRIVATE).exists():
+            raise ConflictError(f"{folder} has the key that signs: this is the project itself; give an empty folder")
+        if not path.exists():
+            _write(path, text)
+        if path.read_text("ascii").strip() != text:
+            raise ConflictError(f"{path} is the key of another project; give that one, or an empty folder")
+        return found
 
     def verify(self, data: bytes, signature: str) -> None:
         """Do nothing if `signature` (hex) is the key's signature of `data`.

@@ -12,13 +12,13 @@ __all__ = ["rules"]
 _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  to be told from others, not to be bound
 
 
-def rules(settings: Settings) -> Rules:
-    """Return who may use the project's gateway."""
+def rules(settings: Settings, host: str = "") -> Rules:
+    """Return who may use the project's gateway, where that is bound to `host`; empty: to what its settings say."""
     serving, access = settings.policy.serving, settings.policy.access
     tokens = access_file(settings.state)
     return Rules(
         verify=lambda token, now: tokens.verify(token, now=now),
-        hosts=_names(serving.host, access.hosts),
+        hosts=_names(host or serving.host, access.hosts),
         anonymous=Role.MACHINE if access.anonymous == "machine" else None,
     )
 

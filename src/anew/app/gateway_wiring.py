@@ -18,7 +18,7 @@ from anew.app.settings import Settings
 from anew.app.stores import journal_folder
 from anew.gateway.settings import EventClock, GatewaySettings, OnFull
 
-__all__ = ["LOADER", "gateway_of", "gateway_parts", "gateway_settings", "sets_of"]
+__all__ = ["LOADER", "gateway_of", "gateway_parts", "gateway_settings", "parts_by", "sets_of"]
 
 LOADER = "anew.adapters.model_loader:ModelLoader"
 
@@ -61,7 +61,11 @@ def gateway_of(settings: Settings) -> tuple[object, ...]:
 
 def gateway_parts(project: Path, worker: str) -> GatewayParts:
     """Make the parts of the worker called `worker`: it verifies, and holds no key to sign with."""
-    settings = accepted(project)
+    return parts_by(accepted(project), worker)
+
+
+def parts_by(settings: Settings, worker: str) -> GatewayParts:
+    """Make the parts of a worker by these settings."""
     state = settings.state
     verifier = Verifier.load(state / "keys")
     return GatewayParts(

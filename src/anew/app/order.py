@@ -1,5 +1,6 @@
 """Orders to the gateways: in force at once, whatever else is down, and on record as soon as there is one."""
 
+import logging
 import time
 import uuid
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from anew.adapters.signing import Signer
 from anew.adapters.system_clock import SystemClock
 from anew.app.person import person_here
 from anew.app.record_place import record_place
+from anew.app.replica_loop import tell_routing
 from anew.app.status import state_folder
 from anew.domain.errors import (
     ConflictError,
@@ -28,6 +30,7 @@ from anew.domain.order import ordered
 
 __all__ = ["Ordered", "order", "routed"]
 
+_LOG = logging.getLogger("anew.order")
 _PATIENCE_S = 10.0
 _LOOK_S = 0.5
 
@@ -94,6 +97,10 @@ def order(
         return made
 
     made = traffic.order(model, make)
+    assert traffic.signer is not None, "looked after by _traffic"  # noqa: S101  an invariant of ours
+    problem = tell_routing(project, traffic.signer)
+    if problem:
+        _LOG.warning("replicas on other hosts have not heard of it yet problem=%s", problem)
     facts = _recorded(project, made)
     return Ordered(order=made, recorded=facts is not None, facts=facts or ())
 

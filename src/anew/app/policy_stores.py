@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from anew.app.policy_section import Section
@@ -31,6 +31,13 @@ class StoresPolicy(Section):
         description="versions, and the rows that they were trained on: local (the project's folder) or "
         "s3://BUCKET/PREFIX, as lake",
     )
+    replicas: str = Field(
+        default="none",
+        pattern=r"^(none|s3://[^/?@]+(/[^?@]*)?)$",
+        description="by what gateways on other hosts (anew gateway --from) serve this project too: none, or "
+        "s3://BUCKET/PREFIX, where they take their orders from and leave what they answered; artifacts have to be in a "
+        "bucket too",
+    )
     compute: str = Field(
         default="local",
         pattern=r"^(local|ray|(ray://)?[A-Za-z0-9.-]+:[0-9]{1,5})$",
@@ -44,14 +51,22 @@ class StoresPolicy(Section):
     )
 
     @property
-    def places(self) -> tuple[str, str, str, str]:
+    def places(self) -> tuple[str, ...]:
         """Return where what cannot move while it runs is kept."""
-        return self.database, self.lake, self.artifacts, self.compute
+        return self.database, self.lake, self.artifacts, self.compute, self.replicas
 
     @property
     def on_this_disk(self) -> bool:
         """Is everything that the loop needs to begin on this machine?"""
         return (self.database, self.lake, self.artifacts) == ("sqlite", "local", "local")
+
+    @field_validator("replicas")
+    @classmethod
+    def _with_artifacts(cls, text: str, given: ValidationInfo) -> str:
+        """Refuse replicas that could fetch no version."""
+        if text != "none" and given.data.get("artifacts") == "local":
+            raise ValueError("other hosts cannot fetch a version from this one's disk; write artifacts: s3://… too")
+        return text
 
     @field_validator("database")
     @classmethod

@@ -230,7 +230,7 @@ def _put(draft: Path, project: Path, manifest: Manifest, options: RestoreOptions
         _renamed(draft, project, manifest, None)
         return None
     with alone(state / "run" / "up.lock"):
-        living = [str(each["pid"]) for each in living_workers(state)]
+        living = [str(each["pid"]) for each in living_workers(state) if not each.get("host")]
         if living:
             raise ConflictError(
                 f"gateway workers serve {manifest.model} from {state} (pid {', '.join(living)}), and write what they "

@@ -40,7 +40,7 @@ class ServedGateway:
             host=serving.host,
             port=wanted or free_port(serving.host),
             count=serving.workers,
-            living=lambda: self._told().workers(settings.model),
+            living=lambda: [each for each in self._told().workers(settings.model) if not each.host],
             sets=sets_of(settings),
         )
 

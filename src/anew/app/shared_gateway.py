@@ -44,7 +44,7 @@ def serve_projects(
         host=serving.host,
         port=(serving.port if port is None else port) or free_port(serving.host),
         count=workers,
-        living=lambda: traffic.workers(first.model),
+        living=lambda: [each for each in traffic.workers(first.model) if not each.host],
     )
     processes.start()
     try:

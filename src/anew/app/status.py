@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
-from anew.adapters.process_table import process_started
+from anew.adapters.file_traffic import is_living
 from anew.adapters.system_clock import SystemClock
 from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
@@ -217,7 +217,7 @@ def living_workers(state: Path) -> Sequence[Mapping[str, Any]]:
             said = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
             continue
-        if process_started(said.get("pid", 0)) != said.get("started", -1):
+        if not is_living(file, said.get("host", ""), said.get("pid", 0), said.get("started", -1)):
             continue
         found.append(said)
     return found

@@ -50,6 +50,7 @@ class OpenStores:
     snapshots: SnapshotStore
     compute: Compute
     traffic: FileTraffic
+    signer: Signer
     review: ReviewDB
 
 
@@ -87,6 +88,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 snapshots=kept_snapshots(state),
                 compute=compute,
                 traffic=FileTraffic(state, verifier=signer.verifier, signer=signer),
+                signer=signer,
                 review=review,
             )
 

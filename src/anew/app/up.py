@@ -28,6 +28,7 @@ from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.record_place import SQLITE, effects_place, has_record
+from anew.app.replica_loop import replicas
 from anew.app.served_gateway import ServedGateway
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import refuse_older_record
@@ -162,7 +163,8 @@ class _Up:
             effects.start()
             self._start()
             self._gateway.announce(self._options.ready)
-            self._turns(stop, effects, grant)
+            with replicas(self._settings, stores.signer):
+                self._turns(stop, effects, grant)
         finally:
             effects.close()  # first: after the lease has passed on, each second of these disturbs the next holder's
             if stop.is_set():

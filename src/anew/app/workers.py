@@ -89,6 +89,8 @@ class GatewayProcesses:
         Returns what each living worker of the project said last.
     sets
         2 for two complete sets of `count` workers that take turns, 1 for one.
+    parts
+        ``package.module:function`` that makes the parts of a worker; empty: those of a worker beside its project.
     """
 
     projects: Sequence[Path]
@@ -98,6 +100,7 @@ class GatewayProcesses:
     count: int
     living: Callable[[], Sequence[WorkerStatus]]
     sets: int = 1
+    parts: str = ""
     _sockets: list[socket.socket] = field(default_factory=list, init=False)
     _ways: dict[str, tuple[socket.socket, socket.socket]] = field(default_factory=dict, init=False)
     _workers: list[_Worker] = field(default_factory=list, init=False)
@@ -222,6 +225,7 @@ class GatewayProcesses:
     def _launch(self, name: str) -> _Worker:
         command = [sys.executable, "-m", "anew.app.gateway_worker"]
         command += [word for project in self.projects for word in ("--project", str(project))]
+        command += ["--parts", self.parts] if self.parts else []
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
         try:
             place = _place(name)

@@ -144,7 +144,8 @@ class GatewayWorker:
     def statuses(self) -> Sequence[WorkerStatus]:
         """Return the present status of this worker, and the last word of each other one that lives."""
         try:
-            others = [each for each in self.traffic.workers(self.settings.model) if each.pid != self.identity.pid]
+            known = self.traffic.workers(self.settings.model)
+            others = [each for each in known if each.host or each.pid != self.identity.pid]
         except (IntegrityError, UnavailableError) as exc:
             _LOG.warning("statuses_not_read worker=%s problem=%s", self.identity.worker, exc)
             others = []

@@ -60,6 +60,8 @@ class WorkerStatus:
     ----------
     started
         Start time of the process in clock ticks since boot: tells it from another one with the same pid.
+    host
+        Which replica of the gateway it belongs to, and its name begins with; empty: it runs beside the loop.
     epoch
         Of the routing that it answers by, 0 before the first.
     refused, problem
@@ -91,6 +93,7 @@ class WorkerStatus:
     challenger: VersionHealth | None = None
     rivals: tuple[VersionHealth, ...] = ()
     side: str = ""
+    host: str = ""
     unfit: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     latency: tuple[int, ...] = ()
@@ -143,7 +146,10 @@ class Traffic(Protocol):
         ...
 
     def workers(self, model: str) -> Sequence[WorkerStatus]:
-        """Return the last report of each worker of `model` whose process is alive, by name."""
+        """Return the last report of each worker of `model` that is alive, by name.
+
+        One that runs here is alive as long as its process is; one of another host while it is heard.
+        """
         ...
 
     def beat(self) -> None:

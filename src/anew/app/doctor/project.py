@@ -149,7 +149,7 @@ def _own_port(settings: Settings, port: int) -> bool:
         traffic = FileTraffic(settings.state, verifier=Verifier.load(settings.state / "keys"))
     except NotFoundError:
         return False
-    return any(each.port == port for each in traffic.workers(settings.model))
+    return any(each.port == port and not each.host for each in traffic.workers(settings.model))
 
 
 def _history(settings: Settings) -> Finding:

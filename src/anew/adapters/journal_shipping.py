@@ -1,0 +1,292 @@
+"""The journals of a replica of the gateway, brought through a bucket to the project that drains them.
+
+Bytes are copied, whole groups of them and only what is synced: the copy is read by the same reader, and each record is
+stored once, since it keeps its number. What was brought twice, or half, changes nothing.
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from anew.adapters.local_disk import LocalDisk
+from anew.adapters.replica_bucket import NOTHING, Chunk, Held, ReplicaBucket, Word
+from anew.adapters.segment_format import HEADER_BYTES, Header, read_group
+from anew.adapters.segment_reader import CLOCK, SegmentReader, scan, segments
+from anew.domain.errors import ConflictError, IntegrityError
+
+__all__ = ["JournalReceiver", "JournalShipper"]
+
+_LOG = logging.getLogger("anew.replica")
+_CHUNK_BYTES: Final = 4 << 20
+_NEVER: Final = b"1970-01-01T00:00:00+00:00"
+_COPIED: Final = (
+    "a copy of this folder is in use on another host: end one of them, and let it begin with an empty folder"
+)
+_Place = tuple[int, int]
+
+
+@dataclass(slots=True)
+class JournalShipper:
+    """A host's half: ships what is in its journals, and trims them as far as the project allows. Not thread-safe.
+
+    It goes on where the project says that its copy ends. When the project says less than before (it was restored from a
+    backup), everything from there on is shipped again. Of two that bear one name the one begun last goes on, and the
+    other finds that out at its next turn.
+
+    Parameters
+    ----------
+    host
+        Its name, which is this folder's alone.
+    root
+        The folder of the journals.
+    """
+
+    place: ReplicaBucket
+    host: str
+    root: Path
+    disk: LocalDisk = field(default_factory=LocalDisk)
+    heard: datetime | None = field(default=None, init=False)
+    _run: str = field(default_factory=lambda: secrets.token_hex(16), init=False)
+    _begun: bool = field(default=False, init=False)
+    _word: Word | None = field(default=None, init=False)
+    _next: dict[str, _Place] = field(default_factory=dict, init=False)
+
+    def turn(self) -> int:
+        """Hear the project's word and ship what there is; returns how many bytes were.
+
+        Raises
+        ------
+        UnavailableError
+            The bucket does not answer; the next turn goes on.
+        ConflictError
+            Somebody else ships under this name: a copy of this folder is in use elsewhere.
+        IntegrityError
+            A journal is damaged, or the word is not the project's.
+        """
+        self._alone()
+        self._hear()
+        reader = SegmentReader(self.root, self.disk)
+        shipped = sum(self._ship(journal) for journal in reader.journals())
+        for journal in reader.journals():
+            reader.trim(journal, upto=self._held(journal).trimmed)
+        return shipped
+
+    def _alone(self) -> None:
+        """Take the name at first; later see that nobody has taken it since."""
+        if not self._begun:
+            self.place.begin(self.host, self._run)
+            self._begun = True
+        elif self.place.begun(self.host) != self._run:
+            raise ConflictError(f"{self.host} was started again elsewhere; {_COPIED}")
+
+    def _hear(self) -> None:
+        word, before = self.place.word(self.host), self._word
+        if word is None or (before is not None and word.at == before.at):
+            return
+        self._word = word
+        for journal in set(self._next):
+            held = self._held(journal)
+            then = NOTHING if before is None else before.journals.get(journal, NOTHING)
+            if (held.first, held.size) < (then.first, then.size):
+                _LOG.warning("shipped_again journal=%s from=%d+%d", journal, held.first, held.size)
+                for chunk in self.place.shipped(self.host, journal):
+                    self.place.remove(chunk)
+                self._next[journal] = (held.first, held.size)
+        self.heard = word.at
+
+    def _held(self, journal: str) -> Held:
+        return NOTHING if self._word is None else self._word.journals.get(journal, NOTHING)
+
+    def _ship(self, journal: str) -> int:
+        if journal not in self._next:
+            self._next[journal] = self._resumed(journal)
+        shipped = 0
+        for path in segments(self.root / journal):
+            first = int(path.stem)
+            place, offset = self._next[journal]
+            if first < place:
+                continue
+            offset = offset if first == place else 0
+            while data := self._read(path, offset):
+                chunk = Chunk(self.host, journal, first, offset)
+                offset += len(data) if self.place.ship(chunk, data) else self._there(chunk, path)
+                shipped += len(data)
+                self._next[journal] = (first, offset)
+        return shipped
+
+    def _resumed(self, journal: str) -> _Place:
+        """Return where to go on: behind what the project has, and what lies there for it."""
+        held = self._held(journal)
+        place = (held.first, held.size)
+        there = {(each.first, each.offset): each for each in self.place.shipped(self.host, journal)}
+        for path in segments(self.root / journal):
+            first = int(path.stem)
+            if first < place[0]:
+                continue
+            place = place if first == place[0] else (first, 0)
+            while (chunk := there.get(place)) is not None and (length := self._there(chunk, path)):
+                place = (first, place[1] + length)
+            if place[1] < path.stat().st_size:
+                break  # the rest of it comes before what may lie there of the next
+        return place
+
+    def _there(self, chunk: Chunk, path: Path) -> int:
+        """Return the length of what has a chunk's place already, which must be ours: an earlier, shorter one."""
+        there = self.place.shipment(chunk)
+        if there is None:
+            return 0
+        with path.open("rb") as file:
+            file.seek(chunk.offset)
+            mine = file.read(len(there))
+        if not there or mine != there:
+            raise ConflictError(f"{chunk.name} in {self.place.bucket.url} is not from here; {_COPIED}")
+        return len(there)
+
+    def _read(self, path: Path, offset: int) -> bytes:
+        """Return the next whole groups of a segment, synced; nothing where there are none."""
+        descriptor = self.disk.open(path)
+        try:
+            if os.fstat(descriptor).st_size <= max(offset, HEADER_BYTES):
+                return b""
+            self.disk.sync(descriptor)
+            header = Header.decode(self.disk.read(descriptor, 0, HEADER_BYTES + 1), str(path))
+            data = self.disk.read(descriptor, offset)
+        finally:
+            self.disk.close(descriptor)
+        end = max(offset, HEADER_BYTES)
+        begin = end
+        while header is not None and end - offset < _CHUNK_BYTES:
+            group = read_group(header, data, end - offset, offset, str(path))
+            if group is None:
+                break
+            end = group.end
+        return data[: end - offset] if end > begin else b""
+
+
+@dataclass(slots=True)
+class JournalReceiver:
+    """The project's half: appends what hosts shipped to copies, one folder ``HOST.WORKER`` each. Not thread-safe.
+
+    Parameters
+    ----------
+    root
+        The folder of the project's journals, which its drainer reads.
+    now
+        The wall clock.
+    """
+
+    place: ReplicaBucket
+    root: Path
+    now: Callable[[], datetime]
+    _begun: dict[str, datetime] = field(default_factory=dict, init=False)
+
+    def turn(self, host: str, chunks: tuple[Chunk, ...], *, heard: datetime | None, whole: datetime) -> None:
+        """Take over one host's `chunks`, then say how far the project has its journals.
+
+        Parameters
+        ----------
+        heard
+            Which word of ours it obeyed last. A journal that is new here is not begun before: what lies there may be
+            the middle of it.
+        whole
+            Everything that it wrote before, by its own clock, is among the chunks or came earlier.
+
+        Raises
+        ------
+        UnavailableError
+            The bucket does not answer, or this disk takes nothing; the next turn goes on.
+        """
+        obeyed = host in self._begun and heard is not None and heard >= self._begun[host]
+        done: list[Chunk] = []
+        for worker in sorted({each.worker for each in chunks}):
+            folder = self.root / f"{host}.{worker}"
+            if not obeyed and not segments(folder):
+                continue
+            try:
+                for chunk in (each for each in chunks if each.worker == worker):
+                    self._take(folder, chunk)
+                    done.append(chunk)
+            except IntegrityError as exc:
+                _LOG.error("journal_not_taken_over host=%s worker=%s problem=%s", host, worker, exc)
+        self._say(host)
+        for chunk in done:
+            self.place.remove(chunk)
+        for folder in self.root.glob(f"{host}.*"):
+            if segments(folder):
+                _write(folder / CLOCK, whole.isoformat().encode())
+
+    def _take(self, folder: Path, chunk: Chunk) -> None:
+        """Append a chunk, durable on return; without effect where its bytes are there, or are no longer needed."""
+        path = folder / f"{chunk.first:020d}.seg"
+        present = segments(folder)
+        if path not in present and present and int(present[-1].stem) > chunk.first:
+            return
+        data = self.place.shipment(chunk)
+        if data is None:
+            raise IntegrityError(f"{chunk.name} is gone from {self.place.bucket.url}")
+        if path not in present:
+            _follows_on(data, chunk, present[-1] if present else None)
+        if not present:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(folder / CLOCK, _NEVER)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            if chunk.offset > size:
+                raise IntegrityError(f"{chunk.name} begins at {chunk.offset}, the copy ends at {size}: some is missing")
+            known = os.pread(descriptor, len(data), chunk.offset)
+            if known != data[: len(known)]:
+                raise IntegrityError(f"{chunk.name} differs from the copy {path}: two hosts bear one name")
+            rest = memoryview(data)[len(known) :]
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if path not in present:
+            LocalDisk().sync_folder(folder)
+            LocalDisk().sync_folder(self.root)
+
+    def _say(self, host: str) -> None:
+        """Say how far the project has each journal of a host."""
+        folders = sorted(self.root.glob(f"{host}.*"))
+        held = {folder.name.partition(".")[2]: _held(folder) for folder in folders if segments(folder)}
+        word = Word(host=host, at=self.now(), journals=held)
+        self.place.put_word(word)
+        self._begun.setdefault(host, word.at)
+
+
+def _follows_on(data: bytes, chunk: Chunk, newest: Path | None) -> None:
+    """See that a segment begins at its beginning, and that the one before it is whole."""
+    header = Header.decode(data[: HEADER_BYTES + 1], chunk.name) if chunk.offset == 0 else None
+    if header is None or header.first != chunk.first:
+        raise IntegrityError(f"{chunk.name} does not begin a segment")
+    if newest is None:
+        return
+    before = newest.read_bytes()
+    known = Header.decode(before[: HEADER_BYTES + 1], str(newest))
+    last = 0 if known is None else max(known.previous, scan(known, before, str(newest))[1])
+    if last < header.previous:
+        raise IntegrityError(f"{chunk.name} follows record {header.previous}, the copy {newest} ends at {last}")
+
+
+def _held(folder: Path) -> Held:
+    present = segments(folder)
+    with present[0].open("rb") as file:
+        header = Header.decode(file.read(HEADER_BYTES + 1), str(present[0]))
+    return Held(
+        first=int(present[-1].stem),
+        size=present[-1].stat().st_size,
+        trimmed=0 if header is None else header.previous,
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_bytes(data)
+    draft.replace(path)
