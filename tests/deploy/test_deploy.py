@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 TOOLS = ROOT / "build" / "deploy" / "bin"
 KUBERNETES = "1.33"
+_MANIFESTS = ("anew", "network", "backup", "gateways")
 OF_KSERVE = {"minReplicas", "maxReplicas", "timeout"}
 """What a predictor has besides a pod's own fields: KServe's v1beta1 ComponentExtensionSpec."""
 
@@ -43,14 +44,17 @@ def containers() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield everything that runs anew, as Kubernetes writes it."""
     stateful = documents("kubernetes/anew.yaml")[0]
     yield from (("anew.yaml", each) for each in stateful["spec"]["template"]["spec"]["containers"])
+    gateways = documents("kubernetes/gateways.yaml")[0]["spec"]["template"]["spec"]["containers"]
+    yield from (("gateways.yaml", each) for each in gateways)
     cron = documents("kubernetes/backup.yaml")[0]["spec"]["jobTemplate"]["spec"]
     yield "backup.yaml", cron["template"]["spec"]["containers"][0]
     yield "kserve.yaml", documents("kubernetes/kserve.yaml")[0]["spec"]["predictor"]["containers"][0]
 
 
 def test_kubernetes_knows_every_field(tmp_path: Path) -> None:
-    every = [each for name in ("anew", "network", "backup") for each in documents(f"kubernetes/{name}.yaml")]
-    assert {each["kind"] for each in every} == {"StatefulSet", "Service", "NetworkPolicy", "CronJob"}
+    every = [each for name in _MANIFESTS for each in documents(f"kubernetes/{name}.yaml")]
+    kinds = {"StatefulSet", "Service", "NetworkPolicy", "CronJob", "PodDisruptionBudget"}
+    assert {each["kind"] for each in every} == kinds
     done = validated(tmp_path, *every)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -122,6 +126,23 @@ def test_compose_wires_what_it_names() -> None:
     assert policy.serving.workers == 0  # the gateway is a service of its own
     assert services["gateway"]["pid"] == "service:control"
     assert all(port.startswith("127.0.0.1:") for each in services.values() for port in each.get("ports", ()))
+
+
+def test_gateways_elsewhere_serve_what_the_project_publishes_and_have_no_more_than_they_need() -> None:
+    (compose,), (project,) = documents("compose.yaml"), documents("project.yaml")
+    replica, words = compose["services"]["replica"], compose["services"]["replica"]["command"]
+    assert words[words.index("--from") + 1] == project["stores"]["replicas"]
+    assert not {"ANEW_DATABASE", "RAY_AUTH_TOKEN"} & set(replica["environment"])
+    assert [each for each in replica["volumes"] if "keys" in each] == [
+        "./project/.anew/keys/signing.pub:/key/signing.pub:ro"  # the public half, not the folder
+    ]
+    assert "/serving" in replica["volumes"]  # a volume of its own for each
+    gateways, *_ = documents("kubernetes/gateways.yaml")
+    (container,) = gateways["spec"]["template"]["spec"]["containers"]
+    assert {"$(ANEW_REPLICAS)", "env:ANEW_KEY"} < set(container["args"])
+    assert container["envFrom"] == [{"secretRef": {"name": "anew-gateways"}}]
+    claims = {each["metadata"]["name"] for each in gateways["spec"]["volumeClaimTemplates"]}
+    assert {each["name"] for each in container["volumeMounts"]} == claims  # none that pods would share
 
 
 def test_no_secret_and_no_latest_image_stands_in_them() -> None:
