@@ -67,7 +67,15 @@ def test_vacuum_never_takes_what_a_snapshot_has_pinned(lake: DeltaLake, tmp_path
     assert lake.vacuum({table: {version} for table, version in pinned.items()}) == 0
     assert files(tmp_path) == there
     assert rows_address(lake.labelled(EVER, versions=pinned)) == before
-    # Planted: without the pin the files go, and the version is refused, never read in part.
+
+
+@pytest.mark.fault("O8")
+def test_planted_without_the_pin_the_files_go_and_the_version_is_refused_never_read_in_part(
+    lake: DeltaLake, tmp_path: Path
+) -> None:
+    pinned = fill(lake)[-1]
+    lake.expire(START + 2 * DAY)
+    there = files(tmp_path)
     assert lake.vacuum({}) == 4
     assert files(tmp_path) == there - 4
     with pytest.raises(NotFoundError, match="cannot be read any more"):

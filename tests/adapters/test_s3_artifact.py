@@ -140,6 +140,30 @@ def test_what_is_unknown_is_read_back(
         assert proxy.failed
 
 
+@pytest.mark.fault("D17")
+@pytest.mark.parametrize("order", ["list last", "control: list first"])
+def test_an_artifact_whose_credentials_expire_on_the_way_is_not_there(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    with S3Proxy(s3.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        shelf = Shelf(f"{s3.bucket()}/models", tmp_path / "shelf")
+        store = shelf.open()
+        digest = store.copies.put(artifact_folder(tmp_path / "out"))
+        if order == "control: list first":
+            store.bucket.put(f"{digest}.json", store.copies.record(digest))
+        proxy.fail("PUT", "expired", times=1000)
+        with pytest.raises(UnavailableError, match="refused or have expired"):
+            store.upload(digest)
+        proxy.fail("", "", times=0)
+        elsewhere = shelf.open()
+        assert elsewhere.has(digest) is (order == "control: list first")
+        with pytest.raises((NotFoundError, IntegrityError)):
+            elsewhere.get(digest)
+        store.upload(digest)  # the same, once they are renewed
+        assert elsewhere.get(digest).is_dir()
+
+
 def test_one_that_was_put_half_is_not_there(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, put = shelf.open(), S3Bucket.put
 

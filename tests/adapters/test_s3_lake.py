@@ -116,6 +116,21 @@ def test_what_is_unknown_is_read_back_and_nothing_is_stored_twice(
             assert proxy.failed
 
 
+@pytest.mark.fault("D15")
+def test_control_what_is_not_read_back_is_written_twice(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"{s3.bucket()}/commits"
+    with S3Proxy(s3.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        careless = S3Bucket(url)
+        monkeypatch.setattr(careless, "read", lambda _: None)
+        proxy.fail("PUT", "lost_answer", times=1)
+        with suppress(UnavailableError):
+            assert not careless.create("1.json", b"rows")  # it was: only reading it back tells
+        assert careless.create("2.json", b"rows")
+        assert proxy.failed
+        assert len(careless.names()) == 2
+
+
 def store(lake: DeltaLake, position: int, batch: Sequence[Observation]) -> None:
     """Store a batch as the drainer does: again, when it is unknown whether it was."""
     for _ in range(5):
@@ -136,6 +151,20 @@ def test_a_store_that_overwrites_is_found_by_a_probe(s3: S3Server, monkeypatch: 
         assert not S3Bucket(url).refuses_overwriting()
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     assert S3Bucket(url).names() == []
+
+
+@pytest.mark.fault("D16")
+def test_control_on_a_store_that_overwrites_one_of_two_commits_is_lost(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = s3.bucket()
+    with S3Proxy(s3.endpoint) as proxy:
+        proxy.forget_conditions = True
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        assert [S3Bucket(url).create("1.json", each) for each in (b"first", b"second")] == [True, True]
+        assert S3Bucket(url).read("1.json") == b"second"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
+    assert not S3Bucket(url).create("1.json", b"third")
 
 
 @pytest.mark.fault("D17")

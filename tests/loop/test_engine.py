@@ -243,6 +243,18 @@ def test_an_engine_whose_lease_has_passed_on_records_nothing(place: Place) -> No
     assert (engine.states, place.log.head()) == (before, 0)
 
 
+@pytest.mark.fault("K6")
+def test_control_an_engine_that_nobody_asks_for_its_lease_writes_beside_its_successor(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = place.engine()
+    place.lease.release(place.grant)
+    assert place.lease.acquire("another", 60.0) is not None
+    monkeypatch.setattr(InMemoryLease, "check", lambda *_: None)
+    engine.submit(command())
+    assert place.log.head() > 0
+
+
 def test_an_error_in_a_stage_records_nothing(place: Place) -> None:
     def broken(_: Heard, fact: Fact) -> Sequence[Fact]:
         raise ZeroDivisionError

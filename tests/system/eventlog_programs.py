@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from alembic import op
 
 from anew.adapters.dbos_effects import DBOSEffects, EffectSettings
 from anew.adapters.killpoint import install
@@ -30,6 +33,20 @@ def opener(folder: Path) -> None:
     """Open the database, which migrates it."""
     open_database(record_place(folder)).close()
     say("opened")
+
+
+def halver(folder: Path) -> None:
+    """Open the database by a migration that commits after each of its tables."""
+    create = op.create_table
+
+    def create_and_commit(*told: Any, **more: Any) -> Any:
+        made = create(*told, **more)
+        op.execute("COMMIT")
+        op.execute("BEGIN")
+        return made
+
+    op.create_table = create_and_commit
+    opener(folder)
 
 
 def backer(folder: Path) -> None:
@@ -173,6 +190,7 @@ def launcher(folder: Path) -> None:
 
 PROGRAMS: dict[str, Callable[..., None]] = {
     "opener": opener,
+    "halver": halver,
     "backer": backer,
     "appender": appender,
     "filler": filler,

@@ -150,6 +150,14 @@ def test_killed_in_a_migration_it_is_done_whole_the_next_time(folder: Path, boun
     assert facts(folder) == []
 
 
+@pytest.mark.fault("K7")
+def test_control_a_migration_in_more_than_one_transaction_is_found_half_done(folder: Path) -> None:
+    with running("halver", folder, kill="migration.between:1") as process:
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    assert tables(folder) > 0
+
+
 @pytest.mark.fault("O1")
 @pytest.mark.fault("K7")
 @pytest.mark.parametrize("kill", ["", "migration.done:1"])
@@ -169,6 +177,23 @@ def test_back_to_an_older_revision_and_forward_again_every_fact_and_epoch_stays(
         line(process, "acknowledged")
     assert lease(folder)["epoch"] == epoch + 1
     assert facts(folder)[: len(before)] == before
+
+
+@pytest.mark.fault("O1")
+def test_control_a_way_back_that_forgets_the_lease_is_found_by_the_epoch(tmp_path: Path) -> None:
+    with running("appender", tmp_path) as process:
+        line(process, "acknowledged")
+    with running("appender", tmp_path) as process:
+        line(process, "acknowledged")
+    epoch = lease(tmp_path)["epoch"]
+    with running("backer", tmp_path) as process:
+        line(process, "back")
+    with closing(sqlite3.connect(tmp_path / "anew.db")) as connection:
+        connection.execute("DELETE FROM lease")
+        connection.commit()
+    with running("appender", tmp_path) as process:
+        line(process, "acknowledged")
+    assert lease(tmp_path)["epoch"] < epoch, "who was fenced off would be let in again"
 
 
 @pytest.mark.fault("O3")

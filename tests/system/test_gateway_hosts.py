@@ -294,7 +294,7 @@ def test_two_hosts_serve_by_one_record_and_one_cut_off_serves_on(
         assert len(kept) - len(acknowledged) <= 8  # was on disk, and its worker was killed before it could say so
         record_property(
             "figure",
-            f"{len(acknowledged)} answers of two hosts over 6 swaps, a kill, a cut and a start behind it: 0 failed, each stored once; "
+            f"{len(acknowledged)} answers of two hosts over 6 swaps, a kill and a cut: 0 failed, each stored once; "
             f"hosts answered by a new routing after {min(late):.2f} to {max(late):.2f} s",
         )
 

@@ -1,13 +1,18 @@
 """The loop with its stores elsewhere: the record on a server that crashes, moved there and back; rows in a bucket."""
 
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from anew.adapters.s3_bucket import S3Bucket
 from anew.app.record_place import record_place
+from anew.app.workers import free_port
 from anew.domain.facts import CandidateTrained, RolledBack, TrafficApplied, TrainingEnded, VersionPromoted
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
@@ -18,16 +23,38 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 SERVED = QUIET | {"policy": "{cooldown: 3h}\nstores: {database: 'file:database.url'}"}
 
 
+@contextmanager
+def replica(ours: LoopProject, folder: Path, url: str) -> Iterator[None]:
+    """Let a gateway that knows a bucket and a key answer in place of the project's own."""
+    own, ours.port = ours.port, free_port("127.0.0.1")
+    key = f"file:{ours.state / 'keys' / 'signing.pub'}"
+    command = [sys.executable, "-m", "anew.cli", "gateway", str(folder), "--from", url, "--key", key]
+    with (ours.root / "err").open("ab") as log:
+        process = subprocess.Popen([*command, "--port", str(ours.port)], stdout=log, stderr=log)
+    try:
+        assert ours.serves() == "v1"
+        known = wait(lambda: [each for each in ours.status()["workers"] if "." in each["worker"]], ours.log)
+        assert [each["port"] for each in known] == [ours.port]
+        yield
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        ours.port = own
+
+
 @pytest.mark.fault("O6")
 def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"{s3.bucket()}/demand"
-    stores = f"{{lake: '{url}', artifacts: '{url}/kept'}}"
+    stores = f"{{lake: '{url}', artifacts: '{url}/kept', replicas: '{url}/serving'}}"
     with loop_project(tmp_path / "project", QUIET | {"policy": f"{{cooldown: 3h}}\nstores: {stores}"}) as ours:
         ours.up()
         assert ours.serves() == "v1"
         ours.hour()
-        ours.hour()
-        ours.settle()
+        with replica(ours, tmp_path / "elsewhere", f"{url}/serving"):
+            ours.hour()  # answered there
+            ours.settle()
         assert ours.stored() == ours.expected()
         findings = {each["name"]: each for each in ours.anew("doctor", code=0)["findings"]}
         assert "second put of a commit is refused" in findings["bucket"]["found"]

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,25 @@ def test_it_goes_on_after_a_crash_of_the_server_and_loses_nothing_acknowledged(t
         assert store.log.append([command(2)], grant=grant) == 2
         assert store.log.verify_chain().seq == 2
         store.database.close()
+    finally:
+        server.close()
+
+
+@pytest.mark.fault("K11")
+def test_control_what_nobody_waited_for_does_not_survive_a_crash_of_the_server() -> None:
+    server = PostgresServer()
+    try:
+        server.sql("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        server.sql("SELECT pg_reload_conf()")
+        with suppress(psycopg.Error), psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE heard (n INTEGER)")
+            connection.execute("SET synchronous_commit = off")
+            connection.execute("INSERT INTO heard VALUES (1)")
+            heard = connection.execute("SELECT n FROM heard").fetchall()
+            server.stop(signal.SIGQUIT)
+        assert heard == [(1,)]
+        server.start()
+        assert server.sql("SELECT n FROM heard") == []
     finally:
         server.close()
 
