@@ -39,7 +39,7 @@ from tests.s3_server import S3Server
 from tests.system.gateway_bed import wait
 from tests.system.network import Host, network
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 MODEL, PORT = "fraud", 8080
 Pair = tuple[str, str]
@@ -233,7 +233,7 @@ class Callers:
 def both(replicas: list[Replica], epoch: int) -> None:
     """Wait until each answers by this routing."""
     for each in replicas:
-        wait(lambda: each.answers(epoch), each.log, 60)  # noqa: B023  it is called at once
+        wait(lambda: each.answers(epoch), each.log, 120)  # noqa: B023  it is called at once
 
 
 @pytest.mark.fault("S2")
@@ -250,7 +250,7 @@ def test_two_hosts_serve_by_one_record_and_one_cut_off_serves_on(
 
         canary = project.shift(v1, v2, share=0.5)
         both([one, two], canary)
-        wait(lambda: project.traffic.applied(MODEL) == (3, canary), one.log)  # as the loop hears it
+        wait(lambda: project.traffic.applied(MODEL) == (3, canary), one.log, 60)  # as the loop hears it
         keys = [f"c{i}" for i in range(60)]
         wait(lambda: {one.ask(key)["version"] for key in keys} == {"v1", "v2"}, one.log)
         wait(lambda: {two.ask(key)["version"] for key in keys} == {"v1", "v2"}, two.log)
@@ -275,14 +275,13 @@ def test_two_hosts_serve_by_one_record_and_one_cut_off_serves_on(
         one.host.pull()
         with Callers(one).asking() as cut:
             alone = project.shift(v2, fallback=v1)
-            wait(lambda: two.answers(alone), two.log)
+            wait(lambda: two.answers(alone) and len(cut.replies) > 20, two.log)
         one.end()
         one.start()  # it begins with what is in its folder
-        wait(lambda: one.answers(alone - 1), one.log)
+        both([one], alone - 1)
         assert {one.ask(key)["epoch"] for key in keys} == {alone - 1}
         wait(lambda: project.traffic.applied(MODEL) == (2, alone), two.log)  # nobody waits for who is not heard
         assert cut.failures == []
-        assert len(cut.replies) > 20
         assert not set(stored()) >= set(one.acknowledged), "what was answered behind the cut cannot be here yet"
         one.host.plug()
         both([one, two], alone)

@@ -44,6 +44,7 @@ class S3Bucket:
             raise SettingsError(f"{url.partition('?')[0]!r} is no s3://BUCKET/PREFIX")
         self.url = url.rstrip("/")
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
+        self._level = logging.DEBUG if hasty else logging.WARNING  # who asks again soon says itself what that comes to
         self._store = self._opened(*(_HASTE if hasty else _PATIENCE))
 
     def _opened(self, connect: str, answer: str, tries: int) -> "S3Store":
@@ -145,7 +146,7 @@ class S3Bucket:
 
     def _unavailable(self, name: str, exc: Any) -> UnavailableError:
         kind = type(exc).__name__
-        _log.warning("s3_failed object=%s/%s error=%s", self.url, name, kind)
+        _log.log(self._level, "s3_failed object=%s/%s error=%s", self.url, name, kind)
         what = {
             "PermissionDeniedError": "the credentials are refused or have expired; renew them, work goes on by itself",
             "UnauthenticatedError": "the credentials are refused or have expired; renew them, work goes on by itself",

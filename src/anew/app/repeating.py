@@ -1,6 +1,7 @@
 """A step taken again and again on a thread, whatever becomes of it."""
 
 import logging
+import time
 from collections.abc import Callable
 from threading import Event, Thread
 
@@ -10,6 +11,7 @@ __all__ = ["repeating"]
 
 _LOG = logging.getLogger("anew.repeating")
 _AGAIN_S = 1.0
+_REPEAT_S = 60.0
 
 
 def repeating(
@@ -22,7 +24,7 @@ def repeating(
 ) -> Thread:
     """Begin a thread that takes `step` every `pause` seconds until `stop` is set; after a failure less often.
 
-    A failure is logged when it begins and when it ends.
+    A failure is logged when it begins, each minute that it lasts, and when it ends.
 
     Parameters
     ----------
@@ -31,21 +33,23 @@ def repeating(
     """
 
     def run() -> None:
-        told = ""
-        while not stop.wait(max(pause, _AGAIN_S) if told else pause):
-            problem = ""
+        failing, said_at = False, 0.0
+        while not stop.wait(max(pause, _AGAIN_S) if failing else pause):
             try:
                 step()
             except Exception as exc:  # noqa: BLE001 - it is tried again: what is beside serving and the loop ends neither
                 if refused is not None and isinstance(exc, ConflictError):
                     refused(exc)
                     return
-                problem = str(exc) or type(exc).__name__
-                if not isinstance(exc, AnewError | OSError):
-                    _LOG.error("step_failed step=%s", name, exc_info=exc)
-            if problem != told:
-                told = problem
-                (_LOG.warning if problem else _LOG.info)("step=%s problem=%s", name, problem)
+                if not failing or time.monotonic() - said_at >= _REPEAT_S:
+                    said_at = time.monotonic()
+                    known = isinstance(exc, AnewError | OSError)
+                    _LOG.warning("failed step=%s problem=%s", name, exc, exc_info=None if known else exc)
+                failing = True
+            else:
+                if failing:
+                    _LOG.warning("works again step=%s", name)
+                failing = False
 
     thread = Thread(target=run, name=name, daemon=True)
     thread.start()
