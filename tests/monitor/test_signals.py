@@ -84,8 +84,36 @@ def test_corrections_of_users_that_contradict_the_labels_are_an_incident() -> No
 
 
 def test_a_proxy_that_differs_from_a_label_is_no_contradiction() -> None:
-    between, _ = LabelQuality().measure_scored(rows(50, words=said(*[("1", "0")] * 50, source="implicit")))
+    between, *_ = LabelQuality().measure_scored(rows(50, words=said(*[("1", "0")] * 50, source="implicit")))
     assert between.value is None
+
+
+def test_how_far_proxies_are_from_labels_is_measured_and_judged_by_nobody() -> None:
+    """Of 400 answers the event is missing for 40 of 100 good ones, and comes with 15 of 300 bad ones."""
+    pairs = [("1", "0")] * 40 + [("1", "1")] * 60 + [("0", "1")] * 15 + [("0", "0")] * 285
+    unsaid = [(None, "1")] * 90 + [("1", None)] * 80
+    detector = LabelQuality()
+    evidence = detector.measure_scored(rows(570, words=said(*pairs, *unsaid, source="implicit")))
+    differ, more = evidence[2:]
+    assert (differ.value, differ.n, differ.reference) == (55 / 400, 400, None)
+    assert (more.value, more.n) == (-25 / 400, 400)
+    assert more.low is not None
+    assert more.high is not None
+    assert more.low < -25 / 400 < more.high < 0, "they say less than is true"
+    assert detector.judge(evidence) is None
+    fair = [("1", "1")] * 100 + [("0", "0")] * 300
+    same = detector.measure_scored(rows(400, words=said(*fair, source="implicit")))[2:]
+    assert [each.value for each in same] == [0.0, 0.0], "control: proxies that are right are not far"
+    few = detector.measure_scored(rows(20, words=said(*pairs[:20], source="implicit")))[2:]
+    assert [each.measured for each in few] == [False]
+    assert len(detector.measure_scored(rows(400, words=said(*fair)))) == 2, "nor is anything said without proxies"
+
+
+def test_how_far_proxies_of_a_number_are_is_in_its_units() -> None:
+    words = said(*[("1.0", "1.5"), ("2.0", "1.9")] * 50, source="implicit")
+    differ, more = LabelQuality(tolerance=0.2).measure_scored(rows(100, words=words, task=Task.REGRESSION))[1:]
+    assert differ.value == 0.5
+    assert more.value == pytest.approx(0.2)
 
 
 def test_labels_of_a_regression_agree_within_the_tolerance() -> None:

@@ -1,9 +1,10 @@
 """Do those who know better contradict the labels?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
 
 from anew.domain.column import Task
@@ -38,6 +39,11 @@ class LabelQuality:
     -----
     What it finds is broken data, not a changed world: an alert about that window retrains nothing, and its rows are
     kept from training. A limit counts as broken only when the whole interval (Wilson, 95 %) lies above it.
+
+    Proxies, labels of the source ``implicit``, contradict nobody: that they differ is their nature. How far is measured
+    where others have spoken too, and with one voice: the share in which they differ, and by how much they say more, on
+    average, than others do: of the positive class, or in units of the target. It is judged by nobody, and it is true of
+    all answers only where those that others spoke about were drawn at random, as an audit draws them.
 
     Examples
     --------
@@ -78,7 +84,8 @@ class LabelQuality:
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
         """Measure how often sources disagree, and how often thumbs contradict the label."""
-        return (self._between_sources(rows), *([self._thumbs(rows)] if rows.task.classifies else []))
+        thumbs = [self._thumbs(rows)] if rows.task.classifies else []
+        return (self._between_sources(rows), *thumbs, *self._proxies(rows))
 
     def _between_sources(self, rows: ScoredRows) -> Evidence:
         subject = "sources disagree"
@@ -92,6 +99,33 @@ class LabelQuality:
             apart = pl.col("_value").n_unique() > 1
         compared = words.agg(several=pl.len() > 1, apart=apart).filter("several")
         return self._share(subject, int(compared.get_column("apart").sum()), compared.height, self.disagree_above)
+
+    def _proxies(self, rows: ScoredRows) -> tuple[Evidence, ...]:
+        """Measure how far proxies are from labels; nothing where there are none."""
+        if not rows.words.height:
+            return ()
+        proxy = pl.col("_source") == "implicit"
+        proxies = rows.words.filter(proxy).select("_prediction", proxy="_value")
+        if not proxies.height:
+            return ()
+        others = rows.words.filter(~proxy).group_by("_prediction").agg(pl.col("_value").unique())
+        told = others.filter(pl.col("_value").list.len() == 1).select("_prediction", said=pl.col("_value").list.first())
+        both = proxies.join(told, on="_prediction")
+        if rows.task is Task.REGRESSION:
+            more = (both["proxy"].cast(pl.Float64) - both["said"].cast(pl.Float64)).to_numpy()
+            differ = np.abs(more) > self.tolerance
+        else:
+            more = ((both["proxy"] == rows.positive).cast(pl.Int8) - (both["said"] == rows.positive)).to_numpy()
+            differ = (both["proxy"] != both["said"]).to_numpy()
+        subject = "proxies differ from labels"
+        found = replace(self._share(subject, int(differ.sum()), both.height, 1.0), reference=None)
+        if not found.measured or rows.task is Task.MULTICLASS:
+            return (found,)
+        mean, half = float(more.mean()), 1.96 * float(more.std(ddof=1)) / both.height**0.5
+        by = Evidence.of(
+            self.key, mean, both.height, subject="proxies say more by", interval=(mean - half, mean + half)
+        )
+        return (found, by)
 
     def _thumbs(self, rows: ScoredRows) -> Evidence:
         subject = "thumbs contradict labels"
