@@ -106,7 +106,7 @@ def test_aliases_follow_a_rollout_and_a_rollback(fetched: Path) -> None:
     assert mirror.named == {"champion": "v1", "challenger": "v2"}
     facts.append(promoted("v2", "v1"))
     ours.bring(wanted(facts))
-    assert mirror.named == {"champion": "v2"}
+    assert mirror.named == {"champion": "v2", "fallback": "v1"}
     facts.append(RolledBack(model="m", at=AT, version="v2", to="v1", evidence=(), reason="bad"))
     ours.bring(wanted(facts))
     assert mirror.named == {"champion": "v1"}

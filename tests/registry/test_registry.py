@@ -17,7 +17,7 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.domain.verdict import Verdict
-from anew.registry import Registry, RegistryState, Standing
+from anew.registry import ALIASES, Registry, RegistryState, Standing
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -115,3 +115,18 @@ def test_champion_and_challenger_are_found() -> None:
     assert (state.champion.version, state.challenger.version) == ("v1", "v2")
     assert folded([]).champion is None
     assert [record.version for record in state.standing(Standing.RETIRED)] == []
+
+
+def aliases(facts: list[Fact]) -> tuple[str, ...]:
+    state = folded(facts)
+    return tuple(record.version if (record := state.named(alias)) else "" for alias in ALIASES)
+
+
+def test_aliases_follow_a_rollout_a_promotion_and_a_rollback() -> None:
+    assert aliases([]) == ("", "", "")
+    assert aliases([*V1]) == ("v1", "", "")
+    assert aliases([*V1, *V2]) == ("v1", "v2", "")
+    assert aliases([*V1, *V2, promoted("v2", "v1")]) == ("v2", "", "v1")
+    assert aliases([*V1, *V2, promoted("v2", "v1"), back("v2", "v1")]) == ("v1", "", ""), "nobody to go back to"
+    assert aliases([*V1, *V2, back("v2", "")]) == ("v1", "", ""), "a challenger that goes is no champion's way back"
+    assert folded([*V1]).named("best") is None

@@ -15,6 +15,7 @@ from anew.adapters.model_format_skops import ALLOWED
 from anew.domain.errors import SchemaError, UnavailableError
 from anew.domain.manifest import Manifest
 from anew.ports.mirror import MirroredRun
+from anew.registry import ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["MLflowMirror"]
 
 _KEY, _VERSION, _DIGEST = "anew.key", "anew.version", "anew.digest"
-_ALIASES = ("champion", "challenger")
 _MODEL = "model"
 _DESCRIPTION = "Kept by anew, which serves by its own record: what is changed here is not followed."
 _TEXT_FILES = ("manifest.json", "environment.txt", "pipeline.py", "search.json")
@@ -84,7 +84,7 @@ class MLflowMirror:
                 return {}
             named = {str(each.version): each.tags.get(_VERSION, "?") for each in models}
             found = self._connected().get_registered_model(self.model).aliases
-            return {alias: named.get(str(number), "?") for alias, number in found.items() if alias in _ALIASES}
+            return {alias: named.get(str(number), "?") for alias, number in found.items() if alias in ALIASES}
 
     def versions(self) -> frozenset[str]:
         """Return the versions that are registered."""

@@ -8,6 +8,7 @@ import typer
 
 from anew.adapters.fact_codec import encode
 from anew.adapters.fact_reader import read_facts
+from anew.app.alias import version_of
 from anew.app.narration import narrate
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
@@ -20,12 +21,13 @@ _ASIDE = frozenset({"RolloutObserved", "CandidateMeasured"})
 
 
 def run(
-    version: Annotated[str, typer.Argument(help="name of the version, e.g. v3")],
+    version: Annotated[str, typer.Argument(help="a version (v3), or champion, challenger or fallback")],
     project: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.explain/1")] = False,
 ) -> None:
     """Walk the causes of a version back, and what it did forward."""
     facts = index(recorded.fact for recorded in read_facts(record_place(state_folder(project))))
+    version = version_of(project, version)
     history = history_of(facts, version)
     if json:
         plain = [

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from anew.app.alias import version_of
 from anew.app.gate_check import check_gates
 from anew.app.record_place import has_record
 from anew.app.settings import load
@@ -16,7 +17,7 @@ __all__ = ["run"]
 
 
 def run(
-    version: Annotated[str, typer.Argument(help="name of the version, e.g. v3")],
+    version: Annotated[str, typer.Argument(help="a version (v3), or champion, challenger or fallback")],
     project: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
     card: Annotated[Path | None, typer.Option(help="write the version's model card into this file")] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.gate/1")] = False,
@@ -25,6 +26,7 @@ def run(
     settings = load(project)
     if not has_record(state_folder(project)):
         raise NotFoundError(f"{project} was never brought up (anew up), so there is no registry to look into")
+    version = version_of(project, version)
     check = check_gates(settings, version)
     if card is not None:
         card.write_text(check.card, encoding="utf-8")

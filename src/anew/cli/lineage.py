@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from anew.app.alias import version_of
 from anew.app.lineage import find_lineage
 from anew.cli._output import emit_json, minute, say
 from anew.dashboard.lineage_svg import lineage_svg
@@ -14,13 +15,13 @@ __all__ = ["run"]
 
 
 def run(
-    subject: Annotated[str, typer.Argument(help="a version (v3), the id of a prediction, or the id of a fact")],
+    subject: Annotated[str, typer.Argument(help="a version (v3, champion, …), or the id of a prediction or of a fact")],
     project: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
     svg: Annotated[Path | None, typer.Option(help="write the graph into this file as well")] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.lineage/1")] = False,
 ) -> None:
     """Walk the causes of the subject back, and its effects on."""
-    found = find_lineage(project, subject)
+    found = find_lineage(project, version_of(project, subject))
     if svg is not None:
         svg.write_text(lineage_svg(found), "utf-8")
     if json:

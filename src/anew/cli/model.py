@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from anew.app.alias import version_of
 from anew.app.model import card_of, card_sections, list_versions, show_version
 from anew.app.model_card import card_differences, card_problems, model_card, write_section
 from anew.app.reproduce import reproduce
@@ -13,7 +14,7 @@ from anew.cli._output import emit_json, minute, say
 
 __all__ = ["COMMANDS"]
 
-Version = Annotated[str, typer.Argument(help="the version, e.g. v3")]
+Version = Annotated[str, typer.Argument(help="a version (v3), or champion, challenger or fallback")]
 Project = Annotated[Path, typer.Option("--project", "-p", help="the project's folder")]
 
 
@@ -37,6 +38,7 @@ def _show(
     json: Annotated[bool, typer.Option("--json", help="print anew.model.show/1")] = False,
 ) -> None:
     """Show what a version was made of: its verified artifact, parameters, search, snapshot, and where it stands."""
+    version = version_of(project, version)
     found = show_version(project, version)
     if json:
         emit_json("anew.model.show/1", found)
@@ -71,6 +73,7 @@ def _reproduce(
 
     Ends with 0 when digest, model or metrics are identical, with 3 when neither is.
     """
+    version = version_of(project, version)
     found = reproduce(project, version, lambda said: typer.echo(f"{version}: {said}", err=True))
     if json:
         emit_json("anew.model.reproduce/1", asdict(found))
@@ -106,6 +109,7 @@ def _card(
         raise typer.BadParameter("--section and --text go together", param_hint="--section")
     if text is not None:
         write_section(project, section, text.read_text("utf-8"))
+    version = version_of(project, version)
     of = card_of(project, version)
     card, differences = model_card(project, of), list[str]()
     if check is not None:

@@ -9,12 +9,9 @@ from anew.domain.fact import Fact
 from anew.domain.facts import CandidateMeasured, CandidateTrained, TrainingEnded
 from anew.domain.manifest import Manifest
 from anew.ports.mirror import MirroredRun, ModelMirror
-from anew.registry import Registry, RegistryState
+from anew.registry import ALIASES, Registry, RegistryState
 
-__all__ = ["MIRRORED", "Mirroring", "Wanted", "wanted"]
-
-MIRRORED = ("champion", "challenger")
-"""Aliases that are kept."""
+__all__ = ["Mirroring", "Wanted", "wanted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +40,7 @@ def wanted(facts: Sequence[Fact]) -> Wanted:
                 told = {**run.facts, "outcome": fact.outcome, "detail": fact.detail[:500]}
                 runs[fact.version] = replace(run, facts=told)
                 ended.add(fact.version)
-    standing = {"champion": state.champion, "challenger": state.challenger}
-    aliases = {alias: record.version if record else "" for alias, record in standing.items()}
+    aliases = {alias: record.version if (record := state.named(alias)) else "" for alias in ALIASES}
     return Wanted(runs=tuple(run for version, run in runs.items() if version in ended), aliases=aliases)
 
 
@@ -72,7 +68,7 @@ class Mirroring:
             if run.version not in self._shown:
                 self._shown[run.version] = self._mirror.show(self._whole(run))
                 self._remember()
-        for alias in MIRRORED:
+        for alias in ALIASES:
             version = to.aliases.get(alias, "")
             if version != self._pointed.get(alias, "") and (not version or self._shown.get(version)):
                 self._mirror.point(alias, version)
@@ -84,7 +80,7 @@ class Mirroring:
         there, named = self._mirror.versions(), self._mirror.aliases()
         gone = [version for version, name in self._shown.items() if name and version not in there]
         found = [f"the model of {version} was deleted there; by whom cannot be known" for version in gone]
-        for alias in MIRRORED:
+        for alias in ALIASES:
             left, now = self._pointed.get(alias, ""), named.get(alias, "")
             if left != now:
                 says = f"names {now or 'nothing'}, it was left at {left or 'nothing'}"

@@ -23,7 +23,10 @@ from anew.domain.facts import (
     VersionPromoted,
 )
 
-__all__ = ["Registry", "RegistryState", "Standing", "VersionRecord"]
+__all__ = ["ALIASES", "Registry", "RegistryState", "Standing", "VersionRecord"]
+
+ALIASES = ("champion", "challenger", "fallback")
+"""Names that stand for a version: which, changes."""
 
 
 class Standing(StrEnum):
@@ -53,13 +56,19 @@ class VersionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryState:
-    """Every version by name, in order of planning."""
+    """Every version by name, in order of planning; and the version that a rollback goes to, empty for none."""
 
     versions: Mapping[str, VersionRecord] = field(default_factory=lambda: MappingProxyType({}))
+    fallback: str = ""
 
     def standing(self, standing: Standing) -> tuple[VersionRecord, ...]:
         """Return the versions of one standing, in order."""
         return tuple(record for record in self.versions.values() if record.standing is standing)
+
+    def named(self, alias: str) -> VersionRecord | None:
+        """Return the version that an alias stands for now; None for nobody, and for what is no alias."""
+        known = {"champion": self.champion, "challenger": self.challenger, "fallback": self.versions.get(self.fallback)}
+        return known.get(alias)
 
     @property
     def champion(self) -> VersionRecord | None:
@@ -107,10 +116,12 @@ class Registry:
             case RolloutStarted():
                 return _put(state, fact, fact.version, Standing.CHALLENGER)
             case VersionPromoted():
-                state = _retire(state, fact, fact.previous)
+                state = replace(_retire(state, fact, fact.previous), fallback=fact.previous)
                 return _put(state, fact, fact.version, Standing.CHAMPION, digest=fact.digest, reason=fact.reason)
             case RolledBack():
                 was = state.versions.get(fact.version)
+                if fact.version == state.fallback or (was is not None and was.standing is Standing.CHAMPION):
+                    state = replace(state, fallback="")
                 state = _put(state, fact, fact.version, Standing.QUARANTINED, reason=fact.reason)
                 if was is not None and was.standing is Standing.CHAMPION and fact.to:
                     state = _put(state, fact, fact.to, Standing.CHAMPION, reason=f"back from {fact.version}")
@@ -142,7 +153,7 @@ def _put(
         digest=digest or (before.digest if before else ""),
         reason=reason,
     )
-    return RegistryState(versions=MappingProxyType({**state.versions, version: record}))
+    return replace(state, versions=MappingProxyType({**state.versions, version: record}))
 
 
 def _retire(state: RegistryState, fact: Fact, version: str) -> RegistryState:
@@ -150,4 +161,4 @@ def _retire(state: RegistryState, fact: Fact, version: str) -> RegistryState:
     if record is None or record.standing is not Standing.CHAMPION:
         return state
     retired = replace(record, standing=Standing.RETIRED, since=fact.at, reason="a challenger was promoted")
-    return RegistryState(versions=MappingProxyType({**state.versions, version: retired}))
+    return replace(state, versions=MappingProxyType({**state.versions, version: retired}))
