@@ -155,7 +155,9 @@ def test_a_torn_tail_is_cut_off_and_a_damaged_middle_is_named(tmp_path: Path) ->
         journal.append([label(str(number))])
     (segment,) = (tmp_path / "w1").glob("*.seg")
     os.close(journal._lock)  # as a killed process leaves it: no end mark
-    whole = segment.read_bytes()
+    whole = segment.read_bytes().rstrip(b"\0")
+    segment.write_bytes(whole[:-1] + bytes(50))  # a part of the group over the zeros that were there
+    assert names(everything(tmp_path)) == ["0", "1"]
     segment.write_bytes(whole[:-1])
     assert names(everything(tmp_path)) == ["0", "1"]
     again = SegmentJournal(tmp_path / "w1")
@@ -214,6 +216,79 @@ def test_a_full_disk_is_refused_and_service_resumes_unaided(tmp_path: Path) -> N
     assert refused
     assert acknowledged[-20:] == [str(number) for number in range(40, 60)]
     assert names(everything(tmp_path)) == acknowledged
+    journal.close()
+
+
+def _taken(folder: Path, ahead_bytes: int) -> int:
+    """Return how many labels a small disk takes."""
+    journal = SegmentJournal(folder, disk=FaultyDisk(capacity=9000), segment_bytes=100_000, ahead_bytes=ahead_bytes)
+    count = 0
+    with pytest.raises(UnavailableError):
+        while True:
+            journal.append([label(str(count))])
+            count += 1
+    journal.close()
+    return count
+
+
+@pytest.mark.fault("D1")
+def test_zeros_laid_out_ahead_take_no_room_from_what_is_acknowledged(tmp_path: Path) -> None:
+    count = _taken(tmp_path / "ahead" / "w1", 1 << 20)
+    assert count == _taken(tmp_path / "plain" / "w1", 0) > 30
+    assert names(everything(tmp_path / "ahead")) == [str(number) for number in range(count)]
+
+
+def _sizes(folder: Path, ahead_bytes: int) -> set[int]:
+    """Return the sizes that a segment has after each of a hundred commits."""
+    journal, sizes = SegmentJournal(folder, ahead_bytes=ahead_bytes), set()
+    for number in range(100):
+        journal.append([label(str(number))])
+        sizes.add(next(folder.glob("*.seg")).stat().st_size)
+    journal.close()
+    return sizes
+
+
+def test_few_commits_make_the_file_longer_and_its_end_is_cut_when_it_is_closed(tmp_path: Path) -> None:
+    assert len(_sizes(tmp_path / "w1", 1 << 20)) == 1
+    assert len(_sizes(tmp_path / "w2", 0)) == 100  # control
+    for journal in ("w1", "w2"):
+        (segment,) = (tmp_path / journal).glob("*.seg")
+        assert SegmentReader(tmp_path).written(segment) == segment.stat().st_size
+        assert names(everything(tmp_path, journal)) == [str(number) for number in range(100)]
+
+
+class TornRead(FaultyDisk):
+    """A disk on which a reader meets the writer: it gets the beginning of a file as it was a moment ago."""
+
+    past: bytes = b""
+    reads: int = 0
+
+    def read(self, descriptor: int, offset: int, most: int | None = None) -> bytes:
+        """Read, the first times in part what was there before."""
+        now = super().read(descriptor, offset, most)
+        if most is not None:
+            return now
+        self.reads -= 1
+        return now if self.reads < 0 else self.past[offset:] + now[len(self.past) - offset :]
+
+
+@pytest.mark.parametrize("reads", [1, 2])
+def test_a_group_that_was_half_there_when_a_later_one_was_read_is_read_again(tmp_path: Path, reads: int) -> None:
+    journal = SegmentJournal(tmp_path / "w1")
+    before = journal.append([label("0")])
+    (segment,) = (tmp_path / "w1").glob("*.seg")
+    end = SegmentReader(tmp_path).written(segment)
+    journal.append([label("1")])
+    disk = TornRead()
+    disk.past, disk.reads = segment.read_bytes()[:end] + bytes(60), reads
+    for number in (2, 3):
+        journal.append([label(str(number))])
+    reader = SegmentReader(tmp_path, disk=disk)
+    if reads == 1:
+        assert names(reader.read("w1", after=before, most=9).observations) == ["1", "2", "3"]
+    else:  # control: what stays so is damage
+        with pytest.raises(IntegrityError, match="damaged although a whole one"):
+            reader.read("w1", after=before, most=9)
     journal.close()
 
 

@@ -252,9 +252,9 @@ class FileTraffic:
         temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
         descriptor = self.disk.create(temporary)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[self.disk.write(descriptor, bytes(view)) :]
+            at = 0
+            while at < len(data):
+                at += self.disk.write(descriptor, data[at:], at)
             if durable:
                 self.disk.sync(descriptor)
         except OSError:

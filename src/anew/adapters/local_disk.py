@@ -11,11 +11,11 @@ class LocalDisk:
 
     def create(self, path: Path) -> int:
         """Create a file with O_EXCL and mode 0600."""
-        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
 
     def open(self, path: Path) -> int:
-        """Open for reading and appending."""
-        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        """Open for reading and writing."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def read(self, descriptor: int, offset: int, most: int | None = None) -> bytes:
         """Read to the present end, or `most` bytes."""
@@ -28,9 +28,9 @@ class LocalDisk:
             offset += len(part)
         return b"".join(parts)
 
-    def write(self, descriptor: int, data: bytes) -> int:
-        """Append as much as the system takes in one call."""
-        return os.write(descriptor, data)
+    def write(self, descriptor: int, data: bytes, at: int) -> int:
+        """Write as much as the system takes in one call."""
+        return os.pwrite(descriptor, data, at)
 
     def truncate(self, descriptor: int, size: int) -> None:
         """Cut the file."""

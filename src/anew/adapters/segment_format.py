@@ -4,6 +4,7 @@ header  ``magic 8 | schema u16 | salt 8 | first u64 | previous u64 | crc u32``
 group   ``magic 4 | length u32 | first u64 | count u32 | crc u32`` then `length` bytes of records
 record  ``kind u8 | length u32`` then msgpack
 
+While a segment is being written, zeros may follow its last group: what the next ones are written over.
 All numbers are big-endian. A group's crc begins from the salt, so bytes that a caller sent never pass for a group. At
 most the last group of a segment can be unsynced: a bad one with a good one after it is damage, not a torn tail.
 """

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.segment_format import Header, Record, encode_group, encode_record
@@ -14,6 +15,8 @@ from anew.domain.errors import ConflictError, UnavailableError
 from anew.ports.disk import Disk
 
 __all__ = ["SegmentJournal", "SegmentReader"]
+
+_AHEAD_BYTES: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -28,12 +31,13 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Segment:
-    """The segment being written: `end` is the offset up to which it is synced."""
+    """The segment being written: `end` is the offset up to which it is synced, from there to `laid` it has zeros."""
 
     descriptor: int
     header: Header
     end: int
     path: Path
+    laid: int
 
 
 @dataclass(slots=True)
@@ -51,6 +55,9 @@ class SegmentJournal:
         Bound on all segments together; above it `append` raises UnavailableError until the drainer has trimmed.
     segment_bytes
         A segment that has reached it is closed and another begun.
+    ahead_bytes
+        Zeros laid out at a time for the next groups. To sync a file that has grown takes a commit of the file system's
+        own journal as well, which is many times slower than the bytes alone.
     disk
         The file operations.
     """
@@ -58,6 +65,7 @@ class SegmentJournal:
     folder: Path
     most_bytes: int = 1 << 30
     segment_bytes: int = 16 << 20
+    ahead_bytes: int = _AHEAD_BYTES
     disk: Disk = field(default_factory=LocalDisk)
     torn_bytes: int = field(default=0, init=False)
     _lock: int = field(default=-1, init=False)
@@ -113,6 +121,7 @@ class SegmentJournal:
             try:
                 if self._segment is not None:
                     self._write([])
+                    self.disk.truncate(self._segment.descriptor, self._segment.end)
             except OSError:
                 pass  # what was acknowledged is synced already; the mark only sharpens the next opening's check
             finally:
@@ -135,9 +144,9 @@ class SegmentJournal:
                     continue
                 end, last = scan(header, data, str(path))
                 if end < len(data):
-                    self.torn_bytes = len(data) - end
+                    self.torn_bytes = len(data[end:].rstrip(b"\0"))
                     self.disk.truncate(descriptor, end)
-                    self._bytes -= self.torn_bytes
+                    self._bytes -= len(data) - end
                 self.disk.sync(descriptor)
             finally:
                 self.disk.close(descriptor)
@@ -165,8 +174,10 @@ class SegmentJournal:
         segment = self._ready(sum(map(len, records)))
         first = self._next
         data = encode_group(segment.header, first, records)
+        if records:
+            self._lay_out(segment, len(data))
         try:
-            _write_all(self.disk, segment.descriptor, data)
+            self._put(segment, data, segment.end)
         except OSError:
             self._cut(segment)
             raise
@@ -186,7 +197,8 @@ class SegmentJournal:
     def _ready(self, size: int) -> _Segment:
         """Return a segment to write to, with `size` bytes left under the bound."""
         if self._bytes + size > self.most_bytes:
-            self._bytes = sum(path.stat().st_size for path in segments(self.folder))
+            laid = 0 if self._segment is None else self._segment.laid - self._segment.end
+            self._bytes = sum(path.stat().st_size for path in segments(self.folder)) - laid
             if self._bytes + size > self.most_bytes:
                 raise UnavailableError(f"it holds {self._bytes} of at most {self.most_bytes} bytes and was not drained")
         if self._segment is not None and self._segment.end >= self.segment_bytes:
@@ -201,7 +213,8 @@ class SegmentJournal:
         descriptor = self.disk.create(path)
         try:
             data = header.encode()
-            _write_all(self.disk, descriptor, data)
+            segment = _Segment(descriptor, header, len(data), path, laid=len(data))
+            self._put(segment, data, 0)
             self.disk.sync(descriptor)
             self.disk.sync_folder(self.folder)
         except OSError:
@@ -210,14 +223,33 @@ class SegmentJournal:
             self.disk.remove(path)
             raise
         self._bytes += len(data)
-        return _Segment(descriptor, header, len(data), path)
+        return segment
+
+    def _lay_out(self, segment: _Segment, size: int) -> None:
+        """Have zeros where a group of `size` bytes and those after it go, as far as the bounds allow."""
+        least, most = segment.end + size, max(segment.end, self.segment_bytes)
+        upto = min(least + self.ahead_bytes, most, segment.end + self.most_bytes - self._bytes)
+        if least <= segment.laid or upto <= least:
+            return
+        try:
+            self._put(segment, bytes(upto - segment.laid), segment.laid)
+        except OSError:  # the group itself may have room yet
+            self._cut(segment)
+
+    def _put(self, segment: _Segment, data: bytes, at: int) -> None:
+        view, end = memoryview(data), at + len(data)
+        while at < end:
+            at += self.disk.write(segment.descriptor, bytes(view[at - end :]), at)
+        segment.laid = max(segment.laid, end)
 
     def _cut(self, segment: _Segment) -> None:
-        """Take back a write that ended half-way."""
+        """Take back a write that ended half-way, with all that was laid out; or leave the segment and raise OSError."""
         try:
             self.disk.truncate(segment.descriptor, segment.end)
         except OSError:
             self._leave()
+            raise
+        segment.laid = segment.end
 
     def _leave(self) -> None:
         """Never write to the present segment again."""
@@ -226,12 +258,6 @@ class SegmentJournal:
                 self._next += 1  # an empty segment keeps its name
             self.disk.close(self._segment.descriptor)
             self._segment = None
-
-
-def _write_all(disk: Disk, descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[disk.write(descriptor, bytes(view)) :]
 
 
 def _lock(folder: Path) -> int:

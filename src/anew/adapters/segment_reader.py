@@ -171,16 +171,16 @@ class SegmentReader:
     ) -> Iterator[tuple[_Place, Group]]:
         """Yield the groups of one segment from (offset, last number before it) up to where the next follows on."""
         base, last = begin
-        descriptor = self.disk.open(path)
-        try:
-            if follower is None:  # what is read may be trimmed elsewhere: it must not vanish with the power
-                self.disk.sync(descriptor)
-            data = self.disk.read(descriptor, base)
-        finally:
-            self.disk.close(descriptor)
+        data = self._bytes(path, base, follower)
         offset = base
         while follower is None or last < follower.previous:
-            group = read_group(header, data, offset - base, base, str(path))
+            try:
+                group = read_group(header, data, offset - base, base, str(path))
+            except IntegrityError:
+                # groups are written over zeros: this one may have been there in part when a later one was read, which
+                # was begun when this one was whole
+                data, base = self._bytes(path, offset, follower), offset
+                group = read_group(header, data, 0, base, str(path))
             if group is None:
                 break
             yield _Place(path, offset), group
@@ -190,6 +190,26 @@ class SegmentReader:
                 f"journal segment {path}: whole up to record {last} at offset {offset}, but {follower.previous} was "
                 "acknowledged; restore the file from a copy"
             )
+
+    def _bytes(self, path: Path, base: int, follower: Header | None) -> bytes:
+        """Return what a segment holds from `base` on."""
+        descriptor = self.disk.open(path)
+        try:
+            data = self.disk.read(descriptor, base)
+            if follower is None:  # what is read may be trimmed elsewhere: it must not vanish with the power
+                self.disk.sync(descriptor)
+        finally:
+            self.disk.close(descriptor)
+        return data
+
+    def written(self, path: Path) -> int:
+        """Return the offset up to which a segment holds groups that are whole; those never change any more."""
+        header, end = self._header(path), HEADER_BYTES
+        if header is None:
+            return 0
+        for _, group in self._segment(path, header, None, (HEADER_BYTES, header.previous)):
+            end = group.end
+        return end
 
     def _header(self, path: Path) -> Header | None:
         descriptor = self.disk.open(path)

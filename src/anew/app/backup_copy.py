@@ -171,9 +171,10 @@ class BackupCopy:
 
     def _journals(self, positions: Mapping[str, int]) -> int:
         """Copy the segments as far as they are written; return the observations above the lake's mark."""
-        for name in SegmentReader(self.state / "journal").journals():
+        reader = SegmentReader(self.state / "journal")
+        for name in reader.journals():
             for path in segments(self.state / "journal" / name):
-                self.file(f"journal/{name}/{path.name}", size=path.stat().st_size)
+                self.file(f"journal/{name}/{path.name}", size=reader.written(path))
         copied, waiting = SegmentReader(self.target / "journal"), 0
         for name in copied.journals():
             after = positions.get(name, 0)

@@ -10,19 +10,19 @@ class Disk(Protocol):
     """A local disk. Thread-safe; every method raises OSError as the system does."""
 
     def create(self, path: Path) -> int:
-        """Create a file that is not there yet, for appending, readable by its owner alone; returns the descriptor."""
+        """Create a file that is not there yet, for writing, readable by its owner alone; returns the descriptor."""
         ...
 
     def open(self, path: Path) -> int:
-        """Open a file that is there, for reading, appending and cutting."""
+        """Open a file that is there, for reading, writing and cutting."""
         ...
 
     def read(self, descriptor: int, offset: int, most: int | None = None) -> bytes:
         """Read from `offset` to the present end of the file, `most` bytes at most."""
         ...
 
-    def write(self, descriptor: int, data: bytes) -> int:
-        """Append some of `data`; returns how many bytes, which may be fewer than asked."""
+    def write(self, descriptor: int, data: bytes, at: int) -> int:
+        """Write some of `data` from the offset `at` on; returns how many bytes, which may be fewer than asked."""
         ...
 
     def truncate(self, descriptor: int, size: int) -> None:

@@ -49,23 +49,26 @@ class FaultyDisk:
     def create(self, path: Path) -> int:
         """Create a file; its name is not durable before `sync_folder`."""
         self._operation("create")
-        return self._open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND)
+        return self._open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
 
     def open(self, path: Path) -> int:
         """Open a file."""
         self._operation("open")
-        return self._open(path, os.O_RDWR | os.O_APPEND)
+        return self._open(path, os.O_RDWR)
 
     def read(self, descriptor: int, offset: int, most: int | None = None) -> bytes:
         """Read what the page cache has, synced or not."""
         return self._paths[descriptor].read_bytes()[offset : None if most is None else offset + most]
 
-    def write(self, descriptor: int, data: bytes) -> int:
-        """Append, up to the capacity."""
-        room = len(data) if self.capacity is None else max(0, self.capacity - self._held())
+    def write(self, descriptor: int, data: bytes, at: int) -> int:
+        """Write, up to the capacity; what is written over takes no room."""
+        room = len(data)
+        if self.capacity is not None:
+            over = max(0, os.fstat(descriptor).st_size - at)
+            room = min(room, over + max(0, self.capacity - self._held()))
         if self._ends():
             room = min(room, len(data) // 2)
-        written = os.write(descriptor, data[:room]) if room else 0
+        written = os.pwrite(descriptor, data[:room], at) if room else 0
         self._operation("write")
         if written < len(data):
             raise OSError(errno.ENOSPC, "no space left (ordered)")
@@ -125,13 +128,12 @@ class FaultyDisk:
         return found
 
     def _survives(self, path: Path, chance: random.Random) -> bytes:
-        """Return the synced bytes and some of what followed: cut anywhere, sectors lost."""
+        """Return what was synced and some of what was written later, behind and over it: cut anywhere, sectors lost."""
         synced, present = self._synced.get(path, b""), path.read_bytes()
-        tail = bytearray(present[len(synced) : chance.randint(len(synced), max(len(synced), len(present)))])
-        for start in range(0, len(tail), _SECTOR):
-            if chance.random() < 0.3:
-                tail[start : start + _SECTOR] = bytes(len(tail[start : start + _SECTOR]))
-        return synced + bytes(tail)
+        size = chance.randint(len(synced), max(len(synced), len(present)))
+        before, after = synced.ljust(size, b"\0"), (present + synced[len(present) :])[:size]
+        parts = [(before[at : at + _SECTOR], after[at : at + _SECTOR]) for at in range(0, size, _SECTOR)]
+        return b"".join(old if old != new and chance.random() < 0.3 else new for old, new in parts)
 
     def _held(self) -> int:
         folders = {path.parent for path in self._paths.values()}
