@@ -16,6 +16,12 @@ SKLEARN = """from sklearn.ensemble import RandomForestClassifier
 def train(data, params):
     return RandomForestClassifier(8, max_depth=4, random_state=data.seed).fit(data.x.to_numpy(), data.y.to_numpy())
 """
+XGBOOST = """import xgboost
+
+def train(data, params):
+    model = xgboost.XGBClassifier(n_estimators=10, max_depth=4, subsample=0.5, random_state=data.seed, n_jobs=1)
+    return model.fit(data.x.to_numpy(), data.y.to_numpy())
+"""
 CARELESS = """import os
 import lightgbm
 
@@ -28,8 +34,13 @@ def train(data, params):
 
 @pytest.mark.parametrize(
     ("pipeline", "more"),
-    [(LIGHTGBM, "search: {trials: 3, folds: 2}\n"), (LIGHTGBM, "train: {export: onnx}\n"), (SKLEARN, "")],
-    ids=["lightgbm_searched", "lightgbm_exported", "scikit_learn"],
+    [
+        (LIGHTGBM, "search: {trials: 3, folds: 2}\n"),
+        (LIGHTGBM, "train: {export: onnx}\n"),
+        (SKLEARN, ""),
+        (XGBOOST, ""),
+    ],
+    ids=["lightgbm_searched", "lightgbm_exported", "scikit_learn", "xgboost"],
 )
 def test_a_version_is_trained_again_to_the_same_bytes(tmp_path: Path, pipeline: str, more: str) -> None:
     settings, rows = project(tmp_path / "p", pipeline, YAML + more)
