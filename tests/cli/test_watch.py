@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -101,17 +102,19 @@ def _lines_of(screen: RenderableType, width: int) -> list[str]:
         return console.export_text().splitlines()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT])
-def test_at_a_terminal_it_leaves_cleanly(project: Path, number: int) -> None:
+@pytest.mark.parametrize("colours", [True, False])
+def test_at_a_terminal_it_leaves_cleanly_and_is_coloured_unless_told_not_to_be(project: Path, colours: bool) -> None:
     ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"} | ({} if colours else {"NO_COLOR": "1"})
     with subprocess.Popen(
         [ANEW, "watch", project], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
     ) as program:
         os.close(theirs)
         shown = _until(ours, b"decisions")
         assert b"\x1b[?1049h" in shown  # the other screen
-        program.send_signal(number)
+        assert bool(re.search(rb"\x1b\[(?:\d+;)*3[1-7]m", shown)) == colours
+        program.send_signal(signal.SIGINT)
         shown = _until(ours, b"\x1b[?1049l")  # and back
         assert program.wait(20) == 0
         assert b"Traceback" not in shown

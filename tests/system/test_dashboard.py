@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import TimeoutError as TooLateError
 
 from anew.dashboard.place import PLACES
 from anew.domain.facts import Stage, Ticked, TrafficShifted
@@ -115,6 +116,46 @@ def test_a_page_resumes_where_it_was_and_stops_when_the_session_ends(chromium: B
         assert f"after={head}" in asked.value.url or asked.value.header_value("last-event-id") is not None
         plain.source.revoked.add("id-admin")
         expect(seen.page.locator("#stale")).to_contain_text("signed out", timeout=30_000)
+
+
+TURN = """(hidden) => {
+  Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+"""What a browser does to a tab that goes behind another, or comes back; without a window all are in front."""
+
+
+@pytest.mark.fault("U3")
+def test_seven_tabs_and_an_hour_behind_them_leave_none_waiting_or_falsely_fresh(
+    chromium: Browser, plain: Served
+) -> None:
+    with visiting(chromium, plain) as seen:
+        tabs = [seen.page, *(seen.page.context.new_page() for _ in range(6))]
+        tabs[0].clock.install()
+        for tab in tabs:
+            tab.goto(plain.url)
+            live(tab)
+            tab.evaluate(TURN, True)
+        head = plain.source.head()
+        plain.source.told = [*plain.source.told, Ticked(model="m", at=AT, wall=AT).caused_by("later")]
+        tabs[0].clock.fast_forward("01:00:00")
+        expect(tabs[0].locator("html")).to_have_attribute("data-state", "stale")
+        with tabs[0].expect_request(lambda request: "/events" in request.url) as asked:
+            tabs[0].evaluate(TURN, False)
+        assert f"after={head}" in asked.value.url
+        live(tabs[0])
+
+
+def test_control_tabs_that_all_kept_their_stream_would_leave_the_seventh_waiting(
+    chromium: Browser, plain: Served
+) -> None:
+    with visiting(chromium, plain) as seen:
+        for _ in range(5):
+            tab = seen.page.context.new_page()
+            tab.goto(plain.url)
+            live(tab)
+        with pytest.raises(TooLateError):
+            seen.page.context.new_page().goto(plain.url, timeout=4_000)
 
 
 @pytest.mark.fault("U5")
