@@ -23,6 +23,7 @@ from anew.app.dashboard_source import ProjectSource
 from anew.app.dashboard_status import STATUS
 from anew.app.door import rules
 from anew.app.entrance import ProjectEntrance
+from anew.app.log_line import log_to_stderr
 from anew.dashboard.web import Dashboard, dashboard_app
 from anew.domain.errors import AnewError, IntegrityError
 
@@ -35,7 +36,7 @@ _LOG = logging.getLogger("anew.dashboard")
 def main(project: Path, parent: int) -> int:
     """Serve until the parent is gone."""
     die_with(parent)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     try:
         made, port = dashboard_of(project), accepted(project).policy.dashboard.port
         with _listener(port) as listener:

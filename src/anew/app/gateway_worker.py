@@ -19,6 +19,7 @@ from anew.adapters.process_table import process_started
 from anew.adapters.sided_traffic import SidedTraffic
 from anew.adapters.system_clock import SystemClock
 from anew.app.gateway_parts import GatewayParts, PartsMaker, named
+from anew.app.log_line import log_to_stderr
 from anew.domain.errors import AnewError, SettingsError
 from anew.gateway.app import GatewayApp
 from anew.gateway.gate import Gate, together
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     # the loop shares the interpreter with the threads that sync and load: 5 ms would be a long wait for its turn
     sys.setswitchinterval(0.0005)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO)
     try:
         make: PartsMaker = named(given.parts)
         parts = [make(project, given.worker) for project in given.project]

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from anew.app.log_line import log_to_stderr
 from anew.app.replica_gateway import ReplicaOptions, serve_replica
 from anew.app.shared_gateway import serve_projects
 from anew.cli._output import emit_json
@@ -33,7 +34,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="print anew.gateway/1 once it begins")] = False,
 ) -> None:
     """Serve until interrupted."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -12,6 +12,7 @@ import typer
 
 from anew.adapters.fact_codec import encode
 from anew.adapters.killpoint import install
+from anew.app.log_line import log_to_stderr
 from anew.app.narration import narrate
 from anew.app.up import UpOptions, up
 from anew.domain.fact import Fact
@@ -27,7 +28,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="print each fact as a line of JSON")] = False,
 ) -> None:
     """Serve and keep the model current."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     install()
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
