@@ -14,9 +14,10 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -74,11 +75,18 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     good: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    windows: list[tuple[str, int, float, str]] = field(default_factory=list)
+    born: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def bad(self) -> set[str]:
         """Spoilt candidates that lose more than their twins."""
         return {version for version, harms in self.spoilt.items() if harms}
+
+    @property
+    def worse(self) -> set[str]:
+        """Those of them that lose more than the champion as well: the others did no harm by serving."""
+        return self.bad - self.good
 
     def missed(self, versions: set[str]) -> set[str]:
         """Return those that came to serve and were never taken back."""
@@ -163,6 +171,8 @@ def perform(run: Run) -> Outcome:
         spoiler = Spoiler(run, settings, frame) if run.fault else None
         report = replay(settings, ReplayOptions(data=run.file, windows=WINDOWS), spoil=spoiler)
     found = Outcome(run, loss=report.data["loss"], spoilt=dict(spoiler.spoilt) if spoiler else {})
+    found.windows = [(each["start"], each["n"], each["loss"], each["version"]) for each in report.data["windows"]]
+    found.born = {fact.version: fact.at for fact in report.facts if isinstance(fact, CandidateTrained)}
     for fact in report.facts:
         match fact:
             case CandidateTrained() if fact.champion:
@@ -226,9 +236,22 @@ def main() -> int:
 
 def report(outcomes: Sequence[Outcome], reasons: bool) -> int:
     """Print the table; return 0 only if it is met."""
-    columns = ("retrains", "spoilt", "bad", "stopped", "missed", "clean", "refused", "good", "refused")
+    columns = (
+        "retrains",
+        "spoilt",
+        "bad",
+        "stopped",
+        "missed",
+        "clean",
+        "refused",
+        "good",
+        "refused",
+        "worse",
+        "missed",
+    )
     print(f"{'stream':<20}{'fault':<10}" + "".join(f"{each:>9}" for each in columns) + f"{'loss':>9}")
-    clean = {each.run.stream: each.loss for each in outcomes if not each.run.fault and each.run.gated}
+    whole_runs = {each.run.stream: each for each in outcomes if not each.run.fault and each.run.gated}
+    clean = {stream: each.loss for stream, each in whole_runs.items()}
     free = {each.run.stream: each.loss for each in outcomes if not each.run.fault and not each.run.gated}
     total = np.zeros(len(columns), dtype=int)
     extra: list[float] = []
@@ -243,7 +266,7 @@ def report(outcomes: Sequence[Outcome], reasons: bool) -> int:
             print(f"{stream:<20}{fault or 'none':<10}" + "".join(f"{each:>9}" for each in counts) + f"{against:>+9.2%}")
             for each in mine if reasons else ():
                 explain(each)
-    _, _, bad, _, missed, whole, refused, good, wrongly = total.tolist()
+    _, _, bad, _, missed, whole, refused, good, wrongly, worse, harmful = total.tolist()
     cost = float(np.mean([clean[stream] / free[stream] - 1 for stream in clean]))
     rows = [
         (
@@ -252,9 +275,14 @@ def report(outcomes: Sequence[Outcome], reasons: bool) -> int:
             ">= 90 %",
             bad and missed <= 0.1 * bad,
         ),
+        ("... of those that lose more than the champion, too", 1 - harmful / max(worse, 1), "", True),
         ("good candidates refused by a gate", wrongly / max(good, 1), "<= 5 %", wrongly <= 0.05 * good),
         ("... of all that were not spoilt, worse than the champion or not", refused / max(whole, 1), "", True),
         ("loss over the clean run, mean of streams", float(np.mean(extra)), "<= 2 %", np.mean(extra) <= 0.02),
+        *(
+            (f"... {name}", float(np.mean(each)), "", True)
+            for name, each in sources(whole_runs, [each for each in outcomes if each.run.fault]).items()
+        ),
         ("loss of the clean run over one without gates", cost, "<= 0.5 %", cost <= 0.005),
     ]
     print()
@@ -278,7 +306,31 @@ def counted(each: Outcome) -> tuple[int, ...]:
         len(each.refused & unspoilt),
         len(good),
         len(each.refused & good),
+        len(each.worse),
+        len(each.missed(each.worse)),
     )
+
+
+def sources(clean: Mapping[str, Outcome], spoilt: Sequence[Outcome]) -> dict[str, list[float]]:
+    """Return by whom the loss over the clean run was made, a share of that run's loss for each spoilt one.
+
+    Window by window: by a bad champion, by one that was trained before the clean run's of that window, or by others,
+    among them bad challengers on their share of the traffic.
+    """
+    found: dict[str, list[float]] = {"while a bad one served": [], "while an older one served": [], "otherwise": []}
+    for each in spoilt:
+        before = clean[each.run.stream]
+        there = {start: (lost, version) for start, _, lost, version in before.windows}
+        rows = sum(n for _, n, _, _ in each.windows)
+        shares = dict.fromkeys(found, 0.0)
+        for start, n, lost, version in each.windows:
+            theirs, instead = there[start]
+            older = version in each.born and instead in before.born and each.born[version] < before.born[instead]
+            name = list(found)[0 if version in each.bad else 1 if older else 2]
+            shares[name] += n * (lost - theirs) / rows / before.loss
+        for name, share in shares.items():
+            found[name].append(share)
+    return found
 
 
 def explain(each: Outcome) -> None:

@@ -23,10 +23,11 @@ __all__ = ["TrainingRows"]
 class TrainingRows:
     """Refuse a candidate whose newest training rows are clearly harder to answer than the held-out rows after them.
 
-    Both the candidate and the champion are asked about as many of the newest rows trained on as were held out. A model
-    knows the rows it was trained on. When it loses clearly more on them than on rows that it never saw, and the
-    champion does so, too, then what it learned from is not what the world says: labels were permuted, shifted, or
-    turned over.
+    The champion is asked about as many of the newest rows trained on as were held out, and about four times as many. It
+    is the older one: of those rows some are what it was trained on itself and knows, and all are nearer to its own time
+    than the held-out ones. When it loses clearly more on them all the same, then they are not what the world says:
+    labels were permuted, shifted or turned over, or columns that it rests on were. The candidate is no witness of this,
+    since it may have learned the damage by heart; a first champion, which has nobody beside it, is asked itself.
 
     Column by column, and for the labels, it is measured how much rows resemble the row before them. Where held-out rows
     clearly do and training rows clearly do less than half as much, the column was joined to the wrong rows.
@@ -42,7 +43,8 @@ class TrainingRows:
 
     Notes
     -----
-    One-sided by intent: held-out rows that are harder than training rows are what drift looks like. Columns that are
+    One-sided by intent: held-out rows that are harder than training rows are what drift looks like. A hard time that is
+    over looks like damage: a candidate which learned from it is refused, until newer rows have come. Columns that are
     constant on a side say nothing of order, nor do those of rows without any. Damage that keeps the order and the
     difficulty of rows is not seen here, nor is damage to the held-out rows, nor labels that are easier to guess than
     they should be (see `leakage`). Do not use it where training rows are drawn or sorted instead of coming in time
@@ -83,10 +85,14 @@ class TrainingRows:
         n = min(rows.n, trained.n)
         if n < self.at_least_rows:
             return (unmeasured(self.key, "candidate", f"{n} rows, {self.at_least_rows} are needed", n),)
-        level = 1 - (1 - self.confidence) / 2
-        found = [self._excess("candidate", trained.challenger_loss, rows.challenger_loss, level)]
+        level = 1 - (1 - self.confidence) / _LOOKS
+        found = [self._excess(_CANDIDATE, trained.challenger_loss, rows.challenger_loss, level)]
         if trained.champion_loss is not None and rows.champion_loss is not None:
-            found.append(self._excess("champion", trained.champion_loss, rows.champion_loss, level))
+            found.append(self._excess(_CHAMPION, trained.champion_loss, rows.champion_loss, level))
+            further = min(_FURTHER * rows.n, rows.training.height)
+            before = rows.trained(further).champion_loss if further > trained.n else None
+            if before is not None:
+                found.append(self._excess(f"{_CHAMPION}{_BACK}", before, rows.champion_loss, level))
         columns = [name for name in rows.table.columns if name == "_label" or not name.startswith("_")]
         ordered = (self._order(name, trained.table, rows.table) for name in columns)
         return (*found, *(each for each in ordered if each is not None))
@@ -94,7 +100,7 @@ class TrainingRows:
     def _excess(
         self, who: str, trained: npt.NDArray[np.float64], fresh: npt.NDArray[np.float64], level: float
     ) -> Evidence:
-        n = min(len(trained), len(fresh))
+        n = len(trained)
         if not (np.isfinite(trained).all() and np.isfinite(fresh).all()):
             return unmeasured(self.key, who, "losses that are not finite", n)
         mean, interval = _difference(trained, fresh, level)
@@ -115,15 +121,20 @@ class TrainingRows:
         return Evidence.of(self.key, here, n, subject=f"{_ORDER}{name}", reference=there)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
-        """FAIL when all that were asked find the training rows clearly harder, or a column has lost its order."""
+        """FAIL when the champion finds the training rows clearly harder, or a column has lost its order."""
         asked = [each for each in evidence if not each.subject.startswith(_ORDER)]
         columns = [each for each in evidence if each.subject.startswith(_ORDER)]
-        judged = [self._judged(each) for each in asked]
-        wrong = [each for each in judged if each.verdict is Verdict.FAIL]
-        if wrong and len(wrong) < len(judged) and all(each.verdict in (Verdict.PASS, Verdict.FAIL) for each in judged):
-            # What one of them alone finds is how the world changes, or how a model learns by heart.
-            judged = [Judgement(verdict=Verdict.PASS, reason=each.reason) for each in judged]
-        return all_of([*judged, *(_judged_order(each) for each in columns)], asked=("candidate",), found=_named(asked))
+        beside = any(each.subject.startswith(_CHAMPION) for each in asked)
+        judged = [
+            # What the candidate alone finds hard is what it has not learned well: other gates judge that.
+            Judgement(verdict=Verdict.PASS, reason=found.reason)
+            if beside and each.subject == _CANDIDATE and found.verdict is Verdict.FAIL
+            else found
+            for each in asked
+            for found in (self._judged(each),)
+        ]
+        named = [each.subject for each in asked]
+        return all_of([*judged, *(_judged_order(each) for each in columns)], asked=(_CANDIDATE,), found=named)
 
     def _judged(self, each: Evidence) -> Judgement:
         problem = lacking(each, self.at_least_rows)
@@ -132,18 +143,19 @@ class TrainingRows:
         if each.value is None or each.low is None or each.high is None:
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=f"{each.subject}: no interval was measured")
         found = (
-            f"the {each.subject} loses {each.value:+.4f} ({each.low:+.4f} to {each.high:+.4f}) more on the newest "
-            f"{each.n} rows trained on than on those held out"
+            f"the {each.subject.removesuffix(_BACK)} loses {each.value:+.4f} ({each.low:+.4f} to {each.high:+.4f}) "
+            f"more on the newest {each.n} rows trained on than on those held out"
         )
         if each.low > self.margin:
             return Judgement(verdict=Verdict.FAIL, reason=f"{found}: these rows were damaged")
         return Judgement(verdict=Verdict.PASS, reason=found)
 
 
-def _named(evidence: list[Evidence]) -> list[str]:
-    return [each.subject for each in evidence]
-
-
+_CANDIDATE, _CHAMPION, _BACK = "candidate", "champion", ", further back"
+_LOOKS = 3
+_FURTHER = 4
+"""Times the held-out rows that the champion is asked about: what lies further back may be rehearsed, and of a time that
+the champion has rightly forgotten."""
 _ORDER = "order of "
 _CLEARLY = 3.0
 """Standard deviations of a correlation of independent rows, 1 / sqrt(n), that count as clear: one column in 700."""
