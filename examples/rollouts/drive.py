@@ -120,6 +120,17 @@ def steps(project: Project) -> dict[int, str]:
     return {entry["fact"]["epoch"]: step_of(entry["fact"]) for entry in found}
 
 
+def promoted(project: Project) -> str:
+    """Return who was promoted last, and why."""
+    fact = project.anew("audit", "show", str(project.folder), "--kind", "VersionPromoted")["facts"][-1]["fact"]
+    return f"{fact['version']} was promoted: {fact['reason']}"
+
+
+def say(text: str) -> None:
+    """Print at once: a rollout takes a minute or two."""
+    print(text, flush=True)
+
+
 def step_of(fact: dict[str, Any]) -> str:
     """Return what a routing is called: its stage with the share of the challenger, or with the arms of a trial."""
     if fact["stage"] == "ab":
@@ -133,7 +144,9 @@ def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
     project = Project(folder, policy, world)
     arms: dict[int, Counter[str]] = {}
     try:
+        say("anew up trains a first champion on its history")
         project.serves()
+        say("v1 serves; the world turns, and a retrain is asked for")
         world.changed = True
         for _ in range(6):
             project.traffic(100)
@@ -148,6 +161,7 @@ def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
             met = {arm for _, arm in said}
             if alone and "v2 as challenger" in met:
                 alone = False
+                say("v2 is on trial; another retrain is asked for")
                 project.anew("retrain", str(folder))  # another candidate, to join it
             waits = waits and "v3 as challenger" not in met
             if met in ({"v2 as champion"}, {"v3 as champion"}):
@@ -157,13 +171,14 @@ def drive(policy: str, folder: Path) -> list[tuple[str, Counter[str]]]:
             raise SystemExit(f"nothing was promoted; see {folder}")
         named = steps(project)
         seen = [(named[epoch], arms[epoch]) for epoch in sorted(arms)]
+        say(f"{promoted(project)}\nWho answered, in each step:")
         for step, arms in seen:
-            print(f"  {step:<14}" + ", ".join(f"{arm}: {count}" for arm, count in sorted(arms.items())))
+            say(f"  {step:<14}" + ", ".join(f"{arm}: {count}" for arm, count in sorted(arms.items())))
         began = time.perf_counter()
         project.anew("rollback", str(folder), "--reason", "to show it")
         while {one["version"] for one in project.traffic(20)} != {"v1"}:
             time.sleep(0.01)
-        print(f"rolled back: v1 answers again, {time.perf_counter() - began:.2f} s after the command began")
+        say(f"rolled back: v1 answers again, {time.perf_counter() - began:.2f} s after the command began")
         seen.append(("back", Counter(one["version"] for one in project.traffic(60))))
     finally:
         project.end()
