@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from judge_peers import PEERS, decided
 from judge_trials import (
+    AB_HORIZON,
     HORIZON,
     Trial,
+    ZTest,
     delayed,
     rolled_out,
+    side_by_side,
     skewed,
     sticky,
 )
@@ -66,6 +69,7 @@ def main() -> int:
     bounds += dependent_users()
     bounds += late_labels()
     bounds += skewed_losses()
+    bounds += arms_side_by_side()
     print("\nWhat has to hold")
     for bound in bounds:
         print(f"  {bound}")
@@ -178,6 +182,42 @@ def skewed_losses() -> list[Bound]:
     for name, share in found.items():
         print(f"  {name:<46}{share:>10.1%} promoted")
     return [Bound("rare large losses: promoted by bets", found["bets (ships)"], at_most=ALPHA)]
+
+
+def arms_side_by_side() -> list[Bound]:
+    """Try three arms beside the champion at once: two that equal it, and one that does or does not."""
+    fewer = max(RUNS // 4, 1)
+    print("\nA/B of three arms, a fifth of the requests each; the champion errs in 10 %, second and third arm as well;")
+    print(f"given up after {AB_HORIZON:,} requests; equal arms: {RUNS} runs read after every 100, else {fewer}, 500.\n")
+    heads = ("it is promoted", "another is", "it is taken back", "another is", "requests, median", "90 % within")
+    print(f"  {'first arm':<34}" + "".join(f"{each:>18}" for each in heads))
+    bounds = []
+    for name, points, judge in (
+        ("equal (A/A/A/A)", 0.0, None),
+        ("equal, a z-test of each arm", 0.0, ZTest()),
+        ("5 points better", 5.0, None),
+        ("3 points better", 3.0, None),
+        ("3 points worse", -3.0, None),
+    ):
+        found = side_by_side(points / 100, fewer if points else RUNS, SEED, every=500 if points else 100, judge=judge)
+        won, back = found.won, found.back
+        print(
+            f"  {name:<34}{(won == 0).mean():>18.1%}{(won > 0).mean():>18.1%}{back[:, 0].mean():>18.1%}"
+            f"{back[:, 1:].any(axis=1).mean():>18.1%}{np.median(found.requests):>18,.0f}"
+            f"{np.quantile(found.requests, 0.9):>18,.0f}"
+        )
+        if judge is not None:
+            bounds.append(
+                Bound("control: a z-test of each arm, any decision", found.any_decision, at_least=broken(RUNS))
+            )
+        elif not points:
+            bounds.append(Bound("three arms, A/A: any arm decided on", found.any_decision, at_most=ALPHA))
+        elif points > 0:
+            what = f"three arms, one {name}: it is promoted within {AB_HORIZON:,} requests"
+            bounds.append(Bound(what, float((won == 0).mean()), at_least=0.8))
+        else:
+            bounds.append(Bound(f"three arms, one {name}: it is promoted", float((won == 0).mean()), at_most=ALPHA))
+    return bounds
 
 
 if __name__ == "__main__":

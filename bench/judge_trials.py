@@ -9,12 +9,27 @@ import numpy as np
 from anew.domain.evidence import Counts
 from anew.domain.facts import Stage
 from anew.loop.look import Counted, Outcomes, look
-from anew.rollout import Outcome, Probation
+from anew.rollout import Judge, Outcome, Probation, Ruling
+from anew.rollout.ab import AB
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 from anew.stats.betting import e_value_threshold, paired_e_values
 
-__all__ = ["GRID", "HORIZON", "Trial", "delayed", "pairs", "read_shadow", "rolled_out", "skewed", "sticky"]
+__all__ = [
+    "AB_HORIZON",
+    "GRID",
+    "HORIZON",
+    "ArmTrials",
+    "Trial",
+    "ZTest",
+    "delayed",
+    "pairs",
+    "read_shadow",
+    "rolled_out",
+    "side_by_side",
+    "skewed",
+    "sticky",
+]
 
 HORIZON = 20_000
 DISAGREE, ERRORS = 0.05, 0.10
@@ -247,3 +262,99 @@ def skewed(runs: int, seed: int) -> dict[str, float]:
         half = np.sqrt(variance * 2 * (n * rho**2 + 1) / (n**2 * rho**2) * np.log(np.sqrt(n * rho**2 + 1) / 0.05))
         found["paired asymptotic confidence sequence"] += bool(((mean - half > -margin) & enough).any())
     return {name: count / runs for name, count in found.items()}
+
+
+PLACES = 3
+PLACE_SHARE = 0.2
+AB_HORIZON = 40_000
+"""Requests of a trial of several arms, all of which get a label."""
+
+
+@dataclass(frozen=True)
+class ArmTrials:
+    """How trials of several arms ended, by run; the first arm is the one that may differ from the champion.
+
+    `won` is the arm that was promoted, -1 for none; `back` says which arms were taken back, shape (runs, arms);
+    `requests` is when the trial ended.
+    """
+
+    won: np.ndarray
+    back: np.ndarray
+    requests: np.ndarray
+
+    @property
+    def any_decision(self) -> float:
+        """Share of trials in which any arm was promoted or taken back."""
+        return float(((self.won >= 0) | self.back.any(axis=1)).mean())
+
+
+class ZTest:
+    """A test of two proportions for each arm by itself, as if it were read once."""
+
+    def rule(self, probation: Probation) -> Ruling:
+        """Decide at two standard errors, from 100 labels of each arm on."""
+        ours, theirs = probation.challenger_loss, probation.champion_loss
+        outcome = Outcome.HOLD
+        if ours is not None and theirs is not None and min(ours.n, theirs.n) >= _LEAST:
+            (z,) = _standard_errors(np.array([theirs.counts, ours.counts]))
+            outcome = Outcome.HARM if z > _FAR else Outcome.ADVANCE if z < -_FAR else Outcome.HOLD
+        return Ruling(outcome=outcome, reason="")
+
+
+_LEAST, _FAR = 100, 1.96
+
+
+def _standard_errors(counts: np.ndarray) -> np.ndarray:
+    """Return by how many standard errors each arm loses more than the first: counts (…, arms, 2), right and wrong."""
+    n = np.maximum(counts.sum(axis=-1), 1)
+    rate = counts[..., 1] / n
+    variance = rate * (1 - rate) / n
+    error = np.sqrt(np.maximum(variance[..., 1:] + variance[..., :1], 1e-12))
+    return (rate[..., 1:] - rate[..., :1]) / error
+
+
+def side_by_side(gain: float, runs: int, seed: int, *, every: int, judge: Judge | None = None) -> ArmTrials:
+    """Try three arms at once, the first of which gains so much, the others nothing; read after `every` requests.
+
+    Each arm has a fifth of the requests, the champion what is left; what an arm that is taken back leaves is the
+    champion's. The best of the arms that are shown to be better is promoted and ends the trial.
+    """
+    asked = judge or AB(arms=PLACES)
+    won, back = np.full(runs, -1), np.zeros((runs, PLACES), bool)
+    looks = np.zeros(runs, int)
+    most = AB_HORIZON // every
+    rates = np.array([ERRORS, ERRORS - gain, *[ERRORS] * (PLACES - 1)])
+    for run in range(runs):
+        rng = np.random.default_rng((seed, run, round(gain * 1000) + 3000))
+        counts = np.zeros((PLACES + 1, 2), dtype=int)
+        while looks[run] < most and won[run] < 0 and not back[run].all():
+            shares = np.where(back[run], 0.0, PLACE_SHARE)
+            answered = rng.multinomial(every, [1 - shares.sum(), *shares], size=most - looks[run])
+            wrong = rng.binomial(answered, rates)
+            seen = counts + np.cumsum(np.stack([answered - wrong, wrong], axis=-1), axis=0)
+            at, won[run] = _first_decision(asked, seen, back[run])
+            counts, looks[run] = seen[at], looks[run] + at + 1
+    return ArmTrials(won, back, looks * every)
+
+
+def _first_decision(judge: Judge, seen: np.ndarray, back: np.ndarray) -> tuple[int, int]:
+    """Return the first look, of counts (looks, arms, 2), at which the judge decides, and which arm won, or -1.
+
+    Arms that it takes back are marked in `back`. Bets on a mean never make more than its likelihood ratio, so that the
+    bounds of two arms come apart only far beyond two standard errors, and neither judge decides before: looks at which
+    no arm is so far off need not be asked.
+    """
+    before = int(back.sum())
+    far = (np.abs(_standard_errors(seen)) >= _FAR) & ~back
+    for at in np.flatnonzero(far.any(axis=1)).tolist():
+        held = [Counts(low=0.0, high=1.0, counts=tuple(each)) for each in seen[at].tolist()]
+        found = {}
+        for arm in np.flatnonzero(far[at]).tolist():
+            ours = held[arm + 1]
+            ruled = judge.rule(probation(Stage.AB, champion_loss=held[0], challenger_loss=ours)).outcome
+            back[arm] = ruled is Outcome.HARM
+            if ruled is Outcome.ADVANCE:
+                found[arm] = ours.mean or 0.0
+        if found or back.sum() > before:
+            return at, min(found, key=found.__getitem__, default=-1)
+    return len(seen) - 1, -1
