@@ -2,24 +2,30 @@
 
 import asyncio
 import base64
+import json
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from anew.adapters.segment_reader import SegmentReader
+from anew.adapters.signing import Signer
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.standard_webhook import signed_headers, webhook_key
 from anew.adapters.system_clock import SystemClock
 from anew.app.doctor.project import references
-from anew.app.gateway_wiring import gateway_of, gateway_settings
+from anew.app.gateway_wiring import gateway_of, gateway_parts, gateway_settings
+from anew.app.gateway_worker import _worker as worker_of
 from anew.app.hook import hook_reference, retrain_hook, senders
 from anew.app.settings import load
 from anew.app.watch import watched_by
 from anew.domain.errors import PolicyError, SettingsError
 from anew.domain.facts import RetrainCommanded, RetrainRequested, RetrainWithheld
-from anew.ports.http import Request
+from anew.domain.observation import Label
+from anew.gateway.app import GatewayApp
+from anew.ports.http import Reply, Request
 from anew.trigger import Trigger
 from anew.trigger.cooldown import Cooldown
 from tests.app.small_project import write_project
@@ -163,3 +169,38 @@ def test_what_cannot_be_is_refused_with_its_line(tmp_path: Path, webhooks: str, 
         load(sending(tmp_path, webhooks))
     assert said in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.fault("L11")
+def test_a_worker_of_the_project_takes_what_its_sources_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM", SECRET)
+    monkeypatch.setenv("CLINIC", CLINIC)
+    settings = load(sending(tmp_path))
+    Signer.load_or_create(settings.state / "keys")
+    parts = gateway_parts(settings.root, "w0")
+    worker = worker_of(parts, "w0", 0)
+    app = GatewayApp([worker.endpoint])
+    body = json.dumps({"labels": [{"prediction": "0" * 32, "value": 1.0, "at": "2026-01-01T00:00:00Z"}]}).encode()
+
+    async def sent(secret: str) -> int:
+        headers = signed_headers(webhook_key(secret), "m1", int(SystemClock().now().timestamp()), body)
+        told: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        app(
+            Request("POST", "/webhook/labels", {k.encode(): v.encode() for k, v in headers.items()}, body),
+            told.set_result,
+        )
+        return (await told).status
+
+    async def both() -> tuple[int, int]:
+        try:
+            return await sent(OLD), await sent("whsec_" + "A" * 32)
+        finally:
+            await worker.stop()
+
+    assert asyncio.run(both()) == (200, 401)
+    reader = SegmentReader(settings.state / "journal")
+    (journal,) = reader.journals()
+    batch = reader.read(journal, after=0, most=9)
+    (label,) = batch.observations
+    assert isinstance(label, Label)
+    assert label.source == "crm"
