@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from anew.gateway.worker import GatewayWorker, Identity
 from anew.loop.guardrail import Guardrails
 from anew.rollout import RolloutState
 from anew.testing.fake_journal import FakeJournal
-from anew.testing.fake_predictor import FAKE_COLUMNS, FakeLoader, FakeStore
+from anew.testing.fake_predictor import FAKE_COLUMNS, FakeLoader, FakePredictor, FakeStore
 from tests.gateway.test_app import ROW, call
 
 SETTINGS = GatewaySettings(model="m", columns=FAKE_COLUMNS, poll_s=0.005, report_s=60.0)
@@ -239,3 +240,44 @@ def test_where_neither_loads_nobody_is_served(tmp_path: Path) -> None:
         assert (await predict(worker))[0] == 503
 
     bench.run(story)
+
+
+class Noted:
+    """A version that tells where it ended."""
+
+    def __init__(self, found: FakePredictor, ended: list[bool]) -> None:
+        self.version, self.digest, self.columns, self.answer = found.version, found.digest, found.columns, found.answer
+        self._ended = ended
+
+    def __del__(self) -> None:
+        """Tell whether it was on the loop."""
+        self._ended.append(threading.current_thread() is threading.main_thread())
+
+
+@dataclass
+class NotingLoader:
+    """Notes whether what it loaded ended on the loop."""
+
+    ended: list[bool] = field(default_factory=list)
+
+    def load(self, folder: Path, *, version: str, digest: str) -> Noted:
+        """Load, and note."""
+        return Noted(FakeLoader().load(folder, version=version, digest=digest), self.ended)
+
+
+def test_versions_are_let_go_of_beside_the_loop(tmp_path: Path) -> None:
+    bench, noting = Bench(tmp_path), NotingLoader()
+
+    async def story(worker: GatewayWorker) -> None:
+        worker._swapper.loader = noting
+        for i in range(1, 5):
+            bench.shift(bench.version(f"v{i}"))
+            await until(lambda i=i: epoch(worker) == i)  # type: ignore[misc] # a default binds the number
+            assert (await predict(worker))[1]["version"] == f"v{i}"
+        await until(lambda: len(noting.ended) >= 2)
+
+    bench.run(story)
+    assert noting.ended[:2] == [False, False]
+    gone = noting.load(tmp_path / "models" / bench.version("v9")[1], version="v9", digest="d")
+    del gone  # control: here it ends where the loop was
+    assert noting.ended[-1]

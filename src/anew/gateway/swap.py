@@ -274,7 +274,9 @@ class Swapper:
                 if not any(challenger is each for each in going_on):
                     # requests that began under the old route may still wait for it, until their deadline
                     asyncio.get_running_loop().call_later(2 * self.settings.deadline_ms / 1000, challenger.close)
-        self._warm = {pair: answerer for pair, answerer in self._warm.items() if pair in kept}
+        freed = [self._warm.pop(pair) for pair in list(self._warm) if pair not in kept]
+        if freed:  # the larger the model the longer that takes, and nobody should wait for it
+            threading.Thread(target=freed.clear, name="anew-free", daemon=True).start()
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
