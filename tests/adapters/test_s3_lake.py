@@ -1,7 +1,7 @@
 """The lake and its folder in a bucket: the same contract, and a store that fails, lies or overwrites."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ import pytest
 from anew.adapters._lake_s3 import S3Folder
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.s3_bucket import S3Bucket
+from anew.app.settings import load
+from anew.app.stores import open_stores
 from anew.domain.errors import (
     ConflictError,
     IntegrityError,
@@ -21,6 +23,7 @@ from anew.domain.observation import Observation
 from anew.feedback.address import rows_address
 from anew.testing.contract_lake import COLUMNS, DAY, EVER, START, LakeContract
 from tests.adapters.test_delta_upkeep import fill, timed
+from tests.app.small_project import YAML, write_project
 from tests.s3_proxy import S3Proxy
 from tests.s3_server import S3Server
 
@@ -165,6 +168,24 @@ def test_control_on_a_store_that_overwrites_one_of_two_commits_is_lost(
         assert S3Bucket(url).read("1.json") == b"second"
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     assert not S3Bucket(url).create("1.json", b"third")
+
+
+@pytest.mark.fault("D16")
+@pytest.mark.parametrize("forgets", [True, False], ids=["overwrites", "control: keeps its promise"])
+def test_a_store_that_overwrites_is_refused_for_the_lake_and_for_replicas(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgets: bool
+) -> None:
+    url = s3.bucket()
+    stores = {"lake": f"{{lake: '{url}/lake'}}", "replicas": f"{{artifacts: '{url}/a', replicas: '{url}/r'}}"}
+    with S3Proxy(s3.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        proxy.forget_conditions = forgets
+        for name, said in stores.items():
+            settings = load(write_project(tmp_path / name, f"{YAML}stores: {said}\n"))
+            with ExitStack() as stack:
+                if forgets:
+                    stack.enter_context(pytest.raises(IntegrityError, match=f"stores.{name}: .* overwrites"))
+                stack.enter_context(open_stores(settings))
 
 
 @pytest.mark.fault("D17")

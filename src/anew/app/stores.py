@@ -119,13 +119,14 @@ def _lake(settings: Settings) -> DeltaLake:
 
 
 def _refuse_overwriting(settings: Settings) -> None:
-    """See that a bucket keeps the promise that commits rest on: none is written over another."""
-    url = settings.policy.stores.lake
-    if url != "local" and not S3Bucket(url).refuses_overwriting():
-        raise IntegrityError(
-            f"{url} overwrites what is there, whatever the put says (If-None-Match): commits of two writers would be "
-            "lost unnoticed; use another store, or stores: {lake: local}"
-        )
+    """See that a bucket keeps the promise that commits and shipped journals rest on: nothing is put over another."""
+    stores = settings.policy.stores
+    for name, url in (("lake", stores.lake), ("replicas", stores.replicas)):
+        if url.startswith("s3://") and not S3Bucket(url).refuses_overwriting():
+            raise IntegrityError(
+                f"stores.{name}: {url} overwrites what is there, whatever the put says (If-None-Match): what two "
+                f"writers put would be lost unnoticed; use another store, or leave {name} out"
+            )
 
 
 def journal_folder(state: Path, worker: str) -> Path:
