@@ -64,6 +64,7 @@ OUTERMOST = {
     "anew.adapters.job_worker": "a job's process: becomes how the job ended",
     "anew.adapters.model_loader": "the user's model: becomes the reason it is refused",
     "anew.app.followers": "somebody outside is told: logged, tried again, and the loop waits for nobody",
+    "anew.app.host": "one loop of many: told, tried again, and the others go on",
     "anew.app.repeating": "a step beside serving and the loop: logged, and tried again",
     "anew.app.scorer_worker": "the challenger's process: becomes a problem that the gateway counts",
     "anew.gateway.app": "a request: becomes a 500 that says nothing of the inside",

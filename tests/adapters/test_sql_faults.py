@@ -88,6 +88,23 @@ def test_a_database_of_before_leases_had_a_clock_keeps_its_facts_and_its_epoch(s
     again.database.close()
 
 
+def test_databases_that_are_made_at_once_do_not_get_into_each_others_way(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def make(number: int) -> None:
+        try:
+            Database(tmp_path / f"{number}.db").close()
+        except Exception as exc:  # noqa: BLE001 - what fails in a thread is told below
+            failed.append(exc)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
 def test_opening_again_keeps_everything(store: Store) -> None:
     store.log.append([command(1)], grant=store.grant())
     store.database.close()

@@ -59,3 +59,12 @@ def test_the_policy_says_which_projects_are_listed(tmp_path: Path) -> None:
     assert again.source is not None
     assert again.source is once_more.source
     assert again.source.head() > 0
+
+
+def test_a_pattern_lists_every_project_beside_this_one_once(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        write_record(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    project = write_project(tmp_path / "p", YAML + "dashboard: {others: ['../*', ../a/../a]}\n")
+    assert [each.name for each in ProjectSource(project).others(ANN)][:2] == ["a", "b"]
+    assert "p" not in [each.name for each in ProjectSource(project).others(ANN)]

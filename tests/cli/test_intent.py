@@ -26,8 +26,8 @@ Run = Callable[..., Called]
 LOOKS = {
     "audit export", "audit head", "audit show", "audit verify", "backtest", "ci", "completion", "data drift",
     "data export", "data profile", "data score", "doctor", "explain", "gate", "label next", "label status", "lineage",
-    "model list", "model reproduce", "model show", "profile", "access list", "access users", "replay", "report",
-    "rollout status", "run show", "status", "validate", "watch",
+    "model list", "model reproduce", "model show", "models", "profile", "access list", "access users", "replay",
+    "report", "rollout status", "run show", "status", "validate", "watch",
 }  # fmt: skip
 """Commands that leave a project as it is; some write a new file that they are told the name of."""
 

@@ -19,6 +19,9 @@ from anew.domain.evidence import Counts, Evidence
 from anew.domain.facts import (
     Arm,
     GateJudged,
+    RetrainApproved,
+    RetrainQueued,
+    RetrainRequested,
     RolloutObserved,
     RolloutStarted,
     Stage,
@@ -27,6 +30,7 @@ from anew.domain.facts import (
     WindowClosed,
 )
 from anew.domain.interval import Interval
+from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
 from anew.ports.eventlog import Recorded
 from anew.validate.beats_champion import BETTER, WORSE
@@ -147,6 +151,26 @@ def test_models_of_other_projects_are_listed_each_as_far_as_it_lets_somebody_in(
     assert "nothing to be seen" in page and "nobody mayx" in page
     assert '<a href="/models"' in made.get("/", headers=HTML).text
     assert '<a href="/models"' not in signed_in().get("/", headers=HTML).text, "there is only one"
+
+
+def test_a_retrain_that_waits_for_shared_compute_says_why_until_it_has_its_turn() -> None:
+    told = story("x")
+    asked = RetrainRequested(
+        model="m", at=AT + 30 * DAY, reason="old", triggers=("economic",), severity=Severity.LOW
+    ).caused_by("window")
+    queued = RetrainQueued(
+        model="m", at=asked.at, wall=asked.at, request=asked.id, reason="turn", detail="<b>fraud</b> is before it",
+        due=asked.at + DAY, place=3, of=12,
+    ).caused_by(asked.id)  # fmt: skip
+    waiting = signed_in(ToldSource([*told, asked, queued], "x"))
+    assert waiting.get("/models.json").json()["data"]["models"][0]["queued"] == (
+        "3 of 12 when it asked: <b>fraud</b> is before it"
+    )
+    page = waiting.get("/models", headers=HTML).text
+    assert "a retrain waits for compute" in page and "<b>fraud" not in page
+    approved = RetrainApproved(model="m", at=asked.at, by="policy", request=asked.id).caused_by("turn")
+    going = signed_in(ToldSource([*told, asked, queued, approved], "x"))
+    assert going.get("/models.json").json()["data"]["models"][0]["queued"] == ""
 
 
 def test_another_project_that_breaks_spoils_no_page() -> None:

@@ -20,11 +20,13 @@ class Beside:
     ----------
     told
         Hears the address of the dashboard, whenever that is new.
+    pages
+        Is there a dashboard, where the policy wants one?
     """
 
-    def __init__(self, settings: Settings, told: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, told: Callable[[str], None], *, pages: bool = True) -> None:
         self._mirror = MirrorProcess(settings)
-        self._dashboard = DashboardProcess(settings)
+        self._dashboard = DashboardProcess(settings, wanted=pages)
         self._metering = Metering(settings)
         self._labelling = LabellingThread(settings)
         self._told = told

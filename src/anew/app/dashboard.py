@@ -20,9 +20,9 @@ _AGAIN_S = 5.0
 class DashboardProcess:
     """Runs while it is entered, where the project has a dashboard; started again when it dies, never waited for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, wanted: bool = True) -> None:
         self._root, self._state = settings.root, settings.state
-        self._wanted = settings.policy.dashboard.serve
+        self._wanted = wanted and settings.policy.dashboard.serve
         self._process: subprocess.Popen[bytes] | None = None
         self._again_at = 0.0
         self._told = ""

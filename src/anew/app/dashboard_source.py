@@ -144,8 +144,20 @@ class ProjectSource:
         )
 
     def others(self, who: Principal) -> Sequence[Neighbour]:
-        """Return the other projects that the policy lists."""
-        return [neighbour(self._project / each, each, who, self._source_of) for each in self.in_force().others]
+        """Return the other projects that the policy lists, each once."""
+        found: dict[str, str] = {}
+        for each in self.in_force().others:
+            found |= {str(place): name for place, name in self._meant(each)}
+        return [neighbour(Path(place), name, who, self._source_of) for place, name in found.items()]
+
+    def _meant(self, pattern: str) -> Sequence[tuple[Path, str]]:
+        """Return the folders that an entry of the policy means, this one left out, and what each is called."""
+        if "*" not in pattern:
+            return [(self._project / pattern, pattern)]
+        meant = self._project / pattern / FILE
+        files = Path(meant.anchor).glob(str(meant.relative_to(meant.anchor)))
+        places = sorted(each.parent.resolve() for each in files)
+        return [(each, each.name) for each in places if each != self._project]
 
     def _source_of(self, project: Path) -> Source:
         return self._others.setdefault(str(project), ProjectSource(project))

@@ -23,8 +23,10 @@ _WEEKLY = re.compile(
 _DATED = re.compile(rf"\s*(?P<from>\d{{4}}-\d\d-\d\d \d\d:\d\d)\s*-\s*(?P<to>\d{{4}}-\d\d-\d\d \d\d:\d\d){_ZONE}\s*")
 
 
-def governed_by(settings: Settings, *, asks: bool = True) -> Governance:
+def governed_by(settings: Settings, *, asks: bool = True, shares: bool = False) -> Governance:
     """Return the stage; without `asks` nobody has to approve anything, as in a replay, where there is nobody to ask.
+
+    With `shares`, requests to retrain wait for their turn at compute that models share.
 
     Raises
     ------
@@ -50,6 +52,7 @@ def governed_by(settings: Settings, *, asks: bool = True) -> Governance:
         freezes=tuple(each for each in freezes if each is not None),
         holds_retrains="retrains" in policy.freeze_holds,
         sensitive=bool(settings.columns.sensitive),
+        shares=shares,
     )
 
 

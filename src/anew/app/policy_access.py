@@ -92,8 +92,8 @@ class DashboardPolicy(Section):
 
     others: tuple[str, ...] = Field(
         default=(),
-        description="folders of other projects, from this one's, whose models the page Models lists; each shows itself "
-        "to whom it lets in by the same name",
+        description="folders of other projects, from this one's, or patterns (../*), whose models the page Models "
+        "lists; each shows itself to whom it lets in by the same name",
     )
 
     @field_validator("origin")

@@ -8,9 +8,12 @@ from threading import Event
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
+from anew.app.installation import load_installation
+from anew.app.record_place import has_record
 from anew.app.settings import Settings
+from anew.app.standing import is_installation
 from anew.app.workers import GatewayProcesses, free_port
-from anew.domain.errors import SettingsError, UnavailableError
+from anew.domain.errors import AnewError, NotFoundError, SettingsError, UnavailableError
 
 __all__ = ["serve_projects"]
 
@@ -28,12 +31,14 @@ def serve_projects(
 ) -> None:
     """Serve `projects` until `stop` is set; host and port are those of the first one, unless `port` is given.
 
+    An installation stands for all its projects that can be served; of the others it is logged why not.
+
     Raises
     ------
     NotFoundError, SettingsError
         There is no such project, two have a model of the same name, or one has workers of its own.
     """
-    settings = [accepted(project) for project in projects]
+    settings = [each for project in projects for each in _of(project)]
     _check(settings)
     first = settings[0]
     traffic = FileTraffic(first.state, verifier=Verifier.load(first.state / "keys"))
@@ -57,6 +62,27 @@ def serve_projects(
                 _LOG.error("%s", exc)
     finally:
         processes.stop()
+
+
+def _of(project: Path) -> Sequence[Settings]:
+    """Return the settings of a project, or of all in an installation that can be served."""
+    if not is_installation(project):
+        return [accepted(project)]
+    found = []
+    for name, root in load_installation(project).projects().items():
+        try:
+            settings = accepted(root)
+            if not has_record(settings.state):
+                raise NotFoundError("it was never brought up: anew up")
+            if settings.policy.serving.workers:
+                raise SettingsError("it has a gateway of its own: serving.workers")
+        except (AnewError, OSError) as exc:
+            _LOG.error("%s is not served problem=%s", name, exc)
+        else:
+            found.append(settings)
+    if not found:
+        raise NotFoundError(f"no model of {project} can be served yet; bring them up with: anew up {project}")
+    return found
 
 
 def _check(settings: Sequence[Settings]) -> None:

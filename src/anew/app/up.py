@@ -46,6 +46,7 @@ from anew.loop.live_effects import LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
 from anew.loop.observer_plan import Known
 from anew.loop.past import Record
+from anew.ports.effects import Effects, Work
 from anew.ports.eventlog import Grant
 
 __all__ = ["UpOptions", "up"]
@@ -64,6 +65,11 @@ class UpOptions:
     """What the command line gives: a `port` instead of the settings', who hears each fact, who where it is served.
 
     `progress` hears how far a long run is, now and then; `dashboard` the address of the pages.
+
+    Where it is one of several projects in one process: `shares` says that requests to retrain wait for their turn at
+    shared compute, `pages` whether it has a dashboard of its own, `effects` makes what runs its effects, `begun` is
+    called when the record has been read and nothing written yet, `mail` returns facts for it at each turn, and `pace`
+    the seconds between turns.
     """
 
     port: int | None = None
@@ -71,6 +77,12 @@ class UpOptions:
     ready: Callable[[str, int], None] = lambda _host, _port: None
     progress: Callable[[str], None] = lambda _: None
     dashboard: Callable[[str], None] = lambda _: None
+    shares: bool = False
+    pages: bool = True
+    effects: Callable[[Work], Effects] | None = None
+    begun: Callable[[], None] = lambda: None
+    mail: Callable[[], Sequence[Fact]] = tuple
+    pace: Callable[[], float] = lambda: _TURN_S
 
 
 def up(project: Path, options: UpOptions, stop: Event) -> None:
@@ -88,7 +100,7 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     retrain_hook(settings)  # a secret that is not there is said here, not by workers that cannot begin
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
-    beside = Beside(settings, options.dashboard)
+    beside = Beside(settings, options.dashboard, pages=options.pages)
     with alone(settings.state / "run" / "up.lock"), beside:
         known = has_record(settings.state)
         with closing(ServedGateway(settings, options.port)) as gateway:
@@ -133,6 +145,7 @@ class _Up:
         if grant is None:
             return
         engine = self._engine(self._settings, grant)
+        self._options.begun()
         drainer = Drainer(stores.journals, stores.lake)
         ports = LivePorts(
             lease=stores.lease,
@@ -154,8 +167,7 @@ class _Up:
         self._effects = LiveEffects(
             self._effect_stores(), jobs_of(self._settings), self._record(), label_delay=self._settings.label_delay
         )
-        place, work = effects_place(self._settings.state), self._loop.work(self._effects)
-        effects = DBOSEffects(place, work=work, executor=executor)
+        effects = self._effects_runner(self._loop.work(self._effects), executor)
         self._workers = self._gateway.processes
         try:
             self._begin(engine)
@@ -170,6 +182,11 @@ class _Up:
             if stop.is_set():
                 self._gateway.close()
             stores.lease.release(grant)
+
+    def _effects_runner(self, work: Work, executor: str) -> Effects:
+        if self._options.effects is not None:
+            return self._options.effects(work)
+        return DBOSEffects(effects_place(self._settings.state), work=work, executor=executor)
 
     def _start(self) -> None:
         """Start the gateway; workers that live already go on, or are replaced by those of new settings."""
@@ -194,14 +211,19 @@ class _Up:
         """Is the record where nobody but this folder's loop can be?"""
         return self._settings.policy.stores.database == SQLITE
 
-    def _turns(self, stop: Event, effects: DBOSEffects, grant: Grant) -> None:
+    def _turns(self, stop: Event, effects: Effects, grant: Grant) -> None:
         reporter = ProgressReporter(self._settings.state, self._progress)
         upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock)
         upkeep.verify()
         reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
-        while not stop.wait(_TURN_S):
+        mailed: list[Fact] = []
+        while not stop.wait(self._options.pace()):
+            mailed += self._options.mail()
             try:
                 self._loop.turn(self._observer, effects)
+                while mailed:
+                    self._loop.hear(mailed[0])
+                    del mailed[0]
                 reporter.look(self._loop.pending())
                 self._beside.keep()
                 if self._stores.clock.monotonic() >= tidy_at:
@@ -242,7 +264,7 @@ class _Up:
             _LOG.error("turn failed problem=%s", text)
 
     def _engine(self, settings: Settings, grant: Grant) -> Engine:
-        engine = Engine(stages(settings), self._stores.log, grant, self._options.told)
+        engine = Engine(stages(settings, shares=self._options.shares), self._stores.log, grant, self._options.told)
         engine.recover()
         return engine
 

@@ -34,6 +34,7 @@ def stages(
     label_delay: timedelta | None = None,
     window: timedelta | None = None,
     packaged: bool = True,
+    shares: bool = False,
 ) -> Stages:
     """Return the deciders of a project, in the order in which they hear a fact.
 
@@ -46,6 +47,8 @@ def stages(
         Length of a window, when it is not what the settings say.
     packaged
         Are candidates stored? Otherwise gates that look at the stored artifact are left out, and nobody is asked.
+    shares
+        Do requests to retrain wait for their turn at compute that models share?
 
     Raises
     ------
@@ -58,7 +61,7 @@ def stages(
     chosen = collect(problems, "", partial(chosen_gates, settings))
     suites = collect(problems, "", partial(suite_sources, settings))
     judging = collect(problems, "", partial(judged_by, settings, watched, window=window, label_delay=label_delay))
-    governance = collect(problems, "", partial(governed_by, settings, asks=packaged))
+    governance = collect(problems, "", partial(governed_by, settings, asks=packaged, shares=shares))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
     allowances = collect(problems, settings.document.where(("policy", "budget")), partial(_allowances, settings))

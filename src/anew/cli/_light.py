@@ -9,7 +9,7 @@ from anew.cli._processor import NUMPY_FEATURES, slow_at_sorting, this_processor
 
 __all__ = ["LIGHT", "main"]
 
-LIGHT = frozenset({"data", "rollback", "rollout", "status"})
+LIGHT = frozenset({"data", "models", "rollback", "rollout", "status"})
 """Verbs whose file has a `main` of its own, which is given the words after the verb."""
 
 

@@ -34,6 +34,7 @@ VERBS = {
     "gate": "Run the gates on a version, as CI does.",
     "init": "Make a project, empty or from a file of labelled rows.",
     "migrate": "Move the record of facts to another database, and versions into a bucket, verified.",
+    "models": "Show how the models of an installation stand, and whose retrain is next.",
     "model": "List and show versions, and train one again from what is on record.",
     "override": "Override a required gate, by a signed reason.",
     "profile": "Profile a history by windows against a version's training rows, spread over workers.",

@@ -20,7 +20,8 @@ __all__ = ["run"]
 
 def run(
     projects: Annotated[
-        list[Path], typer.Argument(help="the projects' folders; with --from one for its journal and copies")
+        list[Path],
+        typer.Argument(help="the projects' folders, or an installation's; with --from one for its journal and copies"),
     ],
     port: Annotated[int | None, typer.Option(help="port, else the first project's; 0 takes a free one")] = None,
     workers: Annotated[

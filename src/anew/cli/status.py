@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anew.app.standing import is_installation
 from anew.app.status import challengers, project_status, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
+from anew.cli.models import show
 
 __all__ = ["main"]
 
@@ -17,6 +19,9 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("project", nargs="?", type=Path, default=Path(), help="the project's folder (default: this)")
     parser.add_argument("--json", action="store_true", help="print anew.status/1")
     given = parser.parse_args(words)
+    if is_installation(given.project):
+        show(given.project, as_json=given.json)
+        return
     status = project_status(given.project)
     if given.json:
         emit_json("anew.status/1", status)

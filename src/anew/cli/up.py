@@ -12,8 +12,10 @@ import typer
 
 from anew.adapters.fact_codec import encode
 from anew.adapters.killpoint import install
+from anew.app.host import HostOptions, up_installation
 from anew.app.log_line import log_to_stderr
 from anew.app.narration import narrate
+from anew.app.standing import is_installation
 from anew.app.up import UpOptions, up
 from anew.domain.fact import Fact
 
@@ -23,7 +25,7 @@ _QUIET = frozenset({"Ticked", "RolloutObserved", "TrafficApplied", "CandidateMea
 
 
 def run(
-    project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
+    project: Annotated[Path, typer.Argument(help="the project's folder, or an installation's")] = Path(),
     port: Annotated[int | None, typer.Option(help="port of the gateway; 0 takes a free one")] = None,
     json: Annotated[bool, typer.Option("--json", help="print each fact as a line of JSON")] = False,
 ) -> None:
@@ -48,9 +50,15 @@ def run(
     def progress(said: str) -> None:
         typer.echo(said, err=True)
 
+    def all_ready(well: int, broken: int) -> None:
+        typer.echo(f"{well} models run, {broken} are broken: anew models {project}", err=True)
+
     def dashboard(address: str) -> None:
         typer.echo(f"dashboard on {address}; to sign in: anew access create YOUR-NAME --role admin", err=True)
 
+    if is_installation(project):
+        up_installation(project, HostOptions(told=told, dashboard=dashboard, ready=all_ready), stop)
+        return
     up(project, UpOptions(port=port, told=told, ready=ready, progress=progress, dashboard=dashboard), stop)
 
 

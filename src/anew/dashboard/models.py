@@ -40,6 +40,8 @@ class ModelLine:
         Is its loop running? Of what does not run, nothing is newer than `event_time`.
     waits
         What waits for people.
+    queued
+        Why a retrain waits for compute that models share; empty where none does.
     problem
         Why there is nothing else on this line; empty where there is.
     """
@@ -53,6 +55,7 @@ class ModelLine:
     running: bool = False
     event_time: datetime | None = None
     waits: tuple[str, ...] = ()
+    queued: str = ""
     problem: str = ""
 
 
@@ -99,7 +102,13 @@ def _line(asking: Asking, address: str) -> ModelLine:
         running=loop.running,
         event_time=loop.event_time,
         waits=tuple(_waits(asking)),
+        queued=_queued(asking),
     )
+
+
+def _queued(asking: Asking) -> str:
+    found = asking.record.governance.queued
+    return "" if found is None else f"{found.place} of {found.of} when it asked: {found.detail}"
 
 
 def _waits(asking: Asking) -> Sequence[str]:

@@ -117,6 +117,10 @@ class LiveLoop:
             self._take_orders()
             return self._engine.submit(fact)
 
+    def hear(self, fact: Fact) -> tuple[Fact, ...]:
+        """Record a fact from outside as of the present event time."""
+        return self.submit(self._from_now(fact))
+
     def state(self, name: str) -> Any:
         """Return the present state of the stage called `name`."""
         return self._engine.state(name)

@@ -2,10 +2,11 @@
 
 from anew.trigger._condition import Changes, Condition, NewData, Schedule
 from anew.trigger._economy import Economy
-from anew.trigger._sharing import Sharing, SharingState
+from anew.trigger._sharing import SHARED, Sharing, SharingState
 from anew.trigger._stage import Trigger, TriggerState
 
 __all__ = [
+    "SHARED",
     "Changes",
     "Condition",
     "Economy",

@@ -22,10 +22,23 @@ from anew.domain.facts import (
     TrainingEnded,
 )
 
-__all__ = ["RATE", "Asked", "Charge", "Line", "Place", "Sharing", "SharingState"]
+__all__ = ["RATE", "SHARED", "Asked", "Charge", "Line", "Place", "Sharing", "SharingState"]
 
 RATE, PRICE = "regret an hour", "price"
 """Numbers of a request that its place rests on."""
+SHARED = (
+    FreezeEnded,
+    RetrainAdmitted,
+    RetrainApproved,
+    RetrainCommanded,
+    RetrainHeld,
+    RetrainQueued,
+    RetrainRefused,
+    RetrainRequested,
+    RetrainWithheld,
+    TrainingEnded,
+)
+"""The facts that change whose turn it is."""
 _KEPT_RUNS, _KEPT_CHARGES = 20, 1_000
 _HOUR_S = 3600.0
 
@@ -180,9 +193,11 @@ class Sharing:
         """Fold a fact of any model."""
         line = state.line(fact.model)
         new = _line_after(line, fact)
-        if new is line:
-            return state
-        return SharingState(lines=MappingProxyType({**state.lines, fact.model: new}))
+        return state if new is line else self.put(state, fact.model, new)
+
+    def put(self, state: SharingState, model: str, line: Line) -> SharingState:
+        """Return the state with another line of `model`: that which its record says, where the two may differ."""
+        return SharingState(lines=MappingProxyType({**state.lines, model: line}))
 
     def decide(self, state: SharingState, wall: datetime, absent: Collection[str] = ()) -> tuple[Fact, ...]:
         """Return whose turn it is at `wall`, and what waits for what: new facts, each caused by its request.

@@ -1,6 +1,7 @@
 """Bring the tables of a database to the newest revision, or back to one before: whole or not at all."""
 
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Connection, inspect, text
 
@@ -13,6 +14,8 @@ HEAD = "0002"
 """The newest revision in `versions`."""
 
 _TABLE = "alembic_version"
+_ONE = Lock()
+"""Migrations speak to one database at a time, that of the whole process: two threads would write into each other's."""
 
 
 def upgrade(connection: Connection) -> None:
@@ -77,7 +80,7 @@ def _run(connection: Connection, found: str, wanted: str, *, back: bool) -> None
         opts={"fn": lambda heads, _: steps(wanted, heads or None)},  # type: ignore[arg-type]  # no heads
     )
     try:
-        with Operations.context(context):
+        with _ONE, Operations.context(context):
             context.run_migrations()
     except CommandError as exc:
         raise IntegrityError(

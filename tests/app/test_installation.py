@@ -1,0 +1,162 @@
+"""An installation: its file, its projects, and that what is broken in one stops none of the others."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from anew.app.host import HostOptions, up_installation
+from anew.app.installation import load_installation
+from anew.app.standing import installation_status
+from anew.cli.models import main
+from anew.domain.errors import ConflictError, NotFoundError, SettingsError
+from tests.cli.schema import complaints
+
+POLICY = """\
+model: {model}
+task: regression
+pipeline: pipeline.py
+columns: {{time: at, target: y, features: {{x: number}}}}
+monitor: {{window: 1h, label_delay: 1h}}
+serving: {{workers: {workers}}}
+dashboard: {{serve: false}}
+"""
+PIPELINE = "def train(data, params):\n    return None\n"
+
+
+def project(root: Path, model: str, workers: int = 0) -> Path:
+    root.mkdir(parents=True)
+    (root / "anew.yaml").write_text(POLICY.format(model=model, workers=workers), "utf-8")
+    (root / "pipeline.py").write_text(PIPELINE, "utf-8")
+    return root
+
+
+def installation(root: Path, text: str = "models: [models/*]\n") -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "installation.yaml").write_text(text, "utf-8")
+    return root
+
+
+def test_its_file_says_what_all_share(tmp_path: Path) -> None:
+    text = "models: ['m/*', extra]\ncompute: {at_once: 2, hours: 20 per 12h, patience: 3h, first: [slo, psi]}\n"
+    root = installation(tmp_path, text)
+    for place, model in (("m/b", "b"), ("m/a", "a"), ("extra", "c"), ("other", "d")):
+        project(root / place, model)
+    found = load_installation(root)
+    assert list(found.projects()) == ["extra", "m/a", "m/b"]
+    sharing = found.sharing
+    assert (sharing.at_once, sharing.hours, sharing.period) == (2, 20.0, timedelta(hours=12))
+    assert (sharing.patience, sharing.first) == (timedelta(hours=3), ("slo", "psi"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("modles: [a]\n", "installation.yaml:1:1: unknown key 'modles' (known: compute, dashboard, models)"),
+        ("compute: {hour: 1}\n", "unknown key 'compute.hour' (known: at_once, first, hours, patience)"),
+        ("compute: {hours: 20}\n", "compute"),
+        ("compute: {hours: 0 per 1d}\n", "compute"),
+        ("compute: {patience: soon}\n", "compute"),
+        ("compute: {at_once: 0}\n", "compute.at_once"),
+        ("models: [../else]\n", "leads out of the folder"),
+        ("models: [/else]\n", "leads out of the folder"),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_installation(installation(tmp_path, text))
+    assert said in str(raised.value)
+    assert "installation.yaml:1:" in str(raised.value)
+
+
+@contextmanager
+def running(root: Path) -> Iterator[None]:
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            up_installation(root, HostOptions(), stop)
+        except BaseException as exc:  # noqa: BLE001  whatever ends it ends the test
+            failed.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not failed
+    assert not thread.is_alive()
+
+
+def wait(found: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline, pause = monotonic() + seconds, threading.Event()
+    while not found():
+        assert monotonic() < deadline, "in vain"
+        pause.wait(0.1)
+
+
+def states(root: Path) -> dict[str, str]:
+    try:
+        return {each["project"]: each["state"] for each in installation_status(root)["models"]}
+    except NotFoundError:
+        return {}
+
+
+@pytest.mark.system
+def test_what_is_broken_in_one_stops_none_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No policy, no pipeline, a pipeline that is none, a detector that exits, a spoilt record, a name taken twice."""
+    root = installation(tmp_path / "all")
+    models = root / "models"
+    for name in ("a-well", "z-well"):
+        project(models / name, name)
+    (project(models / "policy", "policy") / "anew.yaml").write_text("model: [", "utf-8")
+    (project(models / "pipeline", "pipeline") / "pipeline.py").unlink()
+    exits = project(models / "exits", "exits")
+    with (exits / "anew.yaml").open("a") as policy:
+        policy.write("triggers: [{'broken_detector:Exits': {}}]\n")
+    (tmp_path / "broken_detector.py").write_text("raise SystemExit(3)\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    garbage = project(models / "record", "record") / ".anew"
+    garbage.mkdir()
+    (garbage / "anew.db").write_bytes(b"no database at all" * 300)
+    project(models / "twin", "z-well")
+    project(models / "own-gateway", "own", workers=1)
+    well = {"models/a-well": "runs"}
+    with running(root):
+        wait(lambda: len(states(root)) == 8 and set(states(root).values()) == {"runs", "broken"})
+        found = states(root)
+        broken = {name for name, state in found.items() if state == "broken"}
+        assert well.items() <= found.items()
+        assert broken >= {f"models/{each}" for each in ("policy", "pipeline", "exits", "record", "own-gateway")}
+        assert len(broken & {"models/twin", "models/z-well"}) == 1
+        with pytest.raises(ConflictError):
+            up_installation(root, HostOptions(), threading.Event())
+        project(models / "new", "new")
+        (models / "policy" / "anew.yaml").write_text(POLICY.format(model="policy", workers=0), "utf-8")
+        wait(lambda: [states(root).get(f"models/{each}") for each in ("new", "policy")] == ["runs", "runs"])
+        main([str(root), "--json"])
+        printed = capsys.readouterr().out
+        assert complaints(printed) == []
+        said = {each["project"]: each["problem"] for each in json.loads(printed)["data"]["models"]}
+        assert "anew gateway" in said["models/own-gateway"]
+        assert "SystemExit" in said["models/exits"]
+        main([str(root)])
+        assert "broken      models/exits: " in capsys.readouterr().out
+    assert set(states(root).values()) == {"stopped"}
+    main([str(root)])
+    assert "not running" in capsys.readouterr().out
+
+
+def test_what_was_never_brought_up_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="anew up"):
+        installation_status(installation(tmp_path))
