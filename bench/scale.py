@@ -6,8 +6,8 @@ Three parts, each by the functions that the loop itself runs.
    labels (one in ten twice, one in fifty for nobody) and losses. They are generated in between, which is not counted.
    Memory has to be flat: the second half may hold no more than a tenth above the first.
 2. A part of them goes the whole way: journal on disk, drained into the lake, read back by windows.
-3. A history in Parquet files is profiled by one worker and by two; with what merging a piece costs the one that asks,
-   that says how many workers it could keep busy.
+3. A history in Parquet files is profiled by one worker and by two, each a process of one thread; with what merging a
+   piece costs the one that asks, that says how many workers it could keep busy.
 
 Seconds are of CPU, but for the comparison of workers, which is of the clock and means something on an idle machine
 alone; the load at the beginning is printed. Exit 0 only if memory was flat and two workers were 1.7 times as fast.
@@ -38,8 +38,8 @@ from anew.domain.interval import Interval
 from anew.domain.observation import Answer, Label, Prediction, id_prefix
 from anew.feedback.join import coverage, join, losses
 from anew.feedback.window import WindowClock, WindowState
+from anew.loop.columns import profile_columns
 from anew.loop.drain import Drainer
-from anew.loop.measure import profile_columns
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["main"]
@@ -232,8 +232,7 @@ def by_workers(rows: int, folder: Path) -> dict[str, object]:
     for count in (1, 2, 2, 1):
         # Both start interpreters of their own, so that neither is the one that asks.
         began = time.perf_counter()
-        workers = LocalWorkers(2) if count == 2 else _One(2)
-        found = dict(profile_windows(workers, told, pieces))
+        found = dict(profile_windows(LocalWorkers(count, apart=True), told, pieces))
         walls[count].append(time.perf_counter() - began)
     expect(sum(each.n for each in found.values()), rows // files * files)
     bytes_piece = [each.to_bytes() for each in found.values()]
@@ -243,6 +242,9 @@ def by_workers(rows: int, folder: Path) -> dict[str, object]:
         left = left + left
     merge_s = time.process_time() - began
     best = {count: min(times) for count, times in walls.items()}
+    began = time.perf_counter()
+    dict(profile_windows(LocalWorkers(2), told, pieces[:2]))
+    start_s = time.perf_counter() - began - best[1] * 2 / len(pieces) / 2
     began = time.process_time()
     dict(profile_windows(LocalWorkers(1), told, pieces[:1]))
     piece_s = time.process_time() - began
@@ -252,26 +254,12 @@ def by_workers(rows: int, folder: Path) -> dict[str, object]:
         "windows_in_a_piece": len(found),
         "seconds": {str(count): round(wall, 2) for count, wall in best.items()},
         "speed_up_of_2": round(best[1] / best[2], 2),
+        "seconds_to_begin": round(max(start_s, 0.0), 2),
         "piece_cpu_s": round(piece_s, 4),
         "merge_of_a_piece_cpu_s": round(merge_s, 4),
         "workers_until_merging_is_the_limit": int(piece_s / merge_s),
         "speed_up_of_1000_by_merge_cost": round(min(1000.0, piece_s / merge_s)),
     }
-
-
-class _One(LocalWorkers):
-    """One worker in a process of its own, where `LocalWorkers` would take the one that asks."""
-
-    def each(self, begin, told, work, tasks):  # type: ignore[no-untyped-def]  # as its base
-        """Hand the pieces to one process of a pool of one."""
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        from anew.adapters import local_workers
-
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, context, local_workers._told, (begin, told)) as pool:
-            yield from enumerate(pool.map(local_workers._work, [work] * len(tasks), tasks))
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from anew.adapters.local_workers import LocalWorkers
 from anew.app.profile_over import profile_windows, whole_files
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import NotFoundError, SchemaError
-from anew.loop.measure import profile_columns
+from anew.loop.columns import profile_columns
 from anew.stats.profile import Profile, Reference
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)

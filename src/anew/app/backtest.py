@@ -17,7 +17,7 @@ from anew.domain.errors import SettingsError
 from anew.loop.backtest import Board, Model, Policy, Run, play
 from anew.loop.backtest_policy import CostAware, EconomicPolicy, Every, InputDrift, LossDrift, Never
 from anew.loop.backtest_report import PRICES, Hindsighted, hindsight_of
-from anew.loop.measure import profile_columns
+from anew.loop.columns import profile_columns
 from anew.stats.column import ColumnProfile
 from anew.stats.ddm import ddm_alarm
 from anew.stats.distance import coarsen, ks, psi_deciles

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import polars as pl
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 
-from anew.adapters.table_file import seen_columns
 from anew.app.kept import kept_artifacts
+from anew.app.piece import Piece, Told, begin, count
 from anew.app.settings import Settings
 from anew.app.workers_of import workers_of
-from anew.domain.column import Columns
 from anew.domain.errors import NotFoundError, SchemaError, SettingsError
 from anew.domain.interval import Interval
-from anew.loop.measure import profile_columns
 from anew.ports.workers import Workers
 from anew.stats.comparison import Measurement, measure
 from anew.stats.profile import Profile, Reference
@@ -27,13 +24,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 _ROWS = 500_000
 """Rows of a piece of work, at least, where the file's row groups allow it."""
-
-Told = tuple[bytes, Columns, int]
-"""The packed reference, the project's columns, and the microseconds of a window."""
-Piece = tuple[str, tuple[int, ...], bytes]
-"""A file and its row groups; or the rows of them as a Parquet file, where workers do not see ours."""
-Found = tuple[int, Mapping[int, bytes]]
-"""Rows read, and the packed profile of each window by its number since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +135,11 @@ def profile_windows(
     """Profile pieces wherever there is room, and add up what belongs to one window; raises as `profile_over`."""
     merged: dict[int, Profile] = {}
     sent = pieces if workers.reads_our_files else _Enclosed(pieces)
-    for count, (_, (_, found)) in enumerate(workers.each(_begin, told, _count, sent), 1):
+    for number_done, (_, (_, found)) in enumerate(workers.each(begin, told, count, sent), 1):
         for number, packed in found.items():
             profile = Profile.from_bytes(packed)
             merged[number] = merged[number] + profile if number in merged else profile
-        done(count, len(pieces))
+        done(number_done, len(pieces))
     return merged
 
 
@@ -168,30 +158,3 @@ class _Enclosed(Sequence[Piece]):
         with pq.ParquetFile(name) as file:
             pq.write_table(file.read_row_groups(list(groups)), written, compression="zstd")
         return Path(name).name, (), written.getvalue()
-
-
-def _begin(told: Told) -> tuple[Reference, Columns, int]:
-    packed, columns, width = told
-    reference = Reference.from_bytes(packed)
-    return reference.only(each for each in reference.names if each in columns.names), columns, width
-
-
-def _count(state: tuple[Reference, Columns, int], piece: Piece) -> Found:
-    """Profile a piece, window by window, a batch of one row group at a time."""
-    reference, columns, width = state
-    name, groups, enclosed = piece
-    wanted = reference.names
-    merged: dict[int, Profile] = {}
-    rows = 0
-    with pq.ParquetFile(io.BytesIO(enclosed) if enclosed else name) as file:
-        missing = sorted({columns.time, *wanted} - set(file.schema_arrow.names))
-        if missing:
-            raise SchemaError(f"{Path(name).name} has no column {', '.join(missing)}", missing[0])
-        for batch in file.iter_batches(row_groups=list(groups) or None, columns=[columns.time, *wanted]):
-            frame = pl.DataFrame(seen_columns(pl.DataFrame(batch), columns, Path(name).name, wanted))
-            rows += frame.height
-            numbered = frame.with_columns(_window=pl.col("_at").to_physical() // width)
-            for (number,), part in numbered.partition_by("_window", as_dict=True).items():
-                profile = reference.profile(profile_columns(part, columns))
-                merged[number] = merged[number] + profile if number in merged else profile
-    return rows, {number: profile.to_bytes() for number, profile in merged.items()}

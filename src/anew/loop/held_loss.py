@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 
 from anew.domain.column import Columns
-from anew.loop.measure import as_values, profile_columns
+from anew.loop.columns import profile_columns
+from anew.loop.measure import as_values
 from anew.ports.predictor import Predictions
 from anew.ports.rows import declared_rows
 from anew.stats.loss_profile import profile_losses

@@ -12,6 +12,7 @@ import polars as pl
 from anew.domain.column import Columns, Task
 from anew.domain.evidence import Evidence, failure
 from anew.domain.interval import Interval
+from anew.loop.columns import profile_columns
 from anew.monitor import Detectors, ScoredRows, SeenRows, Summing, Yardstick
 from anew.stats.outcome import losses
 from anew.stats.profile import Profile
@@ -25,7 +26,6 @@ __all__ = [
     "measure_gates",
     "measure_scored",
     "measure_seen",
-    "profile_columns",
     "seen_rows",
     "spread",
     "sums_of_window",
@@ -46,16 +46,6 @@ def as_values(series: pl.Series, task: Task) -> Values:
         series = series.cast(pl.Float64).fill_null(float("nan"))
     numbers: Values = series.to_numpy()
     return numbers
-
-
-def profile_columns(frame: pl.DataFrame, columns: Columns) -> Mapping[str, Any]:
-    """Return the declared features of `frame` as profiles take them: arrays by name, of Arrow where there are nulls."""
-    return {name: _array(frame.get_column(name)) for name in columns.names}
-
-
-def _array(column: pl.Series) -> Any:
-    """Return numbers without nulls as they lie in memory, which takes a hundredth of the time."""
-    return column.to_numpy() if column.dtype.is_float() and not column.null_count() else column.to_arrow()
 
 
 def seen_rows(frame: pl.DataFrame, columns: Columns, yardstick: Yardstick, window: Interval) -> SeenRows:

@@ -16,9 +16,9 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, TrainingError
 from anew.domain.manifest import Manifest
+from anew.loop.columns import profile_columns
 from anew.loop.export import export
 from anew.loop.held_loss import LOSSES, held_losses, loss_scale
-from anew.loop.measure import profile_columns
 from anew.loop.scorer import Choice, serving_form
 from anew.loop.trait import measure_traits
 from anew.monitor import Traits, Yardstick
