@@ -3,8 +3,8 @@
 Makes as many projects, each with a policy, a pipeline and a history of its own, and as many broken ones as asked for;
 brings them up with `anew up`; and prints, as JSON, what that takes: seconds until every loop runs, until every model
 has a champion (each is trained, measured by its gates and promoted, so many at a time as ``--at-once`` says), memory,
-the CPU of a second in which nothing happens, and how long `anew models` takes. In the middle of the queue a person asks
-for a retrain of one model that has a champion, and the seconds until it has its turn are counted.
+the CPU of a second in which nothing happens, and how long `anew models` takes. While the others wait, a person asks
+for a retrain of the first model that has a champion, and the seconds until it has its turn are counted.
 
 Exit 0 only if every model that is not broken had its champion in time, never more runs were under way than allowed but
 for the person's, and every broken one was told apart.
@@ -163,7 +163,7 @@ def measured(root: Path, process: "subprocess.Popen[bytes]", given: argparse.Nam
     said["seconds_until_all_run"] = round(time.monotonic() - began, 1)
     said["states"] = {each: states().count(each) for each in sorted(set(states()))}
     said["memory_mb_when_all_run"] = memory_mb(process.pid)
-    wait(lambda: champions() >= given.models // 4, until)
+    wait(lambda: champions() >= 1, until)
     crowned = [each["project"] for each in stand(root)["models"] if each["champion"]]
     if crowned and champions() < given.models:
         said["waiting_when_a_person_asks"] = len(stand(root)["queue"])
@@ -175,7 +175,8 @@ def measured(root: Path, process: "subprocess.Popen[bytes]", given: argparse.Nam
     time.sleep(5)
     before, at = cpu_s(process.pid), time.monotonic()
     time.sleep(20)
-    said["idle_cpu_share"] = round((cpu_s(process.pid) - before) / (time.monotonic() - at), 3)
+    share = "idle_cpu_share" if said["champions"] == given.models else "cpu_share_with_runs_under_way"
+    said[share] = round((cpu_s(process.pid) - before) / (time.monotonic() - at), 3)
     said["memory_mb_at_the_end"] = memory_mb(process.pid)
     before_ask = time.monotonic()
     stand(root)
