@@ -325,6 +325,24 @@ def test_after_a_failed_sync_the_segment_and_its_numbers_are_never_used_again(tm
     assert names(everything(tmp_path)) == ["kept", "new"]
 
 
+@pytest.mark.fault("D18")
+def test_control_a_journal_that_goes_on_in_that_segment_shows_what_it_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the leaving taken out, refused records come back: what the test above looks at can go wrong."""
+    monkeypatch.setattr(SegmentJournal, "_leave", lambda _: None)
+    disk = FaultyDisk()
+    journal = SegmentJournal(tmp_path / "w1", disk=disk)
+    journal.append([label("kept")])
+    disk.fails["sync"] = errno.EIO
+    with pytest.raises(UnavailableError):
+        journal.append([label("lost")])
+    disk.fails.clear()
+    journal.append([label("new")])
+    assert names(everything(tmp_path)) != ["kept", "new"]
+    journal.close()
+
+
 def _lose_power(folder: Path, ends_at: int, *, lies: bool) -> tuple[list[str], dict[str, bytes]]:
     """Append until the power goes; return what was acknowledged and the files that survive."""
     disk = FaultyDisk(power_ends_at=ends_at, lies=lies)

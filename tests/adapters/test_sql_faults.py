@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,17 @@ def test_a_file_that_is_gone_stops_writing_and_reading(store: Store, how: str) -
 
 
 @pytest.mark.fault("D7")
+def test_control_who_does_not_look_whether_it_is_the_same_file_acknowledges_into_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = store.grant()
+    store.path.unlink()
+    monkeypatch.setattr(Database, "_same_file", lambda _: None)
+    store.log.append([command(1)], grant=grant)
+    assert not store.path.exists()
+
+
+@pytest.mark.fault("D7")
 def test_a_project_that_had_a_database_does_not_get_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="restore it from a backup"):
         Database(tmp_path / "anew.db", create=False)
@@ -283,6 +295,22 @@ def test_a_damaged_page_is_found(store: Store) -> None:
     with pytest.raises(IntegrityError, match="damaged"):
         again.integrity_check()
     with pytest.raises(IntegrityError, match="damaged"):
+        SQLEventLog(again, clock=ManualClock()).verify_chain()
+    again.close()
+
+
+@pytest.mark.fault("D8")
+def test_control_a_letter_that_changed_within_a_page_passes_sqlites_check_and_not_the_chain(store: Store) -> None:
+    store.log.append([command(n) for n in range(500)], grant=store.grant())
+    store.database.close()
+    with closing(sqlite3.connect(store.path)) as connection:
+        (body,) = connection.execute("SELECT body FROM fact WHERE seq = 250").fetchone()
+    data = store.path.read_bytes()
+    place = data.index(body.encode()) + body.index(":") + 2
+    store.path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    again = Database(store.path)
+    again.integrity_check()
+    with pytest.raises(IntegrityError):
         SQLEventLog(again, clock=ManualClock()).verify_chain()
     again.close()
 
