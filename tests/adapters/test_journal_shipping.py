@@ -8,6 +8,7 @@ import pytest
 
 from anew.adapters import journal_shipping
 from anew.adapters.journal_shipping import JournalReceiver, JournalShipper
+from anew.adapters.local_disk import LocalDisk
 from anew.adapters.replica_bucket import Chunk, ProjectWord, ReplicaBucket, Word
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
@@ -273,3 +274,39 @@ def test_a_long_journal_is_shipped_in_pieces(two: Two, monkeypatch: pytest.Monke
     assert len(two.place.look()[1]) > 3
     two.receive()
     assert two.stored() == ids(0, 20)
+
+
+class TornRead(LocalDisk):
+    """A disk on which the shipper meets the writer: it gets the beginning of a file as it was a moment ago."""
+
+    past: bytes = b""
+    reads: int = 0
+
+    def read(self, descriptor: int, offset: int, most: int | None = None) -> bytes:
+        """Read, the first times in part what was there before."""
+        now = super().read(descriptor, offset, most)
+        if most is not None:
+            return now
+        self.reads -= 1
+        return now if self.reads < 0 else self.past[offset:] + now[max(len(self.past) - offset, 0) :]
+
+
+@pytest.mark.parametrize("reads", [1, 4])
+def test_what_the_host_is_writing_comes_whole_though_a_group_was_half_there_when_it_was_read(
+    two: Two, reads: int
+) -> None:
+    journal = SegmentJournal(two.host / "0")
+    journal.append([prediction(0)])
+    (segment,) = (two.host / "0").glob("*.seg")
+    disk = TornRead()
+    disk.past, disk.reads = segment.read_bytes().rstrip(b"\0") + bytes(60), reads
+    for i in range(1, 4):
+        journal.append([prediction(i)])
+    two.shipper.disk = disk
+    if reads == 1:
+        two.turn()
+        assert two.stored() == ids(0, 4)
+    else:  # control: what stays so is damage
+        with pytest.raises(IntegrityError, match="damaged although a whole one"):
+            two.shipper.turn()
+    journal.close()

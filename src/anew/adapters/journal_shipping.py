@@ -149,19 +149,30 @@ class JournalShipper:
 
     def _read(self, path: Path, offset: int) -> bytes:
         """Return the next whole groups of a segment, synced; nothing where there are none."""
+        try:
+            return self._whole(path, offset)
+        except IntegrityError:  # a group may have been half there when a later one was read; see `SegmentReader`
+            return self._whole(path, offset)
+
+    def _whole(self, path: Path, offset: int) -> bytes:
         descriptor = self.disk.open(path)
         try:
             if os.fstat(descriptor).st_size <= max(offset, HEADER_BYTES):
                 return b""
-            self.disk.sync(descriptor)
             header = Header.decode(self.disk.read(descriptor, 0, HEADER_BYTES + 1), str(path))
             data = self.disk.read(descriptor, offset)
+            self.disk.sync(descriptor)
         finally:
             self.disk.close(descriptor)
         end = max(offset, HEADER_BYTES)
         begin = end
         while header is not None and end - offset < _CHUNK_BYTES:
-            group = read_group(header, data, end - offset, offset, str(path))
+            try:
+                group = read_group(header, data, end - offset, offset, str(path))
+            except IntegrityError:
+                if end == begin:
+                    raise
+                break  # the next read begins there
             if group is None:
                 break
             end = group.end
