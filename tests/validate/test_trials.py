@@ -206,9 +206,9 @@ def test_damaged_training_rows_are_found() -> None:
     assert judged(gate, trained_on(fresh.at(np.arange(40)), 0.1)) is INCONCLUSIVE
 
 
-def learned_by_heart(newest: float, further: float, fresh: float = 0.2) -> HeldOut:
+def learned_by_heart(newest: float, further: float, fresh: float = 0.2, ours: float = 0.3) -> HeldOut:
     """Return held-out rows after training rows that the candidate knows all of, and the champion errs on."""
-    rows = binary(0.15, fresh, n=200)
+    rows = binary(ours, fresh, n=200)
     before = replace(binary(0.0, further, n=800, seed=3), table=pl.DataFrame({"x": np.zeros(800)}))
     asked = {200: binary(0.0, newest, n=200, seed=4), 800: before}
     return replace(rows, trained=asked.__getitem__, training=before.table)
@@ -220,6 +220,7 @@ def test_damage_that_the_candidate_has_learned_by_heart_is_found_by_the_champion
     assert found.verdict is FAIL
     assert "the champion loses" in found.reason
     assert judged(gate, learned_by_heart(0.25, 0.35)) is FAIL, "more rows tell what few do not"
+    assert judged(gate, learned_by_heart(0.4, 0.4, ours=0.05)) is PASS, "a damaged champion does not keep its place"
     assert judged(gate, learned_by_heart(0.2, 0.1)) is PASS, "control: what it was trained on it knows better"
     assert judged(gate, learned_by_heart(0.25, 0.21)) is PASS, "control: a chance of so few rows"
 
@@ -227,7 +228,7 @@ def test_damage_that_the_candidate_has_learned_by_heart_is_found_by_the_champion
 def test_rows_that_became_no_harder_are_seldom_called_damaged() -> None:
     gate, refused = TrainingRows(margin=0.0), 0
     for seed in range(200):
-        rows, newest, further = (binary(0.1, 0.2, n=n, seed=1000 + 3 * seed + i) for i, n in enumerate((200, 200, 800)))
+        rows, newest, further = (binary(0.4, 0.2, n=n, seed=1000 + 3 * seed + i) for i, n in enumerate((200, 200, 800)))
         asked = {200: newest, 800: further}
         refused += judged(gate, replace(rows, trained=asked.__getitem__, training=further.table)) is FAIL
     assert refused <= 9, "of 200 at a margin of 0: 1.7 % at the most, and their chance"

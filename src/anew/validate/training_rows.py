@@ -28,6 +28,9 @@ class TrainingRows:
     than the held-out ones. When it loses clearly more on them all the same, then they are not what the world says:
     labels were permuted, shifted or turned over, or columns that it rests on were. The candidate is no witness of this,
     since it may have learned the damage by heart; a first champion, which has nobody beside it, is asked itself.
+    Against a candidate that loses less than it on the held-out rows the champion's word alone does not count: a
+    champion that was itself trained on damaged rows finds right ones hard, and would refuse whoever could take its
+    place.
 
     Column by column, and for the labels, it is measured how much rows resemble the row before them. Where held-out rows
     clearly do and training rows clearly do less than half as much, the column was joined to the wrong rows.
@@ -124,11 +127,17 @@ class TrainingRows:
         """FAIL when the champion finds the training rows clearly harder, or a column has lost its order."""
         asked = [each for each in evidence if not each.subject.startswith(_ORDER)]
         columns = [each for each in evidence if each.subject.startswith(_ORDER)]
-        beside = any(each.subject.startswith(_CHAMPION) for each in asked)
+        fresh = {each.subject: each.reference for each in asked if each.reference is not None}
+        ours, theirs = fresh.get(_CANDIDATE), fresh.get(_CHAMPION)
+        # A damaged champion finds right rows hard: it is no witness against who does better where neither has learned.
+        excused = {_CANDIDATE} if theirs is not None else set()
+        hard = any(e.subject == _CANDIDATE and self._judged(e).verdict is Verdict.FAIL for e in asked)
+        if ours is not None and theirs is not None and ours < theirs and not hard:
+            excused |= {_CHAMPION, f"{_CHAMPION}{_BACK}"}
         judged = [
             # What the candidate alone finds hard is what it has not learned well: other gates judge that.
             Judgement(verdict=Verdict.PASS, reason=found.reason)
-            if beside and each.subject == _CANDIDATE and found.verdict is Verdict.FAIL
+            if each.subject in excused and found.verdict is Verdict.FAIL
             else found
             for each in asked
             for found in (self._judged(each),)
