@@ -100,6 +100,8 @@ class LoopPage:
         Of the versions on their way to traffic; of the one that serves, where there are none.
     stored
         Rows by table; `waiting` more observations were acknowledged and are in the gateways' journals.
+    to_review
+        Answers that people are asked about and have not judged.
     """
 
     model: str
@@ -122,6 +124,7 @@ class LoopPage:
     ahead: tuple[str, ...]
     budget: Budget
     waiting: int | None
+    to_review: int
     stored: Mapping[str, int] | None
     workers: int
     quarantined: tuple[str, ...]
@@ -157,6 +160,7 @@ def loop_page(asking: Asking) -> LoopPage:
         ahead=_ahead(record, beside, arms, policy, event_time),
         budget=_budget(record, policy, event_time),
         waiting=beside.waiting,
+        to_review=beside.to_review,
         stored=beside.stored,
         workers=len(beside.workers),
         quarantined=tuple(each.version for each in record.registry.versions.values() if each.standing == "quarantined"),

@@ -101,7 +101,7 @@ def _line(asking: Asking, address: str) -> ModelLine:
         challengers=tuple(Challenger(version=each.version, stage=each.stage, share=each.share) for each in arms),
         running=loop.running,
         event_time=loop.event_time,
-        waits=tuple(_waits(asking)),
+        waits=tuple(_waits(asking, loop.to_review)),
         queued=_queued(asking),
     )
 
@@ -111,8 +111,7 @@ def _queued(asking: Asking) -> str:
     return "" if found is None else f"{found.place} of {found.of} when it asked: {found.detail}"
 
 
-def _waits(asking: Asking) -> Sequence[str]:
+def _waits(asking: Asking, to_review: int) -> Sequence[str]:
     approvals = approvals_page(asking)
-    to_review = asking.source.surroundings([]).to_review
     found = [f"{approvals.version} for a signature"] if approvals.promotion or approvals.asked else []
     return [*found, f"{to_review} answers to be judged"] if to_review else found
