@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,22 @@ import pytest
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.signing import Signer
+from anew.adapters.sql_engine import Database
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.system_clock import SystemClock
+from anew.app.model import list_versions
 from anew.domain.errors import NotFoundError, PolicyError
-from anew.domain.facts import Arm, Order, SpanFitted, Stage, TrafficShifted
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    Arm,
+    CandidateTrained,
+    Order,
+    SpanFitted,
+    Stage,
+    TrafficShifted,
+    VersionArchived,
+    VersionPromoted,
+)
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, record, write_record
 
@@ -223,6 +238,48 @@ def test_control_what_nobody_pins_is_deleted_and_there_is_no_way_back_to_it(tmp_
     assert store.forget(digest, pinned=set())
     with pytest.raises(NotFoundError):
         store.get(digest)
+
+
+def test_what_is_deleted_is_archived_on_record_and_the_first_champion_stays(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    state = project / ".anew"
+    signer = Signer.load_or_create(state / "keys")
+    store = LocalArtifactStore(root=state / "models", verifier=signer.verifier, signer=signer)
+    names = [f"v{number}" for number in range(2, 6)]
+    digests = {}
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.txt").write_text(name)
+        digests[name] = store.put(tmp_path / name)
+    facts: list[Fact] = []
+    for before, name in zip(["v1", *names], names, strict=False):
+        made: dict[str, Any] = {"model": "small", "at": AT, "version": name, "digest": digests[name]}
+        facts += [
+            CandidateTrained(champion=before, snapshot="", rows=1, compute_s=1.0, **made),
+            VersionPromoted(previous=before, evidence=(), reason="proved", **made),
+        ]
+    record(project, *facts)
+    steady(project, champion=("v5", digests["v5"]))
+    assert json.loads(run("rollout", "prune", project, "--keep", "2", "--dry-run", "--json").out)["data"] == {
+        "deleted": ["v2", "v3"],
+        "pinned": ["v1", "v4", "v5"],
+    }
+    assert posted(project) == []
+    assert "deleted v2, v3" in run("rollout", "prune", project, "--keep", "2", "--yes").out
+    assert [(each.version, each.digest) for each in posted(project)] == [(v, digests[v]) for v in ("v2", "v3")]
+    assert [store.has(digests[name]) for name in names] == [False, False, True, True]
+    assert run("rollout", "prune", project, "--keep", "2", "--yes").out.startswith("deleted nothing")
+    record(project, *posted(project))
+    standings = {each["version"]: each["standing"] for each in list_versions(project)}
+    assert standings == {"v1": "retired", "v2": "archived", "v3": "archived", "v4": "retired", "v5": "champion"}
+    shown = run("model", "show", "v2", "--project", project)
+    assert shown.code == 4
+    assert "nothing of v2 is stored: retired before; archived by" in shown.err
+
+
+def posted(project: Path) -> list[VersionArchived]:
+    with closing(Database(project / ".anew" / "anew.db")) as database:
+        return [each for each in SQLInbox(database, clock=SystemClock()).pending() if isinstance(each, VersionArchived)]
 
 
 def test_models_that_were_compared_go_once_others_are(run: Run, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from anew.domain.facts import (
     RolloutStarted,
     TrainingEnded,
     TrainingPlanned,
+    VersionArchived,
     VersionPromoted,
 )
 from anew.domain.interval import Interval
@@ -56,6 +57,12 @@ def back(version: str, to: str) -> Fact:
     return RolledBack(model="m", at=T0, version=version, to=to, evidence=(), reason="harm")
 
 
+def archived(version: str) -> Fact:
+    return VersionArchived(
+        model="m", at=T0, command=f"a-{version}", version=version, digest=f"d-{version}", by="ada", reason="room"
+    )
+
+
 def released(version: str) -> Fact:
     return QuarantineReleased(model="m", at=T0, command="c", version=version, by="ada", reason="fine")
 
@@ -96,6 +103,9 @@ def folded(facts: list[Fact]) -> RegistryState:
         ([*V1, released("v1")], {"v1": "champion"}),
         ([*V1, *V2, released("v2")], {"v1": "champion", "v2": "challenger"}),
         ([*V1, released("v9")], {"v1": "champion"}),
+        ([*V1, *V2, promoted("v2", "v1"), archived("v1")], {"v1": "archived", "v2": "champion"}),
+        ([*V1, *V2, back("v2", "v1"), archived("v2"), released("v2")], {"v1": "champion", "v2": "archived"}),
+        ([*V1, *V2, archived("v1"), archived("v2"), archived("v9")], {"v1": "champion", "v2": "challenger"}),
     ],
 )
 def test_standings(facts: list[Fact], standings: dict[str, str]) -> None:
@@ -106,6 +116,13 @@ def test_standings(facts: list[Fact], standings: dict[str, str]) -> None:
 def test_a_version_keeps_its_digest_through_every_standing() -> None:
     state = folded([*V1, *V2, back("v2", "v1"), released("v2")])
     assert {name: record.digest for name, record in state.versions.items()} == {"v1": "d-v1", "v2": "d-v2"}
+
+
+def test_what_was_archived_says_what_it_was_before_and_is_not_asked_as_one_that_served() -> None:
+    state = folded([*V1, *V2, promoted("v2", "v1"), archived("v1"), archived("v1")])
+    assert state.versions["v1"].reason == "retired before; archived by ada: room"
+    assert state.versions["v1"].digest == "d-v1"
+    assert state.served == ("v2",)
 
 
 def test_champion_and_challenger_are_found() -> None:

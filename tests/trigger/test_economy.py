@@ -21,6 +21,7 @@ from anew.domain.facts import (
     Stage,
     TrainingEnded,
     TrainingPlanned,
+    VersionArchived,
     VersionPromoted,
     WindowClosed,
     WindowScored,
@@ -268,6 +269,17 @@ def test_a_retired_champion_comes_back_under_a_new_name_and_keeps_its_age() -> N
     assert (books.champion.name, books.champion.end, books.revived) == ("v3", 5, True)
     assert [each.name for each in books.archive] == ["v2"]
     assert books.digests["v3"] == "digest of v1"
+
+
+def test_one_that_was_archived_is_asked_no_more_and_does_not_come_back() -> None:
+    told = story()
+    for _ in range(4):
+        told.window(v1=0.1)
+    told.version("v2", "v1")
+    told.tell(VersionArchived(model="m", at=at(9), command="c", version="v1", digest="d", by="ada", reason="room"))
+    said = [*told.window(v2=0.1), *told.window(v2=0.6)]
+    assert {names for each in said if isinstance(each, RetiredScoringAsked) for names, _ in each.versions} == {"v2"}
+    assert not any(each.revive for each in requests(said))
 
 
 def test_what_was_hoped_for_is_kept_only_of_what_was_promoted() -> None:

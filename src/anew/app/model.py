@@ -12,6 +12,7 @@ from anew.app.model_card import Carded
 from anew.app.status import project_status, state_folder
 from anew.domain.errors import NotFoundError
 from anew.domain.manifest import Manifest
+from anew.registry import Standing
 from anew.validate.model_card import ModelCard
 
 __all__ = ["card_of", "card_sections", "list_versions", "show_version"]
@@ -44,7 +45,7 @@ def show_version(project: Path, version: str) -> Mapping[str, Any]:
     if record is None:
         known = ", ".join(each["version"] for each in versions[-10:]) or "none"
         raise NotFoundError(f"there is no version {version!r}; the newest are {known}")
-    if not record["digest"]:
+    if not record["digest"] or record["standing"] == Standing.ARCHIVED:
         raise NotFoundError(f"nothing of {version} is stored: {record['reason'] or record['standing']}")
     state = state_folder(project)
     folder = kept_artifacts(state).get(record["digest"])

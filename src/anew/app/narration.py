@@ -48,6 +48,7 @@ from anew.domain.facts import (
     TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
+    VersionArchived,
     VersionPromoted,
     WindowClosed,
     WindowScored,
@@ -107,6 +108,11 @@ def _(fact: RollbackCommanded) -> str:
 @_told.register
 def _(fact: QuarantineReleased) -> str:
     return f"{fact.version} released from quarantine by {fact.by}: {fact.reason}"
+
+
+@_told.register
+def _(fact: VersionArchived) -> str:
+    return f"{fact.version} archived by {fact.by}, its artifact {fact.digest[:12]} deleted: {fact.reason}"
 
 
 @_told.register

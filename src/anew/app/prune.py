@@ -1,22 +1,31 @@
 """Which artifacts may go: never one that serves, that is to serve, or that may have to serve again."""
 
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
+from anew.adapters.sql_eventlog import SQLEventLog
+from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.system_clock import SystemClock
+from anew.app.accepted import accepted
+from anew.app.command import latest_time
 from anew.app.kept import kept_artifacts
 from anew.app.order import routed
+from anew.app.person import person_here
+from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import PolicyError
-from anew.domain.facts import CandidateTrained, SpanFitted, VersionPromoted
-from anew.registry import Registry, Standing
+from anew.domain.facts import CandidateTrained, SpanFitted, VersionArchived, VersionPromoted
+from anew.registry import DONE, Registry, RegistryState, Standing
 
 __all__ = ["Pruned", "prune"]
 
-_DONE = (Standing.RETIRED, Standing.REFUSED, Standing.FAILED, Standing.QUARANTINED)
 _KEPT = 3
+_REASON = "pruned to make room"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +41,11 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
 
     With `dry_run` nothing is deleted, and what would be is returned.
 
-    Pinned are whoever the routing names (champion, challenger, fallback), the last `keep` champions, every candidate
-    that is still on its way, and the last two models that are compared to choose a span. A model that was fitted beside
-    a version for such a comparison goes by the name "VERSION beside".
+    Pinned are whoever the routing names (champion, challenger, fallback), the last `keep` champions, the first one,
+    which gates may ask as an anchor, every candidate that is still on its way, and the last two models that are
+    compared to choose a span. A model that was fitted beside a version for that goes by the name "VERSION beside".
+
+    That a version is archived is posted to the loop before its artifact goes; a loop that is not there takes it later.
 
     Raises
     ------
@@ -46,27 +57,48 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
     if keep < 2:
         raise PolicyError(f"--keep {keep}: keep 2 champions at least, the one that serves and the one before it")
     state = state_folder(project)
-    digests, pinned = _recorded(state, keep)
+    versions, digests, pinned = _recorded(state, keep)
     routing = routed(project)
     pinned |= {version for version, _ in routing.named}
     kept = {digests[each] for each in pinned if each in digests}
     kept |= {digest for _, digest in routing.named if digest}
+    if version and (version in pinned or digests.get(version, "") in kept):
+        raise PolicyError(f"{version} is pinned: it serves, or may have to serve again")
     store = kept_artifacts(state)
-    wanted = [version] if version else [each for each in digests if each not in pinned]
-    deleted = []
-    for each in wanted:
-        digest = digests.get(each, "")
-        if not version and digest in kept:
-            continue  # the same bytes under another name
-        if dry_run and digest in kept:
-            raise PolicyError(f"{each} is pinned: it serves, or may have to serve again")
-        if store.has(digest) if dry_run else store.forget(digest, pinned=kept):
-            deleted.append(each)
-    return Pruned(deleted=tuple(deleted), pinned=tuple(sorted(pinned)))
+    wanted = [version] if version in digests else [] if version else [each for each in digests if each not in pinned]
+    # The same bytes may stand under another name, which is kept.
+    going = [each for each in wanted if digests[each] not in kept and store.has(digests[each])]
+    if not dry_run:
+        _archive(project, {each: digests[each] for each in going}, versions)
+        for each in going:
+            store.forget(digests[each], pinned=kept)
+    return Pruned(deleted=tuple(going), pinned=tuple(sorted(pinned)))
 
 
-def _recorded(state: Path, keep: int) -> tuple[Mapping[str, str], set[str]]:
-    """Return the digest of every version and of every model beside one, and those that the record pins."""
+def _archive(project: Path, going: Mapping[str, str], versions: RegistryState) -> None:
+    """Post that each of these versions that the record knows is archived."""
+    settings, clock = accepted(project), SystemClock()
+    by = person_here(settings.state)
+    with closing(open_record(settings.state)) as database:
+        inbox = SQLInbox(database, clock=clock)
+        at = latest_time(SQLEventLog(database, clock=clock)) or clock.now()
+        for name, digest in going.items():
+            known = versions.versions.get(name)
+            if known is not None and known.standing is not Standing.ARCHIVED:
+                fact = VersionArchived(
+                    model=settings.model,
+                    at=at,
+                    command=uuid.uuid4().hex,
+                    version=name,
+                    digest=digest,
+                    by=by,
+                    reason=_REASON,
+                )
+                inbox.post(fact.caused_by(""))
+
+
+def _recorded(state: Path, keep: int) -> tuple[RegistryState, Mapping[str, str], set[str]]:
+    """Return the versions, the digest of each and of every model beside one, and those that the record pins."""
     registry = Registry()
     versions = registry.initial()
     digests: dict[str, str] = {}
@@ -83,5 +115,5 @@ def _recorded(state: Path, keep: int) -> tuple[Mapping[str, str], set[str]]:
                 beside = f"{each.fact.version} beside"
                 digests[beside] = each.fact.digest
                 compared = {each.fact.version, beside}
-    on_their_way = {name for name, record in versions.versions.items() if record.standing not in _DONE}
-    return digests, on_their_way | compared | set(champions[-keep:])
+    on_their_way = {name for name, record in versions.versions.items() if record.standing not in DONE}
+    return versions, digests, on_their_way | compared | {*champions[-keep:], *versions.served[:1]}

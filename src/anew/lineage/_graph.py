@@ -37,6 +37,7 @@ from anew.domain.facts import (
     TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
+    VersionArchived,
     VersionPromoted,
     WindowClosed,
     WindowScored,
@@ -136,6 +137,7 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
     VersionPromoted: NodeKind.OUTCOME,
     RolledBack: NodeKind.OUTCOME,
     QuarantineReleased: NodeKind.OUTCOME,
+    VersionArchived: NodeKind.OUTCOME,
 }
 """Facts that are nodes; others (looks, measurements, deliveries) are in the record and not in the graph."""
 

@@ -1,5 +1,5 @@
 """Fold: where every version stands."""
 
-from anew.registry._fold import ALIASES, Registry, RegistryState, Standing, VersionRecord
+from anew.registry._fold import ALIASES, DONE, Registry, RegistryState, Standing, VersionRecord
 
-__all__ = ["ALIASES", "Registry", "RegistryState", "Standing", "VersionRecord"]
+__all__ = ["ALIASES", "DONE", "Registry", "RegistryState", "Standing", "VersionRecord"]

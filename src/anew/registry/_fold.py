@@ -20,10 +20,11 @@ from anew.domain.facts import (
     RolloutSuperseded,
     TrainingEnded,
     TrainingPlanned,
+    VersionArchived,
     VersionPromoted,
 )
 
-__all__ = ["ALIASES", "Registry", "RegistryState", "Standing", "VersionRecord"]
+__all__ = ["ALIASES", "DONE", "Registry", "RegistryState", "Standing", "VersionRecord"]
 
 ALIASES = ("champion", "challenger", "fallback")
 """Names that stand for a version: which, changes."""
@@ -41,6 +42,11 @@ class Standing(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     QUARANTINED = "quarantined"
+    ARCHIVED = "archived"
+
+
+DONE = (Standing.RETIRED, Standing.REFUSED, Standing.FAILED, Standing.QUARANTINED, Standing.ARCHIVED)
+"""Where a version stands that is neither serving nor on its way to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +136,12 @@ class Registry:
                 return _put(state, fact, fact.version, Standing.RETIRED, reason=f"gave way to {fact.by}: {fact.reason}")
             case QuarantineReleased() if _stands(state, fact.version, Standing.QUARANTINED):
                 return _put(state, fact, fact.version, Standing.RETIRED, reason=f"released by {fact.by}: {fact.reason}")
+            case VersionArchived() if fact.version in state.versions:
+                was = state.versions[fact.version]
+                if was.standing not in DONE or was.standing is Standing.ARCHIVED:
+                    return state
+                said = f"{was.standing} before; archived by {fact.by}: {fact.reason}"
+                return _put(state, fact, fact.version, Standing.ARCHIVED, reason=said)
         return state
 
     def decide(self, state: RegistryState, fact: Fact) -> tuple[Fact, ...]:  # noqa: ARG002  the decider's contract

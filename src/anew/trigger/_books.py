@@ -17,6 +17,7 @@ from anew.domain.facts import (
     SnapshotTaken,
     TrainingEnded,
     TrainingPlanned,
+    VersionArchived,
     VersionPromoted,
     WindowClosed,
     WindowScored,
@@ -125,6 +126,8 @@ def books_after(books: Books, fact: Fact) -> Books:
             return replace(books, runs_s=MappingProxyType({**books.runs_s, fact.version: taken}))
         case VersionPromoted():
             return _promoted(books, fact.version)
+        case VersionArchived():
+            return replace(books, archive=tuple(each for each in books.archive if each.name != fact.version))
         case RolledBack() if fact.to and books.champion and fact.to != books.champion.name:
             back = next((each for each in books.archive if each.name == fact.to), None)
             gone = tuple(each for each in books.archive if each.name != fact.to)

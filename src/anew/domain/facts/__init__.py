@@ -14,6 +14,7 @@ from anew.domain.facts.command import (
     SubjectPurgeAsked,
     SubjectPurged,
     Ticked,
+    VersionArchived,
 )
 from anew.domain.facts.consent import (
     ApprovalAsked,
@@ -141,6 +142,7 @@ __all__ = [
     "TrafficShifted",
     "TrainingEnded",
     "TrainingPlanned",
+    "VersionArchived",
     "VersionPromoted",
     "WindowClosed",
     "WindowScored",
@@ -213,6 +215,7 @@ FACTS: Mapping[str, type[Fact]] = {
         TrafficShifted,
         TrainingEnded,
         TrainingPlanned,
+        VersionArchived,
         VersionPromoted,
         WindowClosed,
         WindowScored,

@@ -17,6 +17,7 @@ __all__ = [
     "SubjectPurgeAsked",
     "SubjectPurged",
     "Ticked",
+    "VersionArchived",
 ]
 
 FIRST = "first/"
@@ -170,3 +171,19 @@ class ProjectChanged(Fact):
     def key(self) -> str:
         """A revision may come back, so the instant belongs to it."""
         return f"{self.settings}/{self.code}/{self.at.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionArchived(Fact):
+    """The artifact of a version that was done with is deleted: it stays on record, and can serve no more."""
+
+    command: str
+    version: str
+    digest: str
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The command's own id."""
+        return self.command
