@@ -6,6 +6,7 @@ import json
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -19,7 +20,9 @@ from anew.app.doctor.project import references
 from anew.app.gateway_wiring import gateway_of, gateway_parts, gateway_settings
 from anew.app.gateway_worker import _worker as worker_of
 from anew.app.hook import hook_reference, retrain_hook, senders
+from anew.app.replica_gateway import replica_parts
 from anew.app.settings import load
+from anew.app.up import UpOptions, up
 from anew.app.watch import watched_by
 from anew.domain.errors import PolicyError, SettingsError
 from anew.domain.facts import RetrainCommanded, RetrainRequested, RetrainWithheld
@@ -204,3 +207,23 @@ def test_a_worker_of_the_project_takes_what_its_sources_sign(tmp_path: Path, mon
     (label,) = batch.observations
     assert isinstance(label, Label)
     assert label.source == "crm"
+
+
+@pytest.mark.fault("L11")
+def test_a_host_without_the_secrets_serves_and_lets_nobody_speak_in_a_signers_name(tmp_path: Path) -> None:
+    settings = load(sending(tmp_path))
+    Signer.load_or_create(settings.state / "keys")
+    (settings.state / "replica.json").write_text('{"host": "127.0.0.1"}', "utf-8")
+    with pytest.raises(SettingsError):
+        gateway_parts(settings.root, "w0")
+    parts = replica_parts(settings.root, "w1")
+    assert parts.verify is None
+    assert set(parts.settings.signing) == {"crm", "clinic"}
+
+
+@pytest.mark.parametrize("what", ["webhook", "senders"])
+def test_a_secret_that_is_not_there_is_said_before_anything_begins(tmp_path: Path, what: str) -> None:
+    project = hooked(tmp_path) if what == "webhook" else sending(tmp_path)
+    with pytest.raises(SettingsError, match="HOOK_SECRET" if what == "webhook" else "CRM"):
+        up(project, UpOptions(), Event())
+    assert not (project / ".anew" / "run").exists()

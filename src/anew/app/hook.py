@@ -16,7 +16,7 @@ from anew.domain.facts import RetrainCommanded
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.signed import VerifySender
 
-__all__ = ["hook_reference", "retrain_hook", "senders"]
+__all__ = ["check_secrets", "hook_reference", "retrain_hook", "senders"]
 
 
 def hook_reference(settings: Settings) -> str:
@@ -26,6 +26,18 @@ def hook_reference(settings: Settings) -> str:
         if isinstance(given, Mapping):
             return str(given.get("secret", ""))
     return ""
+
+
+def check_secrets(settings: Settings) -> None:
+    """Read every secret that a gateway's worker needs to tell who signed what, so that none fails to begin for want.
+
+    Raises
+    ------
+    SettingsError
+        There is no secret where the policy says, it is none, or two sources have one and the same. No message holds it.
+    """
+    retrain_hook(settings)
+    senders(settings)
 
 
 def retrain_hook(settings: Settings) -> RetrainHook | None:

@@ -91,6 +91,9 @@ def serve_replica(
 def replica_parts(project: Path, worker: str) -> GatewayParts:
     """Make the parts of the worker called `worker`: without what only the loop's own host has.
 
+    The secrets of sources that sign are there, too: signed messages are taken on that host alone, and what is said here
+    in the name of such a source without a signature is refused as it is there.
+
     Raises
     ------
     SettingsError
@@ -99,7 +102,7 @@ def replica_parts(project: Path, worker: str) -> GatewayParts:
     host = str(_kept(project / ".anew")["host"])
     settings = _checked(accepted(project), host)
     quiet = replace(settings, policy=_without_desks(settings))
-    return replace(parts_by(quiet, worker), host=host, meter=None, rules=rules(settings, host))
+    return replace(parts_by(quiet, worker, signed=False), host=host, meter=None, rules=rules(settings, host))
 
 
 class _Replica:

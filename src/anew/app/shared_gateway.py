@@ -8,6 +8,7 @@ from threading import Event
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
+from anew.app.hook import check_secrets
 from anew.app.installation import load_installation
 from anew.app.record_place import has_record
 from anew.app.settings import Settings
@@ -76,6 +77,7 @@ def _of(project: Path) -> Sequence[Settings]:
                 raise NotFoundError("it was never brought up: anew up")
             if settings.policy.serving.workers:
                 raise SettingsError("it has a gateway of its own: serving.workers")
+            check_secrets(settings)
         except (AnewError, OSError) as exc:
             _LOG.error("%s is not served problem=%s", name, exc)
         else:

@@ -21,7 +21,7 @@ from anew.app.consent import admits
 from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_of, sets_of
-from anew.app.hook import retrain_hook
+from anew.app.hook import check_secrets
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
 from anew.app.observing import observer_plan
@@ -97,7 +97,7 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     """
     settings = load(project)
     stages(settings)
-    retrain_hook(settings)  # a secret that is not there is said here, not by workers that cannot begin
+    check_secrets(settings)  # one that is not there is said here, not by workers that cannot begin
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
     beside = Beside(settings, options.dashboard, pages=options.pages)
@@ -324,7 +324,7 @@ class _Up:
         try:
             changed = load(self._settings.root)
             stages(changed)
-            retrain_hook(changed)
+            check_secrets(changed)
             if (changed.model, changed.columns) != (self._settings.model, self._settings.columns):
                 raise SettingsError(f"{FILE}: model and columns cannot change while it runs; stop it first")
             if changed.policy.stores.places != self._settings.policy.stores.places:
