@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from anew.adapters.memory_lake import MemoryLake
+from anew.adapters.segment_format import Header, encode_group, encode_record
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
 from anew.domain.errors import ConflictError, IntegrityError, UnavailableError
 from anew.domain.observation import Answer, Label, Observation, Prediction, ShadowAnswer
+from anew.loop.drain import Drainer
+from anew.testing.contract_lake import COLUMNS
 from anew.testing.faulty_disk import FaultyDisk, PowerLoss
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -517,3 +521,52 @@ def test_what_a_new_writer_found_is_made_durable_before_it_goes_on(tmp_path: Pat
         assert _after_power_loss(tmp_path / "w1", disk, tmp_path / f"after-{i}", i) == ["synced", "written", "new"]
     disk.shut()
     os.close(journal._lock)
+
+
+def _bodies() -> dict[str, bytes]:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001  what no gateway writes
+    good = encode_record(label("a"))
+    return {
+        "unknown kind": b"\x09" + good[1:],
+        "cut": good[:-3],
+        "no head": good[:3],
+        "other kind": b"\x00" + good[1:],
+        "no msgpack": good[:5] + b"\xc1" * (len(good) - 5),
+        "naive at": encode_record(prediction("p", at=naive)),
+        "naive received_at": encode_record(prediction("p", shadow_version="v2", received_at=naive)),
+    }
+
+
+@pytest.mark.parametrize("what", sorted(_bodies()))
+def test_records_that_no_gateway_wrote_are_damage_however_whole_their_group(tmp_path: Path, what: str) -> None:
+    header = Header(first=1, previous=0, salt=b"saltsalt")
+    (tmp_path / "b.0").mkdir()
+    records = [encode_record(label("good")), _bodies()[what]]
+    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, records))
+    reader = SegmentReader(tmp_path)
+    with pytest.raises(IntegrityError, match=r"journal b\.0: .*record 2 cannot be read"):
+        reader.read("b.0", after=0, most=9)
+    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, records[:1]))
+    assert names(reader.read("b.0", after=0, most=9).observations) == ["good"], "control"
+
+
+def test_numbers_that_no_journal_reaches_are_damage(tmp_path: Path) -> None:
+    header = Header(first=1, previous=0, salt=b"saltsalt")
+    (tmp_path / "b.0").mkdir()
+    group = encode_group(header, (1 << 64) - 2, [encode_record(label("a"))])
+    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + group)
+    with pytest.raises(IntegrityError, match="no journal has so many"):
+        SegmentReader(tmp_path).read("b.0", after=0, most=9)
+
+
+def test_a_copy_that_no_gateway_wrote_does_not_keep_the_other_journals_waiting(tmp_path: Path) -> None:
+    journal = SegmentJournal(tmp_path / "w1")
+    journal.append([label("mine")])
+    journal.close()
+    header = Header(first=1, previous=0, salt=b"saltsalt")
+    (tmp_path / "b.0").mkdir()
+    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, [b"\x09\0\0\0\0"]))
+    lake = MemoryLake(COLUMNS)
+    with pytest.raises(IntegrityError, match=r"journal b\.0"):
+        Drainer(SegmentReader(tmp_path), lake).drain_once()
+    assert (lake.drained("b.0"), lake.drained("w1")) == (0, 1)

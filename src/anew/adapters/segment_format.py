@@ -38,6 +38,18 @@ GROUP_BYTES: Final = _GROUP.size + _CRC.size
 _KINDS: Final[tuple[type[Record], ...]] = (Prediction, Label, ShadowAnswer, FeedbackEvent)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODERS: Final[tuple[msgspec.msgpack.Decoder[Record], ...]] = tuple(msgspec.msgpack.Decoder(kind) for kind in _KINDS)
+_LAST: Final = (1 << 63) - 1
+_UNREADABLE: Final = (
+    struct.error,
+    msgspec.MsgspecError,
+    LookupError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+)
+"""What decoding raises for bytes that no gateway wrote; those of other hosts come through a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +113,33 @@ class Group:
         return self.first + self.count - 1
 
     def records(self, after: int = 0) -> Iterator[tuple[int, Record]]:
-        """Yield (sequence number, record) for the records above `after`."""
+        """Yield (sequence number, record) for the records above `after`.
+
+        Raises
+        ------
+        IntegrityError
+            A record is none of ours, though its group is whole: who wrote it is no gateway of this release.
+        """
+        if self.last > _LAST:
+            raise IntegrityError(f"journal records {self.first} to {self.last}: no journal has so many")
         at, view = 0, memoryview(self.payload)
         for seq in range(self.first, self.first + self.count):
-            kind, length = _RECORD.unpack_from(view, at)
-            at += _RECORD.size
-            if seq > after:
-                yield seq, _DECODERS[kind].decode(view[at : at + length])
+            try:
+                kind, length = _RECORD.unpack_from(view, at)
+                at += _RECORD.size
+                record = _decoded(kind, view[at : at + length]) if seq > after else None
+            except _UNREADABLE as exc:
+                raise IntegrityError(f"journal record {seq} cannot be read: {exc!r}") from exc
+            if record is not None:
+                yield seq, record
             at += length
+
+
+def _decoded(kind: int, body: memoryview) -> Record:
+    record = _DECODERS[kind].decode(body)
+    if not isinstance(record, ShadowAnswer) and (record.at.tzinfo is None or record.received_at.tzinfo is None):
+        raise ValueError("an instant without an offset from UTC")
+    return record
 
 
 def encode_record(record: Record) -> bytes:

@@ -127,7 +127,7 @@ class SegmentReader:
         observed = 0
         for place, group in self._groups(journal, after):
             places.append((group.first, place))
-            for seq, record in group.records(after):
+            for seq, record in _named(journal, place, group.records(after)):
                 records.append((seq, record))
                 if isinstance(record, ShadowAnswer):
                     waiting.discard(record.prediction)
@@ -231,6 +231,17 @@ def scan(header: Header, data: bytes, file: str) -> tuple[int, int]:
         offset = group.end
         last = max(last, group.last if group.count else 0)
     return offset, last
+
+
+def _named(journal: str, place: _Place, records: Iterator[tuple[int, Record]]) -> Iterator[tuple[int, Record]]:
+    """Yield the records of a group, and say of one that cannot be read whose it is."""
+    try:
+        yield from records
+    except IntegrityError as exc:
+        raise IntegrityError(
+            f"journal {journal}: {exc}, in the group at offset {place.offset} of {place.path}; nothing behind it is "
+            "drained until the file is restored, or taken out with its host"
+        ) from exc
 
 
 def _open(prediction: Prediction) -> bool:
