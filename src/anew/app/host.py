@@ -22,7 +22,7 @@ from anew.app.record_place import has_record, record_place
 from anew.app.settings import FILE, load
 from anew.app.standing import say_standing
 from anew.app.up import UpOptions, up
-from anew.domain.errors import SettingsError
+from anew.domain.errors import AnewError, SettingsError
 from anew.domain.fact import Fact
 from anew.domain.facts import RolledBack, VersionPromoted
 from anew.ports.effects import Effects, Work
@@ -39,6 +39,9 @@ _HUNG_S = 60.0
 _AGAIN_S = (1.0, 60.0)
 _OPENING = 4
 """Projects that are brought up at a time; one that hangs gives its place to the next after a while."""
+_ENDING_S = 30.0
+"""How long loops have to end when all stop; what one that hangs has under way is resumed as after a crash."""
+_REPEAT_S = 60.0
 _PACE_S = 0.01
 """A loop turns ten times a second; more than ten of them share a thousand turns in ten seconds."""
 _KINDS = frozenset(each.__name__ for each in (*SHARED, VersionPromoted, RolledBack))
@@ -108,9 +111,11 @@ class Host:
         self._opening = Semaphore(_OPENING)
         self._clock = SystemClock()
         self._ready = False
+        self._threads: list[Thread] = []
+        self._complaint = ("", 0.0)
 
     def run(self, stop: Event) -> None:
-        """Keep them until `stop`."""
+        """Keep them until `stop`; however this ends, it is set then."""
         executor = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         place = self._installation.state / "effects.db"
         workers = EffectSettings(workers=self._sharing.at_once + 8)
@@ -118,35 +123,50 @@ class Host:
             lambda work: DBOSEffects(place, work=work, executor=executor, settings=workers), stop.is_set
         )
         self._effects.start()
-        threads: list[Thread] = []
         look_at = say_at = 0.0
         try:
-            while not stop.wait(_TURN_S if threads else 0.0):
+            while not stop.wait(_TURN_S if self._threads else 0.0):
                 if monotonic() >= look_at:
                     look_at = monotonic() + _LOOK_S
-                    threads += self._found(stop)
-                self._share()
+                    self._tried(lambda: self._find(stop))
+                self._tried(self._share)
                 if monotonic() >= say_at:
                     say_at = monotonic() + _SAY_S
-                    self._say()
+                    self._tried(self._say)
         finally:
+            stop.set()
             self._effects.close()
-            for thread in threads:
-                thread.join()
-            self._say(running=False)
+            self._join()
+            self._tried(lambda: self._say(running=False))
 
-    def _found(self, stop: Event) -> list[Thread]:
+    def _tried(self, part: Callable[[], None]) -> None:
+        """Do a part of a turn. What a full disk refuses is said now and then, and tried again; the loops go on."""
+        try:
+            part()
+        except (OSError, AnewError) as exc:
+            text, now = f"{type(exc).__name__}: {exc}", monotonic()
+            if text != self._complaint[0] or now >= self._complaint[1]:
+                self._complaint = (text, now + _REPEAT_S)
+                _LOG.error("the installation's turn failed, the loops go on problem=%s", text)
+
+    def _join(self) -> None:
+        until = monotonic() + _ENDING_S
+        for thread in self._threads:
+            thread.join(max(0.0, until - monotonic()))
+        left = [thread.name for thread in self._threads if thread.is_alive()]
+        if left:
+            _LOG.warning("left running, since they do not end within %.0f s: %s", _ENDING_S, ", ".join(left))
+
+    def _find(self, stop: Event) -> None:
         """Begin to keep the projects that are new."""
-        threads = []
         for name, root in self._installation.projects().items():
-            if name in self._keepers:
-                continue
-            keeper = _Keeper(name=name, root=root)
-            self._keepers[name] = keeper
-            threads.append(Thread(target=self._keep, args=(keeper, stop), name=f"loop-{name}", daemon=True))
-        for thread in threads:
-            thread.start()
-        return threads
+            if name not in self._keepers:
+                keeper = _Keeper(name=name, root=root)
+                thread = Thread(target=self._keep, args=(keeper, stop), name=f"loop-{name}", daemon=True)
+                with self._lock:
+                    self._keepers[name] = keeper
+                thread.start()
+                self._threads.append(thread)
 
     def _keep(self, keeper: _Keeper, stop: Event) -> None:
         """Bring one project up, again and again: its thread is the outermost place of whatever goes wrong in it."""

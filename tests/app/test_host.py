@@ -1,0 +1,154 @@
+"""The host of many loops, with loops that only turn: what goes wrong around them stops neither them nor the host."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew.app import host
+from anew.app.host import HostOptions, up_installation
+from anew.app.standing import say_standing
+from anew.app.up import UpOptions
+from tests.app.test_installation import installation, project, states, wait
+
+Loop = Callable[[UpOptions, threading.Event], None]
+
+
+class NoEffects:
+    """Runs nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def start(self) -> None:
+        """Begin."""
+
+    def ask(self, _fact_id: str) -> None:
+        """Pass over it."""
+
+    def active(self) -> frozenset[str]:
+        """Return nothing."""
+        return frozenset()
+
+    def close(self) -> None:
+        """End."""
+
+
+def turning(options: UpOptions, stop: threading.Event) -> None:
+    """Turn until the end."""
+    options.begun()
+    while not stop.wait(0.01):
+        options.mail()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let the host turn a hundred times a second, over loops that are none."""
+    for name in ("_TURN_S", "_SAY_S", "_LOOK_S"):
+        monkeypatch.setattr(host, name, 0.01)
+    monkeypatch.setattr(host, "DBOSEffects", NoEffects)
+    return monkeypatch
+
+
+def loops(patch: pytest.MonkeyPatch, given: dict[str, Loop]) -> None:
+    def up(root: Path, options: UpOptions, stop: threading.Event) -> None:
+        given.get(root.name, turning)(options, stop)
+
+    patch.setattr(host, "up", up)
+
+
+@contextmanager
+def hosting(root: Path) -> Iterator[tuple[threading.Event, list[BaseException]]]:
+    """Host it in a thread; what ends it before its time is in the list."""
+    stop, raised = threading.Event(), list[BaseException]()
+
+    def run() -> None:
+        try:
+            up_installation(root, HostOptions(), stop)
+        except BaseException as exc:  # noqa: BLE001  whatever ends it is looked at
+            raised.append(exc)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield stop, raised
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_full_disk_is_said_and_outlived(
+    tmp_path: Path, quick: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = installation(tmp_path)
+    project(root / "models" / "m", "m")
+    loops(quick, {})
+    full, refused = threading.Event(), list[int]()
+
+    def say_or_not(*args: Any) -> None:
+        if full.is_set():
+            refused.append(1)
+            raise OSError(28, "No space left on device")
+        say_standing(*args)
+
+    quick.setattr(host, "say_standing", say_or_not)
+    with hosting(root) as (_, raised), caplog.at_level(logging.ERROR, "anew.host"):
+        wait(lambda: states(root) == {"models/m": "runs"}, 20)
+        full.set()
+        wait(lambda: len(refused) > 2 or bool(raised), 20)
+        project(root / "models" / "new", "new")
+        full.clear()
+        wait(lambda: states(root) == {"models/m": "runs", "models/new": "runs"} or bool(raised), 20)
+        assert raised == []
+    assert set(states(root).values()) == {"stopped"}
+    assert len([each for each in caplog.messages if "No space left" in each]) == 1
+
+
+def test_what_ends_the_host_ends_its_loops(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:
+    root = installation(tmp_path)
+    project(root / "models" / "m", "m")
+    ended = threading.Event()
+
+    def loop(options: UpOptions, stop: threading.Event) -> None:
+        turning(options, stop)
+        ended.set()
+
+    loops(quick, {"m": loop})
+
+    def fails(*_: Any) -> None:
+        raise MemoryError
+
+    with hosting(root) as (stop, raised):
+        wait(lambda: states(root) == {"models/m": "runs"}, 20)
+        quick.setattr(host, "say_standing", fails)
+        wait(lambda: bool(raised), 20)
+        assert ended.is_set()
+        assert stop.is_set()
+        assert isinstance(raised[0], MemoryError)
+
+
+def test_a_loop_that_hangs_does_not_hold_up_the_end(
+    tmp_path: Path, quick: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = installation(tmp_path)
+    for name in ("hangs", "well"):
+        project(root / "models" / name, name)
+    for_ever = threading.Event()
+
+    def hang(options: UpOptions, _: threading.Event) -> None:
+        options.begun()
+        for_ever.wait()
+
+    loops(quick, {"hangs": hang})
+    quick.setattr(host, "_ENDING_S", 0.2)
+    try:
+        with hosting(root), caplog.at_level(logging.WARNING, "anew.host"):
+            wait(lambda: set(states(root).values()) == {"runs"}, 20)
+        assert [each for each in caplog.messages if each.endswith(": loop-models/hangs")]
+    finally:
+        for_ever.set()
