@@ -1,20 +1,24 @@
 """Journals of other hosts, through a real S3 protocol: whatever is interrupted or repeated, each record comes once."""
 
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from anew.adapters import journal_shipping
 from anew.adapters.journal_shipping import JournalReceiver, JournalShipper
 from anew.adapters.local_disk import LocalDisk
-from anew.adapters.replica_bucket import Chunk, ProjectWord, ReplicaBucket, Word
+from anew.adapters.replica_bucket import Chunk, ProjectWord, ReplicaBucket, Said, Word
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
+from anew.adapters.segment_reader import CLOCK
 from anew.adapters.signing import Signer
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.observation import ShadowAnswer
+from anew.ports.traffic import WorkerStatus
 from anew.testing.contract_lake import prediction
 from tests.s3_server import S3Server
 
@@ -310,3 +314,42 @@ def test_what_the_host_is_writing_comes_whole_though_a_group_was_half_there_when
         with pytest.raises(IntegrityError, match="damaged although a whole one"):
             two.shipper.turn()
     journal.close()
+
+
+@pytest.mark.parametrize("what", ["at", "heard", "worker"])
+def test_a_host_that_says_no_instant_is_not_believed(two: Two, what: str) -> None:
+    naive, aware = datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)  # noqa: DTZ001  what no host says
+    worker = WorkerStatus(model="m", worker="0", pid=1, started=1, port=1, at=aware, epoch=1)
+    good = Said(at=aware, heard=aware, workers=(worker,))
+    bad = {
+        "at": msgspec.structs.replace(good, at=naive),
+        "heard": msgspec.structs.replace(good, heard=naive),
+        "worker": msgspec.structs.replace(good, workers=(replace(worker, at=naive),)),
+    }
+    two.place.put_said(HOST, bad[what])
+    with pytest.raises(IntegrityError, match="what b says in"):
+        two.place.said(HOST)
+    two.place.put_said(HOST, good)
+    assert two.place.said(HOST) == good, "control"
+
+
+def test_the_clock_of_a_copy_is_on_the_medium_before_it_bears_its_name(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.write(0, 1)
+    two.shipper.turn()
+    synced: list[int] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def checked(draft: Path, target: Path) -> Path:
+        assert target.name != CLOCK or draft.stat().st_ino in synced
+        return rename(draft, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", checked)
+    two.receive()
+    assert (two.project / f"{HOST}.0" / CLOCK).read_text()

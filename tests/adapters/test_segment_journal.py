@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from anew.adapters.memory_lake import MemoryLake
 from anew.adapters.segment_format import Header, encode_group, encode_record
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
+from anew.adapters.segment_reader import CLOCK
 from anew.domain.errors import ConflictError, IntegrityError, UnavailableError
 from anew.domain.observation import Answer, Label, Observation, Prediction, ShadowAnswer
 from anew.loop.drain import Drainer
@@ -570,3 +572,41 @@ def test_a_copy_that_no_gateway_wrote_does_not_keep_the_other_journals_waiting(t
     with pytest.raises(IntegrityError, match=r"journal b\.0"):
         Drainer(SegmentReader(tmp_path), lake).drain_once()
     assert (lake.drained("b.0"), lake.drained("w1")) == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["", "2026-01-01T12:10:00", "\0\0\0", "soon", None])
+def test_a_copy_whose_clock_cannot_be_read_was_never_heard(tmp_path: Path, text: str | None) -> None:
+    journal = SegmentJournal(tmp_path / "b.0")
+    journal.append([label("a"), prediction("p", shadow_version="v2")])
+    journal.close()
+    clock, reader = tmp_path / "b.0" / CLOCK, SegmentReader(tmp_path)
+    if text is not None:
+        clock.write_text(text)
+    assert names(reader.read("b.0", after=0, most=9).observations) == ["a"]
+    clock.write_text((AT + timedelta(seconds=6)).isoformat())
+    assert names(reader.read("b.0", after=0, most=9).observations) == ["a", "p"], "control"
+
+
+def test_a_shadow_answer_that_comes_while_a_copy_is_read_is_not_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, clock = SegmentJournal(tmp_path / "b.0"), tmp_path / "b.0" / CLOCK
+    journal.append([prediction("p", shadow_version="v2")])
+    clock.write_text(AT.isoformat())
+    bytes_of = SegmentReader._bytes
+
+    def meanwhile(reader: SegmentReader, *what: Any) -> bytes:
+        data = bytes_of(reader, *what)
+        if (tmp_path / "late").exists():
+            return data
+        (tmp_path / "late").touch()
+        journal.append([ShadowAnswer(prediction="p", answer=Answer(output=0))])
+        clock.write_text((AT + timedelta(minutes=10)).isoformat())
+        return data
+
+    monkeypatch.setattr(SegmentReader, "_bytes", meanwhile)
+    reader = SegmentReader(tmp_path)
+    assert reader.read("b.0", after=0, most=9).observations == ()
+    (found,) = reader.read("b.0", after=0, most=9).observations
+    assert found == prediction("p", shadow_version="v2", shadow=Answer(output=0))
+    journal.close()

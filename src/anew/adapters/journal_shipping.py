@@ -16,14 +16,13 @@ from typing import Final
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.replica_bucket import NOTHING, Chunk, Held, ReplicaBucket, Word
 from anew.adapters.segment_format import HEADER_BYTES, Header, read_group
-from anew.adapters.segment_reader import CLOCK, SegmentReader, scan, segments
+from anew.adapters.segment_reader import CLOCK, NEVER, SegmentReader, scan, segments
 from anew.domain.errors import ConflictError, IntegrityError
 
 __all__ = ["JournalReceiver", "JournalShipper"]
 
 _LOG = logging.getLogger("anew.replica")
 _CHUNK_BYTES: Final = 4 << 20
-_NEVER: Final = b"1970-01-01T00:00:00+00:00"
 _COPIED: Final = (
     "a copy of this folder is in use on another host: end one of them, and let it begin with an empty folder"
 )
@@ -229,7 +228,7 @@ class JournalReceiver:
             self.place.remove(chunk)
         for folder in self.root.glob(f"{host}.*"):
             if segments(folder):
-                _write(folder / CLOCK, whole.isoformat().encode())
+                _set_clock(folder, whole)
 
     def _take(self, folder: Path, chunk: Chunk) -> None:
         """Append a chunk, durable on return; without effect where its bytes are there, or are no longer needed."""
@@ -244,7 +243,7 @@ class JournalReceiver:
             _follows_on(data, chunk, present[-1] if present else None)
         if not present:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(folder / CLOCK, _NEVER)
+            _set_clock(folder, NEVER)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(descriptor).st_size
@@ -297,7 +296,12 @@ def _held(folder: Path) -> Held:
     )
 
 
-def _write(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_bytes(data)
-    draft.replace(path)
+def _set_clock(folder: Path, at: datetime) -> None:
+    """Replace a copy's clock, its bytes durable before its name is; an older one is no harm."""
+    draft = folder / f".{CLOCK}.new"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(at.isoformat().encode("ascii"))
+        file.flush()
+        os.fsync(descriptor)
+    draft.replace(folder / CLOCK)

@@ -15,7 +15,7 @@ delete what is stored nowhere else, takes the project's key.
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ from anew.ports.traffic import WorkerStatus
 __all__ = ["NOTHING", "Chunk", "Held", "ProjectWord", "ReplicaBucket", "Said", "Word"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 SCHEMA: Final = 1
 _CONTEXT: Final = b"anew.replica/1\n"
@@ -72,8 +74,8 @@ class Said(msgspec.Struct, kw_only=True, frozen=True):
     `at`, by its own clock: everything written before was shipped. `heard` is `Word.at` of the last one it obeyed.
     """
 
-    at: datetime
-    heard: datetime | None
+    at: _Instant
+    heard: _Instant | None
     workers: tuple[WorkerStatus, ...]
 
 
@@ -163,12 +165,21 @@ class ReplicaBucket:
         self._sign(f"hosts/{word.host}/word", word)
 
     def said(self, host: str) -> Said | None:
-        """Return what a host said last; None for nothing, or nothing that can be read."""
+        """Return what a host said last; None for nothing.
+
+        Raises
+        ------
+        IntegrityError
+            It cannot be read, or has an instant without an offset from UTC.
+        """
         data = self.bucket.read(f"hosts/{host}/said")
         try:
-            return None if data is None else msgspec.msgpack.decode(data, type=Said)
-        except msgspec.MsgspecError as exc:
+            found = None if data is None else msgspec.msgpack.decode(data, type=Said)
+        except (msgspec.MsgspecError, RecursionError) as exc:
             raise IntegrityError(f"what {host} says in {self.bucket.url} cannot be read ({exc})") from exc
+        if found is not None and any(each.at.tzinfo is None for each in found.workers):
+            raise IntegrityError(f"what {host} says in {self.bucket.url} has an instant without an offset from UTC")
+        return found
 
     def put_said(self, host: str, said: Said) -> None:
         """Say it."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.segment_format import HEADER_BYTES, Group, Header, Record, read_group
@@ -12,13 +13,16 @@ from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.observation import Observation, Prediction, ShadowAnswer
 from anew.ports.disk import Disk
 
-__all__ = ["CLOCK", "SegmentBatch", "SegmentReader", "scan", "segments"]
+__all__ = ["CLOCK", "NEVER", "SegmentBatch", "SegmentReader", "scan", "segments"]
 
 LOST = "lost"
 """The shadow problem of a prediction whose challenger's answer never came to the journal."""
 
 CLOCK = "clock"
 """File beside the segments of a copy: the instant up to which it has what its host wrote."""
+
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""In it before anything else, and meant where it is missing or cannot be read: nothing is given up."""
 
 
 def _now() -> datetime:
@@ -71,12 +75,13 @@ class SegmentReader:
 
     def read(self, journal: str, *, after: int, most: int) -> SegmentBatch:
         """Return the next observations; see `anew.ports.journal.JournalReader`."""
+        now = self._now_of(journal)  # before the records: what came in between is there when it says so
         try:
             records, places = self._records(journal, after, most)
         except FileNotFoundError as exc:
             raise ConflictError(f"journal {journal} was trimmed while it was read: another process drains it") from exc
         shadows = {record.prediction: record for _, record in records if isinstance(record, ShadowAnswer)}
-        now, position = self._now_of(journal), after
+        position = after
         observations: list[Observation] = []
         for seq, record in records:
             if isinstance(record, ShadowAnswer):
@@ -109,10 +114,14 @@ class SegmentReader:
         self._places.pop(journal, None)
 
     def _now_of(self, journal: str) -> datetime:
-        try:
-            return datetime.fromisoformat((self.root / journal / CLOCK).read_text("ascii"))
-        except FileNotFoundError:
+        """Return the wall clock; for a copy, whose name is ``HOST.WORKER``, how far it has come by its host's clock."""
+        if "." not in journal:
             return self.now()
+        try:
+            at = datetime.fromisoformat((self.root / journal / CLOCK).read_text("ascii"))
+        except (OSError, ValueError):
+            return NEVER
+        return NEVER if at.tzinfo is None else at
 
     def _records(
         self, journal: str, after: int, most: int
