@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -118,7 +117,6 @@ class _Replica:
         self._traffic = FileTraffic(state, verifier=verifier)
         self._shipper = JournalShipper(self._place, self._name, state / "journal")
         self._tags: dict[str, str | None] = {}
-        self._looked = float("-inf")
         self._owned = False
         self._refused: AnewError | None = None
         self._heard: object = None
@@ -127,6 +125,7 @@ class _Replica:
         ended = Event()
         threads = [
             repeating("replica-follow", self.follow, _LOOK_S, ended, refused=self._refuse),
+            repeating("replica-settle", self.settle, _TURN_S, ended, refused=self._refuse),
             repeating("replica-ship", self.ship, _TURN_S, ended, refused=self._refuse),
         ]
         try:
@@ -191,12 +190,13 @@ class _Replica:
         return wanted
 
     def follow(self) -> None:
-        """Take over the newest routing, and now and then the newest settings."""
-        if time.monotonic() - self._looked >= _TURN_S:
-            self._looked = time.monotonic()
-            self._changed("project", self._take_project)
+        """Take over the newest routing; on a thread of its own, for a rollback waits for no settings."""
         if self._model:
             self._changed("routing", self._take_routing)
+
+    def settle(self) -> None:
+        """Take over the newest settings."""
+        self._changed("project", self._take_project)
 
     def ship(self) -> None:
         """Ship what was written until now, and say how the workers are."""
