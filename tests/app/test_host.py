@@ -2,8 +2,10 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,15 @@ import pytest
 from anew.app import host
 from anew.app.host import HostOptions, up_installation
 from anew.app.standing import say_standing
-from anew.app.up import UpOptions
+from anew.app.up import UpOptions, up
+from anew.domain.errors import UnavailableError
+from anew.domain.fact import Fact
+from anew.domain.facts import RetrainAdmitted, RetrainQueued, RetrainRequested
+from anew.domain.severity import Severity
+from anew.loop.drain import Drainer, DrainReport
 from tests.app.test_installation import installation, project, states, wait
 
+AT = datetime(2030, 1, 1, tzinfo=UTC)
 Loop = Callable[[UpOptions, threading.Event], None]
 
 
@@ -42,7 +50,7 @@ def turning(options: UpOptions, stop: threading.Event) -> None:
     """Turn until the end."""
     options.begun()
     while not stop.wait(0.01):
-        options.mail()
+        options.mail().clear()
 
 
 @pytest.fixture
@@ -152,3 +160,65 @@ def test_a_loop_that_hangs_does_not_hold_up_the_end(
         assert [each for each in caplog.messages if each.endswith(": loop-models/hangs")]
     finally:
         for_ever.set()
+
+
+def test_who_never_hears_that_it_has_its_turn_keeps_it_from_nobody(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:
+    root = installation(tmp_path, "models: [models/*]\ncompute: {at_once: 1}\n")
+    for name in ("deaf", "well"):
+        project(root / "models" / name, name)
+    got: dict[str, list[Fact]] = {"deaf": [], "well": []}
+    asked = threading.Event()
+
+    def asking(name: str) -> Loop:
+        def loop(options: UpOptions, stop: threading.Event) -> None:
+            options.begun()
+            if name == "well":
+                asked.wait(20)
+            request = RetrainRequested(model=name, at=AT, triggers=("slo(f1)",), reason="", severity=Severity.HIGH)
+            options.told([request.caused_by(name)])
+            while not stop.wait(0.01):
+                got[name] = list(options.mail()) if name == "deaf" else [*got[name], *take(options.mail())]
+                if any(isinstance(each, RetrainAdmitted) for each in got["deaf"]):
+                    asked.set()
+
+        return loop
+
+    loops(quick, {name: asking(name) for name in got})
+    quick.setattr(host, "_HUNG_S", 0.5)
+    with hosting(root):
+        wait(lambda: any(isinstance(each, RetrainAdmitted) for each in got["well"]), 20)
+        wait(lambda: states(root) == {"models/deaf": "hangs", "models/well": "runs"}, 20)
+    assert any(isinstance(each, RetrainQueued) for each in got["well"]), "it waited, as long as the other might begin"
+
+
+def take(mail: deque[Fact]) -> list[Fact]:
+    return [mail.popleft() for _ in range(len(mail))]
+
+
+def test_a_turn_that_fails_keeps_no_mail_from_the_record(
+    tmp_path: Path, quick: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: Drainer) -> DrainReport:
+        raise UnavailableError("the lake does not answer")
+
+    quick.setattr(Drainer, "drain_once", fails)
+    mail = deque[Fact]([queued("a"), queued("b")])
+    heard, stop = list[Fact](), threading.Event()
+    options = UpOptions(told=heard.extend, pages=False, effects=lambda _: NoEffects(), mail=lambda: mail)
+    root = project(tmp_path / "m", "m")
+    thread = threading.Thread(target=lambda: up(root, options, stop), daemon=True)
+    with caplog.at_level(logging.ERROR, "anew.up"):
+        thread.start()
+        try:
+            wait(lambda: not mail or not thread.is_alive(), 20)
+            wait(lambda: "the lake does not answer" in caplog.text or not thread.is_alive(), 20)
+        finally:
+            stop.set()
+            thread.join(20)
+    assert [each.request for each in heard if isinstance(each, RetrainQueued)] == ["a", "b"]
+
+
+def queued(request: str) -> RetrainQueued:
+    return RetrainQueued(
+        model="m", at=AT, wall=AT, request=request, reason="turn", detail="", due=AT, place=1, of=1
+    ).caused_by(request)

@@ -1,6 +1,7 @@
 """A turn of the live loop: what comes first when something does not answer, and that nothing is taken twice."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from anew.domain.facts import (
     IncidentRaised,
     RetiredScored,
     RetiredScoringAsked,
+    RetrainAdmitted,
     RetrainApproved,
     RetrainCommanded,
     RetrainRequested,
@@ -452,3 +454,41 @@ def test_a_clock_that_steps_is_an_incident_and_the_lease_is_kept() -> None:
     times = [now for now, _, _ in bed.observer.turns]
     assert times == sorted(times)
     assert bed.lease.current() == bed.grant
+
+
+def test_mail_is_on_record_whatever_the_turn_after_it_meets_and_a_freeze_that_began_meanwhile_before_it() -> None:
+    bed = Bed()
+    freeze = Once(name="x", start=WALL + timedelta(hours=1), end=WALL + timedelta(hours=2))
+    bed.governance = Governance(freezes=(freeze,), holds_retrains=True, shares=True)
+    bed.loop.reconfigure(bed.engine, LIMITS)
+    bed.inbox.post(command("a"))
+    bed.turn()
+    (request,) = bed.facts(RetrainRequested)
+    admitted = RetrainAdmitted(
+        model="m", at=WALL, wall=WALL, request=request.id, reason="due", detail="", expected_s=0.0, waited_s=0.0
+    ).caused_by(request.id)
+    mail: deque[Fact] = deque([admitted])
+    bed.clock.advance(3600)
+    bed.loop.hear(mail, bed.effects)
+    assert [each for each in bed.kinds() if each in ("FreezeBegan", "RetrainAdmitted", "RetrainHeld")] == [
+        "FreezeBegan",
+        "RetrainAdmitted",
+        "RetrainHeld",
+    ]
+    assert not mail
+
+
+def test_mail_that_cannot_be_recorded_is_kept_and_what_follows_from_it_begins_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bed = Bed()
+    mail: deque[Fact] = deque([command("a"), command("b")])
+    with monkeypatch.context() as broken:
+        broken.setattr(bed.log, "append", lambda *_, **__: (_ for _ in ()).throw(UnavailableError("locked")))
+        with pytest.raises(UnavailableError):
+            bed.loop.hear(mail, bed.effects)
+    assert len(mail) == 2
+    bed.loop.hear(mail, bed.effects)
+    assert not mail
+    assert len(bed.facts(RetrainCommanded)) == 2
+    assert set(bed.effects.ids) == set(bed.loop.pending()) != set()

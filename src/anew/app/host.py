@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,7 +36,7 @@ _TURN_S = 1.0
 _SAY_S = 2.0
 _LOOK_S = 5.0
 _HUNG_S = 60.0
-"""A loop that has not turned for so long holds no place among those that share compute."""
+"""A loop that has not turned or not heard its mail for so long holds no place among those that share compute."""
 _AGAIN_S = (1.0, 60.0)
 _OPENING = 4
 """Projects that are brought up at a time; one that hangs gives its place to the next after a while."""
@@ -85,7 +86,8 @@ class _Keeper:
     begun: bool = False
     turned: float = field(default_factory=monotonic)
     champion: str = ""
-    mail: list[Fact] = field(default_factory=list)
+    mail: deque[Fact] = field(default_factory=deque)
+    mailed: float = 0.0
     opening: bool = False
     tried: bool = False
 
@@ -95,7 +97,14 @@ class _Keeper:
             return "broken"
         if not self.begun:
             return "starts"
-        return "hangs" if now - self.turned > _HUNG_S else "runs"
+        unheard = bool(self.mail) and now - self.mailed > _HUNG_S
+        return "hangs" if unheard or now - self.turned > _HUNG_S else "runs"
+
+    def send(self, fact: Fact, now: float) -> None:
+        """Leave a fact for the loop, which takes it out once it is on record."""
+        if not self.mail:
+            self.mailed = now
+        self.mail.append(fact)
 
 
 class Host:
@@ -237,7 +246,7 @@ class Host:
     def _begun(self, keeper: _Keeper) -> None:
         """Fold what is on record of a model whose loop has just read it, in the place of what was known of it."""
         alone = self._sharing.initial()
-        keeper.champion, keeper.mail = "", []
+        keeper.champion, keeper.mail = "", deque()
         state = keeper.root / ".anew"
         if has_record(state):
             for recorded in read_facts(record_place(state), kinds=_KINDS):
@@ -256,11 +265,9 @@ class Host:
             _crown(keeper, fact)
         self._options.told(facts)
 
-    def _mail(self, keeper: _Keeper) -> Sequence[Fact]:
+    def _mail(self, keeper: _Keeper) -> deque[Fact]:
         keeper.turned = monotonic()
-        with self._lock:
-            found, keeper.mail = keeper.mail, []
-        return found
+        return keeper.mail
 
     def _share(self) -> None:
         """Give turns. Each goes to its loop by mail: none is waited for, and one that is gone keeps no place."""
@@ -269,7 +276,7 @@ class Host:
             for fact in self._sharing.decide(self._shared, wall, self._absent(now)):
                 self._shared = self._sharing.apply(self._shared, fact)
                 keeper = next(each for each in self._keepers.values() if each.model == fact.model)
-                keeper.mail.append(fact)
+                keeper.send(fact, now)
 
     def _absent(self, now: float) -> frozenset[str]:
         running = {each.model for each in self._keepers.values() if each.state(now) == "runs"}

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -68,8 +69,8 @@ class UpOptions:
 
     Where it is one of several projects in one process: `shares` says that requests to retrain wait for their turn at
     shared compute, `pages` whether it has a dashboard of its own, `effects` makes what runs its effects, `begun` is
-    called when the record has been read and nothing written yet, `mail` returns facts for it at each turn, and `pace`
-    the seconds between turns.
+    called when the record has been read and nothing written yet, `mail` returns at each turn the facts that it has to
+    record, which it takes out once they are, and `pace` the seconds between turns.
     """
 
     port: int | None = None
@@ -81,7 +82,7 @@ class UpOptions:
     pages: bool = True
     effects: Callable[[Work], Effects] | None = None
     begun: Callable[[], None] = lambda: None
-    mail: Callable[[], Sequence[Fact]] = tuple
+    mail: Callable[[], deque[Fact]] = deque
     pace: Callable[[], float] = lambda: _TURN_S
 
 
@@ -135,7 +136,7 @@ class _Up:
         self._options = options
         self._known: dict[str, Known] = {}
         self._rejected = ""
-        self._complained: tuple[str, float] = ("", 0.0)
+        self._complained: dict[str, float] = {}
 
     def run(self, stop: Event) -> None:
         """Take the lease, start the workers, and turn until `stop`."""
@@ -216,32 +217,37 @@ class _Up:
         upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock)
         upkeep.verify()
         reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
-        mailed: list[Fact] = []
+
+        def turn() -> None:
+            nonlocal reload_at, tidy_at
+            self._loop.turn(self._observer, effects)
+            reporter.look(self._loop.pending())
+            self._beside.keep()
+            if self._stores.clock.monotonic() >= tidy_at:
+                tidy_at = self._stores.clock.monotonic() + _TIDY_S
+                self._tidy(upkeep)
+            if self._stores.clock.monotonic() >= reload_at:
+                reload_at = self._stores.clock.monotonic() + _RELOAD_S
+                self._reload(grant)
+
         while not stop.wait(self._options.pace()):
-            mailed += self._options.mail()
-            try:
-                self._loop.turn(self._observer, effects)
-                while mailed:
-                    self._loop.hear(mailed[0])
-                    del mailed[0]
-                reporter.look(self._loop.pending())
-                self._beside.keep()
-                if self._stores.clock.monotonic() >= tidy_at:
-                    tidy_at = self._stores.clock.monotonic() + _TIDY_S
-                    self._tidy(upkeep)
-                if self._stores.clock.monotonic() >= reload_at:
-                    reload_at = self._stores.clock.monotonic() + _RELOAD_S
-                    self._reload(grant)
-            except FencedError:
-                _LOG.error("fenced: another process holds the lease of %s", self._settings.model)
-                raise
-            except AnewError as exc:  # serving goes on, and so does the loop once somebody has seen to it
-                self._complain(exc)
+            self._tried(lambda: self._loop.hear(self._options.mail(), effects))  # a turn that fails keeps none of it
+            self._tried(turn)
             try:
                 for sentence in self._workers.keep():
                     _LOG.warning("%s", sentence)
             except UnavailableError as exc:
                 self._complain(exc)
+
+    def _tried(self, part: Callable[[], None]) -> None:
+        """Do a part of a turn; when it fails serving goes on, and so does the loop once somebody has seen to it."""
+        try:
+            part()
+        except FencedError:
+            _LOG.error("fenced: another process holds the lease of %s", self._settings.model)
+            raise
+        except AnewError as exc:
+            self._complain(exc)
 
     def _tidy(self, upkeep: Upkeep) -> None:
         keep = self._settings.keep
@@ -259,8 +265,9 @@ class _Up:
     def _complain(self, problem: AnewError) -> None:
         """Log what keeps a turn from its work: once, and again from time to time while it lasts."""
         text, now = f"{type(problem).__name__}: {problem}", self._stores.clock.monotonic()
-        if text != self._complained[0] or now >= self._complained[1]:
-            self._complained = (text, now + _REPEAT_S)
+        self._complained = {said: until for said, until in self._complained.items() if now < until}
+        if text not in self._complained:
+            self._complained[text] = now + _REPEAT_S
             _LOG.error("turn failed problem=%s", text)
 
     def _engine(self, settings: Settings, grant: Grant) -> Engine:

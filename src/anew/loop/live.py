@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -117,9 +118,18 @@ class LiveLoop:
             self._take_orders()
             return self._engine.submit(fact)
 
-    def hear(self, fact: Fact) -> tuple[Fact, ...]:
-        """Record a fact from outside as of the present event time."""
-        return self.submit(self._from_now(fact))
+    def hear(self, mail: deque[Fact], effects: Effects) -> None:
+        """Record facts from outside as of the present event time, and have the effects run that follow.
+
+        Each is taken out of `mail` once it is on record. Raises what `turn` raises.
+        """
+        if not mail:
+            return
+        self.tell_time()  # a freeze that has begun holds what follows from these
+        while mail:
+            self.submit(self._from_now(mail[0]))
+            mail.popleft()
+        self._ask(effects)
 
     def state(self, name: str) -> Any:
         """Return the present state of the stage called `name`."""
