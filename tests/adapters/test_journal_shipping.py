@@ -353,3 +353,39 @@ def test_the_clock_of_a_copy_is_on_the_medium_before_it_bears_its_name(
     monkeypatch.setattr(Path, "replace", checked)
     two.receive()
     assert (two.project / f"{HOST}.0" / CLOCK).read_text()
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("left", [0, 48, 200, 900])
+def test_a_copy_that_lost_power_with_zeros_behind_it_is_sent_what_it_lacks(two: Two, left: int, there: bool) -> None:
+    two.write(0, 5)
+    two.shipper.turn()
+    _, chunks = two.place.look()
+    data = [two.place.shipment(each) or b"" for each in chunks]
+    two.receive()
+    two.shipper.turn()
+    (copy,) = (two.project / f"{HOST}.0").glob("*.seg")
+    whole = copy.read_bytes()
+    assert left < len(whole)
+    copy.write_bytes(whole[:left] + bytes(len(whole) - left))  # its length was on the medium before its bytes were
+    if there:
+        assert all(two.place.ship(chunk, each) for chunk, each in zip(chunks, data, strict=True))
+    _, two.receiver = two.restarted()
+    two.receive()
+    two.turn()
+    two.turn()
+    assert copy.read_bytes() == whole
+    assert two.stored() == ids(0, 5)
+
+
+def test_a_copy_that_is_whole_or_damaged_before_a_whole_group_is_not_cut(two: Two) -> None:
+    two.write(0, 5)
+    two.turn()
+    (copy,) = (two.project / f"{HOST}.0").glob("*.seg")
+    whole = copy.read_bytes()
+    damaged = whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]
+    for content in (whole, damaged):
+        copy.write_bytes(content)
+        _, two.receiver = two.restarted()
+        two.receive()
+        assert copy.read_bytes() == content

@@ -194,6 +194,7 @@ class JournalReceiver:
     root: Path
     now: Callable[[], datetime]
     _begun: dict[str, datetime] = field(default_factory=dict, init=False)
+    _cut: set[Path] = field(default_factory=set, init=False)
 
     def turn(self, host: str, chunks: tuple[Chunk, ...], *, heard: datetime | None, whole: datetime) -> None:
         """Take over one host's `chunks`, then say how far the project has its journals.
@@ -211,6 +212,7 @@ class JournalReceiver:
         UnavailableError
             The bucket does not answer, or this disk takes nothing; the next turn goes on.
         """
+        self._cut_torn(host)
         obeyed = host in self._begun and heard is not None and heard >= self._begun[host]
         done: list[Chunk] = []
         for worker in sorted({each.worker for each in chunks}):
@@ -229,6 +231,17 @@ class JournalReceiver:
         for folder in self.root.glob(f"{host}.*"):
             if segments(folder):
                 _set_clock(folder, whole)
+
+    def _cut_torn(self, host: str) -> None:
+        """Cut off, once in a run, what a loss of power left behind the last whole group of a copy: it is sent again."""
+        for folder in set(self.root.glob(f"{host}.*")) - self._cut:
+            present = segments(folder)
+            try:
+                if present:
+                    _cut_off(present[-1])
+            except IntegrityError as exc:
+                _LOG.error("copy_damaged host=%s problem=%s", host, exc)
+            self._cut.add(folder)
 
     def _take(self, folder: Path, chunk: Chunk) -> None:
         """Append a chunk, durable on return; without effect where its bytes are there, or are no longer needed."""
@@ -269,6 +282,26 @@ class JournalReceiver:
         word = Word(host=host, at=self.now(), journals=held)
         self.place.put_word(word)
         self._begun.setdefault(host, word.at)
+
+
+def _cut_off(path: Path) -> None:
+    """End a segment behind its last whole group, durable on return; without a header it is none, and goes."""
+    data, disk = path.read_bytes(), LocalDisk()
+    header = Header.decode(data, str(path)) if data[:HEADER_BYTES].strip(b"\0") else None
+    end = 0 if header is None else scan(header, data, str(path))[0]
+    if header is not None and end == len(data):
+        return
+    _LOG.warning("copy_cut file=%s from=%d to=%d", path, len(data), end)
+    if header is None:
+        disk.remove(path)
+        disk.sync_folder(path.parent)
+        return
+    descriptor = disk.open(path)
+    try:
+        disk.truncate(descriptor, end)
+        disk.sync(descriptor)
+    finally:
+        disk.close(descriptor)
 
 
 def _follows_on(data: bytes, chunk: Chunk, newest: Path | None) -> None:
