@@ -14,7 +14,7 @@ from anew.adapters.local_disk import LocalDisk
 from anew.adapters.replica_bucket import Chunk, ProjectWord, ReplicaBucket, Said, Word
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
-from anew.adapters.segment_reader import CLOCK
+from anew.adapters.segment_reader import CLOCK, NEVER
 from anew.adapters.signing import Signer
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.observation import ShadowAnswer
@@ -58,8 +58,10 @@ class Two:
 
     def receive(self, whole: datetime | None = None) -> None:
         """Let the project take over what lies there."""
-        _, chunks = self.place.look()
-        self.receiver.turn(HOST, chunks, heard=self.shipper.heard, whole=whole or datetime.now(UTC))
+        more = True
+        while more:
+            _, chunks = self.place.look()
+            more = self.receiver.turn(HOST, chunks, heard=self.shipper.heard, whole=whole or datetime.now(UTC))
 
     def turn(self) -> None:
         """Let each do its part."""
@@ -389,3 +391,41 @@ def test_a_copy_that_is_whole_or_damaged_before_a_whole_group_is_not_cut(two: Tw
         _, two.receiver = two.restarted()
         two.receive()
         assert copy.read_bytes() == content
+
+
+def test_a_copy_is_whole_when_the_last_of_many_chunks_has_come(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_shipping, "_CHUNK_BYTES", 500)
+    monkeypatch.setattr(journal_shipping, "_MOST_CHUNKS", 3)
+    two.write(0, 20)
+    two.shipper.turn()
+    clock, whole, turns = two.project / f"{HOST}.0" / CLOCK, two.at, 0
+    while True:
+        _, chunks = two.place.look()
+        more = two.receiver.turn(HOST, chunks, heard=two.shipper.heard, whole=whole)
+        turns += 1
+        assert datetime.fromisoformat(clock.read_text()) == (NEVER if more else whole)
+        if not more:
+            break
+        assert len(two.place.look()[1]) == len(chunks) - 3
+    assert turns > 2
+    assert two.stored() == ids(0, 20)
+
+
+def test_the_clock_of_a_copy_stands_where_a_chunk_could_not_be_taken_over(two: Two) -> None:
+    two.write(0, 5)
+    two.turn()
+    clock = two.project / f"{HOST}.0" / CLOCK
+    before = clock.read_text()
+    two.write(5, 1)
+    two.shipper.turn()
+    (chunk,) = two.place.look()[1]
+    data = two.place.shipment(chunk) or b""
+    two.place.bucket.put(replace(chunk, offset=chunk.offset + 1).name, data)
+    two.place.remove(chunk)
+    two.receive()
+    assert clock.read_text() == before
+    two.place.remove(replace(chunk, offset=chunk.offset + 1))
+    two.place.ship(chunk, data)
+    two.receive()
+    assert clock.read_text() > before, "control"
+    assert two.stored() == ids(0, 6)

@@ -23,6 +23,8 @@ __all__ = ["JournalReceiver", "JournalShipper"]
 
 _LOG = logging.getLogger("anew.replica")
 _CHUNK_BYTES: Final = 4 << 20
+_MOST_CHUNKS: Final = 16
+"""Taken over from one journal in one turn, so that no host waits long to be heard."""
 _COPIED: Final = (
     "a copy of this folder is in use on another host: end one of them, and let it begin with an empty folder"
 )
@@ -196,8 +198,10 @@ class JournalReceiver:
     _begun: dict[str, datetime] = field(default_factory=dict, init=False)
     _cut: set[Path] = field(default_factory=set, init=False)
 
-    def turn(self, host: str, chunks: tuple[Chunk, ...], *, heard: datetime | None, whole: datetime) -> None:
-        """Take over one host's `chunks`, then say how far the project has its journals.
+    def turn(self, host: str, chunks: tuple[Chunk, ...], *, heard: datetime | None, whole: datetime) -> bool:
+        """Take over one host's `chunks`, some of each journal, then say how far the project has its journals.
+
+        Returns whether there is more to take over at once.
 
         Parameters
         ----------
@@ -215,22 +219,29 @@ class JournalReceiver:
         self._cut_torn(host)
         obeyed = host in self._begun and heard is not None and heard >= self._begun[host]
         done: list[Chunk] = []
+        more, behind = False, set[Path]()
         for worker in sorted({each.worker for each in chunks}):
             folder = self.root / f"{host}.{worker}"
             if not obeyed and not segments(folder):
                 continue
+            mine = [each for each in chunks if each.worker == worker]
             try:
-                for chunk in (each for each in chunks if each.worker == worker):
+                for chunk in mine[:_MOST_CHUNKS]:
                     self._take(folder, chunk)
                     done.append(chunk)
+                if len(mine) > _MOST_CHUNKS:
+                    more = True
+                    behind.add(folder)
             except IntegrityError as exc:
+                behind.add(folder)
                 _LOG.error("journal_not_taken_over host=%s worker=%s problem=%s", host, worker, exc)
         self._say(host)
         for chunk in done:
             self.place.remove(chunk)
         for folder in self.root.glob(f"{host}.*"):
-            if segments(folder):
+            if folder not in behind and segments(folder):
                 _set_clock(folder, whole)
+        return more
 
     def _cut_torn(self, host: str) -> None:
         """Cut off, once in a run, what a loss of power left behind the last whole group of a copy: it is sent again."""

@@ -51,6 +51,7 @@ class Replicas:
         self._files = ""
         self._looked = float("-inf")
         self._last: dict[str, Said] = {}
+        self._reported: dict[str, Said] = {}
         self._receiver = JournalReceiver(self._place, settings.state / "journal", SystemClock().now)
 
     def __enter__(self) -> Self:
@@ -83,18 +84,45 @@ class Replicas:
             self._tell_project()
 
     def hear(self) -> None:
-        """Take over what each host has shipped, and what its workers say."""
+        """Take over what each host says of its workers, and then what it has shipped, until that is all.
+
+        What fails with one host is raised after the others were heard.
+        """
+        while self._heard() and not self._stop.is_set():
+            pass
+
+    def _heard(self) -> bool:
+        """Do a part of it; is there more at once?"""
         known, _ = self._place.look()
-        said = {host: found for host in sorted(known) if (found := self._place.said(host)) is not None}
+        said: dict[str, Said] = {}
+        problems: list[AnewError | OSError] = []
+        for host in sorted(known):
+            try:
+                word = self._place.said(host)
+                if word is not None:
+                    said[host] = word
+                    self._report(host, word)
+            except (AnewError, OSError) as exc:
+                problems.append(exc)
         _, chunks = self._place.look()  # after what they said, so that all of what they had shipped is there
+        more = False
         for host, word in said.items():
             mine = tuple(each for each in chunks if each.host == host)
-            if self._last.get(host) != word or mine:
-                self._receiver.turn(host, mine, heard=word.heard, whole=word.at)
-                self._report(host, word)
+            if self._last.get(host) == word and not mine:
+                continue
+            try:
+                more |= self._receiver.turn(host, mine, heard=word.heard, whole=word.at)
                 self._last[host] = word
+            except (AnewError, OSError) as exc:
+                problems.append(exc)
+        if problems:
+            raise problems[0]
+        return more
 
     def _report(self, host: str, said: Said) -> None:
+        """Put down what a host says anew; what it said before keeps none of its workers alive."""
+        if self._reported.get(host) == said:
+            return
         for each in said.workers:
             if not _WORKER.fullmatch(each.worker) or each.model != self._settings.model:
                 continue
@@ -104,6 +132,7 @@ class Replicas:
             draft = path.with_name(f".{path.name}")
             draft.write_bytes(msgspec.json.encode(named))
             draft.replace(path)
+        self._reported[host] = said
 
     def _tell_project(self) -> None:
         files = _files(self._settings)
