@@ -3,15 +3,18 @@
 import errno
 import os
 import random
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from anew.adapters.memory_lake import MemoryLake
@@ -528,12 +531,17 @@ def test_what_a_new_writer_found_is_made_durable_before_it_goes_on(tmp_path: Pat
 def _bodies() -> dict[str, bytes]:
     naive = datetime(2026, 1, 1)  # noqa: DTZ001  what no gateway writes
     good = encode_record(label("a"))
+    late = msgspec.msgpack.encode(msgspec.to_builtins(label("a")) | {"at": "9999-12-31T23:59:00-14:00"})
     return {
         "unknown kind": b"\x09" + good[1:],
         "cut": good[:-3],
         "no head": good[:3],
         "other kind": b"\x00" + good[1:],
         "no msgpack": good[:5] + b"\xc1" * (len(good) - 5),
+        "great epoch": encode_record(prediction("p", epoch=1 << 63)),
+        "great latency": encode_record(prediction("p", latency_us=1 << 63)),
+        "great revision": encode_record(replace(label("a"), revision=1 << 63)),
+        "beyond all years": b"\x01" + struct.pack(">I", len(late)) + late,
         "naive at": encode_record(prediction("p", at=naive)),
         "naive received_at": encode_record(prediction("p", shadow_version="v2", received_at=naive)),
     }

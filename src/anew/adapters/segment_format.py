@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Final
 
 import msgspec
@@ -136,9 +137,21 @@ class Group:
 
 
 def _decoded(kind: int, body: memoryview) -> Record:
+    """Return a record whose instants and numbers the lake can hold."""
     record = _DECODERS[kind].decode(body)
-    if not isinstance(record, ShadowAnswer) and (record.at.tzinfo is None or record.received_at.tzinfo is None):
-        raise ValueError("an instant without an offset from UTC")
+    if isinstance(record, ShadowAnswer):
+        return record
+    for at in (record.at, record.received_at):
+        if at.tzinfo is None:
+            raise ValueError("an instant without an offset from UTC")
+        if at.tzinfo is not UTC:
+            at.astimezone(UTC)  # raises for one that is beyond the years there
+    if isinstance(record, Prediction):
+        greatest = max(record.epoch, record.latency_us)
+    else:
+        greatest = record.revision if isinstance(record, Label) else 0
+    if greatest > _LAST:
+        raise ValueError(f"{greatest} is no number of 64 bits with a sign")
     return record
 
 
