@@ -16,6 +16,7 @@ from anew.app.wiring import stages
 from anew.domain.errors import IntegrityError, SettingsError
 from anew.domain.facts import GateJudged
 from anew.domain.verdict import Verdict
+from anew.validate.beats_champion import BETTER, WORSE
 from tests.app.small_project import PIPELINE, YAML, write_project
 
 ROWS = pl.DataFrame(
@@ -134,9 +135,10 @@ def test_a_function_of_the_pipeline_decides_beside_the_champion_and_one_that_bre
     judged = gains(tmp_path / "whole", "0.0")
     assert judged
     assert {each.verdict for each in judged} == {Verdict.PASS}
-    (evidence,) = judged[-1].evidence
+    evidence, better, worse = judged[-1].evidence
     assert evidence.low is not None
     assert evidence.subject == "business.gain"
+    assert (better.subject, worse.subject) == (BETTER, WORSE)
     broken = gains(tmp_path / "broken", "rows['clicked'].mean()")
     assert {each.verdict for each in broken} == {Verdict.ERROR}
 

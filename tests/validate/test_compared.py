@@ -60,7 +60,7 @@ def test_a_business_metric_that_is_code_is_compared_with_its_interval_and_one_th
     in_sql = BeatsChampion(metric="business.p", better="higher", definition="avg(prediction * (2 * label - 1))")
     in_code = BeatsChampion(metric="business.p", better="higher", definition="pipeline:profit", function=profit)
     for rows in (binary(0.4, 0.05), binary(0.05, 0.4)):
-        (told,), (wanted,) = in_code.measure(rows), in_sql.measure(rows)
+        (told, *_), (wanted, *_) = in_code.measure(rows), in_sql.measure(rows)
         assert (told.value, told.low, told.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
         assert wanted.low is not None
         assert wanted.low < wanted.value < wanted.high  # type: ignore[operator]  # measured
@@ -73,7 +73,7 @@ def test_a_business_metric_that_is_code_is_compared_with_its_interval_and_one_th
 
 def test_the_bootstrap_agrees_with_the_exact_interval() -> None:
     rows = binary(0.2, 0.15, n=2000)
-    (exact,), (drawn,) = BeatsChampion().measure(rows), BeatsChampion(metric="error").measure(rows)
+    (exact, *_), (drawn, *_) = BeatsChampion().measure(rows), BeatsChampion(metric="error").measure(rows)
     assert drawn.value == pytest.approx(exact.value)
     assert (drawn.low, drawn.high) == pytest.approx((exact.low, exact.high), abs=0.006)
 

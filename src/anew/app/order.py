@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts, read_lease, watch_record
-from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.postgres_link import Place
-from anew.adapters.signing import Signer
 from anew.adapters.system_clock import SystemClock
 from anew.app.person import person_here
 from anew.app.record_place import record_place
 from anew.app.replica_loop import tell_routing
+from anew.app.routed import traffic_of
 from anew.app.status import state_folder
 from anew.domain.errors import (
     ConflictError,
@@ -28,7 +27,7 @@ from anew.domain.fact import Fact
 from anew.domain.facts import Order, TrafficOrdered, TrafficShifted
 from anew.domain.order import ordered
 
-__all__ = ["Ordered", "order", "routed"]
+__all__ = ["Ordered", "order"]
 
 _LOG = logging.getLogger("anew.order")
 _PATIENCE_S = 10.0
@@ -81,7 +80,7 @@ def order(
     ConflictError
         It would come to something else than is expected.
     """
-    traffic, model = _traffic(project)
+    traffic, model = traffic_of(project)
     who = by or person_here(state_folder(project))
 
     def make(routing: TrafficShifted) -> TrafficOrdered:
@@ -97,35 +96,12 @@ def order(
         return made
 
     made = traffic.order(model, make)
-    assert traffic.signer is not None, "looked after by _traffic"  # noqa: S101  an invariant of ours
+    assert traffic.signer is not None, "looked after by traffic_of"  # noqa: S101  an invariant of ours
     problem = tell_routing(project, traffic.signer)
     if problem:
         _LOG.warning("replicas on other hosts have not heard of it yet problem=%s", problem)
     facts = _recorded(project, made)
     return Ordered(order=made, recorded=facts is not None, facts=facts or ())
-
-
-def routed(project: Path) -> TrafficShifted:
-    """Return the routing in force, as it was signed; raises as `order` does."""
-    traffic, model = _traffic(project)
-    routing = traffic.published(model)
-    if routing is None:
-        raise NotFoundError(f"{model} was never served here")
-    return routing
-
-
-def _traffic(project: Path) -> tuple[FileTraffic, str]:
-    """Return the project's routing files and the name of its one model."""
-    state = state_folder(project)
-    models = sorted(path.stem for path in (state / "routing").glob("*.json"))
-    if not models:
-        raise NotFoundError(f"{state} holds no routing: no model was ever served here; is this the project's folder?")
-    if len(models) > 1:
-        raise ConflictError(f"{state} holds the routing of {', '.join(models)}; a project has one model")
-    if not (state / "keys" / "signing.key").is_file():
-        raise NotFoundError(f"there is no signing key in {state / 'keys'}: nobody can order the gateways without it")
-    signer = Signer.load_or_create(state / "keys")
-    return FileTraffic(state, verifier=signer.verifier, signer=signer), models[0]
 
 
 def _recorded(project: Path, made: TrafficOrdered) -> Sequence[Fact] | None:

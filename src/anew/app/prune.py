@@ -13,10 +13,10 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.command import latest_time
 from anew.app.kept import kept_artifacts
-from anew.app.order import routed
 from anew.app.person import person_here
 from anew.app.record import open_record
 from anew.app.record_place import record_place
+from anew.app.routed import routed
 from anew.app.status import state_folder
 from anew.domain.errors import PolicyError
 from anew.domain.facts import CandidateTrained, SpanFitted, VersionArchived, VersionPromoted

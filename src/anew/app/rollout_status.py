@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import read_facts
-from anew.app.order import routed
 from anew.app.record_place import record_place
+from anew.app.routed import routed
 from anew.app.status import state_folder
 from anew.domain.errors import AnewError, NotFoundError
 from anew.domain.evidence import Counts

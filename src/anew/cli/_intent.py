@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-from anew.app.order import routed
+from anew.app.routed import routed
 from anew.app.status import project_status
 from anew.cli._output import say
 from anew.domain.errors import ConflictError, NotFoundError

@@ -4,8 +4,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from anew.app.narration import narrate
-from anew.app.order import Ordered, order, routed
+from anew.app.order import Ordered, order
 from anew.app.person import person_here
+from anew.app.routed import routed
 from anew.app.status import state_folder
 from anew.cli._intent import Intent, agreed, check_champion, intent_options
 from anew.cli._output import emit_json, say
