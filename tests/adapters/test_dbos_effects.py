@@ -13,6 +13,7 @@ from threading import Event, Lock
 import pytest
 
 from anew.adapters.dbos_effects import DBOSEffects, EffectSettings
+from anew.adapters.shared_effects import SharedEffects
 from anew.domain.errors import ConflictError, IntegrityError, UnavailableError
 from anew.ports.effects import Steps, Work
 
@@ -314,3 +315,41 @@ def test_importing_the_module_does_not_import_dbos() -> None:
     code = "import sys, anew.adapters.dbos_effects; print('dbos' in sys.modules, 'sqlalchemy' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.split() == ["False", "False"]
+
+
+def test_what_was_left_waits_for_its_loop_with_its_steps_however_often_it_is_begun(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More starts than attempts, each before the loop is there: the first attempt is resumed, none is lost."""
+    monkeypatch.setattr("anew.adapters.dbos_effects._SWEEP_S", 0.0)
+    firsts: list[str] = []
+    inside, go = Event(), Event()
+
+    def effect(fact_id: str, steps: Steps) -> None:
+        steps.run("first", lambda: firsts.append(fact_id) or "done")  # type: ignore[func-returns-value]  # it is None
+        inside.set()
+        while not go.is_set():
+            steps.sleep(0.01)
+
+    loop, others = Loop(effect, asked=["f"]), Loop(nothing)
+
+    def begin(number: int) -> None:
+        inside.clear()
+        others.asked.append(f"g{number}")
+        whole = SharedEffects(start)
+        runtime = whole.effects._started()  # type: ignore[attr-defined]  # it is of DBOS
+        until(lambda: not whole.effects.active(), "it gives its place to others")
+        whole.part("n", others.work).start()
+        until(lambda: f"g{number}" in others.ended, "others run")
+        until(lambda: not runtime.attempts(f"n.g{number}"), "what has ended is forgotten")
+        whole.part("m", loop.work).start()
+        assert inside.wait(20)
+        counts = [(1, number)]  # one for each process that ran it, so that what kills each is given up all the same
+        until(lambda: [(each.number, each.begun) for each in runtime.attempts("m.f")] == counts, "it is counted once")
+
+    for number in range(1, SETTINGS.attempts + 3):
+        begin(number)
+    go.set()
+    until(lambda: "f" in loop.ended, "it ends")
+    assert firsts == ["f"]
+    assert loop.given_up == []

@@ -7,7 +7,7 @@ import pytest
 
 from anew.adapters.shared_effects import SharedEffects
 from anew.domain.errors import UnavailableError
-from anew.ports.effects import Steps, Work
+from anew.ports.effects import PostponedRun, Steps, Work
 
 
 @dataclass
@@ -43,10 +43,6 @@ class Plain:
         """Wait for nothing."""
 
 
-def never() -> Collection[str]:
-    raise AssertionError("a loop that hangs would keep all waiting")
-
-
 @dataclass
 class Loop:
     """What one loop gives to those who run its effects."""
@@ -54,6 +50,8 @@ class Loop:
     ran: list[str] = field(default_factory=list)
     exhausted: list[str] = field(default_factory=list)
     step: Callable[[Steps], None] = lambda _: None
+    left: Collection[str] = ()
+    began: bool = False
 
     @property
     def work(self) -> Work:
@@ -63,7 +61,12 @@ class Loop:
             self.ran.append(fact_id)
             self.step(steps)
 
-        return Work(run=run, pending=never, exhausted=self.exhausted.append)
+        def pending() -> Collection[str]:
+            assert not self.began, "a loop that hangs would keep all waiting"
+            self.began = True
+            return self.left
+
+        return Work(run=run, pending=pending, exhausted=self.exhausted.append)
 
 
 def shared(stopping: bool = False) -> tuple[SharedEffects, Runner]:
@@ -128,7 +131,8 @@ def test_a_run_ends_with_its_loop_and_the_next_loop_has_it_run_again() -> None:
     with pytest.raises(UnavailableError, match="the loop of m has ended"):
         runner.work.run("m.f", Plain())
     assert seen == ["done"]
-    runner.work.run("m.f", Plain())
+    with pytest.raises(PostponedRun):
+        runner.work.run("m.f", Plain())
     assert loop.ran == ["f"], "nobody runs what has no loop"
     again = Loop()
     next_part = whole.part("m", again.work)
@@ -152,3 +156,16 @@ def test_when_all_stop_the_runner_interrupts_and_no_attempt_fails() -> None:
     part.start()
     runner.work.run("m.f", Plain())
     assert seen == ["done"]
+
+
+def test_attempts_are_settled_once_their_loop_is_there_and_asks_no_more() -> None:
+    whole, runner = shared()
+    assert not runner.work.settled("m.f"), "its loop may come yet"
+    part = whole.part("m", Loop(left=["f"]).work)
+    part.start()
+    assert list(runner.work.pending()) == ["m.f"]
+    assert [runner.work.settled(f"m.{each}") for each in "fg"] == [False, True]
+    runner.work.run("m.f", Plain())
+    assert runner.work.settled("m.f")
+    part.close()
+    assert not runner.work.settled("m.f")

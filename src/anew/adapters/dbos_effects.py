@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from anew.adapters.postgres_link import Place
 from anew.domain.boundary import reach
 from anew.domain.errors import ConflictError, UnavailableError
-from anew.ports.effects import Work
+from anew.ports.effects import PostponedRun, Work
 
 if TYPE_CHECKING:
     from anew.adapters.dbos_runtime import Runtime
@@ -102,6 +102,7 @@ class DBOSEffects:
         self._running = _Running()
         self._asking = Lock()
         self._told: set[str] = set()
+        self._postponed: set[str] = set()
         self._runtime: Runtime | None = None
         self._ready = Event()
         self._reaper = Thread(target=self._reap, name="effects-reaper", daemon=True)
@@ -138,6 +139,9 @@ class DBOSEffects:
                 runtime.enqueue(fact_id, 1)
                 return
             if last.waits_or_runs:
+                return
+            if last.postponed:
+                runtime.resume(last)
                 return
             if not last.given_up and last.number < self._settings.attempts:
                 waited = time.time() - last.updated_s
@@ -182,6 +186,13 @@ class DBOSEffects:
         self._ready.wait()  # what was in the queue may be begun before `start` has its runtime
         if self._closing.is_set():
             raise InterruptedRun
+        try:
+            self._run(fact_id)
+        except PostponedRun:
+            self._postponed.add(fact_id)
+            raise
+
+    def _run(self, fact_id: str) -> None:
         self._running.enter(fact_id)
         try:
             reach("effect.begun")
@@ -201,15 +212,25 @@ class DBOSEffects:
             try:
                 runtime = self._started()
                 runtime.recover()
+                self._postpone(runtime)
                 pending = frozenset(self._work.pending())
                 if time.monotonic() >= sweep_at:
-                    runtime.forget(keep=pending)
+                    runtime.forget(pending, self._work.settled)
                     sweep_at = time.monotonic() + _SWEEP_S
                 for fact_id in sorted(pending):
                     self.ask(fact_id)
             except Exception:  # noqa: BLE001 - an outermost loop: what failed is tried again in the next pass
                 _log.exception("effects_reaper_failed")
             self._closing.wait(self._settings.reap_s)
+
+    def _postpone(self, runtime: "Runtime") -> None:
+        """Free the places of postponed runs. Here, since a run itself would do it as one of its steps."""
+        for fact_id in tuple(self._postponed):
+            with self._asking:  # none is asked for, and begun again, between the two
+                for attempt in runtime.attempts(fact_id):
+                    if attempt.waits_or_runs:
+                        runtime.postpone(attempt)
+                self._postponed.discard(fact_id)
 
 
 @dataclass(frozen=True, slots=True)

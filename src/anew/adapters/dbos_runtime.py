@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine, column, create_engine, event, table, update
 from sqlalchemy.exc import DBAPIError
 
 from anew.adapters import postgres_link
@@ -42,18 +42,29 @@ class RuntimeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One run of an effect: `number` from 1; `updated_s` is the wall time of its last change."""
+    """One run of an effect: `number` from 1, `updated_s` the wall time of its last change, `begun` how often it was."""
 
     fact_id: str
     number: int
     status: str
     executor: str
     updated_s: float
+    begun: int = 0
+
+    @property
+    def workflow(self) -> str:
+        """What DBOS calls it."""
+        return f"{self.fact_id}-{self.number}"
 
     @property
     def waits_or_runs(self) -> bool:
         """Has it not ended?"""
         return self.status in _WAITING
+
+    @property
+    def postponed(self) -> bool:
+        """Does it wait to be resumed?"""
+        return self.status == "CANCELLED"
 
     @property
     def given_up(self) -> bool:
@@ -179,11 +190,29 @@ class Runtime:
             # Theirs is private, yet the only one that is idempotent per executor and counts recoveries.
             return len(DBOS._recover_pending_workflows(sorted(others)))
 
-    def forget(self, keep: frozenset[str]) -> int:
-        """Delete ended attempts at the effects of all facts but `keep`, and return how many they were."""
+    def postpone(self, attempt: Attempt) -> None:
+        """Take an attempt out of the queue, with its checkpoints; not to be called from within a workflow."""
+        with _answering(self._database):
+            DBOS.cancel_workflow(attempt.workflow)
+
+    def resume(self, attempt: Attempt) -> None:
+        """Put a postponed attempt back into the queue; what was postponed counts as not begun."""
+        schema = self._database.schema if isinstance(self._database, PostgresPlace) else None
+        rows = table("workflow_status", column("workflow_uuid"), column("recovery_attempts"), schema=schema)
+        count = rows.c.recovery_attempts
+        with _answering(self._database):
+            DBOS.resume_workflow(attempt.workflow, queue_name=_QUEUE)
+            # That begins the count anew, and what takes each process down with it would never be given up.
+            with self._engine.begin() as connection:
+                counted = update(rows).values({count: count + max(0, attempt.begun - 1)})
+                connection.execute(counted.where(rows.c.workflow_uuid == attempt.workflow))
+
+    def forget(self, keep: frozenset[str], settled: Callable[[str], bool]) -> int:
+        """Delete ended attempts at the effects of `settled` facts but `keep`, and return how many they were."""
         with _answering(self._database):
             rows = DBOS.list_workflows(name="run_effect", status=_ENDED, load_input=False, load_output=False)
-            ids = [row.workflow_id for row in rows if _attempt(row).fact_id not in keep]
+            facts = {row.workflow_id: _attempt(row).fact_id for row in rows}
+            ids = [id for id, fact_id in facts.items() if fact_id not in keep and settled(fact_id)]
             if ids:
                 DBOS.delete_workflows(ids)
         return len(ids)
@@ -244,6 +273,7 @@ def _attempt(row: Any) -> Attempt:
         status=row.status,
         executor=row.executor_id or "",
         updated_s=(row.updated_at or 0) / 1000,
+        begun=row.recovery_attempts or 0,
     )
 
 

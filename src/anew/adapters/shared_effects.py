@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import Condition, Event, Lock
 
 from anew.domain.errors import UnavailableError
-from anew.ports.effects import Effects, Steps, Work
+from anew.ports.effects import Effects, PostponedRun, Steps, Work
 
 __all__ = ["SharedEffects"]
 
@@ -30,7 +30,8 @@ class _Part:
     gone: Event = field(default_factory=Event)
 
     def start(self) -> None:
-        """Take part."""
+        """Take part, with what is pending from before; asked of the loop here, in its own thread."""
+        self.asked.update(self.work.pending())
         self.whole.join(self)
 
     def ask(self, fact_id: str) -> None:
@@ -101,7 +102,9 @@ class SharedEffects:
         self.stopping = stopping
         self._parts: dict[str, _Part] = {}
         self._lock = Lock()
-        self.effects = make(Work(run=self._run, pending=self._pending, exhausted=self._exhausted))
+        self.effects = make(
+            Work(run=self._run, pending=self._pending, exhausted=self._exhausted, settled=self._settled)
+        )
 
     def start(self) -> None:
         """Begin to run what is asked for."""
@@ -134,8 +137,8 @@ class SharedEffects:
     def _run(self, id: str, steps: Steps) -> None:
         part, fact_id = self._of(id)
         if part is None:
-            _LOG.warning("effect_without_its_loop id=%s", id)  # it is asked for again when the loop is back
-            return
+            _LOG.info("effect_without_its_loop id=%s", id)
+            raise PostponedRun  # until its loop is there and asks for it
         part.run(fact_id, steps)
 
     def _pending(self) -> Collection[str]:
@@ -148,3 +151,8 @@ class SharedEffects:
         if part is not None:
             part.work.exhausted(fact_id)
             part.asked.discard(fact_id)
+
+    def _settled(self, id: str) -> bool:
+        """Is its loop there, and asks for it no more? Of loops that are not there yet, nothing is known."""
+        part, fact_id = self._of(id)
+        return part is not None and fact_id not in part.asked

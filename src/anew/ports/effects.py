@@ -4,7 +4,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Effects", "Steps", "Work"]
+__all__ = ["Effects", "PostponedRun", "Steps", "Work"]
+
+
+class PostponedRun(BaseException):
+    """What a run needs is not there yet, as `Work.run` found before its first step.
+
+    It is no failed attempt: its checkpoints are kept, and it goes on once the effect is asked for again. No Exception,
+    so that nothing takes it for a failure.
+    """
 
 
 class Steps(Protocol):
@@ -35,22 +43,25 @@ class Steps(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What the loop gives to those who run its effects. All three are called from other threads.
+    """What the loop gives to those who run its effects. All are called from other threads.
 
     Attributes
     ----------
     run
         Does the effect that the fact with this id asked for and submits the fact that ends it; without effect when it
-        has ended already. What it raises makes the run a failed attempt.
+        has ended already. What it raises makes the run a failed attempt, save `PostponedRun`.
     pending
         Ids of the facts whose effects were asked for and have not ended.
     exhausted
         Told once per process that the effect of this fact has failed too often and will not be tried again.
+    settled
+        Is it known that this fact, when it is not pending, needs no attempt again? Else those on record are kept.
     """
 
     run: Callable[[str, Steps], None]
     pending: Callable[[], Collection[str]]
     exhausted: Callable[[str], None]
+    settled: Callable[[str], bool] = lambda _: True
 
 
 class Effects(Protocol):
