@@ -12,7 +12,7 @@ from anew.adapters.file_traffic import FileTraffic, routing_file
 from anew.adapters.replica_bucket import ProjectWord, ReplicaBucket
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.signing import Signer
-from anew.app.replica_gateway import ReplicaOptions, serve_replica
+from anew.app.replica_gateway import ReplicaOptions, _Replica, serve_replica
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from tests.s3_server import S3Server
 
@@ -62,3 +62,16 @@ def test_a_routing_is_taken_over_whatever_becomes_of_the_settings(
         replica.join(60)
     assert found is not None
     assert found.epoch == 7
+
+
+def test_who_is_let_in_no_longer_has_no_token_left_on_the_host(s3: S3Server, tmp_path: Path) -> None:
+    url, state = f"{s3.bucket()}/fraud", tmp_path / "host" / ".anew"
+    signer = Signer.load_or_create(tmp_path / "keys")
+    place = ReplicaBucket(S3Bucket(url), signer.verifier, signer)
+    replica = _Replica(ReplicaOptions(folder=state.parent, url=url, key="env:ANEW_KEY"), state, signer.verifier)
+    who = {"access/tokens.json": b"[]", "access/users.json": b"{}"}
+    for serial, files in enumerate((who, {}), start=1):
+        word = {"run/accepted/anew.yaml": b"model: fraud", **files}
+        place.put_project(ProjectWord(serial=serial, model=MODEL, artifacts="s3://b/kept", files=word))
+        replica._take_project()
+        assert {name for name in who if (state / name).is_file()} == set(files)

@@ -20,6 +20,7 @@ from anew.adapters.signing import Verifier
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted, accepted_folder
 from anew.app.alone import alone
+from anew.app.backup_copy import ACCESS
 from anew.app.door import rules
 from anew.app.gateway_parts import GatewayParts
 from anew.app.gateway_wiring import gateway_of, parts_by
@@ -230,8 +231,8 @@ class _Replica:
             raise ConflictError(f"this folder served {self._model}, and {self._options.url} is of {word.model}")
         for name, data in sorted(word.files.items(), key=lambda each: each[0].endswith(FILE)):
             _write(self._state / _inside(name), data)
-        if "access/users.json" not in word.files:
-            (self._state / "access" / "users.json").unlink(missing_ok=True)
+        for gone in set(ACCESS) - set(word.files):
+            (self._state / gone).unlink(missing_ok=True)
         put_down(self._state, SQLITE, word.model, artifacts=word.artifacts)
         self._remember(word)
         _LOG.info("settings taken over model=%s serial=%d", word.model, word.serial)
