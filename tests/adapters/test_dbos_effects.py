@@ -353,3 +353,28 @@ def test_what_was_left_waits_for_its_loop_with_its_steps_however_often_it_is_beg
     until(lambda: "f" in loop.ended, "it ends")
     assert firsts == ["f"]
     assert loop.given_up == []
+
+
+def test_a_loop_that_ends_again_and_again_costs_its_effects_no_attempt(start: Start) -> None:
+    firsts: list[str] = []
+    inside, go = Event(), Event()
+
+    def effect(fact_id: str, steps: Steps) -> None:
+        steps.run("first", lambda: firsts.append(fact_id) or "done")  # type: ignore[func-returns-value]  # it is None
+        inside.set()
+        while not go.is_set():
+            steps.sleep(0.01)
+
+    loop = Loop(effect, asked=["f"])
+    whole = SharedEffects(start)
+    for _ in range(SETTINGS.attempts + 2):
+        inside.clear()
+        part = whole.part("m", loop.work)
+        part.start()
+        assert inside.wait(20)
+        part.close()
+    go.set()
+    whole.part("m", loop.work).start()
+    until(lambda: "f" in loop.ended, "it ends")
+    assert firsts == ["f"]
+    assert loop.given_up == []

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from threading import Condition, Event, Lock
 
-from anew.domain.errors import UnavailableError
 from anew.ports.effects import Effects, PostponedRun, Steps, Work
 
 __all__ = ["SharedEffects"]
@@ -45,7 +44,7 @@ class _Part:
         return frozenset(id.removeprefix(mine) for id in self.whole.effects.active() if id.startswith(mine))
 
     def close(self) -> None:
-        """Take part no more: what runs ends at its next step, and the next loop asks for it again."""
+        """Take part no more: what runs ends at its next step, and goes on there once the next loop asks for it."""
         self.gone.set()
         self.whole.leave(self)
         with self.idle:
@@ -82,9 +81,9 @@ class _PartSteps:
         self.steps.sleep(seconds)
 
     def _go_on(self) -> None:
-        """End a run whose loop is gone. When all stop, the runner interrupts it instead, and no attempt is lost."""
+        """End a run whose loop is gone. When all stop, the runner interrupts it instead, for the next process."""
         if self.part.gone.is_set() and not self.part.whole.stopping():
-            raise UnavailableError(f"the loop of {self.part.name} has ended; the next one runs its effects again")
+            raise PostponedRun  # until the next loop asks for it
 
 
 class SharedEffects:

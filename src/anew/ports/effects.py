@@ -8,7 +8,7 @@ __all__ = ["Effects", "PostponedRun", "Steps", "Work"]
 
 
 class PostponedRun(BaseException):
-    """What a run needs is not there yet, as `Work.run` found before its first step.
+    """What a run needs is not there, as `Work.run` or one of its `Steps` found: let it pass.
 
     It is no failed attempt: its checkpoints are kept, and it goes on once the effect is asked for again. No Exception,
     so that nothing takes it for a failure.
