@@ -30,6 +30,7 @@ ELSEWHERE: Mapping[str, str] = {
     "anew gateway fraud churn": "tests/system/test_shared_gateway.py starts two projects and one gateway before them",
     "anew gateway serving --from s3": "needs a bucket; tests/system/test_gateway_hosts.py serves from one",
     "anew up fraud & anew up churn": "goes with `anew gateway fraud churn`",
+    "many-models": "needs a folder of projects; tests/app/test_installation.py brings one up, without its gateway",
     "anew migrate": "needs a PostgreSQL, or an older release; tests/system/test_loop_stores.py moves a project",
     "curl localhost:8080/log": "asks a project that is log_only; tests/system/test_log_only.py sends it",
     "anew data log": "tests/system/test_log_only.py brings log files along",

@@ -215,6 +215,7 @@ def begin(shell: Shell) -> None:
     shell.type("begin-2")
     shell.type("begin-4")
     around_a_model(shell)
+    os.chdir(shell.folder)
     policy = yaml.safe_load((shell.project / "anew.yaml").read_text("utf-8"))
     (shell.project / "history.parquet").write_bytes(Path("events.parquet").read_bytes())
     changed = {
