@@ -56,7 +56,7 @@ mlflow: build/mlflow/stamp ## install an MLflow server into build/mlflow, an env
 test-mlflow: .venv/test.stamp build/mlflow/stamp ## run the tests with a real MLflow server
 	@$(BIN)/python -m pytest tests/mlflow_server --reliability=build/reliability.json
 
-test-deploy: .venv/test.stamp build/deploy/stamp ## hold the manifests in deploy/ against the schemas of Kubernetes and Compose
+test-deploy: .venv/test.stamp build/deploy/stamp ## hold the manifests in deploy/ and the dashboard for Grafana against the schemas of those who read them
 	@$(BIN)/python -m pytest tests/deploy
 
 docs: .venv/test.stamp build/docs/stamp ## build the documentation with its reference into build/docs/site, strictly

@@ -106,6 +106,17 @@ def test_control_another_byte_is_another_artifact(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("R6")
+def test_planted_names_that_do_not_come_from_the_bytes_keep_one_artifact_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, source = store(tmp_path), artifact_folder(tmp_path / "out")
+    names = iter(("a" * 64, "b" * 64))
+    monkeypatch.setattr("anew.adapters.local_artifact.digest_of", lambda _: next(names))
+    assert kept.put(source) != kept.put(source)
+    assert len(list(kept.root.glob("*.json"))) == 2
+
+
+@pytest.mark.fault("R6")
 def test_putting_twice_or_at_once_keeps_one(tmp_path: Path) -> None:
     kept, source = store(tmp_path), artifact_folder(tmp_path / "out")
     with ThreadPoolExecutor(8) as pool:

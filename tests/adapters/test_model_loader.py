@@ -347,3 +347,17 @@ def test_control_a_version_that_asks_for_what_is_there_is_loaded_and_answers(tmp
     (tmp_path / candidate.digest / "pipeline.py").write_text(f"import colorsys\n{LIGHTGBM}")
     loaded = ModelLoader().load(tmp_path / candidate.digest, version="v1", digest=candidate.digest)
     assert loaded.answer([{"a": 1.0, "b": 2.0, "c": "x"}])
+
+
+@pytest.mark.fault("R9")
+def test_planted_a_loader_that_tries_nothing_hears_of_it_from_the_first_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, _, _ = trained(tmp_path, LIGHTGBM, Task.REGRESSION, n=200)
+    needed = "import a_package_that_is_not_here"
+    source = LIGHTGBM.replace("(rows):\n", f"(rows):\n    {needed}\n")
+    (tmp_path / candidate.digest / "pipeline.py").write_text(source)
+    monkeypatch.setattr(ModelLoader, "_warm", staticmethod(lambda predictor: predictor))
+    loaded = ModelLoader().load(tmp_path / candidate.digest, version="v1", digest=candidate.digest)
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_here"):
+        loaded.answer([{"a": 1.0, "b": 2.0, "c": "x"}])

@@ -19,6 +19,7 @@ from anew.domain.facts import (
 )
 from anew.domain.manifest import Manifest
 from anew.loop.mirroring import Mirroring, wanted
+from anew.ports.mirror import MirroredRun
 from anew.testing.fake_mirror import FakeMirror
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -135,6 +136,20 @@ def test_control_a_mirror_that_is_there_is_told_at_once(fetched: Path) -> None:
     mirror = FakeMirror()
     mirroring(mirror, fetched).bring(wanted([*trained("v1"), ended("v1"), promoted("v1")]))
     assert mirror.calls == ["show v1", "point champion v1"]
+
+
+@pytest.mark.fault("R1")
+def test_planted_a_mirror_that_hides_that_it_is_away_never_shows_the_version(fetched: Path) -> None:
+    class Hiding(FakeMirror):
+        def show(self, run: MirroredRun) -> str:
+            return "1" if self.away else super().show(run)
+
+    mirror, facts = Hiding(away=True), [*trained("v1"), ended("v1")]
+    mirroring(mirror, fetched).bring(wanted(facts))
+    mirror.away = False
+    mirroring(mirror, fetched).bring(wanted(facts))
+    assert mirror.calls == []
+    assert mirroring(mirror, fetched).altered() == ("the model of v1 was deleted there; by whom cannot be known",)
 
 
 @pytest.mark.fault("R4")

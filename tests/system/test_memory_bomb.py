@@ -17,7 +17,7 @@ from anew.adapters.job_worker import limit
 from anew.adapters.model_format_onnx import OnnxFormat
 from anew.ports.compute import Limits
 import numpy, onnx, onnxruntime
-limit(Limits(memory_bytes=3 << 30))
+limit(Limits(memory_bytes=int(sys.argv[2])))
 reader = OnnxFormat()
 session = reader.decode(open(sys.argv[1], "rb").read())
 print(reader.score(session, numpy.zeros((1, 1)), classify=False))
@@ -41,10 +41,10 @@ def bomb(floats: int) -> bytes:
     )
 
 
-def read(file: Path) -> subprocess.CompletedProcess[str]:
+def read(file: Path, memory_bytes: int = 3 << 30) -> subprocess.CompletedProcess[str]:
     """Read a graph in a limited process, as jobs and first loads are."""
     given = {"PATH": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)}
-    program = [sys.executable, "-c", CHILD, str(file)]
+    program = [sys.executable, "-c", CHILD, str(file), str(memory_bytes)]
     return subprocess.run(program, capture_output=True, text=True, check=False, env=given, timeout=90)
 
 
@@ -67,3 +67,11 @@ def test_control_the_same_graph_of_a_thousand_numbers_is_read(tmp_path: Path) ->
     harmless = tmp_path / "harmless.onnx"
     harmless.write_bytes(bomb(1_000))
     assert read(harmless).returncode == 0
+
+
+@pytest.mark.fault("R8")
+def test_planted_a_child_whose_limit_is_as_good_as_none_takes_what_the_file_asks_for(tmp_path: Path) -> None:
+    greedy = tmp_path / "greedy.onnx"
+    greedy.write_bytes(bomb(600_000_000))
+    assert read(greedy).returncode != 0, "2.4 GB and the libraries are more than 3 GB of addresses"
+    assert read(greedy, memory_bytes=1 << 40).returncode == 0
