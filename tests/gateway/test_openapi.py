@@ -56,6 +56,8 @@ def test_whatever_is_asked_is_answered_as_the_document_says() -> None:
     document = asyncio.run(call(app, "/openapi.json", method="GET"))[1]
     paths = document["paths"]
     assert {f"/models/m{path}" for path in ("/predict", "/labels", "/feedback")} < set(paths)
+    for path in ("/predict", "/v2/models/m/infer"):
+        assert [each["name"] for each in paths[path]["post"]["parameters"]] == ["x-request-timeout-ms"]
     document["paths"] = {
         path: item for path, item in paths.items() if not path.startswith("/models/")
     }  # the same again

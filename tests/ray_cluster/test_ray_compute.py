@@ -133,6 +133,22 @@ def test_a_job_whose_worker_dies_begins_again_from_its_checkpoint_and_no_oftener
     assert (compute.poll("j1").reason, "2 times" in compute.poll("j1").detail) == ("killed", True)
 
 
+@pytest.mark.fault("O7")
+def test_planted_a_compute_that_counts_no_beginnings_begins_once_oftener_than_it_may(
+    ray: RayBed, compute: RayCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = JobRecord.begun
+    monkeypatch.setattr(JobRecord, "begun", lambda record: min(1, counted(record)))
+    work = Job(id="j1", entry=f"{JOBS}:resume", arguments={"times": "9", "seconds": "60"}, restarts=1, files=())
+    begun = compute.root / "j1" / "results" / "begun.txt"
+    for times in (1, 2, 3):
+        compute.submit(work)
+        eventually(lambda times=times: begun.exists() and len(begun.read_text().splitlines()) == times)  # type: ignore[misc]  # a lambda of no arguments
+        if times < 3:
+            kill_worker_of(ray)
+            assert ended(compute).state is JobState.UNKNOWN
+
+
 @pytest.mark.fault("K5")
 def test_a_job_that_nobody_asks_for_ends_itself_with_its_actor(ray: RayBed, tmp_path: Path) -> None:
     compute, pids = opened(ray, tmp_path / "jobs", lease_s=2.0), tmp_path / "pids"

@@ -67,7 +67,7 @@ def _own_paths(settings: GatewaySettings) -> dict[str, _Json]:
         }
     if settings.labelling:
         commands["/review/label-studio"] = _LABELLING
-    answers = {"/predict": _post("answer rows", f"{model}.Predict", f"{model}.Predicted")}
+    answers = {"/predict": _timed(_post("answer rows", f"{model}.Predict", f"{model}.Predicted"))}
     if settings.log_only:
         answers = {"/log": _post("take what another server answered", f"{model}.Logged", f"{model}.Predicted")}
     return (
@@ -101,7 +101,7 @@ def _reviewed(summary: str, takes: _Json | None) -> _Json:
 
 def _protocol_paths(settings: GatewaySettings) -> dict[str, _Json]:
     model, base = settings.model, f"/v2/models/{settings.model}"
-    infer = _post("answer tensors", f"{model}.Infer", f"{model}.Inferred", "ProtocolError")
+    infer = _timed(_post("answer tensors", f"{model}.Infer", f"{model}.Inferred", "ProtocolError"))
     told = {base: _get("what the model takes and gives", {200}), f"{base}/ready": _get("it answers", {200, 503})}
     return told if settings.log_only else told | {f"{base}/infer": infer}
 
@@ -234,6 +234,10 @@ def _post(summary: str, takes: str, gives: str, error: str = "Error") -> _Json:
     return {"post": {"summary": summary, "requestBody": body, "responses": {"200": _json(_ref(gives), summary)} | said}}
 
 
+def _timed(item: _Json) -> _Json:
+    return {"post": item["post"] | {"parameters": [_PATIENCE]}}
+
+
 def _signed(summary: str, takes: str, model: str) -> _Json:
     post = _post(summary, takes, f"{model}.Accepted")["post"]
     refused = {"401": _json(_ref("Error"), "it is not signed by a source of this project, or not now")}
@@ -242,6 +246,12 @@ def _signed(summary: str, takes: str, model: str) -> _Json:
 
 _ITEM: Final[_Json] = {"type": "string", "pattern": "^[0-9a-f]{26}$"}
 _SIGNATURE: Final = [{"name": name, "in": "header", "required": True, "schema": {"type": "string"}} for name in HEADERS]
+_PATIENCE: Final[_Json] = {
+    "name": "x-request-timeout-ms",
+    "in": "header",
+    "description": "how long the caller waits: what is not begun by then is not computed",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+}
 _REASON: Final[_Json] = {"type": "string", "maxLength": 500}
 _TEXT: Final[_Json] = {"description": "the page", "content": {"text/plain": {"schema": {"type": "string"}}}}
 _SAID: Final[_Json] = {name: {"type": "string"} for name in ("code", "message", "path")}
