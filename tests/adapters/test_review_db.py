@@ -112,6 +112,10 @@ def test_an_item_that_was_skipped_is_somebody_elses(store: ReviewDB) -> None:
         store.answer(mine, "ada", 1, T0)
     assert take(store, "bob") == mine
     assert store.voted() == []
+    store.answer(mine, "bob", 1, T0)
+    with pytest.raises(ConflictError, match="answered"):
+        store.skip(mine, "bob", T0)
+    assert [asked.votes for asked in store.voted()] == [[("bob", 1)]]
 
 
 def test_settled_items_are_not_asked_again_and_say_their_words_in_order(store: ReviewDB) -> None:

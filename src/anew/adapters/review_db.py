@@ -100,8 +100,11 @@ class ReviewDB(ReviewFile):
     def skip(self, id: str, labeller: str, now: datetime) -> None:
         """Give an item back, and never get it again."""
         with self.writing() as db:
-            if self._vote(db, id, labeller) is not None:
-                return
+            before = self._vote(db, id, labeller)
+            if before is not None:
+                if before[0] is None:
+                    return
+                raise ConflictError("you have answered this item already; ask for the next one")
             self._theirs(db, id, labeller, now)
             db.execute(
                 "INSERT INTO vote (item, labeller, value, at) VALUES (?, ?, NULL, ?)", (id, labeller, now.isoformat())

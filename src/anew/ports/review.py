@@ -105,7 +105,7 @@ class ReviewStore(Protocol):
         ...
 
     def skip(self, id: str, labeller: str, now: datetime) -> None:
-        """Give an item back, and never get it again; raises as `answer`."""
+        """Give an item back, and never get it again; once more changes nothing. Raises as `answer`."""
         ...
 
     def last_vote(self) -> int:
