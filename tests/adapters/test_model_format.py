@@ -9,17 +9,27 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io  # type: ignore[import-untyped]  # ships no types
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier  # type: ignore[import-untyped]  # ships no types
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.calibration import CalibratedClassifierCV  # type: ignore[import-untyped]  # ships no types
+from sklearn.compose import TransformedTargetRegressor  # type: ignore[import-untyped]  # ships no types
+from sklearn.ensemble import (  # type: ignore[import-untyped]  # ships no types
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # ships no types
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit  # type: ignore[import-untyped]  # ships no types
 from sklearn.neighbors import KNeighborsClassifier  # type: ignore[import-untyped]  # ships no types
 from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]  # ships no types
 from sklearn.preprocessing import FunctionTransformer, StandardScaler  # type: ignore[import-untyped]  # ships no types
+from xgboost import XGBClassifier
 
 from anew.adapters.model_format import DataFormats
 from anew.adapters.model_format_lightgbm import LightGBMFormat
 from anew.adapters.model_format_skops import SkopsFormat
 from anew.domain.errors import AnewError, IntegrityError, TrainingError
 
+FEW: dict[str, Any] = {"n_estimators": 3, "n_jobs": 1, "verbose": -1}
 X = np.random.default_rng(0).normal(size=(200, 3))
 Y = (X[:, 0] > 0).astype(int)
 
@@ -61,6 +71,10 @@ def test_what_was_never_fitted_is_refused() -> None:
         HistGradientBoostingClassifier(max_iter=3),
         RandomForestClassifier(3, random_state=0),
         KNeighborsClassifier(),
+        make_pipeline(StandardScaler(), LGBMClassifier(**FEW)),
+        GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=TimeSeriesSplit(3)),
+        CalibratedClassifierCV(LGBMClassifier(**FEW), cv=3),
+        VotingClassifier([("linear", LogisticRegression()), ("trees", LGBMClassifier(**FEW))], voting="soft"),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -72,6 +86,37 @@ def test_estimators_come_back_answering_the_same(model: Any) -> None:
     assert scores.proba is not None
     assert np.array_equal(scores.proba, model.predict_proba(X))
     assert np.array_equal(scores.values, model.predict(X))
+
+
+def test_a_target_that_is_transformed_around_a_booster_comes_back() -> None:
+    kept, y = SkopsFormat(), np.exp(X[:, 0])
+    model = TransformedTargetRegressor(LGBMRegressor(**FEW), func=np.log, inverse_func=np.exp).fit(X, y)
+    found = kept.score(kept.decode(kept.encode(model)), X, classify=False)
+    assert np.array_equal(found.values, model.predict(X))
+
+
+def _with_trees(model: Any, before: bytes, after: bytes) -> bytes:
+    """Return a model's file with other bytes where its trees are."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(SkopsFormat().encode(model))) as archive, zipfile.ZipFile(out, "w") as changed:
+        found = {name: archive.read(name) for name in archive.namelist()}
+        assert any(before in data for data in found.values())
+        for name, data in found.items():
+            changed.writestr(name, data.replace(before, after))
+    return out.getvalue()
+
+
+@pytest.mark.fault("R7")
+def test_a_booster_within_an_estimator_whose_trees_are_none_is_refused() -> None:
+    trees = make_pipeline(StandardScaler(), LGBMClassifier(**FEW)).fit(X, Y)
+    with pytest.raises(IntegrityError):
+        SkopsFormat().decode(_with_trees(trees, b"max_feature_idx=", b"most_feature_idx="))
+
+
+def test_xgboost_within_an_estimator_is_refused_since_only_its_binary_form_would_fit() -> None:
+    model = make_pipeline(StandardScaler(), XGBClassifier(n_estimators=3, n_jobs=1)).fit(X, Y)
+    with pytest.raises(TrainingError, match=r"xgboost\.core\.Booster"):
+        SkopsFormat().encode(model)
 
 
 def test_a_users_function_inside_a_model_is_refused_when_written_and_when_read() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +19,20 @@ from anew.ports.rows import input_matrix
 __all__ = ["SkopsFormat"]
 
 ALLOWED = (
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
     "sklearn._loss.loss.HalfTweedieLoss",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.model_selection._split.TimeSeriesSplit",
     "sklearn.neighbors._ball_tree.BallTree",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
@@ -33,6 +42,8 @@ ALLOWED = (
 )
 """Types allowed besides those that skops itself trusts; none of them runs anything that a file brings.
 
+LightGBM's Booster reads its own text. XGBoost's would read its binary form, which can end the process.
+
 Never what a file lists: `get_untrusted_types` on it would have the attacker write this list.
 """
 
@@ -41,7 +52,10 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
 
 @dataclass(frozen=True, slots=True)
 class SkopsFormat:
-    """See `anew.ports.model_format.ModelFormat`. Accepts fitted scikit-learn estimators and pipelines of them."""
+    """See `anew.ports.model_format.ModelFormat`. Accepts fitted scikit-learn estimators.
+
+    Within its pipelines, searches and ensembles LightGBM's may stand as well.
+    """
 
     name: str = "skops"
     file: str = "model.skops"
@@ -66,7 +80,7 @@ class SkopsFormat:
             raise TrainingError(
                 "error",
                 f"the model holds {foreign}, which are not on the list of types that are safe to load; "
-                "use scikit-learn's own parts, or do that step in features()",
+                "use the parts of scikit-learn and LightGBM, or do that step in features()",
             )
         return data
 
@@ -78,7 +92,7 @@ class SkopsFormat:
             return cast("object", skops.io.loads(data, trusted=list(ALLOWED)))
         except skops.io.exceptions.UntrustedTypesFoundException as exc:
             raise IntegrityError(f"{self.file} names types that are not allowed: {exc}") from exc
-        except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as exc:
+        except _unreadable() as exc:
             raise IntegrityError(f"{self.file} is not a skops file: {exc!r}") from exc
 
     def score(self, model: object, inputs: pl.DataFrame | npt.NDArray[np.float64], *, classify: bool) -> Scores:
@@ -92,6 +106,13 @@ class SkopsFormat:
         # A classifier may answer by a threshold of its own: its answer counts, not the largest probability.
         answers, known = np.asarray(estimator.predict(x)), np.asarray(estimator.classes_)
         return Scores(values=np.searchsorted(known, answers), proba=proba)
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """Return what is raised by bytes that are no such file; LightGBM's own error where it was loaded."""
+    plain = (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile)
+    loaded = sys.modules.get("lightgbm.basic")
+    return plain if loaded is None else (*plain, loaded.LightGBMError)
 
 
 def _as_fitted(estimator: Any, inputs: pl.DataFrame | npt.NDArray[np.float64]) -> object:
