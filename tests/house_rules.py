@@ -40,6 +40,8 @@ LONGEST_FUNCTION = 60
 MODEST_FUNCTION = 30
 MODEST_SHARE = 0.9
 """Share of the functions whose bodies are no longer than `MODEST_FUNCTION` lines."""
+SLOW = ("scipy.stats", "sklearn.")
+"""What takes half a second to import, which every `anew up` would pay."""
 
 COMPONENT_STAGES = ("governance", "monitor", "rollout", "train", "trigger", "validate")
 """Stages whose public files are found by name in the settings, and so are one component each."""
@@ -154,13 +156,14 @@ def function_sizes(sources: Iterable[Source]) -> list[int]:
 
 
 def hidden_imports(source: Source) -> Iterator[str]:
-    """Find imports inside functions, save those of an adapter with the lint exception and its reason on the line."""
+    """Find imports inside functions, save an adapter's and slow ones, with the lint exception and its reason."""
     inside = {each for function in source.functions for each in ast.walk(function)}
     for node in inside:
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         excused = "PLC0415" in source.comments.get(node.lineno, "")
-        if not (excused and source.name.startswith("anew.adapters.")):
+        slow = isinstance(node, ast.ImportFrom) and (node.module or "").startswith(SLOW)
+        if not (excused and (slow or source.name.startswith("anew.adapters."))):
             yield f"{source.path}:{node.lineno}: an import inside a function"
 
 

@@ -72,6 +72,7 @@ rollout:
 policy: {cooldown: 3h}
 train: {sandbox: none}  # its pipeline writes into the project, to say when it trains
 serving: {deadline_ms: 10000, workers: 1}
+dashboard: {serve: false}  # its process takes seconds of a processor to begin
 """
 
 PIPELINE = r'''\

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 @pytest.mark.fault("P5")
 def test_a_stale_model_is_replaced_and_a_rolled_back_one_stays_away(tmp_path: Path) -> None:
-    with loop_project(tmp_path / "project") as ours:
+    with loop_project(tmp_path / "project", {"dashboard": "{serve: true}"}) as ours:
         ours.up()
         assert ours.serves() == "v1"
         ours.drive(lambda: ours.facts(TrafficShifted), hours=2)

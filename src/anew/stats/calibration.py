@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.errors import InvariantError
 from anew.stats.column import Floats
@@ -73,5 +72,7 @@ def fit_calibration(scores: Floats, label: Codes, weight: Floats | None = None) 
 
 
 def _map(score: Floats, hit: npt.NDArray[np.bool_], weight: Floats | None) -> tuple[Floats, Floats]:
+    from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and few ask
+
     fitted = IsotonicRegression(out_of_bounds="clip", y_min=0.0, y_max=1.0).fit(score, hit, sample_weight=weight)
     return np.asarray(fitted.X_thresholds_, dtype=np.float64), np.asarray(fitted.y_thresholds_, dtype=np.float64)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy.special import ndtri
-from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.errors import InvariantError
 from anew.stats.column import Floats
@@ -123,6 +122,8 @@ def fit_direct(rows: pl.DataFrame, loss: Floats, *, seed: int = 0) -> DirectEsti
     Geurts, Ernst and Wehenkel (2006), "Extremely randomized trees", Machine Learning 63. Meinshausen (2006), "Quantile
     regression forests", JMLR 7, section 2, on forests as weights.
     """
+    from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and few ask
+
     if rows.height < _LEAST or loss.shape != (rows.height,) or not np.isfinite(loss).all():
         raise InvariantError(
             f"{_LEAST} held-out rows, each with a finite loss, are the least that an estimate rests on: "

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import ExtraTreesClassifier  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.errors import InvariantError
 from anew.stats.homogeneity import same_rank
@@ -74,6 +73,8 @@ def separation(first: Floats, second: Floats, *, seed: int = 0) -> Separation:
 
 
 def _told(points: Floats, now: npt.NDArray[np.int64], fitted: npt.NDArray[np.bool_], seed: int) -> Separation:
+    from sklearn.ensemble import ExtraTreesClassifier  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and few ask
+
     trees = ExtraTreesClassifier(
         n_estimators=_TREES, min_samples_leaf=_LEAF_ROWS, class_weight="balanced", random_state=seed, n_jobs=1
     ).fit(points[fitted], now[fitted])

@@ -12,8 +12,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.covariance import LedoitWolf  # type: ignore[import-untyped]  # ships no types
-from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]  # ships no types
 
 from anew.domain.errors import InvariantError
 
@@ -105,6 +103,8 @@ def fit_out_of_distribution(
 
 
 def _mahalanobis(rows: Floats) -> Callable[[Floats], Floats]:
+    from sklearn.covariance import LedoitWolf  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and few ask
+
     spread = rows.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     mean = rows.mean(axis=0)
@@ -121,6 +121,8 @@ def _mahalanobis(rows: Floats) -> Callable[[Floats], Floats]:
 
 
 def _isolation(rows: Floats, seed: int) -> Callable[[Floats], Floats]:
+    from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and few ask
+
     forest = IsolationForest(n_estimators=100, random_state=seed, n_jobs=1).fit(rows)
 
     def score(asked: Floats) -> Floats:

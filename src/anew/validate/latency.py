@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.stats import binom
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
@@ -71,6 +70,8 @@ class Latency:
         return tuple(found)
 
     def _quantile(self, subject: str, times: Sequence[float], share: float) -> Evidence:
+        from scipy.stats import binom  # noqa: PLC0415 - slow, and few ask
+
         n = len(times)
         if not n:
             return unmeasured(self.key, subject, "no answer was timed")

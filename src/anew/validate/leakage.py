@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import rankdata
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
@@ -137,9 +136,9 @@ def _numbers_tell(rows: HeldOut, values: pl.Series) -> float | None:
         known = np.isfinite(numbers) & np.isfinite(rows.label)
         if known.sum() < 3 or np.ptp(numbers[known]) == 0 or np.ptp(rows.label[known]) == 0:
             return None
-        return float(abs(np.corrcoef(rankdata(numbers[known]), rankdata(rows.label[known]))[0, 1]))
+        return float(abs(np.corrcoef(_ranks(numbers[known]), _ranks(rows.label[known]))[0, 1]))
     # A missing value tells, too: it stands below all others.
-    ranks = rankdata(np.where(np.isfinite(numbers), numbers, -np.inf))
+    ranks = _ranks(np.where(np.isfinite(numbers), numbers, -np.inf))
     areas = []
     for label in np.unique(rows.label):
         up = rows.label == label
@@ -162,3 +161,8 @@ def _levels_tell(rows: HeldOut, values: pl.Series) -> float | None:
     told = float(counts.get_column("len").sum()) / rows.n
     # As good as a constant is 0.5, as on the scale of the other columns.
     return 0.5 + (told - commonest) / (1 - commonest) / 2 if commonest < 1 else None
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return ranks from 1, those of equals their mean."""
+    return pl.Series(values).rank().to_numpy()
