@@ -40,7 +40,7 @@ LONGEST_FUNCTION = 60
 MODEST_FUNCTION = 30
 MODEST_SHARE = 0.9
 """Share of the functions whose bodies are no longer than `MODEST_FUNCTION` lines."""
-SLOW = ("scipy.stats", "sklearn.")
+SLOW = ("scipy.stats", "sklearn")
 """What takes half a second to import, which every `anew up` would pay."""
 
 COMPONENT_STAGES = ("governance", "monitor", "rollout", "train", "trigger", "validate")

@@ -6,6 +6,7 @@ a step does, and prints what each took: three minutes are promised for all but t
 nothing else.
 """
 
+import json
 import os
 import re
 import socket
@@ -43,6 +44,17 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> float:
     return time.monotonic() - began
 
 
+def _check(folder: Path, environment: dict[str, str]) -> None:
+    """See that the tutorial ended with a challenger promoted, and that all was stored."""
+    asked = ["anew", "status", "rentals", "--json"]
+    said = subprocess.run(asked, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+    status = json.loads(said)["data"]
+    if status["champion"]["version"] == "v1":
+        raise SystemExit("the tutorial ended with its first model: no challenger was promoted")
+    if status["stored"]["predictions"] != status["stored"]["labels"]:
+        raise SystemExit(f"the tutorial's rows are not all stored: {status['stored']}")
+
+
 def main(folder: Path, lock: Path | None = None) -> None:
     """Take the path."""
     folder.mkdir(parents=True)
@@ -71,6 +83,7 @@ def main(folder: Path, lock: Path | None = None) -> None:
     looked = script.replace("anew backup backups", "python look.py\nanew backup backups", 1)
     (folder / "look.py").write_text(Path(__file__).with_name("look_at_dashboard.py").read_text("utf-8"), "utf-8")
     seen["own CSV and dashboard"] = run(["bash", "-c", looked], folder, environment)
+    _check(folder, environment)
     total = sum(seen.values())
     print(f"wheel {spent:.0f} s, installation {installing:.0f} s, then {total:.0f} s:")
     print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in seen.items()))

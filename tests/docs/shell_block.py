@@ -25,7 +25,7 @@ APART: Mapping[str, str] = {
 """Programs whose lines are not run here, and why."""
 
 ELSEWHERE: Mapping[str, str] = {
-    "first-project": "tests/docs/test_tutorial.py runs every block of it",
+    "first-project": "`make newcomer` runs every block of it: tests/docs/newcomer.py",
     "anew replay desk": "tests/app/test_ready_project.py replays every template",
     "anew gateway fraud churn": "tests/system/test_shared_gateway.py starts two projects and one gateway before them",
     "anew gateway serving --from s3": "needs a bucket; tests/system/test_gateway_hosts.py serves from one",
