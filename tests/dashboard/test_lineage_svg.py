@@ -1,5 +1,6 @@
 """The drawn graph: well-formed, whole, and inert whatever names it holds."""
 
+import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -44,6 +45,20 @@ def test_many_of_one_layer_stand_in_rows_that_a_page_has_room_for() -> None:
     assert all(
         abs(x - u) >= wide or abs(y - v) >= high for x, y, wide, high in boxes for u, v, *_ in boxes if (x, y) != (u, v)
     )
+
+
+def test_what_leads_from_a_row_goes_through_the_gaps_of_the_next_one() -> None:
+    names = [f"n{i}" for i in range(5)]
+    nodes = {name: Node(id=name, kind=NodeKind.VERDICT, label=name) for name in (*names, "end")}
+    edges = tuple(Edge(name, "end", "led to") for name in names)
+    drawn = ElementTree.fromstring(lineage_svg(Lineage(subject="end", nodes=nodes, edges=edges)))  # noqa: S314  ours
+    boxes = [[float(box.attrib[name]) for name in ("x", "y", "width", "height")] for box in drawn.iter(f"{SVG}rect")]
+    downs = [re.match(r"M(\d+) (\d+)V(\d+)C", path.attrib["d"]) for path in drawn.iter(f"{SVG}path")]
+    assert len(downs) == 5
+    for down in filter(None, downs):
+        x, begin, end = map(float, down.groups())
+        assert not [each for each in boxes if each[0] <= x <= each[0] + each[2] and begin < each[1] + 1 < end]
+    assert any(float(down[3]) > float(down[2]) for down in downs if down), "some lead past another row"
 
 
 def test_names_are_text_and_nothing_else() -> None:

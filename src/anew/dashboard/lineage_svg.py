@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
 
@@ -18,6 +19,16 @@ _STYLE = (
     ".kind{font-size:10px;fill-opacity:.75}text{fill:currentColor}.subject{stroke-width:2.5;stroke-opacity:1}"
     "@media(prefers-color-scheme:dark){svg{--fill:var(--paper,#14171a);color:var(--ink,#e8eaed)}}"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The upper left corner of a node, and where its layer begins and ends."""
+
+    x: int
+    y: int
+    top: int
+    bottom: int
 
 
 def lineage_svg(lineage: Lineage, *, styled: bool = True) -> str:
@@ -41,15 +52,32 @@ def lineage_svg(lineage: Lineage, *, styled: bool = True) -> str:
     )
 
 
-def _places_of(layers: Sequence[Sequence[str]]) -> tuple[dict[str, tuple[int, int]], int]:
-    """Return the upper left corner of each node, a layer below the other in rows of a few, and the height of all."""
-    places, top = dict[str, tuple[int, int]](), _MARGIN
+def _places_of(layers: Sequence[Sequence[str]]) -> tuple[dict[str, _Place], int]:
+    """Return the place of each node, a layer below the other in rows of a few, and the height of all.
+
+    Every second row of a layer is moved by half a node: what leads past it goes through its gaps.
+    """
+    places, top = dict[str, _Place](), _MARGIN
     for ids in layers:
-        for place, id in enumerate(ids):
-            row, column = divmod(place, _ACROSS)
-            places[id] = (_MARGIN + column * (_WIDTH + _GAP_X), top + row * (_HEIGHT + _GAP_Y))
-        top += -(-len(ids) // _ACROSS) * (_HEIGHT + _GAP_Y) - _GAP_Y + _LAYER
+        rows = _rows(ids)
+        bottom = top + len(rows) * (_HEIGHT + _GAP_Y) - _GAP_Y
+        for number, row in enumerate(rows):
+            left = _MARGIN + number % 2 * (_WIDTH + _GAP_X) // 2
+            for column, id in enumerate(row):
+                x, y = left + column * (_WIDTH + _GAP_X), top + number * (_HEIGHT + _GAP_Y)
+                places[id] = _Place(x, y, top, bottom)
+        top = bottom + _LAYER
     return places, top - _LAYER + _MARGIN
+
+
+def _rows(ids: Sequence[str]) -> Sequence[Sequence[str]]:
+    """Return the nodes of a layer in rows of three and two by turns."""
+    rows: list[Sequence[str]] = []
+    at = 0
+    while at < len(ids):
+        rows.append(ids[at : at + _ACROSS - len(rows) % 2])
+        at += len(rows[-1])
+    return rows
 
 
 def _layers(lineage: Lineage) -> Sequence[Sequence[str]]:
@@ -83,8 +111,8 @@ def _place(start: str, before: Mapping[str, Sequence[str]], depth: dict[str, int
         stack.pop()
 
 
-def _box(node: Node, place: tuple[int, int], subject: str) -> str:
-    x, y = place
+def _box(node: Node, place: _Place, subject: str) -> str:
+    x, y = place.x, place.y
     lines = [*wrap(node.label, _LABEL, max_lines=_LINES, placeholder="…"), *[""] * _LINES][:_LINES]
     label = "".join(f'<tspan x="{x + 10}" y="{y + 33 + 15 * i}">{escape(each)}</tspan>' for i, each in enumerate(lines))
     marked = " subject" if subject in (node.id, node.label.split()[0] if node.kind == "version" else "") else ""
@@ -97,11 +125,12 @@ def _box(node: Node, place: tuple[int, int], subject: str) -> str:
     )
 
 
-def _edge(source: tuple[int, int], target: tuple[int, int], role: str) -> str:
-    (x1, y1), (x2, y2) = source, target
-    x1, y1, x2 = x1 + _WIDTH // 2, y1 + _HEIGHT, x2 + _WIDTH // 2
-    bend = max(14, (y2 - y1) // 2)
+def _edge(source: _Place, target: _Place, role: str) -> str:
+    """Draw a line that leaves its layer, and enters the other, straight down."""
+    x1, x2 = source.x + _WIDTH // 2, target.x + _WIDTH // 2
+    bend = max(14, (target.top - source.bottom) // 2)
+    curve = f"C{x1} {source.bottom + bend} {x2} {target.top - bend} {x2} {target.top}"
     return (
-        f'<path class="edge" d="M{x1} {y1}C{x1} {y1 + bend} {x2} {y2 - bend} {x2} {y2}"><title>{escape(role)}</title>'
-        "</path>"
+        f'<path class="edge" d="M{x1} {source.y + _HEIGHT}V{source.bottom}{curve}V{target.y}">'
+        f"<title>{escape(role)}</title></path>"
     )
