@@ -122,3 +122,26 @@ def test_a_word_that_is_repeated_keeps_no_worker_alive(bed: Bed) -> None:
     bed.say("b", None, epoch=2)
     bed.replicas.hear()
     assert file.stat().st_mtime_ns > before, "control"
+
+
+def test_a_host_that_says_nothing_new_is_not_asked_however_many_there_are(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(20):
+        bed.place.own(f"gone{i}", f"gone{i}")
+        bed.say(f"gone{i}", None)
+    bed.replicas.hear()
+    asked: list[str] = []
+    said = ReplicaBucket.said
+
+    def watched(place: ReplicaBucket, host: str) -> Said | None:
+        asked.append(host)
+        return said(place, host)
+
+    monkeypatch.setattr(ReplicaBucket, "said", watched)
+    bed.replicas.hear()
+    assert asked == []
+    bed.say("gone7", None, epoch=2)
+    bed.replicas.hear()
+    assert asked == ["gone7"]
+    assert b'"epoch":2' in bed.reported("gone7")

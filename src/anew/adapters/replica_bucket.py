@@ -13,6 +13,7 @@ delete what is stored nowhere else, takes the project's key.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, TypeVar
@@ -185,12 +186,16 @@ class ReplicaBucket:
         """Say it."""
         self.bucket.put(f"hosts/{host}/said", msgspec.msgpack.encode(said))
 
-    def look(self) -> tuple[frozenset[str], tuple[Chunk, ...]]:
-        """Return the hosts that there are, and what they have shipped, oldest first; names that are none are none."""
-        found = self.bucket.tree("hosts")
-        hosts = frozenset(
-            parts[1] for each in found if len(parts := each.split("/")) == 3 and _HOST.fullmatch(parts[1])
-        )
+    def look(self) -> tuple[Mapping[str, str], tuple[Chunk, ...]]:
+        """Return the hosts that there are, and what they have shipped, oldest first; names that are none are none.
+
+        With each host goes what changes with what it says; empty when it has said nothing.
+        """
+        found, hosts = self.bucket.tree("hosts"), dict[str, str]()
+        for name, tag in found.items():
+            parts = name.split("/")
+            if len(parts) == 3 and _HOST.fullmatch(parts[1]):
+                hosts[parts[1]] = tag if parts[2] == "said" else hosts.get(parts[1], "")
         return hosts, tuple(sorted(chunk for each in found if (chunk := _chunk(each)) and chunk.host in hosts))
 
     def shipped(self, host: str, worker: str) -> tuple[Chunk, ...]:

@@ -83,10 +83,10 @@ class S3Bucket:
         found = self._asked(under, lambda: self._store.list_with_delimiter(under or None)["objects"])
         return sorted(each["path"].removeprefix(folder) for each in found or ())
 
-    def tree(self, under: str) -> Sequence[str]:
-        """Return the names of all objects under a folder, however deep, in order."""
-        found = self._asked(under, lambda: [each["path"] for page in self._store.list(under) for each in page])
-        return sorted(found or ())
+    def tree(self, under: str) -> Mapping[str, str]:
+        """Return the names of all objects under a folder, however deep, in order, each with its tag as `tag` tells."""
+        pages = self._asked(under, lambda: [*self._store.list(under)])
+        return dict(sorted((each["path"], str(each["e_tag"])) for page in pages or () for each in page))
 
     def put(self, name: str, content: bytes) -> None:
         """Write an object over what is there.

@@ -50,6 +50,7 @@ class Replicas:
         self._routing: tuple[int, ...] = ()
         self._files = ""
         self._looked = float("-inf")
+        self._said: dict[str, tuple[str, Said]] = {}
         self._last: dict[str, Said] = {}
         self._reported: dict[str, Said] = {}
         self._receiver = JournalReceiver(self._place, settings.state / "journal", SystemClock().now)
@@ -96,9 +97,9 @@ class Replicas:
         known, _ = self._place.look()
         said: dict[str, Said] = {}
         problems: list[AnewError | OSError] = []
-        for host in sorted(known):
+        for host, tag in known.items():
             try:
-                word = self._place.said(host)
+                word = self._word_of(host, tag)
                 if word is not None:
                     said[host] = word
                     self._report(host, word)
@@ -118,6 +119,16 @@ class Replicas:
         if problems:
             raise problems[0]
         return more
+
+    def _word_of(self, host: str, tag: str) -> Said | None:
+        """Return what a host said last; one that says nothing new, or never again, is not asked."""
+        before = self._said.get(host)
+        if before is not None and before[0] == tag:
+            return before[1]
+        word = self._place.said(host)
+        if word is not None:
+            self._said[host] = (tag, word)
+        return word
 
     def _report(self, host: str, said: Said) -> None:
         """Put down what a host says anew; what it said before keeps none of its workers alive."""
