@@ -193,6 +193,16 @@ def test_a_shadow_answer_behind_a_cut_is_waited_for(two: Two) -> None:
     assert found == replace(open_one, shadow=open_one.answer)
 
 
+def test_a_name_that_the_bucket_has_lost_is_taken_again(two: Two) -> None:
+    two.write(0, 5)
+    two.shipper.turn()
+    two.place.bucket.remove(f"hosts/{HOST}/run")
+    two.write(5, 5)
+    two.shipper.turn()
+    two.shipper.turn()
+    assert two.place.begun(HOST) != ""
+
+
 @pytest.mark.fault("D14")
 def test_two_hosts_of_one_name_are_found(two: Two, tmp_path: Path) -> None:
     assert not two.place.own(HOST, "another folder")

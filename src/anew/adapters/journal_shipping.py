@@ -78,11 +78,12 @@ class JournalShipper:
         return shipped
 
     def _alone(self) -> None:
-        """Take the name at first; later see that nobody has taken it since."""
-        if not self._begun:
+        """Take the name at first, and where the bucket has lost it; else see that nobody has taken it since."""
+        taken = self.place.begun(self.host) if self._begun else ""
+        if not taken:
             self.place.begin(self.host, self._run)
             self._begun = True
-        elif self.place.begun(self.host) != self._run:
+        elif taken != self._run:
             raise ConflictError(f"{self.host} was started again elsewhere; {_COPIED}")
 
     def _hear(self) -> None:
