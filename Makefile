@@ -142,13 +142,13 @@ LOCK := --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-
 	$(call install,what anew and its tests run with,requirements/test.txt)
 	@touch .venv/run.stamp $@
 
+# These locks are whole and their releases agree, so nothing is resolved again; what is not imported is not compiled either.
 build/feast/stamp: requirements/feast.txt
 	@echo "Installing Feast into build/feast: about a minute."
 	@rm -rf build/feast && $(PYTHON) -m venv build/feast
-	@build/feast/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/feast.txt
+	@build/feast/bin/python -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes --requirement requirements/feast.txt
 	@touch $@
 
-# The lock is whole and its releases agree, so nothing is resolved again; what is not imported is not compiled either.
 build/labelstudio/stamp: requirements/labelstudio.txt
 	@echo "Installing Label Studio, a gigabyte, into build/labelstudio: about a minute."
 	@rm -rf build/labelstudio && $(PYTHON) -m venv build/labelstudio
@@ -183,7 +183,7 @@ endef
 build/ray/stamp: .venv/test.stamp requirements/ray.txt Makefile
 	@echo "Installing Ray into build/ray: half a minute."
 	$(call over,build/ray)
-	@build/ray/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/ray.txt
+	@build/ray/bin/python -m pip --disable-pip-version-check install -qq --no-compile --require-hashes --requirement requirements/ray.txt
 	@printf '#!/bin/sh\nexec "%s/build/ray/bin/python" -P -m anew.cli "$$@"\n' "$(CURDIR)" >build/ray/bin/anew && chmod +x build/ray/bin/anew
 	@touch $@
 
@@ -191,7 +191,7 @@ build/ray/stamp: .venv/test.stamp requirements/ray.txt Makefile
 build/torch/stamp: .venv/test.stamp requirements/torch.txt Makefile
 	@echo "Installing PyTorch into build/torch: about a minute."
 	$(call over,build/torch)
-	@build/torch/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --requirement requirements/torch.txt || { echo "On Linux, PyTorch for CPUs comes from an index of its own; name it in PIP_EXTRA_INDEX_URL, or a folder with its wheel in PIP_FIND_LINKS. The lock knows its wheel for Python 3.11 on x86-64." >&2; exit 1; }
+	@build/torch/bin/python -m pip --disable-pip-version-check install -qq --no-compile --require-hashes --requirement requirements/torch.txt || { echo "On Linux, PyTorch for CPUs comes from an index of its own; name it in PIP_EXTRA_INDEX_URL, or a folder with its wheel in PIP_FIND_LINKS. The lock knows its wheel for Python 3.11 on x86-64." >&2; exit 1; }
 	@touch $@
 
 define install
