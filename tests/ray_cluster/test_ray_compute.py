@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ class TestRayCompute(ComputeContract):
     def compute(self, compute: RayCompute) -> RayCompute:
         """Return one without jobs."""
         return compute
+
+
+def has_begun(compute: RayCompute, times: int) -> bool:
+    """Has the job, which runs, said so often that it began? What it says is brought by the poll."""
+    assert compute.poll("j1").state is JobState.RUNNING
+    begun = compute.root / "j1" / "results" / "begun.txt"
+    return begun.exists() and len(begun.read_text().splitlines()) == times
 
 
 def kill_worker_of(ray: RayBed) -> None:
@@ -117,14 +125,9 @@ def test_a_job_whose_worker_dies_begins_again_from_its_checkpoint_and_no_oftener
     told = {"times": "9", "seconds": "60"}
     work = Job(id="j1", entry=f"{JOBS}:resume", arguments=told, restarts=1, files=())
     begun = compute.root / "j1" / "results" / "begun.txt"
-
-    def has_begun(times: int) -> bool:
-        assert compute.poll("j1").state is JobState.RUNNING
-        return begun.exists() and len(begun.read_text().splitlines()) == times
-
     for times, state in ((1, JobState.UNKNOWN), (2, JobState.FAILED)):
         compute.submit(work)
-        eventually(lambda times=times: has_begun(times))  # type: ignore[misc]  # a lambda of no arguments
+        eventually(partial(has_begun, compute, times))
         worker = int(begun.read_text().splitlines()[-1].split()[0])
         kill_worker_of(ray)
         assert ended(compute).state is state
@@ -140,10 +143,9 @@ def test_planted_a_compute_that_counts_no_beginnings_begins_once_oftener_than_it
     counted = JobRecord.begun
     monkeypatch.setattr(JobRecord, "begun", lambda record: min(1, counted(record)))
     work = Job(id="j1", entry=f"{JOBS}:resume", arguments={"times": "9", "seconds": "60"}, restarts=1, files=())
-    begun = compute.root / "j1" / "results" / "begun.txt"
     for times in (1, 2, 3):
         compute.submit(work)
-        eventually(lambda times=times: begun.exists() and len(begun.read_text().splitlines()) == times)  # type: ignore[misc]  # a lambda of no arguments
+        eventually(partial(has_begun, compute, times))
         if times < 3:
             kill_worker_of(ray)
             assert ended(compute).state is JobState.UNKNOWN
