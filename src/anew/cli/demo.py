@@ -106,4 +106,6 @@ def _show(console: Console, report: DemoReport, folder: Path) -> None:
         console.print(f"[bold red]failed:[/] {_escaped(failure)}")
     if report.missing:
         console.print(f"[bold red]did not happen:[/] {', '.join(report.missing)}")
-    console.print(f"explore it:  {sys.argv[0]} status {folder}    {sys.argv[0]} explain v2 --project {folder}")
+    program = sys.argv[0]
+    if not program.endswith("__main__.py"):  # whoever runs the module is a program, and may have ended the stores
+        console.print(f"explore it:  {program} status {folder}    {program} explain v2 --project {folder}")
