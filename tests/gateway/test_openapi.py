@@ -57,7 +57,8 @@ def test_whatever_is_asked_is_answered_as_the_document_says() -> None:
     paths = document["paths"]
     assert {f"/models/m{path}" for path in ("/predict", "/labels", "/feedback")} < set(paths)
     for path in ("/predict", "/v2/models/m/infer"):
-        assert [each["name"] for each in paths[path]["post"]["parameters"]] == ["x-request-timeout-ms"]
+        (patience,) = paths[path]["post"]["parameters"]
+        assert (patience["name"], patience["schema"]["type"]) == ("x-request-timeout-ms", "integer")
     document["paths"] = {
         path: item for path, item in paths.items() if not path.startswith("/models/")
     }  # the same again

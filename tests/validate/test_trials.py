@@ -177,6 +177,14 @@ def test_a_column_that_gives_the_answer_away_is_too_good(column: Callable[[Any],
     assert verdict is PASS or "leak alone tells the label" in found.reason
 
 
+@pytest.mark.fault("V10")
+def test_values_that_are_the_same_tell_nothing_whatever_order_the_rows_are_in() -> None:
+    rows = binary(0.1)
+    rows = rows.at(np.argsort(rows.label, kind="stable"))
+    rows = replace(rows, table=rows.table.with_columns(same=pl.lit(1.0)))
+    assert judged(Leakage(), rows) is PASS
+
+
 def test_a_leap_over_the_champion_and_a_loss_next_to_none_are_too_good() -> None:
     assert judged(Leakage(), binary(0.02, 0.4)) is FAIL
     assert judged(Leakage(), binary(0.0, None)) is FAIL
