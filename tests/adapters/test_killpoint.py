@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anew.adapters.killpoint import VARIABLE, install
+from anew.adapters.killpoint import CHAOS, VARIABLE, install
 from anew.domain.boundary import hook, reach
 from anew.domain.errors import SettingsError
 from anew.testing.killpoint import boundaries
@@ -62,3 +62,29 @@ def test_it_kills_at_the_nth_time_and_not_before() -> None:
     )
     assert found.returncode == -9
     assert found.stdout.split() == ["0", "1"]
+
+
+def _under_chaos(seed: str) -> tuple[int, str]:
+    """Return how a program ends that reaches many boundaries, and which was its last."""
+    code = (
+        "from anew.adapters import killpoint; from anew.domain.boundary import reach\n"
+        "killpoint._LONGEST_S = 0; assert killpoint.install()\n"
+        "for i in range(5000): print(i, flush=True); reach('test.one')"
+    )
+    program = [sys.executable, "-c", code]
+    found = subprocess.run(program, env={CHAOS: seed}, capture_output=True, text=True, timeout=60, check=False)
+    return found.returncode, found.stdout.split()[-1]
+
+
+def test_chaos_kills_each_process_elsewhere_and_each_seed_with_its_pid_at_the_same_place() -> None:
+    once, again, other = (_under_chaos(seed) for seed in ("7/1", "7/1", "7/2"))
+    assert once == again
+    assert once[0] == other[0] == -9
+    assert once[1] != other[1]
+    assert _under_chaos("7")[0] == -9, "the pid is its own"
+
+
+@pytest.mark.parametrize("asked", ["yes", "-1", "1/", "7/1/2", "0.5"])
+def test_chaos_without_a_seed_is_refused(asked: str) -> None:
+    with pytest.raises(SettingsError, match="write a number"):
+        install({CHAOS: asked})
