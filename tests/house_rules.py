@@ -162,7 +162,7 @@ def hidden_imports(source: Source) -> Iterator[str]:
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         excused = "PLC0415" in source.comments.get(node.lineno, "")
-        slow = isinstance(node, ast.ImportFrom) and (node.module or "").startswith(SLOW)
+        slow = isinstance(node, ast.ImportFrom) and any(f"{node.module}.".startswith(f"{each}.") for each in SLOW)
         if not (excused and (slow or source.name.startswith("anew.adapters."))):
             yield f"{source.path}:{node.lineno}: an import inside a function"
 

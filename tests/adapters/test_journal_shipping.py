@@ -193,14 +193,31 @@ def test_a_shadow_answer_behind_a_cut_is_waited_for(two: Two) -> None:
     assert found == replace(open_one, shadow=open_one.answer)
 
 
-def test_a_name_that_the_bucket_has_lost_is_taken_again(two: Two) -> None:
+def test_a_bucket_that_has_lost_everything_gets_it_again_and_the_name_with_it(two: Two) -> None:
     two.write(0, 5)
     two.shipper.turn()
-    two.place.bucket.remove(f"hosts/{HOST}/run")
+    two.receive()
     two.write(5, 5)
     two.shipper.turn()
-    two.shipper.turn()
+    for name in two.place.bucket.tree("hosts"):
+        two.place.bucket.remove(name)
+    two.place.own(HOST, "folder")
+    two.write(10, 5)
+    for _ in range(3):
+        two.shipper.turn()
+        two.receive()
     assert two.place.begun(HOST) != ""
+    assert two.stored() == ids(0, 15)
+
+
+def test_of_two_copies_that_find_the_name_lost_one_goes_on(two: Two, tmp_path: Path) -> None:
+    copied = Two(two.place, tmp_path / "copied", two.project)
+    two.shipper.turn()
+    copied.shipper.turn()
+    two.place.bucket.remove(f"hosts/{HOST}/run")
+    copied.shipper.turn()
+    with pytest.raises(ConflictError, match="was started again elsewhere"):
+        two.shipper.turn()
 
 
 @pytest.mark.fault("D14")

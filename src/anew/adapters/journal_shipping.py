@@ -78,11 +78,17 @@ class JournalShipper:
         return shipped
 
     def _alone(self) -> None:
-        """Take the name at first, and where the bucket has lost it; else see that nobody has taken it since."""
-        taken = self.place.begun(self.host) if self._begun else ""
-        if not taken:
+        """Take the name at first, and again where the bucket has lost it; else see that nobody has taken it since.
+
+        What lost the name may have lost what lay there as well: each journal goes on where the project says.
+        """
+        if not self._begun:
             self.place.begin(self.host, self._run)
             self._begun = True
+            return
+        taken = self.place.begun(self.host)
+        if not taken and self.place.take(self.host, self._run):
+            self._next.clear()
         elif taken != self._run:
             raise ConflictError(f"{self.host} was started again elsewhere; {_COPIED}")
 

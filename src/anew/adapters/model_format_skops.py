@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +18,6 @@ from anew.ports.rows import input_matrix
 __all__ = ["SkopsFormat"]
 
 ALLOWED = (
-    "collections.OrderedDict",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
-    "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
     "sklearn._loss.loss.HalfTweedieLoss",
     "sklearn.calibration._CalibratedClassifier",
@@ -42,7 +37,8 @@ ALLOWED = (
 )
 """Types allowed besides those that skops itself trusts; none of them runs anything that a file brings.
 
-LightGBM's Booster reads its own text. XGBoost's would read its binary form, which can end the process.
+LightGBM's and XGBoost's are not among them: a file would choose the state of a Booster, and so what its library frees
+and which paths it opens.
 
 Never what a file lists: `get_untrusted_types` on it would have the attacker write this list.
 """
@@ -52,10 +48,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
 
 @dataclass(frozen=True, slots=True)
 class SkopsFormat:
-    """See `anew.ports.model_format.ModelFormat`. Accepts fitted scikit-learn estimators.
-
-    Within its pipelines, searches and ensembles LightGBM's may stand as well.
-    """
+    """See `anew.ports.model_format.ModelFormat`. Accepts fitted scikit-learn estimators and pipelines of them."""
 
     name: str = "skops"
     file: str = "model.skops"
@@ -80,7 +73,7 @@ class SkopsFormat:
             raise TrainingError(
                 "error",
                 f"the model holds {foreign}, which are not on the list of types that are safe to load; "
-                "use the parts of scikit-learn and LightGBM, or do that step in features()",
+                "use scikit-learn's own parts, or do that step in features()",
             )
         return data
 
@@ -92,7 +85,7 @@ class SkopsFormat:
             return cast("object", skops.io.loads(data, trusted=list(ALLOWED)))
         except skops.io.exceptions.UntrustedTypesFoundException as exc:
             raise IntegrityError(f"{self.file} names types that are not allowed: {exc}") from exc
-        except _unreadable() as exc:
+        except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as exc:
             raise IntegrityError(f"{self.file} is not a skops file: {exc!r}") from exc
 
     def score(self, model: object, inputs: pl.DataFrame | npt.NDArray[np.float64], *, classify: bool) -> Scores:
@@ -106,13 +99,6 @@ class SkopsFormat:
         # A classifier may answer by a threshold of its own: its answer counts, not the largest probability.
         answers, known = np.asarray(estimator.predict(x)), np.asarray(estimator.classes_)
         return Scores(values=np.searchsorted(known, answers), proba=proba)
-
-
-def _unreadable() -> tuple[type[Exception], ...]:
-    """Return what is raised by bytes that are no such file; LightGBM's own error where it was loaded."""
-    plain = (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile)
-    loaded = sys.modules.get("lightgbm.basic")
-    return plain if loaded is None else (*plain, loaded.LightGBMError)
 
 
 def _as_fitted(estimator: Any, inputs: pl.DataFrame | npt.NDArray[np.float64]) -> object:

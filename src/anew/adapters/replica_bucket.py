@@ -149,6 +149,10 @@ class ReplicaBucket:
         _check(host)
         self.bucket.put(f"hosts/{host}/run", run.encode())
 
+    def take(self, host: str, run: str) -> bool:
+        """Say so where no start of it is known; returns whether it is this one then."""
+        return self.bucket.create(f"hosts/{host}/run", run.encode())
+
     def begun(self, host: str) -> str:
         """Return the last start of a host; empty for none."""
         return (self.bucket.read(f"hosts/{host}/run") or b"").decode(errors="replace")

@@ -84,9 +84,9 @@ class S3Bucket:
         return sorted(each["path"].removeprefix(folder) for each in found or ())
 
     def tree(self, under: str) -> Mapping[str, str]:
-        """Return the names of all objects under a folder, however deep, in order, each with its tag as `tag` tells."""
+        """Return the names of all objects under a folder, however deep, in order, each with its tag; empty for none."""
         pages = self._asked(under, lambda: [*self._store.list(under)])
-        return dict(sorted((each["path"], str(each["e_tag"])) for page in pages or () for each in page))
+        return dict(sorted((each["path"], each["e_tag"] or "") for page in pages or () for each in page))
 
     def put(self, name: str, content: bytes) -> None:
         """Write an object over what is there.

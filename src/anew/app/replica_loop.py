@@ -123,7 +123,7 @@ class Replicas:
     def _word_of(self, host: str, tag: str) -> Said | None:
         """Return what a host said last; one that says nothing new, or never again, is not asked."""
         before = self._said.get(host)
-        if before is not None and before[0] == tag:
+        if tag and before is not None and before[0] == tag:
             return before[1]
         word = self._place.said(host)
         if word is not None:

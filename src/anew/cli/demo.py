@@ -59,7 +59,7 @@ def run(
     if json:
         emit_json("anew.demo/1", _plain(report))
     else:
-        _show(console, report, folder)
+        _show(console, report, folder, explore=not stores)  # whoever brought stores may have ended them
     sys.exit(0 if report.whole else 1)
 
 
@@ -78,7 +78,7 @@ def _plain(report: DemoReport) -> dict[str, object]:
     return {name: getattr(report, name) for name in report.__slots__} | {"whole": report.whole}
 
 
-def _show(console: Console, report: DemoReport, folder: Path) -> None:
+def _show(console: Console, report: DemoReport, folder: Path, *, explore: bool) -> None:
     table = Table(title=f"{report.rows} hours of demand", show_header=False, title_justify="left")
     table.add_column(justify="left")
     table.add_column(justify="right")
@@ -106,6 +106,5 @@ def _show(console: Console, report: DemoReport, folder: Path) -> None:
         console.print(f"[bold red]failed:[/] {_escaped(failure)}")
     if report.missing:
         console.print(f"[bold red]did not happen:[/] {', '.join(report.missing)}")
-    program = sys.argv[0]
-    if not program.endswith("__main__.py"):  # whoever runs the module is a program, and may have ended the stores
-        console.print(f"explore it:  {program} status {folder}    {program} explain v2 --project {folder}")
+    if explore:
+        console.print(f"explore it:  {sys.argv[0]} status {folder}    {sys.argv[0]} explain v2 --project {folder}")

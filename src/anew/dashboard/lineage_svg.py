@@ -55,7 +55,8 @@ def lineage_svg(lineage: Lineage, *, styled: bool = True) -> str:
 def _places_of(layers: Sequence[Sequence[str]]) -> tuple[dict[str, _Place], int]:
     """Return the place of each node, a layer below the other in rows of a few, and the height of all.
 
-    Every second row of a layer is moved by half a node: what leads past it goes through its gaps.
+    Every second row of a layer is moved by half a node: what leads past it goes through its gaps. In a layer of more
+    than two rows some lines go behind the boxes of the third.
     """
     places, top = dict[str, _Place](), _MARGIN
     for ids in layers:

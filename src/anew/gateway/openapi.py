@@ -92,7 +92,10 @@ def _review_paths(settings: GatewaySettings) -> dict[str, _Json]:
 
 def _reviewed(summary: str, takes: _Json | None) -> _Json:
     statuses = (400, 404, 409, 413, 415, 422, 500, 503)
-    said = {str(status): _json(_ref("Error"), _REASONS.get(status, "not yours, or settled")) for status in statuses}
+    said = {
+        str(status): _json(_ref("Error"), _REASONS.get(status, "not yours, settled, or answered already"))
+        for status in statuses
+    }
     body = (
         {} if takes is None else {"requestBody": {"required": True, "content": {"application/json": {"schema": takes}}}}
     )
