@@ -286,8 +286,10 @@ def ask_people(shell: Shell) -> None:
         row: dict[str, Value] = {"amount": 1.0, "country": "DE"}
         item = ReviewItem(prediction="p", at=at, key="k", row=row, reason="random", propensity=0.5, window=at)
         store.add([replace(item, prediction=f"p{i}") for i in range(2)], reached=at)
+        items = {str(id) for (id,) in store.all("SELECT id FROM item")}
     item = json.loads(shell.anew("label", "next", "--project", shell.project, "--json").out)["data"]["item"]["id"]
-    shell.type("review-1", {"0f3c…": item}, inside=True)
+    (other,) = items - {item}
+    shell.type("review-1", {"0f3c…": item, "9d27…": other}, inside=True)
     shell.type("ci-2")
     candidate: dict[str, Any] = {"model": "fraud", "at": at, "version": "v2", "champion": "v1", "digest": "d" * 64}
     trained = CandidateTrained(**candidate, cause="v2", snapshot="", rows=1, compute_s=0.0)
