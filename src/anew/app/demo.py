@@ -37,6 +37,7 @@ from anew.domain.facts import (
     RetrainCommanded,
     RetrainRequested,
     RolledBack,
+    TrafficShifted,
     TrainingEnded,
     VersionPromoted,
 )
@@ -50,6 +51,9 @@ _FREE_LEAD, _STAGED_LEAD, _CAREFUL_LEAD = 10, 4, 1
 machine too: nothing to wait for; an act of the story is near; the demo changes the code."""
 _DAYS_PER_EFFECT, _CAREFUL_DAYS = 10, 3
 """Days that come while one effect runs, whatever it takes; then event time stands still until it has ended."""
+_DAYS_A_SECOND = 10
+"""Days while the first challenger is on probation, which is looked at once a second: on a quick machine, too, it is
+promoted before it is as stale as the one before it."""
 _MONTH_ENDS = 25
 _MARK = ".anew-demo"
 _HERE: Mapping[str, str] = MappingProxyType({})
@@ -93,13 +97,14 @@ class DemoReport:
 
 @dataclass(slots=True)
 class _Seen:
-    """What the director knows of the loop from its facts."""
+    """What the director knows of the loop from its facts; `probation` is the epoch of a challenger's present stage."""
 
     facts: list[Fact] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
     running: bool = False
     ended: int = 0
     code: str = ""
+    probation: int = 0
 
     def take(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -116,6 +121,8 @@ class _Seen:
             self.ended += 1
         elif isinstance(fact, ProjectChanged):
             self.code = fact.code
+        elif isinstance(fact, TrafficShifted):
+            self.probation = fact.epoch if fact.challenger[0] else 0
 
 
 class Demo:
@@ -143,6 +150,7 @@ class Demo:
         self._heard: queue.Queue[Fact | None] = queue.Queue()
         self._careful = self._changed = False
         self._effect = ("", 0)
+        self._stage = (0, 0, 0.0)
 
     def run(self) -> DemoReport:
         """Run the demo.
@@ -250,7 +258,7 @@ class Demo:
         else:
             lead = _STAGED_LEAD
         stored = stored_rows(self._folder / ".anew") or {}
-        granted = traffic.days_within(stored.get("predictions", 0)) + lead
+        granted = min(traffic.days_within(stored.get("predictions", 0)) + lead, self._watched(traffic))
         if not self._seen.pending:
             return granted
         if self._effect[0] != self._seen.pending[-1]:
@@ -258,6 +266,15 @@ class Demo:
         late = self._careful and traffic.day is not None and traffic.day.day > _MONTH_ENDS
         days = _CAREFUL_DAYS if self._careful else _DAYS_PER_EFFECT
         return min(granted, self._effect[1] + (0 if late else days))
+
+    def _watched(self, traffic: DemoTraffic) -> int:
+        """Return how many days there may be by now, for the sake of those who watch a challenger."""
+        if not self._seen.probation or self._story.has(_DONE[0]):
+            return traffic.days
+        if self._stage[0] != self._seen.probation:
+            self._stage = (self._seen.probation, traffic.sent_days, time.monotonic())
+        _, days, since = self._stage
+        return days + int(_DAYS_A_SECOND * (time.monotonic() - since))
 
     def _acts(self, pipeline: str, traffic: DemoTraffic) -> Iterator[Callable[[], bool]]:
         """Yield, one after another, the conditions to wait for; between them, do what the story needs."""
