@@ -19,8 +19,8 @@ _LOG = logging.getLogger("anew.chaos")
 VARIABLE = "ANEW_KILL"
 """``name:nth``: SIGKILL at the nth time that the boundary `name` is reached, counted from 1."""
 CHAOS = "ANEW_CHAOS"
-"""A seed: at any boundary SIGKILL, one time in 200, or a pause up to 50 ms, one in ten, drawn from seed and pid."""
-_KILLS, _PAUSES, _LONGEST_S = 1 / 200, 1 / 10, 0.05
+"""A seed: at any boundary SIGKILL, one time in 30, or a pause up to 50 ms, one in ten, drawn from seed and pid."""
+_KILLS, _PAUSES, _LONGEST_S = 1 / 30, 1 / 10, 0.05
 
 
 def install(environment: Mapping[str, str] = os.environ) -> bool:
