@@ -145,3 +145,13 @@ def test_a_host_that_says_nothing_new_is_not_asked_however_many_there_are(
     bed.replicas.hear()
     assert asked == ["gone7"]
     assert b'"epoch":2' in bed.reported("gone7")
+
+
+def test_where_a_store_gives_no_tags_every_host_is_asked_each_time(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.shipper("b")
+    tree = S3Bucket.tree
+    monkeypatch.setattr(S3Bucket, "tree", lambda bucket, under: dict.fromkeys(tree(bucket, under), ""))
+    for epoch in (2, 3):
+        bed.say("b", None, epoch=epoch)
+        bed.replicas.hear()
+        assert f'"epoch":{epoch}'.encode() in bed.reported("b")

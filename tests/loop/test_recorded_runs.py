@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,8 @@ def test_there_are_some() -> None:
 
 @pytest.mark.fault("O1")
 @pytest.mark.parametrize("file", RUNS, ids=lambda file: file.name)
-def test_a_kept_record_comes_to_what_it_came_to(file: object) -> None:
-    facts, then = kept(file)  # type: ignore[arg-type]  # a path
+def test_a_kept_record_comes_to_what_it_came_to(file: Path) -> None:
+    facts, then = kept(file)
     assert json.loads(json.dumps(came_to(facts))) == then
     assert {VersionPromoted, RolledBack} <= {type(fact) for fact in facts}, "it is a story worth keeping"
     assert all(narrate(fact) for fact in facts)
