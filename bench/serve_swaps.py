@@ -3,7 +3,8 @@
 Run it as ``make bench-serve-swaps``. One worker serves six versions (30 numbers, 200 trees of LightGBM) in turn while
 callers ask without pause. Exit 0 only if no request failed, every answer is that of the version that it names, at
 least 200 requests a second were answered, their 99th percentile is at most twice that of the same load without swaps,
-and the worker's memory after the last swap is within 10 % of that after the fiftieth.
+and the worker's memory after the last swap is within 10 % of that after the fiftieth. Unless told ``--every``, one swap
+follows the other at once, some twenty in a second: one in ten requests meets a version that is being loaded.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(prog="make bench-serve-swaps")
     parser.add_argument("--swaps", type=int, default=1000)
+    parser.add_argument("--every", type=float, default=0.0, help="seconds from one swap to the next, at least")
     parser.add_argument("--steady", type=float, default=10.0, help="seconds of load without swaps")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
@@ -53,30 +55,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with (Path(temporary) / "log").open("wb") as log:
             process = subprocess.Popen(command, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         try:
-            return _judge(*_measure(project, process, given.swaps, given.steady))
+            return _judge(*_measure(project, process, given))
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _measure(project: Project, process: subprocess.Popen, swaps: int, steady_s: float) -> tuple:
+def _measure(project: Project, process: subprocess.Popen, given: argparse.Namespace) -> tuple:
     _until(lambda: project.traffic.applied(MODEL) == (1, 1))
     (status,) = project.traffic.workers(MODEL)
     expected = _expected(project, status.port)
     tell("load without swaps")
-    steady = _loaded(status.port, lambda: time.sleep(steady_s))
+    steady = _loaded(status.port, lambda: time.sleep(given.steady))
     settled = 0
     began = time.monotonic()
 
     def swap() -> None:
         nonlocal settled
-        for i in range(swaps):
+        for i in range(given.swaps):
+            due = time.monotonic() + given.every
             epoch = project.shift((i + 1) % VERSIONS, i % VERSIONS)
             _until(lambda epoch=epoch: project.traffic.applied(MODEL)[1] >= epoch)
             if i + 1 == SETTLED:
                 settled = _resident(process.pid)
             if (i + 1) % 100 == 0:
                 tell(f"{i + 1} swaps, {_resident(process.pid) / 256:.0f} MB")
+            time.sleep(max(0.0, due - time.monotonic()))
 
     swapped = _loaded(status.port, swap)
     return steady, swapped, expected, (settled, _resident(process.pid)), time.monotonic() - began
