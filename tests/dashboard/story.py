@@ -219,6 +219,7 @@ class ToldSource:
     open_ways: Ways = Ways()
     clock: datetime = AT + 40 * DAY
     beside: Sequence[Neighbour] = ()
+    number: Value = 1.5
 
     def now(self) -> datetime:
         """The clock, which a test may turn."""
@@ -312,7 +313,7 @@ class ToldSource:
         """A question until it is answered."""
         if who.name in self.judged:
             return None
-        row: dict[str, Value] = {f"column{self.text}": self.text, "number": 1.5, "none": None}
+        row: dict[str, Value] = {f"column{self.text}": self.text, "number": self.number, "none": None}
         question = Question(id="q" * 26, at=AT, row=row, until=AT + DAY)
         return Desk(
             question=question,

@@ -37,6 +37,14 @@ def test_names_are_apart_and_inside(seed: int, shape: str) -> None:
             assert apart, (shape, boxes)
 
 
+def test_no_line_to_a_name_is_drawn_over_a_point_and_the_numbers_at_the_axes_are_round() -> None:
+    drawn = backtest_svg(report([(i % 7, 0.2 + 0.003 * i) for i in range(14)]))
+    assert drawn.rindex('class="lead"') < drawn.index("<circle")
+    below = re.findall(r'text-anchor="middle">([\d.]+)</text>', drawn)
+    beside = re.findall(r'text-anchor="end">([\d.]+)</text>', drawn)
+    assert (below, beside) == (["0", "2", "4", "6"], ["0.2", "0.25", "0.3", "0.35", "0.4"])
+
+
 def test_a_name_of_hundreds_of_letters_is_cut_and_said_whole_by_its_point() -> None:
     drawn = backtest_svg(report([(1, 0.2)], long="x" * 300))
     assert max(len(name) for _, _, name in TEXT.findall(drawn)) == 60

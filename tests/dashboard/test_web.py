@@ -14,6 +14,7 @@ from anew.dashboard.place import PLACES
 from anew.dashboard.shield import HEADERS
 from anew.dashboard.source import Neighbour, Shift
 from anew.dashboard.web import dashboard_app
+from anew.domain.column import Value
 from anew.domain.errors import UnavailableError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.facts import (
@@ -281,6 +282,24 @@ def test_a_labeller_comes_to_the_question_and_to_nothing_else() -> None:
     assert made.post("/review/answer", data=late, headers=HERE).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (12.300000190734863, "12.3"),
+        (-61.0, "-61"),
+        (0.0, "0"),
+        (2, "2"),
+        (1767225600.25, "1767225600.25"),
+        (1.5e-9, "1.5e-09"),
+        (None, "missing"),
+        ("1.0", "1.0"),
+    ],
+)
+def test_a_row_is_shown_as_people_would_write_it(value: Value, said: str) -> None:
+    text = signed_in(ToldSource(story("x"), "x", number=value), "labeller").get("/review", headers=HTML).text
+    assert f"<dt>number</dt><dd>{said}</dd>" in text
+
+
 def test_an_answer_that_comes_too_late_says_so() -> None:
     made = signed_in(role="labeller")
     fields = {"form": form_of(made, "/review", "/review/answer"), "item": "other", "value": "1"}
@@ -399,6 +418,25 @@ def test_where_candidate_and_champion_disagree_is_shown_and_how_sure_it_may_be()
     assert [each["value"] for each in found["calibration"]] == [0.0625]
     page = made.get("/compare?version=v2x", headers=HTML).text
     assert "better on <strong>20 %</strong> and worse on <strong>5 %</strong>" in page and "0.0625" in page
+
+
+def test_where_candidate_and_champion_disagree_on_every_row_nothing_is_left_over() -> None:
+    told, better, worse = story("x"), 534 / 655, 121 / 655
+    assert 1.0 - better - worse > 0, "what is left over in floats"
+    shares = [Evidence.of("any", share, 655, subject=name) for name, share in ((BETTER, better), (WORSE, worse))]
+    judged = GateJudged(
+        model="m",
+        at=AT,
+        version="v2x",
+        gate="any",
+        verdict=Verdict.PASS,
+        required=True,
+        reason="",
+        evidence=tuple(shares),
+    )
+    told.append(judged.caused_by("trained"))
+    found = signed_in(ToldSource(told, "x")).get("/compare.json?version=v2x").json()["data"]
+    assert found["held_out"]["same"] == 0
 
 
 def test_columns_are_ranked_by_what_their_shift_would_cost() -> None:

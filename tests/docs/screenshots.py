@@ -1,7 +1,7 @@
 """Pictures of every page of the dashboard, light and dark: ``python -m tests.docs.screenshots PROJECT FOLDER``.
 
-PROJECT is a folder that was brought up, such as the demo leaves; it need not run. The pictures have a palette, which
-keeps each below `MOST_BYTES`.
+PROJECT is a folder that the demo left, in which a backtest is made and things come to wait for people. The pictures
+have a palette, which keeps each below `MOST_BYTES`.
 """
 
 import base64
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from anew.app.dashboard_status import dashboard_address
 from anew.app.status import project_status
 from anew.dashboard.place import PLACES
 from anew.domain.access import Role
+from tests.docs.waiting import PATIENCE_S, anew, ask_people, bring_questions
 from tests.system.browsed import browser
 
 __all__ = ["MOST_BYTES", "THEMES", "pictures"]
@@ -28,7 +29,10 @@ __all__ = ["MOST_BYTES", "THEMES", "pictures"]
 MOST_BYTES = 60_000
 THEMES = ("light", "dark")
 _SIZE = {"width": 1000, "height": 760}
-_PATIENCE_S = 150.0
+_ASKING = ("approvals", "review")
+"""Pages that show what waits for people, of whom the demo asks nothing."""
+_WEEKS = 104
+"""Of the backtest's windows, which are a week like those of the demo's policy."""
 _PALETTE = """async (png) => {
   const image = new Image();
   image.src = 'data:image/png;base64,' + png;
@@ -38,7 +42,7 @@ _PALETTE = """async (png) => {
   const pixels = new Uint32Array(draw.getImageData(0, 0, image.width, image.height).data.buffer);
   const counts = new Map();
   for (const each of pixels) counts.set(each, (counts.get(each) || 0) + 1);
-  const palette = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 64).map((each) => each[0]);
+  const palette = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 256).map((each) => each[0]);
   const parts = palette.map((each) => [each & 255, (each >> 8) & 255, (each >> 16) & 255]);
   const known = new Map(palette.map((each, i) => [each, i]));
   const nearest = (colour) => {
@@ -61,41 +65,56 @@ _PALETTE = """async (png) => {
 def pictures(project: Path, folder: Path) -> list[Path]:
     """Take a picture of each page in each theme into `folder`, and return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    token, record = create_token(project, "ann", Role.ADMIN)
+    data = str(project / "bike_demand.parquet")
+    anew("backtest", str(project), "--data", data, "--windows", str(_WEEKS))
+    token, _ = create_token(project, "ann", Role.ADMIN)
     version = project_status(project)["champion"]["version"]
-    made = []
-    with _served(project) as url, browser() as chromium:
-        for theme in THEMES:
-            for name, png in _taken(chromium, url, token, version, theme):
-                made.append(folder / f"{name}-{theme}.png")
-                made[-1].write_bytes(png)
-    revoke_access(project, record.id)
+    paths = {place.name: place.path.replace("{version:path}", version) for place in PLACES}
+    asking = {name: paths.pop(name) for name in _ASKING}
+    with browser() as chromium:
+        with _served(project) as url:
+            made = _taken(chromium, url, token, paths, folder)
+        approver = ask_people(project)
+        with _served(project) as url:
+            bring_questions(project, approver)
+            made += _taken(chromium, url, token, asking, folder)
+    for name in ("ann", "ada", "bob"):
+        revoke_access(project, name)
     return made
 
 
-def _taken(chromium: Browser, url: str, token: str, version: str, theme: str) -> Iterator[tuple[str, bytes]]:
-    context = chromium.new_context(viewport=_SIZE, color_scheme=theme)  # type: ignore[arg-type]  # one of two words
-    context.set_default_timeout(1_000 * _PATIENCE_S)
-    workshop = context.new_page()  # a page of its own, since ours let no script in
-    page = context.new_page()
-    page.goto(f"{url}/sign-in")
-    page.fill("#token", token)
-    page.click("button.main")
-    page.wait_for_url(f"{url}/")
-    for place in PLACES:
-        address = url + place.path.replace("{version:path}", version)
+def _taken(chromium: Browser, url: str, token: str, paths: Mapping[str, str], folder: Path) -> list[Path]:
+    """Take pictures of pages, by name, as whoever holds the token sees them in each theme."""
+    made = []
+    for theme in THEMES:
+        context = chromium.new_context(viewport=_SIZE, color_scheme=theme)  # type: ignore[arg-type]  # one of two words
+        context.set_default_timeout(1_000 * PATIENCE_S)
+        workshop = context.new_page()  # a page of its own, since ours let no script in
+        page = context.new_page()
+        page.goto(f"{url}/sign-in")
+        page.fill("#token", token)
+        page.click("button.main")
+        page.wait_for_url(f"{url}/")
+        for name, path in paths.items():
+            _open(page, url + path)
+            made.append(folder / f"{name}-{theme}.png")
+            made[-1].write_bytes(_small(workshop, page.screenshot()))
+        context.close()
+    return made
+
+
+def _open(page: Page, address: str) -> None:
+    """Go to a page, and wait for what it says to be under way: it examines the project when it is first asked."""
+    page.goto(address, wait_until="load")
+    for _ in range(120 if address.endswith("/health") else 0):
+        if "under way" not in page.inner_text("main"):
+            break
+        page.wait_for_timeout(500)
         page.goto(address, wait_until="load")
-        for _ in range(120 if place.name == "health" else 0):  # it examines the project when it is first asked
-            if "under way" not in page.inner_text("main"):
-                break
-            page.wait_for_timeout(500)
-            page.goto(address, wait_until="load")
-        yield place.name, _small(workshop, page.screenshot())
-    context.close()
 
 
 def _small(workshop: Page, png: bytes) -> bytes:
-    """Return the same picture with the 64 colours that are most of it."""
+    """Return the same picture with the 256 colours that are most of it."""
     width, height, palette, text = workshop.evaluate(_PALETTE, base64.b64encode(png).decode())
     indices = base64.b64decode(text)
     rows = b"".join(b"\0" + indices[i * width : (i + 1) * width] for i in range(height))
@@ -115,7 +134,7 @@ def _served(project: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while not (project_status(project)["holder"] and (url := dashboard_address(project / ".anew"))):
             if loop.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the project did not come up")
@@ -124,7 +143,7 @@ def _served(project: Path) -> Iterator[str]:
     finally:
         loop.terminate()
         try:
-            loop.wait(_PATIENCE_S)
+            loop.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             loop.kill()
             loop.wait()

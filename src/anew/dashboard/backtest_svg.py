@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from anew.dashboard.chart import ticks
+
 __all__ = ["backtest_svg"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 760, 420, 80, 60, 30
@@ -62,11 +64,12 @@ def _axes(low: float, high: float, most: float, origin: tuple[float, float], cor
         f'<text x="{(left + right) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">fits, probes at their share</text>',
         f'<text x="{left}" y="{top - 10}">loss (dashed: hindsight)</text>',
     ]
-    for i in range(5):
-        share = i / 4
-        x, y = left + share * (right - left), bottom + share * (top - bottom)
-        found.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{share * most:.0f}</text>')
-        found.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{low + share * (high - low):.3f}</text>')
+    for each in ticks(0.0, most):
+        x = left + each / most * (right - left)
+        found.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{each:g}</text>')
+    for each in ticks(low, high):
+        y = bottom + (each - low) / (high - low) * (top - bottom)
+        found.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{each:g}</text>')
     return found
 
 
@@ -79,17 +82,17 @@ def _points(
     places = [place(fits, each["loss"]) for each, fits in zip(policies, spent, strict=True)]
     names = [_short(each["policy"]) for each in policies]
     texts = _texts(places, names)
-    found = []
+    leads, dots, said = list[str](), list[str](), list[str]()
     for each, fits, (x, y), text, short in zip(policies, spent, places, texts, names, strict=True):
         name = escape(each["policy"])
         kind = ' class="best"' if each["policy"] == best else ""
-        lead = f'<line class="lead" x1="{x}" y1="{y}" x2="{text.near(x):.1f}" y2="{text.middle:.1f}"/>'
-        found.append(
-            f'{lead}<circle cx="{x}" cy="{y}" r="{_DOT}"{kind}>'
+        leads.append(f'<line class="lead" x1="{x}" y1="{y}" x2="{text.near(x):.1f}" y2="{text.middle:.1f}"/>')
+        dots.append(
+            f'<circle cx="{x}" cy="{y}" r="{_DOT}"{kind}>'
             f"<title>{name}: loss {each['loss']:.4f} with {fits:g} fits</title></circle>"
-            f'<text x="{text.left:.1f}" y="{text.middle + 4:.1f}">{escape(short)}</text>'
         )
-    return found
+        said.append(f'<text x="{text.left:.1f}" y="{text.middle + 4:.1f}">{escape(short)}</text>')
+    return [*leads, *dots, *said]
 
 
 @dataclass(frozen=True, slots=True)

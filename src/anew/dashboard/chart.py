@@ -36,22 +36,17 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 def course_svg(series: Series) -> Markup:
     """Draw how a measure went, window by window, with its intervals, its objective and the promotions."""
-    points = series.points
+    points, last = series.points, series.points[-1]
     times = [each.at.timestamp() for each in points]
     values = [each.value for each in points] + [each for p in points for each in (p.low, p.high) if each is not None]
     values += [] if series.limit is None else [series.limit]
-    x = _scale(min(times), max(times), _LEFT, _WIDTH - _RIGHT)
+    end = max(last.at, *(at for at, _ in series.promotions), last.at)
+    x = _scale(min(times), end.timestamp(), _LEFT, _WIDTH - _RIGHT)
     low, high = min(0.0, *values), max(values)
     y = _scale(low, high, _HEIGHT - _BOTTOM, _TOP)
-    last = points[-1]
     said = f"{series.metric} of the served model in {len(points)} windows; the last is {last.value:.4g}"
-    body = [*_grid(y, ticks(low, high)), *_times(x, points[0].at, last.at)]
-    free = 0.0
-    for at, version in series.promotions:
-        place, name = x(at.timestamp()), _short(version)
-        body.append(_line("mark", place, _TOP, place, _HEIGHT - _BOTTOM))
-        body.append(_text(place + 4, _TOP + 8, name if place >= free else "", "mark-name"))
-        free = max(free, place + _LETTER * (len(name) + 1))
+    body = [*_grid(y, ticks(low, high)), *_times(x, points[0].at, end)]
+    body += _marks([(x(at.timestamp()), _short(version)) for at, version in series.promotions])
     bands = [(x(p.at.timestamp()), y(p.low), y(p.high)) for p in points if p.low is not None and p.high is not None]
     body.append(_band(bands))
     if series.limit is not None:
@@ -89,8 +84,8 @@ def looks_svg(probation: OnProbation) -> Markup:
     body.append(_text(_LEFT + 6, y(limit) - 5, f"{name} {limit:+g}", "limit-name"))
     if probation.needed:
         body.append(_line("mark", x(probation.needed), _TOP, x(probation.needed), _HEIGHT - _BOTTOM))
-        end = "end" if x(probation.needed) > _WIDTH / 2 else "start"
-        body.append(_text(x(probation.needed) - 4, _TOP + 8, f"{probation.needed} needed", "mark-name", end))
+        end, aside = ("end", -4) if x(probation.needed) > _WIDTH / 2 else ("start", 4)
+        body.append(_text(x(probation.needed) + aside, _TOP + 8, f"{probation.needed} needed", "mark-name", end))
     body.append(_path([(x(each.n), y(each.excess)) for each in looks]))
     body.append(_line("whisker", x(last.n), y(max(low, last.low)), x(last.n), y(min(high, last.high))))
     for each in looks:
@@ -136,6 +131,19 @@ def _grid(y: Place, values: Sequence[float]) -> list[Markup]:
     for each in values:
         found.append(_line("grid", _LEFT, y(each), _WIDTH - _RIGHT, y(each)))
         found.append(_text(_LEFT - 8, y(each) + 4, f"{each:g}".replace("-", "\N{MINUS SIGN}"), "tick", "end"))
+    return found
+
+
+def _marks(places: Sequence[tuple[float, str]]) -> list[Markup]:
+    """Draw upright lines with names beside them, those without room excepted: on the left where the picture ends."""
+    found, free = list[Markup](), 0.0
+    for place, name in places:
+        width = _LETTER * (len(name) + 1)
+        left = place + width > _WIDTH
+        found.append(_line("mark", place, _TOP, place, _HEIGHT - _BOTTOM))
+        if place - (width if left else 0.0) >= free:
+            found.append(_text(place + (-4 if left else 4), _TOP + 8, name, "mark-name", "end" if left else "start"))
+            free = place + (0.0 if left else width)
     return found
 
 

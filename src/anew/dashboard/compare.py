@@ -88,8 +88,10 @@ def _held_out(measures: Sequence[Measure]) -> Paired | None:
     if len(shares) < 2:
         return None
     better, worse = (shares[name].value or 0.0 for name in (BETTER, WORSE))
+    n = shares[BETTER].n
+    same = round(n * (1.0 - better - worse)) / max(1, n)  # of whole rows: what is left over may be 1e-17 of one
     excess = next((each.value for each in measures if each.name == "beats_champion" and each.value is not None), 0.0)
-    return Paired(n=shares[BETTER].n, gain=-excess, better=better, same=1.0 - better - worse, worse=worse)
+    return Paired(n=n, gain=-excess, better=better, same=same, worse=worse)
 
 
 def _is_judged(record: Record, version: str) -> bool:

@@ -14,11 +14,14 @@ from markupsafe import Markup, escape
 from anew.dashboard import chart
 from anew.dashboard.backtest_svg import backtest_svg
 from anew.dashboard.lineage_svg import lineage_svg
+from anew.domain.column import Value
 
 __all__ = ["View", "plain_json"]
 
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _NONE, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+_SHORT, _LONG = 1e-4, 1e7
+"""Between these, no number that is written to seven digits has an exponent."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -49,6 +52,7 @@ class View:
             "when": _when,
             "day": lambda at: _when(at, "%d %b %Y"),
             "number": _number,
+            "sent": _sent,
             "percent": _percent,
             "lasting": _lasting,
             "signed": lambda value: _NONE if value is None else f"{value:+.4g}".replace("-", _MINUS),
@@ -84,6 +88,15 @@ def _number(value: float | None) -> str:
     if isinstance(value, int) or (abs(value) >= 1_000 and float(value).is_integer()):
         return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     return f"{value:.4g}".replace("-", _MINUS)
+
+
+def _sent(value: Value) -> str:
+    """Write a value of a row as people would have: whole numbers without a point, others to the digits of a float32."""
+    if value is None:
+        return "missing"
+    if not isinstance(value, float) or not _SHORT <= abs(value) < _LONG:
+        return "0" if value == 0 else str(value)
+    return str(int(value)) if value.is_integer() else f"{value:.7g}"
 
 
 def _percent(share: float | None) -> str:
