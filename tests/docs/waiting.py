@@ -31,7 +31,7 @@ from anew.domain.facts import Order
 
 __all__ = ["PATIENCE_S", "anew", "ask_people", "bring_questions"]
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 _WITHHELD, _MORE = 3, 8
 """Exit codes: no retrain comes of it; more signatures are needed."""
 _POLICY = """
