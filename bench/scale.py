@@ -279,7 +279,7 @@ def main() -> int:
     told = argparse.ArgumentParser()
     told.add_argument("--rows", type=int, default=10_000_000, help="predictions of part 1")
     told.add_argument("--whole", type=int, default=100_000, help="predictions of part 2")
-    told.add_argument("--history", type=int, default=16_000_000, help="rows of part 3")
+    told.add_argument("--history", type=int, default=128_000_000, help="rows of part 3")
     given = told.parse_args()
     said: dict[str, object] = {"cores": os.cpu_count(), "load_at_begin": round(os.getloadavg()[0], 2)}
     with tempfile.TemporaryDirectory(prefix="anew-scale-") as place:
