@@ -10,6 +10,7 @@ from anew.domain.facts import (
     QuarantineReleased,
     RolledBack,
 )
+from anew.rollout import Quarantine
 from tests.rollout.telling import T0, Story, approved, commanded, kinds, routing, tripped
 
 
@@ -37,7 +38,7 @@ def test_a_rolled_back_version_is_not_rolled_out_again(again: Fact) -> None:
 def test_control_a_loop_that_forgets_whom_it_took_back_rolls_it_out_again() -> None:
     story = Story().champion().challenger()
     story.hear(commanded())
-    story.state = replace(story.state, quarantined=frozenset())
+    story.state = replace(story.state, quarantined=Quarantine())
     assert kinds(story.hear(approved("v2", champion="v1"))) == ["RolloutStarted", "TrafficShifted"]
 
 
