@@ -45,10 +45,10 @@ ENDS = ("promoted", "refused", "back", "held")
 """What runs come to, in turn."""
 
 
-def many_runs(runs: int, *, ends: tuple[str, ...] = ENDS) -> Iterator[Fact]:
+def many_runs(runs: int, *, ends: tuple[str, ...] = ENDS, model: str = "m") -> Iterator[Fact]:
     """Yield the facts of `runs` runs, one after each window; the first is promoted."""
-    told = _Runs()
-    yield told.fact(ProjectChanged(model="m", at=AT, settings="5" * 64, code="6" * 64))
+    told = _Runs(model)
+    yield told.fact(ProjectChanged(model=model, at=AT, settings="5" * 64, code="6" * 64))
     for i in range(runs):
         yield from told.run(i, ends[i % len(ends)] if i else "promoted")
 
@@ -56,7 +56,8 @@ def many_runs(runs: int, *, ends: tuple[str, ...] = ENDS) -> Iterator[Fact]:
 class _Runs:
     """Tells one run after the other; keeps who serves, and the number of the last routing."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        self.model = model
         self.champion = ("", "")
         self.epoch = 0
 
@@ -65,7 +66,7 @@ class _Runs:
 
     def run(self, i: int, end: str) -> Iterator[Fact]:
         at = AT + (i + 1) * HOUR
-        about: dict[str, Any] = {"model": "m", "at": at, "version": f"v{i + 1}"}
+        about: dict[str, Any] = {"model": self.model, "at": at, "version": f"v{i + 1}"}
         pair = (f"v{i + 1}", f"{i + 1:064x}")
         window = self.window(i, at)
         yield from window
@@ -75,12 +76,12 @@ class _Runs:
         yield from self.judged(about, pair, trained, end)
         if end in ("promoted", "back"):
             yield from self.rolled_out(about, pair, trained, end)
-        yield self.fact(Ticked(model="m", at=at, wall=at, final=at - 48 * HOUR))
+        yield self.fact(Ticked(model=self.model, at=at, wall=at, final=at - 48 * HOUR))
 
     def window(self, i: int, at: datetime) -> list[Fact]:
         seen = (Evidence.of("psi", 0.3, 200, subject="column", p_value=0.01),)
         score = (Evidence.of("slo", 0.1, 180, subject="error", reference=0.3, interval=(0.05, 0.3)),)
-        about: dict[str, Any] = {"model": "m", "at": at, "version": self.champion[0]}
+        about: dict[str, Any] = {"model": self.model, "at": at, "version": self.champion[0]}
         about["window"] = Interval(start=at - HOUR, end=at)
         closed = self.fact(WindowClosed(**about, n=200, rows="9" * 64, evidence=seen))
         scored = self.fact(WindowScored(**about, n=200, labelled=180, revision=0, evidence=score), closed.id)
@@ -92,7 +93,7 @@ class _Runs:
         return found
 
     def trained(self, about: dict[str, Any], pair: tuple[str, str], cause: str, at: datetime) -> list[Fact]:
-        common: dict[str, Any] = {"model": "m", "at": at}
+        common: dict[str, Any] = {"model": self.model, "at": at}
         asked = self.fact(
             RetrainRequested(**common, reason="moved", triggers=("drift",), severity=Severity.MEDIUM), cause
         )
@@ -165,12 +166,18 @@ class _Runs:
         share = 0.1 if stage is Stage.CANARY else 0.0
         shifted = self.fact(
             TrafficShifted(
-                model="m", at=at, epoch=self.epoch, stage=stage, share=share, champion=champion, challenger=challenger
+                model=self.model,
+                at=at,
+                epoch=self.epoch,
+                stage=stage,
+                share=share,
+                champion=champion,
+                challenger=challenger,
             ),
             f"{cause}{self.epoch}",
         )
         yield shifted
-        yield self.fact(TrafficApplied(model="m", at=at, epoch=self.epoch, workers=1), shifted.id)
+        yield self.fact(TrafficApplied(model=self.model, at=at, epoch=self.epoch, workers=1), shifted.id)
 
     def look(self, about: dict[str, Any]) -> Fact:
         counts = Counts(low=0.0, high=1.0, counts=(20, 3))
