@@ -57,7 +57,7 @@ from anew.domain.health import Finding
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
-from anew.lineage import Lineage, index, lineage_of
+from anew.lineage import FactIndex, Lineage, lineage_of
 from anew.ports.eventlog import Recorded
 from anew.ports.review import Question
 from anew.rollout import Rollout
@@ -264,9 +264,9 @@ class ToldSource:
         """As everywhere."""
         return narrate(fact)
 
-    def lineage(self, subject: str) -> Lineage:
+    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
         """Over what was told."""
-        return lineage_of(index(self.told), subject)
+        return lineage_of(facts, subject)
 
     def artifact(self, digest: str) -> Artifact:
         """One that bears the text."""

@@ -17,7 +17,7 @@ from anew.app.backtest_report import kept_report
 from anew.app.column_shift import column_shifts
 from anew.app.consent import Signed, consent
 from anew.app.examination import Examination
-from anew.app.lineage import find_lineage
+from anew.app.lineage import lineage_among
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
 from anew.app.neighbour import neighbour
@@ -54,7 +54,7 @@ from anew.domain.facts import (
     WindowClosed,
 )
 from anew.domain.health import Finding
-from anew.lineage import Lineage
+from anew.lineage import FactIndex, Lineage
 from anew.ports.eventlog import Recorded
 from anew.rollout import Rollout
 from anew.trigger import Trigger
@@ -166,9 +166,9 @@ class ProjectSource:
         """Say a fact in one sentence."""
         return narrate(fact)
 
-    def lineage(self, subject: str) -> Lineage:
+    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
         """Return the lineage of a version, a prediction or a fact."""
-        return find_lineage(self._project, subject)
+        return lineage_among(self._project, subject, facts)
 
     def artifact(self, digest: str) -> Artifact:
         """Return what a stored version says of itself."""
