@@ -287,7 +287,7 @@ class ToldSource:
         """One that bears the text."""
         return [Log(effect=self.text, name=self.text, tail=self.text) for _ in asked]
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:  # noqa: ARG002  likewise
         """Two columns, of both kinds, where there is anything."""
         kinds = ("numeric", "categorical") if window.n else ()
         bars = tuple(Bar(name=f"{i}{self.text}", reference=0.5, current=0.1 * i) for i in range(1, 3))

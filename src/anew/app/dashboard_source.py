@@ -50,7 +50,6 @@ from anew.domain.facts import (
     Order,
     OverrideSigned,
     RejectionSigned,
-    VersionPromoted,
     WindowClosed,
 )
 from anew.domain.health import Finding
@@ -178,12 +177,10 @@ class ProjectSource:
         """Return what the jobs of these facts wrote last."""
         return logs_of(self._state / "jobs", asked)
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:
         """Return how far each column of a window moved."""
-        promoted = read_facts(record_place(self._state), kinds={"VersionPromoted"})
-        digests = {each.fact.version: each.fact.digest for each in promoted if isinstance(each.fact, VersionPromoted)}
         hidden = accepted(self._project).policy.columns.personal
-        return column_shifts(self._state, digests.get(window.version, ""), window, hidden=hidden)
+        return column_shifts(self._state, digest, window, hidden=hidden)
 
     def findings(self) -> tuple[datetime | None, Sequence[Finding]]:
         """Return what the last examination found, and when."""

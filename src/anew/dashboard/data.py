@@ -86,7 +86,8 @@ def _shifts(asking: Asking, window: WindowClosed | None) -> tuple[Sequence[Shift
     if window is None:
         return (), ""
     try:
-        found = asking.source.shifts(window)
+        served = asking.record.registry.versions.get(window.version)
+        found = asking.source.shifts(window, served.digest if served else "")
     except AnewError as exc:
         return (), str(exc)
     return sorted(found, key=lambda each: (each.effect is None, -abs(each.effect or 0.0), -each.psi)), ""

@@ -170,7 +170,7 @@ def loop_page(asking: Asking) -> LoopPage:
         to_review=beside.to_review,
         stored=beside.stored,
         workers=len(beside.workers),
-        quarantined=tuple(each.version for each in record.registry.standing(Registered.QUARANTINED)[-_MOST_BARRED:]),
+        quarantined=tuple(each.version for each in record.standing(Registered.QUARANTINED, most=_MOST_BARRED)[0]),
         decisions=_last(record, _DECISIONS, 8, said),
     )
 
@@ -272,10 +272,10 @@ def _ahead(
     found += [_step_ahead(each) for each in arms]
     if beside.to_review:
         found.append(f"{beside.to_review} answers wait to be judged by people.")
-    held = record.registry.standing(Registered.HELD)
-    found += [f"{each.version} waits for a person: {each.reason}." for each in held[-_MOST_HELD:]]
-    if len(held) > _MOST_HELD:
-        found.append(f"So do {len(held) - _MOST_HELD} candidates before these.")
+    held, many = record.standing(Registered.HELD, most=_MOST_HELD)
+    found += [f"{each.version} waits for a person: {each.reason}." for each in held]
+    if many > len(held):
+        found.append(f"So do {many - len(held)} before these.")
     rest = policy.trigger.cooldown.until(record.trigger.last)
     if rest is not None and at is not None and rest > at and policy.trigger.cooldown.length:
         found.append(f"No retrain before {rest:%d %b %Y, %H:%M} of event time: the last request rests until then.")

@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from anew.dashboard.source import Source
 from anew.domain.fact import Fact
@@ -21,7 +22,7 @@ from anew.domain.facts import (
 from anew.governance import Governance, GovernanceState
 from anew.lineage import FactIndex
 from anew.ports.eventlog import Recorded
-from anew.registry import Registry, RegistryState
+from anew.registry import Registry, RegistryState, Standing, VersionRecord
 from anew.rollout import Rollout, RolloutState
 from anew.trigger import Trigger, TriggerState
 
@@ -65,13 +66,14 @@ class Record:
     compute_s: float = 0.0
     _kinds: dict[str, list[Recorded]] = field(default_factory=lambda: defaultdict(list))
     _versions: dict[str, list[Fact]] = field(default_factory=lambda: defaultdict(list))
+    _standing: dict[Standing, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     _scored: dict[datetime, WindowScored] = field(default_factory=dict)
     _starts: list[datetime] = field(default_factory=list)
     _aside: Fact | None = None
 
     def hear(self, recorded: Recorded) -> None:
         """Take note of the next fact."""
-        fact, self.head, known = recorded.fact, recorded.seq, self.registry.versions
+        fact, self.head, known = recorded.fact, recorded.seq, self.registry
         self.rollout = Rollout().apply(self.rollout, fact)
         self.registry = Registry().apply(self.registry, fact)
         self.governance = Governance().apply(self.governance, fact)
@@ -90,10 +92,21 @@ class Record:
         self._kinds[fact.kind].append(recorded)
         for version in _versions(fact):
             self._versions[version].append(fact)
-        if len(self.registry.versions) > len(known):
-            named = (getattr(fact, "version", ""), getattr(fact, "to", ""))
-            self.runs += [each for each in named if each in self.registry.versions and each not in known]
+        if self.registry is not known:
+            self._stand(known, fact)
         self._count(fact)
+
+    def _stand(self, before: RegistryState, fact: Fact) -> None:
+        """Note where the versions that a fact may move stand now."""
+        for name in dict.fromkeys(getattr(fact, each, "") for each in ("version", "to", "previous")):
+            was, now = before.versions.get(name), self.registry.versions.get(name)
+            if now is None or now is was:
+                continue
+            if was is None:
+                self.runs.append(name)
+            else:
+                self._standing[was.standing].pop(name, None)
+            self._standing[now.standing][name] = None
 
     def _hear_aside(self, fact: Ticked | RolloutObserved) -> None:
         self._aside = fact
@@ -116,6 +129,12 @@ class Record:
                 if fact.window.start not in self._scored:
                     insort(self._starts, fact.window.start)
                 self._scored[fact.window.start] = fact
+
+    def standing(self, standing: Standing, *, most: int) -> tuple[Sequence[VersionRecord], int]:
+        """Return those that came to a standing last, in the order in which they did, and how many stand there."""
+        found = self._standing.get(standing, {})
+        newest = list(islice(reversed(found), most))
+        return [self.registry.versions[each] for each in reversed(newest)], len(found)
 
     @property
     def kinds(self) -> Sequence[str]:

@@ -256,8 +256,8 @@ class Source(Protocol):
         """Return what the jobs of these facts wrote last."""
         ...
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
-        """Return how far each column of a window moved."""
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:
+        """Return how far each column of a window moved, which the version with this digest served."""
         ...
 
     def findings(self) -> tuple[datetime | None, Sequence[Finding]]:
