@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -85,3 +87,24 @@ def test_a_fallback_whose_bytes_were_rolled_back_is_none() -> None:
     story.hear(tripped("v3"))
     assert routing(story) == ("v2", "", "", 0.0)
     assert kinds(story.hear(commanded())) == ["RolloutHeld"]
+
+
+@given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_from(["", "1", "2"]))))
+def test_a_quarantine_is_a_set_of_pairs_that_never_changes(steps: list[tuple[bool, str, str]]) -> None:
+    known = [(Quarantine(), frozenset[tuple[str, str]]())]
+    for released, version, digest in steps:
+        found, plain = known[-1]
+        if released:
+            known.append((found.without(version), frozenset(each for each in plain if each[0] != version)))
+        else:
+            known.append((found.having((version, digest)), plain | {(version, digest)}))
+    for found, plain in known:
+        assert set(found) == plain
+        assert len(found) == len(plain)
+        assert found == Quarantine(plain)
+        for version in "abc":
+            for digest in ("", "1", "2"):
+                assert ((version, digest) in found) == ((version, digest) in plain)
+                barred = any(version == each or digest == other for each, other in plain)
+                assert found.bars(version, digest) == barred
+    assert repr(known[0][0]) == "Quarantine of 0 pairs"
