@@ -50,7 +50,7 @@ class Large(ToldSource):
     columns: int = 500
     project: Source | None = None
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:  # noqa: ARG002  of the Protocol
         """As many columns as were asked for."""
         bars = tuple(Bar(name=str(i), reference=0.1, current=0.1) for i in range(10))
         shift = Shift(column="", kind="numeric", psi=0.1, p_value=0.5, ks=0.1, bars=bars)

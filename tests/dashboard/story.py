@@ -57,7 +57,7 @@ from anew.domain.health import Finding
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
-from anew.lineage import Lineage, index, lineage_of
+from anew.lineage import FactIndex, Lineage, lineage_of
 from anew.ports.eventlog import Recorded
 from anew.ports.review import Question
 from anew.rollout import Rollout
@@ -265,9 +265,9 @@ class ToldSource:
         """As everywhere."""
         return narrate(fact)
 
-    def lineage(self, subject: str) -> Lineage:
+    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
         """Over what was told."""
-        return lineage_of(index(self.told), subject)
+        return lineage_of(facts, subject)
 
     def artifact(self, digest: str) -> Artifact:
         """One that bears the text."""
@@ -288,7 +288,7 @@ class ToldSource:
         """One that bears the text."""
         return [Log(effect=self.text, name=self.text, tail=self.text) for _ in asked]
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:  # noqa: ARG002  likewise
         """Two columns, of both kinds, where there is anything."""
         kinds = ("numeric", "categorical") if window.n else ()
         bars = tuple(Bar(name=f"{i}{self.text}", reference=0.5, current=0.1 * i) for i in range(1, 3))

@@ -441,9 +441,9 @@ def test_where_candidate_and_champion_disagree_on_every_row_nothing_is_left_over
 
 def test_columns_are_ranked_by_what_their_shift_would_cost() -> None:
     class Costly(ToldSource):
-        def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+        def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:
             shift = Shift(
-                column="", kind="numeric", psi=0.0, p_value=None, ks=None, bars=super().shifts(window)[0].bars
+                column="", kind="numeric", psi=0.0, p_value=None, ks=None, bars=super().shifts(window, digest)[0].bars
             )
             told = (("far", 0.9, 0.001), ("less", 0.1, -0.05), ("more", 0.2, 0.02), ("new", 0.5, None))
             return [replace(shift, column=name, psi=psi, effect=cost, held=300) for name, psi, cost in told]

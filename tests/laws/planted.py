@@ -32,6 +32,7 @@ from anew.loop.engine import Engine, Stages
 from anew.monitor import Monitor
 from anew.monitor.psi import PSI
 from anew.ports.decider import Decider
+from anew.rollout import Quarantine
 from anew.rollout.canary import Canary
 from anew.rollout.shadow import Shadow
 from anew.testing.small_stages import Remembered, SmallSettings, small_gates, small_stages
@@ -119,12 +120,12 @@ def _free_of_charge(stage: Decider[Any], state: Any, fact: Fact) -> Any:
 
 
 def _no_quarantine(stage: Decider[Any], state: Any, fact: Fact) -> Any:
-    return replace(stage.apply(state, fact), quarantined=frozenset())
+    return replace(stage.apply(state, fact), quarantined=Quarantine())
 
 
 def _by_version_alone(stage: Decider[Any], state: Any, fact: Fact) -> Any:
     after = stage.apply(state, fact)
-    return replace(after, quarantined=frozenset((version, "") for version, _ in after.quarantined))
+    return replace(after, quarantined=Quarantine((version, "") for version, _ in after.quarantined))
 
 
 def _nobody_before(_: Any, __: Fact, decisions: Decisions) -> Decisions:

@@ -1,18 +1,15 @@
 """The graph of a version: everything it came from, every verdict, and what it led to."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from anew.domain.errors import NotFoundError
-from anew.domain.fact import Fact
 from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingPlanned, VersionPromoted
-from anew.lineage import Lineage, NodeKind, index, lineage_of
+from anew.lineage import FactIndex, Lineage, NodeKind, index, lineage_of
 from tests.laws.telling import Teller, warmed
 
 
 @pytest.fixture(scope="module")
-def facts() -> Mapping[str, Fact]:
+def facts() -> FactIndex:
     """The first record among drawn ones in which a promoted champion was succeeded by another candidate."""
     for seed in range(500):
         record = index(Teller().tell(warmed(seed)).facts)
@@ -23,7 +20,7 @@ def facts() -> Mapping[str, Fact]:
 
 
 @pytest.fixture(scope="module")
-def graph(facts: Mapping[str, Fact]) -> Lineage:
+def graph(facts: FactIndex) -> Lineage:
     promoted = next(each for each in facts.values() if isinstance(each, VersionPromoted) and each.previous)
     return lineage_of(facts, promoted.version)
 
@@ -40,7 +37,7 @@ def before(graph: Lineage, id: str) -> set[str]:
     return found
 
 
-def test_a_version_is_led_back_to_data_code_champion_and_cause(graph: Lineage, facts: Mapping[str, Fact]) -> None:
+def test_a_version_is_led_back_to_data_code_champion_and_cause(graph: Lineage, facts: FactIndex) -> None:
     trained = next(
         each for each in facts.values() if isinstance(each, CandidateTrained) and each.version == graph.subject
     )
@@ -63,18 +60,18 @@ def test_verdicts_and_traffic_follow_from_the_version(graph: Lineage) -> None:
     assert {NodeKind.VERDICT, NodeKind.TRAFFIC} <= {node.kind for node in graph.nodes.values()}
 
 
-def test_a_version_says_who_was_trained_to_succeed_it(facts: Mapping[str, Fact]) -> None:
+def test_a_version_says_who_was_trained_to_succeed_it(facts: FactIndex) -> None:
     for plan in [each for each in facts.values() if isinstance(each, TrainingPlanned) and each.champion]:
         assert f"version:{plan.version}" in lineage_of(facts, plan.champion).nodes
 
 
-def test_every_graph_is_whole_and_has_no_circle(facts: Mapping[str, Fact]) -> None:
+def test_every_graph_is_whole_and_has_no_circle(facts: FactIndex) -> None:
     for plan in [each for each in facts.values() if isinstance(each, TrainingPlanned)]:
         graph = lineage_of(facts, plan.version)
         assert {end for edge in graph.edges for end in (edge.source, edge.target)} <= graph.nodes.keys()
         assert all(id not in before(graph, id) for id in graph.nodes)
 
 
-def test_an_unknown_version_is_not_found(facts: Mapping[str, Fact]) -> None:
+def test_an_unknown_version_is_not_found(facts: FactIndex) -> None:
     with pytest.raises(NotFoundError, match="there is no version 'v999'"):
         lineage_of(facts, "v999")

@@ -14,6 +14,7 @@ from typing import Any
 
 from anew.adapters.fact_codec import decode
 from anew.domain.fact import Fact
+from anew.domain.facts import VersionPromoted
 from anew.governance import Governance
 from anew.loop.pending import Pending, pending_after
 from anew.registry import Registry
@@ -36,18 +37,21 @@ def came_to(facts: Iterable[Fact]) -> Mapping[str, Any]:
     """Fold facts and say where everything stands."""
     registry, rollout, governance, trigger = Registry(), Rollout(), Governance(), Trigger()
     versions, traffic, consent, asked = registry.initial(), rollout.initial(), governance.initial(), trigger.initial()
-    pending = Pending()
+    pending, champions = Pending(), dict[tuple[str, str], None]()
     for fact in facts:
         versions, traffic = registry.apply(versions, fact), rollout.apply(traffic, fact)
         consent, asked = governance.apply(consent, fact), trigger.apply(asked, fact)
         pending = pending_after(pending, fact)
+        if isinstance(fact, VersionPromoted):
+            champions.pop((fact.version, fact.digest), None)
+            champions[fact.version, fact.digest] = None
     return {
         "versions": {
             each.version: [each.standing.value, each.since.isoformat(), each.digest]
             for each in versions.versions.values()
         },
         "fallback": versions.fallback,
-        "champions": list(traffic.champions),
+        "champions": list(champions),
         "serving": traffic.serving,
         "quarantined": sorted(map(str, traffic.quarantined)),
         "waits for consent": consent.waiting is not None,

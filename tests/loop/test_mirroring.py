@@ -18,7 +18,7 @@ from anew.domain.facts import (
     VersionPromoted,
 )
 from anew.domain.manifest import Manifest
-from anew.loop.mirroring import Mirroring, wanted
+from anew.loop.mirroring import Mirroring, Wish, wanted
 from anew.ports.mirror import MirroredRun
 from anew.testing.fake_mirror import FakeMirror
 
@@ -163,3 +163,10 @@ def test_planted_a_mirroring_that_remembers_nothing_finds_nothing_changed(fetche
     assert len(mirroring(mirror, fetched).altered()) == 2
     memory.unlink()
     assert not [said for said in mirroring(mirror, fetched).altered() if "deleted" in said]
+
+
+def test_what_was_heard_is_kept_while_more_is_heard() -> None:
+    wish, facts = Wish(), [*trained("v1"), ended("v1"), promoted("v1"), *trained("v2"), ended("v2")]
+    for i, fact in enumerate(facts, 1):
+        wish.hear(fact)
+        assert wish.wanted() == wanted(facts[:i])

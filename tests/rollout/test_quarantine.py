@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -10,6 +12,7 @@ from anew.domain.facts import (
     QuarantineReleased,
     RolledBack,
 )
+from anew.rollout import Quarantine
 from tests.rollout.telling import T0, Story, approved, commanded, kinds, routing, tripped
 
 
@@ -37,7 +40,7 @@ def test_a_rolled_back_version_is_not_rolled_out_again(again: Fact) -> None:
 def test_control_a_loop_that_forgets_whom_it_took_back_rolls_it_out_again() -> None:
     story = Story().champion().challenger()
     story.hear(commanded())
-    story.state = replace(story.state, quarantined=frozenset())
+    story.state = replace(story.state, quarantined=Quarantine())
     assert kinds(story.hear(approved("v2", champion="v1"))) == ["RolloutStarted", "TrafficShifted"]
 
 
@@ -84,3 +87,24 @@ def test_a_fallback_whose_bytes_were_rolled_back_is_none() -> None:
     story.hear(tripped("v3"))
     assert routing(story) == ("v2", "", "", 0.0)
     assert kinds(story.hear(commanded())) == ["RolloutHeld"]
+
+
+@given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_from(["", "1", "2"]))))
+def test_a_quarantine_is_a_set_of_pairs_that_never_changes(steps: list[tuple[bool, str, str]]) -> None:
+    known = [(Quarantine(), frozenset[tuple[str, str]]())]
+    for released, version, digest in steps:
+        found, plain = known[-1]
+        if released:
+            known.append((found.without(version), frozenset(each for each in plain if each[0] != version)))
+        else:
+            known.append((found.having((version, digest)), plain | {(version, digest)}))
+    for found, plain in known:
+        assert set(found) == plain
+        assert len(found) == len(plain)
+        assert found == Quarantine(plain)
+        for version in "abc":
+            for digest in ("", "1", "2"):
+                assert ((version, digest) in found) == ((version, digest) in plain)
+                barred = any(version == each or digest == other for each, other in plain)
+                assert found.bars(version, digest) == barred
+    assert repr(known[0][0]) == "Quarantine of 0 pairs"

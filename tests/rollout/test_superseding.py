@@ -51,7 +51,7 @@ def test_a_later_candidate_takes_its_place_and_nothing_is_held_against_it() -> N
     assert isinstance(decided[0], RolloutSuperseded)
     assert (decided[0].version, decided[0].by) == ("v2", "v3")
     assert routing(found) == ("v1", "v3", "", 0.0)
-    assert found.state.quarantined == frozenset()
+    assert not found.state.quarantined
     assert found.state.probation is not None
     assert found.state.probation.challenger[0] == "v3"
     assert found.state.probation.paired_down is None

@@ -63,7 +63,7 @@ BEYOND = "document.documentElement.scrollWidth - innerWidth"
 class Wide(ToldSource):
     """A source whose windows have 500 columns."""
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:  # noqa: ARG002  of the Protocol
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:  # noqa: ARG002  of the Protocol
         """500, of names as long as all others."""
         bars = tuple(Bar(name=f"{i}{self.text}", reference=0.1, current=0.1) for i in range(10))
         shift = Shift(column="", kind="numeric", psi=0.1, p_value=0.5, ks=0.1, bars=bars)

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
@@ -13,6 +15,7 @@ from anew.domain.facts import (
     CandidateRefused,
     CandidateTrained,
     EffectFailed,
+    IncidentRaised,
     ProjectChanged,
     RetrainApproved,
     RolledBack,
@@ -248,3 +251,30 @@ def test_what_mended_history_is_charged() -> None:
     _, decided = heard([approved(), mended, trained(), ACCEPTED])
     (end,) = (each for each in decided if isinstance(each, TrainingEnded))
     assert end.compute_s == trained().compute_s + 30.0
+
+
+@given(
+    broken=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=12),
+    span=st.tuples(st.integers(0, 40), st.integers(1, 20)),
+)
+def test_a_plan_leaves_out_what_was_broken_in_its_span_those_that_touch_as_one(
+    broken: list[tuple[int, int]], span: tuple[int, int]
+) -> None:
+    train = Train(span=Span(length=span[1] * DAY))
+    state = train.initial()
+    for start, days in broken:
+        window = Interval(start=T0 + start * DAY, end=T0 + (start + days) * DAY)
+        found = IncidentRaised(model="m", at=T0, detector="d", version="v1", window=window, evidence=(), message="")
+        state = train.apply(state, found)
+    joined: list[Interval] = []
+    for start, days in sorted(broken):
+        window = Interval(start=T0 + start * DAY, end=T0 + (start + days) * DAY)
+        if joined and window.start <= joined[-1].end:
+            joined[-1] = Interval(start=joined[-1].start, end=max(joined[-1].end, window.end))
+        else:
+            joined.append(window)
+    assert state.broken == tuple(joined)
+    (plan,) = train.decide(state, approved(day=span[0]))
+    assert isinstance(plan, TrainingPlanned)
+    within = [each for each in joined if each.start < plan.span.end and plan.span.start < each.end]
+    assert plan.left_out == tuple(within)

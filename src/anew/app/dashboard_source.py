@@ -17,7 +17,7 @@ from anew.app.backtest_report import kept_report
 from anew.app.column_shift import column_shifts
 from anew.app.consent import Signed, consent
 from anew.app.examination import Examination
-from anew.app.lineage import find_lineage
+from anew.app.lineage import lineage_among
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
 from anew.app.neighbour import neighbour
@@ -50,11 +50,10 @@ from anew.domain.facts import (
     Order,
     OverrideSigned,
     RejectionSigned,
-    VersionPromoted,
     WindowClosed,
 )
 from anew.domain.health import Finding
-from anew.lineage import Lineage
+from anew.lineage import FactIndex, Lineage
 from anew.ports.eventlog import Recorded
 from anew.rollout import Rollout
 from anew.trigger import Trigger
@@ -166,9 +165,9 @@ class ProjectSource:
         """Say a fact in one sentence."""
         return narrate(fact)
 
-    def lineage(self, subject: str) -> Lineage:
+    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
         """Return the lineage of a version, a prediction or a fact."""
-        return find_lineage(self._project, subject)
+        return lineage_among(self._project, subject, facts)
 
     def artifact(self, digest: str) -> Artifact:
         """Return what a stored version says of itself."""
@@ -178,12 +177,10 @@ class ProjectSource:
         """Return what the jobs of these facts wrote last."""
         return logs_of(self._state / "jobs", asked)
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:
         """Return how far each column of a window moved."""
-        promoted = read_facts(record_place(self._state), kinds={"VersionPromoted"})
-        digests = {each.fact.version: each.fact.digest for each in promoted if isinstance(each.fact, VersionPromoted)}
         hidden = accepted(self._project).policy.columns.personal
-        return column_shifts(self._state, digests.get(window.version, ""), window, hidden=hidden)
+        return column_shifts(self._state, digest, window, hidden=hidden)
 
     def findings(self) -> tuple[datetime | None, Sequence[Finding]]:
         """Return what the last examination found, and when."""

@@ -14,9 +14,9 @@ from anew.app.stores import open_lake
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.interval import Interval
-from anew.lineage import Edge, Lineage, Node, NodeKind, index, lineage_of
+from anew.lineage import Edge, FactIndex, Lineage, Node, NodeKind, index, lineage_of
 
-__all__ = ["find_lineage"]
+__all__ = ["find_lineage", "lineage_among"]
 
 _PREDICTION = re.compile(r"[0-9a-f]{12}7[0-9a-f]{19}")
 _FACT = re.compile(r"[0-9a-f]{26}")
@@ -30,7 +30,11 @@ def find_lineage(project: Path, subject: str) -> Lineage:
     NotFoundError
         Nothing on record has this name or id; or the project was never brought up.
     """
-    facts = index(recorded.fact for recorded in read_facts(record_place(state_folder(project))))
+    return lineage_among(project, subject, index(each.fact for each in read_facts(record_place(state_folder(project)))))
+
+
+def lineage_among(project: Path, subject: str, facts: FactIndex) -> Lineage:
+    """Return the same by facts at hand; a prediction is looked for in the project's lake."""
     if _PREDICTION.fullmatch(subject):
         return _of_prediction(project, facts, subject)
     if _FACT.fullmatch(subject):
@@ -52,7 +56,7 @@ def _version_of(facts: Mapping[str, Fact], id: str) -> str:
     raise NotFoundError(f"the fact {id} ({facts[id].kind}) led to no version")
 
 
-def _of_prediction(project: Path, facts: Mapping[str, Fact], id: str) -> Lineage:
+def _of_prediction(project: Path, facts: FactIndex, id: str) -> Lineage:
     settings = accepted(project)
     at = datetime.fromtimestamp(int(id[:12], 16) / 1000, UTC)  # an id begins with its event time, cut to milliseconds
     span = Interval(start=at - timedelta(milliseconds=1), end=at + timedelta(milliseconds=2))

@@ -20,7 +20,7 @@ from anew.app.mirror_status import STATUS
 from anew.app.record_place import record_place
 from anew.domain.errors import AnewError
 from anew.domain.facts import FACTS
-from anew.loop.mirroring import Mirroring, wanted
+from anew.loop.mirroring import Mirroring, Wish
 
 __all__ = ["main"]
 
@@ -56,14 +56,19 @@ class _Mirror:
         uri, artifacts = mirror_place(settings)
         client = MLflowMirror(uri=uri, model=settings.model, artifacts=artifacts)
         self._mirroring = Mirroring(client, self._state / "mirror" / "shown.json", store.get)
+        self._wish, self._heard = Wish(), 0
         self._seen, self._check_at = -1, 0.0
 
     def step(self) -> None:
         """Bring the mirror to the record when that has grown, and look from time to time what became of it."""
         count, now = count_facts(record_place(self._state)), time.monotonic()
         if count != self._seen:
-            facts = [each.fact for each in read_facts(record_place(self._state), kinds=FACTS.keys() - _UNSEEN)]
-            self._mirroring.bring(wanted(facts))
+            if count < self._heard:  # the record was replaced by a shorter one
+                self._wish, self._heard = Wish(), 0
+            for each in read_facts(record_place(self._state), self._heard, kinds=FACTS.keys() - _UNSEEN):
+                self._wish.hear(each.fact)
+                self._heard = each.seq
+            self._mirroring.bring(self._wish.wanted())
             self._seen = count
         if now >= self._check_at:
             self._check_at = now + _CHECK_S

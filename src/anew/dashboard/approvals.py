@@ -75,7 +75,7 @@ def approvals_page(asking: Asking) -> ApprovalsPage:
     trained = next((each for each in about if isinstance(each, CandidateTrained)), None)
     champion = record.registry.champion.version if record.registry.champion else ""
     frozen = record.governance.frozen
-    said = sorted(record.of_kind(*_SAID), key=lambda each: each.at)[-_MOST:]
+    said = sorted(record.of_kind(*_SAID, most=_MOST), key=lambda each: each.at)[-_MOST:]
     return ApprovalsPage(
         version=version,
         digest=trained.digest if trained else "",

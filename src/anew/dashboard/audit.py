@@ -9,7 +9,7 @@ from anew.ports.eventlog import Recorded
 
 __all__ = ["AuditPage", "Entry", "audit_page"]
 
-_MOST = 50
+_MOST, _FAR = 50, 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPage:
-    """The newest entries that were asked for; `older` is where the next page begins, 0 at the end."""
+    """The newest entries that were asked for; `older` is where the next page begins, 0 at the end.
+
+    A page is short, or empty, where little is like what was asked for: the next one goes on from there.
+    """
 
     head: int
     kinds: tuple[str, ...]
@@ -47,9 +50,10 @@ def audit_page(asking: Asking) -> AuditPage:
     before = int(told) if told.isdecimal() and len(told) < 16 else record.head + 1
     entries: list[Entry] = []
     older = 0
-    for each in reversed(record.entries):
-        if each.seq >= before or (kind and each.fact.kind != kind):
-            continue
+    for looked, each in enumerate(record.newest_first(*([kind] if kind else []), before=before)):
+        if looked == _FAR:
+            older = each.seq + 1
+            break
         entry = _entry(each, asking.source.narrate)
         if (by and by != entry.by) or text.casefold() not in f"{entry.said} {entry.id}".casefold():
             continue
@@ -59,7 +63,7 @@ def audit_page(asking: Asking) -> AuditPage:
         entries.append(entry)
     return AuditPage(
         head=record.head,
-        kinds=tuple(sorted({each.fact.kind for each in record.entries})),
+        kinds=tuple(record.kinds),
         kind=kind,
         by=by,
         text=text,

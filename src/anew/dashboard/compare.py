@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from anew.dashboard.asking import Asking
 from anew.dashboard.part import Gate, Measure, gates_of
@@ -59,16 +60,15 @@ class ComparePage:
 def compare_page(asking: Asking) -> ComparePage:
     """Make the page."""
     record = asking.record
-    judged = [each.version for each in record.registry.versions.values() if _is_judged(record, each.version)]
-    asked = asking.query.get("version", "")
-    version = asked if asked in judged else judged[-1] if judged else ""
+    asked, newest = asking.query.get("version", ""), list(islice(reversed(record.judged), _MOST))
+    version = asked if asked in record.judged else newest[0] if newest else ""
     gates = gates_of(record.about(version))
     plan = next((each for each in record.about(version) if isinstance(each, TrainingPlanned)), None)
     evidence = [(_part_of(gate.gate), each) for gate in gates for each in gate.evidence]
     return ComparePage(
         version=version,
         champion=plan.champion if plan else "",
-        versions=tuple(reversed(judged[-_MOST:])),
+        versions=tuple(newest),
         measures=tuple(each for part, each in evidence if not part and each.subject not in (BETTER, WORSE)),
         slices=tuple(each for part, each in evidence if part == "slices"),
         calibration=tuple(each for part, each in evidence if part == "calibration"),
@@ -92,10 +92,6 @@ def _held_out(measures: Sequence[Measure]) -> Paired | None:
     same = round(n * (1.0 - better - worse)) / max(1, n)  # of whole rows: what is left over may be 1e-17 of one
     excess = next((each.value for each in measures if each.name == "beats_champion" and each.value is not None), 0.0)
     return Paired(n=n, gain=-excess, better=better, same=same, worse=worse)
-
-
-def _is_judged(record: Record, version: str) -> bool:
-    return any(each.kind == "GateJudged" for each in record.about(version))
 
 
 def _paired(record: Record, version: str) -> Paired | None:

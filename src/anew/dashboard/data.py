@@ -9,8 +9,7 @@ from anew.dashboard.part import Labels, Measure, Said, labels_of, measured, sent
 from anew.dashboard.record import Record
 from anew.dashboard.source import Shift
 from anew.domain.errors import AnewError
-from anew.domain.fact import Fact
-from anew.domain.facts import AlertRaised, IncidentRaised, WindowClosed, WindowScored
+from anew.domain.facts import AlertRaised, IncidentRaised, WindowClosed
 
 __all__ = ["Alert", "DataPage", "data_page"]
 
@@ -64,7 +63,9 @@ def data_page(asking: Asking) -> DataPage:
     shifts, problem = _shifts(asking, window)
     name = asking.query.get("column", "")
     shown = next((each for each in shifts if each.column == name), shifts[0] if shifts else None)
-    incidents = [each for each in record.of_kind("IncidentRaised") if isinstance(each, IncidentRaised)]
+    incidents = [
+        each for each in record.of_kind("IncidentRaised", most=_MOST_ALERTS) if isinstance(each, IncidentRaised)
+    ]
     return DataPage(
         version=window.version if window else "",
         start=window.window.start if window else None,
@@ -76,8 +77,8 @@ def data_page(asking: Asking) -> DataPage:
         shown=shown,
         problem=problem,
         detected=measured(window.evidence) if window else (),
-        incidents=sentences(reversed(incidents[-_MOST_ALERTS:]), asking.source.narrate),
-        labels=_labels(record.of_kind("WindowScored")),
+        incidents=sentences(reversed(incidents), asking.source.narrate),
+        labels=tuple(labels_of(each) for each in reversed(record.scored(_MOST_WINDOWS))),
     )
 
 
@@ -85,7 +86,8 @@ def _shifts(asking: Asking, window: WindowClosed | None) -> tuple[Sequence[Shift
     if window is None:
         return (), ""
     try:
-        found = asking.source.shifts(window)
+        served = asking.record.registry.versions.get(window.version)
+        found = asking.source.shifts(window, served.digest if served else "")
     except AnewError as exc:
         return (), str(exc)
     return sorted(found, key=lambda each: (each.effect is None, -abs(each.effect or 0.0), -each.psi)), ""
@@ -94,7 +96,7 @@ def _shifts(asking: Asking, window: WindowClosed | None) -> tuple[Sequence[Shift
 def _alerts(record: Record, window: WindowClosed | None) -> tuple[Alert, ...]:
     if window is None:
         return ()
-    last = [each for each in record.of_kind("AlertRaised")[-500:] if isinstance(each, AlertRaised)]
+    last = [each for each in record.of_kind("AlertRaised", most=500) if isinstance(each, AlertRaised)]
     found = [each for each in last if each.window.end >= window.window.start]
     newest = {each.detector: each for each in found}
     ranked = sorted(newest.values(), key=lambda each: -each.severity)[:_MOST_ALERTS]
@@ -108,9 +110,3 @@ def _alerts(record: Record, window: WindowClosed | None) -> tuple[Alert, ...]:
         )
         for each in ranked
     )
-
-
-def _labels(facts: Sequence[Fact]) -> tuple[Labels, ...]:
-    last = {each.window.start: each for each in facts if isinstance(each, WindowScored)}
-    newest = [last[start] for start in sorted(last)][-_MOST_WINDOWS:]
-    return tuple(labels_of(each) for each in reversed(newest))

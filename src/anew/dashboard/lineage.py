@@ -23,11 +23,11 @@ class LineagePage:
 
 def lineage_page(asking: Asking) -> LineagePage:
     """Make the page: of what was asked for, else of the version that serves, else of the newest."""
-    registry = asking.record.registry
+    registry, runs = asking.record.registry, asking.record.runs
     served = registry.champion.version if registry.champion else ""
-    subject = asking.query.get("subject", "").strip() or served or next(reversed(list(registry.versions)), "")
+    subject = asking.query.get("subject", "").strip() or served or next(reversed(runs), "")
     graph, problem = _lineage(asking, subject)
-    versions = tuple(reversed(list(registry.versions)[-_MOST:]))
+    versions = tuple(reversed(runs[-_MOST:]))
     return LineagePage(subject=subject, versions=versions, problem=problem, graph=graph)
 
 
@@ -35,6 +35,6 @@ def _lineage(asking: Asking, subject: str) -> tuple[Lineage | None, str]:
     if not subject:
         return None, ""
     try:
-        return asking.source.lineage(subject), ""
+        return asking.source.lineage(subject, asking.record.facts), ""
     except AnewError as exc:
         return None, str(exc)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from anew.dashboard.asking import Asking
 from anew.dashboard.part import (
@@ -33,6 +34,7 @@ from anew.domain.facts import (
     WindowScored,
 )
 from anew.domain.order import ordered
+from anew.registry import Standing as Registered
 
 __all__ = ["Budget", "Health", "LoopPage", "Origin", "WayBack", "loop_page", "way_back"]
 
@@ -45,6 +47,9 @@ _DECISIONS = (
     "EffectFailed",
 )
 _CONSENTS = ("RetrainApproved", "ApprovalSigned", "OverrideSigned", "RolloutApproved", "RolloutRefused")
+
+_FAR, _MOST_HELD, _MOST_BARRED = 500, 10, 100
+"""How far back decisions are sought that differ, and how many versions are named at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,8 @@ class LoopPage:
         The challenger under way, and the further arms of a trial.
     origins
         Of the versions on their way to traffic; of the one that serves, where there are none.
+    quarantined
+        The newest versions that are.
     stored
         Rows by table; `waiting` more observations were acknowledged and are in the gateways' journals.
     to_review
@@ -163,7 +170,7 @@ def loop_page(asking: Asking) -> LoopPage:
         to_review=beside.to_review,
         stored=beside.stored,
         workers=len(beside.workers),
-        quarantined=tuple(each.version for each in record.registry.versions.values() if each.standing == "quarantined"),
+        quarantined=tuple(each.version for each in record.standing(Registered.QUARANTINED, most=_MOST_BARRED)[0]),
         decisions=_last(record, _DECISIONS, 8, said),
     )
 
@@ -189,7 +196,7 @@ def _health(record: Record, score: WindowScored | None) -> Health:
         return Health(state="unknown", headline="Not measured yet", detail=detail)
     alerts = [
         each
-        for each in record.of_kind("AlertRaised")[-200:]
+        for each in record.of_kind("AlertRaised", most=200)
         if isinstance(each, AlertRaised) and each.window == score.window
     ]
     missed = [each for each in alerts if each.detector.startswith("slo")]
@@ -247,11 +254,10 @@ def _consents(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
 def _last(record: Record, kinds: Sequence[str], most: int, said: Narrate) -> tuple[Said, ...]:
     """Return the newest facts of these kinds, the newest first; what was said again and again, once."""
     found: dict[str, Fact] = {}
-    for entry in reversed(record.entries):
-        if entry.fact.kind in kinds:
-            found.setdefault(said(entry.fact), entry.fact)
-            if len(found) == most:
-                break
+    for entry in islice(record.newest_first(*kinds), _FAR):
+        found.setdefault(said(entry.fact), entry.fact)
+        if len(found) == most:
+            break
     return sentences(found.values(), said)
 
 
@@ -266,8 +272,10 @@ def _ahead(
     found += [_step_ahead(each) for each in arms]
     if beside.to_review:
         found.append(f"{beside.to_review} answers wait to be judged by people.")
-    held = [each for each in record.registry.versions.values() if each.standing.value == "held"]
+    held, many = record.standing(Registered.HELD, most=_MOST_HELD)
     found += [f"{each.version} waits for a person: {each.reason}." for each in held]
+    if many > len(held):
+        found.append(f"So do {many - len(held)} before these.")
     rest = policy.trigger.cooldown.until(record.trigger.last)
     if rest is not None and at is not None and rest > at and policy.trigger.cooldown.length:
         found.append(f"No retrain before {rest:%d %b %Y, %H:%M} of event time: the last request rests until then.")

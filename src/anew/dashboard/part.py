@@ -1,6 +1,6 @@
 """What several pages show in the same way: measured numbers, sentences, verdicts, series."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -186,11 +186,7 @@ def standing(record: VersionRecord | None) -> Standing | None:
 
 def series_of(record: Record) -> Series | None:
     """Return the course of the first measure of the served model; None when nothing was scored."""
-    last: dict[datetime, WindowScored] = {}
-    for fact in record.of_kind("WindowScored"):
-        if isinstance(fact, WindowScored):
-            last[fact.window.start] = fact
-    scored = [last[start] for start in sorted(last)][-_MOST_POINTS:]
+    scored = record.scored(_MOST_POINTS)
     named = next((each for fact in reversed(scored) for each in fact.evidence if each.measured), None)
     if named is None:
         return None
@@ -204,9 +200,10 @@ def series_of(record: Record) -> Series | None:
         metric=named.subject or named.name,
         limit=named.reference,
         points=tuple(points),
-        promotions=_promotions(record.of_kind("VersionPromoted"), points[0].at),
+        promotions=_promotions(record, points[0].at),
     )
 
 
-def _promotions(facts: Sequence[Fact], after: datetime) -> tuple[tuple[datetime, str], ...]:
+def _promotions(record: Record, after: datetime) -> tuple[tuple[datetime, str], ...]:
+    facts = record.of_kind("VersionPromoted", most=_MOST_POINTS)
     return tuple((fact.at, fact.version) for fact in facts if isinstance(fact, VersionPromoted) and fact.at >= after)

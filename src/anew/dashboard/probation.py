@@ -137,8 +137,8 @@ def _labels(probation: Probation, shadow: bool) -> int:
 
 
 def _held(record: Record) -> str:
-    orders = [each for each in record.of_kind("TrafficOrdered") if isinstance(each, TrafficOrdered)]
-    last = next((each for each in reversed(orders) if each.action is Order.HOLD), None)
+    orders = (each.fact for each in record.newest_first("TrafficOrdered"))
+    last = next((each for each in orders if isinstance(each, TrafficOrdered) and each.action is Order.HOLD), None)
     return f"{last.by}: {last.reason}" if last else "held"
 
 

@@ -63,8 +63,8 @@ def rollout_page(asking: Asking) -> RolloutPage:
 
 
 def _rollouts(record: Record) -> list[Ended]:
-    started = [each for each in record.of_kind("RolloutStarted") if isinstance(each, RolloutStarted)]
-    return [_ended(record, each) for each in reversed(started[-_MOST:])]
+    started = [each for each in record.of_kind("RolloutStarted", most=_MOST) if isinstance(each, RolloutStarted)]
+    return [_ended(record, each) for each in reversed(started)]
 
 
 def _ended(record: Record, started: RolloutStarted) -> Ended:

@@ -81,7 +81,7 @@ def run_page(asking: Asking) -> RunPage:
     run = standing(found)
     plan = next((each for each in about if isinstance(each, TrainingPlanned)), None)
     if run is None or plan is None:
-        known = ", ".join(list(record.registry.versions)[-10:]) or "none yet"
+        known = ", ".join(record.runs[-10:]) or "none yet"
         raise NotFoundError(f"there is no version {version!r}; the newest are {known}")
     trained = next((each for each in about if isinstance(each, CandidateTrained)), None)
     ended = next((each for each in about if isinstance(each, TrainingEnded)), None)

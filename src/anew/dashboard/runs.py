@@ -30,22 +30,26 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsPage:
-    """The newest `shown` of `total` runs, and what all of them cost."""
+    """Some of `total` runs, the newest first, and what all of them cost; `older` is how many are older than these."""
 
     total: int
     compute_s: float
     runs: tuple[RunLine, ...]
+    older: int
 
 
 def runs_page(asking: Asking) -> RunsPage:
     """Make the page."""
     record = asking.record
-    versions = list(record.registry.versions.values())
-    trained = [each for each in record.of_kind("CandidateTrained") if isinstance(each, CandidateTrained)]
+    told = asking.query.get("before", "")
+    end = min(int(told), len(record.runs)) if told.isdecimal() and len(told) < 16 else len(record.runs)
+    begin = max(0, end - _MOST)
+    shown = [record.registry.versions[each] for each in reversed(record.runs[begin:end])]
     return RunsPage(
-        total=len(versions),
-        compute_s=sum(each.compute_s for each in trained),
-        runs=tuple(_line(record, each) for each in reversed(versions[-_MOST:])),
+        total=len(record.runs),
+        compute_s=record.compute_s,
+        runs=tuple(_line(record, each) for each in shown),
+        older=begin,
     )
 
 

@@ -9,7 +9,7 @@ from anew.domain.access import Principal
 from anew.domain.fact import Fact
 from anew.domain.facts import Order, WindowClosed
 from anew.domain.health import Finding
-from anew.lineage import Lineage
+from anew.lineage import FactIndex, Lineage
 from anew.ports.eventlog import Recorded
 from anew.ports.review import LabelValue, Question
 from anew.rollout import Rollout
@@ -244,8 +244,8 @@ class Source(Protocol):
         """Say a fact in one sentence."""
         ...
 
-    def lineage(self, subject: str) -> Lineage:
-        """Return the lineage of a version, a prediction or a fact."""
+    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
+        """Return the lineage of a version, a prediction or a fact; `facts` are what of the record a lineage needs."""
         ...
 
     def artifact(self, digest: str) -> Artifact:
@@ -256,8 +256,8 @@ class Source(Protocol):
         """Return what the jobs of these facts wrote last."""
         ...
 
-    def shifts(self, window: WindowClosed) -> Sequence[Shift]:
-        """Return how far each column of a window moved."""
+    def shifts(self, window: WindowClosed, digest: str) -> Sequence[Shift]:
+        """Return how far each column of a window moved, which the version with this digest served."""
         ...
 
     def findings(self) -> tuple[datetime | None, Sequence[Finding]]:

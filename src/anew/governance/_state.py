@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -33,6 +34,8 @@ from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
 
 __all__ = ["Candidate", "GovernanceState", "Ground", "Request", "Waiting", "state_after"]
+
+T = TypeVar("T")
 
 _KEPT = 100
 
@@ -93,7 +96,8 @@ class GovernanceState:
     Attributes
     ----------
     stopped
-        How they stood when a candidate was stopped that a person may still let through.
+        How they stood when a candidate was stopped that a person may still let through: that is the newest, of which
+        some are kept with those before it.
     commanded
         Id of the last command to retrain, and who gave it.
     passed_over
@@ -181,8 +185,11 @@ def _consenting(state: GovernanceState, fact: Fact) -> GovernanceState:
 
 def _with(state: GovernanceState, candidate: Candidate) -> GovernanceState:
     """Return the state with a candidate, and with as many before it as may still be let through by a person."""
-    kept = {**state.candidates, candidate.version: candidate}
-    return replace(state, candidates=MappingProxyType(dict(list(kept.items())[-_KEPT:])))
+    return replace(state, candidates=_newest(state.candidates, candidate.version, candidate))
+
+
+def _newest(kept: Mapping[str, T], version: str, value: T) -> Mapping[str, T]:
+    return MappingProxyType(dict(list({**kept, version: value}.items())[-_KEPT:]))
 
 
 def _of(state: GovernanceState, version: str) -> Candidate:
@@ -205,7 +212,7 @@ def _judging(state: GovernanceState, fact: Fact) -> GovernanceState:
             candidate = _of(state, fact.version)
             return _with(state, replace(candidate, overridden=candidate.overridden | {fact.by}))
         case CandidateHeld() | CandidateRefused() if fact.version not in state.stopped:
-            return replace(state, stopped=MappingProxyType({**state.stopped, fact.version: state.ground}))
+            return replace(state, stopped=_newest(state.stopped, fact.version, state.ground))
         case CandidateAccepted():
             ground = state.stopped.get(fact.version, state.ground)
             waiting = Waiting(accepted=fact, candidate=_of(state, fact.version), ground=ground)

@@ -42,6 +42,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.lineage._index import FactIndex
 from anew.lineage._walk import causes, history_of
 
 __all__ = ["Edge", "Lineage", "Node", "NodeKind", "lineage_of"]
@@ -142,7 +143,7 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
 """Facts that are nodes; others (looks, measurements, deliveries) are in the record and not in the graph."""
 
 
-def lineage_of(facts: Mapping[str, Fact], version: str) -> Lineage:
+def lineage_of(facts: FactIndex, version: str) -> Lineage:
     """Return the graph of `version`: back to the window or command that began it, on to what it served and led to.
 
     Parameters
@@ -155,8 +156,8 @@ def lineage_of(facts: Mapping[str, Fact], version: str) -> Lineage:
     NotFoundError
         No version of this name was ever planned.
     """
-    told = {fact.id for fact in history_of(facts, version)}
-    history = [fact for fact in facts.values() if type(fact) in _KINDS and (fact.id in told or _routes(fact, version))]
+    told = facts.ordered([*history_of(facts, version), *facts.routing(version)])
+    history = [fact for fact in told if type(fact) in _KINDS]
     nodes: dict[str, Node] = {fact.id: _node(fact) for fact in history}
     edges: set[Edge] = set()
     made = ""
@@ -177,19 +178,11 @@ def lineage_of(facts: Mapping[str, Fact], version: str) -> Lineage:
     return Lineage(subject=version, nodes=nodes, edges=tuple(sorted(edges)))
 
 
-def _routes(fact: Fact, version: str) -> bool:
-    return isinstance(fact, TrafficShifted) and version in (
-        fact.champion[0],
-        *(arm.version for arm in fact.challengers),
-    )
-
-
-def _successors(facts: Mapping[str, Fact], version: str, made: str) -> Iterator[tuple[Node, Edge]]:
+def _successors(facts: FactIndex, version: str, made: str) -> Iterator[tuple[Node, Edge]]:
     """Yield the versions that were trained to succeed this one, which was `made` by that fact (empty: never)."""
-    for fact in facts.values() if made else ():
-        if isinstance(fact, TrainingPlanned) and fact.champion == version:
-            node = _version(facts, fact.version)
-            yield node, Edge(made, node.id, "succeeded by")
+    for plan in facts.succeeding(version) if made else ():
+        node = _version(facts, plan.version)
+        yield node, Edge(made, node.id, "succeeded by")
 
 
 def _shown_cause(facts: Mapping[str, Fact], fact: Fact, nodes: Mapping[str, Node]) -> str:
@@ -197,7 +190,7 @@ def _shown_cause(facts: Mapping[str, Fact], fact: Fact, nodes: Mapping[str, Node
     return next((each.id for each in causes(facts, fact)[1:] if each.id in nodes), "")
 
 
-def _materials(facts: Mapping[str, Fact], fact: Fact, version: str) -> Iterator[tuple[Node, Edge]]:
+def _materials(facts: FactIndex, fact: Fact, version: str) -> Iterator[tuple[Node, Edge]]:
     """Yield what a fact names that is no fact itself: tables, files, other versions."""
     match fact:
         case TrainingPlanned() if fact.version == version:
@@ -214,10 +207,8 @@ def _materials(facts: Mapping[str, Fact], fact: Fact, version: str) -> Iterator[
                 )
 
 
-def _version(facts: Mapping[str, Fact], version: str) -> Node:
-    trained = next(
-        (each for each in facts.values() if isinstance(each, CandidateTrained) and each.version == version), None
-    )
+def _version(facts: FactIndex, version: str) -> Node:
+    trained = facts.trained(version)
     detail = (("artifact", trained.digest),) if trained else ()
     return Node(id=f"version:{version}", kind=NodeKind.VERSION, label=version, detail=detail)
 

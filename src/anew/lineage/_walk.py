@@ -1,17 +1,15 @@
 """Lineage: from a version back to the window that began it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
-from anew.domain.facts import CandidateTrained, RetrainApproved, TrainingPlanned, VersionPromoted
+from anew.domain.facts import RetrainApproved
+from anew.lineage._index import FactIndex
 
-__all__ = ["causes", "history_of", "index"]
+__all__ = ["causes", "history_of"]
 
-
-def index(facts: Iterable[Fact]) -> Mapping[str, Fact]:
-    """Return the facts by id, in order of recording."""
-    return {fact.id: fact for fact in facts}
+_MOST_KNOWN = 20
 
 
 def causes(facts: Mapping[str, Fact], fact: Fact) -> Sequence[Fact]:
@@ -27,7 +25,7 @@ def _cause(fact: Fact) -> str:
     return (fact.request if isinstance(fact, RetrainApproved) else "") or fact.cause
 
 
-def history_of(facts: Mapping[str, Fact], version: str) -> Sequence[Fact]:
+def history_of(facts: FactIndex, version: str) -> Sequence[Fact]:
     """Return why `version` exists and what became of it, oldest first.
 
     The causes of its plan, and every later fact that names it.
@@ -37,24 +35,11 @@ def history_of(facts: Mapping[str, Fact], version: str) -> Sequence[Fact]:
     NotFoundError
         No version of this name was ever planned.
     """
-    plan = next(
-        (fact for fact in facts.values() if isinstance(fact, TrainingPlanned) and fact.version == version), None
-    )
+    plan = facts.plan(version)
     if plan is None:
-        known = [fact.version for fact in facts.values() if isinstance(fact, TrainingPlanned)]
-        raise NotFoundError(f"there is no version {version!r}; known are {', '.join(known) or 'none yet'}")
+        known = facts.planned
+        most = f"the newest {_MOST_KNOWN} of {len(known)} are" if len(known) > _MOST_KNOWN else "known are"
+        raise NotFoundError(f"there is no version {version!r}; {most} {', '.join(known[-_MOST_KNOWN:]) or 'none yet'}")
     before = list(reversed(causes(facts, plan)[1:]))
-    named = [fact for fact in facts.values() if _names(fact, version) and fact not in before]
-    return [*before, *named]
-
-
-def _names(fact: Fact, version: str) -> bool:
-    if isinstance(fact, CandidateTrained | TrainingPlanned):
-        return fact.version == version
-    if isinstance(fact, VersionPromoted):
-        return version in (fact.version, fact.previous)
-    served = getattr(fact, "challenger", ("",)) or ("",)
-    return (getattr(fact, "version", "") == version and fact.kind not in _ABOUT_WINDOWS) or served[0] == version
-
-
-_ABOUT_WINDOWS = frozenset({"WindowClosed", "WindowScored", "AlertRaised"})
+    known_before = {each.id for each in before}
+    return [*before, *(fact for fact in facts.naming(version) if fact.id not in known_before)]

@@ -1,7 +1,7 @@
 """What a mirror is to show, folded from the record; and whether it still shows what it was told to."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from anew.domain.manifest import Manifest
 from anew.ports.mirror import MirroredRun, ModelMirror
 from anew.registry import ALIASES, Registry, RegistryState
 
-__all__ = ["Mirroring", "Wanted", "wanted"]
+__all__ = ["Mirroring", "Wanted", "Wish", "wanted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,17 @@ class Wanted:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
-def wanted(facts: Sequence[Fact]) -> Wanted:
-    """Fold the record: runs that have ended, with what their gates measured."""
-    registry, runs, ended = Registry(), dict[str, MirroredRun](), set[str]()
-    state: RegistryState = registry.initial()
-    for fact in facts:
-        state = registry.apply(state, fact)
+class Wish:
+    """Hears the record as it comes: runs that have ended, with what their gates measured, and who bears which alias."""
+
+    def __init__(self) -> None:
+        self._registry: RegistryState = Registry().initial()
+        self._runs: dict[str, MirroredRun] = {}
+        self._ended: set[str] = set()
+
+    def hear(self, fact: Fact) -> None:
+        """Take note of the next fact."""
+        self._registry, runs = Registry().apply(self._registry, fact), self._runs
         match fact:
             case CandidateTrained():
                 told = {"snapshot": fact.snapshot, "fact": fact.id, "against": fact.champion}
@@ -39,9 +44,21 @@ def wanted(facts: Sequence[Fact]) -> Wanted:
                 run = runs.get(fact.version, MirroredRun(version=fact.version, at=fact.at))
                 told = {**run.facts, "outcome": fact.outcome, "detail": fact.detail[:500]}
                 runs[fact.version] = replace(run, facts=told)
-                ended.add(fact.version)
-    aliases = {alias: record.version if (record := state.named(alias)) else "" for alias in ALIASES}
-    return Wanted(runs=tuple(run for version, run in runs.items() if version in ended), aliases=aliases)
+                self._ended.add(fact.version)
+
+    def wanted(self) -> Wanted:
+        """Return what a mirror has to show by what was heard."""
+        aliases = {alias: record.version if (record := self._registry.named(alias)) else "" for alias in ALIASES}
+        runs = tuple(run for version, run in self._runs.items() if version in self._ended)
+        return Wanted(runs=runs, aliases=aliases)
+
+
+def wanted(facts: Iterable[Fact]) -> Wanted:
+    """Return what a mirror has to show by a whole record."""
+    wish = Wish()
+    for fact in facts:
+        wish.hear(fact)
+    return wish.wanted()
 
 
 class Mirroring:

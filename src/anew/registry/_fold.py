@@ -23,6 +23,7 @@ from anew.domain.facts import (
     VersionArchived,
     VersionPromoted,
 )
+from anew.domain.persistent_map import PersistentMap
 
 __all__ = ["ALIASES", "DONE", "Registry", "RegistryState", "Standing", "VersionRecord"]
 
@@ -62,14 +63,24 @@ class VersionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryState:
-    """Every version by name, in order of planning; and the version that a rollback goes to, empty for none."""
+    """Every version by name, in order of planning; and the version that a rollback goes to, empty for none.
 
-    versions: Mapping[str, VersionRecord] = field(default_factory=lambda: MappingProxyType({}))
+    Versions pile up for as long as a model lives, so that a fact may copy no more than a few of them.
+
+    Attributes
+    ----------
+    numbers
+        Of each standing, the names of the versions that stand there, with their places in the order of planning.
+    """
+
+    versions: PersistentMap[str, VersionRecord] = field(default_factory=PersistentMap)
     fallback: str = ""
+    numbers: Mapping[Standing, PersistentMap[str, int]] = field(default_factory=lambda: MappingProxyType({}))
 
-    def standing(self, standing: Standing) -> tuple[VersionRecord, ...]:
-        """Return the versions of one standing, in order."""
-        return tuple(record for record in self.versions.values() if record.standing is standing)
+    def standing(self, *standings: Standing) -> tuple[VersionRecord, ...]:
+        """Return the versions of these standings, in order; looks at no others."""
+        found = {name: number for each in standings for name, number in self.numbers.get(each, {}).items()}
+        return tuple(self.versions[name] for name in sorted(found, key=found.__getitem__))
 
     def named(self, alias: str) -> VersionRecord | None:
         """Return the version that an alias stands for now; None for nobody, and for what is no alias."""
@@ -84,8 +95,7 @@ class RegistryState:
     @property
     def served(self) -> tuple[str, ...]:
         """Names of the versions that serve by right or did, in order of planning."""
-        found = (Standing.CHAMPION, Standing.RETIRED)
-        return tuple(name for name, record in self.versions.items() if record.standing in found)
+        return tuple(each.version for each in self.standing(Standing.CHAMPION, Standing.RETIRED))
 
     @property
     def challenger(self) -> VersionRecord | None:
@@ -165,7 +175,7 @@ def _put(
         digest=digest or (before.digest if before else ""),
         reason=reason,
     )
-    return replace(state, versions=MappingProxyType({**state.versions, version: record}))
+    return _stood(state, record)
 
 
 def _retire(state: RegistryState, fact: Fact, version: str) -> RegistryState:
@@ -173,4 +183,14 @@ def _retire(state: RegistryState, fact: Fact, version: str) -> RegistryState:
     if record is None or record.standing is not Standing.CHAMPION:
         return state
     retired = replace(record, standing=Standing.RETIRED, since=fact.at, reason="a challenger was promoted")
-    return replace(state, versions=MappingProxyType({**state.versions, version: retired}))
+    return _stood(state, retired)
+
+
+def _stood(state: RegistryState, record: VersionRecord) -> RegistryState:
+    """Return the state with a version's record, and its name among those of its standing alone."""
+    name, before, numbers = record.version, state.versions.get(record.version), dict(state.numbers)
+    number = len(state.versions) if before is None else numbers[before.standing][name]
+    if before is not None:
+        numbers[before.standing] = numbers[before.standing].without(name)
+    numbers[record.standing] = numbers.get(record.standing, PersistentMap[str, int]()).having(name, number)
+    return replace(state, versions=state.versions.having(name, record), numbers=MappingProxyType(numbers))

@@ -2,6 +2,7 @@
 
 from anew.rollout._judge import Judge, Outcome, Ruling
 from anew.rollout._kpi import KPI
+from anew.rollout._quarantine import Quarantine
 from anew.rollout._side import Side, Sides, held_by, sides_after
 from anew.rollout._split import answered_by, position
 from anew.rollout._stage import Rollout, next_look
@@ -12,6 +13,7 @@ __all__ = [
     "Judge",
     "Outcome",
     "Probation",
+    "Quarantine",
     "Rollout",
     "RolloutState",
     "Ruling",

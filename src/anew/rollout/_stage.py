@@ -170,7 +170,7 @@ class Rollout:
         return state.taken + self.arms[state.joined] < 1
 
     def _hindrance(self, state: RolloutState, fact: RolloutApproved) -> str:
-        if any(fact.version == version or fact.digest == digest for version, digest in state.quarantined):
+        if state.quarantined.bars(fact.version, fact.digest):
             return "this version or one with the same digest is quarantined; a person has to release it first"
         if fact.digest == state.champion[1]:
             return f"its bytes are those of the champion {state.champion[0]}: nothing would change"

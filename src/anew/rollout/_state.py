@@ -1,7 +1,7 @@
 """What the rollout remembers: who serves, who is on probation, what was seen of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from anew.domain.evidence import Counts
@@ -26,6 +26,8 @@ from anew.domain.facts import (
     TrafficShifted,
     VersionPromoted,
 )
+from anew.domain.persistent_map import PersistentMap
+from anew.rollout._quarantine import Quarantine
 
 __all__ = ["Probation", "RolloutState", "state_after"]
 
@@ -105,8 +107,8 @@ class RolloutState:
         Did that publication fail, and nothing take its place yet?
     serving
         The champion of the last routing that came into force.
-    champions
-        Every version that was promoted, the latest last.
+    digests
+        Of every version that was trained.
     passed_over
         Challengers in a row that gave way to a later candidate, since one came to a decision.
     settings
@@ -135,9 +137,8 @@ class RolloutState:
     shifts: str = ""
     failed: bool = False
     serving: Served = NOBODY
-    quarantined: frozenset[Served] = frozenset()
-    digests: tuple[Served, ...] = ()
-    champions: tuple[Served, ...] = ()
+    quarantined: Quarantine = field(default_factory=Quarantine)
+    digests: PersistentMap[str, str] = field(default_factory=PersistentMap)
     passed_over: int = 0
     settings: str = ""
     frozen: bool = False
@@ -166,14 +167,14 @@ class RolloutState:
 
     def digest(self, version: str) -> str:
         """Return the digest of a version that was trained, empty when unknown."""
-        return dict(self.digests).get(version, "")
+        return self.digests.get(version, "")
 
 
 def state_after(state: RolloutState, fact: Fact) -> RolloutState:
     """Fold a fact; knows no threshold."""
     match fact:
         case CandidateTrained():
-            return replace(state, digests=(*state.digests, (fact.version, fact.digest)))
+            return replace(state, digests=state.digests.having(fact.version, fact.digest))
         case RolloutStarted():
             return _started(state, fact)
         case TrafficShifted():
@@ -200,8 +201,7 @@ def state_after(state: RolloutState, fact: Fact) -> RolloutState:
         case FreezeBegan() | FreezeEnded():
             return replace(state, frozen=isinstance(fact, FreezeBegan))
         case QuarantineReleased():
-            kept = frozenset(each for each in state.quarantined if each[0] != fact.version)
-            return replace(state, quarantined=kept)
+            return replace(state, quarantined=state.quarantined.without(fact.version))
     return state
 
 
@@ -269,14 +269,12 @@ def _ordered(state: RolloutState, fact: TrafficOrdered) -> RolloutState:
 
 def _promoted(state: RolloutState, fact: VersionPromoted) -> RolloutState:
     previous = state.champion if state.champion[0] == fact.previous else NOBODY
-    champion = (fact.version, fact.digest)
     return replace(
         state,
-        champion=champion,
+        champion=(fact.version, fact.digest),
         fallback=previous,
         probation=None,
         rivals=(),
-        champions=(*(each for each in state.champions if each != champion), champion),
         passed_over=0,
     )
 
@@ -320,12 +318,12 @@ def _rolled_back(state: RolloutState, fact: RolledBack) -> RolloutState:
         return replace(
             _without(state, arm),
             passed_over=0,
-            quarantined=state.quarantined | {arm.challenger},
+            quarantined=state.quarantined.having(arm.challenger),
             fallback=NOBODY if state.fallback[1] == arm.challenger[1] else state.fallback,
         )
     if state.champion[0] == fact.version and fact.to:
         to = state.fallback if state.fallback[0] == fact.to else (fact.to, state.digest(fact.to))
-        quarantined = state.quarantined | {state.champion}
+        quarantined = state.quarantined.having(state.champion)
         return replace(state, champion=to, fallback=NOBODY, probation=None, rivals=(), quarantined=quarantined)
     # Turned away before it got traffic: nothing was seen of its bytes, which may serve by another name.
-    return replace(state, quarantined=state.quarantined | {(fact.version, "")})
+    return replace(state, quarantined=state.quarantined.having((fact.version, "")))

@@ -1,6 +1,7 @@
 """Train: an approved request in, a training plan out; and the end of each run."""
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -213,7 +214,7 @@ class Train:
             code=state.code,
             settings=state.settings,
             corrected=corrected,
-            left_out=tuple(each for each in state.broken if each.start < span.end and span.start < each.end),
+            left_out=_within(state.broken, span),
             why_span=chosen.why,
             rehearsal=self.rehearsal,
             max_source_share=self.sources.max_share,
@@ -277,13 +278,25 @@ def _alarms(state: TrainState, fact: SnapshotTaken) -> tuple[SourceCapped, ...]:
 
 def _joined(broken: tuple[Interval, ...], window: Interval) -> tuple[Interval, ...]:
     """Return the intervals with `window` among them, ascending, those that touch made one."""
-    found: list[Interval] = []
-    for each in sorted((*broken, window), key=lambda interval: interval.start):
-        if found and each.start <= found[-1].end:
-            found[-1] = Interval(start=found[-1].start, end=max(found[-1].end, each.end))
-        else:
-            found.append(each)
-    return tuple(found)
+    first = bisect_left(broken, window.start, key=_ends)
+    past = bisect_right(broken, window.end, key=_begins)
+    met = broken[first:past]
+    if met:
+        window = Interval(start=min(window.start, met[0].start), end=max(window.end, met[-1].end))
+    return (*broken[:first], window, *broken[past:])
+
+
+def _within(broken: tuple[Interval, ...], span: Interval) -> tuple[Interval, ...]:
+    """Return those of the intervals that overlap `span`; they ascend, and none touches another."""
+    return broken[bisect_right(broken, span.start, key=_ends) : bisect_left(broken, span.end, key=_begins)]
+
+
+def _begins(interval: Interval) -> datetime:
+    return interval.start
+
+
+def _ends(interval: Interval) -> datetime:
+    return interval.end
 
 
 def _with(mapping: Mapping[str, T], key: str, value: T) -> Mapping[str, T]:
