@@ -3,16 +3,20 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.memory_lake import MemoryLake
+from anew.domain.boundary import hook
 from anew.domain.errors import AnewError, ConflictError, IntegrityError, UnavailableError
 from anew.loop.shared_drain import SharedDrainer
 from anew.ports.journal import JournalReader
-from anew.ports.lake import PreparedBatch
+from anew.ports.lake import Lake, PreparedBatch
 from anew.testing.contract_lake import COLUMNS, EVER, START, label, prediction
 from anew.testing.fake_drainers import FakeDrainers
 from tests.loop.test_drain import Journals, _rows
@@ -52,7 +56,7 @@ def raising(*problems: AnewError) -> Callable[[TroubledLake, PreparedBatch], Non
 
 
 def bed(
-    rows: Journals, lake: MemoryLake, *, most: int = 9, rounds: int = 4, keep: int = 100_000
+    rows: Journals, lake: Lake, *, most: int = 9, rounds: int = 4, keep: int = 100_000
 ) -> tuple[SharedDrainer, FakeDrainers]:
     """Return a drainer whose batches two others prepare, and these."""
     drainers = FakeDrainers(reader=rows, lake=lake)
@@ -221,11 +225,44 @@ def test_a_lake_that_is_full_keeps_the_rows_in_the_journal() -> None:
 
 
 def test_another_process_that_writes_to_the_lake_is_said() -> None:
-    lake = TroubledLake(trouble=raising(ConflictError("another process writes")))
+    lake = TroubledLake(trouble=raising(*[ConflictError("another process writes")] * 2))
     drainer, _ = bed(Journals({"w0": _rows(4)}), lake)
     with pytest.raises(ConflictError, match="another process writes"):
         drainer.drain_once()
     assert drainer.drain_once().stored == 8
+
+
+class PowerCutError(BaseException):
+    """Ends a writer between two steps."""
+
+
+@pytest.mark.fault("D9")
+@pytest.mark.parametrize("interrupted", ["w0", "w1"])
+@pytest.mark.parametrize("boundary", ["lake.files_stored", "lake.intent_stored", "lake.commit_stored"])
+def test_a_change_that_a_crash_cut_off_is_finished_and_counted_as_nobody_elses(
+    tmp_path: Path, interrupted: str, boundary: str
+) -> None:
+    def cut(name: str) -> None:
+        if name == boundary:
+            raise PowerCutError(name)
+
+    journals = Journals({"w0": _rows(20), "w1": _rows(20, first=100)})
+    place = (tmp_path / "lake", COLUMNS, "m", tmp_path / "lake.db")
+    with closing(DeltaLake(*place)) as lake:
+        read = journals.read(interrupted, after=0, most=7)
+        hook(cut)
+        try:
+            with pytest.raises(PowerCutError):
+                lake.commit(lake.prepare(interrupted, read.position, read.observations, after=0))
+        finally:
+            hook(None)
+    with closing(DeltaLake(*place)) as lake:
+        drainer, _ = bed(journals, lake)
+        while drainer.drain_once().read:
+            pass
+        assert {journal: lake.drained(journal) for journal in journals.rows} == {"w0": 60, "w1": 60}
+        assert dict(lake.counts()) == {"predictions": 40, "labels": 40, "feedback": 0, "history": 0}
+        assert list(lake.verify()) == []
 
 
 def test_damage_is_repaired_once_and_reported() -> None:

@@ -182,13 +182,11 @@ def test_four_writers_and_two_drainers_of_one_loop_store_all_of_it_once_though_e
     try:
         eventually(lambda: stored(tmp_path) > 0 and len(drainers_of(tmp_path)) == 2)
         first = drainers_of(tmp_path)
-        os.kill(first[0], signal.SIGSTOP)  # wakes up, if it lives to see it, long after its lease has passed on
+        os.kill(first[0], signal.SIGSTOP)  # it cannot end by itself: it is gone when its lease has passed on
         os.kill(first[1], signal.SIGKILL)
         firsts = acknowledged(writers)
         eventually(lambda: stored(tmp_path) >= half)
         eventually(lambda: len(drainers_of(tmp_path)) == 2 and not set(first) & set(drainers_of(tmp_path)))
-        said = json.loads((tmp_path / "said-a.json").read_text())["problems"]
-        assert any("was silent for longer than its lease lasts" in problem for problem in said), said
         writers = writing(tmp_path, range(WRITERS // 2, WRITERS))
         eventually(lambda: stored(tmp_path) > half)
         loops[0].kill()

@@ -114,7 +114,8 @@ class DeltaLake:
     def commit(self, batch: PreparedBatch) -> None:
         """Store a batch that was prepared for this lake, here or by another process."""
         with self._lock:
-            self._writer.ready()
+            if self._writer.ready():
+                raise ConflictError(f"an interrupted change was finished; look where {batch.journal} stands, try again")
             drained = self._mark.position(batch.journal)
             if drained != batch.after:
                 raise ConflictError(

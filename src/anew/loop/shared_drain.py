@@ -147,11 +147,16 @@ class SharedDrainer(Drainer):
         self._trim(batch.journal, min(batch.after, batch.position - self.keep))
 
     def _commit(self, batch: PreparedBatch) -> tuple[str, ...]:
-        """Store a batch, once more after a repair; return what was repaired."""
+        """Store a batch, once more after a repair or when the lake has finished another; return what was repaired."""
         repaired: tuple[str, ...] = ()
+        refused = False
         while True:
             try:
                 self._stored(batch.journal, batch.position, batch.observations, lambda: self.lake.commit(batch))
+            except ConflictError:
+                if refused or self.lake.drained(batch.journal) != batch.after:
+                    raise
+                refused = True
             except IntegrityError as exc:
                 if repaired:
                     raise

@@ -110,7 +110,8 @@ class Lake(Protocol):
         ------
         ConflictError
             The lake does not stand where the batch begins, and nothing was stored: it is stored already, or what lies
-            before it is not. Or another process writes to the lake.
+            before it is not. Or an interrupted change was finished, of this journal or another: look, and try again.
+            Or another process writes to the lake.
         UnavailableError, IntegrityError
             As from `append`; bytes that are not those that were prepared are damage too.
         """
