@@ -5,12 +5,14 @@ Three parts, each by the functions that the loop itself runs.
 1. Rows of three features, an hour of event time each quarter of a million, go through window clock, profile, join with
    labels (one in ten twice, one in fifty for nobody) and losses. They are generated in between, which is not counted.
    Memory has to be flat: the second half may hold no more than a tenth above the first.
-2. A part of them goes the whole way: journal on disk, drained into the lake, read back by windows.
+2. A part of them goes the whole way: two journals on disk, drained into the lake, read back by windows. They are
+   drained into other lakes as well, by the loop alone and with two drainers that prepare for it, by the clock.
 3. A history in Parquet files is profiled by one worker and by two, each a process of one thread; with what merging a
    piece costs the one that asks, that says how many workers it could keep busy.
 
-Seconds are of CPU, but for the comparison of workers, which is of the clock and means something on an idle machine
-alone; the load at the beginning is printed. Exit 0 only if memory was flat and two workers were 1.7 times as fast.
+Seconds are of CPU, but for the comparisons of workers and of drainers, which are of the clock and mean something on an
+idle machine alone; the load at the beginning is printed. Exit 0 only if memory was flat and two workers were 1.7 times
+as fast.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ import numpy as np
 import polars as pl
 
 from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.drainer_processes import DrainerProcesses
 from anew.adapters.local_workers import LocalWorkers
 from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.segment_reader import SegmentReader
@@ -42,6 +45,7 @@ from anew.feedback.join import coverage, join, losses
 from anew.feedback.window import WindowClock, WindowState
 from anew.loop.columns import profile_columns
 from anew.loop.drain import Drainer
+from anew.loop.shared_drain import SharedDrainer
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["main"]
@@ -192,10 +196,12 @@ def whole_way(rows: int, folder: Path) -> dict[str, object]:
         made.append(
             Label(id=f"l{i:030d}", model="m", prediction=id, value=i % 2, at=at, received_at=at, source="system")
         )
-    journal = SegmentJournal(folder / "journal" / "0", most_bytes=1 << 34)
-    with closing(journal), cpu.of("journal, in groups of 128"):
+    first, second = (SegmentJournal(folder / "journal" / name, most_bytes=1 << 34) for name in ("0", "1"))
+    with closing(first), closing(second), cpu.of("journal, in groups of 128"):
         for start in range(0, len(made), 128):
-            journal.append(made[start : start + 128])
+            (second if start & 128 else first).append(made[start : start + 128])
+    del made, plain
+    rates = by_drainers(rows, folder)
     bytes_journal = sum(file.stat().st_size for file in (folder / "journal").rglob("*") if file.is_file())
     reader = SegmentReader(folder / "journal")
     with closing(DeltaLake(folder / "lake", COLUMNS, "m", folder / "lake.db")) as lake:
@@ -215,8 +221,35 @@ def whole_way(rows: int, folder: Path) -> dict[str, object]:
         "predictions": rows,
         "labels": rows,
         "cpu_s_per_million": cpu.per_million(rows),
+        "drained_per_second": {str(count): round(rate) for count, rate in rates.items()},
+        "speed_up_of_2_drainers": round(rates[2] / rates[1], 2),
         "bytes_per_prediction": {"journal": round(bytes_journal / rows), "lake": round(bytes_lake / rows)},
     }
+
+
+def by_drainers(rows: int, folder: Path) -> dict[int, float]:
+    """Drain two journals by the loop alone and with two drainers; return predictions a second, the better of two."""
+    rates = {1: 0.0, 2: 0.0}
+    reader = SegmentReader(folder / "journal")
+    for turn, count in enumerate((1, 2, 2, 1)):
+        place = folder / f"drained-{turn}"
+        with ExitStack() as stack:
+            lake = stack.enter_context(closing(DeltaLake(place / "lake", COLUMNS, "m", place / "lake.db")))
+            drainer = Drainer(reader, lake, keep=4 * rows)
+            if count > 1:
+                drainers = DrainerProcesses(count, folder / "journal", COLUMNS, place / "logs")
+                stack.enter_context(drainers)
+                for number in range(count):  # all of them have begun
+                    while not drainers.ask(f"none-{number}", after=0, most=1):
+                        time.sleep(0.01)
+                expect(sum(len(drainers.answers(60.0)) for _ in range(count)), count)
+                drainer = SharedDrainer(reader, lake, keep=4 * rows, drainers=drainers)
+            began = time.perf_counter()
+            while drainer.drain_once().read:
+                pass
+            rates[count] = max(rates[count], rows / (time.perf_counter() - began))
+            expect(dict(lake.counts())["predictions"], rows)
+    return rates
 
 
 def by_workers(rows: int, folder: Path) -> dict[str, object]:

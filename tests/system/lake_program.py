@@ -15,11 +15,13 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.killpoint import install
+from anew.adapters.lake_batch import unpack
 from anew.adapters.memory_lake import MemoryLake
 from anew.adapters.segment_reader import SegmentReader
 from anew.domain.boundary import reach
 from anew.domain.observation import Observation, Prediction
 from anew.loop.drain import Drainer
+from anew.ports.lake import PreparedBatch
 from anew.testing.contract_lake import COLUMNS
 
 
@@ -40,6 +42,14 @@ class CarelessLake(MemoryLake):
         ids = pl.DataFrame(
             {"_id": [o.id for o in observations], "p": [isinstance(o, Prediction) for o in observations]}
         )
+        self._add_ids(ids, journal, position)
+
+    def commit(self, batch: PreparedBatch) -> None:
+        """Append predictions wherever they begin, then note."""
+        ids = unpack(batch.tables["predictions"]).select("_id", p=pl.lit(True))
+        self._add_ids(ids, batch.journal, batch.position)
+
+    def _add_ids(self, ids: pl.DataFrame, journal: str, position: int) -> None:
         once = CommitProperties(app_transactions=[Transaction(f"anew-{journal}", position)])
         write_deltalake(self.folder / "careless", ids, mode="append", commit_properties=once)
         reach("lake.commit_stored")

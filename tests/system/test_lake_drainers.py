@@ -1,4 +1,4 @@
-"""Many gateways write, two loops want to drain: one does at a time, and every acknowledged row is stored once."""
+"""Many gateways write; two loops want to drain, or one has two drainers: every acknowledged row is stored once."""
 
 import json
 import os
@@ -7,12 +7,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable
+
+from anew.adapters.delta_lake import DeltaLake
+from anew.testing.contract_lake import COLUMNS
 
 pytestmark = pytest.mark.system
 
@@ -64,6 +68,37 @@ while not (folder / "over").exists():
     time.sleep(0.01)
 """
 
+LOOP = """
+import json, sys, time
+from pathlib import Path
+from tests.system.lake_program import CarelessLake
+from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.drainer_processes import DrainerProcesses
+from anew.adapters.segment_reader import SegmentReader
+from anew.domain.errors import UnavailableError
+from anew.loop.shared_drain import SharedDrainer
+from anew.testing.contract_lake import COLUMNS
+folder, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+if kind == "careless":
+    lake = CarelessLake(folder)
+else:
+    lake = DeltaLake(folder / "lake", COLUMNS, "m", folder / "state" / "lake.db")
+stored, problems = 0, []
+with DrainerProcesses(2, folder / "journal", COLUMNS, folder / f"logs-{name}", lease_s=1.0) as drainers:
+    drainer = SharedDrainer(SegmentReader(folder / "journal"), lake, most=50, rounds=2, keep=0, drainers=drainers)
+    while not (folder / "over").exists():
+        try:
+            stored += drainer.drain_once().stored
+        except UnavailableError as exc:
+            problems.append(str(exc))
+        except Exception:
+            if kind != "careless":
+                raise
+        (folder / f"said-{name}.json").write_text(json.dumps({"stored": stored, "problems": problems}))
+        time.sleep(0.01)
+lake.close() if kind != "careless" else None
+"""
+
 
 def started(code: str, *told: object) -> "subprocess.Popen[str]":
     """Run a program that finds the tests."""
@@ -72,7 +107,7 @@ def started(code: str, *told: object) -> "subprocess.Popen[str]":
         cwd=HERE.parents[1],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), *sys.path])},
     )
 
 
@@ -114,11 +149,70 @@ def test_four_writers_and_two_drainers_store_all_of_it_once_though_one_drainer_i
     assert sum(each["turns"] for each in told) > 0
 
 
+def drainers_of(folder: Path) -> list[int]:
+    """Return the process ids of the drainers that read for a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            if b"anew.adapters.drainer_worker" in command and str(folder / "journal").encode() in command:
+                found.append(int(process.name))
+    return sorted(found)
+
+
+def writing(folder: Path, numbers: Sequence[int]) -> "list[subprocess.Popen[str]]":
+    """Start writers with these numbers."""
+    return [started(WRITER, folder, number, COMMITS, ROWS) for number in numbers]
+
+
+def acknowledged(writers: "Sequence[subprocess.Popen[str]]") -> list[int]:
+    """Let writers come to their end; return the first row of each of their commits."""
+    found = [int(line) for writer in writers for line in writer.communicate(timeout=90)[0].split()]
+    assert len(found) == len(writers) * COMMITS
+    return found
+
+
 @pytest.mark.fault("D14")
-def test_control_drainers_that_hold_no_lock_store_rows_twice(tmp_path: Path) -> None:
+def test_four_writers_and_two_drainers_of_one_loop_store_all_of_it_once_though_each_of_the_three_dies(
+    tmp_path: Path,
+) -> None:
+    half, everything = WRITERS // 2 * COMMITS * ROWS, WRITERS * COMMITS * ROWS
+    loops = [started(LOOP, tmp_path, "careful", "a")]
+    writers = writing(tmp_path, range(WRITERS // 2))
+    try:
+        eventually(lambda: stored(tmp_path) > 0 and len(drainers_of(tmp_path)) == 2)
+        first = drainers_of(tmp_path)
+        os.kill(first[0], signal.SIGSTOP)  # it cannot end by itself: it is gone when its lease has passed on
+        os.kill(first[1], signal.SIGKILL)
+        firsts = acknowledged(writers)
+        eventually(lambda: stored(tmp_path) >= half)
+        eventually(lambda: len(drainers_of(tmp_path)) == 2 and not set(first) & set(drainers_of(tmp_path)))
+        writers = writing(tmp_path, range(WRITERS // 2, WRITERS))
+        eventually(lambda: stored(tmp_path) > half)
+        loops[0].kill()
+        loops[0].communicate()
+        loops.append(started(LOOP, tmp_path, "careful", "b"))
+        firsts += acknowledged(writers)
+        eventually(lambda: stored(tmp_path) >= everything)
+        eventually((tmp_path / "said-b.json").exists)
+    finally:
+        (tmp_path / "over").touch()
+        ends = [loop.communicate(timeout=60) and loop.returncode for loop in loops]
+    assert ends == [-signal.SIGKILL, 0]
+    assert drainers_of(tmp_path) == []
+    ids = Counter(pl.read_delta(str(tmp_path / "lake" / "predictions"))["_id"].to_list())
+    assert ids == Counter({f"p{first + i:08d}": 1 for first in firsts for i in range(ROWS)})
+    with closing(DeltaLake(tmp_path / "lake", COLUMNS, "m", tmp_path / "state" / "lake.db")) as lake:
+        assert list(lake.verify()) == []
+        assert lake.counts()["predictions"] == everything
+
+
+@pytest.mark.fault("D14")
+@pytest.mark.parametrize("program", [DRAINER, LOOP], ids=["alone", "with drainers"])
+def test_control_drainers_that_hold_no_lock_store_rows_twice(tmp_path: Path, program: str) -> None:
     writer = started(WRITER, tmp_path, 0, COMMITS, ROWS)
     writer.communicate(timeout=90)
-    drainers = [started(DRAINER, tmp_path, "careless", name) for name in ("a", "b")]
+    drainers = [started(program, tmp_path, "careless", name) for name in ("a", "b")]
     table = tmp_path / "careless"
 
     def over() -> bool:

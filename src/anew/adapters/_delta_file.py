@@ -1,7 +1,6 @@
 """Parquet files of the lake: written once, synced, addressed by digest, verified before they are read."""
 
 from collections.abc import Sequence
-from io import BytesIO
 
 import polars as pl
 
@@ -10,36 +9,31 @@ from anew.adapters._lake_folder import LakeFolder, Stamp
 from anew.adapters._lake_frame import Schema
 from anew.adapters._lake_mark import StoredFile
 from anew.domain.errors import IntegrityError, UnavailableError
+from anew.ports.lake import PackedRows
 
-__all__ = ["FileReader", "damage_of", "encode", "store"]
-
-
-def encode(frame: pl.DataFrame) -> bytes:
-    """Return `frame` as a parquet file; the same rows give the same bytes under the same versions of polars."""
-    sink = BytesIO()
-    frame.rechunk().write_parquet(sink, compression="zstd", compression_level=1, statistics=True)
-    return sink.getvalue()
+__all__ = ["FileReader", "damage_of", "store"]
 
 
-def store(log: TableLog, frame: pl.DataFrame, *, version: int) -> StoredFile:
-    """Write `frame` as a new file of the table and sync it; no commit names it yet.
+def store(log: TableLog, packed: PackedRows, *, version: int) -> StoredFile:
+    """Write rows as a new file of the table and sync it; no commit names it yet.
 
     Raises
     ------
     UnavailableError
         The disk is full or failed; nothing is left behind.
     IntegrityError
-        What was encoded does not decode to the same rows.
+        The bytes are not those that were packed.
     """
-    content = encode(frame)
-    if not pl.read_parquet(BytesIO(content)).equals(frame):
-        raise IntegrityError(f"{frame.height} rows for {log.folder.url} do not survive encoding; nothing was stored")
-    digest = digest_of(content)
+    digest = digest_of(packed.content)
+    if digest != packed.sha256:
+        raise IntegrityError(
+            f"{packed.rows} rows for {log.folder.url} have other bytes than were prepared; nothing was stored"
+        )
     name = f"{version:020d}-{digest[:16]}.parquet"
-    log.folder.put(name, content)
-    column = frame[log.ranged_by]
-    by = column if column.dtype == pl.String else column.to_physical()
-    return StoredFile(path=name, rows=frame.height, size=len(content), sha256=digest, low=by.min(), high=by.max())  # type: ignore[arg-type]  # a column of text or of whole numbers has such ends
+    log.folder.put(name, packed.content)
+    return StoredFile(
+        path=name, rows=packed.rows, size=len(packed.content), sha256=digest, low=packed.low, high=packed.high
+    )
 
 
 def damage_of(folder: LakeFolder, file: StoredFile) -> str:

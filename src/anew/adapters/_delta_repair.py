@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from anew.adapters._delta_file import FileReader, damage_of, encode
+from anew.adapters._delta_file import FileReader, damage_of
 from anew.adapters._delta_log import Standing, TableLog, digest_of
 from anew.adapters._lake_frame import frames
 from anew.adapters._lake_mark import LakeMark, StoredFile
+from anew.adapters.lake_batch import encode
 from anew.domain.column import Columns
 from anew.domain.errors import AnewError, IntegrityError
 from anew.ports.journal import JournalReader

@@ -12,8 +12,10 @@ from anew.adapters._delta_file import damage_of, store
 from anew.adapters._delta_log import Standing, TableLog, digest_of
 from anew.adapters._lake_frame import Schema
 from anew.adapters._lake_mark import Change, Intent, LakeMark, StoredFile
+from anew.adapters.lake_batch import pack
 from anew.domain.boundary import reach
 from anew.domain.errors import AnewError, ConflictError, IntegrityError, UnavailableError
+from anew.ports.lake import PackedRows
 
 __all__ = ["LakeWriter"]
 
@@ -121,8 +123,8 @@ class LakeWriter:
             raise IntegrityError(f"an interrupted change cannot be finished: {'; '.join(damaged)}; see `rebuild`")
         return False
 
-    def change(self, frames: Mapping[str, pl.DataFrame], *, app: str, intent: Intent) -> None:
-        """Append `frames` to their tables as `intent`, which has no changes yet, describes; call `ready` before.
+    def change(self, tables: Mapping[str, PackedRows], *, app: str, intent: Intent) -> None:
+        """Append rows to their tables as `intent`, which has no changes yet, describes; call `ready` before.
 
         Raises
         ------
@@ -131,13 +133,10 @@ class LakeWriter:
         """
         changes: list[Change] = []
         try:
-            for table, frame in frames.items():
-                if frame.height:
-                    version = (self._mark.version(table) or 0) + 1
-                    added = store(self._logs[table], frame, version=version)
-                    changes.append(
-                        Change(table=table, version=version, app=app, number=intent.position, added=(added,))
-                    )
+            for table, packed in tables.items():
+                version = (self._mark.version(table) or 0) + 1
+                added = store(self._logs[table], packed, version=version)
+                changes.append(Change(table=table, version=version, app=app, number=intent.position, added=(added,)))
         except AnewError:
             self._drop_files(changes)
             raise
@@ -146,7 +145,7 @@ class LakeWriter:
     def replace(self, table: str, removed: tuple[StoredFile, ...], frame: pl.DataFrame | None, *, app: str) -> None:
         """Put one file with the rows `frame`, or none, in the place of `removed`; these stay for old versions."""
         version = (self._mark.version(table) or 0) + 1
-        added = () if frame is None else (store(self._logs[table], frame, version=version),)
+        added = () if frame is None else (store(self._logs[table], pack(table, frame), version=version),)
         change = Change(table=table, version=version, app=app, number=version, added=added, removed=removed)
         self.make(Intent(changes=(change,)))
 

@@ -16,9 +16,10 @@ from anew.adapters._delta_repair import LakeRepair, in_order
 from anew.adapters._delta_upkeep import LakeUpkeep
 from anew.adapters._delta_writer import LakeWriter
 from anew.adapters._lake_folder import LakeFolder, LocalFolder
-from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of
+from anew.adapters._lake_frame import RANGED_BY, history_frame, schema_of
 from anew.adapters._lake_mark import Bound, Intent, LakeMark, StoredFile
 from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
+from anew.adapters.lake_batch import pack, prepare
 from anew.adapters.local_disk import LocalDisk
 from anew.domain.column import Columns
 from anew.domain.errors import ConflictError, IntegrityError
@@ -27,6 +28,7 @@ from anew.domain.observation import Observation, id_prefix
 from anew.feedback.join import LabelRules, one_per_id
 from anew.ports.disk import Disk
 from anew.ports.journal import JournalReader
+from anew.ports.lake import PreparedBatch
 
 __all__ = ["DeltaLake"]
 
@@ -103,10 +105,33 @@ class DeltaLake:
                 return
             if finished:
                 raise ConflictError(f"an interrupted change was finished; read again, {journal} after {drained}")
-            intent = Intent(
-                changes=(), journal=journal, after=drained, position=position, observations=len(observations)
-            )
-            self._writer.change(frames(self._columns, observations), app=f"anew-{journal}", intent=intent)
+            self._store(self.prepare(journal, position, observations, after=drained))
+
+    def prepare(self, journal: str, position: int, observations: Sequence[Observation], *, after: int) -> PreparedBatch:
+        """Do the part of `append` that costs most and changes nothing."""
+        return prepare(self._columns, journal, position, observations, after=after)
+
+    def commit(self, batch: PreparedBatch) -> None:
+        """Store a batch that was prepared for this lake, here or by another process."""
+        with self._lock:
+            if self._writer.ready():
+                raise ConflictError(f"an interrupted change was finished; look where {batch.journal} stands, try again")
+            drained = self._mark.position(batch.journal)
+            if drained != batch.after:
+                raise ConflictError(
+                    f"journal {batch.journal} was read after {batch.after} and is stored up to {drained}; read again"
+                )
+            self._store(batch)
+
+    def _store(self, batch: PreparedBatch) -> None:
+        intent = Intent(
+            changes=(),
+            journal=batch.journal,
+            after=batch.after,
+            position=batch.position,
+            observations=batch.observations,
+        )
+        self._writer.change(batch.tables, app=f"anew-{batch.journal}", intent=intent)
 
     def import_history(self, frame: pl.DataFrame, *, source: str) -> int:
         """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""
@@ -117,7 +142,7 @@ class DeltaLake:
             if self._mark.position(key) or not rows.height:
                 return 0
             intent = Intent(changes=(), journal=key, position=1)
-            self._writer.change({"history": rows}, app=f"anew-{key}", intent=intent)
+            self._writer.change({"history": pack("history", rows)}, app=f"anew-{key}", intent=intent)
         return rows.height
 
     def versions(self) -> Mapping[str, int]:

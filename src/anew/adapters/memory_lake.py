@@ -9,11 +9,14 @@ import polars as pl
 
 from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of, table_frame
 from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
+from anew.adapters.lake_batch import prepare, unpack
 from anew.domain.column import Columns
+from anew.domain.errors import ConflictError
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation, id_prefix
 from anew.feedback.join import LabelRules, one_per_id
 from anew.ports.journal import JournalReader
+from anew.ports.lake import PreparedBatch
 
 __all__ = ["MemoryLake"]
 
@@ -53,6 +56,21 @@ class MemoryLake:
         for table, frame in frames(self._columns, observations).items():
             self._add(table, frame)
         self._drained[journal] = position
+
+    def prepare(self, journal: str, position: int, observations: Sequence[Observation], *, after: int) -> PreparedBatch:
+        """Do the part of `append` that changes nothing."""
+        return prepare(self._columns, journal, position, observations, after=after)
+
+    def commit(self, batch: PreparedBatch) -> None:
+        """Store a batch that was prepared for this lake."""
+        drained = self.drained(batch.journal)
+        if drained != batch.after:
+            raise ConflictError(
+                f"journal {batch.journal} was read after {batch.after} and is stored up to {drained}; read again"
+            )
+        for table, frame in {table: unpack(packed) for table, packed in batch.tables.items()}.items():
+            self._add(table, frame)
+        self._drained[batch.journal] = batch.position
 
     def append_frame(self, table: str, frame: pl.DataFrame) -> None:
         """Store rows of ``predictions``, ``labels`` or ``feedback`` as one commit, without objects or a journal.

@@ -38,6 +38,13 @@ class StoresPolicy(Section):
         "s3://BUCKET/PREFIX, where they take their orders from and leave what they answered; artifacts have to be in a "
         "bucket too",
     )
+    drainers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="processes that read journals for the lake: 1 is the loop itself; with more, that many read and "
+        "prepare rows beside it, several journals at once, and it stores them",
+    )
     compute: str = Field(
         default="local",
         pattern=r"^(local|ray|(ray://)?[A-Za-z0-9.-]+:[0-9]{1,5})$",

@@ -29,6 +29,7 @@ from anew.ports.snapshot import SnapshotStore
 __all__ = [
     "OpenStores",
     "journal_folder",
+    "journal_root",
     "open_lake",
     "open_stores",
     "review_file",
@@ -83,7 +84,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 lease=SQLLease(database, clock=database.lease_clock(clock)),
                 inbox=SQLInbox(database, clock=clock),
                 lake=lake,
-                journals=SegmentReader(state / "journal"),
+                journals=SegmentReader(journal_root(state)),
                 artifacts=kept_artifacts(state, signer),
                 snapshots=kept_snapshots(state),
                 compute=compute,
@@ -131,4 +132,9 @@ def _refuse_overwriting(settings: Settings) -> None:
 
 def journal_folder(state: Path, worker: str) -> Path:
     """Return where the worker called `worker` keeps its journal."""
-    return state / "journal" / worker
+    return journal_root(state) / worker
+
+
+def journal_root(state: Path) -> Path:
+    """Return the folder of all journals."""
+    return state / "journal"

@@ -19,6 +19,7 @@ from anew.app.accepted import accept, is_accepted, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
 from anew.app.consent import admits
+from anew.app.draining import draining, taken_at_start
 from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_of, sets_of
@@ -140,14 +141,14 @@ class _Up:
 
     def run(self, stop: Event) -> None:
         """Take the lease, start the workers, and turn until `stop`."""
-        stores = self._stores
         executor = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        grant = self._lease(executor, stop)
-        if grant is None:
-            return
-        engine = self._engine(self._settings, grant)
+        if (grant := self._lease(executor, stop)) is not None:
+            with draining(self._settings, self._stores) as drainer:
+                self._run(drainer, executor, grant, stop)
+
+    def _run(self, drainer: Drainer, executor: str, grant: Grant, stop: Event) -> None:
+        stores, engine = self._stores, self._engine(self._settings, grant)
         self._options.begun()
-        drainer = Drainer(stores.journals, stores.lake)
         ports = LivePorts(
             lease=stores.lease,
             inbox=stores.inbox,
@@ -342,11 +343,10 @@ class _Up:
             _LOG.error("changed settings are refused, the old ones stay: %s", exc)
             return
         self._rejected = ""
-        if (changed.policy.serving.host, changed.policy.serving.port) != (
-            self._settings.policy.serving.host,
-            self._settings.policy.serving.port,
-        ):
-            _LOG.warning("a changed host or port is taken over when it is stopped and started again")
+        if taken_at_start(changed) != taken_at_start(self._settings):
+            _LOG.warning(
+                "a changed host, port or number of drainers is taken over when it is stopped and started again"
+            )
         if gateway_of(changed) != gateway_of(self._settings):
             self._workers.renew(changed.policy.serving.workers, sets_of(changed))
         engine = self._loop.reconfigure(

@@ -1,7 +1,7 @@
 """The drainer: brings what the gateways acknowledged into the lake, exactly once, and then lets the journals go."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -128,15 +128,24 @@ class Drainer:
         raise AssertionError("the last attempt returns or raises")
 
     def _store(self, batch: Batch) -> None:
+        self._stored(
+            batch.journal,
+            batch.position,
+            len(batch.observations),
+            lambda: self.lake.append(batch.journal, batch.position, batch.observations),
+        )
+
+    def _stored(self, journal: str, position: int, observations: int, store: Callable[[], None]) -> None:
+        """Store, and see that the lake grew by what was given to it."""
         before = self._rows()
         reach("drain.before_write")
-        self.lake.append(batch.journal, batch.position, batch.observations)
+        store()
         reach("drain.after_write")
-        grown, drained = self._rows() - before, self.lake.drained(batch.journal)
-        if grown != len(batch.observations) or drained != batch.position:
+        grown, drained = self._rows() - before, self.lake.drained(journal)
+        if grown != observations or drained != position:
             raise IntegrityError(
-                f"journal {batch.journal}: {len(batch.observations)} observations up to {batch.position} were given to "
-                f"the lake, it grew by {grown} rows and stands at {drained}; nothing more is drained: see `verify`"
+                f"journal {journal}: {observations} observations up to {position} were given to the lake, it grew by "
+                f"{grown} rows and stands at {drained}; nothing more is drained: see `verify`"
             )
 
     def _rows(self) -> int:

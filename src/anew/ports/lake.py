@@ -1,9 +1,11 @@
 """The observation store: predictions, labels and imported history, append-only and versioned."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from anew.domain.errors import InvariantError
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation
 from anew.ports.journal import JournalReader
@@ -11,7 +13,58 @@ from anew.ports.journal import JournalReader
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Lake"]
+__all__ = ["Lake", "PackedRows", "PreparedBatch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedRows:
+    """Rows of one table as they are stored.
+
+    Attributes
+    ----------
+    content, sha256
+        Bytes of a Parquet file, and their digest.
+    low, high
+        Least and greatest value of the column that reads select by: microseconds, or the id of a prediction.
+    """
+
+    content: bytes = field(repr=False)
+    sha256: str
+    rows: int
+    low: int | str
+    high: int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedBatch:
+    """A batch made ready to be stored, perhaps by another process; made and thrown away without consequence.
+
+    Attributes
+    ----------
+    after, position
+        The positions of the journal between which it lies: it can be stored while `after` is the drained one.
+    oldest, newest
+        Least and greatest event time of the predictions in it; None without any.
+    tables
+        The rows, by table.
+    """
+
+    journal: str
+    after: int
+    position: int
+    observations: int
+    tables: Mapping[str, PackedRows]
+    oldest: datetime | None = None
+    newest: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would move nothing, and rows that are not those that were read."""
+        rows = sum(each.rows for each in self.tables.values())
+        if self.position <= self.after or rows != self.observations:
+            raise InvariantError(
+                f"journal {self.journal}: {self.observations} observations after {self.after} up to {self.position} "
+                f"cannot be a batch of {rows} rows"
+            )
 
 
 class Lake(Protocol):
@@ -43,6 +96,24 @@ class Lake(Protocol):
             The store cannot be written now (full, gone); nothing was stored.
         IntegrityError
             A table is behind or beside its high-water mark: silently damaged.
+        """
+        ...
+
+    def prepare(self, journal: str, position: int, observations: Sequence[Observation], *, after: int) -> PreparedBatch:
+        """Do the part of `append` that costs most and changes nothing; `commit` does the rest."""
+        ...
+
+    def commit(self, batch: PreparedBatch) -> None:
+        """Store a batch that was prepared for this lake, here or by another process.
+
+        Raises
+        ------
+        ConflictError
+            The lake does not stand where the batch begins, and nothing was stored: it is stored already, or what lies
+            before it is not. Or an interrupted change was finished, of this journal or another: look, and try again.
+            Or another process writes to the lake.
+        UnavailableError, IntegrityError
+            As from `append`; bytes that are not those that were prepared are damage too.
         """
         ...
 

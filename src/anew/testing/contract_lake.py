@@ -7,6 +7,7 @@ class TestMyLake(LakeContract):
 # ruff: noqa: S101, D102 - a contract suite asserts, and its tests say by their names what they do
 
 import math
+import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ import polars as pl
 import pytest
 
 from anew.domain.column import Column, ColumnKind, Columns, Task, Value
-from anew.domain.errors import NotFoundError, SchemaError
+from anew.domain.errors import ConflictError, IntegrityError, InvariantError, NotFoundError, SchemaError
 from anew.domain.interval import Interval
 from anew.domain.observation import Answer, FeedbackEvent, Label, Observation, Prediction, id_prefix
 from anew.ports.lake import Lake
@@ -116,6 +117,53 @@ class LakeContract:
         assert lake.drained("w0") == 4
         lake.append("w0", 5, [prediction(0)])
         assert (lake.drained("w0"), lake.counts()["predictions"]) == (5, 1)
+
+    @pytest.mark.fault("D14")
+    def test_what_was_prepared_elsewhere_is_stored_as_if_it_had_been_appended(self, lake: Lake) -> None:
+        lake.append("w0", 3, [prediction(0), label(0), prediction(1)])
+        batch = lake.prepare("w1", 3, [prediction(5), label(0, 0, id="a"), prediction(3)], after=0)
+        assert (batch.observations, batch.oldest, batch.newest) == (3, prediction(3).at, prediction(5).at)
+        assert (lake.drained("w1"), lake.counts()["predictions"]) == (0, 2)
+        lake.commit(pickle.loads(pickle.dumps(batch)))  # noqa: S301 - our own bytes, as they come from another process
+        assert (lake.drained("w1"), lake.counts()["predictions"], lake.counts()["labels"]) == (3, 4, 2)
+        assert lake.predictions(EVER)["temp"].to_list() == [0.0, 1.0, 3.0, 5.0]
+        assert lake.labels(EVER)["_id"].to_list() == ["l00000000"]
+        lake.commit(lake.prepare("w1", 5, [], after=3))
+        lake.commit(lake.prepare("w0", 4, [label(1)], after=3))
+        assert (lake.drained("w1"), lake.drained("w0"), list(lake.verify())) == (5, 4, [])
+
+    @pytest.mark.fault("D14")
+    def test_what_does_not_begin_where_the_lake_stands_is_refused(self, lake: Lake) -> None:
+        first, again = (lake.prepare("w0", 2, [prediction(0), prediction(1)], after=0) for _ in range(2))
+        longer = lake.prepare("w0", 3, [prediction(0), prediction(1), prediction(2)], after=0)
+        beyond = lake.prepare("w0", 4, [prediction(3)], after=3)
+        with pytest.raises(ConflictError, match="w0 was read after 3 and is stored up to 0"):
+            lake.commit(beyond)
+        lake.commit(first)
+        for late in (first, again, longer, beyond):
+            with pytest.raises(ConflictError, match="is stored up to 2"):
+                lake.commit(late)
+        assert (lake.drained("w0"), lake.counts()["predictions"]) == (2, 2)
+        lake.append("w0", 3, [prediction(2)])
+        lake.commit(beyond)
+        assert lake.predictions(EVER)["_id"].to_list() == [f"p{i:08d}" for i in range(4)]
+
+    def test_bytes_that_changed_on_the_way_are_refused(self, lake: Lake) -> None:
+        batch = lake.prepare("w0", 1, [prediction(0)], after=0)
+        packed = batch.tables["predictions"]
+        wrong = {"predictions": replace(packed, content=packed.content[:-1] + b"!")}
+        with pytest.raises(IntegrityError, match="other bytes than were prepared"):
+            lake.commit(replace(batch, tables=wrong))
+        assert (lake.drained("w0"), dict(lake.counts())["predictions"], list(lake.verify())) == (0, 0, [])
+        lake.commit(batch)
+        assert lake.drained("w0") == 1
+
+    def test_a_batch_of_other_rows_than_were_read_cannot_be(self, lake: Lake) -> None:
+        batch = lake.prepare("w0", 2, [prediction(0), label(0)], after=0)
+        with pytest.raises(InvariantError, match="3 observations after 0 up to 2 cannot be a batch of 2 rows"):
+            replace(batch, observations=3)
+        with pytest.raises(InvariantError, match="after 2 up to 2"):
+            replace(batch, after=2)
 
     def test_journals_do_not_mix(self, lake: Lake) -> None:
         lake.append("w0", 1, [prediction(0)])
