@@ -9,6 +9,7 @@ import pytest
 from anew.adapters._lake_s3 import S3Folder
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.s3_bucket import S3Bucket
+from anew.app.doctor.store import STORE, Examined
 from anew.app.settings import load
 from anew.app.stores import open_stores
 from anew.domain.errors import (
@@ -19,6 +20,7 @@ from anew.domain.errors import (
     SettingsError,
     UnavailableError,
 )
+from anew.domain.health import Health
 from anew.domain.observation import Observation
 from anew.feedback.address import rows_address
 from anew.testing.contract_lake import COLUMNS, DAY, EVER, START, LakeContract
@@ -182,6 +184,8 @@ def test_a_store_that_overwrites_is_refused_for_the_lake_and_for_replicas(
         proxy.forget_conditions = forgets
         for name, said in stores.items():
             settings = load(write_project(tmp_path / name, f"{YAML}stores: {said}\n"))
+            finding = STORE[{"lake": "bucket", "replicas": "replica bucket"}[name]](Examined(settings=settings))
+            assert finding.health is (Health.BAD if forgets else Health.GOOD)
             with ExitStack() as stack:
                 if forgets:
                     stack.enter_context(pytest.raises(IntegrityError, match=f"stores.{name}: .* overwrites"))

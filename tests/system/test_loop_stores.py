@@ -60,6 +60,7 @@ def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path, monk
         assert "second put of a commit is refused" in findings["bucket"]["found"]
         assert findings["lake"]["health"] == "good"
         assert f"{url}/kept answers" in findings["artifact bucket"]["found"]
+        assert f"{url}/serving answers" in findings["replica bucket"]["found"]
         assert "its versions" in ours.anew("backup", str(tmp_path / "backups"), code=3)
         assert ours.down() == 0
         (ours.state / "models").rename(ours.state / "lost")  # another machine has no copies

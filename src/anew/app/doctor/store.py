@@ -250,6 +250,16 @@ def _artifact_bucket(project: Examined) -> Finding:
     return Finding.good("artifact bucket", said)
 
 
+def _replica_bucket(project: Examined) -> Finding:
+    url = project.settings.policy.stores.replicas
+    if url == "none":
+        return Finding.skipped("replica bucket", "no other hosts answer for the project")
+    if S3Bucket(url).refuses_overwriting():
+        return Finding.good("replica bucket", f"{url} answers, and what one host put no other overwrites")
+    fix = "use a store that knows If-None-Match on puts, or stores: {replicas: none}"
+    return Finding.bad("replica bucket", f"{url} overwrites what is there: two hosts would lose what they kept", fix)
+
+
 def _compute(project: Examined) -> Finding:
     cluster = cluster_of(project.settings)
     if cluster is None:
@@ -271,6 +281,7 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "high-water mark": _mark,
     "bucket": _bucket,
     "artifact bucket": _artifact_bucket,
+    "replica bucket": _replica_bucket,
     "lake": _lake,
     "journal": _journal,
     "routing": _routing,
