@@ -39,7 +39,7 @@ def test_one_that_takes_no_step_is_said_to_stall_once_with_what_was_seen() -> No
     assert found.hear(look("v2", Stage.SHADOW, 2, 0.0), tick(3)) == []
     (said,) = found.hear(tick(4))
     assert isinstance(said, RolloutStalled)
-    assert said.reason == "shadow, no step for 4:00:00: seen"
+    assert said.reason == "shadow, no step for 4h: seen"
     assert found.hear(tick(5), tick(6)) == []
     assert routing(found)[:2] == ("v1", "v2"), "it goes on"
 

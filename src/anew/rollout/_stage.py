@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from anew.domain.duration import write_duration
 from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -193,7 +194,7 @@ class Rollout:
     @staticmethod
     def _stalled(probation: Probation, fact: Fact, ruling: Ruling) -> RolloutStalled:
         waited = fact.at - (probation.stepped or probation.since)
-        reason = f"{probation.stage}, no step for {waited}: {ruling.reason}"
+        reason = f"{probation.stage}, no step for {write_duration(waited)}: {ruling.reason}"
         return RolloutStalled(
             model=fact.model, at=fact.at, version=probation.challenger[0], evidence=ruling.evidence, reason=reason
         )
