@@ -14,11 +14,20 @@ import pytest
 
 from anew.adapters import drainer_processes
 from anew.adapters.delta_lake import DeltaLake
-from anew.adapters.drainer_line import DrainOrder, read_answer, read_columns, read_order, told, unframed
+from anew.adapters.drainer_line import (
+    DrainOrder,
+    read_answer,
+    read_columns,
+    read_order,
+    told,
+    unframed,
+    write_columns,
+)
 from anew.adapters.drainer_processes import DrainerProcesses
 from anew.adapters.lake_batch import prepare
 from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.segment_reader import SegmentReader
+from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import AnewError, ConflictError, IntegrityError, InvariantError, UnavailableError
 from anew.domain.observation import Observation
 from anew.loop.drain import Drainer
@@ -135,7 +144,11 @@ def stopped_at(folder: Path, drainers: DrainerProcesses, journal: str) -> int:
 
 
 @pytest.mark.fault("D14")
-def test_the_order_of_one_that_is_killed_is_answered_and_another_takes_over(tmp_path: Path) -> None:
+def test_the_order_of_one_that_is_killed_is_answered_and_another_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drainer_processes, "_BACKOFF_S", (600.0,))
+    monkeypatch.setattr(drainer_processes, "_END_S", 60.0)
     write(tmp_path, "w0", 0)
     with started(tmp_path, count=1) as drainers:
         killed = stopped_at(tmp_path, drainers, "w0")
@@ -146,6 +159,7 @@ def test_the_order_of_one_that_is_killed_is_answered_and_another_takes_over(tmp_
         assert isinstance(lost.problem, UnavailableError)
         assert f"ended with code -{int(signal.SIGKILL)}" in str(lost.problem)
         assert not drainers.ask("w0", after=0, most=10), "nobody is there yet"
+        drainers._drainers[0].again_at = 0.0
         asked(drainers, "w0", most=10)
         batch = answered(drainers).batch
         assert batch is not None
@@ -196,6 +210,46 @@ def test_what_one_says_while_nobody_listens_counts(tmp_path: Path) -> None:
         drainers._lease_s = 0.05
         time.sleep(0.1)  # the loop is at something else for longer than the lease lasts
         assert answered(drainers).batch is not None
+
+
+SLOW = """
+import socket, sys, time
+from anew.adapters.drainer_line import READY, read_order, told, unframed
+from anew.ports.drainers import PreparedAnswer
+line, received = socket.socket(fileno=int(sys.argv[2])), bytearray()
+line.sendall(READY)
+while piece := line.recv(65536):
+    received += piece
+    while (message := unframed(received)) is not None:
+        order = read_order(message)
+        time.sleep(1.5 if order.journal == "slow" else 0)
+        line.sendall(told(PreparedAnswer(journal=order.journal)))
+"""
+
+
+def test_a_journal_that_is_merely_slow_comes_to_an_end_whatever_else_is_read_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drainer_processes, "_COMMAND", (sys.executable, "-c", SLOW))
+    monkeypatch.setattr(drainer_processes, "_BACKOFF_S", (0.0,))
+    with started(tmp_path, count=1, lease_s=0.5) as drainers:
+        for _ in range(9):
+            asked(drainers, "slow")
+            if answered(drainers).problem is None:
+                return
+            asked(drainers, "quick")
+            answered(drainers)
+    raise AssertionError("it never was read")
+
+
+def test_one_is_told_of_as_many_columns_as_there_are(tmp_path: Path) -> None:
+    features = tuple(Column(name=f"a feature with a long name {i:05d}", kind=ColumnKind.NUMBER) for i in range(9000))
+    columns = Columns(time="at", target="y", task=Task.REGRESSION, features=features)
+    assert len(write_columns(columns)) > 1 << 18
+    with DrainerProcesses(1, tmp_path / "journal", columns, tmp_path / "logs") as drainers:
+        (tmp_path / "journal" / "w0").mkdir(parents=True)
+        asked(drainers, "w0")
+        assert answered(drainers) == PreparedAnswer(journal="w0")
 
 
 def test_they_end_with_the_process_that_started_them(tmp_path: Path) -> None:
@@ -258,9 +312,7 @@ def test_what_is_heard_is_what_was_said() -> None:
     batch = prepare(COLUMNS, "w0", 9, [prediction(1), label(1), prediction(2)], after=6)
     answer = PreparedAnswer(journal="w0", batch=batch)
     assert said_again(answer) == answer
-    columns = unframed(bytearray(told(COLUMNS)))
-    assert columns is not None
-    assert read_columns(columns) == COLUMNS
+    assert read_columns(write_columns(COLUMNS)) == COLUMNS
 
 
 @pytest.mark.parametrize("problem", [ConflictError("one"), UnavailableError("two"), IntegrityError("three")])
@@ -277,7 +329,7 @@ def test_a_problem_that_journals_have_not_is_damage() -> None:
 def test_one_that_says_what_cannot_be_read_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    code = "import socket, sys; s = socket.socket(fileno=int(sys.argv[2])); s.recv(1 << 16)\n"
+    code = "import socket, sys; s = socket.socket(fileno=int(sys.argv[2]))\n"
     code += "s.sendall(bytes(8)); s.recv(1 << 16); s.sendall(bytes(7) + bytes([1, 0xC1])); s.recv(1)"
     monkeypatch.setattr(drainer_processes, "_COMMAND", (sys.executable, "-c", code))
     with started(tmp_path, count=1) as drainers:

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from anew.ports.journal import JournalReader
 from anew.ports.lake import Lake, PreparedBatch
 from anew.testing.contract_lake import COLUMNS, EVER, START, label, prediction
 from anew.testing.fake_drainers import FakeDrainers
-from tests.loop.test_drain import Journals, _rows
+from tests.loop.test_drain import Batch, Journals, _rows
 
 
 @dataclass
@@ -102,6 +102,23 @@ def test_the_next_batch_is_prepared_while_one_is_stored() -> None:
     drainer.drain_once()
     assert drainers.orders[3:] == [("w0", 45), ("w0", 60)]
     assert lake.drained("w0") == 60
+
+
+def test_what_was_not_there_when_an_earlier_call_asked_is_asked_for_again() -> None:
+    journals, lake = Journals({"w0": _rows(20)}), MemoryLake(COLUMNS)
+    drainer, drainers = bed(journals, lake, most=15, rounds=3)
+    assert drainer.drain_once().stored == 40
+    assert drainers.orders[-1] == ("w0", 60), "asked ahead, and there was no more"
+    journals.rows["w0"] += _rows(4, first=100)  # acknowledged before the next call begins
+    assert drainer.drain_once().stored == 8
+
+
+def test_a_journal_without_end_does_not_keep_a_call_from_its_own() -> None:
+    journals, lake = Journals({"w0": _rows(200), "w1": _rows(1, first=900)}), TroubledLake()
+    drainer, drainers = bed(journals, lake, most=5, rounds=2)
+    drainers.chosen = lambda _: next((i for i, each in enumerate(drainers._answers) if each.journal == "w0"), 0)
+    drainer.drain_once()
+    assert Counter(journal for journal, *_ in lake.stored) == {"w0": 3, "w1": 1}  # the third was for the next call
 
 
 def test_no_journal_waits_for_another_to_be_prepared_ahead() -> None:
@@ -274,6 +291,94 @@ def test_damage_is_repaired_once_and_reported() -> None:
         with pytest.raises(IntegrityError, match="damaged"):
             bed(journals, lake)[0].drain_once()
         assert lake.predictions(EVER).height == 0
+
+
+def test_what_was_repaired_is_said_of_each_batch_also_of_one_that_the_lake_finished_itself() -> None:
+    journals = Journals({"w0": _rows(4), "w1": _rows(2, first=9)})
+    damaged: set[str] = set()
+
+    def trouble(lake: TroubledLake, batch: PreparedBatch) -> None:
+        if batch.journal not in damaged:
+            damaged.add(batch.journal)
+            raise IntegrityError("damaged")
+        if batch.journal == "w0" and not batch.after:  # an interrupted change, finished first
+            read = journals.read("w0", after=0, most=2)
+            lake.append("w0", read.position, read.observations)
+
+    lake = TroubledLake(trouble=trouble)
+    report = bed(journals, lake, most=100)[0].drain_once()
+    assert report.repaired == ("mended", "mended")
+    assert lake.counts()["predictions"] == 6
+
+
+class Untrimmed(Journals):
+    """Fails to let rows of one journal go."""
+
+    def trim(self, journal: str, upto: int) -> None:
+        """Raise, or trim."""
+        if journal == "w0":
+            raise UnavailableError("its header cannot be read")
+        super().trim(journal, upto=upto)
+
+
+def test_a_journal_that_cannot_be_trimmed_does_not_keep_the_others_waiting() -> None:
+    journals, lake = Untrimmed({"w0": _rows(9), "w1": _rows(9, first=100)}), MemoryLake(COLUMNS)
+    drainer, drainers = bed(journals, lake, most=9, rounds=1, keep=0)
+    drainers.count = 1
+    for _ in range(9):
+        with suppress(UnavailableError):
+            drainer.drain_once()
+    assert (lake.drained("w0"), lake.drained("w1")) == (27, 27)
+
+
+class Astray(MemoryLake):
+    """Cannot say how far one journal is stored, so many times."""
+
+    lost = 0
+
+    def drained(self, journal: str) -> int:
+        """Raise, or say."""
+        if journal == "w0" and self.lost:
+            self.lost -= 1
+            raise UnavailableError("the mark is locked")
+        return super().drained(journal)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 4])
+def test_a_mark_that_cannot_be_read_fails_this_call_for_its_journal_alone(lost: int) -> None:
+    journals, lake = Journals({"w0": _rows(4), "w1": _rows(2, first=9)}), Astray(COLUMNS)
+    drainer, _ = bed(journals, lake)
+    lake.lost = lost
+    with pytest.raises(UnavailableError, match="the mark is locked"):
+        drainer.drain_once()
+    assert lake.drained("w1") == 6
+    lake.lost = 0
+    assert drainer.drain_once().newest == START + timedelta(minutes=10), "what the failed call stored, too"
+    assert lake.drained("w0") == 12
+
+
+class Trimmed(Journals):
+    """A segment vanishes while it is read, so many times."""
+
+    vanishes = 1
+
+    def read(self, journal: str, *, after: int, most: int) -> Batch:
+        """Raise, or read."""
+        if self.vanishes:
+            self.vanishes -= 1
+            raise ConflictError("another process drains it")
+        return super().read(journal, after=after, most=most)
+
+
+@pytest.mark.parametrize("vanishes", [1, 4])
+def test_a_journal_that_is_trimmed_while_it_is_read_is_read_again(vanishes: int) -> None:
+    journals, lake = Trimmed({"w0": _rows(4)}), MemoryLake(COLUMNS)
+    journals.vanishes = vanishes
+    drainer, _ = bed(journals, lake, most=100, rounds=4)
+    if vanishes == 4:  # then it is no chance
+        with pytest.raises(ConflictError, match="another process drains it"):
+            drainer.drain_once()
+    assert drainer.drain_once().stored == 8
 
 
 class LossyLake(MemoryLake):

@@ -1,4 +1,7 @@
-"""What a loop and its drainers say to each other, on a socket that nobody else has: a length, then msgpack."""
+"""What a loop and its drainers say to each other, on a socket that nobody else has: a length, then msgpack.
+
+The columns of the lake, which may be thousands, a drainer finds on its standard input when it begins.
+"""
 
 import struct
 from typing import Final
@@ -11,7 +14,7 @@ from anew.domain.manifest import columns_from_json, columns_to_json
 from anew.ports.drainers import PreparedAnswer
 from anew.ports.lake import PreparedBatch
 
-__all__ = ["READY", "DrainOrder", "read_answer", "read_columns", "read_order", "told", "unframed"]
+__all__ = ["READY", "DrainOrder", "read_answer", "read_columns", "read_order", "told", "unframed", "write_columns"]
 
 _HEAD: Final = struct.Struct("!Q")
 _PROBLEMS: Final[dict[str, type[AnewError]]] = {
@@ -39,19 +42,22 @@ _ORDERS: Final = msgspec.msgpack.Decoder(DrainOrder)
 _ANSWERS: Final = msgspec.msgpack.Decoder(_Answer)
 
 
-def told(said: Columns | DrainOrder | PreparedAnswer) -> bytes:
+def told(said: DrainOrder | PreparedAnswer) -> bytes:
     """Return a message as it is sent."""
-    if isinstance(said, Columns):
-        return _framed(msgspec.msgpack.encode(columns_to_json(said)))
     if isinstance(said, DrainOrder):
         return _framed(msgspec.msgpack.encode(said))
     problem = None if said.problem is None else (type(said.problem).__name__, str(said.problem))
     return _framed(msgspec.msgpack.encode(_Answer(journal=said.journal, batch=said.batch, problem=problem)))
 
 
-def read_columns(message: bytes) -> Columns:
-    """Read what a drainer is told first."""
-    return columns_from_json(msgspec.msgpack.decode(message))
+def write_columns(columns: Columns) -> bytes:
+    """Return what a drainer is told of the lake."""
+    return msgspec.msgpack.encode(columns_to_json(columns))
+
+
+def read_columns(data: bytes) -> Columns:
+    """Read what `write_columns` returned."""
+    return columns_from_json(msgspec.msgpack.decode(data))
 
 
 def read_order(message: bytes) -> DrainOrder:

@@ -6,16 +6,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Self
 
 import msgspec
 
-from anew.adapters.drainer_line import DrainOrder, read_answer, told, unframed
+from anew.adapters.drainer_line import DrainOrder, read_answer, told, unframed, write_columns
 from anew.domain.column import Columns
 from anew.domain.errors import UnavailableError
 from anew.ports.drainers import PreparedAnswer
@@ -48,7 +50,6 @@ class _Drainer:
     began: float = 0.0
     heard: float = 0.0
     deaths: int = 0
-    silences: int = 0
     again_at: float = 0.0
 
 
@@ -56,8 +57,8 @@ class DrainerProcesses:
     """Processes while it is entered; see `anew.ports.drainers.Drainers`.
 
     They die with the thread that enters it. One that is silent for `lease_s` while it has an order is killed before
-    the order passes on, so that no two ever have one; each time that this happens to it without an answer in between
-    it is given twice as long, so that what is merely slow comes to an end.
+    the order passes on, so that no two ever have one; whoever has that journal next is given twice as long, until there
+    is an answer, so that what is merely slow comes to an end.
 
     Parameters
     ----------
@@ -76,6 +77,7 @@ class DrainerProcesses:
         self._lease_s = lease_s
         self._drainers = [_Drainer(number=number) for number in range(count)]
         self._lost: list[PreparedAnswer] = []
+        self._silences: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         """Start them, without waiting for them."""
@@ -139,13 +141,17 @@ class DrainerProcesses:
             if each.process.poll() is not None:
                 self._bury(each)
             elif self._is_silent(each, now):
-                each.silences += 1
+                if each.order is not None:
+                    self._silences[each.order.journal] += 1
                 self._lose(each, "was silent for longer than its lease lasts, and was killed")
 
     def _is_silent(self, each: _Drainer, now: float) -> bool:
-        if each.ready and each.order is None:
+        if not each.ready:
+            term = _READY_S
+        elif each.order is None:
             return False
-        term = self._lease_s * 2 ** min(each.silences, 6) if each.ready else _READY_S
+        else:
+            term = self._lease_s * 2 ** min(self._silences[each.order.journal], 6)
         # What it said while nobody listened is read first.
         return now - each.heard > term and not wait([each.line], 0)  # type: ignore[list-item]  # one that runs has a line
 
@@ -172,13 +178,14 @@ class DrainerProcesses:
         except msgspec.MsgspecError as exc:
             self._lose(each, f"said what cannot be read: {exc}")
             return []
-        each.order, each.silences = None, 0
+        self._silences.pop(said.journal, None)
+        each.order = None
         return [said]
 
-    def _tell(self, each: _Drainer, said: Columns | DrainOrder) -> bool:
+    def _tell(self, each: _Drainer, order: DrainOrder) -> bool:
         assert each.line is not None, "one that runs has a line"  # noqa: S101  an invariant of ours
         try:
-            each.line.sendall(told(said))
+            each.line.sendall(told(order))
         except OSError:
             self._bury(each)
             return False
@@ -186,14 +193,16 @@ class DrainerProcesses:
         return True
 
     def _start(self, each: _Drainer) -> None:
-        each.began = time.monotonic()
+        each.began = each.heard = time.monotonic()
         try:
             self._log.mkdir(parents=True, exist_ok=True)
             each.line, its = socket.socketpair()
-            with its, self._file(each).open("ab") as log:
+            with its, self._file(each).open("ab") as log, TemporaryFile() as columns:
+                columns.write(write_columns(self._columns))
+                columns.seek(0)
                 each.process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
                     [*_COMMAND, str(self._journals), str(its.fileno()), str(os.getpid())],
-                    stdin=subprocess.DEVNULL,
+                    stdin=columns,
                     stdout=log,
                     stderr=log,
                     pass_fds=(its.fileno(),),
@@ -204,7 +213,6 @@ class DrainerProcesses:
             self._lose(each, f"cannot be started: {exc}")
             return
         each.line.setblocking(False)
-        self._tell(each, self._columns)
 
     def _bury(self, each: _Drainer) -> None:
         """Say with which code one ended; its end of the line may close a moment before."""
@@ -212,7 +220,8 @@ class DrainerProcesses:
         if each.process is not None:
             with suppress(subprocess.TimeoutExpired):
                 code = each.process.wait(_END_S)
-        self._lose(each, f"ended with code {code}; see {self._file(each)}")
+        how = "closed its line" if code is None else f"ended with code {code}"
+        self._lose(each, f"{how}; see {self._file(each)}")
 
     def _lose(self, each: _Drainer, why: str) -> None:
         """Have the order of one that is gone answered, and let it be started again after a wait that grows."""

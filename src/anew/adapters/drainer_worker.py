@@ -1,7 +1,7 @@
 """A process that prepares batches of journals, started as ``-m anew.adapters.drainer_worker JOURNALS SOCKET PID``.
 
-It reads journals and writes nothing but its answers: PID, whose end of the socket it answers to, stores them. First it
-is told the columns of the lake, and says that it is there.
+It reads journals and writes nothing but its answers: PID, whose end of the socket it answers to, stores them. The
+columns of the lake are on its standard input.
 """
 
 import socket
@@ -27,9 +27,7 @@ def main(journals: Path, descriptor: int, parent: int) -> int:
     with socket.socket(fileno=descriptor) as line:
         received = bytearray()
         reader = SegmentReader(journals)
-        if (begun := _next(line, received)) is None:
-            return 0
-        columns = read_columns(begun)
+        columns = read_columns(sys.stdin.buffer.read())
         line.sendall(READY)
         while (message := _next(line, received)) is not None:
             line.sendall(told(_answer(reader, columns, read_order(message))))

@@ -1,7 +1,6 @@
 """The lineage of a version, a prediction or a decision of a project."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,6 @@ from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.app.stores import open_lake
 from anew.domain.errors import NotFoundError
-from anew.domain.fact import Fact
 from anew.domain.interval import Interval
 from anew.lineage import Edge, FactIndex, Lineage, Node, NodeKind, index, lineage_of
 
@@ -42,12 +40,12 @@ def lineage_among(project: Path, subject: str, facts: FactIndex) -> Lineage:
     return lineage_of(facts, subject)
 
 
-def _version_of(facts: Mapping[str, Fact], id: str) -> str:
+def _version_of(facts: FactIndex, id: str) -> str:
     """Return the version that a fact, or the first later one that it led to, names."""
     if id not in facts:
         raise NotFoundError(f"no fact on record has the id {id}; `anew audit show --json` has them all")
     led = {id}
-    for fact in facts.values():
+    for fact in facts.since(id):
         if fact.id in led or fact.cause in led:
             led.add(fact.id)
             version = getattr(fact, "version", "")
@@ -67,7 +65,8 @@ def _of_prediction(project: Path, facts: FactIndex, id: str) -> Lineage:
         raise NotFoundError(f"no stored prediction has the id {id}; what was answered last may not be drained yet")
     row = rows.row(0, named=True)
     found = lineage_of(facts, row["_version"])
-    shift = _routing(facts, row["_epoch"])
+    routed = facts.routed(row["_epoch"])
+    shift = "" if routed is None else routed.id
     detail = (
         ("answer", str(row["_output"])),
         ("arm", row["_arm"]),
@@ -84,7 +83,3 @@ def _of_prediction(project: Path, facts: FactIndex, id: str) -> Lineage:
 
 def _is(node: Node, kind: NodeKind, version: str) -> bool:
     return node.kind is kind and node.label.split()[0] == version
-
-
-def _routing(facts: Mapping[str, Fact], epoch: int) -> str:
-    return next((f.id for f in facts.values() if f.kind == "TrafficShifted" and getattr(f, "epoch", 0) == epoch), "")

@@ -40,7 +40,7 @@ def course_svg(series: Series) -> Markup:
     times = [each.at.timestamp() for each in points]
     values = [each.value for each in points] + [each for p in points for each in (p.low, p.high) if each is not None]
     values += [] if series.limit is None else [series.limit]
-    end = max(last.at, *(at for at, _ in series.promotions), last.at)
+    end = max((last.at, *(at for at, _ in series.promotions)))
     x = _scale(min(times), end.timestamp(), _LEFT, _WIDTH - _RIGHT)
     low, high = min(0.0, *values), max(values)
     y = _scale(low, high, _HEIGHT - _BOTTOM, _TOP)

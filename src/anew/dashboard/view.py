@@ -1,10 +1,12 @@
 """Pages as HTML and as JSON, both from the same object."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from struct import Struct
 from typing import Any
 
 import jinja2
@@ -20,8 +22,9 @@ __all__ = ["View", "plain_json"]
 
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _NONE, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
-_SHORT, _LONG = 1e-4, 1e7
-"""Between these, no number that is written to seven digits has an exponent."""
+_FLOAT32 = Struct("f")
+_WHOLE = 2.0**53
+"""Below it every whole number is told from the next."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -91,12 +94,24 @@ def _number(value: float | None) -> str:
 
 
 def _sent(value: Value) -> str:
-    """Write a value of a row as people would have: whole numbers without a point, others to the digits of a float32."""
+    """Write a value as people would have: whole numbers without a point, a float32 by the digits that it has."""
     if value is None:
         return "missing"
-    if not isinstance(value, float) or not _SHORT <= abs(value) < _LONG:
-        return "0" if value == 0 else str(value)
-    return str(int(value)) if value.is_integer() else f"{value:.7g}"
+    if not isinstance(value, float):
+        return str(value)
+    if value.is_integer() and abs(value) < _WHOLE:
+        return str(int(value))
+    short = (f"{value:.{digits}g}" for digits in range(6, 10))
+    return next((each for each in short if _single(float(each)) == value), str(value))
+
+
+def _single(value: float) -> float:
+    """Round to a float32; NaN where it is too large for one."""
+    try:
+        (rounded,) = _FLOAT32.unpack(_FLOAT32.pack(value))
+    except OverflowError:
+        return math.nan
+    return float(rounded)
 
 
 def _percent(share: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from anew.domain.fact import Fact
 from anew.domain.facts import CandidateTrained, TrafficShifted, TrainingPlanned, VersionPromoted
@@ -21,6 +22,8 @@ class FactIndex(Mapping[str, Fact]):
         self._succeeding: dict[str, list[TrainingPlanned]] = defaultdict(list)
         self._trained: dict[str, CandidateTrained] = {}
         self._plans: dict[str, TrainingPlanned] = {}
+        self._epochs: dict[int, TrafficShifted] = {}
+        self._ordered: list[Fact] = []
 
     def __getitem__(self, id: str) -> Fact:
         return self._facts[id][1]
@@ -39,6 +42,7 @@ class FactIndex(Mapping[str, Fact]):
         if fact.id in self._facts:
             return
         self._facts[fact.id] = (len(self._facts), fact)
+        self._ordered.append(fact)
         for version in _named(fact):
             self._naming[version].append(fact)
         match fact:
@@ -48,6 +52,7 @@ class FactIndex(Mapping[str, Fact]):
             case CandidateTrained():
                 self._trained.setdefault(fact.version, fact)
             case TrafficShifted():
+                self._epochs.setdefault(fact.epoch, fact)
                 for version in {fact.champion[0], *(arm.version for arm in fact.challengers)}:
                     self._routing[version].append(fact)
 
@@ -75,6 +80,14 @@ class FactIndex(Mapping[str, Fact]):
     def succeeding(self, version: str) -> Sequence[TrainingPlanned]:
         """Return the plans of versions that were to succeed this one, in order."""
         return self._succeeding.get(version, ())
+
+    def routed(self, epoch: int) -> TrafficShifted | None:
+        """Return the routing of an epoch."""
+        return self._epochs.get(epoch)
+
+    def since(self, id: str) -> Iterator[Fact]:
+        """Yield the fact with this id and all after it, in order."""
+        return islice(self._ordered, self._facts[id][0], None)
 
     def ordered(self, facts: Iterable[Fact]) -> list[Fact]:
         """Return facts of these, each once, in order of recording."""

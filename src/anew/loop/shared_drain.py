@@ -14,6 +14,14 @@ __all__ = ["SharedDrainer"]
 _LOG = logging.getLogger("anew.loop")
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What was asked for: a batch after this position, in this call."""
+
+    after: int
+    call: int
+
+
 @dataclass(slots=True, kw_only=True)
 class _Turn:
     """One call: the batches that may still come from each journal, what was done, and the first thing that failed."""
@@ -54,10 +62,11 @@ class SharedDrainer(Drainer):
     """
 
     drainers: Drainers
-    patience_s: float = 2.0
-    _asked: dict[str, int] = field(default_factory=dict, init=False)
+    patience_s: float = 6.0
+    _asked: dict[str, _Order] = field(default_factory=dict, init=False)
     _failing: set[str] = field(default_factory=set, init=False)
     _untold: DrainReport = field(default=DrainReport(), init=False)
+    _call: int = field(default=0, init=False)
 
     def drain_once(self) -> DrainReport:
         """Drain every journal for a few batches; one that fails does not keep the others waiting.
@@ -69,52 +78,66 @@ class SharedDrainer(Drainer):
         IntegrityError, ConflictError
             As of a drainer alone.
         """
+        self._call += 1
         # What a drainer died of is read last: the others are not to wait until it has been started again.
         journals = sorted(self.reader.journals(), key=lambda journal: journal in self._failing)
         turn = _Turn(left=dict.fromkeys(journals, self.rounds), report=self._untold)
         while turn.left:
             self._ask_all(turn)
             answers = self.drainers.answers(self.patience_s) if self._asked else ()
-            if not answers:
+            if not answers and turn.left:
                 names = ", ".join(sorted(turn.left))
                 turn.problem = turn.problem or UnavailableError(
                     f"no drainer has read the journals {names} yet; the next turn goes on"
                 )
                 break
             for answer in answers:
-                self._take(answer, turn)
+                try:
+                    self._take(answer, turn)
+                except AnewError as exc:
+                    turn.fail(answer.journal, exc)
+        # What was stored though another journal failed: event time follows it when a call comes to its end.
+        failed = turn.problem is not None
+        self._untold = DrainReport(oldest=turn.report.oldest, newest=turn.report.newest) if failed else DrainReport()
         if turn.problem is not None:
-            # What was stored all the same: event time follows it when a call comes to its end.
-            self._untold = DrainReport(oldest=turn.report.oldest, newest=turn.report.newest)
             raise turn.problem
-        self._untold = DrainReport()
         return turn.report
 
     def _ask_all(self, turn: _Turn) -> None:
-        for journal in turn.left:
-            if journal not in self._asked and not self._ask(journal, self.lake.drained(journal)):
+        for journal in list(turn.left):
+            if journal in self._asked:
+                continue
+            try:
+                after = self.lake.drained(journal)
+            except AnewError as exc:
+                turn.fail(journal, exc)
+                continue
+            if not self._ask(journal, after):
                 return
 
     def _ask(self, journal: str, after: int) -> bool:
         if not self.drainers.ask(journal, after=after, most=self.most):
             return False
-        self._asked[journal] = after
+        self._asked[journal] = _Order(after, self._call)
         return True
 
     def _take(self, answer: PreparedAnswer, turn: _Turn) -> None:
         journal, batch = answer.journal, answer.batch
-        after = self._asked.pop(journal)
+        order = self._asked.pop(journal)
         (self._failing.discard if answer.problem is None else self._failing.add)(journal)
-        if after != self.lake.drained(journal):
+        if order.after != self.lake.drained(journal):
             # It was asked for when the batch before it was to be stored, which then was not: asked for again.
             turn.count(journal)
+        elif isinstance(answer.problem, ConflictError) and turn.left.get(journal, 0) > 1:
+            turn.count(journal)  # what it was reading was trimmed: read again
         elif answer.problem is not None:
             turn.fail(journal, answer.problem)
-        elif batch is None:
-            turn.left.pop(journal, None)
-        else:
+        elif batch is not None:
             self._ask_ahead(batch, turn)
             self._settle(batch, turn)
+        elif order.call == self._call:
+            turn.left.pop(journal, None)
+        # else there was nothing when an earlier call asked, and may be something now: asked for again.
 
     def _ask_ahead(self, batch: PreparedBatch, turn: _Turn) -> None:
         """Have the next batch prepared while this one is stored; that of the next call when nobody else waits."""
@@ -126,29 +149,27 @@ class SharedDrainer(Drainer):
             self._ask(batch.journal, batch.position)
 
     def _settle(self, batch: PreparedBatch, turn: _Turn) -> None:
+        repaired: list[str] = []
         try:
-            repaired = self._commit(batch)
-        except ConflictError as exc:
+            self._commit(batch, repaired)
+        except ConflictError:
             if self.lake.drained(batch.journal) == batch.after:
-                turn.fail(batch.journal, exc)
+                raise
             # Else the lake has just finished an interrupted batch: what was read begins too early, and is read again.
             return
-        except AnewError as exc:
-            turn.fail(batch.journal, exc)
-            return
+        finally:
+            turn.report = replace(turn.report, repaired=turn.report.repaired + tuple(repaired))
         turn.report = replace(
             turn.report,
             read=turn.report.read + batch.observations,
             stored=turn.report.stored + batch.observations,
             oldest=min(_known(turn.report.oldest, batch.oldest), default=None),
             newest=max(_known(turn.report.newest, batch.newest), default=None),
-            repaired=turn.report.repaired + repaired,
         )
         self._trim(batch.journal, min(batch.after, batch.position - self.keep))
 
-    def _commit(self, batch: PreparedBatch) -> tuple[str, ...]:
-        """Store a batch, once more after a repair or when the lake has finished another; return what was repaired."""
-        repaired: tuple[str, ...] = ()
+    def _commit(self, batch: PreparedBatch, repaired: list[str]) -> None:
+        """Store a batch, once more after a repair or when the lake has finished another; add what was repaired."""
         refused = False
         while True:
             try:
@@ -160,9 +181,9 @@ class SharedDrainer(Drainer):
             except IntegrityError as exc:
                 if repaired:
                     raise
-                repaired = self._repair(exc)
+                repaired += self._repair(exc)
             else:
-                return repaired
+                return
 
 
 def _known(*instants: datetime | None) -> list[datetime]:
