@@ -10,7 +10,7 @@ import pytest
 
 from anew.adapters.delta_lake import DeltaLake
 from anew.app.settings import load
-from anew.domain.facts import CandidateTrained
+from anew.domain.facts import CandidateTrained, TrafficApplied
 from anew.testing.contract_lake import EVER
 from tests.system.loop_project import QUIET, LoopProject, loop_project, wait
 
@@ -33,7 +33,7 @@ def test_two_drainers_are_kept_and_every_row_is_stored_once_whoever_dies(tmp_pat
         with (ours.root / "anew.yaml").open("a") as policy:
             policy.write("stores: {drainers: 2}\n")
         ours.up()
-        assert ours.serves() == "v1"
+        ours.wait_for(TrafficApplied, epoch=1)  # by both workers
         ours.hour()
         ours.settle()
         wait(lambda: len(drainers(ours)) == 2, ours.log)
