@@ -128,6 +128,17 @@ def test_a_journal_that_is_damaged_does_not_keep_the_others_waiting() -> None:
     assert (lake.drained("w0"), lake.drained("w1")) == (0, 6)
 
 
+def test_event_times_of_what_a_failed_call_stored_are_told_by_the_next() -> None:
+    journals = Journals({"w0": _rows(4), "w1": [prediction(9)]}, trimmed={"w1": 1})
+    drainer = Drainer(journals, MemoryLake(COLUMNS))
+    with pytest.raises(IntegrityError, match="w1"):
+        drainer.drain_once()
+    del journals.trimmed["w1"]
+    report = drainer.drain_once()
+    assert (report.read, report.oldest, report.newest) == (1, START, START + timedelta(minutes=9))
+    assert drainer.drain_once().newest is None
+
+
 def test_a_lake_that_finished_an_interrupted_batch_is_asked_again() -> None:
     journals, lake = Journals({"w0": _rows(4)}), StubbornLake(ConflictError("finished"))
     assert Drainer(journals, lake).drain_once().stored == 8

@@ -1,7 +1,7 @@
 """The drainer: brings what the gateways acknowledged into the lake, exactly once, and then lets the journals go."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -64,6 +64,7 @@ class Drainer:
     rounds: int = 4
     keep: int = 100_000
     _trimmed: dict[str, int] = field(default_factory=dict, init=False)
+    _untold: DrainReport = field(default=DrainReport(), init=False)
 
     def drain_once(self) -> DrainReport:
         """Drain every journal for a few batches; one that fails does not keep the others waiting.
@@ -77,28 +78,38 @@ class Drainer:
         ConflictError
             Another process writes to the lake.
         """
-        report = DrainReport()
+        report = self._untold
         problem: AnewError | None = None
         for journal in self.reader.journals():
             try:
-                report = self._drain(journal, report)
+                for grown in self._drain(journal, report):
+                    report = grown
             except AnewError as exc:
                 _LOG.error("drain failed journal=%s problem=%s", journal, exc)
                 problem = problem or exc
+        return self._told(report, problem)
+
+    def _told(self, report: DrainReport, problem: AnewError | None) -> DrainReport:
+        """Return the report, or raise; then the next one tells the event times of what was stored all the same."""
+        self._untold = DrainReport()
         if problem is not None:
+            self._untold = DrainReport(oldest=report.oldest, newest=report.newest)
             raise problem
         return report
 
-    def _drain(self, journal: str, report: DrainReport) -> DrainReport:
+    def _drain(self, journal: str, report: DrainReport) -> Iterator[DrainReport]:
+        """Store a few batches; yields the report as it grows."""
         for _ in range(self.rounds):
             after, batch, repaired = self._store_next(journal)
             report = replace(report, repaired=report.repaired + repaired)
             if batch is None:
-                return report
+                yield report
+                return
             report = _grown(report, batch)
+            yield report
             self._trim(journal, min(after, batch.position - self.keep))
         left = self.reader.read(journal, after=self.lake.drained(journal), most=1)
-        return replace(report, behind=report.behind or bool(left.observations))
+        yield replace(report, behind=report.behind or bool(left.observations))
 
     def _store_next(self, journal: str) -> tuple[int, Batch | None, tuple[str, ...]]:
         """Store the next batch; return the position before it, the batch or None for none, and what was repaired."""

@@ -65,7 +65,6 @@ class SharedDrainer(Drainer):
     patience_s: float = 6.0
     _asked: dict[str, _Order] = field(default_factory=dict, init=False)
     _failing: set[str] = field(default_factory=set, init=False)
-    _untold: DrainReport = field(default=DrainReport(), init=False)
     _call: int = field(default=0, init=False)
 
     def drain_once(self) -> DrainReport:
@@ -96,12 +95,7 @@ class SharedDrainer(Drainer):
                     self._take(answer, turn)
                 except AnewError as exc:
                     turn.fail(answer.journal, exc)
-        # What was stored though another journal failed: event time follows it when a call comes to its end.
-        failed = turn.problem is not None
-        self._untold = DrainReport(oldest=turn.report.oldest, newest=turn.report.newest) if failed else DrainReport()
-        if turn.problem is not None:
-            raise turn.problem
-        return turn.report
+        return self._told(turn.report, turn.problem)
 
     def _ask_all(self, turn: _Turn) -> None:
         for journal in list(turn.left):
