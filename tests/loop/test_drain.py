@@ -1,6 +1,6 @@
 """The drainer stores each acknowledged observation once, and trims only what can be missed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,8 +10,10 @@ from anew.adapters.memory_lake import MemoryLake
 from anew.domain.errors import ConflictError, IntegrityError, UnavailableError
 from anew.domain.observation import Observation
 from anew.loop.drain import Drainer
+from anew.loop.shared_drain import SharedDrainer
 from anew.ports.journal import JournalReader
 from anew.testing.contract_lake import COLUMNS, EVER, START, label, prediction
+from anew.testing.fake_drainers import FakeDrainers
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,21 @@ def _rows(n: int, first: int = 0) -> list[Observation | None]:
     return [o for i in range(first, first + n) for o in (prediction(i), None, label(i))]
 
 
-def test_everything_acknowledged_is_stored_once() -> None:
-    journals, lake = Journals({"w0": _rows(40), "w1": _rows(7, first=100)}), MemoryLake(COLUMNS)
-    drainer = Drainer(journals, lake, most=9, rounds=2)
+def _shared(journals: Journals, lake: MemoryLake, **limits: int) -> Drainer:
+    """Return a drainer whose batches others prepare."""
+    return SharedDrainer(journals, lake, drainers=FakeDrainers(reader=journals, lake=lake), **limits)
+
+
+@pytest.mark.parametrize("made", [Drainer, _shared])
+def test_everything_acknowledged_is_stored_once_and_reported(made: Callable[..., Drainer]) -> None:
+    journals, lake = Journals({"w0": _rows(40), "w1": _rows(7, first=100), "w2": []}), MemoryLake(COLUMNS)
+    drainer = made(journals, lake, most=9, rounds=2)
     read = 0
     while (report := drainer.drain_once()).read:
         assert report.read == report.stored
         read += report.read
-        assert report.behind == any(lake.drained(j) < len(rows) for j, rows in journals.rows.items())
+        behind = any(lake.drained(j) < len(rows) for j, rows in journals.rows.items())
+        assert report.behind == behind or (made is _shared and not behind)  # it does not look whether there is more
     assert read == 94
     assert lake.counts() == {"predictions": 47, "labels": 47, "feedback": 0, "history": 0}
     assert {j: lake.drained(j) for j in journals.rows} == {j: len(rows) for j, rows in journals.rows.items()}
@@ -91,11 +100,12 @@ def test_everything_acknowledged_is_stored_once() -> None:
     assert lake.drained("w0") == 121
 
 
-def test_the_report_has_the_event_times_of_what_came() -> None:
+@pytest.mark.parametrize("made", [Drainer, _shared])
+def test_the_report_has_the_event_times_of_what_came(made: Callable[..., Drainer]) -> None:
     journals = Journals({"w0": [prediction(5), label(1), prediction(2)], "w1": [prediction(9)]})
-    report = Drainer(journals, MemoryLake(COLUMNS)).drain_once()
+    report = made(journals, MemoryLake(COLUMNS)).drain_once()
     assert (report.oldest, report.newest) == (START + timedelta(minutes=2), START + timedelta(minutes=9))
-    report = Drainer(Journals({"w0": [label(3)]}), MemoryLake(COLUMNS)).drain_once()
+    report = made(Journals({"w0": [label(3)]}), MemoryLake(COLUMNS)).drain_once()
     assert (report.oldest, report.newest, report.read) == (None, None, 1)
 
 

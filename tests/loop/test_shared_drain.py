@@ -17,7 +17,7 @@ from anew.domain.errors import AnewError, ConflictError, IntegrityError, Unavail
 from anew.loop.shared_drain import SharedDrainer
 from anew.ports.journal import JournalReader
 from anew.ports.lake import Lake, PreparedBatch
-from anew.testing.contract_lake import COLUMNS, EVER, START, label, prediction
+from anew.testing.contract_lake import COLUMNS, EVER, START, prediction
 from anew.testing.fake_drainers import FakeDrainers
 from tests.loop.test_drain import Batch, Journals, _rows
 
@@ -61,31 +61,6 @@ def bed(
     """Return a drainer whose batches two others prepare, and these."""
     drainers = FakeDrainers(reader=rows, lake=lake)
     return SharedDrainer(rows, lake, most=most, rounds=rounds, keep=keep, drainers=drainers), drainers
-
-
-def test_everything_acknowledged_is_stored_once_and_reported() -> None:
-    journals, lake = Journals({"w0": _rows(40), "w1": _rows(7, first=100), "w2": []}), MemoryLake(COLUMNS)
-    drainer, _ = bed(journals, lake, rounds=2)
-    read = 0
-    while (report := drainer.drain_once()).read:
-        assert report.read == report.stored
-        read += report.read
-        behind = any(lake.drained(j) < len(rows) for j, rows in journals.rows.items())
-        assert report.behind or not behind
-    assert read == 94
-    assert lake.counts() == {"predictions": 47, "labels": 47, "feedback": 0, "history": 0}
-    assert {j: lake.drained(j) for j in journals.rows} == {j: len(rows) for j, rows in journals.rows.items()}
-    journals.rows["w0"] += [None]
-    assert drainer.drain_once().read == 0
-    assert lake.drained("w0") == 121
-
-
-def test_the_report_has_the_event_times_of_what_came() -> None:
-    journals = Journals({"w0": [prediction(5), label(1), prediction(2)], "w1": [prediction(9)]})
-    report = bed(journals, MemoryLake(COLUMNS))[0].drain_once()
-    assert (report.oldest, report.newest) == (START + timedelta(minutes=2), START + timedelta(minutes=9))
-    report = bed(Journals({"w0": [label(3)]}), MemoryLake(COLUMNS))[0].drain_once()
-    assert (report.oldest, report.newest, report.read) == (None, None, 1)
 
 
 def test_the_next_batch_is_prepared_while_one_is_stored() -> None:

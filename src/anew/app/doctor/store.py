@@ -235,10 +235,21 @@ def _bucket(project: Examined) -> Finding:
     url = project.settings.policy.stores.lake
     if url == "local":
         return Finding.skipped("bucket", "the lake is on this disk")
+    return _writers(
+        "bucket",
+        url,
+        "a second put of a commit is refused",
+        "two writers would lose each other's commits",
+        "lake: local",
+    )
+
+
+def _writers(name: str, url: str, kept: str, lost: str, without: str) -> Finding:
+    """Say whether a bucket keeps what is there from others who put the same: what is so kept, else lost."""
     if S3Bucket(url).refuses_overwriting():
-        return Finding.good("bucket", f"{url} answers, and a second put of a commit is refused")
-    fix = "use a store that knows If-None-Match on puts, or stores: {lake: local}"
-    return Finding.bad("bucket", f"{url} overwrites what is there: two writers would lose each other's commits", fix)
+        return Finding.good(name, f"{url} answers, and {kept}")
+    fix = f"use a store that knows If-None-Match on puts, or stores: {{{without}}}"
+    return Finding.bad(name, f"{url} overwrites what is there: {lost}", fix)
 
 
 def _artifact_bucket(project: Examined) -> Finding:
@@ -254,10 +265,10 @@ def _replica_bucket(project: Examined) -> Finding:
     url = project.settings.policy.stores.replicas
     if url == "none":
         return Finding.skipped("replica bucket", "no other hosts answer for the project")
-    if S3Bucket(url).refuses_overwriting():
-        return Finding.good("replica bucket", f"{url} answers, and what one host put no other overwrites")
-    fix = "use a store that knows If-None-Match on puts, or stores: {replicas: none}"
-    return Finding.bad("replica bucket", f"{url} overwrites what is there: two hosts would lose what they kept", fix)
+    return _writers(
+        "replica bucket", url, "what one host put no other overwrites", "two hosts would lose what they kept",
+        "replicas: none",
+    )  # fmt: skip
 
 
 def _compute(project: Examined) -> Finding:
