@@ -1,9 +1,11 @@
 """The pages: who may see them, what they promise browsers, and that no name on them is ever more than text."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import quote
 
@@ -305,6 +307,19 @@ def test_a_labeller_comes_to_the_question_and_to_nothing_else() -> None:
 def test_a_row_is_shown_as_people_would_write_it(value: Value, said: str) -> None:
     text = signed_in(ToldSource(story("x"), "x", number=value), "labeller").get("/review", headers=HTML).text
     assert f"<dt>number</dt><dd>{said}</dd>" in text
+
+
+def test_a_cause_is_found_by_its_link_however_long_the_record_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = story("x")
+    effect = next(each for each in facts if each.kind == "TrainingPlanned")
+    monkeypatch.setattr("anew.dashboard.audit._FAR", 40)
+    idle = [replace(story("x")[-1], id=f"{i:026x}") for i in range(200)]
+    made = signed_in(ToldSource([*facts, *idle], "x"))
+    page = made.get(f"/audit?before={facts.index(effect) + 2}", headers=HTML).text
+    (link,) = {each for each in re.findall(r'href="(/audit[?]text=[^"]+)"', page) if effect.cause in each}
+    found = made.get(unescape(link), headers=HTML).text
+    assert f"<strong>{next(each.kind for each in facts if each.id == effect.cause)}</strong>" in found
+    assert "Nothing among the newest" in made.get(f"/audit?text={effect.cause}", headers=HTML).text
 
 
 def test_an_answer_that_comes_too_late_says_so() -> None:

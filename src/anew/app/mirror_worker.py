@@ -63,8 +63,6 @@ class _Mirror:
         """Bring the mirror to the record when that has grown, and look from time to time what became of it."""
         count, now = count_facts(record_place(self._state)), time.monotonic()
         if count != self._seen:
-            if count < self._seen:  # the record was replaced by a shorter one
-                self._wish, self._heard = Wish(), 0
             for each in read_facts(record_place(self._state), self._heard, kinds=FACTS.keys() - _UNSEEN):
                 self._wish.hear(each.fact)
                 self._heard = each.seq
