@@ -52,7 +52,7 @@ def test_two_drainers_are_kept_and_every_row_is_stored_once_whoever_dies(tmp_pat
         ours.wait_for(CandidateTrained, version="v2")
         ours.verify_chain()
         assert ours.down() == 0
-        assert ours.processes() == []
+        assert drainers(ours) == []
         settings = load(ours.root)
         lake = DeltaLake(ours.state / "lake", settings.columns, settings.model, ours.state / "lake.db")
         assert list(lake.verify()) == []

@@ -30,7 +30,7 @@ _READY_S = 90.0
 _BEGIN_S = 2.0
 _LOOK_S = 0.2
 _LIVED_S = 60.0
-_END_S = 1.0
+_END_S, _LAST_S = 1.0, 30.0
 _READ_BYTES = 1 << 20
 _COMMAND = (sys.executable, "-P", "-m", "anew.adapters.drainer_worker")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
@@ -87,7 +87,10 @@ class DrainerProcesses:
     def __exit__(self, *_: object) -> None:
         """End them: what they are at is in the journals."""
         for each in self._drainers:
-            _end(each)
+            if each.process is not None:
+                each.process.kill()
+        for each in self._drainers:
+            _end(each, _LAST_S)
 
     def ask(self, journal: str, *, after: int, most: int) -> bool:
         """Have a batch prepared by one that is free, by the one that has the journal at hand if it can be."""
@@ -242,11 +245,11 @@ class DrainerProcesses:
         return self._log / f"drainer-{each.number}.log"
 
 
-def _end(each: _Drainer) -> None:
+def _end(each: _Drainer, within_s: float = _END_S) -> None:
     if each.process is not None:
         each.process.kill()
         with suppress(subprocess.TimeoutExpired):  # the kernel holds it still; it will never answer to anybody
-            each.process.wait(_END_S)
+            each.process.wait(within_s)
     if each.line is not None:
         each.line.close()
     each.process, each.line, each.ready = None, None, False
