@@ -88,3 +88,16 @@ def test_a_tie_is_cut_up_to_a_time_and_forgotten_after_the_longest_session(tmp_p
     book(tmp_path, afterwards).add("n", afterwards + timedelta(hours=1))
     held = json.loads((tmp_path / "access" / "ended.json").read_text())
     assert (list(held["ended"]), held["cut"]) == (["n"], {})
+
+
+@pytest.mark.fault("V3")
+@pytest.mark.parametrize(
+    "text",
+    ['{"schema": 2, "era": "1", "ended": NaN}', '{"schema": 2, "era": "1", "ended": {}, "cut": 1}', "[]", "[" * 9_999],
+)
+def test_a_file_that_holds_something_else_is_refused_in_words_of_ours(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "ended.json"
+    file.write_text(text)
+    file.chmod(0o600)
+    with pytest.raises(IntegrityError, match=r"holds no .* restore it from a copy"):
+        EndedSessions(file, lambda: NOW).is_over("a", ("b",), NOW)

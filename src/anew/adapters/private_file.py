@@ -85,7 +85,7 @@ class PrivateFile(Generic[T]):
                 )
             try:
                 return _mark(found), self._parse(json.load(file))
-            except (ValueError, KeyError, TypeError) as exc:
+            except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as exc:
                 raise IntegrityError(f"{self._path} holds no {self._what} ({exc!r}); restore it from a copy") from exc
 
     def _not_ours(self) -> IntegrityError:
