@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,9 +33,12 @@ from anew.app.settings import Settings, load
 from anew.app.training_job import training_kit
 from anew.domain.duration import write_duration
 from anew.domain.facts import CandidateRefused, CandidateTrained, GateJudged, RolledBack, VersionPromoted
+from anew.domain.manifest import Manifest
 from anew.domain.verdict import Verdict
+from anew.loop.blending import blended_draft
 from anew.loop.measure import as_values, losses
-from anew.loop.training import Recipe, fit
+from anew.loop.replay_stream import TrainedVersion
+from anew.loop.training import Fitted, Recipe, finish, fit
 from anew.ports.predictor import Predictor
 
 STREAMS = ("acs_employment_ma", "bank_marketing", "bike_demand", "elec2", "gas_turbine_nox", "insects_gradual")
@@ -93,45 +96,86 @@ class Outcome:
         return (versions & self.promoted) - self.back
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoilt:
+    """What a spoilt candidate should have been trained on: its rows, so many held out, and those beside if any.
+
+    `columns` are the features that were scrambled, in both.
+    """
+
+    rows: pl.DataFrame
+    held: int
+    columns: tuple[str, ...]
+    beside: pl.DataFrame | None = None
+
+
 class Spoiler:
-    """Spoils one retrain in five, and knows which."""
+    """Spoils one retrain in five, on both of its spans, and knows which."""
 
     def __init__(self, run: Run, settings: Settings, frame: pl.DataFrame) -> None:
         self._run = run
         self._settings = settings
         self._frame = frame
         self._chance = np.random.default_rng([run.seed, FAULTS.index(run.fault)])
-        self.spoilt: dict[str, bool] = {}
+        self._spoilt: dict[str, Spoilt] = {}
 
-    def __call__(self, version: str, rows: pl.DataFrame, held: int) -> pl.DataFrame:
+    def __call__(self, name: str, rows: pl.DataFrame, held: int) -> pl.DataFrame:
         """Return the rows, spoilt or not; the first champion never is."""
+        version = name.removesuffix(" beside")
+        if version != name:
+            if version not in self._spoilt:
+                return rows
+            spoilt = self._spoilt[version] = replace(self._spoilt[version], beside=rows)
+            chance = np.random.default_rng([self._run.seed, FAULTS.index(self._run.fault), int(version[1:])])
+            return self._scrambled(rows, held, spoilt.columns, chance)
         if version == "v1" or self._chance.random() >= SHARE:
             return rows
+        names: tuple[str, ...] = ()
+        if self._run.fault == "features":
+            names = tuple(self._chance.choice(self._settings.columns.names, 2, replace=False).tolist())
+        self._spoilt[version] = Spoilt(rows=rows, held=held, columns=names)
+        return self._scrambled(rows, held, names, self._chance)
+
+    def _scrambled(
+        self, rows: pl.DataFrame, held: int, names: tuple[str, ...], chance: np.random.Generator
+    ) -> pl.DataFrame:
+        """Return the rows with half of the labels trained on permuted, or with these columns of them."""
         kept = rows.height - held
         index = np.arange(rows.height)
-        if self._run.fault == "labels":
-            index[chosen] = self._chance.permutation(chosen := self._chance.choice(kept, kept // 2, replace=False))
-            spoilt = rows.with_columns(rows.get_column("_label").gather(index))
-        else:
-            index[:kept] = self._chance.permutation(kept)
-            names = self._chance.choice(self._settings.columns.names, 2, replace=False).tolist()
-            spoilt = rows.with_columns(rows.get_column(name).gather(index) for name in names)
-        self.spoilt[version] = self._harms(rows, spoilt, held)
-        return spoilt
+        if not names:
+            index[chosen] = chance.permutation(chosen := chance.choice(kept, kept // 2, replace=False))
+            return rows.with_columns(rows.get_column("_label").gather(index))
+        index[:kept] = chance.permutation(kept)
+        return rows.with_columns(rows.get_column(name).gather(index) for name in names)
 
-    def _harms(self, rows: pl.DataFrame, spoilt: pl.DataFrame, held: int) -> bool:
-        coming = self._frame.filter(pl.col("_at") > rows.get_column("_at")[-1])
+    def harmful(self, versions: Mapping[str, TrainedVersion]) -> dict[str, bool]:
+        """Return for each spoilt version whether it loses more than its twin, made of rows that are not."""
+        made = {version: versions[version].predictor for version in self._spoilt if version in versions}
+        # one that was revived was not trained on these rows, and bears the name that it had
+        return {name: self._harms(made[name], self._spoilt[name]) for name in made if made[name].version == name}
+
+    def _harms(self, made: Predictor, spoilt: Spoilt) -> bool:
+        coming = self._frame.filter(pl.col("_at") > spoilt.rows.get_column("_at")[-1])
         coming = coming.head(NEXT * self._frame.height // WINDOWS)
         if not coming.height:
             return False
+        twin = self._twin(made.manifest, spoilt)
+        scale = twin.manifest.loss_scale
+        return loss_of(made, coming, scale) > (1 + HARM) * loss_of(twin, coming, scale)
+
+    def _twin(self, manifest: Manifest, spoilt: Spoilt) -> Predictor:
         kit, pipeline = training_kit(), load_pipeline(self._settings.pipeline)
-        recipe = Recipe(columns=self._settings.columns, seed=self._run.seed, holdout_rows=held)
-        lost = []
-        for each in (rows, spoilt):
-            candidate = fit(each, recipe, pipeline, kit).candidate
-            twin = kit.loader.assemble(candidate, pipeline=pipeline, version="twin")
-            lost.append(loss_of(twin, coming, candidate.manifest.loss_scale))
-        return lost[1] > (1 + HARM) * lost[0]
+        recipe = Recipe(columns=self._settings.columns, seed=manifest.seed, holdout_rows=spoilt.held)
+
+        def assembled(fitted: Fitted) -> Predictor:
+            return kit.loader.assemble(fitted.candidate, pipeline=pipeline, version="twin")
+
+        alone = assembled(fit(spoilt.rows, recipe, pipeline, kit))
+        if not manifest.blend or spoilt.beside is None:
+            return alone
+        beside = assembled(fit(spoilt.beside, replace(recipe, holdout_rows=0), pipeline, kit))
+        made = blended_draft(alone, beside, manifest.blend[0][1], kit)
+        return assembled(finish(made, spoilt.rows, recipe, pipeline, kit))
 
 
 def loss_of(predictor: Predictor, rows: pl.DataFrame, scale: float) -> float:
@@ -170,7 +214,7 @@ def perform(run: Run) -> Outcome:
         frame = labelled_rows(read_table(run.file), settings.columns, run.file.name)
         spoiler = Spoiler(run, settings, frame) if run.fault else None
         report = replay(settings, ReplayOptions(data=run.file, windows=WINDOWS), spoil=spoiler)
-    found = Outcome(run, loss=report.data["loss"], spoilt=dict(spoiler.spoilt) if spoiler else {})
+        found = Outcome(run, loss=report.data["loss"], spoilt=spoiler.harmful(report.versions) if spoiler else {})
     found.windows = [(each["start"], each["n"], each["loss"], each["version"]) for each in report.data["windows"]]
     found.born = {fact.version: fact.at for fact in report.facts if isinstance(fact, CandidateTrained)}
     for fact in report.facts:

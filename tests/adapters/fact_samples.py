@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_codec import encode
+from anew.domain.blend import Blend
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import FACTS, Arm, Stage, TrafficOrdered, TrafficShifted
@@ -33,6 +34,7 @@ _KNOWN: dict[object, object] = {
     Counts: Counts(low=-1.0, high=1.0, counts=(1, 20, 3)),
     Stage: Stage.CANARY,
     Arm: Arm(version="version ✓", digest="digest ✓", low=0.125, share=0.25),
+    Blend: Blend(alone="alone ✓", beside="beside ✓", weight=0.75, snapshot="snapshot ✓", rows=3),
 }
 _ARMS = tuple(Arm(version=f"v{i}", digest=f"d{i}", low=0.25 * i, share=0.25) for i in (1, 2))
 _TRIAL: dict[object, dict[str, object]] = {

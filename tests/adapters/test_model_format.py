@@ -27,6 +27,7 @@ from anew.adapters.model_format import DataFormats
 from anew.adapters.model_format_lightgbm import LightGBMFormat
 from anew.adapters.model_format_skops import SkopsFormat
 from anew.domain.errors import AnewError, IntegrityError, TrainingError
+from anew.loop.blending import can_blend
 
 X = np.random.default_rng(0).normal(size=(200, 3))
 Y = (X[:, 0] > 0).astype(int)
@@ -180,3 +181,59 @@ def test_lightgbm_says_what_its_own_wrapper_says_and_is_asked_without_it(
         assert np.array_equal(found, said)
     with pytest.raises(lightgbm.basic.LightGBMError, match="number of features"):
         kept.score(booster, x[:, :2].copy(), classify=False)
+
+
+def boosted(objective: str, rows: slice, **params: Any) -> Any:
+    """Return a Booster of thirty trees on some rows of `X`, the last column of it a category."""
+    import lightgbm
+
+    y = {"regression": 100 + 2 * X[:, 0], "binary": Y, "multiclass": (X[:, 1] > 0) + Y}[objective]
+    wide = np.column_stack([X, np.arange(len(X)) % 5])
+    told = {"objective": objective, "verbose": -1, "num_threads": 1, "deterministic": True, "min_data_in_leaf": 5}
+    if objective == "multiclass":
+        told["num_class"] = 3
+    data = lightgbm.Dataset(wide[rows], y[rows], categorical_feature=[3])
+    return lightgbm.train(told | params, data, 30)
+
+
+@pytest.mark.parametrize("objective", ["regression", "binary", "multiclass"])
+def test_a_blend_says_the_weighted_mean_of_what_its_models_say_before_the_link(objective: str) -> None:
+    kept_as = LightGBMFormat()
+    one, other = boosted(objective, slice(0, 150)), boosted(objective, slice(50, None))
+    before = kept_as.encode(one), kept_as.encode(other)
+    whole = kept_as.blend([one, other], [0.3, 0.7])
+    wide = np.column_stack([X, np.arange(len(X)) % 5])
+    said = [np.asarray(model.predict(wide, raw_score=True)) for model in (one, other, whole)]
+    np.testing.assert_allclose(said[2], 0.3 * said[0] + 0.7 * said[1], atol=1e-11)
+    assert np.abs(said[0] - said[1]).max() > 0.01
+    assert (kept_as.encode(one), kept_as.encode(other)) == before
+    data = kept_as.encode(whole)
+    assert data == kept_as.encode(kept_as.blend([one, other], [0.3, 0.7]))
+    again = kept_as.decode(data)
+    np.testing.assert_array_equal(again.predict(wide), whole.predict(wide))
+    assert kept_as.encode(again) == data
+
+
+def test_models_that_have_no_mean_are_not_blended() -> None:
+    import lightgbm
+
+    kept_as, one = LightGBMFormat(), boosted("binary", slice(0, 150))
+    forest = boosted("binary", slice(0, None), boosting="rf", bagging_freq=1, bagging_fraction=0.5)
+    narrow = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, Y), 3)
+    linear = lightgbm.train(
+        {"objective": "regression", "linear_tree": True, "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, Y), 3
+    )
+    for pair, said in (
+        ((one, forest), "means already"),
+        ((one, narrow), "max_feature_idx, feature_names differ"),
+        ((one, boosted("regression", slice(0, None))), "objective differ"),
+        ((linear, linear), "linear trees"),
+    ):
+        with pytest.raises(TrainingError, match=said):
+            kept_as.blend(pair, [0.5, 0.5])
+
+
+def test_only_lightgbm_blends() -> None:
+    formats = DataFormats()
+    found = [name for name in ("lightgbm", "skops", "xgboost", "onnx") if can_blend(name, formats)]
+    assert found == ["lightgbm"]

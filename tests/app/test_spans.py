@@ -9,7 +9,7 @@ import pytest
 
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
-from anew.domain.facts import SnapshotTaken, SpanFitted, SpansCompared, TrainingPlanned
+from anew.domain.facts import CandidateTrained, SnapshotTaken, SpanFitted, SpansCompared, TrainingPlanned
 from anew.loop.replay import ReplayReport
 from tests.app.small_project import PIPELINE, YAML, write_project
 
@@ -34,9 +34,17 @@ def stream(folder: Path, *, turns: int) -> Path:
     return path
 
 
-def replayed(folder: Path, *, turns: int, yaml: str = AUTO) -> ReplayReport:
+LINEAR = """from sklearn.linear_model import LogisticRegression
+
+
+def train(data, params):
+    return LogisticRegression().fit(data.x.to_numpy(), data.y.to_numpy())
+"""
+
+
+def replayed(folder: Path, *, turns: int, yaml: str = AUTO, pipeline: str = PIPELINE) -> ReplayReport:
     data = stream(folder, turns=turns)
-    return replay(load(write_project(folder / "p", yaml)), ReplayOptions(data=data))
+    return replay(load(write_project(folder / "p", yaml, pipeline)), ReplayOptions(data=data))
 
 
 def lengths(report: ReplayReport) -> list[float]:
@@ -63,12 +71,36 @@ def test_short_spans_in_a_changing_world_and_longer_ones_in_a_steady_one(
     assert np.median(lengths(steady)) >= 2 * np.median(lengths(changing))
 
 
+def blends(report: ReplayReport) -> list[CandidateTrained]:
+    """Return the candidates that are made of two models."""
+    trained = [fact for fact in report.facts if isinstance(fact, CandidateTrained)]
+    return [fact for fact in trained if fact.blend is not None and fact.blend.weight < 1]
+
+
 def test_there_are_two_fits_at_a_retrain_and_a_reason_for_each_plan(changing: ReplayReport) -> None:
     plans = [fact for fact in changing.facts if isinstance(fact, TrainingPlanned)]
-    fitted = [fact for fact in changing.facts if isinstance(fact, SpanFitted)]
-    assert changing.data["fits"] == len(plans) + len(fitted) <= 2 * len(plans)
+    assert changing.data["fits"] == len(plans) + len(blends(changing)) <= 2 * len(plans)
+    assert len(blends(changing)) > 10
+    assert not [fact for fact in changing.facts if isinstance(fact, SpanFitted)]
     assert [fact for fact in changing.facts if isinstance(fact, SpansCompared) and fact.evidence]
     assert all(plan.why_span for plan in plans)
+
+
+def test_a_version_of_two_names_both_with_their_weights(changing: ReplayReport) -> None:
+    for fact in blends(changing)[:3]:
+        version = changing.versions[fact.version]
+        assert version.alone is not None
+        assert fact.blend is not None
+        weights = dict(version.predictor.manifest.blend)
+        assert weights == {fact.blend.alone: fact.blend.weight, fact.blend.beside: 1 - fact.blend.weight}
+        assert (version.alone.digest, version.predictor.digest) == (fact.blend.alone, fact.digest)
+
+
+def test_formats_that_cannot_blend_are_fitted_beside_and_only_compared(tmp_path: Path) -> None:
+    report = replayed(tmp_path, turns=8, yaml=AUTO, pipeline=LINEAR)
+    assert not blends(report)
+    assert [fact for fact in report.facts if isinstance(fact, SpanFitted)]
+    assert [fact for fact in report.facts if isinstance(fact, SpansCompared) and fact.evidence]
 
 
 def test_the_same_stream_gives_the_same_plans(changing: ReplayReport, folder: Path) -> None:
@@ -102,5 +134,5 @@ def test_the_model_beside_takes_what_the_search_found_for_its_candidate(tmp_path
     project = write_project(tmp_path / "p", yaml, SEARCHED + PIPELINE)
     report = replay(load(project), ReplayOptions(data=stream(tmp_path, turns=0)))
     plans = [fact for fact in report.facts if isinstance(fact, TrainingPlanned)]
-    assert [fact for fact in report.facts if isinstance(fact, SpanFitted)]
+    assert blends(report)
     assert (project / "asked.txt").read_text().count("asked") == 2 * len(plans)

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.app.model import list_versions
+from anew.domain.blend import Blend
 from anew.domain.errors import NotFoundError, PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -303,3 +305,32 @@ def test_models_that_were_compared_go_once_others_are(run: Run, tmp_path: Path) 
     found = json.loads(run("rollout", "prune", project, "--json").out)
     assert found["data"] == {"deleted": ["v1 beside"], "pinned": ["v1", "v2", "v2 beside"]}
     assert [store.has(digest) for digest in digests] == [False, True]
+
+
+def test_the_models_that_a_version_is_made_of_stay_as_long_as_it_does(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    state = project / ".anew"
+    signer = Signer.load_or_create(state / "keys")
+    store = LocalArtifactStore(root=state / "models", verifier=signer.verifier, signer=signer)
+    names = [f"{version}{part}" for version in ("v2", "v3", "v4", "v5") for part in ("", " alone", " beside")]
+    digests = {}
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.txt").write_text(name)
+        digests[name] = store.put(tmp_path / name)
+    facts: list[Fact] = []
+    for before, name in pairwise(["v1", "v2", "v3", "v4", "v5"]):
+        made: dict[str, Any] = {"model": "small", "at": AT, "version": name, "digest": digests[name]}
+        pair = Blend(
+            alone=digests[f"{name} alone"], beside=digests[f"{name} beside"], weight=0.5, snapshot="s" * 64, rows=9
+        )
+        facts += [
+            CandidateTrained(**made, champion=before, snapshot="s" * 64, rows=9, compute_s=1.0, blend=pair),
+            VersionPromoted(previous=before, evidence=(), reason="proved", **made),
+        ]
+    record(project, *facts)
+    steady(project, champion=("v5", digests["v5"]))
+    found = json.loads(run("rollout", "prune", project, "--keep", "2", "--yes", "--json").out)["data"]
+    assert found["deleted"] == [name for name in names if name.startswith(("v2", "v3"))]
+    assert found["pinned"] == sorted(["v1", *(name for name in names if name.startswith(("v4", "v5")))])
+    assert [store.has(digests[name]) for name in names] == [name.startswith(("v4", "v5")) for name in names]

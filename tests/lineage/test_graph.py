@@ -1,7 +1,10 @@
 """The graph of a version: everything it came from, every verdict, and what it led to."""
 
+from dataclasses import replace
+
 import pytest
 
+from anew.domain.blend import Blend
 from anew.domain.errors import NotFoundError
 from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingPlanned, VersionPromoted
 from anew.lineage import FactIndex, Lineage, NodeKind, index, lineage_of
@@ -70,6 +73,24 @@ def test_every_graph_is_whole_and_has_no_circle(facts: FactIndex) -> None:
         graph = lineage_of(facts, plan.version)
         assert {end for edge in graph.edges for end in (edge.source, edge.target)} <= graph.nodes.keys()
         assert all(id not in before(graph, id) for id in graph.nodes)
+
+
+def test_a_version_of_two_models_names_both_and_the_rows_of_each(facts: FactIndex) -> None:
+    trained = next(each for each in facts.values() if isinstance(each, CandidateTrained))
+    pair = Blend(alone="a" * 64, beside="b" * 64, weight=0.75, snapshot="s" * 64, rows=9)
+    known = {id: fact for id, fact in facts.items() if id != trained.id}
+
+    def told(blend: Blend) -> Lineage:
+        return lineage_of(index([*known.values(), replace(trained, blend=blend)]), trained.version)
+
+    graph = told(pair)
+    node = dict(graph.nodes[trained.id].detail)
+    assert node["made of"] == f"0.75 of the artifact {'a' * 64} and 0.25 of the artifact {'b' * 64}"
+    (edge,) = [edge for edge in graph.edges if edge.role == "second model trained on"]
+    assert edge.target == trained.id
+    assert dict(graph.nodes[edge.source].detail) == {"snapshot": "s" * 64, "rows": "9"}
+    compared = told(replace(pair, weight=1.0))
+    assert "second model trained on" not in {edge.role for edge in compared.edges}
 
 
 def test_an_unknown_version_is_not_found(facts: FactIndex) -> None:

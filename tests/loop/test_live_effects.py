@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -35,7 +35,7 @@ from anew.domain.facts import (
     TrainingPlanned,
 )
 from anew.domain.interval import Interval
-from anew.domain.manifest import FileEntry, digest_of
+from anew.domain.manifest import FileEntry, Manifest, digest_of
 from anew.domain.observation import Answer, Label, Prediction
 from anew.gateway.identity import prediction_id
 from anew.loop.correction import Corrected
@@ -86,6 +86,7 @@ class Bed:
             project=self.root / "project",
             limits=Limits(wall_s=9),
             read_evidence=lambda data: EVIDENCE if data == b"evidence" else (),
+            blends=lambda kept_as: kept_as == "lightgbm",
         )
         stores = Stores(
             lake=self.lake,
@@ -142,6 +143,7 @@ class Bed:
         folder = self.root / "made" / text
         folder.mkdir(parents=True)
         (folder / "model").write_text(text)
+        (folder / "manifest.json").write_text(manifest().to_json())
         return self.artifacts.put(folder)
 
     def order(self, number: int = -1) -> dict[str, object]:
@@ -150,14 +152,30 @@ class Bed:
         return told
 
 
+def manifest(**fields: Any) -> Manifest:
+    """Return what an artifact says of itself."""
+    found = Manifest(
+        format="lightgbm", model_file="model", columns=COLUMNS, inputs=("x",), classes=(0, 1), rows=32, holdout_rows=8,
+        seed=7, code="c" * 64, environment="e" * 64,
+    )  # fmt: skip
+    return replace(found, **fields)
+
+
 def trained(job: Job, folder: Path) -> None:
     """Leave what a training or a measuring job leaves."""
     if "measure" in job.entry:
         (folder / "evidence.json").write_bytes(b"evidence")
         return
+    run = json.loads(Path(job.arguments["run"]).read_text())
+    parts = tuple((digest, weight) for digest, _, weight in run["blend"])
+    files = {
+        "model": f"on {run['snapshot']} by {run['params']}".encode(),
+        "manifest.json": manifest(params=run["params"], blend=parts).to_json().encode(),
+    }
     (folder / "artifact").mkdir()
-    (folder / "artifact" / "model").write_text("a model")
-    digest = digest_of([FileEntry.of("model", b"a model")])
+    for name, data in files.items():
+        (folder / "artifact" / name).write_bytes(data)
+    digest = digest_of([FileEntry.of(name, data) for name, data in files.items()])
     outcome = {"digest": digest, "rows": 32, "compute_s": 1.0, "metrics": {}}
     (folder / "outcome.json").write_text(json.dumps(outcome))
 
@@ -470,13 +488,25 @@ def test_jobs_of_ended_effects_are_deleted_but_the_last_and_those_under_way(tmp_
         file = bed.jobs.orders / f"{name}.json"
         file.write_text("{}")
         os.utime(file, (age, age))
-        bed.compute.submit(Job(id=name, entry="x:y", arguments={}, limits=Limits(wall_s=1)))
+        bed.compute.submit(Job(id=name, entry="measure:run", arguments={}, limits=Limits(wall_s=1)))
     assert bed.effects.tidy({names[3]}) == 9
     kept = sorted(file.stem for file in bed.jobs.orders.iterdir())
     assert kept == [names[3], *names[10:]]
     assert bed.compute.poll(names[0]).state is JobState.UNKNOWN
     assert bed.compute.poll(names[3]).state is not JobState.UNKNOWN
     assert bed.effects.tidy({names[3]}) == 0
+
+
+def test_the_jobs_of_a_run_of_two_models_are_its_own(tmp_path: Path) -> None:
+    bed = Bed(tmp_path)
+    bed.jobs.orders.mkdir()
+    run = "0" * 26
+    for age, name in enumerate([run, f"{run}-beside", f"{run}-blend", *(f"{number:026d}" for number in range(1, 22))]):
+        file = bed.jobs.orders / f"{name}.json"
+        file.write_text("{}")
+        os.utime(file, (age, age))
+    assert bed.effects.tidy({run}) == 1  # twenty are kept besides
+    assert {file.stem for file in bed.jobs.orders.iterdir()} >= {run, f"{run}-beside", f"{run}-blend"}
 
 
 def spans_bed(root: Path) -> tuple[Bed, SnapshotTaken, SpanFitAsked]:
@@ -502,6 +532,113 @@ def test_the_span_beside_ends_where_the_candidates_rows_end(tmp_path: Path) -> N
     assert pl.read_parquet(run.rows).get_column("_at").to_list() == [hour(i) for i in range(22, 32)]
     assert (run.seed, run.holdout_rows, run.previous) == (7, 0, "")
     failed(bed.run(replace(asked, plan="unheard", id="")), "fit_span", "error", "not on record")
+
+
+def two_spans(bed: Bed, **plan: Any) -> SnapshotTaken:
+    """Return a snapshot whose plan has ten hours beside it, a quarter of the answer theirs."""
+    planned = replace(bed.planned(), beside_s=45_000.0, span_weight=0.75, **plan).caused_by("auto")
+    bed.facts[planned.id] = planned
+    bed.history()
+    taken = bed.run(planned)
+    assert isinstance(taken, SnapshotTaken)
+    return taken
+
+
+def test_a_candidate_of_two_spans_is_made_of_both_models(bed: Bed) -> None:
+    taken = two_spans(bed)
+    made = bed.run(taken)
+    assert isinstance(made, CandidateTrained)
+    jobs = bed.compute.submitted
+    assert [job.id for job in jobs] == [taken.id, f"{taken.id}-beside", f"{taken.id}-blend"]
+    assert made.blend is not None
+    assert (made.blend.weight, made.blend.rows, made.compute_s, made.alone_because) == (0.75, 10, 3.0, "")
+    assert len({made.digest, made.blend.alone, made.blend.beside}) == 3
+    assert all(bed.artifacts.has(each) for each in (made.digest, made.blend.alone, made.blend.beside))
+    beside = TrainingRun.from_json(json.dumps(bed.order(1)))
+    rows = pl.read_parquet(beside.rows)
+    assert rows.get_column("_at").to_list() == [hour(i) for i in range(22, 32)]  # none of those held out
+    assert (beside.snapshot, beside.params, beside.holdout_rows) == (made.blend.snapshot, {"depth": 3}, 0)
+    whole = TrainingRun.from_json(json.dumps(bed.order(2)))
+    places = {digest: str(bed.artifacts.get(digest)) for digest in (made.blend.alone, made.blend.beside)}
+    assert whole.blend == tuple((d, places[d], w) for d, w in ((made.blend.alone, 0.75), (made.blend.beside, 0.25)))
+    assert (whole.snapshot, whole.holdout_rows) == (taken.digest, 8)
+    reads = jobs[2].reads
+    assert reads is not None
+    assert {*places.values()} <= {*reads}
+    assert str(whole.part) not in reads
+    assert not whole.part.exists()  # it fits nothing, so nothing is written out to be fitted on
+    assert bed.run(taken) == made
+    assert len(bed.compute.submitted) == 3
+
+
+def test_the_rows_beside_are_those_of_the_snapshots_time(bed: Bed) -> None:
+    """What came to the tables since the snapshot was taken is in neither of the two models."""
+    taken = two_spans(bed)
+    late = pl.DataFrame({"_at": [hour(25)], "_label": [1], "x": [9.0]})
+    bed.lake.import_history(late, source="late")
+    made = bed.run(taken)
+    assert isinstance(made, CandidateTrained)
+    assert made.blend is not None
+    assert made.blend.rows == 10
+
+
+def one_fails(end: str, reason: str = "oom") -> Work:
+    """Return what trains, but for the job with this end of its id."""
+
+    def work(job: Job, folder: Path) -> JobStatus | None:
+        if job.id.endswith(end):
+            return JobStatus(state=JobState.FAILED, reason=reason, detail="it went wrong", cpu_s=5.0)
+        trained(job, folder)
+        return None
+
+    return work
+
+
+def test_without_the_model_beside_one_answers_alone_and_says_why(bed: Bed) -> None:
+    bed.compute.work = one_fails("-beside")
+    made = bed.run(two_spans(bed))
+    assert isinstance(made, CandidateTrained)
+    assert (made.blend, made.alone_because, made.compute_s) == (None, "it went wrong", 6.0)
+    assert bed.artifacts.has(made.digest)
+
+
+def test_two_that_do_not_go_together_are_only_compared(bed: Bed) -> None:
+    bed.compute.work = one_fails("-blend", "error")
+    made = bed.run(two_spans(bed))
+    assert isinstance(made, CandidateTrained)
+    assert made.blend is not None
+    assert (made.digest, made.blend.weight, made.alone_because) == (made.blend.alone, 1.0, "it went wrong")
+    assert made.compute_s == 7.0
+
+
+def test_what_ends_a_run_that_is_not_two_models_fault_ends_it(bed: Bed) -> None:
+    bed.compute.work = one_fails("-beside", "cancelled")
+    failed(bed.run(two_spans(bed)), "train", "cancelled", "it went wrong")
+
+
+def test_a_format_that_cannot_blend_is_fitted_once(bed: Bed) -> None:
+    bed.effects.reconfigure(replace(bed.jobs, blends=lambda _: False), label_delay=bed.label_delay)
+    made = bed.run(two_spans(bed))
+    assert isinstance(made, CandidateTrained)
+    assert (made.blend, made.alone_because, len(bed.compute.submitted)) == (None, "", 1)
+
+
+def test_a_plan_of_one_weight_is_of_one_model(tmp_path: Path) -> None:
+    bed, taken, _ = spans_bed(tmp_path)
+    made = bed.run(taken)
+    assert isinstance(made, CandidateTrained)
+    assert (made.blend, len(bed.compute.submitted)) == (None, 1)
+
+
+def test_training_begins_from_the_champions_own_model_where_it_is_made_of_two(bed: Bed) -> None:
+    alone = bed.stored("alone")
+    folder = bed.root / "made" / "both"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(manifest(blend=((alone, 0.6), ("b" * 64, 0.4))).to_json())
+    bed.digests["v1"] = bed.artifacts.put(folder)
+    bed.run(bed.snapshot("v1"))
+    assert bed.order()["previous_digest"] == alone
+    assert bed.order()["previous"] == str(bed.artifacts.get(alone))
 
 
 def test_spans_are_compared_on_labelled_rows_that_came_since(tmp_path: Path) -> None:
@@ -559,6 +696,23 @@ def test_a_measuring_job_gets_the_rows_that_its_suites_need(bed: Bed) -> None:
     assert recorded["x"].to_list() == [41.0, 42.0, 43.0]
     assert recorded.select("_output", "_p0", "_p1").row(0) == ("1", 0.25, 0.75)
     assert order["anchor"] == ["", "", ""], "nobody has served yet"
+
+
+def test_rows_that_the_second_model_learned_from_are_no_suite_of_the_past(bed: Bed) -> None:
+    bed.effects.reconfigure(replace(bed.jobs, needs=TrialNeeds(past=5)), label_delay=timedelta(0))
+    taken = two_spans(bed, span=Interval(start=hour(25), end=hour(40)))
+    made = bed.run(taken)
+    assert isinstance(made, CandidateTrained)
+    assert made.blend is not None
+    bed.run(made)
+    order = bed.order()
+    beside = pl.read_parquet(str(order["beside"]))
+    assert beside["x"].to_list() == [float(i) for i in range(27, 37)]
+    assert pl.read_parquet(str(order["past"]))["x"].max() == 20.0
+    assert str(order["beside"]) in (bed.compute.submitted[-1].reads or ())
+    only_compared = replace(made, blend=replace(made.blend, weight=1.0), id="")
+    bed.run(only_compared.caused_by(taken.id))
+    assert bed.order()["beside"] == ""
 
 
 @pytest.mark.fault("D3")

@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 
 from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.job_record import JobRecord
+from anew.app.reproduce import reproduce
 from anew.app.settings import load
 from anew.domain.facts import (
     CandidateTrained,
@@ -16,6 +18,7 @@ from anew.domain.facts import (
     SubjectPurged,
     TrainingPlanned,
 )
+from anew.loop.job_name import job_ids
 from anew.testing.contract_lake import EVER
 from tests.system.loop_project import LoopProject, loop_project
 
@@ -38,19 +41,33 @@ def retrained(ours: LoopProject, version: str) -> SnapshotTaken:
     return taken
 
 
-def test_two_spans_are_fitted_and_compared_before_the_next_is_chosen(tmp_path: Path) -> None:
+@pytest.mark.fault("K1")
+def test_two_spans_answer_as_one_model_and_are_compared_before_the_next_is_chosen(tmp_path: Path) -> None:
     with loop_project(tmp_path / "project", DATA) as ours:
         ours.up()
         assert ours.serves() == "v1"
         for _ in range(3):
             ours.hour()
         ours.settle()
-        retrained(ours, "v2")
-        fitted = ours.wait_for(SpanFitted, version="v2")
-        assert fitted.rows > 100
+        assert ours.down() == 0
+        ours.anew("retrain", "--reason", "to see its rows")
+        for kill in ("train.beside:1", "train.blended:1"):
+            ours.die(kill)
+            ours.verify_chain()
+        ours.up()
+        made = ours.wait_for(CandidateTrained, version="v2")
+        pair = made.blend
+        assert pair is not None, made.alone_because
+        assert pair.weight == 0.5  # nothing is known of either
+        assert pair.rows > 100
+        begun = [JobRecord(ours.state / "jobs" / each).begun() for each in job_ids(made.cause)]
+        assert begun == [1, 1, 1]  # what was done before a kill was not done again
+        assert len({made.digest, pair.alone, pair.beside}) == 3
+        (taken,) = ours.facts(SnapshotTaken, version="v2")
         for _ in range(3):
             ours.hour()
         ours.settle()
+        assert not ours.facts(SpanFitted)
         retrained(ours, "v3")
         (compared,) = ours.facts(SpansCompared, version="v2")
         assert compared.evidence
@@ -58,7 +75,14 @@ def test_two_spans_are_fitted_and_compared_before_the_next_is_chosen(tmp_path: P
         assert f"from {sum(each.measured for each in compared.evidence)} comparisons" in plan.why_span
         ours.verify_chain()
         assert ours.down() == 0
-        assert not ours.processes()
+        found = reproduce(ours.root, "v2")
+        assert (found.verdict, found.again) == ("identical_digest", made.digest)
+        places = [ours.state / "snapshots" / f"{each}.parquet" for each in (pair.snapshot, taken.digest)]
+        beside, own = (pl.read_parquet(each).get_column("_at") for each in places)
+        assert beside[-1] < own[made.rows]  # what judges it was seen by neither
+        told = ours.anew("lineage", "v2")
+        assert f"{pair.weight:.3g} of the artifact {pair.alone}" in str(told)
+        assert pair.snapshot in str(told)
 
 
 @pytest.mark.fault("A4")

@@ -68,8 +68,9 @@ OF_OTHERS = {
     *("migration.done", "migration.between"),
     *("search.asked", "search.scored", "search.told", "job.set_aside"),
     *("purge.rewritten", "purge.lake_done", "lake.marked_gone"),
+    *("train.beside", "train.blended"),
 }
-"""Boundaries of drainer, lake, migrations, search, compute and purge, at which their own tests kill."""
+"""Boundaries of drainer, lake, migrations, search, compute, purge and runs of two spans: their own tests kill there."""
 
 RULED = QUIET | {
     "- {psi": '{above: 0.5}, for: 500 windows}\n  - {rule: "x < 8", data: corrected}',

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from anew.domain.blend import Blend
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
@@ -67,7 +68,7 @@ class Story:
         """Approve a retrain."""
         self.hear(RetrainApproved(model="m", at=T0 + day * DAY, by="policy", cause=f"r{day}", corrected=corrected))
 
-    def train(self, oldest: int = 0) -> None:
+    def train(self, oldest: int = 0, blend: Blend | None = None, because: str = "") -> None:
         """Take the snapshot of the last plan and train it."""
         plan = self.plan
         start = max(plan.span.start, T0 + oldest * DAY)
@@ -87,6 +88,8 @@ class Story:
                 snapshot="rows",
                 rows=80,
                 compute_s=1.0,
+                blend=blend,
+                alone_because=because,
             ).caused_by(taken.id)
         )  # fmt: skip
 
@@ -133,15 +136,61 @@ def test_the_first_plan_takes_all_and_fits_nothing_beside() -> None:
     assert not [each for each in story.decided if isinstance(each, SpanFitAsked)]
 
 
-def begun() -> Story:
+def begun(blend: Blend | None = None, because: str = "") -> Story:
     """Return a story with a pair: all forty-five days, and another length beside it."""
     story = Story()
     story.approve(40)
     story.train()
     story.end()
     story.approve(45)
-    story.train()
+    story.train(blend=blend, because=because)
     return story
+
+
+BLEND = Blend(alone="alone", beside="beside", weight=0.5, snapshot="s", rows=9)
+
+
+def test_two_of_whom_nothing_is_known_have_the_same_weight_and_one_that_leads_has_more() -> None:
+    story = begun(BLEND)
+    assert story.plan.span_weight == 0.5
+    story.end()
+    story.approve(50)
+    story.compare(-0.4, -0.5, -0.4)
+    assert 0.6 < story.plan.span_weight < 0.8  # five windows lead, and ten resemble them
+    plain = Story()
+    plain.approve(40)
+    assert (plain.plan.beside_s, plain.plan.span_weight) == (0.0, 1.0)  # there is no second length
+
+
+def test_a_plan_that_repairs_history_or_revives_is_of_one_model() -> None:
+    """The rows of the second span are not repaired; a model that is revived is what it was."""
+    story = begun()
+    story.end()
+    story.approve(50, corrected=True)
+    assert (story.plan.beside_s > 0, story.plan.span_weight) == (True, 1.0)
+    story.end()
+    story.hear(RetrainApproved(model="m", at=T0 + 55 * DAY, by="policy", cause="r", revive="v1"))
+    assert (story.plan.revive, story.plan.beside_s, story.plan.span_weight) == ("v1", 0.0, 1.0)
+
+
+def test_the_two_models_of_a_candidate_are_compared_and_none_is_fitted_again() -> None:
+    story = begun(BLEND)
+    assert not [each for each in story.decided if isinstance(each, SpanFitAsked)]
+    story.end()
+    story.approve(50)
+    asked = story.last(SpanComparisonAsked)
+    assert isinstance(asked, SpanComparisonAsked)
+    assert (asked.version, asked.candidate, asked.beside) == ("v2", "alone", "beside")
+    story.compare(-0.4, -0.5, -0.4)
+    assert story.plan.span.start == T0 + 45 * DAY
+
+
+def test_a_fit_beside_that_failed_is_not_asked_for_again() -> None:
+    story = begun(because="out of memory")
+    assert not [each for each in story.decided if isinstance(each, SpanFitAsked)]
+    story.end()
+    story.approve(50)
+    assert story.plan.version == "v3"  # there is nothing to compare
 
 
 def test_a_second_length_is_fitted_beside_the_candidate_on_the_same_ground() -> None:

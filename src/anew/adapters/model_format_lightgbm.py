@@ -23,6 +23,7 @@ __all__ = ["LightGBMFormat"]
 
 _TYPES = frozenset({"Booster", "LGBMClassifier", "LGBMRegressor"})
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0  # C_API_DTYPE_FLOAT64, C_API_PREDICT_NORMAL of LightGBM's c_api.h
+_ALIKE = ("num_class", "num_tree_per_iteration", "max_feature_idx", "objective", "feature_names", "pandas_categorical")
 _ONE_THREAD = ctypes.c_char_p(b"num_threads=1")
 
 
@@ -67,6 +68,32 @@ class LightGBMFormat:
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as exc:
             raise IntegrityError(f"{self.file} is not a LightGBM model: {exc}") from exc
 
+    def blend(self, models: Sequence[object], weights: Sequence[float]) -> "Booster":
+        """Return a Booster with the trees of all, the leaves of each times its weight.
+
+        What it says before the link function is the weighted mean of what they say: of numbers, or of the logarithms of
+        the odds. See `anew.ports.model_format.Blending`.
+        """
+        texts = [cast("Booster", model).model_to_string() for model in models]
+        _refuse_unlike(texts)
+        parts = [self.decode(text.encode()) for text in texts]
+        for part, weight in zip(parts, weights, strict=True):
+            for tree in part.dump_model()["tree_info"]:
+                for leaf in range(tree["num_leaves"]):
+                    value = part.get_leaf_output(tree["tree_index"], leaf)
+                    part.set_leaf_output(tree["tree_index"], leaf, weight * value)
+        whole, *others = parts
+        trees = sum(part.num_trees() for part in parts)
+        library: Any = getattr(sys.modules[type(whole).__module__], "_LIB", None)
+        for other in others:
+            # LightGBM merges models; its Python package has no name for that
+            if library is None or library.LGBM_BoosterMerge(_handle(whole), _handle(other)):
+                raise TrainingError("error", "this LightGBM cannot merge models")
+        merged = self.decode(whole.model_to_string().encode())
+        if merged.num_trees() != trees:
+            raise TrainingError("error", f"LightGBM merged {trees} trees into {merged.num_trees()}")
+        return merged
+
     def score(self, model: object, inputs: pl.DataFrame | npt.NDArray[np.float64], *, classify: bool) -> Scores:
         """Ask the Booster; one thread, because on a busy machine more of them are slower."""
         matrix = input_matrix(inputs) if isinstance(inputs, pl.DataFrame) else inputs
@@ -82,6 +109,28 @@ class LightGBMFormat:
         np.subtract(1.0, raw, out=proba[:, 0])
         proba[:, 1] = raw
         return Scores(values=proba.argmax(axis=1), proba=proba)
+
+
+def _handle(booster: "Booster") -> object:
+    return getattr(booster, "_handle", None)
+
+
+def _refuse_unlike(texts: Sequence[str]) -> None:
+    """Raise TrainingError where models, as LightGBM writes them, have no mean that is a model of theirs."""
+    heads = []
+    for text in texts:
+        head, _, rest = text.partition("\nTree=")
+        lines = [*head.splitlines(), *rest.splitlines()[-3:]]
+        if "average_output" in lines:
+            raise TrainingError("error", "random forests of LightGBM cannot be blended: they are means already")
+        if "is_linear=1" in text:
+            raise TrainingError("error", "LightGBM's linear trees cannot be blended")
+        told = dict(line.replace("pandas_categorical:", "pandas_categorical=").partition("=")[::2] for line in lines)
+        heads.append({name: told.get(name, "") for name in _ALIKE})
+    for other in heads[1:]:
+        unlike = [name for name in _ALIKE if other[name] != heads[0][name]]
+        if unlike:
+            raise TrainingError("error", f"these models cannot be blended: {', '.join(unlike)} differ")
 
 
 def _raw(booster: "Booster", matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

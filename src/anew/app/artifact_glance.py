@@ -8,6 +8,7 @@ from typing import Any
 from anew.dashboard.source import Artifact, Log, Tried
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
+from anew.loop.job_name import job_ids
 
 __all__ = ["artifact_of", "logs_of"]
 
@@ -64,14 +65,15 @@ def _tried(trial: Mapping[str, Any], best: int) -> Tried:
 def logs_of(jobs: Path, asked: Sequence[Fact]) -> Sequence[Log]:
     """Return the ends of what the jobs of these facts wrote; of a job without a word, nothing."""
     found = []
-    for fact in asked:
+    for fact, job in ((each, job) for each in asked for job in job_ids(each.id)):
         for name in _LOGS:
             try:
-                with (jobs / fact.id / name).open("rb") as file:
+                with (jobs / job / name).open("rb") as file:
                     file.seek(max(0, file.seek(0, 2) - _TAIL))
                     tail = file.read().decode("utf-8", "replace").strip()
             except OSError:
                 continue
             if tail:
-                found.append(Log(effect=fact.asks, name=name, tail=tail))
+                part = job.removeprefix(fact.id).replace("-", " ")
+                found.append(Log(effect=f"{fact.asks}{part}", name=name, tail=tail))
     return found

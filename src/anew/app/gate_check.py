@@ -56,12 +56,13 @@ def check_gates(settings: Settings, version: str) -> GateCheck:
         digest = trained[name].digest if name in trained else ""
         return (name, digest, str(artifacts.get(digest))) if digest else (name, "", "")
 
-    fact = replace(trained[version], champion=champion)
+    fact, snapshots = replace(trained[version], champion=champion), kept_snapshots(settings.state)
     pinned = "" if chosen.anchor is None else chosen.anchor or first
     order: dict[str, Any] = {
         **_recorded(settings.state, trained[version].id),
-        "snapshot": str(kept_snapshots(settings.state).get(fact.snapshot)),
+        "snapshot": str(snapshots.get(fact.snapshot)),
         "trained_rows": fact.rows,
+        "beside": str(snapshots.get(fact.blend.snapshot)) if fact.blend and fact.blend.weight < 1 else "",
         "candidate": stored(version),
         "champion": stored(champion),
         "anchor": stored(pinned),

@@ -3,6 +3,7 @@
 from functools import partial
 
 from anew.adapters.git_revision import code_revision
+from anew.adapters.model_format import DataFormats
 from anew.app.accepted import accepted_folder
 from anew.app.compare_job import ENTRY as COMPARE
 from anew.app.correct_job import ENTRY as CORRECT
@@ -14,6 +15,7 @@ from anew.app.settings import FILE, Settings
 from anew.app.suites import trial_needs
 from anew.app.training import limits_of, training_of
 from anew.app.watch import watched_by
+from anew.loop.blending import can_blend
 from anew.loop.live_effects import Jobs
 
 __all__ = ["jobs_of"]
@@ -34,6 +36,7 @@ def jobs_of(settings: Settings) -> Jobs:
         reads=_project_files(settings),
         needs=trial_needs(settings),
         revision=partial(code_revision, settings.root, (settings.policy.pipeline, FILE)),
+        blends=partial(can_blend, formats=DataFormats()),
     )
 
 

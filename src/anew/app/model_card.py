@@ -132,6 +132,8 @@ def _facts(of: Carded) -> str:
     name, version, manifest, columns = of.name, of.version, of.manifest, of.manifest.columns
     features = "\n".join(f"- `{column.name}` ({column.kind.value})" for column in columns.features)
     params = ", ".join(f"{key} = {value}" for key, value in sorted(manifest.params.items())) or "the pipeline's own"
+    parts = " and ".join(f"{weight:.3g} of the artifact {digest[:12]}" for digest, weight in manifest.blend)
+    both = f" It answers by two models, fitted on two spans of history: {parts}." if parts else ""
     return f"""# Model card of {name} {version}
 
 ## Model details
@@ -146,7 +148,7 @@ Artifact {of.digest}.
 ## Training data
 
 {manifest.rows} rows of the snapshot {manifest.snapshot[:12] or "(none)"}; {manifest.holdout_rows} newer ones were held
-out. Sensitive columns kept from the model: {", ".join(columns.sensitive) or "none declared"}.
+out.{both} Sensitive columns kept from the model: {", ".join(columns.sensitive) or "none declared"}.
 
 ## Evaluation
 

@@ -238,7 +238,14 @@ def _(fact: SourcePurged) -> str:
 def _(fact: CandidateTrained) -> str:
     changed = " with changes that are in no commit" if fact.dirty else ""
     code = f", code of commit {fact.commit[:12]}{changed}" if fact.commit else ""
-    return f"{fact.version} trained on {fact.rows} rows in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}{code}"
+    pair, why = fact.blend, f", one model alone: {fact.alone_because}" if fact.alone_because else ""
+    both = ""
+    if pair is not None and pair.weight < 1:
+        both = f" and, {1 - pair.weight:.0%} of what it answers, on the {pair.rows} of another span"
+    return (
+        f"{fact.version} trained on {fact.rows} rows{both} in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}{code}"
+        f"{why}"
+    )
 
 
 @_told.register

@@ -8,16 +8,23 @@ from typing import Any
 
 from anew.adapters.job_record import JobRecord
 from anew.domain.fact import Fact
+from anew.loop.job_name import job_ids
 from anew.loop.progress import read_progress, write_progress
 
-__all__ = ["ProgressReporter", "describe_run"]
+__all__ = ["ProgressReporter", "describe_run", "job_under_way"]
 
 _EVERY_S = 5.0
 
 
+def job_under_way(jobs: Path, id: str) -> JobRecord:
+    """Return the newest of the jobs of the effect that the fact `id` asked for."""
+    records = [JobRecord(jobs / each) for each in job_ids(id)]
+    return next((each for each in reversed(records) if each.folder.exists()), records[0])
+
+
 def describe_run(state: Path, fact: Fact) -> Mapping[str, Any]:
     """Return what the effect that `fact` asked for says last of how far it is."""
-    progress = read_progress(JobRecord(state / "jobs" / fact.id).results)
+    progress = read_progress(job_under_way(state / "jobs", fact.id).results)
     return {
         "id": fact.id,
         "version": getattr(fact, "version", ""),
@@ -52,7 +59,7 @@ class ProgressReporter:
         self._next = now + _EVERY_S
         self._said = {id: said for id, said in self._said.items() if id in pending}
         for id in pending:
-            progress = read_progress(JobRecord(self._jobs / id).results)
+            progress = read_progress(job_under_way(self._jobs, id).results)
             said = "" if progress is None else write_progress(progress)
             if said and said != self._said.get(id):
                 self._said[id] = said

@@ -44,6 +44,7 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
     Pinned are whoever the routing names (champion, challenger, fallback), the last `keep` champions, the first one,
     which gates may ask as an anchor, every candidate that is still on its way, and the last two models that are
     compared to choose a span. A model that was fitted beside a version for that goes by the name "VERSION beside".
+    Where the version is made of both, the other is "VERSION alone", and both are kept as long as it is.
 
     That a version is archived is posted to the loop before its artifact goes; a loop that is not there takes it later.
 
@@ -57,9 +58,10 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
     if keep < 2:
         raise PolicyError(f"--keep {keep}: keep 2 champions at least, the one that serves and the one before it")
     state = state_folder(project)
-    versions, digests, pinned = _recorded(state, keep)
-    routing = routed(project)
-    pinned |= {version for version, _ in routing.named}
+    recorded, routing = _recorded(state, keep), routed(project)
+    digests = recorded.digests
+    pinned = recorded.pinned | {version for version, _ in routing.named}
+    pinned |= {member for each in pinned for member in recorded.members.get(each, ())}
     kept = {digests[each] for each in pinned if each in digests}
     kept |= {digest for _, digest in routing.named if digest}
     if version and (version in pinned or digests.get(version, "") in kept):
@@ -69,7 +71,7 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
     # The same bytes may stand under another name, which is kept.
     going = [each for each in wanted if digests[each] not in kept and store.has(digests[each])]
     if not dry_run:
-        _archive(project, {each: digests[each] for each in going}, versions)
+        _archive(project, {each: digests[each] for each in going}, recorded.versions)
         for each in going:
             store.forget(digests[each], pinned=kept)
     return Pruned(deleted=tuple(going), pinned=tuple(sorted(pinned)))
@@ -97,18 +99,36 @@ def _archive(project: Path, going: Mapping[str, str], versions: RegistryState) -
                 inbox.post(fact.caused_by(""))
 
 
-def _recorded(state: Path, keep: int) -> tuple[RegistryState, Mapping[str, str], set[str]]:
-    """Return the versions, the digest of each and of every model beside one, and those that the record pins."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    """What the record says: the versions, the digest of each model by its name, and the names that it pins.
+
+    `members` has for each version that is made of two models the names of both.
+    """
+
+    versions: RegistryState
+    digests: Mapping[str, str]
+    pinned: frozenset[str]
+    members: Mapping[str, tuple[str, str]]
+
+
+def _recorded(state: Path, keep: int) -> _Recorded:
     registry = Registry()
     versions = registry.initial()
     digests: dict[str, str] = {}
+    members: dict[str, tuple[str, str]] = {}
     champions: list[str] = []
     compared: set[str] = set()
     for each in read_facts(record_place(state)):
         versions = registry.apply(versions, each.fact)
         match each.fact:
             case CandidateTrained():
-                digests[each.fact.version] = each.fact.digest
+                version, pair = each.fact.version, each.fact.blend
+                digests[version] = each.fact.digest
+                if pair is not None:
+                    compared = {f"{version} alone", f"{version} beside"}
+                    digests |= {f"{version} alone": pair.alone, f"{version} beside": pair.beside}
+                    members[version] = (f"{version} alone", f"{version} beside")
             case VersionPromoted():
                 champions = [*(name for name in champions if name != each.fact.version), each.fact.version]
             case SpanFitted():
@@ -116,4 +136,9 @@ def _recorded(state: Path, keep: int) -> tuple[RegistryState, Mapping[str, str],
                 digests[beside] = each.fact.digest
                 compared = {each.fact.version, beside}
     on_their_way = {name for name, record in versions.versions.items() if record.standing not in DONE}
-    return versions, digests, on_their_way | compared | {*champions[-keep:], *versions.served[:1]}
+    return _Recorded(
+        versions=versions,
+        digests=digests,
+        pinned=frozenset(on_their_way | compared | {*champions[-keep:], *versions.served[:1]}),
+        members=members,
+    )

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from anew.domain.errors import SchemaError, SettingsError
 from anew.feedback.outcome import THUMB
 from anew.feedback.window import WindowClock, WindowState
 from anew.loop.adopted import adopted_draft
+from anew.loop.blending import blended_draft, can_blend
 from anew.loop.correction import Corrected, corrected_rows
 from anew.loop.engine import Engine, Stages
 from anew.loop.fold import fold_scores
@@ -126,6 +128,8 @@ def replay(
         anchor=chosen.anchor,
         disparity=fairlearn_disparity,
         fit_beside=trainer.fit,
+        blend=trainer.blend,
+        blends=partial(can_blend, formats=training_kit().formats),
     )
     effects = ReplayEffects(stream, chosen.gates, trainer.train, watch, world)
     plan = ReplayPlan(
@@ -258,7 +262,7 @@ class _Trainer:
     def train(self, order: TrainingOrder) -> TrainedVersion:
         """Train a version, and measure what windows are held against."""
         recipe = self._recipe(order)
-        previous = order.champion.predictor.model if order.champion else None
+        previous = (order.champion.alone or order.champion.predictor).model if order.champion else None
         rows = training_rows(order.rows, order.holdout_rows)
         if self._how.adopt is not None and order.champion is None:
             return self._packed(adopted_draft(self._how.adopt, rows, recipe, self._timed, self._kit), order, recipe)
@@ -277,6 +281,13 @@ class _Trainer:
         predictor = self._loader.assemble(fitted.candidate, pipeline=self._pipeline, version=order.version)
         return TrainedVersion(predictor=predictor, yardstick=fitted.yardstick)
 
+    def blend(self, order: TrainingOrder, first: TrainedVersion, beside: Predictor, weight: float) -> TrainedVersion:
+        """Make one version of two."""
+        alone = first.predictor
+        made = blended_draft(alone, beside, weight, self._kit)
+        members = ((alone.digest, weight), (beside.digest, 1.0 - weight))
+        return replace(self._packed(made, order, replace(self._recipe(order), blend=members)), alone=alone)
+
     def fit(self, order: TrainingOrder) -> Predictor:
         """Fit a model, and no more."""
         recipe = self._recipe(order)
@@ -291,7 +302,7 @@ class _Trainer:
             seed=order.seed,
             params=how.params if order.params is None else order.params,
             holdout_rows=order.holdout_rows,
-            previous=order.champion.predictor.digest if order.champion else "",
+            previous=(order.champion.alone or order.champion.predictor).digest if order.champion else "",
             sample_rows=how.sample_rows,
             traits=how.traits,
             export=how.export,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from secrets import token_hex
@@ -71,7 +71,8 @@ def reproduce(project: Path, version: str, told: Callable[[str], None] = lambda 
 
     It runs as a training does, confined and within the project's limits, in the environment that is installed now.
     Nothing of the project changes. Where parameters were searched, the fit is repeated with what was found. `told` is
-    called with a sentence on how far it is, every few seconds at most.
+    called with a sentence on how far it is, every few seconds at most. A version that is made of two models is made of
+    them again, after both were.
 
     Raises
     ------
@@ -85,20 +86,14 @@ def reproduce(project: Path, version: str, told: Callable[[str], None] = lambda 
     settings = accepted(project)
     fact, artifacts = trained_version(settings, version), version_store(settings)
     kept = artifacts.get(fact.digest)
-    manifest = Manifest.from_json((kept / "manifest.json").read_text("utf-8"))
-    previous = (manifest.previous, str(artifacts.get(manifest.previous))) if manifest.previous else ("", "")
-    inputs = TrainingInputs(
-        id=f"reproduce-{token_hex(8)}",
-        rows=kept_snapshots(settings.state).get(manifest.snapshot),
-        snapshot=manifest.snapshot,
-        kept=manifest.rows,
-        held=manifest.holdout_rows,
-        seed=manifest.seed,
-        code=manifest.code,
-        previous=previous,
-        searched=str(kept / SEARCH) if (kept / SEARCH).is_file() else "",
-    )
-    with _trained_again(settings, _as_it_was(settings, kept, manifest), inputs, told) as made:
+    manifest = _manifest(kept)
+    with ExitStack() as stack:
+        members: list[tuple[str, str, float]] = []
+        for digest, weight in manifest.blend:
+            part = artifacts.get(digest)
+            again = stack.enter_context(_trained_again(settings, part, artifacts, told))
+            members.append((read_outcome(again).digest, str(again / ARTIFACT), weight))
+        made = stack.enter_context(_trained_again(settings, kept, artifacts, told, tuple(members)))
         return _compared(version, fact.digest, kept, read_outcome(made).digest, made / ARTIFACT)
 
 
@@ -142,11 +137,42 @@ def _as_it_was(settings: Settings, kept: Path, manifest: Manifest) -> Training:
     )
 
 
+def _manifest(folder: Path) -> Manifest:
+    return Manifest.from_json((folder / "manifest.json").read_text("utf-8"))
+
+
+def _inputs(
+    settings: Settings, kept: Path, artifacts: ArtifactStore, members: tuple[tuple[str, str, float], ...]
+) -> TrainingInputs:
+    manifest = _manifest(kept)
+    warm = bool(manifest.previous) and not members
+    return TrainingInputs(
+        id=f"reproduce-{token_hex(8)}",
+        rows=kept_snapshots(settings.state).get(manifest.snapshot),
+        snapshot=manifest.snapshot,
+        kept=manifest.rows,
+        held=manifest.holdout_rows,
+        seed=manifest.seed,
+        code=manifest.code,
+        previous=(manifest.previous, str(artifacts.get(manifest.previous)) if warm else ""),
+        searched=str(kept / SEARCH) if (kept / SEARCH).is_file() else "",
+        blend=members,
+    )
+
+
 @contextmanager
 def _trained_again(
-    settings: Settings, how: Training, inputs: TrainingInputs, told: Callable[[str], None]
+    settings: Settings,
+    kept: Path,
+    artifacts: ArtifactStore,
+    told: Callable[[str], None],
+    members: tuple[tuple[str, str, float], ...] = (),
 ) -> Iterator[Path]:
-    """Run the training in a folder of its own, which is gone afterwards; yields the folder of its results."""
+    """Train the artifact `kept` again in a folder of its own, which is gone afterwards; yields that of its results.
+
+    With `members`, digest, folder and weight of each, it is made of their models instead.
+    """
+    how, inputs = _as_it_was(settings, kept, _manifest(kept)), _inputs(settings, kept, artifacts, members)
     folder = Path(mkdtemp(prefix="reproduce-", dir=settings.state))
     compute = LocalCompute(root=folder / "jobs")
     reporter = ProgressReporter(folder, lambda _, said: told(said))
@@ -166,7 +192,7 @@ def _trained_again(
 def _compared(version: str, digest: str, kept: Path, again: str, made: Path) -> Reproduction:
     if digest == again:
         return Reproduction(version=version, digest=digest, again=again, verdict="identical_digest")
-    then, now = (Manifest.from_json((folder / "manifest.json").read_text("utf-8")) for folder in (kept, made))
+    then, now = _manifest(kept), _manifest(made)
     same_model = then.model_file == now.model_file and _bytes(kept / then.model_file) == _bytes(made / now.model_file)
     verdict = "identical_model" if same_model else "identical_metrics" if then.metrics == now.metrics else "differs"
     found = [*_of_environment(kept, made), *_of_manifest(then, now), *_of_files(kept, made)]

@@ -7,7 +7,7 @@ from typing import Any
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.job_record import JobRecord
 from anew.app.person import person_here
-from anew.app.progress import describe_run
+from anew.app.progress import describe_run, job_under_way
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import NotFoundError
@@ -60,7 +60,7 @@ def cancellable(project: Path) -> list[Mapping[str, Any]]:
 
 
 def _job(project: Path, run: Mapping[str, Any]) -> JobRecord:
-    return JobRecord(state_folder(project) / "jobs" / run["id"])
+    return job_under_way(state_folder(project) / "jobs", run["id"])
 
 
 def _is_alive(record: JobRecord) -> bool:

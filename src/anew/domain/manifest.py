@@ -70,6 +70,8 @@ class Manifest:
         What training measured, by name.
     scorer
         ``export`` when the exported file serves in place of the model, having been measured to be the same and faster.
+    blend
+        Digests of the artifacts whose models this one is made of, with the weight of each; empty of one.
     """
 
     format: str
@@ -88,6 +90,7 @@ class Manifest:
     loss_scale: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     scorer: str = ""
+    blend: tuple[tuple[str, float], ...] = ()
 
     def to_json(self) -> str:
         """Write as JSON, the same text for the same manifest."""
@@ -95,8 +98,9 @@ class Manifest:
             "schema": MANIFEST_SCHEMA,
             "columns": columns_to_json(self.columns),
         }
-        if not self.scorer:
-            del plain["scorer"]  # as it was before there was one
+        for later in ("scorer", "blend"):
+            if not plain[later]:
+                del plain[later]  # as it was before there was one
         return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -117,6 +121,7 @@ class Manifest:
                 )
             plain["columns"] = columns_from_json(plain["columns"])
             plain["inputs"], plain["classes"] = tuple(plain["inputs"]), tuple(plain["classes"])
+            plain["blend"] = tuple((str(digest), float(weight)) for digest, weight in plain.get("blend", ()))
             return cls(**plain)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             if isinstance(exc, SchemaError):

@@ -199,6 +199,13 @@ def _materials(facts: FactIndex, fact: Fact, version: str) -> Iterator[tuple[Nod
             if fact.champion:
                 node = _version(facts, fact.champion)
                 yield node, Edge(node.id, fact.id, "to be compared with")
+        case CandidateTrained() if fact.version == version and fact.blend is not None and fact.blend.weight < 1:
+            told = (("snapshot", fact.blend.snapshot), ("rows", str(fact.blend.rows)))
+            name, label = _name(NodeKind.DATA, "snapshot", fact.blend.snapshot), _short(fact.blend.snapshot)
+            yield (
+                Node(id=name, kind=NodeKind.DATA, label=f"snapshot beside {label}", detail=told),
+                Edge(name, fact.id, "second model trained on"),
+            )
         case SnapshotTaken() if fact.version == version:
             for table, number in fact.tables:
                 yield (
@@ -267,6 +274,8 @@ def _said(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
             return f"{fact.version} {_short(fact.digest)}", (
                 ("artifact", fact.digest),
                 ("rows", str(fact.rows)),
+                ("made of", _pair(fact)),
+                ("one model alone", fact.alone_because),
                 ("seconds of compute", f"{fact.compute_s:.3g}"),
             )
         case GateJudged():
@@ -279,6 +288,13 @@ def _said(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
                 ("fallback", " ".join(fact.fallback).strip()),
             )
     return _plainly(fact)
+
+
+def _pair(fact: CandidateTrained) -> str:
+    pair = fact.blend
+    if pair is None or pair.weight >= 1:
+        return ""
+    return f"{pair.weight:.3g} of the artifact {pair.alone} and {1 - pair.weight:.3g} of the artifact {pair.beside}"
 
 
 def _plainly(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:

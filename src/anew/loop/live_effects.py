@@ -1,11 +1,12 @@
 """The effects of a live loop: snapshot, train, measure, shift; each reads before it writes and ends as a fact."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -14,7 +15,6 @@ from anew.domain.errors import (
     AnewError,
     ConflictError,
     DiskFullError,
-    IntegrityError,
     TrainingError,
     UnavailableError,
 )
@@ -36,12 +36,14 @@ from anew.domain.facts import (
 from anew.domain.interval import Interval
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
 from anew.loop.failure import failure
+from anew.loop.job_name import job_ids
+from anew.loop.job_result import results_of
 from anew.loop.past import Past, Record
-from anew.loop.retired_effect import RetiredEffect, revived_candidate
+from anew.loop.retired_effect import RetiredEffect
 from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.span_effects import SpanEffects
+from anew.loop.train_effect import TrainEffect
 from anew.loop.training_order import Training, TrainingInputs, asked_job, training_job
-from anew.loop.training_run import ARTIFACT, read_outcome
 from anew.loop.trial_order import TrialNeeds, TrialOrders, read_by
 from anew.ports.artifact import ArtifactStore
 from anew.ports.code import CodeRevision
@@ -95,6 +97,8 @@ class Jobs:
         What the gates need besides the snapshot.
     revision
         Tells what the project's folder is checked out at.
+    blends
+        Can two models of the format with this name answer as one?
     """
 
     training: Training
@@ -109,6 +113,7 @@ class Jobs:
     reads: tuple[str, ...] = ()
     needs: TrialNeeds = TrialNeeds()
     revision: Callable[[], CodeRevision] = CodeRevision
+    blends: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +151,8 @@ class LiveEffects:
         deleted at the next call.
         """
         orders = sorted(self._jobs.orders.glob("*.json"), key=lambda file: file.stat().st_mtime)
-        ended = [file for file in orders if file.stem not in pending][:-_KEPT_JOBS]
+        going_on = {each for id in pending for each in job_ids(id)}
+        ended = [file for file in orders if file.stem not in going_on][:-_KEPT_JOBS]
         for file in ended:
             try:
                 self._stores.compute.forget(file.stem)
@@ -176,15 +182,15 @@ class LiveEffects:
             return (failure(fact, reason, detail, self.used(fact)),)
 
     def used(self, fact: Fact) -> float:
-        """Return the CPU seconds of the effect's job, however it ended; 0 of none."""
-        return self._stores.compute.poll(fact.id).cpu_s
+        """Return the CPU seconds of the effect's jobs, however they ended; 0 of none."""
+        return sum(self._stores.compute.poll(each).cpu_s for each in job_ids(fact.id))
 
     def _run(self, fact: Fact, steps: Steps) -> Fact:
         match fact:
             case TrainingPlanned():
                 return self._snapshot(fact, steps)
             case SnapshotTaken():
-                return self._train(fact, steps)
+                return self._train(steps)(fact)
             case CandidateTrained():
                 return self._measure(fact, steps)
             case TrafficShifted():
@@ -203,8 +209,8 @@ class LiveEffects:
     def _spans(self, steps: Steps) -> SpanEffects:
         stores, jobs = self._stores, self._jobs
 
-        def train(inputs: TrainingInputs, candidate: str) -> JobStatus:
-            how = replace(jobs.training, search=None, params=self._past().params_of(candidate, jobs.training))
+        def train(inputs: TrainingInputs, params: Mapping[str, Any]) -> JobStatus:
+            how = replace(jobs.training, search=None, adopt=None, params=params)
             return self._job(training_job(how, inputs, jobs.orders, jobs.limits), steps)
 
         return SpanEffects(
@@ -213,6 +219,7 @@ class LiveEffects:
             artifacts=stores.artifacts,
             find=self._record.find,
             train=train,
+            params_of=lambda candidate: self._past().params_of(candidate, jobs.training),
             read_evidence=jobs.read_evidence,
             compare_entry=jobs.compare,
             label_delay=self._label_delay,
@@ -278,51 +285,28 @@ class LiveEffects:
         status = self._asked(steps, fact, self._jobs.correct, run.to_json(), reads)
         reach("correct.collected")
         # A job that was begun before a crash read the tables as they were then: it says at which versions.
-        done = read_correction(_folder(status))
-        rows = pl.read_parquet(_folder(status) / CORRECTED)
+        done = read_correction(results_of(status))
+        rows = pl.read_parquet(results_of(status) / CORRECTED)
         return _Read(
             rows=rows, tables=done.tables, repaired=done.repaired, dropped=done.dropped, compute_s=status.cpu_s
         )
 
-    def _train(self, fact: SnapshotTaken, steps: Steps) -> CandidateTrained:
-        plan = self._record.find(fact.cause)
-        if isinstance(plan, TrainingPlanned) and plan.revive:
-            digest = self._record.digest_of(plan.revive)
-            return revived_candidate(fact, plan.revive, digest, self._stores.artifacts)
-        champion = self._past().champion(fact.champion)
-        inputs = TrainingInputs(
-            id=fact.id,
-            rows=self._stores.snapshots.get(fact.digest),
-            snapshot=fact.digest,
-            kept=fact.rows - fact.holdout_rows,
-            held=fact.holdout_rows,
-            seed=fact.seed,
-            code=plan.code if isinstance(plan, TrainingPlanned) else "",
-            previous=champion,
-            tried=self._past().tried(champion[0]) if self._jobs.training.search is not None else (),
-        )
-        code = self._jobs.revision()
-        job = training_job(self._jobs.training, inputs, self._jobs.orders, self._jobs.limits)
-        status = self._job(job, steps)
-        reach("train.collected")
-        made = read_outcome(_folder(status))
-        digest = self._stores.artifacts.put(_folder(status) / ARTIFACT)
-        reach("train.stored")
-        if digest != made.digest:
-            raise IntegrityError(f"the run made the artifact {made.digest}, what it left has the digest {digest}")
-        return CandidateTrained(
-            model=fact.model,
-            at=fact.at,
-            cause=fact.id,
-            version=fact.version,
-            champion=fact.champion,
-            digest=digest,
-            snapshot=fact.digest,
-            rows=fact.rows - fact.holdout_rows,
-            compute_s=status.cpu_s,
-            commit=code.commit,
-            dirty=code.dirty,
-            repository=code.repository,
+    def _train(self, steps: Steps) -> TrainEffect:
+        stores, jobs = self._stores, self._jobs
+
+        def run(how: Training, inputs: TrainingInputs) -> JobStatus:
+            return self._job(training_job(how, inputs, jobs.orders, jobs.limits), steps)
+
+        return TrainEffect(
+            artifacts=stores.artifacts,
+            snapshots=stores.snapshots,
+            past=self._past(),
+            training=jobs.training,
+            spans=self._spans(steps),
+            run=run,
+            used=lambda id: stores.compute.poll(id).cpu_s,
+            blends=jobs.blends,
+            revision=jobs.revision,
         )
 
     def _measure(self, fact: CandidateTrained, steps: Steps) -> CandidateMeasured:
@@ -337,7 +321,7 @@ class LiveEffects:
         reads = (*self._jobs.reads, *read_by(order))
         status = self._asked(steps, fact, self._jobs.measure, json.dumps(order), reads)
         reach("measure.collected")
-        evidence = self._jobs.read_evidence((_folder(status) / "evidence.json").read_bytes())
+        evidence = self._jobs.read_evidence((results_of(status) / "evidence.json").read_bytes())
         return CandidateMeasured(
             model=fact.model,
             at=fact.at,
@@ -391,9 +375,3 @@ class LiveEffects:
                 raise TrainingError("timeout", f"after {waited:.0f} s a worker still answers by epoch {epoch}")
             steps.sleep(_POLL_S)
             waited += _POLL_S
-
-
-def _folder(status: JobStatus) -> Path:
-    if status.folder is None:
-        raise TrainingError("error", "the job says that it is done and names no folder")
-    return status.folder

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from anew.domain.fact import Fact
@@ -38,6 +39,18 @@ class Past:
         """Return the champion's digest and the folder of its verified artifact; empty for none."""
         digest = self.record.digest_of(champion) if champion else ""
         return digest, str(self.artifacts.get(digest)) if digest else ""
+
+    def warm(self, champion: str) -> tuple[str, str]:
+        """Return whom a training starts warm from: the champion, or of its two models the one on its own span.
+
+        Started from both, each model would have the trees of two, and the next of four.
+        """
+        digest, folder = self.champion(champion)
+        blend = Manifest.from_json((Path(folder) / "manifest.json").read_text("utf-8")).blend if digest else ()
+        if not blend:
+            return digest, folder
+        alone, _ = blend[0]
+        return alone, str(self.artifacts.get(alone))
 
     def params_of(self, candidate: str, training: Training) -> Mapping[str, Any]:
         """Return the parameters that a candidate was trained with: where they are searched, what was found for it."""

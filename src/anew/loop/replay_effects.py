@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from anew.domain.blend import Blend
 from anew.domain.errors import AnewError, InvariantError, TrainingError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
@@ -42,7 +43,7 @@ from anew.ports.predictor import Predictor
 from anew.train.span import BEGINNING
 from anew.validate import Answers, Disparity, Gates
 
-__all__ = ["Correction", "FitBeside", "ReplayEffects", "ReplayWorld", "Spoil", "Trainer", "TrainingOrder"]
+__all__ = ["Blender", "Correction", "FitBeside", "ReplayEffects", "ReplayWorld", "Spoil", "Trainer", "TrainingOrder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,10 @@ Trainer = Callable[[TrainingOrder], TrainedVersion]
 """Trains in this process; raises TrainingError when nothing came of it."""
 
 FitBeside = Callable[[TrainingOrder], Predictor]
-"""Fits a model that is only ever compared: nothing is measured that windows would be held against."""
+"""Fits a model of another span: nothing is measured that windows would be held against."""
+
+Blender = Callable[[TrainingOrder, TrainedVersion, Predictor, float], TrainedVersion]
+"""Makes one version of two, the first with this weight, as training does; raises TrainingError where it cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +91,23 @@ class ReplayWorld:
     anchor: str | None = None
     disparity: Disparity | None = None
     fit_beside: FitBeside | None = None
+    blend: Blender | None = None
+    blends: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """The rows of a snapshot, the newest `held` of which are kept from training.
 
-    `start` is the number of the stream's first row in them, `own` the numbers of the held-out rows, where they are the
-    stream's own; else None.
+    `start` is the number of the stream's first row that is trained on, `own` the numbers of the held-out rows, where
+    they are the stream's own; else None. `beside` has the rows of a second model that answers with the first; or None.
     """
 
     rows: pl.DataFrame
     held: int
     start: int
     own: npt.NDArray[np.intp] | None
+    beside: pl.DataFrame | None = None
 
 
 class ReplayEffects:
@@ -120,7 +127,9 @@ class ReplayEffects:
         self._anchor = world.anchor
         self._disparity = world.disparity
         self._another = world.fit_beside
-        self._beside: dict[str, Predictor] = {}
+        self._blend = world.blend
+        self._blends = world.blends
+        self._pairs: dict[str, tuple[Predictor, Predictor]] = {}
         self._taken: dict[str, _Taken] = {}
         self._plans: dict[str, tuple[TrainingPlanned, datetime]] = {}
         self._revived: dict[str, str] = {}
@@ -209,9 +218,36 @@ class ReplayEffects:
             champion=self._stream.versions.get(fact.champion),
         )
         self.fits += 1
-        return self._trained(fact, self._train(order))
+        trained = self._train(order)
+        plan = self._plans.get(fact.version)
+        kept_as = trained.predictor.manifest.format
+        if plan is None or plan[0].span_weight >= 1 or self._blend is None or not self._blends(kept_as):
+            return self._trained(fact, trained)
+        self._stream.versions[fact.version] = trained
+        length_s = plan[0].beside_s * (1 - taken.held / taken.rows.height)
+        try:
+            beside, rows, start = self._fitted_beside(fact.version, length_s)
+        except TrainingError as exc:
+            return self._trained(fact, trained, because=exc.detail)
+        self._pairs = {fact.version: (trained.predictor, beside)}
+        whole, weight, because = trained, plan[0].span_weight, ""
+        try:
+            whole = self._blend(order, trained, beside, weight)
+            self._taken[fact.version] = replace(taken, start=min(start, taken.start), beside=rows)
+        except TrainingError as exc:
+            weight, because = 1.0, exc.detail
+        blend = Blend(
+            alone=trained.predictor.digest,
+            beside=beside.digest,
+            weight=weight,
+            snapshot=hashlib.sha256(f"{plan[0].id}:{length_s}".encode()).hexdigest(),
+            rows=rows.height,
+        )
+        return self._trained(fact, whole, blend, because)
 
-    def _trained(self, fact: SnapshotTaken, trained: TrainedVersion) -> CandidateTrained:
+    def _trained(
+        self, fact: SnapshotTaken, trained: TrainedVersion, blend: Blend | None = None, because: str = ""
+    ) -> CandidateTrained:
         taken = self._taken[fact.version]
         self._stream.versions[fact.version] = trained
         return CandidateTrained(
@@ -224,46 +260,53 @@ class ReplayEffects:
             snapshot=fact.digest,
             rows=taken.rows.height - taken.held,
             compute_s=0.0,
+            blend=blend,
+            alone_because=because,
         )
 
     def _fit_beside(self, fact: SpanFitAsked) -> SpanFitted:
-        """Fit the second length on rows that end where the candidate's training rows end."""
-        plan, end = self._plans.pop(fact.version)
-        start = max(BEGINNING, end - timedelta(seconds=fact.length_s))
-        low, high = (bisect_left(self._stream.at, each, hi=self.mature) for each in (start, end))
-        rows = usable_rows(self._stream.labelled(low, high), plan)
-        span = Interval(start=start, end=end)
-        taken = snapshot_rows(rows, replace(plan, span=span, rehearsal=0.0))
-        if self._another is None:
-            raise TrainingError("error", "the plan asks for a second length, and nothing here fits one")
-        self.fits += 1
-        order = TrainingOrder(
-            version=f"{fact.version} beside",
-            rows=taken.rows,
-            holdout_rows=0,
-            seed=plan.seed,
-            champion=None,
-            params=self._stream.versions[fact.version].predictor.manifest.params,
-        )
-        fitted = self._another(order)
-        self._beside = {fact.version: fitted}  # the pair before it is not compared again
+        fitted, rows, _ = self._fitted_beside(fact.version, fact.length_s)
+        # the pair before it is not compared again
+        self._pairs = {fact.version: (self._stream.versions[fact.version].predictor, fitted)}
         return SpanFitted(
             model=fact.model,
             at=fact.at,
             cause=fact.id,
             version=fact.version,
             digest=fitted.digest,
-            rows=taken.rows.height,
+            rows=rows.height,
             compute_s=0.0,
         )
+
+    def _fitted_beside(self, version: str, length_s: float) -> tuple[Predictor, pl.DataFrame, int]:
+        """Fit the second length on rows that end where the candidate's do; return it, them, and where they begin."""
+        plan, end = self._plans.pop(version)
+        start = max(BEGINNING, end - timedelta(seconds=length_s))
+        high = bisect_left(self._stream.at, end, hi=self.mature)
+        low = 0 if plan.rehearsal else bisect_left(self._stream.at, start, hi=high)
+        rows = usable_rows(self._stream.labelled(low, high), plan)
+        span = Interval(start=start, end=end)
+        taken = snapshot_rows(rows, replace(plan, span=span))
+        if self._another is None:
+            raise TrainingError("error", "the plan asks for a second length, and nothing here fits one")
+        self.fits += 1
+        rows = taken.rows if self._spoil is None else self._spoil(f"{version} beside", taken.rows, 0)
+        order = TrainingOrder(
+            version=f"{version} beside",
+            rows=rows,
+            holdout_rows=0,
+            seed=plan.seed,
+            champion=None,
+            params=self._stream.versions[version].predictor.manifest.params,
+        )
+        return self._another(order), rows, low
 
     def _compare(self, fact: SpanComparisonAsked) -> SpansCompared:
         low = bisect_left(self._stream.at, fact.rows.start, hi=self.mature)
         rows = self._stream.labelled(low, self.mature)
         evidence: tuple[Evidence, ...] = ()
         if rows.height:
-            pair = (self._stream.versions[fact.version].predictor, self._beside[fact.version])
-            first, second = (self._stream.said(each, rows)[0] for each in pair)
+            first, second = (self._stream.said(each, rows)[0] for each in self._pairs[fact.version])
             scale = self._stream.versions[fact.version].loss_scale
             evidence = compared_spans(rows, self._stream.columns, (first, second), scale=scale, window_s=fact.window_s)
         return SpansCompared(model=fact.model, at=fact.at, cause=fact.id, version=fact.version, evidence=evidence)
@@ -288,6 +331,7 @@ class ReplayEffects:
             champion=versions.get(fact.champion),
             anchor=pinned,
             training=taken.rows.head(taken.rows.height - taken.held),
+            beside=taken.beside,
             suites={name: partial(self._suite, source, taken, fact) for name, source in self._suites.items()},
             ask=self._ask,
             disparity=self._disparity,

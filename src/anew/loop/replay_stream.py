@@ -43,10 +43,14 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedVersion:
-    """What training gives a replay: the loaded version and the yardstick of its training rows."""
+    """What training gives a replay: the loaded version and the yardstick of its training rows.
+
+    Where the version is made of two models, `alone` is the one on its own span.
+    """
 
     predictor: Predictor
     yardstick: Yardstick
+    alone: Predictor | None = None
 
     @property
     def loss_scale(self) -> float:

@@ -1,31 +1,42 @@
-"""The live effects of choosing a span: fit a second length beside a candidate, compare the two on what came since."""
+"""The live effects of choosing a span: fit a second length beside a model, compare the two on what came since."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from anew.domain.errors import IntegrityError, TrainingError
+from anew.domain.errors import TrainingError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import SpanComparisonAsked, SpanFitAsked, SpanFitted, SpansCompared, TrainingPlanned
 from anew.domain.interval import Interval
+from anew.loop.job_result import results_of, stored_artifact
 from anew.loop.snapshot_rows import snapshot_rows, usable_rows
 from anew.loop.span_comparison import rows_beside
 from anew.loop.training_order import TrainingInputs
-from anew.loop.training_run import ARTIFACT, read_outcome
 from anew.ports.artifact import ArtifactStore
 from anew.ports.compute import JobStatus
 from anew.ports.lake import Lake
 from anew.ports.snapshot import SnapshotStore
+from anew.train.span import BEGINNING
 
-__all__ = ["RunJob", "SpanEffects"]
+__all__ = ["Beside", "RunJob", "SpanEffects"]
 
 RunJob = Callable[[Fact, str, str, Sequence[str]], JobStatus]
 """Runs the entry with the order, and what it may read, on behalf of a fact, to its end; raises TrainingError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A model fitted beside another: its artifact, its snapshot and the rows of that, and the CPU seconds it took."""
+
+    digest: str
+    snapshot: str
+    rows: int
+    compute_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,9 @@ class SpanEffects:
     find
         Looks a fact up in the record.
     train
-        Runs the training of these inputs, by the parameters of the candidate with this name, to its end.
+        Runs the training of these inputs, by these parameters, to its end.
+    params_of
+        Returns the parameters that the candidate with this name was trained with.
     compare_entry
         Entry of the job that compares.
     label_delay
@@ -48,23 +61,47 @@ class SpanEffects:
     snapshots: SnapshotStore
     artifacts: ArtifactStore
     find: Callable[[str], Fact | None]
-    train: Callable[[TrainingInputs, str], JobStatus]
+    train: Callable[[TrainingInputs, Mapping[str, Any]], JobStatus]
+    params_of: Callable[[str], Mapping[str, Any]]
     read_evidence: Callable[[bytes], tuple[Evidence, ...]]
     compare_entry: str
     label_delay: timedelta
 
     def fit(self, fact: SpanFitAsked) -> SpanFitted:
-        """Fit the second length on rows that end where the candidate's training rows end."""
+        """Fit the second length, to be compared with the candidate."""
         plan = self.find(fact.plan)
         if not isinstance(plan, TrainingPlanned):
             raise TrainingError("error", f"the plan {fact.plan!r} of {fact.version} is not on record")
-        candidate = pl.read_parquet(self.snapshots.get(fact.snapshot), columns=["_at"])
-        span = rows_beside(candidate, fact.trained_rows, fact.length_s)
-        rows = usable_rows(self.lake.labelled(span), plan)
-        taken = snapshot_rows(rows, replace(plan, span=span, rehearsal=0.0))
+        made = self.fitted(fact, plan, self.params_of(fact.version))
+        return SpanFitted(
+            model=fact.model,
+            at=fact.at,
+            cause=fact.id,
+            version=fact.version,
+            digest=made.digest,
+            rows=made.rows,
+            compute_s=made.compute_s,
+        )
+
+    def fitted(
+        self,
+        asked: SpanFitAsked,
+        plan: TrainingPlanned,
+        params: Mapping[str, Any],
+        tables: Mapping[str, int] | None = None,
+    ) -> Beside:
+        """Fit the second length on rows that end where those of the candidate end.
+
+        The job bears the id of `asked`. Rows are read at the versions `tables`; without them as they are now.
+        """
+        candidate = pl.read_parquet(self.snapshots.get(asked.snapshot), columns=["_at"])
+        span = rows_beside(candidate, asked.trained_rows, asked.length_s)
+        whole = replace(span, start=BEGINNING) if plan.rehearsal else span
+        rows = usable_rows(self.lake.labelled(whole, versions=tables), plan)
+        taken = snapshot_rows(rows, replace(plan, span=span))
         digest = self.snapshots.put(taken.rows)
         inputs = TrainingInputs(
-            id=fact.id,
+            id=asked.id,
             rows=self.snapshots.get(digest),
             snapshot=digest,
             kept=taken.rows.height,
@@ -72,17 +109,10 @@ class SpanEffects:
             seed=plan.seed,
             code=plan.code,
         )
-        status = self.train(inputs, fact.version)
-        folder = _folder(status)
-        made = read_outcome(folder)
-        if self.artifacts.put(folder / ARTIFACT) != made.digest:
-            raise IntegrityError(f"the run made the artifact {made.digest}, what it left is another")
-        return SpanFitted(
-            model=fact.model,
-            at=fact.at,
-            cause=fact.id,
-            version=fact.version,
-            digest=made.digest,
+        status = self.train(inputs, params)
+        return Beside(
+            digest=stored_artifact(self.artifacts, status),
+            snapshot=digest,
             rows=taken.rows.height,
             compute_s=status.cpu_s,
         )
@@ -98,7 +128,7 @@ class SpanEffects:
             models = [[each, str(self.artifacts.get(each))] for each in (fact.candidate, fact.beside)]
             order = {"rows": file, "models": models, "window_s": fact.window_s}
             status = job(fact, self.compare_entry, json.dumps(order), (file, *(place for _, place in models)))
-            evidence = self.read_evidence((_folder(status) / "evidence.json").read_bytes())
+            evidence = self.read_evidence((results_of(status) / "evidence.json").read_bytes())
             compute_s = status.cpu_s
         return SpansCompared(
             model=fact.model,
@@ -108,9 +138,3 @@ class SpanEffects:
             evidence=evidence,
             compute_s=compute_s,
         )
-
-
-def _folder(status: JobStatus) -> Path:
-    if status.folder is None:
-        raise TrainingError("error", "the job says that it is done and names no folder")
-    return status.folder

@@ -75,7 +75,8 @@ class Recipe:
     `holdout_rows` newest rows are kept from training; `snapshot` and `previous` are digests, for the record;
     up to `sample_rows` of those trained on, and of those held out, and the `traits` of the columns are stored with the
     version, where a detector needs them, with `losses` where it errs on the rows held out; with `export` the model is
-    stored a second time, as the kit's exporter writes it.
+    stored a second time, as the kit's exporter writes it. `blend` has the digests of the artifacts whose models the
+    draft is made of, with the weight of each.
     """
 
     columns: Columns
@@ -88,6 +89,7 @@ class Recipe:
     traits: bool = False
     losses: bool = False
     export: bool = False
+    blend: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,7 @@ def assemble(made: Draft, recipe: Recipe, rows: int, pipeline: Pipeline, kit: Ki
         environment=hashlib.sha256(installed_packages().encode()).hexdigest(),
         snapshot=recipe.snapshot,
         previous=recipe.previous,
+        blend=recipe.blend,
     )
     model = kept_as.decode(made.model)
     candidate = Candidate(manifest=manifest, files={kept_as.file: made.model}, model=model)

@@ -84,6 +84,8 @@ class TrainingInputs:
         The records of earlier searches, the newest first.
     searched
         File with the record of the search that the parameters came from, when none is to be made; or empty.
+    blend
+        Digest, folder and weight of the artifacts that are made one, where nothing is fitted; or none.
     """
 
     id: str
@@ -96,6 +98,7 @@ class TrainingInputs:
     previous: tuple[str, str] = ("", "")
     tried: Sequence[bytes] = ()
     searched: str = ""
+    blend: tuple[tuple[str, str, float], ...] = ()
 
 
 def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Limits) -> Job:
@@ -109,7 +112,8 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
         There is no room for those rows.
     """
     part = orders / f"{inputs.id}.parquet"
-    _write_part(inputs.rows, inputs.kept, part)
+    if not inputs.blend:
+        _write_part(inputs.rows, inputs.kept, part)
     previous, folder = inputs.previous
     run = TrainingRun(
         columns=how.columns,
@@ -128,7 +132,8 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
         losses=how.losses,
         export=how.export,
         searched=inputs.searched,
-        adopt=None if previous else how.adopt,
+        adopt=None if previous or inputs.blend else how.adopt,
+        blend=inputs.blend,
         search=None if how.search is None else replace(how.search, warm=_warm(inputs.tried)),
     )
     order = write_order(orders, inputs.id, run.to_json())
@@ -140,7 +145,9 @@ def confined_job(id: str, order: Path, run: TrainingRun, how: Training, limits: 
     shared = (str(order), str(run.pipeline), *how.reads)
     free = how.confined == "none"
     adopted = run.adopt.file if run.adopt else ""
-    seen = tuple(filter(None, (*shared, str(run.part), run.previous, run.searched, adopted)))
+    members = tuple(place for _, place, _ in run.blend)
+    part = "" if members else str(run.part)
+    seen = tuple(filter(None, (*shared, part, run.previous, run.searched, adopted, *members)))
     return Job(
         id=id,
         entry=how.fit,

@@ -17,6 +17,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import SettingsError, TrainingError
 from anew.domain.manifest import columns_from_json, columns_to_json
 from anew.loop.adopted import Adopted, adopted_draft
+from anew.loop.blending import blended_draft
 from anew.loop.fold import fold_scores
 from anew.loop.progress import Progress, ProgressFile
 from anew.loop.search import Found, SearchPlan, search
@@ -68,6 +69,8 @@ class TrainingRun:
         The record of the search that `params` came from, when it is not to be repeated; or empty.
     adopt
         The model that is taken instead of a fit; or None.
+    blend
+        The verified artifacts whose models are made one instead of a fit: digest, folder and weight of each; or none.
     """
 
     columns: Columns
@@ -88,6 +91,7 @@ class TrainingRun:
     search: SearchPlan | None = None
     searched: str = ""
     adopt: Adopted | None = None
+    blend: tuple[tuple[str, str, float], ...] = ()
 
     def recipe(self) -> Recipe:
         """Return what the run needs to know besides its rows and code."""
@@ -102,6 +106,7 @@ class TrainingRun:
             traits=self.traits,
             losses=self.losses,
             export=self.export,
+            blend=tuple((digest, weight) for digest, _, weight in self.blend),
         )
 
     def to_json(self) -> str:
@@ -137,6 +142,7 @@ class TrainingRun:
                 "search": None if plain["search"] is None else _plan(plain["search"]),
                 "pipeline": Path(plain["pipeline"]),
                 "adopt": Adopted(**plain["adopt"]) if plain.get("adopt") else None,
+                "blend": tuple((digest, folder, weight) for digest, folder, weight in plain.get("blend", ())),
             }
             return cls(**plain)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
@@ -182,7 +188,7 @@ def run_training(
 def fit_run(
     run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline], searching: Searching | None = None
 ) -> None:
-    """Search, where the run says so, and fit; leaves a draft in `folder`.
+    """Search, where the run says so, and fit, or make one model of two; leaves a draft in `folder`.
 
     Raises
     ------
@@ -192,6 +198,9 @@ def fit_run(
         A file cannot be read or written.
     """
     pipeline = _pipeline(run, load)
+    if run.blend:
+        _leave(_blended(run, kit), folder / _DRAFT)
+        return
     previous = None
     if run.previous:
         previous = kit.loader.load(Path(run.previous), version="previous", digest=run.previous_digest).model
@@ -213,6 +222,14 @@ def fit_run(
     told(Progress(step="fit"))
     made = replace(draft(rows, recipe, pipeline, kit, previous=previous), search=record)
     _leave(made, folder / _DRAFT)
+
+
+def _blended(run: TrainingRun, kit: Kit) -> Draft:
+    (first, place, weight), (second, other, _) = run.blend
+    alone = kit.loader.load(Path(place), version="alone", digest=first)
+    beside = kit.loader.load(Path(other), version="beside", digest=second)
+    record = Path(run.searched).read_bytes() if run.searched else b""
+    return blended_draft(alone, beside, weight, kit, search=record)
 
 
 def search_params(

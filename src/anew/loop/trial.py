@@ -87,7 +87,9 @@ class Trial:
     champion, anchor
         The version in service and the pinned one; None where there is none.
     training
-        The rows that the candidate was trained on.
+        The rows that the candidate was trained on, on its own span.
+    beside
+        Those of the second model that it answers by; None of one.
     suites
         Readers of the benchmark suites, by name.
     ask
@@ -99,6 +101,7 @@ class Trial:
     candidate: Predictor
     champion: Predictor | None
     training: pl.DataFrame
+    beside: pl.DataFrame | None = None
     anchor: Predictor | None = None
     suites: Mapping[str, Suite] = field(default_factory=dict)
     ask: Ask = ask
@@ -111,7 +114,8 @@ class Trial:
         `answers` asks about these rows, where that is not how others are asked about.
         """
         columns = self.candidate.columns
-        known = cache(lambda: np.unique(identities(self.training, columns)))
+        learned = [self.training] if self.beside is None else [self.training, self.beside]
+        known = cache(lambda: np.unique(np.concatenate([identities(each, columns) for each in learned])))
         asked = self._asked(Rows(frame=rows), answers or self.ask, None)
         suites = {name: cache(partial(self._suite, read, known)) for name, read in self.suites.items()}
         return replace(

@@ -59,6 +59,7 @@ class TrialOrders:
             Rows or artifacts cannot be read.
         """
         snapshot = self.snapshots.get(fact.snapshot)
+        beside = self.snapshots.get(fact.blend.snapshot) if fact.blend and fact.blend.weight < 1 else None
         champion, champion_folder = self.past.champion(fact.champion)
         taken = self.past.record.find(fact.cause)
         if not isinstance(taken, SnapshotTaken):
@@ -67,11 +68,12 @@ class TrialOrders:
             "project": str(project),
             "snapshot": str(snapshot),
             "trained_rows": fact.rows,
+            "beside": str(beside or ""),
             "candidate": [fact.version, fact.digest, str(self.past.artifacts.get(fact.digest))],
             "champion": [fact.champion, champion, champion_folder],
             "anchor": self._anchor(),
             "recorded": self._recorded(fact, taken, snapshot) if self.needs.recorded else "",
-            "past": self._past(taken, snapshot) if self.needs.past else "",
+            "past": self._past(taken, [snapshot] if beside is None else [snapshot, beside]) if self.needs.past else "",
         }
 
     def _anchor(self) -> Sequence[str]:
@@ -96,10 +98,9 @@ class TrialOrders:
         picked = served.select(*self.columns.names, "_at", "_label", "_output", *chances).tail(self.needs.recorded)
         return str(self.snapshots.get(self.snapshots.put(picked))) if picked.height else ""
 
-    def _past(self, taken: SnapshotTaken, snapshot: Path) -> str:
-        """Store rows that are older than the oldest of the snapshot."""
-        first = pl.read_parquet(snapshot, columns=["_at"]).get_column("_at").min()
-        assert isinstance(first, datetime), "a snapshot has rows"  # noqa: S101  an invariant of ours
+    def _past(self, taken: SnapshotTaken, snapshots: Sequence[Path]) -> str:
+        """Store rows that are older than the oldest of the snapshots."""
+        first = min(pl.read_parquet(each, columns=["_at"], n_rows=1).item() for each in snapshots)  # in time order
         rows = self.lake.labelled(Interval(start=_BEGINNING, end=first), versions=dict(taken.tables))
         picked = some_of(rows, self.needs.past)
         return str(self.snapshots.get(self.snapshots.put(picked))) if picked.height else ""
@@ -108,4 +109,5 @@ class TrialOrders:
 def read_by(order: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the files and folders that an order names, besides the project: all that measuring it has to read."""
     versions = (order["candidate"], order["champion"], order["anchor"])
-    return (order["snapshot"], order["recorded"], order["past"], *(place for _, _, place in versions))
+    rows = (order["snapshot"], order["beside"], order["recorded"], order["past"])
+    return (*rows, *(place for _, _, place in versions))

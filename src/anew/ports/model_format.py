@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
 
-__all__ = ["Exporter", "Formats", "ModelFormat", "Scores"]
+__all__ = ["Blending", "Exporter", "Formats", "ModelFormat", "Scores"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,26 @@ class ModelFormat(Protocol):
 
     def score(self, model: object, inputs: "pl.DataFrame | npt.NDArray[np.float64]", *, classify: bool) -> Scores:
         """Ask a decoded model; `inputs` has shape `(n, d)`, missing values as null or NaN."""
+        ...
+
+
+@runtime_checkable
+class Blending(Protocol):
+    """A format that can also make one model of several, which it writes and reads as any other."""
+
+    def blend(self, models: Sequence[object], weights: Sequence[float]) -> object:
+        """Return a model whose raw answer is the weighted mean of theirs; they stay as they are.
+
+        Parameters
+        ----------
+        models, weights
+            Decoded models, and the share of each: positive numbers with the sum 1.
+
+        Raises
+        ------
+        TrainingError
+            They do not go together: other inputs, classes or objectives, or a kind that has no mean.
+        """
         ...
 
 

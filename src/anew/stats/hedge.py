@@ -58,12 +58,14 @@ class SpanComparison:
 class SpanChoice:
     """The span to fit, the one to fit beside it (None when there is no other), and what is expected of each length.
 
-    `expected` has a relative loss for each length that was offered; only their differences mean anything.
+    `expected` has a relative loss for each length that was offered; only their differences mean anything. `weight` is
+    the probability that the model on `chosen` will lose less than the one on `beside`, in (0, 1]: 1 with no other.
     """
 
     chosen: float
     beside: float | None
     expected: tuple[float, ...]
+    weight: float = 1.0
 
 
 def span_ladder(history: float, *, shortest: float = 5.0) -> tuple[float, ...]:
@@ -130,7 +132,8 @@ class SpanHedge:
     better of the two is expected to gain most: insurance while the world changes, and what is learned from.
 
     Two fits at each retrain, however many lengths there are. Of two fitted models the one that leads is served; which,
-    may be asked whenever labels came (`leader`).
+    may be asked whenever labels came (`leader`). Or the two answer together, each weighed by the probability that it is
+    the better one (`SpanChoice.weight`).
 
     Parameters
     ----------
@@ -202,11 +205,16 @@ class SpanHedge:
             -1.0 if i == best else _gain(mean[best] - mean[i], covariance[i, i] + covariance[best, best] - 2 * both)
             for i, both in enumerate(covariance[best])
         ]
-        beside = int(np.argmax(gains)) if len(lengths) > 1 else None
+        expected = tuple(float(each) for each in mean)
+        if len(lengths) == 1:
+            return SpanChoice(chosen=lengths[best], beside=None, expected=expected)
+        beside = int(np.argmax(gains))
+        variance = covariance[best, best] + covariance[beside, beside] - 2 * covariance[best, beside]
         return SpanChoice(
             chosen=lengths[best],
-            beside=None if beside is None else lengths[beside],
-            expected=tuple(float(each) for each in mean),
+            beside=lengths[beside],
+            expected=expected,
+            weight=float(ndtr((mean[beside] - mean[best]) / math.sqrt(max(variance, 1e-24)))),
         )
 
     def leader(self, fits: Sequence[SpanFit], seen: Sequence[SpanComparison], *, at: float) -> int:

@@ -84,9 +84,10 @@ class SpanRecord:
         return self.waiting is not None and fact.cause == self.waiting.id
 
     def fit_beside(self, fact: CandidateTrained) -> tuple[SpanFitAsked, ...]:
-        """Ask for the model beside a candidate whose plan names a second length."""
+        """Ask for the model beside a candidate whose plan names a second length, unless it was tried already."""
         run = self.runs.get(fact.version)
-        if run is None or run.taken is None or not run.plan.beside_s:
+        tried = fact.blend is not None or fact.alone_because
+        if run is None or run.taken is None or not run.plan.beside_s or tried:
             return ()
         return (
             SpanFitAsked(
@@ -108,9 +109,10 @@ class SpanRecord:
         length_s = (run.taken.span.end - run.taken.span.start).total_seconds()
         return _Pair(
             version=fact.version,
-            candidate=fact.digest,
+            candidate=fact.digest if fact.blend is None else fact.blend.alone,
             lengths_s=(length_s, run.plan.beside_s),
             since=run.taken.span.end,
+            beside="" if fact.blend is None else fact.blend.beside,
         )
 
     def _learned(self, fact: SpansCompared) -> "SpanRecord":

@@ -182,7 +182,7 @@ class Train:
         pair = state.spans.pair
         if fact.revive:
             plan = self._plan(state, fact, fact.id, corrected=False)
-            return (replace(plan, revive=fact.revive, beside_s=0.0),)
+            return (replace(plan, revive=fact.revive, beside_s=0.0, span_weight=1.0),)
         if isinstance(self.span, AutoSpan) and pair is not None and pair.beside and pair.since < fact.at:
             return (
                 SpanComparisonAsked(
@@ -221,6 +221,7 @@ class Train:
             uncapped_sources=self.sources.uncapped,
             purged=state.purged,
             beside_s=0.0 if chosen.beside is None else chosen.beside.total_seconds(),
+            span_weight=1.0 if corrected else chosen.weight,  # the rows beside are not repaired
         )
 
     def _span(self, state: TrainState, end: datetime) -> SpanPlan:

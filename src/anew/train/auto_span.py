@@ -14,20 +14,25 @@ __all__ = ["AutoSpan", "SpanPlan"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanPlan:
-    """The interval to train on and why, and the length to fit beside it; None for no other."""
+    """The interval to train on and why, and the length to fit beside it; None for no other.
+
+    `weight` is the share that the model on `span` has where the two answer together.
+    """
 
     span: Interval
     why: str
     beside: timedelta | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoSpan:
     """Hedges over lengths of `shortest`, twice, four times … that, and all history; see `anew.stats.hedge.SpanHedge`.
 
-    Beside each candidate a model of another length is fitted, never served. At the next retrain both are compared on
-    the labelled rows that came since, and what was learned so far says which length is next. A fit that fails, or rows
-    that are missing, only mean that less is learned.
+    Beside each candidate a model of another length is fitted. Where the models' format can blend, the two answer
+    together, each weighed by the probability that it is the better one; else the second is only compared. At the next
+    retrain both are compared on the labelled rows that came since, and what was learned so far says which length is
+    next. A fit that fails, or rows that are missing, only mean that less is learned.
 
     When not to use it: labels later than the next retrain (take ``all``, or a length); fits so dear that twice as many
     are not worth a few percent of loss.
@@ -72,9 +77,9 @@ class AutoSpan:
         apart = "" if choice.beside is None else _apart(expected[choice.beside] - expected[choice.chosen])
         why = f"{choice.chosen:.3g} windows{apart}, from {len(seen)} comparisons"
         if choice.chosen == lengths[-1]:
-            return SpanPlan(span=whole, why=f"all {why}", beside=beside)
+            return SpanPlan(span=whole, why=f"all {why}", beside=beside, weight=choice.weight)
         span = Interval(start=max(BEGINNING, newest - choice.chosen * self.window), end=end)
-        return SpanPlan(span=span, why=why, beside=beside)
+        return SpanPlan(span=span, why=why, beside=beside, weight=choice.weight)
 
     def windows(self, at: datetime) -> float:
         """Return an instant in windows."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from anew.domain.blend import Blend
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.interval import Interval
@@ -120,12 +121,14 @@ class TrainingPlanned(Fact):
         Sources whose rows are kept out.
     beside_s
         Seconds of event time of a second span, fitted beside to learn which serves better; 0 for none.
+    span_weight
+        Share of the model on `span` where it answers together with the one on the second, in (0, 1); 1: alone.
     revive
         The retired version whose model the candidate is: nothing is fitted; empty for a fit.
     """
 
     asks: ClassVar[str] = "snapshot"
-    schema: ClassVar[int] = 7
+    schema: ClassVar[int] = 8
 
     version: str
     champion: str
@@ -145,6 +148,7 @@ class TrainingPlanned(Fact):
     revive: str = ""
     holdout_most: int = 0
     holdout_least: int = 0
+    span_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,12 +206,13 @@ class CandidateTrained(Fact):
     """A candidate lies in the artifact store under `digest`; asks for the gates' measurements.
 
     `commit` is what the project's folder was checked out at, empty where it is in no Git repository; `dirty`, whether
-    it had changes that are in no commit; `repository`, where others find it.
+    it had changes that are in no commit; `repository`, where others find it. `blend` says which two models were
+    fitted for it, None of one; `alone_because`, why one of them answers where its plan has two.
     """
 
     asks: ClassVar[str] = "measure"
     ends: ClassVar[bool] = True
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     version: str
     champion: str
@@ -219,6 +224,8 @@ class CandidateTrained(Fact):
     commit: str = ""
     dirty: bool = False
     repository: str = ""
+    blend: Blend | None = None
+    alone_because: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,14 @@
+"""The names of the jobs that an effect has: the id of the fact that asks for it, and what each is for."""
+
+__all__ = ["job_ids"]
+
+_BESIDE, _BLEND = "-beside", "-blend"
+
+
+def job_ids(id: str) -> tuple[str, str, str]:
+    """Return the ids of all jobs that the effect of the fact `id` may have, in the order in which they run.
+
+    A training has one that fits its candidate. Where its plan has two spans, one that fits the other model, and one
+    that makes the candidate of both, come after it.
+    """
+    return id, f"{id}{_BESIDE}", f"{id}{_BLEND}"
