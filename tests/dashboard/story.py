@@ -22,6 +22,7 @@ from anew.dashboard.source import (
 )
 from anew.dashboard.web import Dashboard
 from anew.domain.access import Principal, Role
+from anew.domain.blend import Blend
 from anew.domain.column import Value
 from anew.domain.errors import ConflictError, ForbiddenError
 from anew.domain.evidence import Counts, Evidence
@@ -137,10 +138,11 @@ def _trained(told: _Told, version: str, champion: str, text: str, number: int) -
         planned,
     )  # fmt: skip
     digest = str(number + 1) * 64
+    pair = Blend(alone="a" * 64, beside="b" * 64, weight=0.64, snapshot="7" * 64, rows=2_340)
     trained = told.add(
         CandidateTrained(
             **common, at=at, version=version, champion=champion, digest=digest, snapshot="8" * 64, rows=720,
-            compute_s=2.5,
+            compute_s=2.5, blend=pair if number == 1 else None, alone_because=text if number == 2 else "",
         ),
         taken,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from anew.domain.errors import UnavailableError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.facts import (
     Arm,
+    CandidateTrained,
     GateJudged,
     RetrainApproved,
     RetrainQueued,
@@ -526,3 +527,16 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
         ("v3x", "ab", 0.2),
     ]
     assert "v3x" in made.get("/models", headers=HTML).text
+
+
+def test_a_version_of_two_models_says_how_much_of_it_the_second_is() -> None:
+    facts = story("x")
+    versions = [fact.version for fact in facts if isinstance(fact, CandidateTrained) and fact.blend is not None]
+    assert versions
+    made = signed_in()
+    page = made.get(f"/runs/{versions[0]}").text
+    assert "<h3>Second model</h3>" in page
+    assert "36 %" in page
+    assert "340 rows of another span" in page
+    (other,) = [fact.version for fact in facts if isinstance(fact, CandidateTrained) and fact.blend is None][:1]
+    assert "Second model" not in made.get(f"/runs/{other}").text

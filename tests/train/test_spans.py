@@ -14,6 +14,7 @@ from anew.domain.facts import (
     CandidateAccepted,
     CandidateTrained,
     EffectFailed,
+    IncidentRaised,
     RetrainApproved,
     SnapshotTaken,
     SpanComparisonAsked,
@@ -28,7 +29,7 @@ from anew.domain.severity import Severity
 from anew.train import Train, TrainState
 from anew.train.auto_span import AutoSpan
 from anew.train.since_change import SinceChange
-from anew.train.span import BEGINNING
+from anew.train.span import BEGINNING, Span
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -160,6 +161,26 @@ def test_two_of_whom_nothing_is_known_have_the_same_weight_and_one_that_leads_ha
     plain = Story()
     plain.approve(40)
     assert (plain.plan.beside_s, plain.plan.span_weight) == (0.0, 1.0)  # there is no second length
+
+
+def test_broken_rows_before_the_span_are_kept_from_the_second_model_and_from_what_is_rehearsed() -> None:
+    window = Interval(start=T0 + 10 * DAY, end=T0 + 11 * DAY)
+    broken = IncidentRaised(
+        model="m", at=window.end, detector="quality", version="v1", window=window, evidence=(), message="broken"
+    )  # fmt: skip
+    story = begun(BLEND)
+    story.end()
+    story.hear(broken)
+    story.approve(50)
+    story.compare(-0.4, -0.5, -0.4)
+    assert story.plan.span.start > window.end
+    assert story.plan.beside_s
+    assert story.plan.left_out == (window,)
+    for rehearsal, left_out in ((0.2, (window,)), (0.0, ())):
+        other = Story(Train(span=Span(length=5 * DAY), rehearsal=rehearsal))
+        other.hear(broken)
+        other.approve(50)
+        assert other.plan.left_out == left_out
 
 
 def test_a_plan_that_repairs_history_or_revives_is_of_one_model() -> None:

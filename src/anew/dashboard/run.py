@@ -7,6 +7,7 @@ from datetime import datetime
 from anew.dashboard.asking import Asking
 from anew.dashboard.part import Gate, Said, Standing, gates_of, sentences, standing
 from anew.dashboard.source import Artifact, Log
+from anew.domain.blend import Blend
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingEnded, TrainingPlanned
@@ -50,7 +51,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
-    """All of it; `artifact` is None where nothing is stored, `problem` says why it cannot be shown."""
+    """All of it; `artifact` is None where nothing is stored, `problem` says why it cannot be shown.
+
+    `blend` are the two models that it is made of, None of one; `alone_because` is why it is of one where two were
+    planned.
+    """
 
     run: Standing
     champion: str
@@ -58,6 +63,8 @@ class RunPage:
     why: tuple[Said, ...]
     snapshot: Rows | None
     trained_rows: int | None
+    blend: Blend | None
+    alone_because: str
     compute_s: float | None
     outcome: str
     gates: tuple[Gate, ...]
@@ -94,6 +101,8 @@ def run_page(asking: Asking) -> RunPage:
         why=sentences(reversed(list(record.causes(plan))), asking.source.narrate),
         snapshot=_rows(next((each for each in about if isinstance(each, SnapshotTaken)), None)),
         trained_rows=trained.rows if trained else None,
+        blend=trained.blend if trained and trained.blend and trained.blend.weight < 1 else None,
+        alone_because=trained.alone_because if trained else "",
         compute_s=trained.compute_s if trained else None,
         outcome=f"{ended.outcome}: {ended.detail}" if ended else "under way",
         gates=gates_of(about),

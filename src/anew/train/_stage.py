@@ -37,7 +37,7 @@ from anew.train._spans import SpanRecord
 from anew.train.auto_span import AutoSpan, SpanPlan
 from anew.train.since_change import SinceChange
 from anew.train.sources import Sources
-from anew.train.span import Span
+from anew.train.span import BEGINNING, Span
 
 __all__ = ["Train", "TrainState"]
 
@@ -201,6 +201,8 @@ class Train:
     def _plan(self, state: TrainState, fact: Fact, approval: str, corrected: bool) -> TrainingPlanned:
         chosen = self._span(state, fact.at)
         span = chosen.span
+        # what is rehearsed, and what the second model learns from, is older than the span
+        looked_at = replace(span, start=BEGINNING) if self.rehearsal or chosen.beside else span
         return TrainingPlanned(
             model=fact.model,
             at=fact.at,
@@ -214,7 +216,7 @@ class Train:
             code=state.code,
             settings=state.settings,
             corrected=corrected,
-            left_out=_within(state.broken, span),
+            left_out=_within(state.broken, looked_at),
             why_span=chosen.why,
             rehearsal=self.rehearsal,
             max_source_share=self.sources.max_share,

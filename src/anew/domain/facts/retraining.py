@@ -110,7 +110,7 @@ class TrainingPlanned(Fact):
     corrected
         Are rows to be repaired, or left out, that break the policy's rules?
     left_out
-        Parts of the span whose rows are kept from training: incidents.
+        Instants whose rows are kept from training: incidents in the span, or before it where older rows are read too.
     why_span
         Why this span and not another; empty where the policy names it.
     rehearsal
