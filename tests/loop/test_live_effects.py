@@ -16,7 +16,7 @@ from anew.adapters.local_snapshot import LocalSnapshotStore
 from anew.adapters.memory import InlineSteps
 from anew.adapters.memory_lake import MemoryLake
 from anew.adapters.signing import Signer
-from anew.domain.errors import DiskFullError, UnavailableError
+from anew.domain.errors import DiskFullError, IntegrityError, UnavailableError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -38,6 +38,7 @@ from anew.domain.interval import Interval
 from anew.domain.manifest import FileEntry, Manifest, digest_of
 from anew.domain.observation import Answer, Label, Prediction
 from anew.gateway.identity import prediction_id
+from anew.loop.adopted import ADOPTED
 from anew.loop.correction import Corrected
 from anew.loop.correction_run import CorrectionRun, leave_correction
 from anew.loop.live_effects import Jobs, LiveEffects, Stores
@@ -598,7 +599,7 @@ def test_without_the_model_beside_one_answers_alone_and_says_why(bed: Bed) -> No
     bed.compute.work = one_fails("-beside")
     made = bed.run(two_spans(bed))
     assert isinstance(made, CandidateTrained)
-    assert (made.blend, made.alone_because, made.compute_s) == (None, "it went wrong", 6.0)
+    assert (made.blend, made.alone_because, made.compute_s) == (None, "oom: it went wrong", 6.0)
     assert bed.artifacts.has(made.digest)
 
 
@@ -607,13 +608,75 @@ def test_two_that_do_not_go_together_are_only_compared(bed: Bed) -> None:
     made = bed.run(two_spans(bed))
     assert isinstance(made, CandidateTrained)
     assert made.blend is not None
-    assert (made.digest, made.blend.weight, made.alone_because) == (made.blend.alone, 1.0, "it went wrong")
+    assert (made.digest, made.blend.weight, made.alone_because) == (made.blend.alone, 1.0, "error: it went wrong")
     assert made.compute_s == 7.0
 
 
 def test_what_ends_a_run_that_is_not_two_models_fault_ends_it(bed: Bed) -> None:
     bed.compute.work = one_fails("-beside", "cancelled")
     failed(bed.run(two_spans(bed)), "train", "cancelled", "it went wrong")
+
+
+def test_a_disk_that_is_too_full_for_the_rows_beside_leaves_one_model(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(rows: Path, count: int, part: Path) -> None:
+        if part.stem.endswith("-beside"):
+            raise DiskFullError("the disk is full")
+
+    monkeypatch.setattr("anew.loop.training_order._write_part", full)
+    made = bed.run(two_spans(bed))
+    assert isinstance(made, CandidateTrained)
+    assert (made.blend, made.alone_because) == (None, "the disk is full")
+
+
+@pytest.mark.parametrize("problem", [UnavailableError("away"), IntegrityError("another")])
+def test_what_may_come_back_or_was_tampered_with_is_no_reason_to_go_on_with_one(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    taken = two_spans(bed)
+
+    def broken(*_: object, **__: object) -> pl.DataFrame:
+        raise problem
+
+    monkeypatch.setattr(bed.lake, "labelled", broken)
+    if isinstance(problem, UnavailableError):
+        with pytest.raises(UnavailableError):
+            bed.effects.run(taken, InlineSteps())
+    else:
+        failed(bed.run(taken), "train", "error", "another")
+
+
+def test_steps_come_in_the_same_order_however_often_a_job_was_waited_for(bed: Bed) -> None:
+    """After a restart the first job is done at once; what is a step then is what was one before."""
+    taken = two_spans(bed)
+    told: list[list[str]] = []
+    for polls in (3, 0):
+        steps: list[str] = []
+        told.append(steps)
+
+        class Told(InlineSteps):
+            def run(self, name: str, function: Callable[[], str]) -> str:
+                steps.append(name)  # noqa: B023  used before the next turn
+                return function()
+
+            def sleep(self, seconds: float) -> None:  # noqa: ARG002  not waited for
+                steps.append("sleep")  # noqa: B023  as above
+
+        bed.compute.polls = polls
+        (made,) = bed.effects.run(taken, Told())
+        assert isinstance(made, CandidateTrained)
+    before, after = told
+    assert before == ["submit"] + 9 * ["sleep"]
+    assert after == before[: len(after)]
+
+
+def test_a_model_that_was_brought_has_none_beside_it(bed: Bed) -> None:
+    adopting = replace(bed.jobs.training, params={ADOPTED: "f" * 64})
+    bed.effects.reconfigure(replace(bed.jobs, training=adopting), label_delay=bed.label_delay)
+    made = bed.run(two_spans(bed))
+    assert isinstance(made, CandidateTrained)
+    assert (made.blend, len(bed.compute.submitted)) == (None, 1)
 
 
 def test_a_format_that_cannot_blend_is_fitted_once(bed: Bed) -> None:
@@ -639,6 +702,10 @@ def test_training_begins_from_the_champions_own_model_where_it_is_made_of_two(be
     bed.run(bed.snapshot("v1"))
     assert bed.order()["previous_digest"] == alone
     assert bed.order()["previous"] == str(bed.artifacts.get(alone))
+    bed.artifacts.forget(alone, pinned=set())
+    again = replace(bed.snapshot("v1"), id="").caused_by("another plan")
+    assert isinstance(bed.run(again), CandidateTrained)  # from the champion as it is
+    assert bed.order()["previous_digest"] == bed.digests["v1"]
 
 
 def test_spans_are_compared_on_labelled_rows_that_came_since(tmp_path: Path) -> None:

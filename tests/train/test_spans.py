@@ -17,6 +17,7 @@ from anew.domain.facts import (
     IncidentRaised,
     RetrainApproved,
     SnapshotTaken,
+    SourceCapped,
     SpanComparisonAsked,
     SpanFitAsked,
     SpanFitted,
@@ -29,6 +30,7 @@ from anew.domain.severity import Severity
 from anew.train import Train, TrainState
 from anew.train.auto_span import AutoSpan
 from anew.train.since_change import SinceChange
+from anew.train.sources import Sources
 from anew.train.span import BEGINNING, Span
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -204,6 +206,16 @@ def test_the_two_models_of_a_candidate_are_compared_and_none_is_fitted_again() -
     assert (asked.version, asked.candidate, asked.beside) == ("v2", "alone", "beside")
     story.compare(-0.4, -0.5, -0.4)
     assert story.plan.span.start == T0 + 45 * DAY
+
+
+def test_a_source_with_too_many_of_the_second_models_rows_is_an_alarm() -> None:
+    flooded = replace(BLEND, sources=(("mallory", 90, 15), ("crm", 10, 10)))
+    for blend, alarms in ((flooded, ["mallory"]), (replace(flooded, weight=1.0), [])):
+        story = Story(replace(AUTO, sources=Sources(max_share=0.6)))
+        story.approve(40)
+        story.train(blend=blend)
+        found = [each for each in story.decided if isinstance(each, SourceCapped)]
+        assert [each.source for each in found] == alarms
 
 
 def test_a_fit_beside_that_failed_is_not_asked_for_again() -> None:

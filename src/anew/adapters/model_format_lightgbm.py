@@ -1,6 +1,7 @@
 """LightGBM models as LightGBM's own text."""
 
 import ctypes
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = ["LightGBMFormat"]
 
 _TYPES = frozenset({"Booster", "LGBMClassifier", "LGBMRegressor"})
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0  # C_API_DTYPE_FLOAT64, C_API_PREDICT_NORMAL of LightGBM's c_api.h
+_LEAVES = re.compile(r"^num_leaves=(\d+)$", re.MULTILINE)
 _ALIKE = ("num_class", "num_tree_per_iteration", "max_feature_idx", "objective", "feature_names", "pandas_categorical")
 _ONE_THREAD = ctypes.c_char_p(b"num_threads=1")
 
@@ -77,11 +79,10 @@ class LightGBMFormat:
         texts = [cast("Booster", model).model_to_string() for model in models]
         _refuse_unlike(texts)
         parts = [self.decode(text.encode()) for text in texts]
-        for part, weight in zip(parts, weights, strict=True):
-            for tree in part.dump_model()["tree_info"]:
-                for leaf in range(tree["num_leaves"]):
-                    value = part.get_leaf_output(tree["tree_index"], leaf)
-                    part.set_leaf_output(tree["tree_index"], leaf, weight * value)
+        for text, part, weight in zip(texts, parts, weights, strict=True):
+            for tree, leaves in enumerate(map(int, _LEAVES.findall(text))):
+                for leaf in range(leaves):
+                    part.set_leaf_output(tree, leaf, weight * part.get_leaf_output(tree, leaf))
         whole, *others = parts
         trees = sum(part.num_trees() for part in parts)
         library: Any = getattr(sys.modules[type(whole).__module__], "_LIB", None)

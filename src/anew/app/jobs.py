@@ -36,7 +36,7 @@ def jobs_of(settings: Settings) -> Jobs:
         reads=_project_files(settings),
         needs=trial_needs(settings),
         revision=partial(code_revision, settings.root, (settings.policy.pipeline, FILE)),
-        blends=partial(can_blend, formats=DataFormats()),
+        blends=partial(can_blend, formats=DataFormats(), wanted=settings.policy.data.blend),
     )
 
 

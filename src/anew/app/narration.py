@@ -208,7 +208,7 @@ def _(fact: SpanFitted) -> str:
 
 @_told.register
 def _(fact: SpanComparisonAsked) -> str:
-    return f"{fact.version} and the span beside it are to be compared on what came since {_span(fact.rows)}"
+    return f"the two spans of {fact.version} are to be compared on what came since {_span(fact.rows)}"
 
 
 @_told.register

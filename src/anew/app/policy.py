@@ -87,6 +87,9 @@ class DataPolicy(Section):
     span: str = Field(
         default="all", description="event time of training rows: a duration such as 90d, all, since_change, or auto"
     )
+    blend: bool = Field(
+        default=True, description="do the two models of span: auto answer as one, where their format can (LightGBM)"
+    )
     holdout: Share = Field(default=0.15, description="newest share of the span that is kept for the gates")
     holdout_most: int = Field(
         default=0, ge=0, description="rows that are enough to be kept for the gates, whatever the share; 0: any"

@@ -61,7 +61,8 @@ def prune(project: Path, *, keep: int = _KEPT, version: str = "", dry_run: bool 
     recorded, routing = _recorded(state, keep), routed(project)
     digests = recorded.digests
     pinned = recorded.pinned | {version for version, _ in routing.named}
-    pinned |= {member for each in pinned for member in recorded.members.get(each, ())}
+    serving = {digest for _, digest in routing.named} | {digests[each] for each in pinned if each in digests}
+    pinned |= {member for each in serving for member in recorded.members.get(each, ())}
     kept = {digests[each] for each in pinned if each in digests}
     kept |= {digest for _, digest in routing.named if digest}
     if version and (version in pinned or digests.get(version, "") in kept):
@@ -103,7 +104,8 @@ def _archive(project: Path, going: Mapping[str, str], versions: RegistryState) -
 class _Recorded:
     """What the record says: the versions, the digest of each model by its name, and the names that it pins.
 
-    `members` has for each version that is made of two models the names of both.
+    `members` has for the digest of each version that is made of two models the names of both: one that was brought back
+    is made of them under a new name.
     """
 
     versions: RegistryState
@@ -128,7 +130,7 @@ def _recorded(state: Path, keep: int) -> _Recorded:
                 if pair is not None:
                     compared = {f"{version} alone", f"{version} beside"}
                     digests |= {f"{version} alone": pair.alone, f"{version} beside": pair.beside}
-                    members[version] = (f"{version} alone", f"{version} beside")
+                    members[each.fact.digest] = (f"{version} alone", f"{version} beside")
             case VersionPromoted():
                 champions = [*(name for name in champions if name != each.fact.version), each.fact.version]
             case SpanFitted():

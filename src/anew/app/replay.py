@@ -129,7 +129,7 @@ def replay(
         disparity=fairlearn_disparity,
         fit_beside=trainer.fit,
         blend=trainer.blend,
-        blends=partial(can_blend, formats=training_kit().formats),
+        blends=partial(can_blend, formats=training_kit().formats, wanted=settings.policy.data.blend),
     )
     effects = ReplayEffects(stream, chosen.gates, trainer.train, watch, world)
     plan = ReplayPlan(

@@ -39,7 +39,7 @@ def rows_on_trial(settings: Settings, chosen: ChosenGates, order: Mapping[str, A
         champion=_loaded(order["champion"]),
         anchor=_loaded(order.get("anchor", ("", "", ""))),
         training=rows.head(order["trained_rows"]),
-        beside=pl.read_parquet(order["beside"]) if order.get("beside") else None,
+        beside=partial(pl.read_parquet, order["beside"]) if order.get("beside") else None,
         suites={name: _reader(source, order) for name, source in suite_sources(settings).items()},
         package=cache(
             lambda: measure_package(Path(place), load, held, card_problems(settings.root, chosen.sections or ()))

@@ -15,8 +15,9 @@ class Blend:
         Digests of the two as artifacts of their own: of the one fitted on the plan's span, and of the one beside it.
     weight
         Share of the first in what the version answers, in (0, 1]; at 1 it is the first, the second is only compared.
-    snapshot, rows
-        Digest of the rows that the second was trained on, and how many they are.
+    snapshot, rows, sources
+        Digest of the rows that the second was trained on, how many they are, and for each source its name, its rows
+        that came and those that were kept.
     """
 
     alone: str
@@ -24,3 +25,4 @@ class Blend:
     weight: float
     snapshot: str
     rows: int
+    sources: tuple[tuple[str, int, int], ...] = ()

@@ -9,9 +9,9 @@ from anew.ports.predictor import Predictor
 __all__ = ["blended_draft", "can_blend"]
 
 
-def can_blend(kept_as: str, formats: Formats) -> bool:
-    """Can two models that are kept in the format of this name answer as one?"""
-    return isinstance(formats.named(kept_as), Blending)
+def can_blend(kept_as: str, formats: Formats, *, wanted: bool = True) -> bool:
+    """Can two models that are kept in the format of this name answer as one, where that is `wanted`?"""
+    return wanted and isinstance(formats.named(kept_as), Blending)
 
 
 def blended_draft(alone: Predictor, beside: Predictor, weight: float, kit: Kit, *, search: bytes = b"") -> Draft:

@@ -1,6 +1,6 @@
 """The names of the jobs that an effect has: the id of the fact that asks for it, and what each is for."""
 
-__all__ = ["job_ids"]
+__all__ = ["is_later", "job_ids"]
 
 _BESIDE, _BLEND = "-beside", "-blend"
 
@@ -12,3 +12,8 @@ def job_ids(id: str) -> tuple[str, str, str]:
     that makes the candidate of both, come after it.
     """
     return id, f"{id}{_BESIDE}", f"{id}{_BLEND}"
+
+
+def is_later(id: str) -> bool:
+    """Is this the id of a job that comes after another of the same effect?"""
+    return id.endswith((_BESIDE, _BLEND))

@@ -36,7 +36,7 @@ from anew.domain.facts import (
 from anew.domain.interval import Interval
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
 from anew.loop.failure import failure
-from anew.loop.job_name import job_ids
+from anew.loop.job_name import is_later, job_ids
 from anew.loop.job_result import results_of
 from anew.loop.past import Past, Record
 from anew.loop.retired_effect import RetiredEffect
@@ -334,8 +334,15 @@ class LiveEffects:
         )
 
     def _job(self, job: Job, steps: Steps) -> JobStatus:
-        """Submit a job, wait for it durably, and return its status once it is done."""
-        steps.run("submit", lambda: self._submitted(job))
+        """Submit a job, wait for it durably, and return its status once it is done.
+
+        How often it is waited for depends on the clock: that a job was submitted is a step only where no wait came
+        before it, so that one step follows the other in the same order each time. To submit it again does nothing.
+        """
+        if is_later(job.id):
+            self._submitted(job)
+        else:
+            steps.run("submit", lambda: self._submitted(job))
         wait, waited = _POLL_S, 0.0
         while True:
             status = self._stores.compute.poll(job.id)

@@ -43,13 +43,14 @@ class Past:
     def warm(self, champion: str) -> tuple[str, str]:
         """Return whom a training starts warm from: the champion, or of its two models the one on its own span.
 
-        Started from both, each model would have the trees of two, and the next of four.
+        Started from both, each model would have the trees of two, and the next of four. Where that one is gone, it is
+        the champion all the same.
         """
         digest, folder = self.champion(champion)
         blend = Manifest.from_json((Path(folder) / "manifest.json").read_text("utf-8")).blend if digest else ()
-        if not blend:
+        alone = blend[0][0] if blend else ""
+        if not alone or not self.artifacts.has(alone):
             return digest, folder
-        alone, _ = blend[0]
         return alone, str(self.artifacts.get(alone))
 
     def params_of(self, candidate: str, training: Training) -> Mapping[str, Any]:

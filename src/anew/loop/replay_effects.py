@@ -226,22 +226,23 @@ class ReplayEffects:
         self._stream.versions[fact.version] = trained
         length_s = plan[0].beside_s * (1 - taken.held / taken.rows.height)
         try:
-            beside, rows, start = self._fitted_beside(fact.version, length_s)
+            beside, also, start = self._fitted_beside(fact.version, length_s)
         except TrainingError as exc:
-            return self._trained(fact, trained, because=exc.detail)
+            return self._trained(fact, trained, because=str(exc))
         self._pairs = {fact.version: (trained.predictor, beside)}
         whole, weight, because = trained, plan[0].span_weight, ""
         try:
             whole = self._blend(order, trained, beside, weight)
-            self._taken[fact.version] = replace(taken, start=min(start, taken.start), beside=rows)
+            self._taken[fact.version] = replace(taken, start=min(start, taken.start), beside=also.rows)
         except TrainingError as exc:
-            weight, because = 1.0, exc.detail
+            weight, because = 1.0, str(exc)
         blend = Blend(
             alone=trained.predictor.digest,
             beside=beside.digest,
             weight=weight,
             snapshot=hashlib.sha256(f"{plan[0].id}:{length_s}".encode()).hexdigest(),
-            rows=rows.height,
+            rows=also.rows.height,
+            sources=also.sources,
         )
         return self._trained(fact, whole, blend, because)
 
@@ -265,7 +266,7 @@ class ReplayEffects:
         )
 
     def _fit_beside(self, fact: SpanFitAsked) -> SpanFitted:
-        fitted, rows, _ = self._fitted_beside(fact.version, fact.length_s)
+        fitted, also, _ = self._fitted_beside(fact.version, fact.length_s)
         # the pair before it is not compared again
         self._pairs = {fact.version: (self._stream.versions[fact.version].predictor, fitted)}
         return SpanFitted(
@@ -274,11 +275,11 @@ class ReplayEffects:
             cause=fact.id,
             version=fact.version,
             digest=fitted.digest,
-            rows=rows.height,
+            rows=also.rows.height,
             compute_s=0.0,
         )
 
-    def _fitted_beside(self, version: str, length_s: float) -> tuple[Predictor, pl.DataFrame, int]:
+    def _fitted_beside(self, version: str, length_s: float) -> tuple[Predictor, SnapshotRows, int]:
         """Fit the second length on rows that end where the candidate's do; return it, them, and where they begin."""
         plan, end = self._plans.pop(version)
         start = max(BEGINNING, end - timedelta(seconds=length_s))
@@ -299,7 +300,7 @@ class ReplayEffects:
             champion=None,
             params=self._stream.versions[version].predictor.manifest.params,
         )
-        return self._another(order), rows, low
+        return self._another(order), replace(taken, rows=rows), low
 
     def _compare(self, fact: SpanComparisonAsked) -> SpansCompared:
         low = bisect_left(self._stream.at, fact.rows.start, hi=self.mature)
@@ -331,7 +332,7 @@ class ReplayEffects:
             champion=versions.get(fact.champion),
             anchor=pinned,
             training=taken.rows.head(taken.rows.height - taken.held),
-            beside=taken.beside,
+            beside=None if taken.beside is None else taken.beside.clone,
             suites={name: partial(self._suite, source, taken, fact) for name, source in self._suites.items()},
             ask=self._ask,
             disparity=self._disparity,

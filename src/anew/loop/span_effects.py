@@ -31,11 +31,12 @@ RunJob = Callable[[Fact, str, str, Sequence[str]], JobStatus]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """A model fitted beside another: its artifact, its snapshot and the rows of that, and the CPU seconds it took."""
+    """A model fitted beside another: its artifact, the CPU seconds it took, and its snapshot with rows and sources."""
 
     digest: str
     snapshot: str
     rows: int
+    sources: tuple[tuple[str, int, int], ...]
     compute_s: float
 
 
@@ -114,6 +115,7 @@ class SpanEffects:
             digest=stored_artifact(self.artifacts, status),
             snapshot=digest,
             rows=taken.rows.height,
+            sources=taken.sources,
             compute_s=status.cpu_s,
         )
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from anew.domain.blend import Blend
 from anew.domain.boundary import reach
-from anew.domain.errors import TrainingError
+from anew.domain.errors import AnewError, DiskFullError, IntegrityError, TrainingError, UnavailableError
 from anew.domain.facts import CandidateTrained, SnapshotTaken, SpanFitAsked, TrainingPlanned
 from anew.domain.manifest import Manifest
+from anew.loop.adopted import ADOPTED
 from anew.loop.job_name import job_ids
 from anew.loop.job_result import stored_artifact
 from anew.loop.past import Past
@@ -103,25 +104,28 @@ class TrainEffect:
         """
         folder = self.artifacts.get(made.digest)
         alone = Manifest.from_json((folder / "manifest.json").read_text("utf-8"))
-        if not self.blends(alone.format):
+        if not self.blends(alone.format) or ADOPTED in alone.params:
             return made
         _, id, last = job_ids(fact.id)
         try:
             beside = self._beside(made, fact, plan, alone)
-        except TrainingError as exc:
-            _unless_cancelled(exc)
-            return replace(made, alone_because=exc.detail, compute_s=made.compute_s + self.used(id))
+        except AnewError as exc:
+            return replace(made, alone_because=_harmless(exc), compute_s=made.compute_s + self.used(id))
         reach("train.beside")
         made = replace(made, compute_s=made.compute_s + beside.compute_s)
         pair = Blend(
-            alone=made.digest, beside=beside.digest, weight=plan.span_weight, snapshot=beside.snapshot, rows=beside.rows
+            alone=made.digest,
+            beside=beside.digest,
+            weight=plan.span_weight,
+            snapshot=beside.snapshot,
+            rows=beside.rows,
+            sources=beside.sources,
         )
         try:
             status = self._blended(inputs, pair, folder)
-        except TrainingError as exc:
-            _unless_cancelled(exc)
-            compute_s = made.compute_s + self.used(last)
-            return replace(made, blend=replace(pair, weight=1.0), alone_because=exc.detail, compute_s=compute_s)
+        except AnewError as exc:
+            because, compute_s = _harmless(exc), made.compute_s + self.used(last)
+            return replace(made, blend=replace(pair, weight=1.0), alone_because=because, compute_s=compute_s)
         reach("train.blended")
         digest = stored_artifact(self.artifacts, status)
         return replace(made, digest=digest, blend=pair, compute_s=made.compute_s + status.cpu_s)
@@ -152,7 +156,13 @@ class TrainEffect:
         return self.run(replace(self.training, search=None), whole)
 
 
-def _unless_cancelled(problem: TrainingError) -> None:
-    """A model beside that came to nothing is done without; a person who ends the run ends all of it."""
-    if problem.reason == "cancelled":
+def _harmless(problem: AnewError) -> str:
+    """Return what kept a second model from a candidate that is whole without it; raise what has to end its run.
+
+    That is a person who ends it, what is not what was stored, and a store that may answer later.
+    """
+    later = isinstance(problem, UnavailableError) and not isinstance(problem, DiskFullError)
+    ended = isinstance(problem, TrainingError) and problem.reason == "cancelled"
+    if later or ended or isinstance(problem, IntegrityError):
         raise problem
+    return str(problem)

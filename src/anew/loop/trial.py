@@ -1,6 +1,6 @@
 """Puts a candidate on trial: rows, suites and whom to ask, as the gates read them; the same live and in a replay."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
@@ -89,7 +89,7 @@ class Trial:
     training
         The rows that the candidate was trained on, on its own span.
     beside
-        Those of the second model that it answers by; None of one.
+        Reads those of the second model that it answers by; None of one.
     suites
         Readers of the benchmark suites, by name.
     ask
@@ -101,7 +101,7 @@ class Trial:
     candidate: Predictor
     champion: Predictor | None
     training: pl.DataFrame
-    beside: pl.DataFrame | None = None
+    beside: Callable[[], pl.DataFrame] | None = None
     anchor: Predictor | None = None
     suites: Mapping[str, Suite] = field(default_factory=dict)
     ask: Ask = ask
@@ -114,8 +114,7 @@ class Trial:
         `answers` asks about these rows, where that is not how others are asked about.
         """
         columns = self.candidate.columns
-        learned = [self.training] if self.beside is None else [self.training, self.beside]
-        known = cache(lambda: np.unique(np.concatenate([identities(each, columns) for each in learned])))
+        known = cache(lambda: np.unique(np.concatenate([identities(each, columns) for each in self._learned()])))
         asked = self._asked(Rows(frame=rows), answers or self.ask, None)
         suites = {name: cache(partial(self._suite, read, known)) for name, read in self.suites.items()}
         return replace(
@@ -126,6 +125,11 @@ class Trial:
             candidate=self._examinee(),
             disparity=self.disparity,
         )
+
+    def _learned(self) -> Iterator[pl.DataFrame]:
+        yield self.training
+        if self.beside is not None:
+            yield self.beside()
 
     def _suite(self, read: Suite, known: Callable[[], npt.NDArray[np.uint64]]) -> HeldOut:
         try:

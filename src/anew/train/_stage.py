@@ -164,9 +164,10 @@ class Train:
                 waiting = state.spans.waiting
                 return () if waiting is None else (self._plan(state, fact, waiting.cause, waiting.corrected),)
             case SnapshotTaken():
-                return _alarms(state, fact)
+                return _alarms(state, fact, fact.sources)
             case CandidateTrained():
-                return state.spans.fit_beside(fact)
+                learned = fact.blend.sources if fact.blend is not None and fact.blend.weight < 1 else ()
+                return (*_alarms(state, fact, learned), *state.spans.fit_beside(fact))
             case CandidateAccepted() if state.is_running(fact.version):
                 return (_end(state, fact, fact.version, "accepted", "every required gate passed"),)
             case CandidateHeld() if state.is_running(fact.version):
@@ -260,9 +261,11 @@ def _charged(
     return replace(state, compute_s=_with(state.compute_s, version, so_far + fact.compute_s))
 
 
-def _alarms(state: TrainState, fact: SnapshotTaken) -> tuple[SourceCapped, ...]:
-    """Name each source that had more of the snapshot's rows than it may have."""
-    total, most = sum(came for _, came, _ in fact.sources), state.caps.get(fact.version, 1.0)
+def _alarms(
+    state: TrainState, fact: SnapshotTaken | CandidateTrained, sources: tuple[tuple[str, int, int], ...]
+) -> tuple[SourceCapped, ...]:
+    """Name each source that had more of a snapshot's rows than it may have."""
+    total, most = sum(came for _, came, _ in sources), state.caps.get(fact.version, 1.0)
     return tuple(
         SourceCapped(
             model=fact.model,
@@ -274,7 +277,7 @@ def _alarms(state: TrainState, fact: SnapshotTaken) -> tuple[SourceCapped, ...]:
             share=came / total,
             at_most=most,
         )
-        for source, came, kept in fact.sources
+        for source, came, kept in sources
         if kept < came and came > most * total
     )
 

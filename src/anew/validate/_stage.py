@@ -92,7 +92,10 @@ class Validate:
         """Fold a fact."""
         match fact:
             case SourceCapped():
-                return replace(state, capped=(*(c for c in state.capped if c.version == fact.version), fact))
+                state = replace(state, capped=(*(c for c in state.capped if c.version == fact.version), fact))
+                if state.candidacy is None or state.candidacy.version != fact.version:
+                    return state
+                return replace(state, candidacy=replace(state.candidacy, capped=state.capped))  # of its second model
             case CandidateTrained():
                 capped = tuple(each for each in state.capped if each.version == fact.version)
                 candidacy = Candidacy(

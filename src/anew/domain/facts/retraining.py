@@ -120,7 +120,7 @@ class TrainingPlanned(Fact):
     purged
         Sources whose rows are kept out.
     beside_s
-        Seconds of event time of a second span, fitted beside to learn which serves better; 0 for none.
+        Seconds of event time of a second span, which a second model is fitted on; 0 for none.
     span_weight
         Share of the model on `span` where it answers together with the one on the second, in (0, 1); 1: alone.
     revive

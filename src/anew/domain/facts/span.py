@@ -75,7 +75,7 @@ class SpanComparisonAsked(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpansCompared(Fact):
-    """How much more the model beside `version` lost than that version itself.
+    """How much more the model beside `version` lost than the one on that version's own span.
 
     One entry of `evidence` for each window with labels: `value` is the relative difference of the mean losses, `high`
     lies one standard error above it, `subject` is the window's end. `compute_s` is what measuring it took, in CPU
