@@ -138,7 +138,9 @@ def _trained(told: _Told, version: str, champion: str, text: str, number: int) -
         planned,
     )  # fmt: skip
     digest = str(number + 1) * 64
-    pair = Blend(alone="a" * 64, beside="b" * 64, weight=0.64, snapshot="7" * 64, rows=2_340)
+    pair = Blend(
+        alone="a" * 64, beside="b" * 64, weight=0.64, snapshot="7" * 64, rows=2_340, sources=((text, 2_340, 2_340),)
+    )
     trained = told.add(
         CandidateTrained(
             **common, at=at, version=version, champion=champion, digest=digest, snapshot="8" * 64, rows=720,

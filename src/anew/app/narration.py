@@ -241,7 +241,7 @@ def _(fact: CandidateTrained) -> str:
     pair, why = fact.blend, f", one model alone: {fact.alone_because}" if fact.alone_because else ""
     both = ""
     if pair is not None and pair.weight < 1:
-        both = f" and, {1 - pair.weight:.0%} of what it answers, on the {pair.rows} of another span"
+        both = f", and for {1 - pair.weight:.0%} of its answer on {pair.rows} rows of another span,"
     return (
         f"{fact.version} trained on {fact.rows} rows{both} in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}{code}"
         f"{why}"
