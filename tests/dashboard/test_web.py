@@ -467,12 +467,14 @@ def test_columns_are_ranked_by_what_their_shift_would_cost() -> None:
             shift = Shift(
                 column="", kind="numeric", psi=0.0, p_value=None, ks=None, bars=super().shifts(window, digest)[0].bars
             )
-            told = (("far", 0.9, 0.001), ("less", 0.1, -0.05), ("more", 0.2, 0.02), ("new", 0.5, None))
+            told = (
+                ("far", 0.9, 0.001), ("idle", 0.4, 0.0), ("less", 0.1, -0.05), ("more", 0.2, 0.02), ("new", 0.5, None)
+            )  # fmt: skip
             return [replace(shift, column=name, psi=psi, effect=cost, held=300) for name, psi, cost in told]
 
     made = signed_in(Costly(story("x"), "x"))
     shifts = made.get("/data.json").json()["data"]["shifts"]
-    assert [each["column"] for each in shifts] == ["less", "more", "far", "new"]
+    assert [each["column"] for each in shifts] == ["less", "more", "far", "idle", "new"]
     page = made.get("/data", headers=HTML).text
     assert "by what their shift would cost" in page and "300 newest rows" in page and "\N{MINUS SIGN}0.05" in page
     without = signed_in().get("/data", headers=HTML).text
@@ -486,6 +488,7 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
         Arm(version="v3x", digest="3" * 64, low=0.25, share=0.2),
     )
     at = AT + 20 * DAY
+    assert re.search(r'>idle</a></th><td class="num">0</td><td class="num">0.4</td>', page), "zero without a sign"
     told.append(RolloutStarted(model="m", at=at, version="v3x", digest="3" * 64, champion="v1x").caused_by("join"))
     shift = TrafficShifted(
         model="m", at=at, epoch=3, stage=Stage.AB, share=0.25, champion=("v1x", "1" * 64),

@@ -58,7 +58,7 @@ class View:
             "sent": _sent,
             "percent": _percent,
             "lasting": _lasting,
-            "signed": lambda value: _NONE if value is None else f"{value:+.4g}".replace("-", _MINUS),
+            "signed": _signed,
             "anchor": lambda text: sha256(str(text).encode()).hexdigest()[:10],
             "brief": lambda text: _DIGEST.sub(lambda found: found[0][:12], str(text)),
             "drawn": Markup,
@@ -94,6 +94,13 @@ def _number(value: float | None) -> str:
 
 
 def _sent(value: Value) -> str:
+def _signed(value: float | None) -> str:
+    """Write a number to four digits with its sign; zero has none."""
+    if value is None:
+        return _NONE
+    return f"{value:+.4g}".replace("-", _MINUS) if value else "0"
+
+
     """Write a value as people would have: whole numbers without a point, a float32 by the digits that it has."""
     if value is None:
         return "missing"
