@@ -2,9 +2,11 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -12,8 +14,9 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
+from anew.dashboard.asset import Assets
 from anew.dashboard.place import PLACES
-from anew.dashboard.shield import HEADERS
+from anew.dashboard.shield import headers_of
 from anew.dashboard.source import Neighbour, Shift
 from anew.dashboard.web import dashboard_app
 from anew.domain.column import Value
@@ -108,12 +111,21 @@ def test_every_response_bears_the_headers() -> None:
         client().get("/", headers=HTML),
     ]
     assert {each.status_code for each in answers} == {200, 303, 403, 404, 421}
+    headers = headers_of(Assets().style_source)
     for answer in answers:
-        for name, value in HEADERS.items():
+        for name, value in headers.items():
             assert answer.headers[name] == value, answer.url
         assert answer.headers["cache-control"]
-    assert "unsafe" not in HEADERS["content-security-policy"]
-    assert "data:" not in HEADERS["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "data:" not in headers["content-security-policy"]
+
+
+def test_a_page_holds_its_style_and_what_brings_it_up_to_date_does_not() -> None:
+    made = signed_in()
+    (style,) = re.findall(r"<style>(.*?)</style>", made.get("/", headers=HTML).text, re.DOTALL)
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in made.get("/", headers=HTML).headers["content-security-policy"]
+    assert "<style>" not in made.get("/", headers=HTML | {"hx-request": "true"}).text
 
 
 @pytest.mark.fault("U1")
@@ -476,6 +488,7 @@ def test_columns_are_ranked_by_what_their_shift_would_cost() -> None:
     shifts = made.get("/data.json").json()["data"]["shifts"]
     assert [each["column"] for each in shifts] == ["less", "more", "far", "idle", "new"]
     page = made.get("/data", headers=HTML).text
+    assert re.search(r'>idle</a></th><td class="num">0</td><td class="num">0.4</td>', page), "zero without a sign"
     assert "by what their shift would cost" in page and "300 newest rows" in page and "\N{MINUS SIGN}0.05" in page
     without = signed_in().get("/data", headers=HTML).text
     assert "by how far they moved" in without and "stored without where it errs" in without
@@ -488,7 +501,6 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
         Arm(version="v3x", digest="3" * 64, low=0.25, share=0.2),
     )
     at = AT + 20 * DAY
-    assert re.search(r'>idle</a></th><td class="num">0</td><td class="num">0.4</td>', page), "zero without a sign"
     told.append(RolloutStarted(model="m", at=at, version="v3x", digest="3" * 64, champion="v1x").caused_by("join"))
     shift = TrafficShifted(
         model="m", at=at, epoch=3, stage=Stage.AB, share=0.25, champion=("v1x", "1" * 64),
