@@ -2,9 +2,11 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -12,8 +14,9 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
+from anew.dashboard.asset import Assets
 from anew.dashboard.place import PLACES
-from anew.dashboard.shield import HEADERS
+from anew.dashboard.shield import headers_of
 from anew.dashboard.source import Neighbour, Shift
 from anew.dashboard.web import dashboard_app
 from anew.domain.column import Value
@@ -109,12 +112,21 @@ def test_every_response_bears_the_headers() -> None:
         client().get("/", headers=HTML),
     ]
     assert {each.status_code for each in answers} == {200, 303, 403, 404, 421}
+    headers = headers_of(Assets().style_source)
     for answer in answers:
-        for name, value in HEADERS.items():
+        for name, value in headers.items():
             assert answer.headers[name] == value, answer.url
         assert answer.headers["cache-control"]
-    assert "unsafe" not in HEADERS["content-security-policy"]
-    assert "data:" not in HEADERS["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "data:" not in headers["content-security-policy"]
+
+
+def test_a_page_holds_its_style_and_what_brings_it_up_to_date_does_not() -> None:
+    made = signed_in()
+    (style,) = re.findall(r"<style>(.*?)</style>", made.get("/", headers=HTML).text, re.DOTALL)
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in made.get("/", headers=HTML).headers["content-security-policy"]
+    assert "<style>" not in made.get("/", headers=HTML | {"hx-request": "true"}).text
 
 
 @pytest.mark.fault("U1")
@@ -468,13 +480,16 @@ def test_columns_are_ranked_by_what_their_shift_would_cost() -> None:
             shift = Shift(
                 column="", kind="numeric", psi=0.0, p_value=None, ks=None, bars=super().shifts(window, digest)[0].bars
             )
-            told = (("far", 0.9, 0.001), ("less", 0.1, -0.05), ("more", 0.2, 0.02), ("new", 0.5, None))
+            told = (
+                ("far", 0.9, 0.001), ("idle", 0.4, 0.0), ("less", 0.1, -0.05), ("more", 0.2, 0.02), ("new", 0.5, None)
+            )  # fmt: skip
             return [replace(shift, column=name, psi=psi, effect=cost, held=300) for name, psi, cost in told]
 
     made = signed_in(Costly(story("x"), "x"))
     shifts = made.get("/data.json").json()["data"]["shifts"]
-    assert [each["column"] for each in shifts] == ["less", "more", "far", "new"]
+    assert [each["column"] for each in shifts] == ["less", "more", "far", "idle", "new"]
     page = made.get("/data", headers=HTML).text
+    assert re.search(r'>idle</a></th><td class="num">0</td><td class="num">0.4</td>', page), "zero without a sign"
     assert "by what their shift would cost" in page and "300 newest rows" in page and "\N{MINUS SIGN}0.05" in page
     without = signed_in().get("/data", headers=HTML).text
     assert "by how far they moved" in without and "stored without where it errs" in without

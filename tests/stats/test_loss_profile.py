@@ -64,6 +64,24 @@ def test_a_level_that_was_never_seen_has_the_average_loss() -> None:
     assert known.effect("level", reference.own.columns["level"], new) == pytest.approx(0.0, abs=1e-9)
 
 
+def test_what_cancels_out_but_for_rounding_costs_nothing() -> None:
+    rows = {"level": pa.array(["a"] * 3 + ["b"] * 7 + ["c"] * 11)}
+    reference = Reference.fit(rows)
+    known = profile_losses(reference, rows, np.full(21, 0.1))
+    own = reference.own.columns["level"]
+    for a, b, c in [(1, 1, 1), (5, 2, 4), (1, 12, 6), (10, 1, 1), (3, 3, 7)]:
+        now = reference.profile({"level": pa.array(["a"] * a + ["b"] * b + ["c"] * c)}).columns["level"]
+        assert known.effect("level", own, now) == 0.0, "every part loses the same, wherever the rows are"
+
+
+def test_the_least_that_a_shift_can_cost_is_no_rounding() -> None:
+    level = pa.array(["a", "b"] * 1000)
+    reference = Reference.fit({"level": level})
+    known = profile_losses(reference, {"level": level}, np.array([0.0] * 1999 + [1 / 255]))
+    moved = reference.profile({"level": pa.array(["a", "b"] * 500_000 + ["b"])}).columns["level"]
+    assert (known.effect("level", reference.own.columns["level"], moved) or 0.0) > 1e-12
+
+
 def test_a_few_rows_say_little() -> None:
     rows = {"x": np.arange(20.0)}
     reference = Reference.fit({"x": np.arange(2000.0) / 100})

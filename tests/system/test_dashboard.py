@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as TooLateError
 
 from anew.dashboard.place import PLACES
+from anew.domain.fact import Fact
 from anew.domain.facts import Stage, Ticked, TrafficShifted
 from tests.dashboard.hostile import PAYLOADS
 from tests.dashboard.story import AT, ToldSource, story
@@ -233,20 +234,49 @@ def test_without_javascript_everything_is_there_and_forms_work(chromium: Browser
         assert len(plain.source.ordered) == 1
 
 
+def _steady(champion: str, fallback: str) -> Fact:
+    return TrafficShifted(
+        model="m",
+        at=AT,
+        epoch=9,
+        stage=Stage.STEADY,
+        share=0.0,
+        champion=(champion, "7" * 64),
+        fallback=(fallback, "6" * 64),
+    ).caused_by("")
+
+
 def test_a_page_shows_what_is_recorded_without_being_asked(chromium: Browser, plain: Served) -> None:
     with visiting(chromium, plain) as seen:
         live(seen.page)
-        shifted = TrafficShifted(
-            model="m",
-            at=AT,
-            epoch=9,
-            stage=Stage.STEADY,
-            share=0.0,
-            champion=("v7", "7" * 64),
-            fallback=("v6", "6" * 64),
-        )
-        plain.source.told = [*plain.source.told, shifted.caused_by("")]
+        plain.source.told = [*plain.source.told, _steady("v7", "v6")]
         expect(seen.page.get_by_role("button", name="Roll back")).to_contain_text("from v7 to v6", timeout=10_000)
+
+
+ASKED = """() => {
+  const [page] = performance.getEntriesByType('navigation');
+  const asked = performance.getEntriesByType('resource').filter((each) => each.startTime < page.loadEventStart);
+  return asked.map((each) => each.name.split('/').at(-1).split(/[.?]/)[0]);
+}"""
+"""What was asked for before the page was whole."""
+
+
+def test_a_page_is_whole_before_what_updates_it_is_asked_for(chromium: Browser, plain: Served) -> None:
+    with visiting(chromium, plain) as seen:
+        for path in addresses():
+            seen.page.goto(plain.url + path)
+            live(seen.page)
+            assert not {"htmx", "events"} & set(seen.page.evaluate(ASKED)), path
+
+
+def test_a_page_asks_again_for_what_updates_it_and_misses_nothing_meanwhile(chromium: Browser, plain: Served) -> None:
+    with visiting(chromium, plain) as seen:
+        seen.page.route("**/htmx*", lambda route: route.abort(), times=2)
+        seen.page.reload()
+        expect(seen.page.locator("#pulse")).not_to_have_text("live")
+        plain.source.told = [*plain.source.told, _steady("v7", "v6")]
+        expect(seen.page.get_by_role("button", name="Roll back")).to_contain_text("from v7 to v6", timeout=20_000)
+        live(seen.page)
 
 
 NAMED = """(wrap) => {

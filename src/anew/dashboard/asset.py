@@ -1,17 +1,19 @@
-"""Style sheets and scripts, held in memory under names that change with their content."""
+"""The style sheet that pages hold, and the files that they ask for, under names that change with their content."""
 
 import gzip
 import hashlib
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from markupsafe import Markup
+
 __all__ = ["Asset", "Assets"]
 
-_MEDIA: Final = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_MEDIA: Final = {"js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 _NAMES: Final = (
-    "anew.css",
     "anew.js",
     "icon.svg",
     "vendor/htmx.min.js",
@@ -28,10 +30,22 @@ class Asset:
 
 
 class Assets:
-    """The files by the path under which they are served, and the path of each by its name."""
+    """The files by the path under which they are served, and the path of each by its name.
+
+    Attributes
+    ----------
+    style, icon
+        What every page holds itself: nothing has to be asked for before it can be painted.
+    style_source
+        The style sheet's digest, as a policy of content names what is allowed.
+    """
 
     def __init__(self) -> None:
         folder = files("anew.dashboard") / "static"
+        style = (folder / "anew.css").read_text("utf-8")
+        self.style = Markup(style)  # noqa: S704  our own style sheet
+        self.style_source = f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+        self.icon = Markup((folder / "icon.svg").read_text("utf-8"))  # noqa: S704  our own drawing
         self.paths: dict[str, str] = {}
         self.files: dict[str, Asset] = {}
         for name in _NAMES:

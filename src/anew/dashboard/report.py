@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
@@ -82,10 +81,8 @@ def report_of(
 
 def report_html(report: Report) -> str:
     """Return the report as one HTML document that needs nothing beside itself and runs no script."""
-    style = (files("anew.dashboard") / "static" / "anew.css").read_text("utf-8")
-    return View(Assets().paths).render(
+    return View(Assets()).render(
         "report.html",
         report=report,
-        style=Markup(style),  # noqa: S704  our own style sheet
         graph=Markup(lineage_svg(report.lineage)),  # noqa: S704  it escapes what it draws
     )

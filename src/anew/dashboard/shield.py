@@ -1,7 +1,7 @@
 """What stands before every page: whose name it is called by, where a form comes from, and what browsers are told."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from anew.dashboard.flood import Flood
 from anew.dashboard.network import place_of
 
-__all__ = ["HEADERS", "WORD", "Shield"]
+__all__ = ["WORD", "Shield", "headers_of"]
 
-HEADERS = {
+_HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src {style}; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "x-content-type-options": "nosniff",
@@ -25,7 +25,6 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-"""On every response."""
 
 _SAFE = frozenset({"GET", "HEAD"})
 _MOST_BYTES = 65_536
@@ -33,8 +32,19 @@ WORD: Final = "/sign-out/provider"
 """Where a provider of identity says that somebody signed out: from no page, with no cookie, by a signature."""
 
 
+def headers_of(style: str) -> Mapping[str, str]:
+    """Return what is on every response.
+
+    Parameters
+    ----------
+    style
+        The only style sheet that is applied, by its digest as a policy of content names it; ``'none'`` for none.
+    """
+    return {name: value.format(style=style) for name, value in _HEADERS.items()}
+
+
 class Shield:
-    """Refuses what is not for us, and puts `HEADERS` on every response.
+    """Refuses what is not for us, and puts `headers_of` on every response.
 
     Parameters
     ----------
@@ -46,12 +56,21 @@ class Shield:
         reach us as we are. Forms that say they come from there are taken when they call us by that name.
     clock
         Seconds, going forward, by which requests of one place are counted.
+    style
+        As `headers_of` takes it.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: Collection[str], origin: str = "", clock: Callable[[], float] = time.monotonic
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        origin: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        style: str = "'none'",
     ) -> None:
         self._app = app
+        self._said = headers_of(style)
         self._clock = clock
         self._rates = Flood()
         self._origin = origin
@@ -68,7 +87,7 @@ class Shield:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._said.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
             await send(message)

@@ -14,6 +14,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from anew.dashboard import chart
+from anew.dashboard.asset import Assets
 from anew.dashboard.backtest_svg import backtest_svg
 from anew.dashboard.lineage_svg import lineage_svg
 from anew.domain.column import Value
@@ -42,7 +43,7 @@ def _plain(value: object) -> object:
 class View:
     """Renders templates. Everything is escaped; a name that is not there is an error, never nothing."""
 
-    def __init__(self, paths: Mapping[str, str]) -> None:
+    def __init__(self, assets: Assets) -> None:
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("anew.dashboard"),
             autoescape=True,
@@ -50,7 +51,7 @@ class View:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["asset"] = paths.__getitem__
+        self._environment.globals |= {"asset": assets.paths.__getitem__, "icon": assets.icon, "style": assets.style}
         self._environment.filters |= {
             "when": _when,
             "day": lambda at: _when(at, "%d %b %Y"),
@@ -58,7 +59,7 @@ class View:
             "sent": _sent,
             "percent": _percent,
             "lasting": _lasting,
-            "signed": lambda value: _NONE if value is None else f"{value:+.4g}".replace("-", _MINUS),
+            "signed": _signed,
             "anchor": lambda text: sha256(str(text).encode()).hexdigest()[:10],
             "brief": lambda text: _DIGEST.sub(lambda found: found[0][:12], str(text)),
             "drawn": Markup,
@@ -91,6 +92,13 @@ def _number(value: float | None) -> str:
     if isinstance(value, int) or (abs(value) >= 1_000 and float(value).is_integer()):
         return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     return f"{value:.4g}".replace("-", _MINUS)
+
+
+def _signed(value: float | None) -> str:
+    """Write a number to four digits with its sign; zero has none."""
+    if value is None:
+        return _NONE
+    return f"{value:+.4g}".replace("-", _MINUS) if value else "0"
 
 
 def _sent(value: Value) -> str:

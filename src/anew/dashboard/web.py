@@ -68,7 +68,8 @@ class Dashboard:
 
 def dashboard_app(made: Dashboard) -> ASGIApp:
     """Return the application."""
-    return Shield(_Web(made).app(), made.hosts, made.origin)
+    web = _Web(made)
+    return Shield(web.app(), made.hosts, made.origin, style=web.assets.style_source)
 
 
 class _Web:
@@ -85,8 +86,8 @@ class _Web:
             show=self._alone,
         )
         self._forms = Forms(self._sessions)
-        self._assets = Assets()
-        self._view = View(self._assets.paths)
+        self.assets = Assets()
+        self._view = View(self.assets)
         self._records = Records()
         self._head = 0
         self._lock = Lock()
@@ -117,7 +118,7 @@ class _Web:
         )
 
     def _asset(self, request: Request) -> Response:
-        asset = self._assets.files.get(request.url.path)
+        asset = self.assets.files.get(request.url.path)
         if asset is None:
             raise HTTPException(404)
         packed = "gzip" in request.headers.get("accept-encoding", "")
@@ -196,6 +197,7 @@ class _Web:
             "who": None,
             "place": "",
             "path": _address(request),
+            "whole": "hx-request" not in request.headers,
             "head": self._head,
             "navigation": [],
             "outcome": None,

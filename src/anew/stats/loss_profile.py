@@ -23,6 +23,9 @@ _GROUPS = 10
 _PRIOR_ROWS = 10.0
 """Rows of average loss that each part of a column is taken to have beside its own, so that a few rows say little."""
 _HEAD = struct.Struct(">Q")
+_EPSILON = float(np.finfo(np.float64).eps)
+_ROUNDED = 4
+"""How often a term is rounded before terms are summed, in whole epsilons: its two shares, its loss, its product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class LossProfile:
         Returns
         -------
         float
-            In [-1, 1], more is worse; None where a side has no rows or the column is not known.
+            In [-1, 1], more is worse; 0 where it is no larger than what rounding adds to it; None where a side has no
+            rows or the column is not known.
 
         Raises
         ------
@@ -73,7 +77,11 @@ class LossProfile:
             for each in (rows, losses, reference, current)
         )
         loss = (lost / _WHOLE + _PRIOR_ROWS * self.mean) / (known + _PRIOR_ROWS)
-        return float(((now / current.n - then / reference.n) * loss).sum())
+        before, after = then / reference.n, now / current.n
+        change = float(((after - before) * loss).sum())
+        # shares on either side sum to one, so that losses which are all alike cancel out, but for what rounding leaves
+        rounding = (len(loss) + _ROUNDED) * _EPSILON * float(((after + before) * loss).sum())
+        return change if abs(change) > rounding else 0.0
 
     def to_bytes(self) -> bytes:
         """Return a compact form."""

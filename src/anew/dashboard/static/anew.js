@@ -1,9 +1,11 @@
 // Keeps an open page true: news of the record brings its newest state, silence is said, and old pages act on nothing.
 "use strict";
 (() => {
-  const root = document.documentElement, STALE_MS = 10_000, SETTLE_MS = 400;
+  const root = document.documentElement, STALE_MS = 10_000, SETTLE_MS = 400, AGAIN_MS = 2000;
+  const swapper = document.currentScript.dataset.then;
   const pulse = document.getElementById("pulse"), banner = document.getElementById("stale");
-  let stream = null, heard = Date.now(), head = root.dataset.head, timer = 0, over = "";
+  const since = Date.now();
+  let stream = null, heard = 0, head = root.dataset.head, timer = 0, over = "";
 
   function busy() {
     const at = document.activeElement;
@@ -18,7 +20,7 @@
   }
 
   function listen() {
-    if (stream || over || document.hidden) return;
+    if (stream || over || document.hidden || !window.htmx) return;
     stream = new EventSource(`/events?after=${head}`);
     stream.addEventListener("beat", () => { heard = Date.now(); show(); });
     stream.addEventListener("fact", (event) => { heard = Date.now(); head = event.lastEventId; refresh(); show(); });
@@ -27,11 +29,26 @@
         stream = null;
         fetch("/loop.json", { method: "HEAD" }).catch(() => null).then((answer) => {
           if (answer && answer.status === 401) over = "You are signed out: sign in again to see what is new.";
-          else setTimeout(listen, 2000);
+          else setTimeout(listen, AGAIN_MS);
           show();
         });
       }
     });
+  }
+
+  // What brings a page up to date is fetched once the page is seen, and news are heard from then on. Not before "load":
+  // htmx waits for a document that is parsed, and in one that is parsed but not complete it would wait for ever.
+  function fetchSwapper() {
+    const script = document.createElement("script");
+    script.addEventListener("load", listen);
+    script.addEventListener("error", () => { script.remove(); setTimeout(fetchSwapper, AGAIN_MS); });
+    script.src = swapper;
+    document.head.append(script);
+  }
+
+  function begin() {
+    if (document.hidden) fetchSwapper();
+    else requestAnimationFrame(() => setTimeout(fetchSwapper, 0));
   }
 
   function leave() {
@@ -44,7 +61,8 @@
   }
 
   function show() {
-    const age = Date.now() - heard, stale = Boolean(over) || age > STALE_MS;
+    const age = Date.now() - (heard || since), stale = Boolean(over) || age > STALE_MS;
+    if (!stale && !heard) return;
     const word = stale ? "stale" : "live";
     if (root.dataset.state !== word) root.dataset.state = word;
     const said = stale ? `data is ${Math.round(age / 1000)} s old` : "live";
@@ -89,5 +107,5 @@
   document.addEventListener("htmx:afterSwap", () => { restore(); show(); });
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   setInterval(show, 1000);
-  listen();
+  window.addEventListener("load", begin);
 })();
