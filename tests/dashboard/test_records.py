@@ -228,6 +228,24 @@ def test_where_nothing_can_be_kept_pages_are_made_all_the_same(how: str, tmp_pat
     assert file.exists() == (how != "no folder")
 
 
+@pytest.mark.parametrize("how", ["no database", "UPDATE kept SET maker = 'x'", "UPDATE kept SET mark = 'x'"])
+def test_what_can_be_neither_believed_nor_deleted_is_left_alone(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_path: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError("not yours")
+
+    file = tmp_path / "own.db"
+    with opened() as records:
+        pages(records, kept(MANY, file))
+    damaged(file, how)
+    before = file.read_bytes()
+    monkeypatch.setattr(Path, "unlink", refused)
+    with opened() as records:
+        assert pages(records, kept(MANY, file)) == fresh(MANY)
+    assert file.read_bytes() == before
+
+
 def test_what_can_be_found_nowhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anew.dashboard.records.hear", lambda catalogue, *_: catalogue._numbers("SELECT nothing"))
     with pytest.raises(UnavailableError):

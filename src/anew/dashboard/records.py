@@ -70,9 +70,7 @@ class Records:
             except CatalogueError as exc:
                 _LOG.warning("catalogue_failed project=%r problem=%r", name, str(exc))
                 self._forget(name)
-                if exc.damaged and not damages:
-                    _delete(self._path(name, source))
-                else:
+                if damages or not exc.damaged or not _deleted(self._path(name, source)):
                     self._in_memory.add(name)
         raise UnavailableError("the pages cannot be made from the record now; the log of the dashboard says why")
 
@@ -119,9 +117,9 @@ class Records:
     def _anew(self, name: str, source: Source) -> _Heard:
         """Throw away what is kept, and begin."""
         self._forget(name)
-        path = self._path(name, source)
-        _delete(path)
-        heard = self._heard[name] = _Heard(catalogue=Catalogue(path))
+        if not _deleted(self._path(name, source)):
+            self._in_memory.add(name)
+        heard = self._heard[name] = _Heard(catalogue=Catalogue(self._path(name, source)))
         return heard
 
     def _forget(self, name: str) -> None:
@@ -153,9 +151,14 @@ def heard(reader: RecordReader) -> Record:
     return Record(head, catalogue, digest, reader, KnownFacts())
 
 
-def _delete(path: Path | None) -> None:
+def _deleted(path: Path | None) -> bool:
+    """Delete a file of SQLite's with what stands beside it; is it gone?"""
+    if path is None:
+        return True
     try:
-        for each in () if path is None else (path, path.with_name(f"{path.name}-wal")):
-            each.unlink(missing_ok=True)
+        for beside in ("", "-wal", "-shm"):
+            path.with_name(f"{path.name}{beside}").unlink(missing_ok=True)
     except OSError as exc:
-        raise CatalogueError(str(exc), damaged=False) from exc
+        _LOG.warning("catalogue_stays path=%s problem=%r", path, str(exc))
+        return False
+    return True
