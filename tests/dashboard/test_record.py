@@ -10,12 +10,13 @@ import pytest
 
 from anew.dashboard.asking import Asking
 from anew.dashboard.audit import audit_page
+from anew.dashboard.hearing import _STANDS_STILL
 from anew.dashboard.place import PLACES
 from anew.dashboard.record import Record
 from anew.dashboard.records import Records
 from anew.dashboard.runs import runs_page
 from anew.domain.fact import Fact
-from anew.domain.facts import CandidateTrained, RolloutObserved, Ticked, WindowScored
+from anew.domain.facts import FACTS, CandidateTrained, RolloutObserved, Ticked, WindowScored
 from anew.lineage import index, lineage_of
 from anew.registry import Registry, Standing
 from tests.dashboard.story import TOKENS, ToldSource, story
@@ -79,6 +80,38 @@ def test_a_lineage_is_the_same_without_the_ticks_and_looks_that_nothing_followed
     planned = whole.planned(1_000)
     assert record.planned(1_000) == planned
     assert [lineage_of(record, each) for each in planned[0]] == [lineage_of(whole, each) for each in planned[0]]
+
+
+@pytest.mark.parametrize("facts", [list(many_runs(12)), *map(told, range(4))], ids=lambda each: str(len(each)))
+def test_a_lineage_finds_the_same_in_a_catalogue_as_in_memory(facts: Sequence[Fact]) -> None:
+    record, whole = heard(facts), index(facts)
+    for fact in facts:
+        assert fact.id in record
+        assert record[fact.id] == fact
+        assert list(record.led(fact.id)) == list(whole.led(fact.id))
+    for version in whole.planned(1_000)[0]:
+        assert (record.plan(version), record.trained(version)) == (whole.plan(version), whole.trained(version))
+        assert [*record.routing(version)] == [*whole.routing(version)]
+        assert [*record.succeeding(version)] == [*whole.succeeding(version)]
+        assert [each for each in whole.naming(version) if not isinstance(each, RolloutObserved)] == record.naming(
+            version
+        )
+    assert [record.routed(epoch) for epoch in range(30)] == [whole.routed(epoch) for epoch in range(30)]
+    assert record.ordered([*facts[::-3], facts[-1]]) == whole.ordered([*facts[::-3], facts[-1]])
+    assert list(record.led("nothing")) == []
+    assert ("" in record, "nothing" in record) == (False, False)
+
+
+@pytest.mark.parametrize("facts", [list(many_runs(40)), *map(told, range(8))], ids=lambda each: str(len(each)))
+def test_no_version_stands_elsewhere_by_what_is_not_asked_of_the_registry(facts: Sequence[Fact]) -> None:
+    state, still = Registry().initial(), 0
+    for fact in facts:
+        before, state = state, Registry().apply(state, fact)
+        if fact.kind in _STANDS_STILL:
+            assert state is before
+            still += 1
+    assert still > len(facts) / 10
+    assert set(FACTS) >= _STANDS_STILL
 
 
 def test_all_runs_can_be_gone_through() -> None:

@@ -23,6 +23,7 @@ __all__ = ["MOST_LOOKS", "Digest", "maker", "packed", "unpacked"]
 
 MOST_LOOKS = 5_000
 _KNOWN_BY = 32
+_ROLLOUT, _GOVERNANCE, _TRIGGER = Rollout(), Governance(), Trigger()
 _MAKERS = ("dashboard", "domain", "governance", "registry", "rollout", "trigger")
 
 
@@ -68,13 +69,14 @@ class Digest:
 
     def hear(self, fact: Fact, seq: int, digests: Mapping[str, str]) -> None:
         """Fold a fact; `digests` has those of the versions that it names and that were trained."""
-        known = PersistentMap[str, str]()
+        before = self.rollout
         for version, digest in digests.items():
-            known = known.having(version, digest)
-        rollout = Rollout().apply(replace(self.rollout, digests=known) if digests else self.rollout, fact)
-        if rollout is not self.rollout:
-            self.rollout = replace(rollout, digests=PersistentMap(), quarantined=Quarantine())
-        self.governance = Governance().apply(self.governance, fact)
+            before = replace(before, digests=before.digests.having(version, digest))
+        rollout = _ROLLOUT.apply(before, fact)
+        if rollout.digests or rollout.quarantined:
+            rollout = replace(rollout, digests=PersistentMap(), quarantined=Quarantine())
+        self.rollout = rollout
+        self.governance = _GOVERNANCE.apply(self.governance, fact)
         match fact:
             case Ticked():
                 self.tick = fact.at
@@ -84,7 +86,7 @@ class Digest:
                 kept = [each for each in self.looks if each[1] != fact.version and self.rollout.arm(each[1])]
                 self.looks = deque(kept, maxlen=MOST_LOOKS)
             case RetrainRequested():
-                self.requests = Trigger().apply(TriggerState(requests=self.requests), fact).requests
+                self.requests = _TRIGGER.apply(TriggerState(requests=self.requests), fact).requests
             case CandidateTrained():
                 self.compute_s += fact.compute_s
         if fact.ends:

@@ -23,6 +23,7 @@ from anew.registry import Registry, RegistryState, Standing, VersionRecord
 
 __all__ = ["hear"]
 
+_REGISTRY = Registry()
 _STANDS_STILL = frozenset(
     {
         "AlertRaised", "CandidateMeasured", "GateJudged", "IncidentRaised", "SnapshotTaken", "TrafficApplied",
@@ -100,7 +101,7 @@ class _Hearing:
         """Let the registry say where the versions stand that a fact may move, which are those that it names."""
         names = dict.fromkeys(getattr(fact, each, "") for each in ("version", "to", "previous"))
         before = self._registry([each for each in names if each])
-        after = Registry().apply(before, fact)
+        after = _REGISTRY.apply(before, fact)
         if after is before:
             return
         self._digest.fallback = after.fallback
