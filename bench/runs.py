@@ -82,14 +82,13 @@ def _rows(facts: Iterable[Fact]) -> Iterator[tuple[object, ...]]:
     """Yield facts as rows of their table; that each comes back as it was, the tests of `encode` say."""
     encoder, previous = msgspec.json.Encoder(order="deterministic"), GENESIS
     for seq, fact in enumerate(facts, 1):
-        told = {"seq": seq, "kind": fact.kind, "schema": fact.schema, "recorded_at": RECORDED_AT}
-        body = encoder.encode(fact).decode()
-        now = link(previous, body=body, **told)
+        kind, body = fact.kind, encoder.encode(fact).decode()
+        now = link(previous, seq=seq, kind=kind, schema=fact.schema, recorded_at=RECORDED_AT, body=body)
         yield (
             seq,
             fact.id,
             fact.model,
-            fact.kind,
+            kind,
             fact.schema,
             fact.at.isoformat(timespec="microseconds"),
             fact.cause,
@@ -121,9 +120,9 @@ def served(project: Path, newest: str, rounds: int) -> dict[str, float]:
             took.append(1_000 * (time.process_time() - began))
             answer.raise_for_status()
         found[place.name] = sorted(took)[int(0.95 * (rounds - 1))]
-    held = (_held() - before) / 1_024
+    held = f"{_held() / 1_024:.0f} MB held at most, {(_held() - before) / 1_024:.0f} of them since it began"
     kept = sum(each.stat().st_size for each in (project / ".anew" / "dashboard").glob("*")) / 1_048_576
-    print(f"first page: {taken:.1f} s of CPU, {passed:.1f} s; {held:.0f} MB held; {kept:.0f} MB kept", flush=True)
+    print(f"first page: {taken:.1f} s of CPU, {passed:.1f} s; {held}; {kept:.0f} MB kept", flush=True)
     return found
 
 

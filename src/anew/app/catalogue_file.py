@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import weakref
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,16 +21,17 @@ class CatalogueFile:
     def __init__(self, state: Path, project: Path) -> None:
         name = "own" if project / state.name == state else sha256(str(project).encode()).hexdigest()[:16]
         self._path = state / "dashboard" / f"{name}.db"
-        self._lock: int | None = None
+        self._is_own = False
 
     def path(self) -> Path | None:
-        """Return the file once it is this process's own, until that ends; None where another has it, or none can be."""
-        if self._lock is None:
+        """Return the file once it is this one's own, while this lives; None where another has it, or none can be."""
+        if not self._is_own:
             try:
-                self._lock = self._locked()
+                weakref.finalize(self, os.close, self._locked())
             except OSError as exc:
                 _LOG.warning("catalogue_in_memory path=%s problem=%r", self._path, str(exc))
                 return None
+            self._is_own = True
         return self._path
 
     def _locked(self) -> int:
