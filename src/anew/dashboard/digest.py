@@ -24,7 +24,7 @@ __all__ = ["MOST_LOOKS", "Digest", "maker", "packed", "unpacked"]
 MOST_LOOKS = 5_000
 _KNOWN_BY = 32
 _ROLLOUT, _GOVERNANCE, _TRIGGER = Rollout(), Governance(), Trigger()
-_MAKERS = ("dashboard", "domain", "governance", "registry", "rollout", "trigger")
+_MAKERS = ("dashboard", "domain", "governance", "lineage", "registry", "rollout", "trigger")
 
 
 @dataclass(slots=True, kw_only=True)
