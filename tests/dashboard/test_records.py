@@ -1,6 +1,5 @@
 """What the dashboard keeps of a record: pages are the same with it as without, and it is never believed blindly."""
 
-import ast
 import signal
 import sqlite3
 import subprocess
@@ -8,13 +7,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from inspect import getsource
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from anew.dashboard import catalogue, digest, hearing
 from anew.dashboard.asking import Asking
 from anew.dashboard.at_hand import AtHand
 from anew.dashboard.catalogue import Catalogue
@@ -324,13 +321,3 @@ def test_the_state_that_is_kept_does_not_grow_with_runs(tmp_path: Path) -> None:
             return len(packed(records._heard[""].digest))
 
     assert size(2_000) < size(1_000) + 1_000
-
-
-def test_all_code_that_makes_it_is_told_from_other_code() -> None:
-    packages = set()
-    for module in (catalogue, digest, hearing):
-        for node in ast.walk(ast.parse(getsource(module))):
-            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("anew."):
-                packages.add(str(node.module).split(".")[1])
-    assert packages - {"ports"} == set(digest._MAKERS)
-    assert digest.maker() == digest.maker()
