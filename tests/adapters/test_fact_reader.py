@@ -9,29 +9,48 @@ from pathlib import Path
 
 import pytest
 
-from anew.adapters.fact_reader import read_facts, read_lease
+from anew.adapters.fact_reader import read_facts, read_lease, reading_facts
 from anew.adapters.memory import ManualClock
+from anew.adapters.postgres_link import Place
+from anew.adapters.sql_database import open_database
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.domain.facts import RetrainApproved
 from anew.testing.contract_eventlog import command
+from tests.postgres_server import PostgresServer
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "a folder # with? signs%" / "anew.db"
+def filled(place: Place) -> None:
     clock = ManualClock(AT)
-    database = Database(path)
+    database = open_database(place)
     grant = SQLLease(database, clock=clock).acquire("host/1", 30.0)
     assert grant is not None
     facts = [command(1), RetrainApproved(model="m", at=AT, by="policy").caused_by(command(1).id), command(2)]
     SQLEventLog(database, clock=clock).append(facts, grant=grant)
     database.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "a folder # with? signs%" / "anew.db"
+    filled(path)
     return path
+
+
+@pytest.fixture(params=["file", pytest.param("server", marks=pytest.mark.system)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A record with the same three facts, in a file and on a server."""
+    if request.param == "file":
+        found: Path = request.getfixturevalue("path")
+        return found
+    server: PostgresServer = request.getfixturevalue("postgres")
+    on_server = server.place()
+    filled(on_server)
+    return on_server
 
 
 def test_it_reads_what_the_log_holds(path: Path) -> None:
@@ -45,6 +64,41 @@ def test_it_reads_a_part(path: Path) -> None:
     assert [row.seq for row in read_facts(path, kinds={"RetrainCommanded"})] == [1, 3]
     assert [row.seq for row in read_facts(path, after=1, kinds={"RetrainCommanded", "RetrainApproved"})] == [2, 3]
     assert list(read_facts(path, kinds=())) == []
+
+
+def test_it_reads_single_facts(place: Place) -> None:
+    first, second, third = read_facts(place)
+    with reading_facts(place) as reader:
+        assert reader.head() == 3
+        assert reader.after(0, 2) == [first, second]
+        assert reader.after(2, 2) == [third]
+        assert reader.after(3, 2) == []
+        assert reader.at([3, 1, 9]) == [first, third]
+        assert reader.at([]) == ()
+        assert reader.find(second.fact.id) == second
+        assert reader.find("none") is None
+        assert reader.last("RetrainCommanded") == third
+        assert reader.last("VersionPromoted") is None
+        assert reader.caused_by(first.fact.id) == [second]
+        assert reader.caused_by("none") == []
+
+
+def test_a_mark_tells_a_record_from_others(place: Place) -> None:
+    database = open_database(place)
+    head = SQLEventLog(database, clock=ManualClock()).verify_chain()
+    database.close()
+    with reading_facts(place) as reader:
+        assert reader.mark(head.seq) == head.hash
+        assert len({reader.mark(seq) for seq in range(5)}) == 4
+        assert (reader.mark(0), reader.mark(4)) == ("", "")
+
+
+def test_what_cannot_be_read_is_told_as_by_the_others(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError), reading_facts(tmp_path / "none.db"):
+        pass
+    (tmp_path / "broken.db").write_bytes(b"these are no facts" * 1_000)
+    with pytest.raises(IntegrityError), reading_facts(tmp_path / "broken.db") as reader:
+        reader.head()
 
 
 def test_it_tells_who_holds_the_lease(path: Path) -> None:

@@ -1,11 +1,14 @@
 """A record in which everything that a page shows bears a given text, and a source of pages over it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from anew.app.narration import narrate
+from anew.dashboard.at_hand import AtHand
 from anew.dashboard.entrance import Errand, Vouched, Ways
 from anew.dashboard.source import (
     Artifact,
@@ -58,7 +61,7 @@ from anew.domain.health import Finding
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
-from anew.lineage import FactIndex, Lineage, lineage_of
+from anew.lineage import Indexed, Lineage, lineage_of
 from anew.ports.eventlog import Recorded
 from anew.ports.review import Question
 from anew.rollout import Rollout
@@ -224,6 +227,7 @@ class ToldSource:
     clock: datetime = AT + 40 * DAY
     beside: Sequence[Neighbour] = ()
     number: Value = 1.5
+    kept: Path | None = None
 
     def now(self) -> datetime:
         """The clock, which a test may turn."""
@@ -237,6 +241,15 @@ class ToldSource:
         """What was told after a number."""
         for seq, fact in enumerate(self.told[after:], after + 1):
             yield Recorded(seq=seq, recorded_at=AT, fact=fact)
+
+    @contextmanager
+    def reading(self) -> Iterator[AtHand]:
+        """What was told, as it is now."""
+        yield AtHand(self.told, AT)
+
+    def catalogue(self) -> Path | None:
+        """The file that a test says."""
+        return self.kept
 
     def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
         """Something of everything."""
@@ -269,7 +282,7 @@ class ToldSource:
         """As everywhere."""
         return narrate(fact)
 
-    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
+    def lineage(self, subject: str, facts: Indexed) -> Lineage:
         """Over what was told."""
         return lineage_of(facts, subject)
 

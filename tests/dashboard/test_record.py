@@ -10,11 +10,13 @@ import pytest
 
 from anew.dashboard.asking import Asking
 from anew.dashboard.audit import audit_page
+from anew.dashboard.hearing import _STANDS_STILL
 from anew.dashboard.place import PLACES
-from anew.dashboard.record import Record, Records
+from anew.dashboard.record import Record
+from anew.dashboard.records import Records
 from anew.dashboard.runs import runs_page
 from anew.domain.fact import Fact
-from anew.domain.facts import CandidateTrained, RolloutObserved, Ticked, WindowScored
+from anew.domain.facts import FACTS, CandidateTrained, RolloutObserved, Ticked, WindowScored
 from anew.lineage import index, lineage_of
 from anew.registry import Registry, Standing
 from tests.dashboard.story import TOKENS, ToldSource, story
@@ -25,13 +27,13 @@ SHORT, LONG = 600, 1_800
 
 
 def heard(facts: Sequence[Fact]) -> Record:
-    return Records().newest("", ToldSource(facts))
+    return Records().read("", ToldSource(facts), lambda record: record)
 
 
 def asked(facts: Sequence[Fact], version: str = "", **query: str) -> Asking:
     source, records = ToldSource(facts), Records()
     return Asking(
-        record=records.newest("", source),
+        record=records.read("", source, lambda record: record),
         records=records,
         source=source,
         who=TOKENS["admin"],
@@ -53,7 +55,10 @@ def test_what_is_kept_is_what_a_walk_finds(facts: Sequence[Fact]) -> None:
     for fact in facts:
         registry = Registry().apply(registry, fact)
     entries = [fact for fact in facts if not isinstance(fact, Ticked | RolloutObserved)]
-    assert record.runs == list(registry.versions)
+    assert [each.version for each in record.versions(0, record.runs)] == list(registry.versions)
+    assert record.champion == registry.champion
+    assert record.challenger == registry.challenger
+    assert [record.version(each) for each in registry.versions] == list(registry.versions.values())
     for each in Standing:
         found, many = record.standing(each, most=1_000)
         assert {one.version for one in found} == {one.version for one in registry.standing(each)}
@@ -72,9 +77,41 @@ def test_what_is_kept_is_what_a_walk_finds(facts: Sequence[Fact]) -> None:
 @pytest.mark.parametrize("facts", [list(many_runs(40)), *map(told, range(8))], ids=lambda each: str(len(each)))
 def test_a_lineage_is_the_same_without_the_ticks_and_looks_that_nothing_followed_from(facts: Sequence[Fact]) -> None:
     record, whole = heard(facts), index(facts)
-    assert [lineage_of(record.facts, each) for each in whole.planned] == [
-        lineage_of(whole, each) for each in whole.planned
-    ]
+    planned = whole.planned(1_000)
+    assert record.planned(1_000) == planned
+    assert [lineage_of(record, each) for each in planned[0]] == [lineage_of(whole, each) for each in planned[0]]
+
+
+@pytest.mark.parametrize("facts", [list(many_runs(12)), *map(told, range(4))], ids=lambda each: str(len(each)))
+def test_a_lineage_finds_the_same_in_a_catalogue_as_in_memory(facts: Sequence[Fact]) -> None:
+    record, whole = heard(facts), index(facts)
+    for fact in facts:
+        assert fact.id in record
+        assert record[fact.id] == fact
+        assert list(record.led(fact.id)) == list(whole.led(fact.id))
+    for version in whole.planned(1_000)[0]:
+        assert (record.plan(version), record.trained(version)) == (whole.plan(version), whole.trained(version))
+        assert [*record.routing(version)] == [*whole.routing(version)]
+        assert [*record.succeeding(version)] == [*whole.succeeding(version)]
+        assert [each for each in whole.naming(version) if not isinstance(each, RolloutObserved)] == record.naming(
+            version
+        )
+    assert [record.routed(epoch) for epoch in range(30)] == [whole.routed(epoch) for epoch in range(30)]
+    assert record.ordered([*facts[::-3], facts[-1]]) == whole.ordered([*facts[::-3], facts[-1]])
+    assert list(record.led("nothing")) == []
+    assert ("" in record, "nothing" in record) == (False, False)
+
+
+@pytest.mark.parametrize("facts", [list(many_runs(40)), *map(told, range(8))], ids=lambda each: str(len(each)))
+def test_no_version_stands_elsewhere_by_what_is_not_asked_of_the_registry(facts: Sequence[Fact]) -> None:
+    state, still = Registry().initial(), 0
+    for fact in facts:
+        before, state = state, Registry().apply(state, fact)
+        if fact.kind in _STANDS_STILL:
+            assert state is before
+            still += 1
+    assert still > len(facts) / 10
+    assert set(FACTS) >= _STANDS_STILL
 
 
 def test_all_runs_can_be_gone_through() -> None:
@@ -133,8 +170,8 @@ def test_a_page_costs_as_much_with_many_runs_as_with_few(place: Any) -> None:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda asking: sum(each.fact.kind == "AlertRaised" for each in asking.record.entries),
-        lambda asking: sorted(asking.record.entries, key=id),
+        lambda asking: sum(each.fact.kind == "AlertRaised" for each in asking.record.newest_first()),
+        lambda asking: sorted(asking.record.newest_first(), key=id),
     ],
     ids=["walks", "copies"],
 )

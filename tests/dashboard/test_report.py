@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from anew.adapters.fact_reader import read_facts
+from anew.adapters.fact_reader import reading_facts
 from anew.app.lineage import find_lineage
 from anew.app.narration import narrate
 from anew.app.report import write_report
-from anew.dashboard.record import Record
+from anew.dashboard.records import heard
 from anew.dashboard.report import report_html, report_of
 from anew.domain.errors import NotFoundError
 from tests.cli.call import call
@@ -62,16 +62,14 @@ def test_it_is_one_file_that_leads_nowhere(
 
 
 def test_what_the_record_says_is_escaped(project: Path) -> None:
-    record = Record()
-    for recorded in read_facts(project / ".anew" / "anew.db"):
-        record.hear(recorded)
-    report = report_of(
-        record,
-        find_lineage(project, "v1"),
-        lambda fact: narrate(fact) + EVIL,
-        made_of={EVIL: EVIL},
-        at=datetime(2026, 1, 1, tzinfo=UTC),
-    )
+    with reading_facts(project / ".anew" / "anew.db") as reader:
+        report = report_of(
+            heard(reader),
+            find_lineage(project, "v1"),
+            lambda fact: narrate(fact) + EVIL,
+            made_of={EVIL: EVIL},
+            at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
     html = report_html(report)
     assert EVIL not in html
     assert not {"script", "img"} & set(parsed(html).tags)

@@ -412,7 +412,7 @@ def test_a_place_to_go_back_to_is_no_longer_than_a_cookie_holds(source: ToldSour
 
 READERS = [
     "ways", "holder", "principal", "by_password", "provider", "by_provider", "signed_out", "in_force", "era", "is_over",
-    "add", "cut", "facts", "head",
+    "add", "cut", "reading", "catalogue",
 ]  # fmt: skip
 
 

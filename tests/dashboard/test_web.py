@@ -3,18 +3,21 @@
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
 from anew.dashboard.asset import Assets
+from anew.dashboard.at_hand import AtHand
 from anew.dashboard.place import PLACES
 from anew.dashboard.shield import headers_of
 from anew.dashboard.source import Neighbour, Shift
@@ -189,15 +192,33 @@ def test_a_retrain_that_waits_for_shared_compute_says_why_until_it_has_its_turn(
     assert going.get("/models.json").json()["data"]["models"][0]["queued"] == ""
 
 
+def test_a_page_whose_record_is_away_asks_again_by_itself() -> None:
+    class Away(ToldSource):
+        def catalogue(self) -> Path | None:
+            raise UnavailableError("its database is away")
+
+    made = signed_in(Away(story("x"), "x"))
+    page, twin = made.get("/runs", headers=HTML), made.get("/runs.json")
+    assert (page.status_code, page.headers["refresh"]) == (503, "5")
+    assert "its database is away" in page.text
+    assert (twin.status_code, "refresh" in twin.headers) == (503, False)
+    assert "refresh" not in made.get("/nowhere", headers=HTML).headers
+
+
 def test_another_project_that_breaks_spoils_no_page() -> None:
+    class Away(AtHand):
+        def after(self, seq: int, most: int) -> Sequence[Recorded]:
+            raise UnavailableError(f"its database is away after {seq}, {most} wanted")
+
     class Broken(ToldSource):
-        def facts(self, after: int) -> Iterable[Recorded]:
-            raise UnavailableError(f"its database is away after {after}")
+        @contextmanager
+        def reading(self) -> Iterator[AtHand]:
+            yield Away()
 
     beside = (Neighbour(name="broken", source=Broken([]), address=""),)
     made = signed_in(ToldSource(story("x"), "x", beside=beside))
     mine, other = json.loads(made.get("/models.json").content)["data"]["models"]
-    assert (mine["champion"], other["problem"]) == ("v1x", "its database is away after 0")
+    assert (mine["champion"], other["problem"]) == ("v1x", "its database is away after 0, 10000 wanted")
 
 
 def test_a_page_of_a_project_without_a_record_says_so() -> None:

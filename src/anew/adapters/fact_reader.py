@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,10 @@ from anew.domain.errors import NotFoundError
 from anew.ports.clock import Clock, is_past
 from anew.ports.eventlog import Grant, Recorded
 
-__all__ = ["count_facts", "read_facts", "read_lease", "watch_record"]
+__all__ = ["FactReader", "count_facts", "read_facts", "read_lease", "reading_facts", "watch_record"]
 
 _LOOK_S = 0.05
+_COLUMNS = "SELECT seq, recorded_at, kind, schema, body FROM fact"
 
 
 def read_facts(place: Place, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Recorded]:
@@ -36,13 +37,66 @@ def read_facts(place: Place, after: int = 0, kinds: Collection[str] | None = Non
     UnavailableError, IntegrityError
         It cannot be read, or holds something else than facts.
     """
-    query, values = "SELECT seq, recorded_at, kind, schema, body FROM fact WHERE seq > ?", [after, *sorted(kinds or ())]
+    query, values = f"{_COLUMNS} WHERE seq > ?", [after, *sorted(kinds or ())]
     if kinds is not None:
         query += f" AND kind IN ({', '.join('?' * len(kinds))})"
     with streaming(place) if isinstance(place, PostgresPlace) else _opened(place) as execute:
-        for seq, recorded_at, kind, schema, body in execute(query + " ORDER BY seq", values):
-            fact = decode(kind, schema, body.encode())
-            yield Recorded(seq=seq, recorded_at=datetime.fromisoformat(recorded_at), fact=fact)
+        for row in execute(query + " ORDER BY seq", values):
+            yield _recorded(row)
+
+
+class FactReader:
+    """Facts of one database by number, by id and by cause, each found by an index. Not thread-safe.
+
+    Its methods raise the same errors as `read_facts`, but for NotFoundError: what is not there is left out.
+    """
+
+    def __init__(self, execute: Callable[..., Any]) -> None:
+        self._execute = execute
+
+    def head(self) -> int:
+        """Return the number of the last fact; 0 for none."""
+        return _count(self._execute)
+
+    def mark(self, seq: int) -> str:
+        """Return what tells the record up to `seq` from every other: the hash it ends in; empty: it is shorter."""
+        found = self._execute("SELECT hash FROM fact WHERE seq = ?", [seq]).fetchone()
+        return str(found[0]) if found else ""
+
+    def after(self, seq: int, most: int) -> Sequence[Recorded]:
+        """Return the next facts after number `seq`, at most so many."""
+        return self._found(f"{_COLUMNS} WHERE seq > ? ORDER BY seq LIMIT ?", [seq, most])
+
+    def at(self, seqs: Sequence[int]) -> Sequence[Recorded]:
+        """Return the facts with these numbers, in order of number."""
+        if not seqs:
+            return ()
+        return self._found(f"{_COLUMNS} WHERE seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq", list(seqs))
+
+    def find(self, id: str) -> Recorded | None:
+        """Return the fact with this id."""
+        return next(iter(self._found(f"{_COLUMNS} WHERE id = ?", [id])), None)
+
+    def last(self, kind: str) -> Recorded | None:
+        """Return the newest fact of a kind; it is looked for from the newest fact back."""
+        return next(iter(self._found(f"{_COLUMNS} WHERE kind = ? ORDER BY seq DESC LIMIT 1", [kind])), None)
+
+    def caused_by(self, id: str) -> Sequence[Recorded]:
+        """Return the facts whose cause is the one with this id, in order of number."""
+        return self._found(f"{_COLUMNS} WHERE cause = ? ORDER BY seq", [id])
+
+    def _found(self, query: str, values: Sequence[object]) -> Sequence[Recorded]:
+        return [_recorded(row) for row in self._execute(query, values).fetchall()]
+
+
+@contextmanager
+def reading_facts(place: Place) -> Iterator[FactReader]:
+    """Yield what reads single facts of the database at `place`, over one connection.
+
+    Raises the same errors as `read_facts`.
+    """
+    with _opened(place) as execute:
+        yield FactReader(execute)
 
 
 def count_facts(place: Place) -> int:
@@ -51,7 +105,7 @@ def count_facts(place: Place) -> int:
     Raises the same errors as `read_facts`.
     """
     with _opened(place) as execute:
-        return int(execute("SELECT COALESCE(MAX(seq), 0) FROM fact").fetchone()[0])
+        return _count(execute)
 
 
 def read_lease(place: Place, *, clock: Clock, name: str = "loop") -> Grant | None:
@@ -70,6 +124,16 @@ def read_lease(place: Place, *, clock: Clock, name: str = "loop") -> Grant | Non
         if is_past(counted, row["clock_epoch"], row["expires_at"]):
             return None
     return Grant(holder=row["holder"], epoch=row["epoch"])
+
+
+def _count(execute: Callable[..., Any]) -> int:
+    return int(execute("SELECT COALESCE(MAX(seq), 0) FROM fact").fetchone()[0])
+
+
+def _recorded(row: Sequence[Any]) -> Recorded:
+    seq, recorded_at, kind, schema, body = row
+    fact = decode(kind, schema, body.encode())
+    return Recorded(seq=seq, recorded_at=datetime.fromisoformat(recorded_at), fact=fact)
 
 
 @contextmanager

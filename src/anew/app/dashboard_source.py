@@ -1,19 +1,20 @@
 """What the dashboard's pages are made from, and what their forms do: the same that the command line reads and does."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from anew.adapters.fact_reader import count_facts, read_facts
+from anew.adapters.fact_reader import count_facts, read_facts, reading_facts
 from anew.adapters.segment_reader import SegmentReader
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.artifact_glance import artifact_of, logs_of
 from anew.app.backtest_report import kept_report
+from anew.app.catalogue_file import CatalogueFile
 from anew.app.column_shift import column_shifts
 from anew.app.consent import Signed, consent
 from anew.app.examination import Examination
@@ -28,6 +29,7 @@ from anew.app.review import label_value, open_review, review_lease
 from anew.app.settings import FILE
 from anew.app.status import living_workers, loop_holder, state_folder, stored_rows
 from anew.app.wiring import stages
+from anew.dashboard.at_hand import AtHand
 from anew.dashboard.source import (
     MOST_WAITING,
     Artifact,
@@ -36,6 +38,7 @@ from anew.dashboard.source import (
     InForce,
     Log,
     Neighbour,
+    RecordReader,
     Shift,
     Source,
     Surroundings,
@@ -53,7 +56,7 @@ from anew.domain.facts import (
     WindowClosed,
 )
 from anew.domain.health import Finding
-from anew.lineage import FactIndex, Lineage
+from anew.lineage import Indexed, Lineage
 from anew.ports.eventlog import Recorded
 from anew.rollout import Rollout
 from anew.trigger import Trigger
@@ -68,11 +71,18 @@ _SIGNED: Final[Mapping[Consent, type[Signed]]] = {
 
 
 class ProjectSource:
-    """A `Source` over a project's folder. Thread-safe."""
+    """A `Source` over a project's folder. Thread-safe.
 
-    def __init__(self, project: Path) -> None:
+    Parameters
+    ----------
+    beside
+        Folder of the project whose dashboard this is, where that is another: there it may write.
+    """
+
+    def __init__(self, project: Path, beside: Path | None = None) -> None:
         self._project = project.resolve()
         self._state = state_folder(self._project)
+        self._catalogue = CatalogueFile(self._state if beside is None else state_folder(beside), self._project)
         self._journals = SegmentReader(self._state / "journal")
         self._examination = Examination(self._project)
         self._lock = Lock()
@@ -90,6 +100,19 @@ class ProjectSource:
     def facts(self, after: int) -> Iterable[Recorded]:
         """Yield the facts after number `after`."""
         return read_facts(record_place(self._state), after) if has_record(self._state) else ()
+
+    @contextmanager
+    def reading(self) -> Iterator[RecordReader]:
+        """Open the record for one page."""
+        if not has_record(self._state):
+            yield AtHand()
+            return
+        with reading_facts(record_place(self._state)) as reader:
+            yield reader
+
+    def catalogue(self) -> Path | None:
+        """Return the file in which what was found in the record may be kept; None while another process has it."""
+        return self._catalogue.path() if has_record(self._state) else None
 
     def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
         """Return what stands beside the record."""
@@ -159,13 +182,13 @@ class ProjectSource:
         return [(each, each.name) for each in places if each != self._project]
 
     def _source_of(self, project: Path) -> Source:
-        return self._others.setdefault(str(project), ProjectSource(project))
+        return self._others.setdefault(str(project), ProjectSource(project, self._project))
 
     def narrate(self, fact: Fact) -> str:
         """Say a fact in one sentence."""
         return narrate(fact)
 
-    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
+    def lineage(self, subject: str, facts: Indexed) -> Lineage:
         """Return the lineage of a version, a prediction or a fact."""
         return lineage_among(self._project, subject, facts)
 
@@ -249,9 +272,10 @@ class ProjectSource:
 
     def _same(self, shown: tuple[str, str]) -> None:
         """Refuse a signature for something else than the person was shown."""
-        trained = read_facts(record_place(self._state), kinds={"CandidateTrained"})
-        newest = next((each.fact for each in reversed(list(trained)) if isinstance(each.fact, CandidateTrained)), None)
-        if newest is not None and (newest.version, newest.digest) != shown:
+        with reading_facts(record_place(self._state)) as reader:
+            last = reader.last("CandidateTrained")
+        newest = last.fact if last is not None else None
+        if isinstance(newest, CandidateTrained) and (newest.version, newest.digest) != shown:
             raise ConflictError(
                 f"you were shown {shown[0]} ({shown[1][:12]}), and the candidate is {newest.version} "
                 f"({newest.digest[:12]}) now, trained on {newest.rows} rows against {newest.champion or 'nobody'}: "

@@ -12,7 +12,7 @@ from anew.app.status import state_folder
 from anew.app.stores import open_lake
 from anew.domain.errors import NotFoundError
 from anew.domain.interval import Interval
-from anew.lineage import Edge, FactIndex, Lineage, Node, NodeKind, index, lineage_of
+from anew.lineage import Edge, Indexed, Lineage, Node, NodeKind, index, lineage_of
 
 __all__ = ["find_lineage", "lineage_among"]
 
@@ -31,7 +31,7 @@ def find_lineage(project: Path, subject: str) -> Lineage:
     return lineage_among(project, subject, index(each.fact for each in read_facts(record_place(state_folder(project)))))
 
 
-def lineage_among(project: Path, subject: str, facts: FactIndex) -> Lineage:
+def lineage_among(project: Path, subject: str, facts: Indexed) -> Lineage:
     """Return the same by facts at hand; a prediction is looked for in the project's lake."""
     if _PREDICTION.fullmatch(subject):
         return _of_prediction(project, facts, subject)
@@ -40,21 +40,18 @@ def lineage_among(project: Path, subject: str, facts: FactIndex) -> Lineage:
     return lineage_of(facts, subject)
 
 
-def _version_of(facts: FactIndex, id: str) -> str:
+def _version_of(facts: Indexed, id: str) -> str:
     """Return the version that a fact, or the first later one that it led to, names."""
     if id not in facts:
         raise NotFoundError(f"no fact on record has the id {id}; `anew audit show --json` has them all")
-    led = {id}
-    for fact in facts.since(id):
-        if fact.id in led or fact.cause in led:
-            led.add(fact.id)
-            version = getattr(fact, "version", "")
-            if version and fact.kind not in ("WindowClosed", "WindowScored", "RowsChecked", "AlertRaised"):
-                return str(version)
+    for fact in facts.led(id):
+        version = getattr(fact, "version", "")
+        if version and fact.kind not in ("WindowClosed", "WindowScored", "RowsChecked", "AlertRaised"):
+            return str(version)
     raise NotFoundError(f"the fact {id} ({facts[id].kind}) led to no version")
 
 
-def _of_prediction(project: Path, facts: FactIndex, id: str) -> Lineage:
+def _of_prediction(project: Path, facts: Indexed, id: str) -> Lineage:
     settings = accepted(project)
     at = datetime.fromtimestamp(int(id[:12], 16) / 1000, UTC)  # an id begins with its event time, cut to milliseconds
     span = Interval(start=at - timedelta(milliseconds=1), end=at + timedelta(milliseconds=2))

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anew.adapters.fact_reader import read_facts
+from anew.adapters.fact_reader import reading_facts
 from anew.adapters.system_clock import SystemClock
-from anew.app.lineage import find_lineage
+from anew.app.lineage import lineage_among
 from anew.app.model import show_version
 from anew.app.narration import narrate
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
-from anew.dashboard.record import Record
+from anew.dashboard.records import heard
 from anew.dashboard.report import report_html, report_of
 from anew.domain.errors import IntegrityError, NotFoundError
 
@@ -27,12 +27,10 @@ def write_report(project: Path, version: str, file: Path) -> int:
     NotFoundError
         The project was never brought up, or has no such version.
     """
-    record = Record()
-    for recorded in read_facts(record_place(state_folder(project))):
-        record.hear(recorded)
-    report = report_of(
-        record, find_lineage(project, version), narrate, made_of=_made_of(project, version), at=SystemClock().now()
-    )
+    with reading_facts(record_place(state_folder(project))) as reader:
+        record = heard(reader)
+        lineage, made_of = lineage_among(project, version, record), _made_of(project, version)
+        report = report_of(record, lineage, narrate, made_of=made_of, at=SystemClock().now())
     html = report_html(report).encode("utf-8")
     draft = file.with_name(f".{file.name}.part")
     draft.write_bytes(html)

@@ -73,7 +73,7 @@ def approvals_page(asking: Asking) -> ApprovalsPage:
     version, promotion = _waiting(record)
     about = record.about(version)
     trained = next((each for each in about if isinstance(each, CandidateTrained)), None)
-    champion = record.registry.champion.version if record.registry.champion else ""
+    champion = record.champion.version if record.champion else ""
     frozen = record.governance.frozen
     said = sorted(record.of_kind(*_SAID, most=_MOST), key=lambda each: each.at)[-_MOST:]
     return ApprovalsPage(
@@ -103,7 +103,7 @@ def _waiting(record: Record) -> tuple[str, Promotion | None]:
             delayed=waiting.delayed,
         )
     trained = record.last("CandidateTrained")
-    newest = record.registry.versions.get(trained.version) if isinstance(trained, CandidateTrained) else None
+    newest = record.version(trained.version) if isinstance(trained, CandidateTrained) else None
     if newest is None or newest.standing not in (Standing.HELD, Standing.REFUSED):
         return "", None
     return newest.version, None

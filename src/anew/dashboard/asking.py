@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anew.dashboard.record import Record, Records
+from anew.dashboard.record import Record
+from anew.dashboard.records import Records
 from anew.dashboard.source import InForce, Source
 from anew.domain.access import Principal
 

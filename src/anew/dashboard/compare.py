@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from anew.dashboard.asking import Asking
 from anew.dashboard.part import Gate, Measure, gates_of
@@ -60,8 +59,8 @@ class ComparePage:
 def compare_page(asking: Asking) -> ComparePage:
     """Make the page."""
     record = asking.record
-    asked, newest = asking.query.get("version", ""), list(islice(reversed(record.judged), _MOST))
-    version = asked if asked in record.judged else newest[0] if newest else ""
+    asked, newest = asking.query.get("version", ""), record.judged(most=_MOST)
+    version = asked if record.is_judged(asked) else newest[0] if newest else ""
     gates = gates_of(record.about(version))
     plan = next((each for each in record.about(version) if isinstance(each, TrainingPlanned)), None)
     evidence = [(_part_of(gate.gate), each) for gate in gates for each in gate.evidence]

@@ -86,7 +86,7 @@ def _shifts(asking: Asking, window: WindowClosed | None) -> tuple[Sequence[Shift
     if window is None:
         return (), ""
     try:
-        served = asking.record.registry.versions.get(window.version)
+        served = asking.record.version(window.version)
         found = asking.source.shifts(window, served.digest if served else "")
     except AnewError as exc:
         return (), str(exc)

@@ -23,11 +23,12 @@ class LineagePage:
 
 def lineage_page(asking: Asking) -> LineagePage:
     """Make the page: of what was asked for, else of the version that serves, else of the newest."""
-    registry, runs = asking.record.registry, asking.record.runs
-    served = registry.champion.version if registry.champion else ""
-    subject = asking.query.get("subject", "").strip() or served or next(reversed(runs), "")
+    champion, runs = asking.record.champion, asking.record.runs
+    served = champion.version if champion else ""
+    newest = [each.version for each in asking.record.versions(max(0, runs - _MOST), runs)]
+    subject = asking.query.get("subject", "").strip() or served or next(reversed(newest), "")
     graph, problem = _lineage(asking, subject)
-    versions = tuple(reversed(runs[-_MOST:]))
+    versions = tuple(reversed(newest))
     return LineagePage(subject=subject, versions=versions, problem=problem, graph=graph)
 
 
@@ -35,6 +36,6 @@ def _lineage(asking: Asking, subject: str) -> tuple[Lineage | None, str]:
     if not subject:
         return None, ""
     try:
-        return asking.source.lineage(subject, asking.record.facts), ""
+        return asking.source.lineage(subject, asking.record), ""
     except AnewError as exc:
         return None, str(exc)

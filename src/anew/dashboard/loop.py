@@ -141,11 +141,11 @@ class LoopPage:
 def loop_page(asking: Asking) -> LoopPage:
     """Make the page."""
     record, policy, said = asking.record, asking.policy, asking.source.narrate
-    beside, now = asking.source.surroundings(list(record.asked.values())), asking.source.now()
+    beside, now = asking.source.surroundings(record.asked), asking.source.now()
     scored = record.last("WindowScored")
     score = scored if isinstance(scored, WindowScored) else None
     arms = on_probation(record, policy.rollout)
-    event_time = record.tick.at if record.tick else None
+    event_time = record.tick
     return LoopPage(
         model=policy.model,
         at=now,
@@ -154,7 +154,7 @@ def loop_page(asking: Asking) -> LoopPage:
         running=bool(beside.holder),
         holder=beside.holder,
         health=_health(record, score),
-        champion=standing(record.registry.champion),
+        champion=standing(record.champion),
         fallback=record.rollout.fallback[0],
         traffic=_traffic(record),
         score=measured(score.evidence) if score else (),
@@ -188,7 +188,7 @@ def way_back(record: Record) -> WayBack:
 
 
 def _health(record: Record, score: WindowScored | None) -> Health:
-    champion = record.registry.champion
+    champion = record.champion
     if champion is None:
         return Health(state="none", headline="No model serves yet", detail="The first champion has yet to be trained.")
     if score is None:
@@ -223,7 +223,7 @@ def _traffic(record: Record) -> Mapping[str, float]:
 
 def _in_question(record: Record, arms: Sequence[OnProbation]) -> Sequence[str]:
     """Return the versions whose origin is shown."""
-    standing = record.registry.challenger or record.registry.champion
+    standing = record.challenger or record.champion
     return [each.version for each in arms] or ([standing.version] if standing else [])
 
 

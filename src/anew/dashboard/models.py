@@ -77,9 +77,12 @@ def _other(asking: Asking, other: Neighbour) -> ModelLine:
     if other.source is None:
         return _closed(other, other.problem)
     try:
-        record = asking.records.newest(other.name, other.source)
-        there = replace(asking, source=other.source, record=record, policy=other.source.in_force())
-        return _line(there, f"{other.address}/" if other.address else "")
+        there, address = replace(asking, source=other.source, policy=other.source.in_force()), other.address
+        return asking.records.read(
+            other.name,
+            other.source,
+            lambda record: _line(replace(there, record=record), f"{address}/" if address else ""),
+        )
     except (AnewError, OSError) as exc:
         return _closed(other, str(exc))
 

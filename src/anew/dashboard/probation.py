@@ -87,7 +87,7 @@ def _standing(record: Record, rollout: Rollout, probation: Probation) -> OnProba
     shadow = probation.stage is Stage.SHADOW
     judge = {Stage.SHADOW: rollout.shadow, Stage.AB: rollout.ab}.get(probation.stage, rollout.canary)
     ruling = judge.rule(probation)
-    seen = [each for each in record.looks if each.version == probation.challenger[0]]
+    seen = record.looks(probation.challenger[0])
     in_step = [each for each in seen if probation.stepped is None or each.at > probation.stepped]
     looks = _paired(seen, judge) if shadow else _arms(in_step, judge)
     labels, needed = _labels(probation, shadow), getattr(judge, "at_least_rows", 0)

@@ -59,10 +59,10 @@ def report_of(
         The record knows no such version.
     """
     version = lineage.subject
-    where = standing(record.registry.versions.get(version))
+    where = standing(record.version(version))
     if where is None:
         raise NotFoundError(f"there is no version {version!r} on record; anew model list shows them")
-    about: Sequence[Any] = [fact for fact in record.about(version) if fact.kind not in _ASIDE]
+    about: Sequence[Any] = record.about(version, but=_ASIDE)
     plan = next((fact for fact in about if isinstance(fact, TrainingPlanned)), None)
     return Report(
         model=about[0].model if about else "",

@@ -1,6 +1,6 @@
 """One run: why it was asked for, from which rows, how it went, what the gates said, what it made and cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,12 +9,12 @@ from anew.dashboard.part import Gate, Said, Standing, gates_of, sentences, stand
 from anew.dashboard.source import Artifact, Log
 from anew.domain.blend import Blend
 from anew.domain.errors import NotFoundError
-from anew.domain.fact import Fact
 from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingEnded, TrainingPlanned
 
 __all__ = ["Plan", "Rows", "RunPage", "run_page"]
 
-_ASIDE = frozenset({"WindowClosed", "WindowScored", "AlertRaised", "IncidentRaised", "RowsChecked", "GateJudged"})
+_COUNTED = {"windows": "WindowClosed", "alerts": "AlertRaised"}
+"""What is told of the windows that a version served: how many, and how many alerts they raised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +84,16 @@ def run_page(asking: Asking) -> RunPage:
         There is no such version.
     """
     record, version = asking.record, asking.params["version"]
-    found, about = record.registry.versions.get(version), record.about(version)
+    found, about = record.version(version), record.about(version)
     run = standing(found)
     plan = next((each for each in about if isinstance(each, TrainingPlanned)), None)
     if run is None or plan is None:
-        known = ", ".join(record.runs[-10:]) or "none yet"
+        known = ", ".join(each.version for each in record.versions(max(0, record.runs - 10), record.runs)) or "none yet"
         raise NotFoundError(f"there is no version {version!r}; the newest are {known}")
     trained = next((each for each in about if isinstance(each, CandidateTrained)), None)
     ended = next((each for each in about if isinstance(each, TrainingEnded)), None)
     artifact, problem = _artifact(asking, run.digest)
-    timeline = [each for each in about if each.kind not in _ASIDE]
+    timeline = [each for each in about if each.kind != "GateJudged"]
     return RunPage(
         run=run,
         champion=plan.champion,
@@ -110,7 +110,7 @@ def run_page(asking: Asking) -> RunPage:
         artifact=artifact,
         problem=problem,
         logs=tuple(asking.source.logs([each for each in about if each.asks])),
-        counts=_counts(about),
+        counts={name: record.many(version, kind) for name, kind in _COUNTED.items()},
     )
 
 
@@ -153,9 +153,3 @@ def _rows(taken: SnapshotTaken | None) -> Rows | None:
         tables=taken.tables,
         sources=taken.sources,
     )
-
-
-def _counts(about: Sequence[Fact]) -> Mapping[str, int]:
-    """Return how many windows it served and how many alerts they raised."""
-    kinds = [each.kind for each in about]
-    return {"windows": kinds.count("WindowClosed"), "alerts": kinds.count("AlertRaised")}

@@ -42,11 +42,11 @@ def runs_page(asking: Asking) -> RunsPage:
     """Make the page."""
     record = asking.record
     told = asking.query.get("before", "")
-    end = min(int(told), len(record.runs)) if told.isdecimal() and len(told) < 16 else len(record.runs)
+    end = min(int(told), record.runs) if told.isdecimal() and len(told) < 16 else record.runs
     begin = max(0, end - _MOST)
-    shown = [record.registry.versions[each] for each in reversed(record.runs[begin:end])]
+    shown = record.versions(begin, end)[::-1]
     return RunsPage(
-        total=len(record.runs),
+        total=record.runs,
         compute_s=record.compute_s,
         runs=tuple(_line(record, each) for each in shown),
         older=begin,

@@ -1,15 +1,17 @@
 """What the pages ask of the world: the record, what stands beside it, and the commands that a person may give."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from anew.domain.access import Principal
 from anew.domain.fact import Fact
 from anew.domain.facts import Order, WindowClosed
 from anew.domain.health import Finding
-from anew.lineage import FactIndex, Lineage
+from anew.lineage import Indexed, Lineage
 from anew.ports.eventlog import Recorded
 from anew.ports.review import LabelValue, Question
 from anew.rollout import Rollout
@@ -24,6 +26,7 @@ __all__ = [
     "InForce",
     "Log",
     "Neighbour",
+    "RecordReader",
     "Shift",
     "Source",
     "Surroundings",
@@ -209,6 +212,37 @@ class Neighbour:
     problem: str = ""
 
 
+class RecordReader(Protocol):
+    """The record while something is made from it: single facts, each found by an index. Not thread-safe.
+
+    Facts are only ever added; what is not there is left out.
+    """
+
+    def head(self) -> int:
+        """Return the number of the last fact; 0 for none."""
+        ...
+
+    def mark(self, seq: int) -> str:
+        """Return what tells the record up to number `seq` from every other; empty when it is shorter."""
+        ...
+
+    def after(self, seq: int, most: int) -> Sequence[Recorded]:
+        """Return the next facts after number `seq`, at most so many."""
+        ...
+
+    def at(self, seqs: Sequence[int]) -> Sequence[Recorded]:
+        """Return the facts with these numbers, in order of number."""
+        ...
+
+    def find(self, id: str) -> Recorded | None:
+        """Return the fact with this id."""
+        ...
+
+    def caused_by(self, id: str) -> Sequence[Recorded]:
+        """Return the facts whose cause is the one with this id, in order of number."""
+        ...
+
+
 class Source(Protocol):
     """Where the pages' data come from, and where commands go. Thread-safe.
 
@@ -228,6 +262,14 @@ class Source(Protocol):
         """Yield the facts after number `after`, in order; none when there is no record yet."""
         ...
 
+    def reading(self) -> AbstractContextManager[RecordReader]:
+        """Open the record for one page; one without facts where there is no record yet."""
+        ...
+
+    def catalogue(self) -> Path | None:
+        """Return the file in which what was found in the record may be kept; None: nowhere."""
+        ...
+
     def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
         """Return what stands beside the record; `asked` are the facts whose effects have not ended."""
         ...
@@ -244,7 +286,7 @@ class Source(Protocol):
         """Say a fact in one sentence."""
         ...
 
-    def lineage(self, subject: str, facts: FactIndex) -> Lineage:
+    def lineage(self, subject: str, facts: Indexed) -> Lineage:
         """Return the lineage of a version, a prediction or a fact; `facts` are what of the record a lineage needs."""
         ...
 

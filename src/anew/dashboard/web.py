@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from threading import Lock
 from urllib.parse import quote
 
@@ -21,7 +22,8 @@ from anew.dashboard.cookie import Cookies
 from anew.dashboard.entrance import Ended, Entrance
 from anew.dashboard.form import fields_of
 from anew.dashboard.place import ACTS, NAVIGATION, PLACES, Act, Outcome, Place
-from anew.dashboard.record import Records
+from anew.dashboard.record import Record
+from anew.dashboard.records import Records
 from anew.dashboard.session import Forms, Session, Sessions
 from anew.dashboard.shield import WORD, Shield
 from anew.dashboard.sign_in import MOST_TOKEN, SignIn
@@ -36,6 +38,8 @@ from anew.ports.eventlog import Recorded
 __all__ = ["Dashboard", "dashboard_app"]
 
 _LOG = logging.getLogger("anew.dashboard")
+_MOST_NEWS = 1_000
+_AGAIN_S = "5"
 _BROKEN = "Something is wrong with this page; the log of the dashboard says what."
 _STATUS: Sequence[tuple[type[AnewError], int]] = (
     (NotFoundError, 404),
@@ -154,9 +158,17 @@ class _Web:
         if refusal is not None or session is None:
             return refusal or Response(status_code=401)
         with self._lock:
-            record = self._records.newest("", self._source)
-            self._head = record.head
-            asking = Asking(
+            page = self._records.read("", self._source, partial(self._built, place, request, session))
+        if as_json:
+            return Response(plain_json(place.name, page), media_type="application/json")
+        chrome = self._chrome(request, session, place)
+        return self._html(f"{place.name}.html", page=page, chrome=chrome)
+
+    def _built(self, place: Place, request: Request, session: Session, record: Record) -> object:
+        """Return the page as an object."""
+        self._head = record.head
+        return place.build(
+            Asking(
                 record=record,
                 records=self._records,
                 source=self._source,
@@ -165,11 +177,7 @@ class _Web:
                 params=request.path_params,
                 query=dict(request.query_params),
             )
-            page = place.build(asking)
-        if as_json:
-            return Response(plain_json(place.name, page), media_type="application/json")
-        chrome = self._chrome(request, session, place)
-        return self._html(f"{place.name}.html", page=page, chrome=chrome)
+        )
 
     def _chrome(self, request: Request, session: Session | None, place: Place | None) -> Mapping[str, object]:
         """Return what stands around every page: who is signed in, where else to go, and what came of a form."""
@@ -255,12 +263,16 @@ class _Web:
         after = int(told) if told.isdecimal() and len(told) < 16 else await run_in_threadpool(self._source.head)
 
         async def news(seq: int) -> Sequence[Recorded]:
-            return await run_in_threadpool(lambda: list(self._source.facts(seq)) if self._source.head() > seq else [])
+            return await run_in_threadpool(self._news, seq)
 
         async def is_good() -> bool:
             return await run_in_threadpool(self._session, request) is not None
 
         return StreamingResponse(events(after, news, is_good), media_type="text/event-stream")
+
+    def _news(self, seq: int) -> Sequence[Recorded]:
+        """Return the next facts after a number, not all of a long record at once."""
+        return list(islice(self._source.facts(seq), _MOST_NEWS)) if self._source.head() > seq else []
 
     def _failed(self, request: Request, exc: Exception) -> Response:
         try:
@@ -287,7 +299,10 @@ class _Web:
             chrome = self._chrome(request, session, None)
         except (AnewError, OSError):  # the settings cannot be read, which may be what is to be said
             chrome = self._frame(request, "")
-        return self._html("error.html", status, chrome=chrome, code=status, said=said)
+        response = self._html("error.html", status, chrome=chrome, code=status, said=said)
+        if status == 503 and request.method == "GET":
+            response.headers["refresh"] = _AGAIN_S  # what does not answer now may in a moment, without scripts as well
+        return response
 
 
 def _address(request: Request, suffix: str = "") -> str:

@@ -42,7 +42,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
-from anew.lineage._index import FactIndex
+from anew.lineage._index import Indexed
 from anew.lineage._walk import causes, history_of
 
 __all__ = ["Edge", "Lineage", "Node", "NodeKind", "lineage_of"]
@@ -143,7 +143,7 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
 """Facts that are nodes; others (looks, measurements, deliveries) are in the record and not in the graph."""
 
 
-def lineage_of(facts: FactIndex, version: str) -> Lineage:
+def lineage_of(facts: Indexed, version: str) -> Lineage:
     """Return the graph of `version`: back to the window or command that began it, on to what it served and led to.
 
     Parameters
@@ -178,19 +178,19 @@ def lineage_of(facts: FactIndex, version: str) -> Lineage:
     return Lineage(subject=version, nodes=nodes, edges=tuple(sorted(edges)))
 
 
-def _successors(facts: FactIndex, version: str, made: str) -> Iterator[tuple[Node, Edge]]:
+def _successors(facts: Indexed, version: str, made: str) -> Iterator[tuple[Node, Edge]]:
     """Yield the versions that were trained to succeed this one, which was `made` by that fact (empty: never)."""
     for plan in facts.succeeding(version) if made else ():
         node = _version(facts, plan.version)
         yield node, Edge(made, node.id, "succeeded by")
 
 
-def _shown_cause(facts: Mapping[str, Fact], fact: Fact, nodes: Mapping[str, Node]) -> str:
+def _shown_cause(facts: Indexed, fact: Fact, nodes: Mapping[str, Node]) -> str:
     """Return the nearest cause of `fact` that is a node; empty for none."""
     return next((each.id for each in causes(facts, fact)[1:] if each.id in nodes), "")
 
 
-def _materials(facts: FactIndex, fact: Fact, version: str) -> Iterator[tuple[Node, Edge]]:
+def _materials(facts: Indexed, fact: Fact, version: str) -> Iterator[tuple[Node, Edge]]:
     """Yield what a fact names that is no fact itself: tables, files, other versions."""
     match fact:
         case TrainingPlanned() if fact.version == version:
@@ -214,7 +214,7 @@ def _materials(facts: FactIndex, fact: Fact, version: str) -> Iterator[tuple[Nod
                 )
 
 
-def _version(facts: FactIndex, version: str) -> Node:
+def _version(facts: Indexed, version: str) -> Node:
     trained = facts.trained(version)
     detail = (("artifact", trained.digest),) if trained else ()
     return Node(id=f"version:{version}", kind=NodeKind.VERSION, label=version, detail=detail)

@@ -3,17 +3,70 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Protocol
 
 from anew.domain.fact import Fact
 from anew.domain.facts import CandidateTrained, TrafficShifted, TrainingPlanned, VersionPromoted
 
-__all__ = ["FactIndex", "index"]
+__all__ = ["FactIndex", "FactsById", "Indexed", "index", "named_by", "routed_by"]
 
 _ABOUT_WINDOWS = frozenset({"WindowClosed", "WindowScored", "AlertRaised"})
 
 
+class FactsById(Protocol):
+    """Facts found by their id."""
+
+    def __contains__(self, id: object, /) -> bool:
+        """Is there a fact with this id?"""
+        ...
+
+    def __getitem__(self, id: str, /) -> Fact:
+        """Return the fact with this id; a KeyError where there is none."""
+        ...
+
+
+class Indexed(FactsById, Protocol):
+    """What of a record a lineage needs, wherever it is kept."""
+
+    def planned(self, most: int) -> tuple[Sequence[str], int]:
+        """Return the newest versions that were planned, in order, and how many were."""
+        ...
+
+    def plan(self, version: str) -> TrainingPlanned | None:
+        """Return the plan of a version; None when there was none."""
+        ...
+
+    def trained(self, version: str) -> CandidateTrained | None:
+        """Return how a version was trained; None when it was not."""
+        ...
+
+    def naming(self, version: str) -> Sequence[Fact]:
+        """Return the facts that are about a version itself, in order."""
+        ...
+
+    def routing(self, version: str) -> Sequence[Fact]:
+        """Return the routings by which a version answered, in order."""
+        ...
+
+    def succeeding(self, version: str) -> Sequence[TrainingPlanned]:
+        """Return the plans of versions that were to succeed this one, in order."""
+        ...
+
+    def routed(self, epoch: int) -> TrafficShifted | None:
+        """Return the routing of an epoch."""
+        ...
+
+    def led(self, id: str) -> Iterator[Fact]:
+        """Yield the fact with this id, and all that it led to, in order."""
+        ...
+
+    def ordered(self, facts: Iterable[Fact]) -> list[Fact]:
+        """Return facts of these, each once, in order of recording."""
+        ...
+
+
 class FactIndex(Mapping[str, Fact]):
-    """Facts by id, in order of recording; only ever added to."""
+    """Facts by id, in order of recording, in memory; only ever added to. An `Indexed`."""
 
     def __init__(self) -> None:
         self._facts: dict[str, tuple[int, Fact]] = {}
@@ -43,7 +96,7 @@ class FactIndex(Mapping[str, Fact]):
             return
         self._facts[fact.id] = (len(self._facts), fact)
         self._ordered.append(fact)
-        for version in _named(fact):
+        for version in named_by(fact):
             self._naming[version].append(fact)
         match fact:
             case TrainingPlanned():
@@ -53,13 +106,12 @@ class FactIndex(Mapping[str, Fact]):
                 self._trained.setdefault(fact.version, fact)
             case TrafficShifted():
                 self._epochs.setdefault(fact.epoch, fact)
-                for version in {fact.champion[0], *(arm.version for arm in fact.challengers)}:
+                for version in routed_by(fact):
                     self._routing[version].append(fact)
 
-    @property
-    def planned(self) -> Sequence[str]:
-        """Every version that was planned, in order."""
-        return list(self._plans)
+    def planned(self, most: int) -> tuple[Sequence[str], int]:
+        """Return the newest versions that were planned, in order, and how many were."""
+        return list(islice(reversed(self._plans), most))[::-1], len(self._plans)
 
     def plan(self, version: str) -> TrainingPlanned | None:
         """Return the plan of a version; None when there was none."""
@@ -85,9 +137,13 @@ class FactIndex(Mapping[str, Fact]):
         """Return the routing of an epoch."""
         return self._epochs.get(epoch)
 
-    def since(self, id: str) -> Iterator[Fact]:
-        """Yield the fact with this id and all after it, in order."""
-        return islice(self._ordered, self._facts[id][0], None)
+    def led(self, id: str) -> Iterator[Fact]:
+        """Yield the fact with this id, and all that it led to, in order."""
+        led = {id}
+        for fact in islice(self._ordered, self._facts[id][0], None):
+            if fact.id in led or fact.cause in led:
+                led.add(fact.id)
+                yield fact
 
     def ordered(self, facts: Iterable[Fact]) -> list[Fact]:
         """Return facts of these, each once, in order of recording."""
@@ -102,7 +158,7 @@ def index(facts: Iterable[Fact]) -> FactIndex:
     return made
 
 
-def _named(fact: Fact) -> set[str]:
+def named_by(fact: Fact) -> set[str]:
     """Return the versions that a fact is about; what was seen in a window is about the window."""
     if isinstance(fact, CandidateTrained | TrainingPlanned):
         return {fact.version}
@@ -110,3 +166,8 @@ def _named(fact: Fact) -> set[str]:
         return {fact.version, fact.previous} - {""}
     served = getattr(fact, "challenger", ("",)) or ("",)
     return {served[0], "" if fact.kind in _ABOUT_WINDOWS else getattr(fact, "version", "")} - {""}
+
+
+def routed_by(fact: TrafficShifted) -> set[str]:
+    """Return the versions that answer under a routing."""
+    return {fact.champion[0], *(arm.version for arm in fact.challengers)}

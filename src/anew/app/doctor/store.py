@@ -100,9 +100,9 @@ def _record(project: Examined) -> Finding:
 
 
 def _future(project: Examined) -> Finding:
-    now, newest = datetime.now(UTC), None
-    for recorded in read_facts(record_place(project.state)):
-        newest = recorded.recorded_at
+    now, place = datetime.now(UTC), record_place(project.state)
+    last = read_facts(place, after=max(0, count_facts(place) - 1))
+    newest = next((each.recorded_at for each in reversed(list(last))), None)
     if newest is not None and newest > now + _SKEW:
         fix = "set the clock: it went back since then"
         return Finding.bad("recorded times", f"the newest fact was recorded at {newest:%Y-%m-%d %H:%M:%S} UTC", fix)
