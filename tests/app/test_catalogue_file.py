@@ -66,6 +66,31 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
+def test_nobody_else_may_read_one_that_is_made_anew(tmp_path: Path) -> None:
+    state = tmp_path / ".anew"
+    state.mkdir()
+    made = CatalogueFile(state, tmp_path)
+    file = made.path()
+    assert file is not None
+    file.unlink()
+    assert made.path() == file
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("planted", ["a link", "everybody's"])
+def test_a_folder_that_is_not_ours_alone_is_not_written_to(tmp_path: Path, planted: str) -> None:
+    state = tmp_path / ".anew"
+    state.mkdir()
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    if planted == "a link":
+        (state / "dashboard").symlink_to(tmp_path / "elsewhere")
+    else:
+        (state / "dashboard").mkdir()
+        (state / "dashboard").chmod(0o777)
+    assert CatalogueFile(state, tmp_path).path() is None
+    assert not list((state / "dashboard").iterdir())
+
+
 def test_where_no_file_can_be_there_is_none(tmp_path: Path) -> None:
     state = tmp_path / ".anew"
     assert CatalogueFile(state, tmp_path).path() is None

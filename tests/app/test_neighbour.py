@@ -68,3 +68,9 @@ def test_a_pattern_lists_every_project_beside_this_one_once(tmp_path: Path) -> N
     project = write_project(tmp_path / "p", YAML + "dashboard: {others: ['../*', ../a/../a]}\n")
     assert [each.name for each in ProjectSource(project).others(ANN)][:2] == ["a", "b"]
     assert "p" not in [each.name for each in ProjectSource(project).others(ANN)]
+
+
+def test_two_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    places = [write_record(tmp_path / folder / "prod") for folder in ("a", "b")]
+    project = write_project(tmp_path / "p", YAML + "dashboard: {others: ['../a/*', '../b/*']}\n")
+    assert [each.name for each in ProjectSource(project).others(ANN)] == [str(place.resolve()) for place in places]

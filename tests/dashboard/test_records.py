@@ -321,3 +321,46 @@ def test_the_state_that_is_kept_does_not_grow_with_runs(tmp_path: Path) -> None:
             return len(packed(records._heard[""].digest))
 
     assert size(2_000) < size(1_000) + 1_000
+
+
+class _Away(ToldSource):
+    """A source whose record is away while `away`."""
+
+    away = False
+
+    @contextmanager
+    def reading(self) -> Iterator[AtHand]:
+        """Nothing, or what was told."""
+        yield AtHand() if self.away else AtHand(self.told, AT)
+
+
+def test_a_record_that_is_away_for_a_moment_is_not_forgotten() -> None:
+    source, records = _Away(story("x"), "x"), Records()
+    before = pages(records, source)
+    kept = records._heard[""].catalogue
+    source.away = True
+    assert records.read("", source, lambda record: record.head) == 0
+    source.away = False
+    assert pages(records, source) == before
+    assert records._heard[""].catalogue is kept
+
+
+def test_a_file_that_could_not_be_had_is_tried_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place: list[Path | None] = [None]
+
+    class Late(ToldSource):
+        def catalogue(self) -> Path | None:
+            """None at first."""
+            return place[0]
+
+    now = [100.0]
+    monkeypatch.setattr("anew.dashboard.records.monotonic", lambda: now[0])
+    source, records = Late(story("x"), "x"), Records()
+    before = pages(records, source)
+    file = place[0] = tmp_path / "own.db"
+    assert pages(records, source) == before
+    assert not file.exists()  # in memory as yet
+    now[0] += 601
+    assert pages(records, source) == before
+    records.close()
+    assert file.exists()

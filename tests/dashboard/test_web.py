@@ -19,9 +19,9 @@ from starlette.testclient import TestClient
 from anew.dashboard.asset import Assets
 from anew.dashboard.at_hand import AtHand
 from anew.dashboard.place import PLACES
-from anew.dashboard.shield import headers_of
+from anew.dashboard.shield import Shield, headers_of
 from anew.dashboard.source import Neighbour, Shift
-from anew.dashboard.web import dashboard_app
+from anew.dashboard.web import _Web, dashboard_app
 from anew.domain.column import Value
 from anew.domain.errors import UnavailableError
 from anew.domain.evidence import Counts, Evidence
@@ -213,9 +213,9 @@ def test_another_project_that_breaks_spoils_no_page() -> None:
     class Broken(ToldSource):
         @contextmanager
         def reading(self) -> Iterator[AtHand]:
-            yield Away()
+            yield Away(self.told)
 
-    beside = (Neighbour(name="broken", source=Broken([]), address=""),)
+    beside = (Neighbour(name="broken", source=Broken(story("y")), address=""),)
     made = signed_in(ToldSource(story("x"), "x", beside=beside))
     mine, other = json.loads(made.get("/models.json").content)["data"]["models"]
     assert (mine["champion"], other["problem"]) == ("v1x", "its database is away after 0, 10000 wanted")
@@ -576,3 +576,37 @@ def test_a_version_of_two_models_says_how_much_of_it_the_second_is() -> None:
     assert "340 rows of another span" in page
     (other,) = [fact.version for fact in facts if isinstance(fact, CandidateTrained) and fact.blend is None][:1]
     assert "Second model" not in made.get(f"/runs/{other}").text
+
+
+def test_a_page_that_asks_again_by_itself_hears_no_news_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anew.dashboard.records._AT_ONCE", 5)
+    monkeypatch.setattr("anew.dashboard.web._PATIENCE_S", 0.0)
+    made = signed_in()
+    answer = made.get("/", headers=HTML)
+    assert (answer.status_code, answer.headers["refresh"]) == (503, "5")
+    assert not [each for each in ("data-live", "<script", "hx-get") if each in answer.text]
+    assert "Sign out" in answer.text
+
+
+def test_whoever_waits_for_a_page_waits_no_longer_than_patience_and_orders_do_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = ToldSource(story("x"), "x")
+    web = _Web(dashboard_over(source))
+    made = TestClient(Shield(web.app(), {"testserver"}), follow_redirects=False)
+    assert made.post("/sign-in", data={"token": "admin", "next": "/"}, headers=HERE).status_code == 303
+    form = form_of(made)
+    with web._lock:  # a page that takes long
+        monkeypatch.setattr("anew.dashboard.web._PATIENCE_S", 0.1)
+        assert made.get("/", headers=HTML).status_code == 503
+        assert made.post("/rollback", data={"form": form, "reason": "harm"}, headers=HERE).status_code == 303
+
+
+def test_what_is_on_record_is_heard_before_anybody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anew.dashboard.records._AT_ONCE", 5)
+    monkeypatch.setattr("anew.dashboard.web._TURN_S", 0.0)
+    monkeypatch.setattr("anew.dashboard.web._PAUSE_S", 0.0)
+    facts = story("x")
+    web = _Web(dashboard_over(ToldSource(facts, "x")))
+    web.read_ahead()
+    assert web._read(lambda record: record.head, 0.0) == len(facts)

@@ -273,10 +273,33 @@ def test_a_page_asks_again_for_what_updates_it_and_misses_nothing_meanwhile(chro
     with visiting(chromium, plain) as seen:
         seen.page.route("**/htmx*", lambda route: route.abort(), times=2)
         seen.page.reload()
-        expect(seen.page.locator("#pulse")).not_to_have_text("live")
         plain.source.told = [*plain.source.told, _steady("v7", "v6")]
         expect(seen.page.get_by_role("button", name="Roll back")).to_contain_text("from v7 to v6", timeout=20_000)
         live(seen.page)
+
+
+def test_a_page_that_cannot_be_brought_up_to_date_says_so_and_asks_again(chromium: Browser, plain: Served) -> None:
+    """The server answers, so orders are taken: what has changed since refuses them."""
+    with visiting(chromium, plain) as seen:
+        live(seen.page)
+        seen.page.route(f"{plain.url}/", lambda route: route.fulfill(status=503, body="not now"))
+        plain.source.told = [*plain.source.told, _steady("v7", "v6")]
+        expect(seen.page.locator("#stale")).to_contain_text("cannot be brought up to date", timeout=10_000)
+        expect(seen.page.locator("button[data-acts]").first).to_be_enabled()
+        seen.page.unroute(f"{plain.url}/")
+        expect(seen.page.get_by_role("button", name="Roll back")).to_contain_text("from v7 to v6", timeout=20_000)
+        live(seen.page)
+        expect(seen.page.locator("#stale")).to_be_hidden()
+
+
+def test_without_what_updates_it_a_page_is_loaded_again(chromium: Browser, plain: Served) -> None:
+    with visiting(chromium, plain) as seen:
+        seen.page.route("**/htmx*", lambda route: route.abort())
+        seen.page.reload()
+        live(seen.page)
+        expect(seen.page.locator("button[data-acts]").first).to_be_enabled()
+        plain.source.told = [*plain.source.told, _steady("v7", "v6")]
+        expect(seen.page.get_by_role("button", name="Roll back")).to_contain_text("from v7 to v6", timeout=20_000)
 
 
 NAMED = """(wrap) => {

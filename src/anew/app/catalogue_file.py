@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import stat
 import weakref
 from hashlib import sha256
 from pathlib import Path
@@ -25,21 +26,27 @@ class CatalogueFile:
 
     def path(self) -> Path | None:
         """Return the file once it is this one's own, while this lives; None where another has it, or none can be."""
-        if not self._is_own:
-            try:
+        try:
+            if not self._is_own:
                 weakref.finalize(self, os.close, self._locked())
-            except OSError as exc:
-                _LOG.warning("catalogue_in_memory path=%s problem=%r", self._path, str(exc))
-                return None
-            self._is_own = True
+                self._is_own = True
+            # Each time: it may have been deleted to be made anew, and SQLite would let others read it.
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        except OSError as exc:
+            _LOG.warning("catalogue_in_memory path=%s problem=%r", self._path, str(exc))
+            return None
         return self._path
 
     def _locked(self) -> int:
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        folder = self._path.parent
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+            raise PermissionError(f"{folder} is a link, or not this user's alone: delete it")
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        lock = os.open(self._path.with_suffix(".lock"), flags, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # nobody else may read it
         except OSError:
             os.close(lock)
             raise

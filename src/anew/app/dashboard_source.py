@@ -1,6 +1,7 @@
 """What the dashboard's pages are made from, and what their forms do: the same that the command line reads and does."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -170,6 +171,8 @@ class ProjectSource:
         found: dict[str, str] = {}
         for each in self.in_force().others:
             found |= {str(place): name for place, name in self._meant(each)}
+        names = Counter(found.values())
+        found = {place: name if names[name] == 1 else place for place, name in found.items()}
         return [neighbour(Path(place), name, who, self._source_of) for place, name in found.items()]
 
     def _meant(self, pattern: str) -> Sequence[tuple[Path, str]]:

@@ -41,7 +41,7 @@ def main(project: Path, parent: int) -> int:
         made, port = dashboard_of(project), accepted(project).policy.dashboard.port
         with _listener(port) as listener:
             _say(project / ".anew", listener.getsockname()[1])
-            page_server(dashboard_app(made)).run(sockets=[listener])
+            page_server(dashboard_app(made, reads_ahead=True)).run(sockets=[listener])
     except (AnewError, OSError) as exc:
         _LOG.error("dashboard_ended problem=%s", exc)
         return 1

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import monotonic
 
 from anew.dashboard.approvals import approvals_page
 from anew.dashboard.asking import Asking
@@ -11,6 +12,9 @@ from anew.dashboard.source import Neighbour
 from anew.domain.errors import AnewError
 
 __all__ = ["Challenger", "ModelLine", "ModelsPage", "models_page"]
+
+_PATIENCE_S = 2.0
+"""How long this page waits for records of others that have yet to be read, all of them together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +73,12 @@ class ModelsPage:
 
 def models_page(asking: Asking) -> ModelsPage:
     """Make the page."""
-    others = [_other(asking, each) for each in asking.source.others(asking.who)]
+    until = monotonic() + _PATIENCE_S
+    others = [_other(asking, each, until - monotonic()) for each in asking.source.others(asking.who)]
     return ModelsPage(at=asking.source.now(), models=(_line(asking, "/"), *others))
 
 
-def _other(asking: Asking, other: Neighbour) -> ModelLine:
+def _other(asking: Asking, other: Neighbour, patience_s: float) -> ModelLine:
     if other.source is None:
         return _closed(other, other.problem)
     try:
@@ -82,6 +87,7 @@ def _other(asking: Asking, other: Neighbour) -> ModelLine:
             other.name,
             other.source,
             lambda record: _line(replace(there, record=record), f"{address}/" if address else ""),
+            patience_s=max(0.0, patience_s),
         )
     except (AnewError, OSError) as exc:
         return _closed(other, str(exc))

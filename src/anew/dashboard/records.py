@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -15,20 +16,30 @@ from anew.dashboard.record import KnownFacts, Record
 from anew.dashboard.source import RecordReader, Source
 from anew.domain.errors import UnavailableError
 
-__all__ = ["Records", "heard"]
+__all__ = ["Records", "StillReadingError", "heard"]
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger("anew.dashboard")
+_FILE_AGAIN_S = 600.0
+"""When a file that could not be had is tried again; what is in memory until then is heard from its beginning then."""
 _AT_ONCE, _KNOWN = 10_000, 1_000
 """How many facts are read, taken in and written together, some 20 MB of them; and how many of these stay known."""
 
 
+class StillReadingError(UnavailableError):
+    """There is more on record than could be heard in the time; what was heard stays heard."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Heard:
-    """A record as far as it was heard; `mark` is what tells it from others up to `head`."""
+    """A record as far as it was heard; `mark` is what tells it from others up to `head`.
+
+    `again` is when a file is to be tried again; never where there is one.
+    """
 
     catalogue: Catalogue
+    again: float = inf
     head: int = 0
     mark: str = ""
     digest: Digest = field(default_factory=Digest)
@@ -49,8 +60,10 @@ class Records:
         self._heard: dict[str, _Heard] = {}
         self._in_memory: set[str] = set()
 
-    def read(self, name: str, source: Source, make: Callable[[Record], T]) -> T:
+    def read(self, name: str, source: Source, make: Callable[[Record], T], *, patience_s: float | None = None) -> T:
         """Return what is made from a record as it is now; what was recorded since the last look is heard first.
+
+        Ten thousand facts are heard at least, whatever `patience_s` says in place of the usual.
 
         What is kept of it in a file is read on where it ends. It is made anew where it is damaged, of another record
         (one that was restored, say) or of another release; where it cannot be reached, it is made in memory. `make` may
@@ -58,14 +71,18 @@ class Records:
 
         Raises
         ------
+        StillReadingError
+            There is more to be heard than can be in the time; who asks again finds more of it heard.
         UnavailableError
-            There is more to be heard than can be in the time; who asks again finds more of it heard. Or it can be made
-            nowhere.
+            It can be made nowhere.
         """
+        until = monotonic() + (self._patience_s if patience_s is None else patience_s)
         for damages in range(3):
             try:
                 with source.reading() as reader:
-                    heard = self._newest(name, source, reader)
+                    if not reader.head():  # nothing is on record, or it is away for a moment
+                        return make(Record(0, Catalogue(None), Digest(), reader, KnownFacts()))
+                    heard = self._newest(name, source, reader, until)
                     return make(Record(heard.head, heard.catalogue, heard.digest, reader, heard.known))
             except CatalogueError as exc:
                 _LOG.warning("catalogue_failed project=%r problem=%r", name, str(exc))
@@ -79,16 +96,21 @@ class Records:
         for name in list(self._heard):
             self._forget(name)
 
-    def _newest(self, name: str, source: Source, reader: RecordReader) -> _Heard:
-        heard = self._heard.get(name) or self._opened(name, source)
+    def _newest(self, name: str, source: Source, reader: RecordReader, until: float) -> _Heard:
+        heard = self._heard.get(name)
+        if heard is not None and monotonic() > heard.again:
+            self._in_memory.discard(name)
+            self._forget(name)
+            heard = None
+        heard = heard or self._opened(name, source)
         if heard.head and reader.mark(heard.head) != heard.mark:
             _LOG.warning("record_replaced project=%r", name)
             heard = self._anew(name, source)
-        until = monotonic() + self._patience_s
+        began = heard.head
         while facts := reader.after(heard.head, _AT_ONCE):
             head = facts[-1].seq
-            if monotonic() > until and heard.head:
-                raise UnavailableError(_under_way(heard.head, reader.head()))
+            if monotonic() > until and heard.head > began:
+                raise StillReadingError(_under_way(heard.head, reader.head()))
             mark = reader.mark(head)
             try:
                 hear(heard.catalogue, heard.digest, facts, mark, self._maker)
@@ -102,7 +124,7 @@ class Records:
 
     def _opened(self, name: str, source: Source) -> _Heard:
         """Open what is kept, and believe it where this code made it; that it is of this record is seen by its mark."""
-        heard = self._heard[name] = _Heard(catalogue=Catalogue(self._path(name, source)))
+        heard = self._heard[name] = self._begun(name, source)
         kept = heard.catalogue.kept()
         if kept is None:
             return heard
@@ -119,8 +141,12 @@ class Records:
         self._forget(name)
         if not _deleted(self._path(name, source)):
             self._in_memory.add(name)
-        heard = self._heard[name] = _Heard(catalogue=Catalogue(self._path(name, source)))
+        heard = self._heard[name] = self._begun(name, source)
         return heard
+
+    def _begun(self, name: str, source: Source) -> _Heard:
+        path = self._path(name, source)
+        return _Heard(catalogue=Catalogue(path), again=inf if path else monotonic() + _FILE_AGAIN_S)
 
     def _forget(self, name: str) -> None:
         heard = self._heard.pop(name, None)

@@ -1,13 +1,17 @@
 """The dashboard as a web application: pages for whoever may read, forms for whoever may act, nothing for others."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from threading import Lock
+from threading import Lock, Thread
+from time import monotonic
+from typing import TypeVar
 from urllib.parse import quote
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -23,7 +27,7 @@ from anew.dashboard.entrance import Ended, Entrance
 from anew.dashboard.form import fields_of
 from anew.dashboard.place import ACTS, NAVIGATION, PLACES, Act, Outcome, Place
 from anew.dashboard.record import Record
-from anew.dashboard.records import Records
+from anew.dashboard.records import Records, StillReadingError
 from anew.dashboard.session import Forms, Session, Sessions
 from anew.dashboard.shield import WORD, Shield
 from anew.dashboard.sign_in import MOST_TOKEN, SignIn
@@ -37,8 +41,14 @@ from anew.ports.eventlog import Recorded
 
 __all__ = ["Dashboard", "dashboard_app"]
 
+T = TypeVar("T")
+
 _LOG = logging.getLogger("anew.dashboard")
 _MOST_NEWS = 1_000
+_ACTING = 8
+_PATIENCE_S = 10.0
+_TURN_S, _PAUSE_S, _AWAY_S = 0.5, 0.1, 5.0
+"""How long reading ahead keeps pages waiting at a time, how long it lets them go first, and waits for the record."""
 _AGAIN_S = "5"
 _BROKEN = "Something is wrong with this page; the log of the dashboard says what."
 _STATUS: Sequence[tuple[type[AnewError], int]] = (
@@ -70,9 +80,11 @@ class Dashboard:
     origin: str = ""
 
 
-def dashboard_app(made: Dashboard) -> ASGIApp:
-    """Return the application."""
+def dashboard_app(made: Dashboard, *, reads_ahead: bool = False) -> ASGIApp:
+    """Return the application; where it `reads_ahead`, a thread hears what is on record before anybody asks."""
     web = _Web(made)
+    if reads_ahead:
+        Thread(target=web.read_ahead, name="reads ahead", daemon=True).start()
     return Shield(web.app(), made.hosts, made.origin, style=web.assets.style_source)
 
 
@@ -95,6 +107,7 @@ class _Web:
         self._records = Records()
         self._head = 0
         self._lock = Lock()
+        self._acting = CapacityLimiter(_ACTING)  # orders do not wait behind pages
 
     def app(self) -> Starlette:
         pages = [
@@ -157,12 +170,33 @@ class _Web:
         refusal = self._refusal(request, session, place.permission)
         if refusal is not None or session is None:
             return refusal or Response(status_code=401)
-        with self._lock:
-            page = self._records.read("", self._source, partial(self._built, place, request, session))
+        page = self._read(partial(self._built, place, request, session))
         if as_json:
             return Response(plain_json(place.name, page), media_type="application/json")
         chrome = self._chrome(request, session, place)
         return self._html(f"{place.name}.html", page=page, chrome=chrome)
+
+    def _read(self, make: Callable[[Record], T], patience_s: float | None = None) -> T:
+        """Return what is made of the record; one at a time, and whoever waits for that waits no longer than so."""
+        patience_s = _PATIENCE_S if patience_s is None else patience_s
+        until = monotonic() + patience_s
+        if not self._lock.acquire(timeout=patience_s):
+            raise UnavailableError("many ask for pages at once: ask again in a moment")
+        try:
+            return self._records.read("", self._source, make, patience_s=until - monotonic())
+        finally:
+            self._lock.release()
+
+    def read_ahead(self) -> None:
+        """Hear what is on record, a little at a time, until all of it is heard; pages hear what comes later."""
+        while True:
+            try:
+                return self._read(lambda _: None, _TURN_S)
+            except StillReadingError:
+                time.sleep(_PAUSE_S)
+            except AnewError as exc:  # the record is away
+                _LOG.warning("reading_ahead problem=%r", str(exc))
+                time.sleep(_AWAY_S)
 
     def _built(self, place: Place, request: Request, session: Session, record: Record) -> object:
         """Return the page as an object."""
@@ -206,6 +240,7 @@ class _Web:
             "place": "",
             "path": _address(request),
             "whole": "hx-request" not in request.headers,
+            "live": True,
             "head": self._head,
             "navigation": [],
             "outcome": None,
@@ -229,8 +264,8 @@ class _Web:
         return Response(self._view.render(template, **values), status, media_type="text/html")
 
     async def _act(self, act: Act, request: Request) -> Response:
-        session = await run_in_threadpool(self._session, request)
-        refusal = await run_in_threadpool(self._refusal, request, session, act.permission)
+        session = await self._apart(self._session, request)
+        refusal = await self._apart(self._refusal, request, session, act.permission)
         if refusal is not None or session is None:
             return refusal or Response(status_code=401)
         fields = await fields_of(request)
@@ -238,15 +273,19 @@ class _Web:
         id = self._forms.check(session, act.path, form)
         if not id:
             said = "This form was not made for you here. Open the page again, and send it from there."
-            return await run_in_threadpool(self._error, request, session, 403, said)
+            return await self._apart(self._error, request, session, 403, said)
         if act.path == "/sign-out":
-            await run_in_threadpool(self._sessions.end, session)
+            await self._apart(self._sessions.end, session)
             response = RedirectResponse("/sign-in", 303)
             self._cookies.forget(request, response)
             return response
-        outcome = await run_in_threadpool(self._forms.once, id, partial(self._done, act, session, id, fields))
+        outcome = await self._apart(self._forms.once, id, partial(self._done, act, session, id, fields))
         told = "" if act.quiet and outcome.ok else f"?done={quote(form)}"
         return RedirectResponse(f"{act.back(fields)}{told}", 303)
+
+    async def _apart(self, call: Callable[..., T], *told: object) -> T:
+        """Call where no page is waited for."""
+        return await to_thread.run_sync(partial(call, *told), limiter=self._acting)
 
     def _done(self, act: Act, session: Session, id: str, fields: Mapping[str, str]) -> Outcome:
         try:
@@ -299,6 +338,8 @@ class _Web:
             chrome = self._chrome(request, session, None)
         except (AnewError, OSError):  # the settings cannot be read, which may be what is to be said
             chrome = self._frame(request, "")
+        # a page that asks again by itself needs no news
+        chrome = {**chrome, "live": status != 503}
         response = self._html("error.html", status, chrome=chrome, code=status, said=said)
         if status == 503 and request.method == "GET":
             response.headers["refresh"] = _AGAIN_S  # what does not answer now may in a moment, without scripts as well

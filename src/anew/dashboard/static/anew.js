@@ -5,7 +5,7 @@
   const swapper = document.currentScript.dataset.then;
   const pulse = document.getElementById("pulse"), banner = document.getElementById("stale");
   const since = Date.now();
-  let stream = null, heard = 0, head = root.dataset.head, timer = 0, over = "";
+  let stream = null, heard = 0, head = root.dataset.head, timer = 0, over = "", behind = 0;
 
   function busy() {
     const at = document.activeElement;
@@ -16,11 +16,24 @@
 
   function refresh() {
     clearTimeout(timer);
-    timer = setTimeout(() => busy() ? refresh() : document.body.dispatchEvent(new Event("anew:news")), SETTLE_MS);
+    timer = setTimeout(() => {
+      if (busy()) refresh();
+      else if (window.htmx) document.body.dispatchEvent(new Event("anew:news"));
+      else location.reload();
+    }, SETTLE_MS);
+  }
+
+  // The server did not give the newest state: the page is as old as that, and asks again.
+  function missed(event) {
+    if (event.detail.xhr && event.detail.xhr.status === 401) over = "You are signed out: sign in again to see what is new.";
+    behind = behind || Date.now();
+    clearTimeout(timer);
+    if (!over) timer = setTimeout(refresh, AGAIN_MS);
+    show();
   }
 
   function listen() {
-    if (stream || over || document.hidden || !window.htmx) return;
+    if (stream || over || document.hidden) return;
     stream = new EventSource(`/events?after=${head}`);
     stream.addEventListener("beat", () => { heard = Date.now(); show(); });
     stream.addEventListener("fact", (event) => { heard = Date.now(); head = event.lastEventId; refresh(); show(); });
@@ -41,7 +54,7 @@
   function fetchSwapper() {
     const script = document.createElement("script");
     script.addEventListener("load", listen);
-    script.addEventListener("error", () => { script.remove(); setTimeout(fetchSwapper, AGAIN_MS); });
+    script.addEventListener("error", () => { script.remove(); listen(); setTimeout(fetchSwapper, AGAIN_MS); });
     script.src = swapper;
     document.head.append(script);
   }
@@ -61,7 +74,8 @@
   }
 
   function show() {
-    const age = Date.now() - (heard || since), stale = Boolean(over) || age > STALE_MS;
+    const silence = Date.now() - (heard || since), silent = Boolean(over) || silence > STALE_MS;
+    const age = behind ? Math.max(silence, Date.now() - behind) : silence, stale = silent || Boolean(behind);
     if (!stale && !heard) return;
     const word = stale ? "stale" : "live";
     if (root.dataset.state !== word) root.dataset.state = word;
@@ -69,8 +83,9 @@
     if (pulse.textContent !== said) pulse.textContent = said;
     banner.hidden = !stale;
     const told = Math.round(age / 5000) * 5;
-    if (stale) say(over || `The server does not answer: data is about ${told} s old, and nothing can be ordered from here.`);
-    for (const button of document.querySelectorAll("button[data-acts]")) button.disabled = stale || button.hasAttribute("data-sent");
+    if (silent) say(over || `The server does not answer: data is about ${told} s old, and nothing can be ordered from here.`);
+    else if (stale) say(`This page cannot be brought up to date: data is about ${told} s old. What has changed since refuses an order from here.`);
+    for (const button of document.querySelectorAll("button[data-acts]")) button.disabled = silent || button.hasAttribute("data-sent");
   }
 
   // A keyboard stays where it was, and what was opened stays open, when the page is brought up to date.
@@ -104,7 +119,9 @@
   });
   document.addEventListener("visibilitychange", () => document.hidden ? leave() : listen());
   document.addEventListener("htmx:beforeSwap", keep);
-  document.addEventListener("htmx:afterSwap", () => { restore(); show(); });
+  document.addEventListener("htmx:afterSwap", () => { behind = 0; restore(); show(); });
+  document.addEventListener("htmx:responseError", missed);
+  document.addEventListener("htmx:sendError", missed);
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   setInterval(show, 1000);
   window.addEventListener("load", begin);
