@@ -109,5 +109,5 @@ class TrialOrders:
 def read_by(order: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the files and folders that an order names, besides the project: all that measuring it has to read."""
     versions = (order["candidate"], order["champion"], order["anchor"])
-    rows = (order["snapshot"], order["beside"], order["recorded"], order["past"])
+    rows = (order["snapshot"], order.get("beside", ""), order["recorded"], order["past"])
     return (*rows, *(place for _, _, place in versions))
