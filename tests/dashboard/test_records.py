@@ -357,6 +357,10 @@ def test_a_file_that_could_not_be_had_is_tried_again_later(tmp_path: Path, monke
     monkeypatch.setattr("anew.dashboard.records.monotonic", lambda: now[0])
     source, records = Late(story("x"), "x"), Records()
     before = pages(records, source)
+    held = records._heard[""].catalogue
+    now[0] += 601
+    assert pages(records, source) == before
+    assert records._heard[""].catalogue is held  # there is no file yet: nothing is read again for nothing
     file = place[0] = tmp_path / "own.db"
     assert pages(records, source) == before
     assert not file.exists()  # in memory as yet

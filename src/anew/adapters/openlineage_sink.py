@@ -132,8 +132,8 @@ class OpenLineageSink:
             told |= {"snapshot": fact.digest, "rows": fact.rows, "holdout_rows": fact.holdout_rows}
         if isinstance(fact, CandidateTrained) and fact.commit:
             told |= {"commit": fact.commit, "dirty": str(fact.dirty).lower()}
-        if isinstance(fact, CandidateTrained) and fact.blend is not None and fact.blend.weight < 1:
-            told |= {"snapshot_beside": fact.blend.snapshot, "weight_beside": 1 - fact.blend.weight}
+        if isinstance(fact, CandidateTrained) and fact.both is not None:
+            told |= {"snapshot_beside": fact.both.snapshot, "weight_beside": 1 - fact.both.weight}
         parameter = facets.execution_parameters_run.ExecutionParameter
         about: dict[str, facet_v2.RunFacet] = {
             "executionParameters": facets.execution_parameters_run.ExecutionParametersRunFacet(

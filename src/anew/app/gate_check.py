@@ -62,7 +62,7 @@ def check_gates(settings: Settings, version: str) -> GateCheck:
         **_recorded(settings.state, trained[version].id),
         "snapshot": str(snapshots.get(fact.snapshot)),
         "trained_rows": fact.rows,
-        "beside": str(snapshots.get(fact.blend.snapshot)) if fact.blend and fact.blend.weight < 1 else "",
+        "beside": str(snapshots.get(fact.both.snapshot)) if fact.both else "",
         "candidate": stored(version),
         "champion": stored(champion),
         "anchor": stored(pinned),

@@ -238,9 +238,9 @@ def _(fact: SourcePurged) -> str:
 def _(fact: CandidateTrained) -> str:
     changed = " with changes that are in no commit" if fact.dirty else ""
     code = f", code of commit {fact.commit[:12]}{changed}" if fact.commit else ""
-    pair, why = fact.blend, f", one model alone: {fact.alone_because}" if fact.alone_because else ""
+    pair, why = fact.both, f", one model alone: {fact.alone_because}" if fact.alone_because else ""
     both = ""
-    if pair is not None and pair.weight < 1:
+    if pair is not None:
         both = f", and for {1 - pair.weight:.0%} of its answer on {pair.rows} rows of another span,"
     return (
         f"{fact.version} trained on {fact.rows} rows{both} in {fact.compute_s:.1f} s: artifact {fact.digest[:12]}{code}"

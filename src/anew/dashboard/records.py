@@ -100,8 +100,11 @@ class Records:
         heard = self._heard.get(name)
         if heard is not None and monotonic() > heard.again:
             self._in_memory.discard(name)
-            self._forget(name)
-            heard = None
+            if source.catalogue() is None:  # another has it still: what is in memory stays
+                heard.again = monotonic() + _FILE_AGAIN_S
+            else:
+                self._forget(name)
+                heard = None
         heard = heard or self._opened(name, source)
         if heard.head and reader.mark(heard.head) != heard.mark:
             _LOG.warning("record_replaced project=%r", name)

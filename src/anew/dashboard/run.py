@@ -101,7 +101,7 @@ def run_page(asking: Asking) -> RunPage:
         why=sentences(reversed(list(record.causes(plan))), asking.source.narrate),
         snapshot=_rows(next((each for each in about if isinstance(each, SnapshotTaken)), None)),
         trained_rows=trained.rows if trained else None,
-        blend=trained.blend if trained and trained.blend and trained.blend.weight < 1 else None,
+        blend=trained.both if trained else None,
         alone_because=trained.alone_because if trained else "",
         compute_s=trained.compute_s if trained else None,
         outcome=f"{ended.outcome}: {ended.detail}" if ended else "under way",

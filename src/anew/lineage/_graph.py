@@ -199,9 +199,9 @@ def _materials(facts: Indexed, fact: Fact, version: str) -> Iterator[tuple[Node,
             if fact.champion:
                 node = _version(facts, fact.champion)
                 yield node, Edge(node.id, fact.id, "to be compared with")
-        case CandidateTrained() if fact.version == version and fact.blend is not None and fact.blend.weight < 1:
-            told = (("snapshot", fact.blend.snapshot), ("rows", str(fact.blend.rows)))
-            name, label = _name(NodeKind.DATA, "snapshot", fact.blend.snapshot), _short(fact.blend.snapshot)
+        case CandidateTrained() if fact.version == version and fact.both is not None:
+            told = (("snapshot", fact.both.snapshot), ("rows", str(fact.both.rows)))
+            name, label = _name(NodeKind.DATA, "snapshot", fact.both.snapshot), _short(fact.both.snapshot)
             yield (
                 Node(id=name, kind=NodeKind.DATA, label=f"snapshot beside {label}", detail=told),
                 Edge(name, fact.id, "second model trained on"),
@@ -291,8 +291,8 @@ def _said(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def _pair(fact: CandidateTrained) -> str:
-    pair = fact.blend
-    if pair is None or pair.weight >= 1:
+    pair = fact.both
+    if pair is None:
         return ""
     return f"{pair.weight:.3g} of the artifact {pair.alone} and {1 - pair.weight:.3g} of the artifact {pair.beside}"
 

@@ -36,8 +36,8 @@ class Wish:
         match fact:
             case CandidateTrained():
                 told = {"snapshot": fact.snapshot, "fact": fact.id, "against": fact.champion}
-                if fact.blend is not None and fact.blend.weight < 1:
-                    told |= {"snapshot_beside": fact.blend.snapshot, "weight_beside": f"{1 - fact.blend.weight:.4g}"}
+                if fact.both is not None:
+                    told |= {"snapshot_beside": fact.both.snapshot, "weight_beside": f"{1 - fact.both.weight:.4g}"}
                 runs[fact.version] = MirroredRun(version=fact.version, at=fact.at, digest=fact.digest, facts=told)
             case CandidateMeasured() if fact.version in runs:
                 values = {f"{e.name}.{e.subject}".strip("."): e.value for e in fact.evidence if e.value is not None}

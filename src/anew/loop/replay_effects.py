@@ -40,7 +40,7 @@ from anew.loop.snapshot_rows import SnapshotRows, snapshot_rows, usable_rows
 from anew.loop.span_comparison import compared_spans
 from anew.loop.trial import Ask, Rows, SuiteSource, Trial, some_of
 from anew.ports.predictor import Predictor
-from anew.train.span import BEGINNING
+from anew.train.span import BEGINNING, asked_beside
 from anew.validate import Answers, Disparity, Gates
 
 __all__ = ["Blender", "Correction", "FitBeside", "ReplayEffects", "ReplayWorld", "Spoil", "Trainer", "TrainingOrder"]
@@ -224,7 +224,7 @@ class ReplayEffects:
         if plan is None or plan[0].span_weight >= 1 or self._blend is None or not self._blends(kept_as):
             return self._trained(fact, trained)
         self._stream.versions[fact.version] = trained
-        length_s = plan[0].beside_s * (1 - taken.held / taken.rows.height)
+        length_s = asked_beside(plan[0], fact).length_s
         try:
             beside, also, start = self._fitted_beside(fact.version, length_s)
         except TrainingError as exc:

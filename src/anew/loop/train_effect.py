@@ -7,20 +7,21 @@ from pathlib import Path
 from anew.domain.blend import Blend
 from anew.domain.boundary import reach
 from anew.domain.errors import AnewError, DiskFullError, IntegrityError, TrainingError, UnavailableError
-from anew.domain.facts import CandidateTrained, SnapshotTaken, SpanFitAsked, TrainingPlanned
+from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingPlanned
 from anew.domain.manifest import Manifest
 from anew.loop.adopted import ADOPTED
 from anew.loop.job_name import job_ids
 from anew.loop.job_result import stored_artifact
 from anew.loop.past import Past
 from anew.loop.retired_effect import revived_candidate
-from anew.loop.span_effects import Beside, SpanEffects
+from anew.loop.span_effects import SpanEffects
 from anew.loop.training import SEARCH
 from anew.loop.training_order import Training, TrainingInputs
 from anew.ports.artifact import ArtifactStore
 from anew.ports.code import CodeRevision
 from anew.ports.compute import JobStatus
 from anew.ports.snapshot import SnapshotStore
+from anew.train.span import asked_beside
 
 __all__ = ["TrainEffect"]
 
@@ -108,7 +109,8 @@ class TrainEffect:
             return made
         _, id, last = job_ids(fact.id)
         try:
-            beside = self._beside(made, fact, plan, alone)
+            asked = replace(asked_beside(plan, fact), id=id)
+            beside = self.spans.fitted(asked, plan, alone.params, dict(fact.tables))
         except AnewError as exc:
             return replace(made, alone_because=_harmless(exc), compute_s=made.compute_s + self.used(id))
         reach("train.beside")
@@ -129,21 +131,6 @@ class TrainEffect:
         reach("train.blended")
         digest = stored_artifact(self.artifacts, status)
         return replace(made, digest=digest, blend=pair, compute_s=made.compute_s + status.cpu_s)
-
-    def _beside(self, made: CandidateTrained, fact: SnapshotTaken, plan: TrainingPlanned, alone: Manifest) -> Beside:
-        _, id, _ = job_ids(fact.id)
-        asked = SpanFitAsked(
-            model=fact.model,
-            at=fact.at,
-            id=id,
-            version=fact.version,
-            snapshot=fact.digest,
-            trained_rows=made.rows,
-            # A length counts its hold-out; that of the candidate is held out for both.
-            length_s=plan.beside_s * (1 - fact.holdout_rows / fact.rows),
-            plan=plan.id,
-        )
-        return self.spans.fitted(asked, plan, alone.params, dict(fact.tables))
 
     def _blended(self, inputs: TrainingInputs, pair: Blend, folder: Path) -> JobStatus:
         _, _, id = job_ids(inputs.id)

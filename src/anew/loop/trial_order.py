@@ -59,7 +59,7 @@ class TrialOrders:
             Rows or artifacts cannot be read.
         """
         snapshot = self.snapshots.get(fact.snapshot)
-        beside = self.snapshots.get(fact.blend.snapshot) if fact.blend and fact.blend.weight < 1 else None
+        beside = self.snapshots.get(fact.both.snapshot) if fact.both else None
         champion, champion_folder = self.past.champion(fact.champion)
         taken = self.past.record.find(fact.cause)
         if not isinstance(taken, SnapshotTaken):

@@ -18,6 +18,7 @@ from anew.domain.facts import (
     TrainingPlanned,
 )
 from anew.stats.hedge import SpanComparison, SpanFit
+from anew.train.span import asked_beside
 
 __all__ = ["SpanRecord"]
 
@@ -89,18 +90,7 @@ class SpanRecord:
         tried = fact.blend is not None or fact.alone_because
         if run is None or run.taken is None or not run.plan.beside_s or tried:
             return ()
-        return (
-            SpanFitAsked(
-                model=fact.model,
-                at=fact.at,
-                version=fact.version,
-                snapshot=run.taken.digest,
-                trained_rows=run.taken.rows - run.taken.holdout_rows,
-                # A length counts its hold-out; that of the candidate is held out for both.
-                length_s=run.plan.beside_s * (1 - run.taken.holdout_rows / run.taken.rows),
-                plan=run.plan.id,
-            ),
-        )
+        return (asked_beside(run.plan, run.taken),)
 
     def _paired(self, fact: CandidateTrained) -> _Pair | None:
         run = self.runs.get(fact.version)

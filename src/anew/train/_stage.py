@@ -166,7 +166,7 @@ class Train:
             case SnapshotTaken():
                 return _alarms(state, fact, fact.sources)
             case CandidateTrained():
-                learned = fact.blend.sources if fact.blend is not None and fact.blend.weight < 1 else ()
+                learned = fact.both.sources if fact.both else ()
                 return (*_alarms(state, fact, learned), *state.spans.fit_beside(fact))
             case CandidateAccepted() if state.is_running(fact.version):
                 return (_end(state, fact, fact.version, "accepted", "every required gate passed"),)

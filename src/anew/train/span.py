@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from anew.domain.errors import InvariantError
+from anew.domain.facts import SnapshotTaken, SpanFitAsked, TrainingPlanned
 from anew.domain.interval import Interval
 
-__all__ = ["BEGINNING", "Span"]
+__all__ = ["BEGINNING", "Span", "asked_beside"]
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Before any row."""
@@ -26,3 +27,17 @@ class Span:
         """Return the interval that ends with `end`."""
         start = BEGINNING if self.length is None else max(BEGINNING, end - self.length)
         return Interval(start=start, end=max(end, start))
+
+
+def asked_beside(plan: TrainingPlanned, taken: SnapshotTaken) -> SpanFitAsked:
+    """Return the wish for the model of a plan's second length, beside the one that is trained on this snapshot."""
+    return SpanFitAsked(
+        model=taken.model,
+        at=taken.at,
+        version=taken.version,
+        snapshot=taken.digest,
+        trained_rows=taken.rows - taken.holdout_rows,
+        # A length counts its hold-out; that of the candidate is held out for both.
+        length_s=plan.beside_s * (1 - taken.holdout_rows / taken.rows),
+        plan=plan.id,
+    )

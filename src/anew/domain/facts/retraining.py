@@ -227,6 +227,11 @@ class CandidateTrained(Fact):
     blend: Blend | None = None
     alone_because: str = ""
 
+    @property
+    def both(self) -> Blend | None:
+        """The two models that it answers by; None where one answers."""
+        return None if self.blend is None or self.blend.weight >= 1 else self.blend
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectFailed(Fact):
