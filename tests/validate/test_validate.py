@@ -313,11 +313,15 @@ def test_a_newer_candidate_ends_the_waiting() -> None:
 
 
 @pytest.mark.fault("A1")
-def test_a_candidate_of_a_flooded_snapshot_waits_for_a_person() -> None:
+@pytest.mark.parametrize("when", ["with its snapshot", "with its second model's"])
+def test_a_candidate_of_a_flooded_snapshot_waits_for_a_person(when: str) -> None:
     stage = Validate(gates=GATES)
     alarm = SourceCapped(model="m", at=T0, version="v2", source="mallory", rows=900, kept=25, share=0.9, at_most=0.2)
     good = measured({"a": 0.0, "b": 0.0, "c": 0.0})
-    state = stage.apply(stage.apply(stage.initial(), alarm), trained())
+    heard_of = [alarm, trained()] if when == "with its snapshot" else [trained(), alarm]
+    state = stage.initial()
+    for fact in heard_of:
+        state = stage.apply(state, fact)
     *judged, held = stage.decide(state, good)
     assert isinstance(held, CandidateHeld)
     assert held.gates == ("sources",)
