@@ -16,6 +16,7 @@ from anew.dashboard.place import PLACES
 from anew.dashboard.record import Record
 from anew.dashboard.records import Records
 from anew.dashboard.view import plain_json
+from anew.domain.errors import AnewError
 from tests.app.small_project import write_project
 from tests.cli.recorded import write_record
 from tests.dashboard.story import TOKENS, ToldSource
@@ -153,3 +154,12 @@ def test_a_project_without_a_record_keeps_nothing(tmp_path: Path) -> None:
     assert source.catalogue() is None
     assert Records().read("", source, lambda record: record.head) == 0
     assert not (tmp_path / "p" / ".anew").exists()
+
+
+def test_a_damaged_lake_is_not_said_to_be_a_damaged_record(tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    (project / ".anew" / "lake.db").write_bytes(b"no database, but long enough to be looked at " * 9)
+    source = ProjectSource(project)
+    with pytest.raises(AnewError, match=r"lake\.db") as caught:
+        Records().read("", source, lambda _: source.surroundings([]))
+    assert "anew.db" not in str(caught.value)

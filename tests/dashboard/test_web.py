@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -610,3 +611,17 @@ def test_what_is_on_record_is_heard_before_anybody_asks(monkeypatch: pytest.Monk
     web = _Web(dashboard_over(ToldSource(facts, "x")))
     web.read_ahead()
     assert web._read(lambda record: record.head, 0.0) == len(facts)
+
+
+def test_an_order_is_taken_however_many_wait_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anew.dashboard.web._PATIENCE_S", 60.0)
+    web = _Web(dashboard_over(ToldSource(story("x"), "x")))
+    with TestClient(Shield(web.app(), {"testserver"}), follow_redirects=False) as made, ThreadPoolExecutor(60) as many:
+        made.post("/sign-in", data={"token": "admin", "next": "/"}, headers=HERE)
+        form = form_of(made)
+        with web._lock:
+            waiting = [many.submit(made.get, "/loop.json") for _ in range(50)]
+            told = many.submit(made.post, "/rollback", data={"form": form, "reason": "harm"}, headers=HERE)
+            assert told.result(timeout=30).status_code == 303
+            assert [each.result().status_code for each in waiting if each.done()] == []
+        assert {each.result(timeout=60).status_code for each in waiting} == {200}
