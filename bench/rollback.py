@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from anew.adapters.file_traffic import FileTraffic
-from anew.adapters.segment_journal import SegmentJournal
+from anew.adapters.journal_process import JournalProcess
 from anew.adapters.signing import Signer, Verifier
 from anew.app.gateway_parts import GatewayParts
 from anew.app.order import order
@@ -44,7 +44,7 @@ def parts(project: Path, worker: str) -> GatewayParts:
         host="127.0.0.1",
         traffic=FileTraffic(state, Verifier.load(state / "keys")),
         store=FakeStore(state / "models"),
-        journal=SegmentJournal(state / "journal" / worker, most_bytes=1 << 28, segment_bytes=1 << 22),
+        journal=JournalProcess(state / "journal" / worker, most_bytes=1 << 28, segment_bytes=1 << 22),
         loader="anew.testing.fake_predictor:FakeLoader",
     )
 

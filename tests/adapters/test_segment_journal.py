@@ -554,18 +554,18 @@ def test_records_that_no_gateway_wrote_are_damage_however_whole_their_group(tmp_
     header = Header(first=1, previous=0, salt=b"saltsalt")
     (tmp_path / "b.0").mkdir()
     records = [encode_record(label("good")), _bodies()[what]]
-    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, records))
+    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, b"".join(records), 2))
     reader = SegmentReader(tmp_path)
     with pytest.raises(IntegrityError, match=r"journal b\.0: .*record 2 cannot be read"):
         reader.read("b.0", after=0, most=9)
-    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, records[:1]))
+    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, records[0], 1))
     assert names(reader.read("b.0", after=0, most=9).observations) == ["good"], "control"
 
 
 def test_numbers_that_no_journal_reaches_are_damage(tmp_path: Path) -> None:
     header = Header(first=1, previous=0, salt=b"saltsalt")
     (tmp_path / "b.0").mkdir()
-    group = encode_group(header, (1 << 64) - 2, [encode_record(label("a"))])
+    group = encode_group(header, (1 << 64) - 2, encode_record(label("a")), 1)
     (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + group)
     with pytest.raises(IntegrityError, match="no journal has so many"):
         SegmentReader(tmp_path).read("b.0", after=0, most=9)
@@ -577,7 +577,7 @@ def test_a_copy_that_no_gateway_wrote_does_not_keep_the_other_journals_waiting(t
     journal.close()
     header = Header(first=1, previous=0, salt=b"saltsalt")
     (tmp_path / "b.0").mkdir()
-    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, [b"\x09\0\0\0\0"]))
+    (tmp_path / "b.0" / f"{1:020d}.seg").write_bytes(header.encode() + encode_group(header, 1, b"\x09\0\0\0\0", 1))
     lake = MemoryLake(COLUMNS)
     with pytest.raises(IntegrityError, match=r"journal b\.0"):
         Drainer(SegmentReader(tmp_path), lake).drain_once()

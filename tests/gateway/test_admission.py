@@ -97,7 +97,7 @@ def test_a_disk_that_stalls_turns_nobody_away_where_few_wait(callers: int, refus
         while serving(app).commit.waiting_s < 0.03:  # longer than anybody should have to wait for a turn
             await asyncio.sleep(0.001)
         serving(app).admission.rows = callers - 4  # as many as had come before
-        serving(app).commit._since = time.perf_counter() - 0.03  # however busy this machine is
+        serving(app).commit.since = time.perf_counter() - 0.03  # however busy this machine is
         asked = [asyncio.ensure_future(call(app, "/predict", BODY)) for _ in range(max(callers, 4))]
         await asyncio.sleep(0.001)
         Held.free.set()

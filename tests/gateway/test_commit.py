@@ -10,6 +10,7 @@ import pytest
 from anew.domain.errors import UnavailableError
 from anew.domain.observation import Label, Observation, ShadowAnswer
 from anew.gateway.commit import GroupCommit
+from anew.gateway.journal_thread import JournalThread
 from anew.testing.fake_journal import FakeJournal
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,7 +36,7 @@ def test_who_comes_in_one_turn_or_during_a_sync_shares_one() -> None:
     journal.gate = threading.Event()
 
     async def story() -> None:
-        commit = GroupCommit(journal)
+        commit = GroupCommit(JournalThread(journal))
         first = [asyncio.ensure_future(commit.append([label(f"a{i}")])) for i in range(10)]
         await asyncio.sleep(0.01)
         second = [asyncio.ensure_future(commit.append([label(f"b{i}")])) for i in range(10)]
@@ -57,7 +58,7 @@ def test_a_refusal_reaches_everyone_who_waits_and_service_resumes() -> None:
     journal = FakeJournal(problem="full")
 
     async def story() -> None:
-        commit = GroupCommit(journal)
+        commit = GroupCommit(JournalThread(journal))
         commit.later([label("nobody waits"), label("nor here")])
         with pytest.raises(UnavailableError, match="full"):
             await commit.append([label("a")])
@@ -75,7 +76,7 @@ def test_closing_waits_for_what_was_entered() -> None:
     journal = FakeJournal()
 
     async def story() -> None:
-        commit = GroupCommit(journal)
+        commit = GroupCommit(JournalThread(journal))
         commit.later([label("a")])
         await commit.close()
 
@@ -88,7 +89,7 @@ def test_after_a_slow_sync_those_who_were_told_and_come_again_share_the_next() -
     journal.gate = threading.Event()
 
     async def story() -> None:
-        commit = GroupCommit(journal)
+        commit = GroupCommit(JournalThread(journal))
 
         async def twice() -> None:
             await commit.append([label("a1")])

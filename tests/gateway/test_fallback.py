@@ -174,7 +174,7 @@ def test_a_row_never_says_that_a_version_answered_what_it_did_not(
 def test_control_a_record_of_who_was_to_answer_would_differ_from_what_was_answered() -> None:
     rows, answers = [RequestRow(values={}, at=NOW, timed=True)], [Answer(output=7.0)]
     route = Route(epoch=1, stage=Stage.STEADY, champion=champion(), guard=Guard("v1", SETTINGS), fallback=FALLBACK)
-    (meant,) = answered_plainly(route, rows, (["0" * 32], answers), model="m", now=NOW, took_us=1)
+    (meant,) = answered_plainly(route, zip(rows, ["0" * 32], answers, strict=True), "m", NOW, 1)
     (kept,) = Round(route=route, rows=rows, ids=["0" * 32], answers=answers, failure="champion error").predictions(
         "m", NOW, 1
     )

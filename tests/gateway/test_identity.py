@@ -24,7 +24,7 @@ def test_ids_are_unique_unless_the_caller_repeats_himself() -> None:
     assert len(distinct) == 3
 
 
-def test_bytes_drawn_in_bites_never_come_twice() -> None:
+def test_digits_drawn_in_bites_never_come_twice() -> None:
     draw = Draw()
     assert len({prediction_id(AT, draw=draw) for _ in range(10_000)}) == 10_000
-    assert [len(draw(n)) for n in (10, 100_000, 1)] == [10, 100_000, 1]
+    assert {len(draw()) for _ in range(2_000)} == {20}

@@ -19,6 +19,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.gateway import swap
 from anew.gateway.app import GatewayApp
+from anew.gateway.journal_thread import JournalThread
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.worker import GatewayWorker, Identity
 from anew.loop.guardrail import Guardrails
@@ -75,7 +76,7 @@ class Bench:
                 traffic=self.traffic,
                 store=self.store,
                 loader=FakeLoader(),
-                journal=FakeJournal(),
+                journal=JournalThread(FakeJournal()),
                 launch=lambda *_: ["false"],  # a challenger that ends before it has loaded
                 clock=SystemClock(),
             )

@@ -18,7 +18,8 @@ from typing import Any
 from anew.adapters.connection_pass import way
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.http_server import listen
-from anew.adapters.segment_journal import SegmentJournal, SegmentReader
+from anew.adapters.journal_process import JournalProcess
+from anew.adapters.segment_journal import SegmentReader
 from anew.adapters.signing import Signer, Verifier
 from anew.app.gateway_parts import GatewayParts
 from anew.domain.facts.rollout import Stage, TrafficShifted
@@ -53,7 +54,7 @@ def parts(project: Path, worker: str) -> GatewayParts:
         host="127.0.0.1",
         traffic=FileTraffic(state, Verifier.load(state / "keys")),
         store=FakeStore(state / "models"),
-        journal=SegmentJournal(state / "journal" / worker, most_bytes=most_bytes, segment_bytes=segment_bytes),
+        journal=JournalProcess(state / "journal" / worker, most_bytes=most_bytes, segment_bytes=segment_bytes),
         loader=loader,
     )
 

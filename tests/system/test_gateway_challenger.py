@@ -143,11 +143,12 @@ def test_a_challenger_dies_with_its_gateway_even_while_it_hangs(tmp_path: Path) 
         client = canary(ours, behaviour="hang")
         ask(client, 1)
         gateway = ours.processes["0"]
-        (child,) = [int(pid) for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()]
-        assert process_started(child) is not None
+        children = [int(pid) for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()]
+        assert len(children) == 2, "the challenger's process and the journal's"
+        assert None not in map(process_started, children)
         gateway.kill()
         gateway.wait()
-        wait(lambda: process_started(child) is None)
+        wait(lambda: {process_started(child) for child in children} == {None})
 
 
 def _health(ours: Bed) -> Any:

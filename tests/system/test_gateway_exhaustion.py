@@ -13,35 +13,41 @@ from tests.system.gateway_bed import Bed, bed, wait
 pytestmark = pytest.mark.system
 
 
-def answers(ours: Bed, port: int, spare: int) -> list[tuple[int, Any]]:
-    """Ask over one connection while others take all descriptors but `spare`; return every reply, the last two after it.
+def journal_of(pid: int) -> int:
+    """Return the process that writes the journal of a worker."""
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
 
-    The segments of the journal are so small that it needs a descriptor for a new one again and again.
+
+def answers(ours: Bed, port: int, pid: int, spare: int) -> list[tuple[int, Any]]:
+    """Ask over one connection while others come and `pid` has `spare` descriptors left; return every reply.
+
+    The last two are after it. The segments of the journal are so small that it needs a descriptor for a new one again
+    and again.
     """
     client = ours.client(port)
     replies = [client.predict()]
-    pid = ours.processes["0"].pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{pid}/fd").iterdir())) + spare, before[1]))
     with ExitStack() as crowd:
         for _ in range(12):
             crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
         replies += [client.predict() for _ in range(60)]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     wait(lambda: client.predict()[0] == 200, ours.log, seconds=10)
     fresh = ours.client(port)  # and who comes now is let in
     replies += [client.predict(), fresh.predict()]
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     return replies
 
 
 @pytest.mark.fault("D19")
 @pytest.mark.fault("D5")
-def test_a_worker_without_descriptors_refuses_by_name_and_goes_on_when_there_are_some(tmp_path: Path) -> None:
+def test_a_journal_without_descriptors_refuses_by_name_and_goes_on_when_there_are_some(tmp_path: Path) -> None:
     with bed(tmp_path, segment_bytes=2_000) as ours:
         ours.shift(ours.version("v1"))
         port = ours.begin()
         ours.applied(1)
-        replies = answers(ours, port, spare=6)
+        replies = answers(ours, port, journal_of(ours.processes["0"].pid), spare=-1)
         served = [body["predictions"][0]["id"] for status, body in replies if status == 200]
         refused = [body["error"]["code"] for status, body in replies if status != 200]
         assert set(refused) == {"journal_unavailable"}
@@ -51,9 +57,18 @@ def test_a_worker_without_descriptors_refuses_by_name_and_goes_on_when_there_are
 
 
 @pytest.mark.fault("D19")
+def test_callers_who_take_every_descriptor_of_a_worker_keep_nobody_else_from_an_answer(tmp_path: Path) -> None:
+    with bed(tmp_path, segment_bytes=2_000) as ours:
+        ours.shift(ours.version("v1"))
+        port = ours.begin()
+        ours.applied(1)
+        assert {status for status, _ in answers(ours, port, ours.processes["0"].pid, spare=6)} == {200}
+
+
+@pytest.mark.fault("D19")
 def test_control_with_descriptors_left_nobody_is_refused(tmp_path: Path) -> None:
     with bed(tmp_path, segment_bytes=2_000) as ours:
         ours.shift(ours.version("v1"))
         port = ours.begin()
         ours.applied(1)
-        assert {status for status, _ in answers(ours, port, spare=200)} == {200}
+        assert {status for status, _ in answers(ours, port, journal_of(ours.processes["0"].pid), 200)} == {200}

@@ -1,5 +1,6 @@
 """Versions that answer: a model, the code it was trained with, and the row contract of both."""
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from anew.adapters.model_format import DataFormats
@@ -45,6 +47,7 @@ class LoadedPredictor:
     positions: tuple[int, ...] = field(init=False)
     pick: Callable[[Mapping[str, Value]], Sequence[Value]] | None = field(init=False)
     widths: tuple[int, ...] = field(init=False)
+    packed: struct.Struct = field(init=False)
 
     def __post_init__(self) -> None:
         known = self.manifest.columns.classes
@@ -52,6 +55,7 @@ class LoadedPredictor:
         object.__setattr__(self, "pick", self._pick())
         widths = tuple(c.width for c in self.columns.features if c.kind is not ColumnKind.CATEGORY)
         object.__setattr__(self, "widths", widths if any(widths) else ())
+        object.__setattr__(self, "packed", struct.Struct(f"{len(widths)}d"))
 
     def _pick(self) -> Callable[[Mapping[str, Value]], Sequence[Value]] | None:
         """Return what takes from a row the cells that go to the model as they are; None when `features` is asked."""
@@ -87,16 +91,22 @@ class LoadedPredictor:
         if self.pick is None:
             predictions = self.predict(self._frame(rows))
         else:
-            cells: list[Any] = list(map(self.pick, rows))
-            if self.widths:
-                cells = [self._flat(row) for row in cells]
-            # numpy reads None as NaN
-            return self._answers(self._checked(np.array(cells, dtype=np.float64), len(rows)))
+            return self._answers(self._checked(self._matrix(list(map(self.pick, rows))), len(rows)))
         outputs = predictions.output.to_list()
         if predictions.proba is None:
             return [Answer(output=output) for output in outputs]
         pairs = zip(outputs, predictions.proba.tolist(), strict=True)
         return [Answer(output=output, proba=tuple(proba)) for output, proba in pairs]
+
+    def _matrix(self, cells: Sequence[Sequence[Any]]) -> npt.NDArray[np.float64]:
+        """Return the numbers that go to the model, shape `(n, d)`; None is NaN there."""
+        if self.widths:
+            return np.array([self._flat(row) for row in cells], dtype=np.float64)
+        pack, width = self.packed.pack, len(cells[0])
+        try:  # half the time of numpy, which looks at each cell for what it is
+            return np.frombuffer(bytearray().join([pack(*row) for row in cells])).reshape(len(cells), width)
+        except struct.error:
+            return np.array(cells, dtype=np.float64)
 
     def _flat(self, cells: Sequence[Any]) -> list[Any]:
         """Return the cells of the columns that go to the model as they are, vectors number by number."""

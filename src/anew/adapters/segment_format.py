@@ -161,10 +161,9 @@ def encode_record(record: Record) -> bytes:
     return _RECORD.pack(_KINDS.index(type(record)), len(body)) + body
 
 
-def encode_group(header: Header, first: int, records: list[bytes]) -> bytes:
-    """Return the bytes of a group of encoded records; of no records, the mark that ends a closed segment."""
-    payload = b"".join(records)
-    head = _GROUP.pack(_GROUP_MAGIC, len(payload), first, len(records))
+def encode_group(header: Header, first: int, payload: bytes, count: int) -> bytes:
+    """Return the bytes of a group of `count` encoded records; of no records, the mark that ends a closed segment."""
+    head = _GROUP.pack(_GROUP_MAGIC, len(payload), first, count)
     return head + _CRC.pack(_crc(header, head, payload)) + payload
 
 

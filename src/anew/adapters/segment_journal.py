@@ -21,9 +21,10 @@ _AHEAD_BYTES: Final = 1 << 20
 
 @dataclass(slots=True)
 class _Waiting:
-    """Records of one call on their way to the disk, and how it ended."""
+    """Encoded records of one call on their way to the disk, and how it ended."""
 
-    records: list[bytes]
+    payload: bytes
+    count: int
     done: bool = False
     last: int = 0
     problem: OSError | None = None  # UnavailableError is one
@@ -95,9 +96,13 @@ class SegmentJournal:
 
     def append(self, observations: Sequence[Record]) -> int:
         """Write and sync; see `anew.ports.journal.Journal`."""
-        if not observations:
+        return self.append_encoded(b"".join(map(encode_record, observations)), len(observations))
+
+    def append_encoded(self, payload: bytes, count: int) -> int:
+        """Do what `append` does with `count` records that are encoded, one after the other."""
+        if not count:
             return self._last
-        waiting = _Waiting([encode_record(observation) for observation in observations])
+        waiting = _Waiting(payload, count)
         with self._queueing:
             self._queue.append(waiting)
         with self._writing:
@@ -107,7 +112,7 @@ class SegmentJournal:
                 self._commit(group)
         if waiting.problem is not None:
             raise UnavailableError(
-                f"the journal {self.folder.name} could not take {len(observations)} records: {waiting.problem}; they "
+                f"the journal {self.folder.name} could not take {count} records: {waiting.problem}; they "
                 "count as not written: free space or mend the disk, writing resumes by itself"
             ) from waiting.problem
         return waiting.last
@@ -120,7 +125,7 @@ class SegmentJournal:
             self._closed = True
             try:
                 if self._segment is not None:
-                    self._write([])
+                    self._write(b"", 0)
                     self.disk.truncate(self._segment.descriptor, self._segment.end)
             except OSError:
                 pass  # what was acknowledged is synced already; the mark only sharpens the next opening's check
@@ -161,20 +166,20 @@ class SegmentJournal:
         try:
             if self._closed:
                 raise UnavailableError("it is closed")
-            first = self._write([record for waiting in group for record in waiting.records])
+            first = self._write(b"".join(waiting.payload for waiting in group), sum(each.count for each in group))
         except OSError as exc:
             problem = exc
         for waiting in group:
             waiting.done, waiting.problem = True, problem
-            first += len(waiting.records)
+            first += waiting.count
             waiting.last = first - 1
 
-    def _write(self, records: list[bytes]) -> int:
+    def _write(self, payload: bytes, count: int) -> int:
         """Write and sync one group; returns its first sequence number."""
-        segment = self._ready(sum(map(len, records)))
+        segment = self._ready(len(payload))
         first = self._next
-        data = encode_group(segment.header, first, records)
-        if records:
+        data = encode_group(segment.header, first, payload, count)
+        if count:
             self._lay_out(segment, len(data))
         try:
             self._put(segment, data, segment.end)
@@ -185,12 +190,12 @@ class SegmentJournal:
             self.disk.sync(segment.descriptor)
         except OSError:
             # After a failed sync nobody knows what is on the medium: these numbers and this file are never used again.
-            self._next += len(records)
+            self._next += count
             self._leave()
             raise
         segment.end += len(data)
         self._bytes += len(data)
-        self._next += len(records)
+        self._next += count
         self._last = self._next - 1
         return first
 

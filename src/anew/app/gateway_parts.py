@@ -15,7 +15,7 @@ from anew.gateway.settings import GatewaySettings
 from anew.gateway.signed import VerifySender
 from anew.ports.artifact import ArtifactStore
 from anew.ports.feature_store import OnlineFeatures
-from anew.ports.journal import Journal
+from anew.ports.journal import JournalWriter
 from anew.ports.traffic import Traffic
 
 __all__ = ["GatewayParts", "PartsMaker", "named"]
@@ -32,7 +32,7 @@ class GatewayParts:
     host: str
     traffic: Traffic
     store: ArtifactStore
-    journal: Journal
+    journal: JournalWriter
     loader: str
     hook: RetrainHook | None = None
     verify: VerifySender | None = None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from anew.adapters.file_traffic import FileTraffic
-from anew.adapters.segment_journal import SegmentJournal
+from anew.adapters.journal_process import JournalProcess
 from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted
 from anew.app.door import rules
@@ -73,10 +73,7 @@ def parts_by(settings: Settings, worker: str, *, signed: bool = True) -> Gateway
         host=settings.policy.serving.host,
         traffic=FileTraffic(state, verifier=verifier),
         store=kept_artifacts(state),
-        journal=SegmentJournal(
-            journal_folder(state, worker),
-            most_bytes=_journal_bytes(settings),
-        ),
+        journal=JournalProcess(journal_folder(state, worker), most_bytes=_journal_bytes(settings)),
         loader=LOADER,
         hook=retrain_hook(settings),
         verify=senders(settings) if signed else None,

@@ -44,6 +44,10 @@ class Admission:
             return True
         return oldest_s <= self.longest_s * _STALLS and self.rows < self.most_rows
 
+    def fills(self) -> bool:
+        """Are there as many rows as are taken at once?"""
+        return self.rows >= _MOST_ROWS or (self.rows + 1) * self.row_s > _SLICE_S
+
     def served(self, rows: int, seconds: float) -> None:
         """Learn from `rows` rows that took `seconds` together."""
         each = seconds / rows

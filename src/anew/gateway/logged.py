@@ -95,8 +95,8 @@ def stranger(route: Route, logged: Logged) -> RefusedError | None:
     return RefusedError(409, "version", said, "version")
 
 
-def as_logged(predictions: Sequence[Prediction], route: Route, logged: Logged | None) -> Sequence[Prediction]:
+def as_logged(predictions: Sequence[Prediction], route: Route, logged: Logged) -> Sequence[Prediction]:
     """Return predictions as of the version that made them: another server may not have changed over yet."""
-    if logged is None or logged.is_of(route.champion.version):
+    if logged.is_of(route.champion.version):
         return predictions
     return [replace(each, version=logged.version, arm="fallback") for each in predictions]

@@ -1,6 +1,6 @@
 """What one request came to, as the predictions that the record keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,10 +14,9 @@ __all__ = ["Round", "Voice", "answered_plainly"]
 
 
 def answered_plainly(
-    route: Route, rows: Sequence[RequestRow], told: tuple[Sequence[str], Sequence[Answer]], *, model: str,
-    now: datetime, took_us: int,
-) -> list[Prediction]:  # fmt: skip
-    """Return the predictions of rows that the champion answered; `told` are their ids and its answers."""
+    route: Route, told: Iterable[tuple[RequestRow, str, Answer]], model: str, now: datetime, took_us: int
+) -> list[Prediction]:
+    """Return the predictions of rows that the champion answered; `told` are these, their ids and its answers."""
     champion, epoch = route.champion.version, route.epoch
     return [
         Prediction(
@@ -34,7 +33,7 @@ def answered_plainly(
             latency_us=took_us,
             extra=row.extra,
         )
-        for row, id, answer in zip(rows, *told, strict=True)
+        for row, id, answer in told
     ]
 
 
@@ -68,8 +67,8 @@ class Round:
 
     def predictions(self, model: str, now: datetime, took_us: int) -> Sequence[Prediction]:
         """Return one prediction for each row."""
-        told = self.ids, self.answers
-        plain = answered_plainly(self.route, self.rows, told, model=model, now=now, took_us=took_us)
+        told = zip(self.rows, self.ids, self.answers, strict=True)
+        plain = answered_plainly(self.route, told, model, now, took_us)
         if not (self.voices or self.failure):
             return plain
         places = {row: (voice, place) for voice in self.voices for place, row in enumerate(voice.chosen)}

@@ -22,27 +22,31 @@ def nonsense(answers: Sequence[Answer], rows: int, columns: Columns) -> str:
     """
     if len(answers) != rows:
         return f"{len(answers)} answers to {rows} rows"
-    known = {(label, isinstance(label, str)) for label in columns.classes}
+    if not columns.task.classifies:
+        for i, answer in enumerate(answers):
+            output = answer.output
+            if isinstance(output, str | bool) or not math.isfinite(output):
+                return f"answer {i} is {output!r:.20}, not a finite number"
+        return ""
+    known, classes = frozenset(columns.classes), len(columns.classes)
     for i, answer in enumerate(answers):
-        output = answer.output
-        if columns.task.classifies:
-            if (output, isinstance(output, str)) not in known or isinstance(output, bool):
-                return f"answer {i} is none of the declared classes"
-            problem = _proba_problem(answer.proba, len(columns.classes))
-            if problem:
-                return f"the probabilities of answer {i} {problem}"
-        elif isinstance(output, str | bool) or not math.isfinite(output):
-            return f"answer {i} is {output!r:.20}, not a finite number"
+        output, proba = answer.output, answer.proba
+        if output not in known or isinstance(output, bool):
+            return f"answer {i} is none of the declared classes"
+        # a NaN may hide from min and max, but not from the sum
+        if proba is not None and not (
+            len(proba) == classes
+            and min(proba) >= -_TOLERANCE
+            and max(proba) <= 1 + _TOLERANCE
+            and abs(sum(proba) - 1) <= _TOLERANCE * classes
+        ):
+            return f"the probabilities of answer {i} {_proba_problem(proba, classes)}"
     return ""
 
 
-def _proba_problem(proba: tuple[float, ...] | None, classes: int) -> str:
-    if proba is None:
-        return ""
+def _proba_problem(proba: tuple[float, ...], classes: int) -> str:
     if len(proba) != classes:
         return f"are {len(proba)} for {classes} classes"
-    # a NaN may hide from min and max, but not from the sum
     if min(proba) < -_TOLERANCE or max(proba) > 1 + _TOLERANCE:
         return "are not all in [0, 1]"
-    total = sum(proba)
-    return "" if abs(total - 1) <= _TOLERANCE * classes else f"add up to {total:.3f}"
+    return f"add up to {sum(proba):.3f}"

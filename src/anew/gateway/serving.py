@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
+import msgspec
+
 from anew.domain.errors import UnavailableError
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, FeedbackEvent, Label, Prediction, ShadowAnswer
@@ -34,8 +36,7 @@ Done = Callable[[Answered | RefusedError], None]
 """Hears, once, how a request ended."""
 
 
-@dataclass(slots=True, eq=False)
-class _Entry:
+class _Entry(msgspec.Struct, eq=False):
     """One request on its way."""
 
     rows: Sequence[RequestRow]
@@ -124,15 +125,15 @@ class Serving:
 
         What was `logged` is answered already: only a challenger in shadow is asked.
         """
-        now = time.perf_counter()
-        oldest = self._entered[0].started if self._entered else now
-        if not self.admission.admits(max(now - oldest, self.commit.waiting_s)):
+        now, admission, entered, commit = time.perf_counter(), self.admission, self._entered, self.commit
+        oldest = min(entered[0].started, commit.since) if entered else min(now, commit.since)
+        if not admission.admits(now - oldest):
             self.counts["overloaded"] += len(rows)
             done(RefusedError(503, "overloaded", "there is too much to do to answer in time; try again later"))
             return
-        self.admission.rows += len(rows)
-        self._entered.append(_Entry(rows, done, now, within_s, logged))
-        if not self._scheduled and (not self.commit.busy or self.admission.rows >= self.admission.most_rows):
+        admission.rows += len(rows)
+        entered.append(_Entry(rows, done, now, within_s, logged))
+        if not self._scheduled and (not commit.busy or admission.fills()):
             self._schedule()
 
     async def take(self, said: Sequence[Label | FeedbackEvent]) -> None:
@@ -165,23 +166,24 @@ class Serving:
     def _turn(self) -> None:
         """Answer the next requests together: as many as leave the loop free for others soon."""
         started = time.perf_counter()
-        most, rows = self.admission.most_rows, 0
+        entered, most, rows, taken = self._entered, self.admission.most_rows, 0, 0
         batch: list[_Entry] = []
-        while self._entered and (not batch or rows + len(self._entered[0].rows) <= most):
-            entry = self._entered.popleft()
-            self.admission.rows -= len(entry.rows)
+        while entered and (not batch or rows + len(entered[0].rows) <= most):
+            entry = entered.popleft()
+            taken += len(entry.rows)
             if started - entry.started > entry.within_s:
                 self.counts["expired"] += len(entry.rows)
                 entry.end(RefusedError(504, "deadline", "its deadline passed before its turn came"))
                 continue
             batch.append(entry)
             rows += len(entry.rows)
-        self._scheduled = False
-        if self._entered:
-            self._schedule()
+        self.admission.rows -= taken
         if batch:
             self._guarded(batch, lambda: self._serve(batch))
             self.admission.served(rows, time.perf_counter() - started)
+        self._scheduled = False
+        if self._entered:
+            self._schedule()  # after the commit of this batch, which the disk can be at meanwhile
 
     def _guarded(self, batch: Sequence[_Entry], work: Callable[[], None]) -> None:
         """Do `work` on `batch`; a defect of ours must leave nobody waiting."""
@@ -197,6 +199,10 @@ class Serving:
         if route is None:
             for entry in batch:
                 entry.end(RefusedError(503, "no_model", "no model is being served yet; wait for the first champion"))
+            return
+        if not route.contests and not self.settings.log_only:  # as nearly always: nobody else is asked, or has answered
+            self._answer(route, batch)
+            self._record(route, [entry for entry in batch if not entry.ended])
             return
         for entry in batch:
             self._ask(route, entry)
@@ -217,16 +223,18 @@ class Serving:
 
     def _ask(self, route: Route, entry: _Entry) -> None:
         """Name the rows, and ask the challengers for those that are their own."""
-        rows = entry.rows
-        model, draw = self.settings.model, self._draw
-        entry.ids = [prediction_id(row.at, model, row.client_id, draw=draw) for row in rows]
-        logged = entry.logged
+        rows, model, logged = entry.rows, self.settings.model, entry.logged
+        entry.ids = self._ids(rows)
         if logged is not None:
             entry.answers, problem = logged.answers, stranger(route, logged)
             if problem is not None:
                 entry.end(problem)
         if route.contests and (logged is None or logged.is_of(route.champion.version)):
             entry.asks = asks_for(route, model, rows, entry.ids, entry.started)
+
+    def _ids(self, rows: Sequence[RequestRow]) -> Sequence[str]:
+        model, draw = self.settings.model, self._draw
+        return [prediction_id(row.at, model, row.client_id, draw=draw) for row in rows]
 
     def _answer(self, route: Route, batch: Sequence[_Entry]) -> None:
         """Put the champion's answers, or the fallback's, into the entries; end those that nobody can answer."""
@@ -290,21 +298,25 @@ class Serving:
         now, clock = self.now(), time.perf_counter()
         for entry in batch:
             took_us = int((clock - entry.started) * 1e6)
-            entry.predictions = as_logged(self._predictions(route, entry, now, took_us), route, entry.logged)
-            records += entry.predictions
+            predictions = self._predictions(route, entry, now, took_us)
+            if entry.logged is not None:
+                predictions = as_logged(predictions, route, entry.logged)
+            entry.predictions = predictions
+            records += predictions
         if records:
-            self.commit.enter(records, partial(self._settle, route, batch))
+            self.commit.enter(records, partial(self._settle, route, batch, len(records)))
 
     def _predictions(self, route: Route, entry: _Entry, now: datetime, took_us: int) -> Sequence[Prediction]:
-        model = self.settings.model
+        model, rows = self.settings.model, entry.rows
+        if not entry.ids:
+            entry.ids = self._ids(rows)
         if not entry.failure and not entry.asks:  # as nearly all are
-            told = entry.ids, entry.answers
-            return answered_plainly(route, entry.rows, told, model=model, now=now, took_us=took_us)
+            return answered_plainly(route, zip(rows, entry.ids, entry.answers, strict=True), model, now, took_us)
         # a shadow that has not answered yet follows its predictions
         entry.pending = any(each.pending for each in entry.asks) and not entry.failure
         answered = Round(
             route=route,
-            rows=entry.rows,
+            rows=rows,
             ids=entry.ids,
             answers=entry.answers,
             failure=entry.failure,
@@ -312,23 +324,27 @@ class Serving:
         )
         return answered.predictions(model, now, took_us)
 
-    def _settle(self, route: Route, batch: Sequence[_Entry], problem: BaseException | None) -> None:
-        self._guarded(batch, lambda: self._acknowledge(route, batch, problem))
+    def _settle(self, route: Route, batch: Sequence[_Entry], records: int, problem: BaseException | None) -> None:
+        self._guarded(batch, lambda: self._acknowledge(route, batch, records, problem))
 
-    def _acknowledge(self, route: Route, batch: Sequence[_Entry], problem: BaseException | None) -> None:
-        """Tell those whose predictions are on disk; the others what the policy says."""
-        count = sum(len(entry.predictions) for entry in batch)
-        refusal = self._counted(count, "predictions", problem)
+    def _acknowledge(self, route: Route, batch: Sequence[_Entry], records: int, problem: BaseException | None) -> None:
+        """Tell those whose predictions, `records` in all, are on disk; the others what the policy says."""
+        refusal = self._counted(records, "predictions", problem)
         for entry in batch:
             if refusal is not None:
                 entry.end(refusal)
                 continue
             if entry.failure or route.contests:
                 self.counts["fallbacks"] += sum(each.arm == "fallback" for each in entry.predictions)
-            for each in entry.asks if entry.pending else ():
-                if each.asked is not None:
-                    each.asked.add_done_callback(partial(self._complete, [entry.ids[i] for i in each.chosen]))
+            if entry.pending:
+                self._follow(entry)
             entry.end((route, entry.predictions))
+
+    def _follow(self, entry: _Entry) -> None:
+        """Have the answers of shadows that have not answered yet sent after their predictions."""
+        for each in entry.asks:
+            if each.asked is not None:
+                each.asked.add_done_callback(partial(self._complete, [entry.ids[i] for i in each.chosen]))
 
     def _complete(self, ids: Sequence[str], asked: Asked) -> None:
         """Send a shadow's answers after their predictions."""

@@ -19,7 +19,7 @@ from anew.gateway.swap import LaunchVersion, Swapper
 from anew.ports.artifact import ArtifactStore
 from anew.ports.clock import Clock
 from anew.ports.feature_store import OnlineFeatures
-from anew.ports.journal import Journal
+from anew.ports.journal import JournalWriter
 from anew.ports.traffic import Traffic, VersionHealth, WorkerStatus
 
 __all__ = ["GatewayWorker", "Identity"]
@@ -46,7 +46,7 @@ class GatewayWorker:
     traffic: Traffic
     store: ArtifactStore
     loader: VersionLoader
-    journal: Journal
+    journal: JournalWriter
     launch: LaunchVersion
     clock: Clock
     hook: RetrainHook | None = None

@@ -1,11 +1,15 @@
 """The gateway's own disk: what is acknowledged is in it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from anew.domain.observation import Observation, ShadowAnswer
 
-__all__ = ["Batch", "Journal", "JournalReader"]
+__all__ = ["Batch", "Journal", "JournalReader", "JournalWriter", "Written"]
+
+Written = Callable[[Exception | None, float], None]
+"""Is told once, on the event loop, why records do not count as written (None: they are on disk) and how many seconds it
+took."""
 
 
 class Journal(Protocol):
@@ -27,6 +31,18 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Sync and close."""
+        ...
+
+
+class JournalWriter(Protocol):
+    """Brings records to a `Journal` while the event loop goes on. Belongs to one loop; takes one group at a time."""
+
+    def write(self, records: Sequence[Observation | ShadowAnswer], told: Written) -> None:
+        """Begin to write and sync; `told` hears what `Journal.append` came to, and nothing is given before."""
+        ...
+
+    async def close(self) -> None:
+        """Close the journal; nothing is being written any more."""
         ...
 
 
