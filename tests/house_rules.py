@@ -70,7 +70,7 @@ OUTERMOST = {
     "anew.app.repeating": "a step beside serving and the loop: logged, and tried again",
     "anew.app.scorer_worker": "the challenger's process: becomes a problem that the gateway counts",
     "anew.gateway.app": "a request: becomes a 500 that says nothing of the inside",
-    "anew.gateway.commit": "the journal's thread: becomes what everyone who waits is told",
+    "anew.gateway.journal_thread": "the journal's thread: becomes what everyone who waits is told",
     "anew.gateway.serving": "a turn of the loop: becomes a 500, counted",
     "anew.gateway.swap": "a swap and its loading thread: becomes the reason it is refused, or is raised where awaited",
     "anew.gateway.version_call": "the user's model: becomes the reason why there is no answer, counted",
