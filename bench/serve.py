@@ -282,13 +282,18 @@ def _wait(url: str, body: bytes, process: subprocess.Popen, log: Path) -> None:
 
 
 def _cpu_s(session: int) -> float:
-    """Return the seconds of processor time that the living processes of a session have used."""
-    ticks = 0
+    """Return the seconds of processor time that the living processes of a session have used, and those they started."""
+    ticks, parents, ours = dict[int, int](), dict[int, int](), {session}
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             said = file.read_text().rpartition(")")[2].split()
-            ticks += int(said[11]) + int(said[12]) if int(said[3]) == session else 0
-    return ticks / os.sysconf("SC_CLK_TCK")
+            pid = int(file.parent.name)
+            ticks[pid], parents[pid] = int(said[11]) + int(said[12]), int(said[1])
+            if int(said[3]) == session:
+                ours.add(pid)
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(ticks.get(pid, 0) for pid in ours) / os.sysconf("SC_CLK_TCK")
 
 
 def _load(url: str, script: Path, connections: int, seconds: int) -> str:
