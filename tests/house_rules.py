@@ -70,6 +70,8 @@ OUTERMOST = {
     "anew.app.repeating": "a step beside serving and the loop: logged, and tried again",
     "anew.app.scorer_worker": "the challenger's process: becomes a problem that the gateway counts",
     "anew.gateway.app": "a request: becomes a 500 that says nothing of the inside",
+    "anew.adapters.journal_process": "the start of another process: becomes what whoever waits is told",
+    "anew.gateway.commit": "a group that cannot be sent: becomes what everyone who waits is told",
     "anew.gateway.journal_thread": "the journal's thread: becomes what everyone who waits is told",
     "anew.gateway.serving": "a turn of the loop: becomes a 500, counted",
     "anew.gateway.swap": "a swap and its loading thread: becomes the reason it is refused, or is raised where awaited",

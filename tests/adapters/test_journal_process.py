@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from anew.adapters.journal_line import GroupAnswer, unframed
 from anew.adapters.journal_process import JournalProcess
@@ -51,17 +52,26 @@ async def written(journal: JournalProcess, records: Sequence[Observation | Shado
 
 
 def run(folder: Path, story: Callable[[JournalProcess], Awaitable[None]], **more: int) -> None:
-    """Tell `story` of the journal ``w0``, and close it."""
+    """Tell `story` of the journal ``w0`` on the loop of a gateway, and close it."""
 
     async def whole() -> None:
         journal = JournalProcess(folder / "w0", **more)
+        await journal.open()
         try:
             await story(journal)
         finally:
+            pid = journal.pid
             await journal.close()
         assert journal.pid is None
+        assert pid is None or gone(pid)
 
-    asyncio.run(whole())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(whole())
+
+
+def refused(folder: Path) -> None:
+    """Open the journal, which cannot be."""
+    asyncio.run(JournalProcess(folder / "w0").open())
 
 
 def gone(pid: int | None) -> bool:
@@ -120,13 +130,61 @@ def test_a_process_that_is_killed_takes_nothing_that_was_told_and_another_goes_o
     assert [each.message for each in caplog.records] == ["journal_process_ended journal=w0 code=-9"] * 2
 
 
-def test_one_that_is_killed_between_two_groups_costs_none(tmp_path: Path) -> None:
+def test_one_that_is_killed_between_two_groups_costs_none_and_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, "anew.gateway")
+
+    async def story(journal: JournalProcess) -> None:
+        for name in ("a", "b"):
+            assert journal.pid is not None
+            os.kill(journal.pid, signal.SIGKILL)
+            await asyncio.sleep(0.2)
+            await written(journal, [label(name)])
+
+    run(tmp_path, story)
+    assert read(tmp_path) == ["a", "b"]
+    assert [each.message for each in caplog.records] == ["journal_process_ended journal=w0 code=-9"] * 2
+
+
+@pytest.mark.fault("S6")
+def test_who_ends_all_processes_of_a_gateway_leaves_it_its_last_groups(tmp_path: Path) -> None:
     async def story(journal: JournalProcess) -> None:
         assert journal.pid is not None
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(journal.pid, number)
+        await asyncio.sleep(0.05)
+        await written(journal, [label("last")])
+
+    run(tmp_path, story)
+    assert read(tmp_path) == ["last"]
+
+
+def test_what_comes_after_the_end_is_refused_and_starts_nothing(tmp_path: Path) -> None:
+    async def story(journal: JournalProcess) -> None:
         await written(journal, [label("a")])
-        os.kill(journal.pid, signal.SIGKILL)
-        await asyncio.sleep(0.2)
+        await journal.close()
+        with pytest.raises(UnavailableError, match="journal w0 is closed"):
+            await written(journal, [label("late")])
+
+    run(tmp_path, story)
+    assert read(tmp_path) == ["a"]
+
+
+def test_a_defect_of_who_is_told_costs_no_other_group(tmp_path: Path) -> None:
+    async def story(journal: JournalProcess) -> None:
+        said = list[str]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(str(context["exception"])))
+        pid, heard = journal.pid, asyncio.Event()
+
+        def told(_: Exception | None, __: float) -> None:
+            heard.set()
+            raise RuntimeError("a defect")
+
+        journal.write([label("a")], told)
+        await heard.wait()
         await written(journal, [label("b")])
+        assert (said, journal.pid) == (["a defect"], pid)
 
     run(tmp_path, story)
     assert read(tmp_path) == ["a", "b"]
@@ -151,7 +209,7 @@ def test_a_full_journal_says_so_and_takes_again_once_it_was_trimmed(tmp_path: Pa
 def test_a_journal_that_another_process_writes_is_refused_at_once_and_nothing_is_left(tmp_path: Path) -> None:
     held = SegmentJournal(tmp_path / "w0")
     with pytest.raises(ConflictError, match="another process"):
-        JournalProcess(tmp_path / "w0")
+        refused(tmp_path)
     held.close()
     run(tmp_path, written_one)
     assert read(tmp_path) == ["one"]
@@ -168,7 +226,7 @@ def test_a_damaged_journal_is_refused_and_stays_as_it_is(tmp_path: Path) -> None
     damaged[60] ^= 1
     file.write_bytes(damaged)
     with pytest.raises(IntegrityError, match="is damaged"):
-        JournalProcess(tmp_path / "w0")
+        refused(tmp_path)
     assert file.read_bytes() == damaged
 
 
@@ -180,19 +238,20 @@ async def written_twice(journal: JournalProcess) -> None:
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "w0").write_text("a file")
     with pytest.raises(UnavailableError, match="cannot be opened"):
-        JournalProcess(tmp_path / "w0")
+        refused(tmp_path)
 
 
 def test_a_journal_that_cannot_be_opened_any_more_is_told_and_tried_again(tmp_path: Path) -> None:
     async def story(journal: JournalProcess) -> None:
         assert journal.pid is not None
         await written(journal, [label("a")])
-        os.kill(journal.pid, signal.SIGKILL)
-        while not gone(journal.pid):
+        pid = journal.pid
+        os.kill(pid, signal.SIGKILL)
+        while not gone(pid):
             await asyncio.sleep(0.01)
         held = SegmentJournal(tmp_path / "w0")
         for _ in range(2):
-            with pytest.raises(ConflictError, match="another process"):
+            with pytest.raises(UnavailableError, match=r"cannot be opened again: .*another process"):
                 await written(journal, [label("refused")])
         held.close()
         await written(journal, [label("b")])
@@ -209,6 +268,7 @@ from anew.testing.contract_lake import label
 
 async def main():
     journal = JournalProcess(Path(sys.argv[1]))
+    await journal.open()
     def told(problem, took):
         print(journal.pid, problem, flush=True)
     journal.write([label(0, id="a")], told)

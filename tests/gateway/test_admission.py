@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from anew.gateway.admission import Admission
+from anew.gateway.refusal import RefusedError
+from anew.gateway.row import RequestRow
+from anew.gateway.serving import Answered
 from anew.testing.fake_journal import FakeJournal
-from tests.gateway.test_app import ROW, SETTINGS, Held, call, make, serving
+from tests.gateway.test_app import NOW, ROW, SETTINGS, Held, call, make, serving
 
 BODY = json.dumps({"row": ROW}).encode()
 
@@ -125,3 +128,43 @@ def test_a_request_whose_deadline_has_passed_is_not_computed() -> None:
             assert (await call(app, "/predict", BODY, headers={b"x-request-timeout-ms": wrong}))[0] == 400
 
     asyncio.run(story())
+
+
+def row() -> RequestRow:
+    """Return a row as a parser makes it."""
+    return RequestRow(values={"amount": 1.0, "shop": "a", "count": 1.0}, at=NOW, timed=False)
+
+
+def test_who_fails_when_told_keeps_nobody_else_waiting() -> None:
+    app = make(FakeJournal())
+    app.endpoints[0].serving.switch.route = None
+
+    def raises(_: object) -> None:
+        raise RuntimeError("a defect")
+
+    async def story() -> tuple[int, Any]:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        serving(app).enter([row()], raises)
+        await asyncio.sleep(0.01)
+        return await asyncio.wait_for(call(app, "/predict", BODY), 20)
+
+    assert asyncio.run(story())[0] == 503  # there is no model
+
+
+def test_a_request_that_follows_on_an_expired_one_finds_the_queue_as_it_is() -> None:
+    app = make(FakeJournal())
+    serving(app).admission.row_s = 0.2  # more than one row would wait too long
+    heard = list[str]()
+
+    async def story() -> None:
+        ended = asyncio.get_running_loop().create_future()
+
+        def expired(outcome: Answered | RefusedError) -> None:
+            heard.append(outcome.code if isinstance(outcome, RefusedError) else "answered")
+            serving(app).enter([row()], ended.set_result)
+
+        serving(app).enter([row(), row()], expired, within_s=-1)
+        heard.append("answered" if not isinstance(await asyncio.wait_for(ended, 20), RefusedError) else "refused")
+
+    asyncio.run(story())
+    assert heard == ["deadline", "answered"]

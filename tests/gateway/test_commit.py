@@ -11,6 +11,7 @@ from anew.domain.errors import UnavailableError
 from anew.domain.observation import Label, Observation, ShadowAnswer
 from anew.gateway.commit import GroupCommit
 from anew.gateway.journal_thread import JournalThread
+from anew.ports.journal import Written
 from anew.testing.fake_journal import FakeJournal
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,6 +71,42 @@ def test_a_refusal_reaches_everyone_who_waits_and_service_resumes() -> None:
 
     asyncio.run(story())
     assert [record.id for record in journal.records if isinstance(record, Label)] == ["b"]
+
+
+class Unsendable(JournalThread):
+    """Cannot send what is called so."""
+
+    def write(self, records: Sequence[Observation | ShadowAnswer], told: Written) -> None:
+        """Write, or raise."""
+        if any(isinstance(each, Label) and each.id == "unsendable" for each in records):
+            raise TypeError("no bytes for it")
+        JournalThread.write(self, records, told)
+
+
+def test_a_group_that_cannot_be_sent_is_told_and_the_next_one_goes_on() -> None:
+    journal = FakeJournal()
+
+    async def story() -> None:
+        commit = GroupCommit(Unsendable(journal))
+        with pytest.raises(TypeError, match="no bytes"):
+            await asyncio.wait_for(commit.append([label("unsendable")]), 20)
+        await asyncio.wait_for(commit.append([label("a")]), 20)
+        await asyncio.wait_for(commit.close(), 20)
+
+    asyncio.run(story())
+    assert [each.id for each in journal.records if isinstance(each, Label)] == ["a"]
+
+
+def test_what_is_entered_by_the_turn_of_closing_is_written() -> None:
+    journal = FakeJournal()
+
+    async def story() -> None:
+        commit = GroupCommit(JournalThread(journal))
+        asyncio.get_running_loop().call_soon(commit.later, [label("left behind")])
+        await commit.close()
+
+    asyncio.run(story())
+    assert len(journal.records) == 1
 
 
 def test_closing_waits_for_what_was_entered() -> None:

@@ -27,7 +27,7 @@ class GroupAnswer:
         if self.problem is None:
             return _ANSWER.pack(self.took_s, 0, 0)
         kinds = (i for i, each in enumerate(_PROBLEMS, 1) if isinstance(self.problem, each))
-        text = str(self.problem).encode()
+        text = str(self.problem).encode(errors="backslashreplace")
         return _ANSWER.pack(self.took_s, next(kinds, len(_PROBLEMS)), len(text)) + text
 
 

@@ -10,15 +10,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
 from anew.adapters.journal_line import GroupAnswer, group_told, unframed
 from anew.adapters.segment_format import encode_record
-from anew.domain.errors import AnewError, UnavailableError
+from anew.domain.errors import UnavailableError
 from anew.domain.observation import Observation, ShadowAnswer
 from anew.ports.journal import Written
 
@@ -26,139 +26,178 @@ __all__ = ["JournalProcess"]
 
 _LOG = logging.getLogger("anew.gateway")
 _COMMAND: Final = (sys.executable, "-m", "anew.adapters.journal_worker")
-_END_S: Final = 20.0
+_PAUSES_S: Final = (0.0, 0.0, 0.2, 1.0)  # before another process is started, by how often it ended in a row
+_LIVED_S: Final = 10.0  # who ends after it, ends for the first time in a row
+_END_S, _LOOK_S = 20.0, 0.005
 
 
 @dataclass(slots=True)
-class JournalProcess(asyncio.Protocol):
+class JournalProcess:
     """A `JournalWriter` of the journal in `folder`; see `SegmentJournal` for it and the parameters.
 
-    It has the journal open when it is made, and raises what opening one raises. When its process ends, the group that
-    is being written does not count as written, and the next one starts another process.
+    When its process ends, the group that is being written does not count as written, and the next one starts another.
     """
 
     folder: Path
     most_bytes: int = 1 << 30
     segment_bytes: int = 16 << 20
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-    _line: socket.socket | None = field(default=None, init=False)
-    _transport: asyncio.WriteTransport | None = field(default=None, init=False)
-    _received: bytearray = field(default_factory=bytearray, init=False)
-    _told: Written | None = field(default=None, init=False)
+    _line: "_Line | None" = field(default=None, init=False)
     _starting: asyncio.Task[None] | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self._line = self._spawn()
-        self._await_opening(self._line)
+    _ends: int = field(default=0, init=False)
+    _closed: bool = field(default=False, init=False)
 
     @property
     def pid(self) -> int | None:
         """Of the process; None while there is none."""
-        return None if self._process is None else self._process.pid
+        return None if self._line is None else self._line.process.pid
+
+    async def open(self) -> None:
+        """Start the process, and return when it has the journal open; see `JournalWriter.open`."""
+        self._line = await self._opened()
 
     def write(self, records: Sequence[Observation | ShadowAnswer], told: Written) -> None:
         """Send the records to the process."""
         message = group_told(b"".join(map(encode_record, records)), len(records))
-        self._told = told
-        if self._transport is not None:
-            self._transport.write(message)
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            loop.call_soon(told, UnavailableError(f"the journal {self.folder.name} is closed"), 0.0)
+        elif self._line is not None and self._line.lost is None:
+            self._line.ask(message, told)
         else:
-            self._starting = asyncio.get_running_loop().create_task(self._start(message))
+            self._starting = loop.create_task(self._open_again(message, told))
 
     async def close(self) -> None:
         """Have the process close the journal, and wait for its end."""
-        if self._transport is not None:
-            self._transport.close()
-        if self._line is not None:
-            self._line.close()
-        if self._process is not None:
-            await asyncio.to_thread(self._bury)
+        self._closed = True
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+        line, self._line = self._line, None
+        if line is not None:
+            await line.end()
 
-    def data_received(self, data: bytes) -> None:
-        """Tell what the process says of the group that it was sent."""
-        self._received += data
-        said = unframed(self._received)
-        if said is not None:
-            self._tell(said)
+    async def _opened(self) -> "_Line":
+        opened: asyncio.Future[GroupAnswer] = asyncio.get_running_loop().create_future()
+        ours, process = self._spawn()
+        line = _Line(self.folder.name, process)
+        try:
+            line.answered = opened.set_result
+            await asyncio.get_running_loop().create_unix_connection(lambda: line, sock=ours)
+            said = await opened
+        except BaseException:
+            line.answered = None
+            ours.close()
+            await line.end(at_once=True)
+            raise
+        if said.problem is not None:
+            await line.end(at_once=True)
+            raise said.problem
+        return line
 
-    def connection_lost(self, _: Exception | None) -> None:
-        """Note that the process has ended; whoever waits is told."""
-        self._transport = None
-        if self._told is not None:
-            self._tell(GroupAnswer(self._ended()))
-
-    async def _start(self, message: bytes) -> None:
-        """Have a process, connect to it, and send `message`; what hinders it is told."""
+    async def _open_again(self, message: bytes, told: Written) -> None:
+        """Start another process, and send it the group; what hinders it is told."""
         try:
             line, self._line = self._line, None
-            if line is None:
-                if self._process is not None:
-                    await asyncio.to_thread(self._bury)
-                line = self._spawn()
-                await asyncio.to_thread(self._await_opening, line)
-            self._received.clear()
-            transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=line)
-        except (AnewError, OSError) as exc:
-            problem = exc if isinstance(exc, AnewError) else UnavailableError(f"the journal has no process: {exc}")
-            self._tell(GroupAnswer(problem))
+            if line is not None and line.lost is not None:
+                await line.lost
+                self._ends = 1 if time.monotonic() - line.began > _LIVED_S else self._ends + 1
+            await asyncio.sleep(_PAUSES_S[min(self._ends, len(_PAUSES_S) - 1)])
+            self._line = await self._opened()
+        except Exception as exc:  # noqa: BLE001 - whoever waits is told
+            self._ends += 1
+            told(UnavailableError(f"the journal {self.folder.name} cannot be opened again: {exc}"), 0.0)
             return
-        self._transport = cast("asyncio.WriteTransport", transport)
-        self._transport.write(message)
+        self._line.ask(message, told)
 
-    def _spawn(self) -> socket.socket:
-        """Start a process, from the thread whose end is to be its own; return the line to it."""
+    def _spawn(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        """Start a process, from the thread whose end is to be its own; return it and the line to it."""
         ours, theirs = socket.socketpair()
         with theirs:
             command = [*_COMMAND, str(self.folder), str(self.most_bytes), str(self.segment_bytes)]
             try:
-                # A gateway's own signals are not its journal's: that ends when the line or its parent does.
-                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
                     [*command, str(theirs.fileno()), str(os.getpid())],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )
-            except OSError:
+            except BaseException:
                 ours.close()
                 raise
-        return ours
+        return ours, process
 
-    def _await_opening(self, line: socket.socket) -> None:
-        """Return when the process has opened the journal; else raise why not, with nothing left behind."""
-        received = bytearray()
-        while (said := unframed(received)) is None and (piece := line.recv(1 << 16)):
-            received += piece
-        problem = self._ended() if said is None else said.problem
-        if problem is None:
-            return
-        line.close()
-        self._line = None
-        self._bury()
-        raise problem
 
-    def _tell(self, said: GroupAnswer) -> None:
-        told, self._told = self._told, None
-        if told is not None:
-            told(said.problem, said.took_s)
+class _Line(asyncio.Protocol):
+    """One process and the connection to it.
 
-    def _ended(self) -> UnavailableError:
-        """Return what to say of a process that is gone."""
-        code = None
-        if self._process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(1.0)  # its end of the line may close a moment before
-        _LOG.error("journal_process_ended journal=%s code=%s", self.folder.name, code)
-        return UnavailableError(
-            f"the process that writes the journal {self.folder.name} ended (code {code}); what it was writing counts "
-            "as not written, and the next group starts another"
+    Attributes
+    ----------
+    answered
+        Who is told of the next answer.
+    lost
+        Done when a process that was not asked to end has ended; None while it lives.
+    """
+
+    def __init__(self, journal: str, process: subprocess.Popen[bytes]) -> None:
+        self.journal = journal
+        self.process = process
+        self.began = time.monotonic()
+        self.answered: Callable[[GroupAnswer], object] | None = None
+        self.lost: asyncio.Task[None] | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._received = bytearray()
+        self._ending = False
+
+    def ask(self, message: bytes, told: Written) -> None:
+        """Send a group; `told` hears what it came to."""
+        self.answered = lambda said: told(said.problem, said.took_s)
+        if self._transport is not None:
+            self._transport.write(message)
+
+    async def end(self, *, at_once: bool = False) -> None:
+        """Have the process close the journal and end, or end it at once; return when it has."""
+        self._ending = True
+        if self._transport is not None:
+            self._transport.close()
+        if at_once or await _code(self.process) is None:
+            self.process.kill()
+            await _code(self.process)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Tell what the process says, at the end of this turn of the loop: what is read in it is entered by then."""
+        self._received += data
+        said = unframed(self._received)
+        if said is not None:
+            self._answer(said)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Note that the process has ended, or has to; whoever waits for it is told."""
+        self._transport = None
+        if not self._ending:
+            # where it is this end that was lost: nothing may be written after what the next process finds
+            self.process.kill()
+            self.lost = asyncio.get_running_loop().create_task(self._bury())
+
+    async def _bury(self) -> None:
+        code = await _code(self.process)
+        _LOG.error("journal_process_ended journal=%s code=%s", self.journal, code)
+        problem = UnavailableError(
+            f"the process of the journal {self.journal} ended (code {code}); what it was to write counts as not written"
         )
+        self._answer(GroupAnswer(problem))
 
-    def _bury(self) -> None:
-        """Wait for the end of a process that has no line any more."""
-        if self._process is not None:
-            try:
-                self._process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+    def _answer(self, said: GroupAnswer) -> None:
+        answered, self.answered = self.answered, None
+        if answered is not None:
+            asyncio.get_running_loop().call_soon(answered, said)
+
+
+async def _code(process: subprocess.Popen[bytes]) -> int | None:
+    """Return the exit code of a process that is about to end; None when it does not within some seconds."""
+    until = time.monotonic() + _END_S
+    while (code := process.poll()) is None and time.monotonic() < until:
+        await asyncio.sleep(_LOOK_S)
+    return code

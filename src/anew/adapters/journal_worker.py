@@ -5,9 +5,11 @@ socket, one after the other, and answers each when it is on disk; it ends, the j
 closes, and is killed with PID, whose other end that is.
 """
 
+import signal
 import socket
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,20 +26,22 @@ _PATIENCE_S: Final = 1.0  # the process of a gateway that was killed ends a mome
 def main(folder: Path, most_bytes: int, segment_bytes: int, descriptor: int, parent: int) -> int:
     """Write until the other end of the socket closes; exit code 1 when there is no journal to be had."""
     die_with(parent)
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # who ends all of a gateway's processes still wants what it answers last
     with socket.socket(fileno=descriptor) as line:
         try:
             journal = _opened(folder, most_bytes, segment_bytes)
         except AnewError as exc:
             line.sendall(GroupAnswer(exc).told())
             return 1
-        line.sendall(GroupAnswer().told())
-        while head := _exactly(line, GROUP.size):
-            length, count = GROUP.unpack(head)
-            payload = _exactly(line, length)
-            if len(payload) < length:
-                break  # whoever sent it ended in the middle: nobody waits for it
-            line.sendall(_written(journal, payload, count).told())
-        journal.close()
+        with closing(journal), suppress(OSError):  # an end of the line that is not clean is one, too
+            line.sendall(GroupAnswer().told())
+            while len(head := _exactly(line, GROUP.size)) == GROUP.size:
+                length, count = GROUP.unpack(head)
+                payload = _exactly(line, length)
+                if len(payload) < length:
+                    break  # whoever sent it ended in the middle: nobody waits for it
+                line.sendall(_written(journal, payload, count).told())
     return 0
 
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--peer", type=int, help="descriptor of the way to the worker of the other set")
     parser.add_argument("--parts", default=_PARTS, help="package.module:function that makes the parts")
     given = parser.parse_args(arguments)
-    # the loop shares the interpreter with the threads that sync and load: 5 ms would be a long wait for its turn
+    # the loop shares the interpreter with threads that load versions: 5 ms would be a long wait for its turn
     sys.setswitchinterval(0.0005)
     log_to_stderr(logging.INFO)
     try:

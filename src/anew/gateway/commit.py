@@ -100,7 +100,8 @@ class GroupCommit:
             asyncio.get_running_loop().call_soon(self._flush)
 
     async def close(self) -> None:
-        """Write what waits, then close the journal."""
+        """Write what waits, and what challengers that were just ended leave behind; then close the journal."""
+        await asyncio.sleep(0)
         while self.busy or self._waiting:
             await asyncio.sleep(0.005)
         await self.journal.close()
@@ -113,7 +114,11 @@ class GroupCommit:
             return
         group, self._waiting = self._waiting, []
         self.since = time.perf_counter()
-        self.journal.write([record for records, _ in group for record in records], partial(self._settle, group))
+        told = partial(self._settle, group)
+        try:
+            self.journal.write([record for records, _ in group for record in records], told)
+        except Exception as exc:  # noqa: BLE001 - whoever waits is told
+            asyncio.get_running_loop().call_soon(told, exc, 0.0)
 
     def _settle(self, group: _Group, problem: Exception | None, took: float) -> None:
         self.problem = "" if problem is None else str(problem)

@@ -143,7 +143,11 @@ class Serving:
 
     def _schedule(self) -> None:
         self._scheduled = True  # at the end of this turn of the loop: what is read in it is answered together
-        asyncio.get_running_loop().call_soon(self._turn)
+        asyncio.get_running_loop().call_soon(self._due)
+
+    def _due(self) -> None:
+        self._scheduled = False
+        self._turn()
 
     def holds(self) -> bool:
         """Do requests wait for the disk to be free?"""
@@ -166,24 +170,24 @@ class Serving:
     def _turn(self) -> None:
         """Answer the next requests together: as many as leave the loop free for others soon."""
         started = time.perf_counter()
-        entered, most, rows, taken = self._entered, self.admission.most_rows, 0, 0
+        admission, entered, most, rows = self.admission, self._entered, self.admission.most_rows, 0
         batch: list[_Entry] = []
         while entered and (not batch or rows + len(entered[0].rows) <= most):
             entry = entered.popleft()
-            taken += len(entry.rows)
+            admission.rows -= len(entry.rows)
             if started - entry.started > entry.within_s:
                 self.counts["expired"] += len(entry.rows)
                 entry.end(RefusedError(504, "deadline", "its deadline passed before its turn came"))
                 continue
             batch.append(entry)
             rows += len(entry.rows)
-        self.admission.rows -= taken
-        if batch:
-            self._guarded(batch, lambda: self._serve(batch))
-            self.admission.served(rows, time.perf_counter() - started)
-        self._scheduled = False
-        if self._entered:
-            self._schedule()  # after the commit of this batch, which the disk can be at meanwhile
+        try:
+            if batch:
+                self._guarded(batch, lambda: self._serve(batch))
+                admission.served(rows, time.perf_counter() - started)
+        finally:
+            if entered and not self._scheduled:
+                self._schedule()  # after the commit of this batch, which the disk can be at meanwhile
 
     def _guarded(self, batch: Sequence[_Entry], work: Callable[[], None]) -> None:
         """Do `work` on `batch`; a defect of ours must leave nobody waiting."""

@@ -88,6 +88,7 @@ class GatewayWorker:
         Returns when the published version answers or was refused: a worker that listened before would refuse requests
         that its siblings can answer.
         """
+        await self.journal.open()
         self.report()
         await self._swapper.settle()
         self._tasks = [asyncio.create_task(self._swapper.follow()), asyncio.create_task(self._report_often())]

@@ -37,8 +37,25 @@ class Journal(Protocol):
 class JournalWriter(Protocol):
     """Brings records to a `Journal` while the event loop goes on. Belongs to one loop; takes one group at a time."""
 
+    async def open(self) -> None:
+        """Have the journal open: once, before the first group.
+
+        Raises
+        ------
+        ConflictError
+            Another process writes it.
+        IntegrityError
+            It is damaged.
+        UnavailableError
+            It cannot be opened now.
+        """
+        ...
+
     def write(self, records: Sequence[Observation | ShadowAnswer], told: Written) -> None:
-        """Begin to write and sync; `told` hears what `Journal.append` came to, and nothing is given before."""
+        """Begin to write and sync; `told` hears what `Journal.append` came to.
+
+        What it raises itself (a record that cannot be encoded, say) is all that becomes of the group: nobody is told.
+        """
         ...
 
     async def close(self) -> None:
