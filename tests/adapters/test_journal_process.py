@@ -160,6 +160,33 @@ def test_who_ends_all_processes_of_a_gateway_leaves_it_its_last_groups(tmp_path:
     assert read(tmp_path) == ["last"]
 
 
+def test_one_that_ends_in_the_moment_before_it_is_asked_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = JournalProcess._opened
+
+    async def dies(journal: JournalProcess) -> object:
+        line = await opened(journal)
+        line.process.kill()
+        while line.lost is None:
+            await asyncio.sleep(0.01)
+        await line.lost
+        return line
+
+    async def story(journal: JournalProcess) -> None:
+        assert journal.pid is not None
+        os.kill(journal.pid, signal.SIGKILL)
+        await asyncio.sleep(0.1)
+        with monkeypatch.context() as patched:
+            patched.setattr(JournalProcess, "_opened", dies)
+            with pytest.raises(UnavailableError, match=r"ended \(code -9\)"):
+                await written(journal, [label("lost")])
+        await written(journal, [label("b")])
+
+    run(tmp_path, story)
+    assert read(tmp_path) == ["b"]
+
+
 def test_what_comes_after_the_end_is_refused_and_starts_nothing(tmp_path: Path) -> None:
     async def story(journal: JournalProcess) -> None:
         await written(journal, [label("a")])

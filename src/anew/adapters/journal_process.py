@@ -149,9 +149,11 @@ class _Line(asyncio.Protocol):
 
     def ask(self, message: bytes, told: Written) -> None:
         """Send a group; `told` hears what it came to."""
+        if self._transport is None:  # it ended in the moment since it was asked for
+            asyncio.get_running_loop().call_soon(told, _ended(self.journal, self.process.returncode), 0.0)
+            return
         self.answered = lambda said: told(said.problem, said.took_s)
-        if self._transport is not None:
-            self._transport.write(message)
+        self._transport.write(message)
 
     async def end(self, *, at_once: bool = False) -> None:
         """Have the process close the journal and end, or end it at once; return when it has."""
@@ -184,15 +186,18 @@ class _Line(asyncio.Protocol):
     async def _bury(self) -> None:
         code = await _code(self.process)
         _LOG.error("journal_process_ended journal=%s code=%s", self.journal, code)
-        problem = UnavailableError(
-            f"the process of the journal {self.journal} ended (code {code}); what it was to write counts as not written"
-        )
-        self._answer(GroupAnswer(problem))
+        self._answer(GroupAnswer(_ended(self.journal, code)))
 
     def _answer(self, said: GroupAnswer) -> None:
         answered, self.answered = self.answered, None
         if answered is not None:
             asyncio.get_running_loop().call_soon(answered, said)
+
+
+def _ended(journal: str, code: int | None) -> UnavailableError:
+    return UnavailableError(
+        f"the process of the journal {journal} ended (code {code}); what it was to write counts as not written"
+    )
 
 
 async def _code(process: subprocess.Popen[bytes]) -> int | None:
