@@ -104,7 +104,7 @@ def test_a_group_of_many_megabytes_goes_through(tmp_path: Path) -> None:
     assert read(tmp_path) == [*(each.id for each in many), "last"]
 
 
-@pytest.mark.fault("S6")
+@pytest.mark.fault("S5")
 def test_a_process_that_is_killed_takes_nothing_that_was_told_and_another_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -147,7 +147,7 @@ def test_one_that_is_killed_between_two_groups_costs_none_and_is_said(
     assert [each.message for each in caplog.records] == ["journal_process_ended journal=w0 code=-9"] * 2
 
 
-@pytest.mark.fault("S6")
+@pytest.mark.fault("S5")
 def test_who_ends_all_processes_of_a_gateway_leaves_it_its_last_groups(tmp_path: Path) -> None:
     async def story(journal: JournalProcess) -> None:
         assert journal.pid is not None
@@ -305,7 +305,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.fault("S6")
+@pytest.mark.fault("S5")
 def test_it_dies_with_its_gateway_and_leaves_the_journal_to_the_next(tmp_path: Path) -> None:
     gateway = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path / "w0")], stdout=subprocess.PIPE, text=True)
     assert gateway.stdout is not None

@@ -59,6 +59,11 @@ def parts(project: Path, worker: str) -> GatewayParts:
     )
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a worker has started: that of its journal, and one for each challenger."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @dataclass
 class Client:
     """One keep-alive connection. A connection that the server closed before any reply is opened anew."""

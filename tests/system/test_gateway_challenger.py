@@ -11,7 +11,7 @@ from anew.adapters.process_table import process_started
 from anew.domain.facts import Arm, Stage, TrafficShifted
 from anew.domain.observation import Prediction
 from anew.rollout import position
-from tests.system.gateway_bed import MODEL, Bed, Client, bed, wait
+from tests.system.gateway_bed import MODEL, Bed, Client, bed, children, wait
 
 pytestmark = pytest.mark.system
 
@@ -143,12 +143,12 @@ def test_a_challenger_dies_with_its_gateway_even_while_it_hangs(tmp_path: Path) 
         client = canary(ours, behaviour="hang")
         ask(client, 1)
         gateway = ours.processes["0"]
-        children = [int(pid) for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()]
-        assert len(children) == 2, "the challenger's process and the journal's"
-        assert None not in map(process_started, children)
+        started = children(gateway.pid)
+        assert len(started) == 2, "the challenger's process and the journal's"
+        assert None not in map(process_started, started)
         gateway.kill()
         gateway.wait()
-        wait(lambda: {process_started(child) for child in children} == {None})
+        wait(lambda: {process_started(child) for child in started} == {None})
 
 
 def _health(ours: Bed) -> Any:

@@ -8,15 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.system.gateway_bed import Bed, bed, wait
+from tests.system.gateway_bed import Bed, bed, children, wait
 
 pytestmark = pytest.mark.system
-
-
-def journal_of(pid: int) -> int:
-    """Return the process that writes the journal of a worker."""
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
 
 
 def answers(ours: Bed, port: int, pid: int, spare: int) -> list[tuple[int, Any]]:
@@ -47,7 +41,7 @@ def test_a_journal_without_descriptors_refuses_by_name_and_goes_on_when_there_ar
         ours.shift(ours.version("v1"))
         port = ours.begin()
         ours.applied(1)
-        replies = answers(ours, port, journal_of(ours.processes["0"].pid), spare=-1)
+        replies = answers(ours, port, children(ours.processes["0"].pid)[0], spare=-1)
         served = [body["predictions"][0]["id"] for status, body in replies if status == 200]
         refused = [body["error"]["code"] for status, body in replies if status != 200]
         assert set(refused) == {"journal_unavailable"}
@@ -71,4 +65,4 @@ def test_control_with_descriptors_left_nobody_is_refused(tmp_path: Path) -> None
         ours.shift(ours.version("v1"))
         port = ours.begin()
         ours.applied(1)
-        assert {status for status, _ in answers(ours, port, journal_of(ours.processes["0"].pid), 200)} == {200}
+        assert {status for status, _ in answers(ours, port, children(ours.processes["0"].pid)[0], spare=200)} == {200}

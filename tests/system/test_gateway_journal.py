@@ -1,5 +1,7 @@
 """What the gateway acknowledged is on disk exactly once, whatever happens to it: real processes."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +11,7 @@ import pytest
 
 from anew.adapters.segment_journal import SegmentReader
 from anew.domain.observation import Label, Prediction
-from tests.system.gateway_bed import Load, bed, wait
+from tests.system.gateway_bed import Load, bed, children, wait
 
 pytestmark = pytest.mark.system
 
@@ -43,6 +45,31 @@ def test_kill_9_under_load_loses_nothing_acknowledged(
         assert (by_id[id].answer.output, by_id[id].version) == (output, version)
     assert len(kept) - len(acknowledged) <= 4 * 6  # at most what was in flight at each kill
     record_property("figure", f"{len(acknowledged)} of {len(acknowledged)} acknowledged answers stored, over 4 kills")
+
+
+@pytest.mark.fault("S5")
+@pytest.mark.fault("D9")
+def test_a_journal_whose_process_is_killed_under_load_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        ours.shift(ours.version("v1"))
+        port = ours.begin()
+        ours.applied(1)
+        worker, load = ours.processes["0"], Load(port).start(clients=6)
+        for killed in range(1, 5):
+            wait(partial(_has, load, 150 * killed), ours.log)
+            (journal,) = children(worker.pid)
+            os.kill(journal, signal.SIGKILL)
+            wait(partial(_replaced, worker.pid, journal), ours.log)
+        wait(partial(_has, load, 750), ours.log)
+        load.stop()
+        assert worker.poll() is None
+        served = [body["predictions"][0]["id"] for status, body in load.replies if status == 200]
+        refused = [body["error"]["code"] for status, body in load.replies if status != 200]
+        kept = [one.id for one in ours.kept()]
+        assert set(refused) <= {"journal_unavailable"}
+        assert len(refused) <= 4 * 6  # at most what was in flight at each kill
+    assert set(served) <= set(kept)
+    assert len(set(kept)) == len(kept) <= len(served) + len(refused)
 
 
 @pytest.mark.fault("S5")
@@ -149,6 +176,11 @@ def test_what_is_refused_over_http_is_a_4xx_with_its_path_and_the_connection_liv
         assert client.predict()[0] == 200
         assert ours.client(client.port).call("POST", "/predict", b" " * (1 << 20) + b"x")[0] == 413
         assert "failures" not in client.call("GET", "/stats")[1]["counts"]
+
+
+def _replaced(worker: int, journal: int) -> bool:
+    now = children(worker)
+    return len(now) == 1 and now != [journal]
 
 
 def _has(load: Load, replies: int) -> bool:
