@@ -74,6 +74,15 @@ def refused(folder: Path) -> None:
     asyncio.run(JournalProcess(folder / "w0").open())
 
 
+async def killed(journal: JournalProcess) -> None:
+    """Kill the process, and return when the loop has noticed."""
+    line = journal._line
+    assert line is not None
+    line.process.kill()
+    while line.lost is None:
+        await asyncio.sleep(0.01)
+
+
 def gone(pid: int | None) -> bool:
     """Is there no such process any more?"""
     with suppress(OSError):
@@ -137,9 +146,7 @@ def test_one_that_is_killed_between_two_groups_costs_none_and_is_said(
 
     async def story(journal: JournalProcess) -> None:
         for name in ("a", "b"):
-            assert journal.pid is not None
-            os.kill(journal.pid, signal.SIGKILL)
-            await asyncio.sleep(0.2)
+            await killed(journal)
             await written(journal, [label(name)])
 
     run(tmp_path, story)
@@ -174,9 +181,7 @@ def test_one_that_ends_in_the_moment_before_it_is_asked_is_said(
         return line
 
     async def story(journal: JournalProcess) -> None:
-        assert journal.pid is not None
-        os.kill(journal.pid, signal.SIGKILL)
-        await asyncio.sleep(0.1)
+        await killed(journal)
         with monkeypatch.context() as patched:
             patched.setattr(JournalProcess, "_opened", dies)
             with pytest.raises(UnavailableError, match=r"ended \(code -9\)"):
@@ -270,10 +275,9 @@ def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
 
 def test_a_journal_that_cannot_be_opened_any_more_is_told_and_tried_again(tmp_path: Path) -> None:
     async def story(journal: JournalProcess) -> None:
-        assert journal.pid is not None
         await written(journal, [label("a")])
         pid = journal.pid
-        os.kill(pid, signal.SIGKILL)
+        await killed(journal)
         while not gone(pid):
             await asyncio.sleep(0.01)
         held = SegmentJournal(tmp_path / "w0")
