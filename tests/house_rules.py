@@ -72,7 +72,7 @@ OUTERMOST = {
     "anew.gateway.app": "a request: becomes a 500 that says nothing of the inside",
     "anew.adapters.journal_process": "the start of another process: becomes what whoever waits is told",
     "anew.gateway.commit": "a group that cannot be sent: becomes what everyone who waits is told",
-    "anew.gateway.journal_thread": "the journal's thread: becomes what everyone who waits is told",
+    "anew.testing.journal_thread": "the journal's thread: becomes what everyone who waits is told",
     "anew.gateway.serving": "a turn of the loop: becomes a 500, counted",
     "anew.gateway.swap": "a swap and its loading thread: becomes the reason it is refused, or is raised where awaited",
     "anew.gateway.version_call": "the user's model: becomes the reason why there is no answer, counted",

@@ -19,7 +19,6 @@ from anew.gateway.app import GatewayApp
 from anew.gateway.commit import GroupCommit
 from anew.gateway.endpoint import ModelEndpoint
 from anew.gateway.guard import Guard
-from anew.gateway.journal_thread import JournalThread
 from anew.gateway.routing import Route, Switch
 from anew.gateway.serving import Serving
 from anew.gateway.settings import GatewaySettings, OnFull
@@ -27,6 +26,7 @@ from anew.ports.http import Reply, Request
 from anew.ports.journal import Written
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
+from anew.testing.journal_thread import JournalThread
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SETTINGS = GatewaySettings(model="m", columns=FAKE_COLUMNS)

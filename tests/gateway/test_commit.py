@@ -10,9 +10,9 @@ import pytest
 from anew.domain.errors import UnavailableError
 from anew.domain.observation import Label, Observation, ShadowAnswer
 from anew.gateway.commit import GroupCommit
-from anew.gateway.journal_thread import JournalThread
 from anew.ports.journal import Written
 from anew.testing.fake_journal import FakeJournal
+from anew.testing.journal_thread import JournalThread
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -19,13 +19,13 @@ from anew.adapters.system_clock import SystemClock
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.gateway import swap
 from anew.gateway.app import GatewayApp
-from anew.gateway.journal_thread import JournalThread
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.worker import GatewayWorker, Identity
 from anew.loop.guardrail import Guardrails
 from anew.rollout import RolloutState
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakeLoader, FakePredictor, FakeStore
+from anew.testing.journal_thread import JournalThread
 from tests.gateway.test_app import ROW, call
 
 SETTINGS = GatewaySettings(model="m", columns=FAKE_COLUMNS, poll_s=0.005, report_s=60.0)

@@ -2,7 +2,8 @@
 
 import resource
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from tests.system.gateway_bed import Bed, bed, children, wait
 pytestmark = pytest.mark.system
 
 
-def answers(ours: Bed, port: int, pid: int, spare: int) -> list[tuple[int, Any]]:
+def answers(ours: Bed, pid: int, spare: int) -> list[tuple[int, Any]]:
     """Ask over one connection while others come and `pid` has `spare` descriptors left; return every reply.
 
     The last two are after it. The segments of the journal are so small that it needs a descriptor for a new one again
     and again.
     """
+    port = ours.status().port
     client = ours.client(port)
     replies = [client.predict()]
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -34,14 +36,23 @@ def answers(ours: Bed, port: int, pid: int, spare: int) -> list[tuple[int, Any]]
     return replies
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[Bed, int, int]]:
+    """Run a worker whose segments are small; gives also its process and that of its journal."""
+    with bed(folder, segment_bytes=2_000) as ours:
+        ours.shift(ours.version("v1"))
+        ours.begin()
+        ours.applied(1)
+        worker = ours.processes["0"].pid
+        (journal,) = children(worker)
+        yield ours, worker, journal
+
+
 @pytest.mark.fault("D19")
 @pytest.mark.fault("D5")
 def test_a_journal_without_descriptors_refuses_by_name_and_goes_on_when_there_are_some(tmp_path: Path) -> None:
-    with bed(tmp_path, segment_bytes=2_000) as ours:
-        ours.shift(ours.version("v1"))
-        port = ours.begin()
-        ours.applied(1)
-        replies = answers(ours, port, children(ours.processes["0"].pid)[0], spare=-1)
+    with serving(tmp_path) as (ours, _, journal):
+        replies = answers(ours, journal, spare=-1)
         served = [body["predictions"][0]["id"] for status, body in replies if status == 200]
         refused = [body["error"]["code"] for status, body in replies if status != 200]
         assert set(refused) == {"journal_unavailable"}
@@ -52,17 +63,11 @@ def test_a_journal_without_descriptors_refuses_by_name_and_goes_on_when_there_ar
 
 @pytest.mark.fault("D19")
 def test_callers_who_take_every_descriptor_of_a_worker_keep_nobody_else_from_an_answer(tmp_path: Path) -> None:
-    with bed(tmp_path, segment_bytes=2_000) as ours:
-        ours.shift(ours.version("v1"))
-        port = ours.begin()
-        ours.applied(1)
-        assert {status for status, _ in answers(ours, port, ours.processes["0"].pid, spare=6)} == {200}
+    with serving(tmp_path) as (ours, worker, _):
+        assert {status for status, _ in answers(ours, worker, spare=6)} == {200}
 
 
 @pytest.mark.fault("D19")
 def test_control_with_descriptors_left_nobody_is_refused(tmp_path: Path) -> None:
-    with bed(tmp_path, segment_bytes=2_000) as ours:
-        ours.shift(ours.version("v1"))
-        port = ours.begin()
-        ours.applied(1)
-        assert {status for status, _ in answers(ours, port, children(ours.processes["0"].pid)[0], spare=200)} == {200}
+    with serving(tmp_path) as (ours, _, journal):
+        assert {status for status, _ in answers(ours, journal, spare=200)} == {200}

@@ -42,7 +42,7 @@ def instant_of(id: str) -> datetime | None:
 # times as long: nobody changes one of these two after it was made, but nothing keeps them from it.
 
 
-@dataclass(slots=True, kw_only=True, unsafe_hash=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """What a model says to one row: a class label as declared, or a number; and class probabilities in class order."""
 
