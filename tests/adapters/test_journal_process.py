@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -157,11 +158,13 @@ def test_one_that_is_killed_between_two_groups_costs_none_and_is_said(
 @pytest.mark.fault("S5")
 def test_who_ends_all_processes_of_a_gateway_leaves_it_its_last_groups(tmp_path: Path) -> None:
     async def story(journal: JournalProcess) -> None:
-        assert journal.pid is not None
+        pid = journal.pid
+        assert pid is not None
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            os.kill(journal.pid, number)
+            os.kill(pid, number)
         await asyncio.sleep(0.05)
         await written(journal, [label("last")])
+        assert journal.pid == pid
 
     run(tmp_path, story)
     assert read(tmp_path) == ["last"]
@@ -244,6 +247,15 @@ def test_a_journal_that_another_process_writes_is_refused_at_once_and_nothing_is
         refused(tmp_path)
     held.close()
     run(tmp_path, written_one)
+    assert read(tmp_path) == ["one"]
+
+
+def test_a_journal_that_is_let_go_of_in_a_moment_is_waited_for(tmp_path: Path) -> None:
+    held = SegmentJournal(tmp_path / "w0")
+    later = threading.Timer(0.5, held.close)
+    later.start()
+    run(tmp_path, written_one)
+    later.join()
     assert read(tmp_path) == ["one"]
 
 

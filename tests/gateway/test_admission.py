@@ -14,7 +14,7 @@ from anew.gateway.refusal import RefusedError
 from anew.gateway.row import RequestRow
 from anew.gateway.serving import Answered
 from anew.testing.fake_journal import FakeJournal
-from tests.gateway.test_app import NOW, ROW, SETTINGS, Held, call, make, serving
+from tests.gateway.test_app import NOW, ROW, SETTINGS, Held, call, champion, make, serving
 
 BODY = json.dumps({"row": ROW}).encode()
 
@@ -149,6 +149,17 @@ def test_who_fails_when_told_keeps_nobody_else_waiting() -> None:
         return await asyncio.wait_for(call(app, "/predict", BODY), 20)
 
     assert asyncio.run(story())[0] == 503  # there is no model
+
+
+def test_those_for_whom_a_turn_has_no_room_are_answered_though_nothing_was_written_in_it() -> None:
+    app = make(FakeJournal(), champion("raise"))
+    serving(app).admission.row_s = 0.005  # so a turn takes two
+
+    async def story() -> list[int]:
+        asked = (call(app, "/predict", BODY) for _ in range(5))
+        return [status for status, _ in await asyncio.wait_for(asyncio.gather(*asked), 20)]
+
+    assert asyncio.run(story()) == [500] * 5
 
 
 def test_a_request_that_follows_on_an_expired_one_finds_the_queue_as_it_is() -> None:

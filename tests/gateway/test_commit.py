@@ -97,16 +97,26 @@ def test_a_group_that_cannot_be_sent_is_told_and_the_next_one_goes_on() -> None:
     assert [each.id for each in journal.records if isinstance(each, Label)] == ["a"]
 
 
-def test_what_is_entered_by_the_turn_of_closing_is_written() -> None:
-    journal = FakeJournal()
+class Strict(FakeJournal):
+    """Takes nothing once it is closed."""
+
+    def append(self, observations: Sequence[Observation | ShadowAnswer]) -> int:
+        """Keep."""
+        assert not self.closed
+        return FakeJournal.append(self, observations)
+
+
+def test_what_is_entered_by_the_turn_of_closing_is_written_before_it() -> None:
+    journal = Strict()
 
     async def story() -> None:
         commit = GroupCommit(JournalThread(journal))
         asyncio.get_running_loop().call_soon(commit.later, [label("left behind")])
         await commit.close()
+        assert commit.unsaved == 0
 
     asyncio.run(story())
-    assert len(journal.records) == 1
+    assert (len(journal.records), journal.closed) == (1, True)
 
 
 def test_closing_waits_for_what_was_entered() -> None:
