@@ -18,7 +18,7 @@ import pytest
 
 from anew.domain.errors import IntegrityError
 from anew.domain.observation import Prediction
-from tests.system.gateway_bed import Client, bed, mixed, resident, wait
+from tests.system.gateway_bed import Client, bed, children, mixed, resident, wait
 
 pytestmark = pytest.mark.system
 
@@ -183,6 +183,8 @@ def test_control_callers_who_stay_are_seen_in_the_descriptors_and_a_record_cut_s
                 stack.enter_context(socket.create_connection(("127.0.0.1", client.port)))
             wait(lambda: _descriptors(ours.processes["0"].pid) == before + 10, ours.log)
         wait(lambda: _descriptors(ours.processes["0"].pid) == before, ours.log)
+        (journal,) = children(ours.processes["0"].pid)
+        os.kill(journal, signal.SIGKILL)  # before its gateway, or it may still get to mark the segment's end
         ours.processes["0"].kill()
         ours.processes["0"].wait()
         (segment,) = (tmp_path / ".anew" / "journal" / "0").glob("*.seg")
