@@ -85,6 +85,32 @@ def test_a_gap_to_the_retired_champion_makes_it_retrain_sooner() -> None:
     assert waits(40.0) < waits(10.0) < waits(0.0)
 
 
+def test_a_retired_champion_of_few_rows_says_nothing_of_age_where_one_of_many_does() -> None:
+    seen = windows(lambda _: 30.0, 10, 16, short=lambda _: 70.0, long=lambda _: 31.0)
+    champion = Standing(name="v1", end=10, rows=1000)
+    short, long = Standing(name="short", end=5, rows=749), Standing(name="long", end=5, rows=750)
+
+    def slope(*archive: Standing) -> float:
+        return choose(seen, champion=champion, archive=archive).numbers["slope"]
+
+    assert slope(short, long) == slope(long) < slope(short)
+    assert choose(seen, champion=champion, archive=(short, long)).numbers["older versions"] == 1
+    # as many as the champion are the measure, and where none has them all say what they can
+    assert slope(short, replace(long, rows=700)) > slope(long)
+    assert slope(replace(short, rows=0), replace(long, rows=0)) > slope(long)
+
+
+def test_where_it_is_not_known_on_how_many_rows_the_champion_was_trained_all_tell_of_age() -> None:
+    seen = windows(lambda _: 30.0, 10, 16, short=lambda _: 70.0, long=lambda _: 31.0)
+    archive = (Standing(name="short", end=5, rows=10), Standing(name="long", end=5, rows=750))
+    assert choose(seen, archive=archive).numbers["older versions"] == 2
+
+
+def test_one_that_is_no_older_tells_nothing_of_age() -> None:
+    seen = windows(lambda _: 30.0, 10, 16, same=lambda _: 70.0)
+    assert choose(seen, archive=(Standing(name="same", end=10),)).numbers["older versions"] == 0
+
+
 def test_windows_without_labels_count_as_waiting() -> None:
     seen = windows(lambda _: 30.0, 10, 13, v0=lambda _: 50.0)
     archive = (Standing(name="v0", end=5),)
@@ -120,7 +146,9 @@ def test_a_model_is_never_judged_on_what_it_was_trained_on() -> None:
     assert choose(seen, archive=(Standing(name="v0", end=12),)).kind == "keep"
 
 
-@pytest.mark.parametrize("bad", [{"revive_z": 0.0}, {"doubling": 1.0}, {"forget": 0.0}, {"archive": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"revive_z": 0.0}, {"doubling": 1.0}, {"forget": 0.0}, {"archive": -1}, {"noise": -1}, {"alike": 1.01}]
+)
 def test_settings_that_cannot_be_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InvariantError, match="economic"):
         Economic(**bad)  # type: ignore[arg-type]  # by name

@@ -30,6 +30,7 @@ from anew.domain.interval import Interval
 from anew.trigger import Economy, Trigger, TriggerState
 from anew.trigger.budget import Budget
 from anew.trigger.cost import Cost
+from anew.trigger.economic import Standing
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 H = timedelta(hours=1)
@@ -65,7 +66,14 @@ class Story:
         return self.said[before:]
 
     def version(
-        self, name: str, champion: str, revive: str = "", *, promoted: bool = True, compute_s: float = 60.0
+        self,
+        name: str,
+        champion: str,
+        revive: str = "",
+        *,
+        promoted: bool = True,
+        compute_s: float = 60.0,
+        rows: int = 450,
     ) -> None:
         """Train a version, or bring one back, and promote it."""
         now = at(self.hour)
@@ -100,7 +108,7 @@ class Story:
             champion=champion,
             digest=f"digest of {revive or name}",
             snapshot="rows",
-            rows=450,
+            rows=rows,
             compute_s=compute_s,
         )
         ended = TrainingEnded(
@@ -269,6 +277,20 @@ def test_a_retired_champion_comes_back_under_a_new_name_and_keeps_its_age() -> N
     assert (books.champion.name, books.champion.end, books.revived) == ("v3", 5, True)
     assert [each.name for each in books.archive] == ["v2"]
     assert books.digests["v3"] == "digest of v1"
+
+
+def test_a_champion_is_known_with_the_rows_that_it_was_trained_on_whoever_comes_back() -> None:
+    told = story()
+    told.window(v1=0.1)
+    told.version("v2", "v1", rows=900)
+    told.window(v1=0.1, v2=0.1)
+    told.version("v3", "v2", rows=100, promoted=False)
+    assert told.state.books.champion == Standing(name="v2", end=6, rows=900)
+    assert told.state.books.archive == (Standing(name="v1", end=5, rows=450),)
+    told.version("v4", "v2", revive="v1")
+    assert told.state.books.champion == Standing(name="v4", end=5, rows=450)
+    told.tell(RolledBack(model="m", at=at(9), version="v4", to="v2", evidence=(), reason="harm"))
+    assert told.state.books.champion == Standing(name="v2", end=6, rows=900)
 
 
 def test_one_that_was_archived_is_asked_no_more_and_does_not_come_back() -> None:

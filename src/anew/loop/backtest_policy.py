@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from anew.loop.backtest import Act, Model, Sight
+from anew.loop.backtest import Act, Board, Model, Sight
 from anew.loop.measure import Floats
 from anew.trigger.economic import Bought, Economic, Ledger, Standing, WindowLosses
 
@@ -116,8 +116,8 @@ class EconomicPolicy:
                 self.windows.append(self._score(sight, self.scored))
             self.scored += 1
         ledger = Ledger(
-            champion=_standing(champion),
-            archive=tuple(map(_standing, self.archive)),
+            champion=_standing(sight.board, champion),
+            archive=tuple(_standing(sight.board, each) for each in self.archive),
             windows=tuple(self.windows),
             now=sight.now,
             since=self.since,
@@ -157,5 +157,6 @@ class EconomicPolicy:
         return WindowLosses(index=window, champion=champion.name, loss=loss, error=error)
 
 
-def _standing(model: Model) -> Standing:
-    return Standing(name=model.name, end=model.end)
+def _standing(board: Board, model: Model) -> Standing:
+    low, high = board.trained_on(model)
+    return Standing(name=model.name, end=model.end, rows=high - low)

@@ -51,6 +51,8 @@ class Books:
         Numbers of the windows whose losses were asked for, by their start.
     ends
         By version: the window that was next to be scored when its rows were taken.
+    rows
+        By version: how many it was trained on.
     revives
         By version: the retired one whose model it is.
     hoped
@@ -74,6 +76,7 @@ class Books:
     vain: int = 0
     asked: Mapping[datetime, int] = field(default_factory=lambda: MappingProxyType({}))
     ends: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    rows: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     revives: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     history_s: float = 0.0
@@ -87,6 +90,10 @@ class Books:
         name, end = self.champion.name, self.champion.end
         seen = [each.loss[name] for each in self.windows if each.index >= end and name in each.loss][:3]
         return sum(seen) / len(seen) if seen else None
+
+    def standing(self, version: str) -> Standing:
+        """Return what is known of a version that is, or becomes, champion."""
+        return Standing(name=version, end=self.ends.get(version, self.scored), rows=self.rows.get(version, 0))
 
     def scorable(self, most: int) -> tuple[tuple[str, str], ...]:
         """Return the champion and the last `most` retired ones, trained before the last window, with digests."""
@@ -118,7 +125,11 @@ def books_after(books: Books, fact: Fact) -> Books:
         case SnapshotTaken() if not fact.champion:
             return replace(books, history_s=fact.span.length.total_seconds())
         case CandidateTrained():
-            return replace(books, digests=_with(books.digests, fact.version, fact.digest))
+            return replace(
+                books,
+                digests=_with(books.digests, fact.version, fact.digest),
+                rows=_with(books.rows, fact.version, fact.rows),
+            )
         case TrainingEnded() if fact.compute_s > 0 and fact.version not in books.revives:
             return replace(books, runs_s=_with(books.runs_s, fact.version, fact.compute_s, _KEPT_RUNS))
         case RolloutObserved() if fact.compute_s > 0 and fact.version in books.runs_s:
@@ -131,7 +142,7 @@ def books_after(books: Books, fact: Fact) -> Books:
         case RolledBack() if fact.to and books.champion and fact.to != books.champion.name:
             back = next((each for each in books.archive if each.name == fact.to), None)
             gone = tuple(each for each in books.archive if each.name != fact.to)
-            standing = back or Standing(name=fact.to, end=books.ends.get(fact.to, books.scored))
+            standing = back or books.standing(fact.to)
             return replace(books, champion=standing, archive=gone, since=books.closed, revived=True)
     return books
 
@@ -180,16 +191,16 @@ def _planned(books: Books, fact: TrainingPlanned) -> Books:
 
 
 def _promoted(books: Books, version: str) -> Books:
-    end, old = books.ends.get(version, books.scored), books.revives.get(version, "")
+    now, old = books.standing(version), books.revives.get(version, "")
     archive = (*books.archive, *((books.champion,) if books.champion else ()))
     if old:
-        end = next((each.end for each in archive if each.name == old), end)
+        now = next((replace(each, name=version) for each in archive if each.name == old), now)
         archive = tuple(each for each in archive if each.name != old)
     hoped = books.hoped
     bought = (*books.bought, hoped) if hoped is not None and hoped.new == version else books.bought
     return replace(
         books,
-        champion=Standing(name=version, end=end),
+        champion=now,
         archive=archive[-_KEPT_VERSIONS:],
         since=books.closed,
         revived=bool(old),

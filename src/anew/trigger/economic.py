@@ -16,10 +16,19 @@ __all__ = ["Bought", "Choice", "Economic", "Ledger", "Standing", "WindowLosses"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A version that could serve: its name, and the number of the first window that it was not trained on."""
+    """A version that could serve.
+
+    Attributes
+    ----------
+    end
+        Number of the first window that it was not trained on.
+    rows
+        That it was trained on; 0 where that is not known.
+    """
 
     name: str
     end: int
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +126,10 @@ class Economic:
 
     Two regrets are kept, and the larger counts. *Waiting*: after each promotion the retired champions go on scoring
     the same rows; how much more an older one loses for each window that it is older tells what the champion loses by
-    growing old. *Rise*: the loss in each window over what it was when the champion was new, less its noise, accumulated
-    as in ski rental. A rise need not be the model's fault; what earlier retrains took off the loss, of what they were
-    bought for, is how far the next rise is trusted.
+    growing old. One that was trained on much fewer rows loses more for that, too, which no retrain takes off: where
+    others saw about as much as the champion, they alone are asked. *Rise*: the loss in each window over what it was
+    when the champion was new, less its noise, accumulated as in ski rental. A rise need not be the model's fault; what
+    earlier retrains took off the loss, of what they were bought for, is how far the next rise is trusted.
 
     An archived champion that loses clearly less on the newest rows is brought back at once: nothing is fitted.
 
@@ -131,6 +141,8 @@ class Economic:
         How many windows of paired evidence that belief is worth.
     forget
         Weight of each archived champion relative to the one retired after it.
+    alike
+        Share of the champion's rows that one it replaced has to have been trained on, to tell of age alone.
     paired_windows
         Windows after its training in which a champion is compared with those that it replaced.
     noise
@@ -171,6 +183,7 @@ class Economic:
     doubling: float = 0.2
     doubling_weight: float = 3.0
     forget: float = 0.9
+    alike: float = 0.75
     paired_windows: int = 5
     noise: float = 1.0
     trust_weight: float = 2.0
@@ -183,11 +196,13 @@ class Economic:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InvariantError(f"economic: {name} is {getattr(self, name)}; it has to be positive")
-        if not (0 <= self.doubling < 1 and 0 < self.forget <= 1 and self.noise >= 0 and self.archive >= 0):
+        if not (0 <= self.doubling < 1 and 0 < self.forget <= 1 and 0 <= self.alike <= 1):
             raise InvariantError(
-                f"economic: doubling {self.doubling} lies in [0, 1), forget {self.forget} in (0, 1], noise "
-                f"{self.noise} and archive {self.archive} are 0 or more"
+                f"economic: doubling {self.doubling} lies in [0, 1), forget {self.forget} in (0, 1], "
+                f"alike {self.alike} in [0, 1]"
             )
+        if not (self.noise >= 0 and self.archive >= 0):
+            raise InvariantError(f"economic: noise {self.noise} and archive {self.archive} are 0 or more")
 
     def choose(self, ledger: Ledger) -> Choice:
         """Decide before window `ledger.now`."""
@@ -212,6 +227,7 @@ class Economic:
             "regret of waiting": waiting,
             "regret of a rise": risen,
             "slope": slope,
+            "older versions": float(len(self._older(ledger))),
             "level": level,
             "noise": noise,
             "trust": trust,
@@ -284,16 +300,21 @@ class Economic:
         believed = self.doubling * level / (max(champion.end, 1) * log(2))
         slope, weight = Slope.prior(believed, weight=self.doubling_weight), 1.0
         first = [each for each in ledger.windows if each.index >= champion.end and champion.name in each.loss]
-        for each in reversed(ledger.archive[-self.archive :] if self.archive else ()):
+        for each in reversed(self._older(ledger)):
             older = champion.end - each.end
-            if older <= 0:
-                continue
             for window in first[: self.paired_windows]:
                 if each.name in window.loss:
                     gap = window.loss[each.name] - window.loss[champion.name]
                     slope = slope.seen(gap=gap, older=older, weight=weight)
             weight *= self.forget
         return slope.value
+
+    def _older(self, ledger: Ledger) -> Sequence[Standing]:
+        """Return the archived champions that are older, of which those trained on about as many rows where any are."""
+        champion = ledger.champion
+        kept = ledger.archive[-self.archive :] if self.archive else ()
+        older = [each for each in kept if each.end < champion.end]
+        return [each for each in older if each.rows >= self.alike * champion.rows] or older
 
     def _trust(self, ledger: Ledger) -> float:
         """Return how much of a rise a retrain is believed to take off, from what earlier ones did; in [0, 1]."""
