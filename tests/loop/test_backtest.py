@@ -105,21 +105,21 @@ def test_economic_brings_back_the_champion_of_a_world_that_comes_back() -> None:
     assert run.by_window[32 - FIRST :].mean() < 15
 
 
-def test_where_models_only_lose_less_by_more_rows_economic_stops_once_there_are_no_more_to_be_had() -> None:
-    span = 10
+def test_where_models_lose_less_by_more_rows_alone_economic_retrains_more_seldom_once_there_are_no_more() -> None:
+    span, many = 10, 100
     rows = {
-        Model(end, span if span < end else 0): np.full((WINDOWS - end) * ROWS, 0.1 + 0.6 / min(end, span), np.float32)
-        for end in range(FIRST, WINDOWS)
+        Model(end, span if span < end else 0): np.full((many - end) * ROWS, 0.1 + 0.6 / min(end, span), np.float32)
+        for end in range(FIRST, many)
     }
-    bounds = tuple(range(0, WINDOWS * ROWS + 1, ROWS))
+    bounds = tuple(range(0, many * ROWS + 1, ROWS))
     still = Board(bounds=bounds, first=FIRST, spans=(span,), rows=rows)
 
     def bought(alike: float) -> list[int]:
         run = play(EconomicPolicy(Economic(alike=alike), span), still, delay=0, price=10.0)
         return [each.window for each in run.fits]
 
-    assert bought(0.75) == [6, 10, 15]  # at 15 the last model that saw less was replaced
-    assert bought(0.0) == [6, 10, 15, 22, 32]
+    assert bought(0.75) == [6, 10, 15, 51]  # that nothing grows old was seen in few windows, and is believed by and by
+    assert bought(0.0) == [6, 10, 15, 22, 32, 46, 65, 90]
 
 
 def test_the_report_charges_what_was_done_and_recommends_the_least_regret() -> None:

@@ -85,30 +85,34 @@ def test_a_gap_to_the_retired_champion_makes_it_retrain_sooner() -> None:
     assert waits(40.0) < waits(10.0) < waits(0.0)
 
 
-def test_a_retired_champion_of_few_rows_says_nothing_of_age_where_one_of_many_does() -> None:
-    seen = windows(lambda _: 30.0, 10, 16, short=lambda _: 70.0, long=lambda _: 31.0)
-    champion = Standing(name="v1", end=10, rows=1000)
-    short, long = Standing(name="short", end=5, rows=749), Standing(name="long", end=5, rows=750)
+def test_retired_champions_of_about_as_many_rows_are_asked_about_age_where_there_are_any() -> None:
+    seen = windows(lambda _: 30.0, 10, 16, odd=lambda _: 70.0, like=lambda _: 31.0)
 
-    def slope(*archive: Standing) -> float:
-        return choose(seen, champion=champion, archive=archive).numbers["slope"]
+    def slope(**rows: int) -> float:
+        archive = tuple(Standing(name=name, end=5, rows=count) for name, count in rows.items())
+        return choose(seen, champion=Standing(name="v1", end=10, rows=900), archive=archive).numbers["slope"]
 
-    assert slope(short, long) == slope(long) < slope(short)
-    assert choose(seen, champion=champion, archive=(short, long)).numbers["older versions"] == 1
-    # as many as the champion are the measure, and where none has them all say what they can
-    assert slope(short, replace(long, rows=700)) > slope(long)
-    assert slope(replace(short, rows=0), replace(long, rows=0)) > slope(long)
+    assert slope(odd=900) > slope(odd=900, like=900) > slope(like=900)
+    assert slope(odd=674, like=675) == slope(odd=1201, like=1200) == slope(like=900)
+    assert slope(odd=674, like=600) == slope(odd=1201, like=2000) == slope(odd=0, like=0) == slope(odd=900, like=900)
 
 
-def test_where_it_is_not_known_on_how_many_rows_the_champion_was_trained_all_tell_of_age() -> None:
-    seen = windows(lambda _: 30.0, 10, 16, short=lambda _: 70.0, long=lambda _: 31.0)
-    archive = (Standing(name="short", end=5, rows=10), Standing(name="long", end=5, rows=750))
-    assert choose(seen, archive=archive).numbers["older versions"] == 2
+def test_one_that_is_no_older_or_was_not_scored_is_not_asked_about_age() -> None:
+    seen = windows(lambda _: 30.0, 10, 16, same=lambda _: 70.0, old=lambda _: 70.0)
+    champion, old = Standing(name="v1", end=10, rows=900), Standing(name="old", end=5, rows=100)
+    same, unknown = Standing(name="same", end=10, rows=900), Standing(name="unknown", end=5, rows=900)
+    alone = choose(seen, champion=champion, archive=(old,)).numbers
+    assert alone["asked about age"] == 1
+    assert choose(seen, champion=champion, archive=(same, old, unknown)).numbers == alone
+    assert choose(seen, champion=champion, archive=(same, unknown)).numbers["asked about age"] == 0
 
 
-def test_one_that_is_no_older_tells_nothing_of_age() -> None:
-    seen = windows(lambda _: 30.0, 10, 16, same=lambda _: 70.0)
-    assert choose(seen, archive=(Standing(name="same", end=10),)).numbers["older versions"] == 0
+def test_no_more_are_asked_about_age_than_are_scored() -> None:
+    names = [f"o{i}" for i in range(RULE.archive + 1)]
+    others: dict[str, Callable[[int], float]] = {name: lambda _: 40.0 for name in names}
+    seen = windows(lambda _: 30.0, 10, 16, "v1", **others)
+    archive = tuple(Standing(name=name, end=5) for name in names)
+    assert choose(seen, archive=archive).numbers["asked about age"] == RULE.archive
 
 
 def test_windows_without_labels_count_as_waiting() -> None:
@@ -147,7 +151,16 @@ def test_a_model_is_never_judged_on_what_it_was_trained_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"revive_z": 0.0}, {"doubling": 1.0}, {"forget": 0.0}, {"archive": -1}, {"noise": -1}, {"alike": 1.01}]
+    "bad",
+    [
+        {"revive_z": 0.0},
+        {"doubling": 1.0},
+        {"forget": 0.0},
+        {"archive": -1},
+        {"noise": -1},
+        {"alike": 1.01},
+        {"alike": -0.1},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InvariantError, match="economic"):

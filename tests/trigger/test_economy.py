@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from anew.domain.blend import Blend
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -74,6 +75,7 @@ class Story:
         promoted: bool = True,
         compute_s: float = 60.0,
         rows: int = 450,
+        blend: Blend | None = None,
     ) -> None:
         """Train a version, or bring one back, and promote it."""
         now = at(self.hour)
@@ -110,6 +112,7 @@ class Story:
             snapshot="rows",
             rows=rows,
             compute_s=compute_s,
+            blend=blend,
         )
         ended = TrainingEnded(
             model="m",
@@ -279,18 +282,45 @@ def test_a_retired_champion_comes_back_under_a_new_name_and_keeps_its_age() -> N
     assert books.digests["v3"] == "digest of v1"
 
 
-def test_a_champion_is_known_with_the_rows_that_it_was_trained_on_whoever_comes_back() -> None:
+def test_a_champion_is_known_with_age_and_rows_of_its_training_whoever_comes_back() -> None:
     told = story()
     told.window(v1=0.1)
     told.version("v2", "v1", rows=900)
     told.window(v1=0.1, v2=0.1)
-    told.version("v3", "v2", rows=100, promoted=False)
+    for name in ("v3", "v4"):
+        told.version(name, "v2", rows=100, promoted=False)
     assert told.state.books.champion == Standing(name="v2", end=6, rows=900)
     assert told.state.books.archive == (Standing(name="v1", end=5, rows=450),)
-    told.version("v4", "v2", revive="v1")
-    assert told.state.books.champion == Standing(name="v4", end=5, rows=450)
-    told.tell(RolledBack(model="m", at=at(9), version="v4", to="v2", evidence=(), reason="harm"))
-    assert told.state.books.champion == Standing(name="v2", end=6, rows=900)
+    told.version("v5", "v2", revive="v1", rows=77)
+    told.window(v2=0.1, v5=0.1)
+    assert told.state.books.champion == Standing(name="v5", end=5, rows=450)
+    for back, away in (("v2", "v5"), ("v5", "v2"), ("v4", "v5")):
+        told.tell(RolledBack(model="m", at=at(9), version=away, to=back, evidence=(), reason="harm"))
+        assert told.state.books.champion is not None
+        assert told.state.books.champion.name == back
+    assert told.state.books.champion == Standing(name="v4", end=7, rows=100)
+
+
+def test_what_comes_back_after_its_first_name_was_archived_is_as_old_as_it_was() -> None:
+    told = story()
+    told.window(v1=0.1)
+    told.version("v2", "v1", rows=900)
+    told.window(v1=0.1, v2=0.1)
+    told.version("v3", "v2", revive="v1", rows=77, promoted=False)
+    told.tell(VersionArchived(model="m", at=at(9), command="c", version="v1", digest="d", by="ada", reason="room"))
+    told.tell(
+        VersionPromoted(model="m", at=at(9), version="v3", digest="", previous="v2", evidence=(), reason="proved")
+    )
+    assert told.state.books.champion == Standing(name="v3", end=5, rows=450)
+
+
+def test_two_models_that_answer_as_one_count_the_rows_of_both_by_their_weight() -> None:
+    for weight, rows in ((0.75, 500), (1.0, 600)):
+        told = story()
+        both = Blend(alone="a", beside="b", weight=weight, snapshot="s", rows=200)
+        told.version("v2", "v1", rows=600, blend=both)
+        assert told.state.books.champion is not None
+        assert told.state.books.champion.rows == rows
 
 
 def test_one_that_was_archived_is_asked_no_more_and_does_not_come_back() -> None:

@@ -49,10 +49,9 @@ class Books:
         Requests of the policy since the last promotion: each has come to nothing, or is under way.
     asked
         Numbers of the windows whose losses were asked for, by their start.
-    ends
-        By version: the window that was next to be scored when its rows were taken.
-    rows
-        By version: how many it was trained on.
+    drafts
+        By version: how it stands should it serve. Its end is the window that was next to be scored when its rows were
+        taken; what came back is as old, and was trained on as many rows, as when it was retired.
     revives
         By version: the retired one whose model it is.
     hoped
@@ -75,8 +74,7 @@ class Books:
     hoped: Bought | None = None
     vain: int = 0
     asked: Mapping[datetime, int] = field(default_factory=lambda: MappingProxyType({}))
-    ends: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    rows: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    drafts: Mapping[str, Standing] = field(default_factory=lambda: MappingProxyType({}))
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     revives: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     history_s: float = 0.0
@@ -91,9 +89,9 @@ class Books:
         seen = [each.loss[name] for each in self.windows if each.index >= end and name in each.loss][:3]
         return sum(seen) / len(seen) if seen else None
 
-    def standing(self, version: str) -> Standing:
-        """Return what is known of a version that is, or becomes, champion."""
-        return Standing(name=version, end=self.ends.get(version, self.scored), rows=self.rows.get(version, 0))
+    def draft(self, version: str) -> Standing:
+        """Return how a version stands should it serve now."""
+        return self.drafts.get(version) or Standing(name=version, end=self.scored)
 
     def scorable(self, most: int) -> tuple[tuple[str, str], ...]:
         """Return the champion and the last `most` retired ones, trained before the last window, with digests."""
@@ -125,11 +123,7 @@ def books_after(books: Books, fact: Fact) -> Books:
         case SnapshotTaken() if not fact.champion:
             return replace(books, history_s=fact.span.length.total_seconds())
         case CandidateTrained():
-            return replace(
-                books,
-                digests=_with(books.digests, fact.version, fact.digest),
-                rows=_with(books.rows, fact.version, fact.rows),
-            )
+            return _trained(books, fact)
         case TrainingEnded() if fact.compute_s > 0 and fact.version not in books.revives:
             return replace(books, runs_s=_with(books.runs_s, fact.version, fact.compute_s, _KEPT_RUNS))
         case RolloutObserved() if fact.compute_s > 0 and fact.version in books.runs_s:
@@ -142,7 +136,7 @@ def books_after(books: Books, fact: Fact) -> Books:
         case RolledBack() if fact.to and books.champion and fact.to != books.champion.name:
             back = next((each for each in books.archive if each.name == fact.to), None)
             gone = tuple(each for each in books.archive if each.name != fact.to)
-            standing = back or books.standing(fact.to)
+            standing = back or books.draft(fact.to)
             return replace(books, champion=standing, archive=gone, since=books.closed, revived=True)
     return books
 
@@ -179,28 +173,39 @@ def _hope(books: Books, fact: RetrainRequested) -> Bought | None:
 
 
 def _planned(books: Books, fact: TrainingPlanned) -> Books:
-    ends, revives = books.ends, books.revives
+    now, revives = Standing(name=fact.version, end=books.scored), books.revives
     if fact.revive:
         revives = _with(revives, fact.version, fact.revive)
+        now = next((replace(each, name=fact.version) for each in books.archive if each.name == fact.revive), now)
     return replace(
         books,
-        ends=_with(ends, fact.version, books.scored),
+        drafts=_with(books.drafts, fact.version, now),
         revives=revives,
         hoped=None if books.hoped is None else replace(books.hoped, new=fact.version),
     )
 
 
+def _trained(books: Books, fact: CandidateTrained) -> Books:
+    draft, both = books.draft(fact.version), fact.both
+    if fact.version not in books.revives:  # what came back was not trained on the rows of its run
+        rows = fact.rows if both is None else round(both.weight * fact.rows + (1 - both.weight) * both.rows)
+        draft = replace(draft, rows=rows)
+    return replace(
+        books,
+        digests=_with(books.digests, fact.version, fact.digest),
+        drafts=_with(books.drafts, fact.version, draft),
+    )
+
+
 def _promoted(books: Books, version: str) -> Books:
-    now, old = books.standing(version), books.revives.get(version, "")
+    old = books.revives.get(version, "")
     archive = (*books.archive, *((books.champion,) if books.champion else ()))
-    if old:
-        now = next((replace(each, name=version) for each in archive if each.name == old), now)
-        archive = tuple(each for each in archive if each.name != old)
+    archive = tuple(each for each in archive if each.name != old)
     hoped = books.hoped
     bought = (*books.bought, hoped) if hoped is not None and hoped.new == version else books.bought
     return replace(
         books,
-        champion=now,
+        champion=books.draft(version),
         archive=archive[-_KEPT_VERSIONS:],
         since=books.closed,
         revived=bool(old),

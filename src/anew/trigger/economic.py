@@ -108,7 +108,7 @@ class Choice:
     version
         Whom to revive; empty otherwise.
     numbers
-        By name: regrets, price, slope, level, noise, trust.
+        By name: regrets, price, slope, how many versions it was asked of, level, noise, trust.
     bought
         For a retrain that a risen loss leads to: what is hoped for (`new` is not known yet).
     """
@@ -126,10 +126,10 @@ class Economic:
 
     Two regrets are kept, and the larger counts. *Waiting*: after each promotion the retired champions go on scoring
     the same rows; how much more an older one loses for each window that it is older tells what the champion loses by
-    growing old. One that was trained on much fewer rows loses more for that, too, which no retrain takes off: where
-    others saw about as much as the champion, they alone are asked. *Rise*: the loss in each window over what it was
-    when the champion was new, less its noise, accumulated as in ski rental. A rise need not be the model's fault; what
-    earlier retrains took off the loss, of what they were bought for, is how far the next rise is trusted.
+    growing old. One that was trained on much fewer rows loses more for that, too, and on many more less: where some
+    saw about as many as the champion, only those are asked. *Rise*: the loss in each window over what it was when the
+    champion was new, less its noise, accumulated as in ski rental. A rise need not be the model's fault; what earlier
+    retrains took off the loss, of what they were bought for, is how far the next rise is trusted.
 
     An archived champion that loses clearly less on the newest rows is brought back at once: nothing is fitted.
 
@@ -142,7 +142,7 @@ class Economic:
     forget
         Weight of each archived champion relative to the one retired after it.
     alike
-        Share of the champion's rows that one it replaced has to have been trained on, to tell of age alone.
+        Of two models the one was trained on at least this share of the rows of the other: as many, for what age costs.
     paired_windows
         Windows after its training in which a champion is compared with those that it replaced.
     noise
@@ -215,7 +215,7 @@ class Economic:
         if not seen or newest < champion.end:
             return Choice(kind="keep", reason="the champion has been scored in no window that it was not trained on")
         level, noise = self._level(ledger, seen)
-        slope = self._slope(ledger, level)
+        slope, asked = self._slope(ledger, level)
         trust = self._trust(ledger)
         rises = [loss - level for loss in self._since(ledger, seen)]
         waiting = waiting_cost(slope, ledger.now - ledger.since)
@@ -227,7 +227,7 @@ class Economic:
             "regret of waiting": waiting,
             "regret of a rise": risen,
             "slope": slope,
-            "older versions": float(len(self._older(ledger))),
+            "asked about age": float(asked),
             "level": level,
             "noise": noise,
             "trust": trust,
@@ -295,26 +295,29 @@ class Economic:
         usual = 1.05 * median(steps) if len(steps) >= 3 else 0.0  # 1.4826 / sqrt(2): of steps to that of one window
         return level, max(usual, sqrt(max(own, 0.0)))  # the sum of losses between 0 and 1 varies by no more by chance
 
-    def _slope(self, ledger: Ledger, level: float) -> float:
+    def _slope(self, ledger: Ledger, level: float) -> tuple[float, int]:
+        """Return what a champion loses by each window of age, and how many archived ones were asked about it."""
         champion = ledger.champion
         believed = self.doubling * level / (max(champion.end, 1) * log(2))
         slope, weight = Slope.prior(believed, weight=self.doubling_weight), 1.0
         first = [each for each in ledger.windows if each.index >= champion.end and champion.name in each.loss]
-        for each in reversed(self._older(ledger)):
-            older = champion.end - each.end
+        asked = self._asked(ledger, first[: self.paired_windows])
+        for each in reversed(asked):
             for window in first[: self.paired_windows]:
                 if each.name in window.loss:
                     gap = window.loss[each.name] - window.loss[champion.name]
-                    slope = slope.seen(gap=gap, older=older, weight=weight)
+                    slope = slope.seen(gap=gap, older=champion.end - each.end, weight=weight)
             weight *= self.forget
-        return slope.value
+        return slope.value, len(asked)
 
-    def _older(self, ledger: Ledger) -> Sequence[Standing]:
-        """Return the archived champions that are older, of which those trained on about as many rows where any are."""
+    def _asked(self, ledger: Ledger, windows: Sequence[WindowLosses]) -> Sequence[Standing]:
+        """Return the older ones scored in `windows`; where some saw about as many rows as the champion, only those."""
         champion = ledger.champion
         kept = ledger.archive[-self.archive :] if self.archive else ()
-        older = [each for each in kept if each.end < champion.end]
-        return [each for each in older if each.rows >= self.alike * champion.rows] or older
+        older = [each for each in kept if each.end < champion.end and any(each.name in w.loss for w in windows)]
+        sizes = [sorted((each.rows, champion.rows)) for each in older]
+        like = [each for each, (less, more) in zip(older, sizes, strict=True) if less >= self.alike * more]
+        return like or older
 
     def _trust(self, ledger: Ledger) -> float:
         """Return how much of a rise a retrain is believed to take off, from what earlier ones did; in [0, 1]."""
