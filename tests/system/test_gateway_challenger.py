@@ -29,7 +29,7 @@ def ask(client: Client, count: int, amount: float = 1.0) -> Counter[tuple[float,
     seen: Counter[tuple[float, str, str]] = Counter()
     for i in range(count):
         status, body = client.predict(amount=amount, customer=str(i))
-        assert status == 200
+        assert status == 200, body
         (entry,) = body["predictions"]
         seen[entry["output"], entry["version"], entry["arm"]] += 1
     return seen
