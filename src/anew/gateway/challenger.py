@@ -91,7 +91,7 @@ class Challenger:
         """Ask for answers; the future has them, or a ChallengerError, within the deadline."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Sequence[Answer]] = loop.create_future()
-        if self._writer is None:
+        if self._writer is None or self._writer.is_closing():  # whoever reads from it may not have been woken yet
             future.set_exception(ChallengerError("crashed"))
             return future
         if len(self._asked) >= self.settings.most_in_flight:

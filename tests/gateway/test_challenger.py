@@ -1,0 +1,64 @@
+"""A challenger's process that ends between two turns of the loop: the caller hears of it as of any crash."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+
+import pytest
+import uvloop
+
+from anew.domain.column import Value
+from anew.gateway.challenger import Challenger, ChallengerError
+from anew.gateway.settings import GatewaySettings
+from anew.testing.fake_predictor import FAKE_COLUMNS
+
+_READY = """
+import socket, sys, time
+from anew.gateway.wire import Reply, encode_frame
+line = socket.socket(fileno=int(sys.argv[1]))
+line.sendall(encode_frame(Reply(id=0)))
+time.sleep(60)
+"""
+ROWS: Sequence[Mapping[str, Value]] = [{"amount": 1.0}]
+
+
+def challenger() -> Challenger:
+    settings = GatewaySettings(model="fraud", columns=FAKE_COLUMNS)
+    return Challenger("v2", "d2", FAKE_COLUMNS, settings, lambda line: [sys.executable, "-c", _READY, str(line)])
+
+
+@pytest.mark.fault("P6")
+def test_a_process_that_ended_a_moment_ago_is_a_crash_and_raises_nothing() -> None:
+    async def story() -> None:
+        ours, loop = challenger(), asyncio.get_running_loop()
+        await ours.start()
+        assert ours._writer is not None
+        assert ours._process is not None
+        heard: asyncio.Future[BaseException | None] = loop.create_future()
+
+        def ask() -> None:  # the connection is closed by now, and whoever reads it was not woken yet
+            try:
+                heard.set_result(ours.ask(ROWS).exception())
+            except (RuntimeError, asyncio.InvalidStateError) as exc:
+                heard.set_exception(exc)
+
+        protocol = ours._writer.transport.get_protocol()
+        lost = protocol.connection_lost
+
+        def losing(problem: Exception | None) -> None:
+            loop.call_soon(ask)
+            lost(problem)
+
+        protocol.connection_lost = losing  # type: ignore[assignment, method-assign]  # the moment cannot be met otherwise
+        unread = ours.ask(ROWS)  # so that its end is a reset
+        ours._process.kill()
+        try:
+            problem = await asyncio.wait_for(heard, 20)
+            assert isinstance(problem, ChallengerError)
+            assert str(problem) == "crashed"
+            assert str((await asyncio.gather(unread, return_exceptions=True))[0]) == "crashed"
+        finally:
+            ours.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
