@@ -140,3 +140,10 @@ def test_too_many_classes_and_no_feature_are_refused() -> None:
         infer_schema(many, ROLES)
     with pytest.raises(SettingsError, match="no feature column"):
         infer_schema(table().drop("x"), ROLES)
+
+
+def test_rows_from_the_future_are_refused() -> None:
+    newest = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=N - 1)
+    assert infer_schema(table(), ROLES, latest=newest).end == newest
+    with pytest.raises(SettingsError, match="1 of 40 rows lie in the future, the first of them is row 40"):
+        infer_schema(table(), ROLES, latest=newest - timedelta(microseconds=1))

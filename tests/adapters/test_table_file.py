@@ -1,13 +1,13 @@
 """Files become labelled rows as declared, or say which column of which file does not fit."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from anew.adapters.table_file import file_digest, labelled_rows, read_table
+from anew.adapters.table_file import file_digest, labelled_rows, read_table, refuse_future
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import NotFoundError, SchemaError
 
@@ -153,3 +153,33 @@ def test_what_is_no_file_is_not_found(tmp_path: Path, name: str) -> None:
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert file_digest(tmp_path / "f").startswith("ba7816bf8f01cfea")
+
+
+def test_rows_from_the_future_are_refused_with_their_count_and_the_first_of_the_file() -> None:
+    latest = START + timedelta(hours=1)
+    refuse_future(table(at=[NAIVE, None, NAIVE + timedelta(hours=1)]), "at", "f.csv", latest)
+    refuse_future(table(), "nowhere", "f.csv", latest)
+    late = [NAIVE, datetime(2062, 11, 30), None, NAIVE + timedelta(hours=1, microseconds=1)]  # noqa: DTZ001  no zone
+    with pytest.raises(SchemaError) as refused:
+        refuse_future(pl.DataFrame({"at": late}), "at", "f.csv", latest)
+    assert refused.value.path == "at"
+    assert str(refused.value).startswith(
+        "f.csv: 2 of 4 rows lie in the future, the first of them is row 2: 'at' 2062-11-30T00:00:00+00:00, and "
+        "2024-01-01T01:00:00+00:00 is the latest allowed (serving.future_skew). Correct them"
+    )
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        pl.Series([START + timedelta(days=2)]).dt.convert_time_zone("Asia/Tokyo"),
+        pl.Series([date(2024, 1, 3)]),
+        pl.Series([253_402_300_800_000_000 * 9], dtype=pl.Datetime("us")),  # later than Python's last year
+    ],
+    ids=["zone", "date", "year 72000"],
+)
+def test_rows_from_the_future_are_known_however_they_are_written(at: pl.Series) -> None:
+    frame = at.alias("at").to_frame()
+    refuse_future(frame.head(0), "at", "f", START)
+    with pytest.raises(SchemaError, match="1 of 1 rows lie in the future"):
+        refuse_future(frame, "at", "f", START + timedelta(days=1))

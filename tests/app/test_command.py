@@ -4,7 +4,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,15 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app import command as under_test
-from anew.app.command import command
+from anew.app.command import command, latest_time
 from anew.app.settings import Settings, load
 from anew.app.wiring import stages
 from anew.domain.errors import NotFoundError
-from anew.domain.facts import RetrainCommanded
+from anew.domain.facts import AccessGranted, RetrainCommanded
 from anew.loop.engine import Engine
+from tests.adapters.fact_samples import sample
 from tests.app.small_project import write_project
-from tests.cli.recorded import write_record
+from tests.cli.recorded import AT, record, write_record
 
 
 def retrain(id: str, by: str, at: datetime) -> RetrainCommanded:
@@ -102,3 +104,28 @@ def test_a_project_without_a_record_takes_none_and_gets_none(tmp_path: Path) -> 
     with pytest.raises(NotFoundError):
         command(settings, retrain)
     assert not (settings.state / "anew.db").exists()
+
+
+@pytest.mark.parametrize("people", [1, 5])
+def test_a_command_after_a_change_of_access_is_dated_by_event_time(tmp_path: Path, people: int) -> None:
+    """With `monitor.clock: data` the wall clock may be a year ahead, and nothing would be watched for that long."""
+    project = write_record(tmp_path / "p")
+    granted = replace(sample(AccessGranted), model="small", at=datetime.now(UTC))
+    record(project, *[granted] * people)
+    settings = load(project)
+    command(settings, retrain)
+    with closing(Database(settings.state / "anew.db")) as database:
+        log, (fact,) = SQLEventLog(database, clock=SystemClock()), SQLInbox(database, clock=SystemClock()).pending()
+        assert isinstance([each.fact for each in log.read()][-1], AccessGranted)
+        assert fact.at == latest_time(log) == AT + timedelta(days=2)
+
+
+def test_a_record_of_nothing_but_access_has_no_event_time(tmp_path: Path) -> None:
+    clock = SystemClock()
+    with closing(Database(tmp_path / "anew.db")) as database:
+        log, grant = SQLEventLog(database, clock=clock), SQLLease(database, clock=clock).acquire("test", 60)
+        assert grant is not None
+        assert latest_time(log) is None
+        granted = replace(sample(AccessGranted), model="small", at=AT)
+        log.append([granted.caused_by("")], grant=grant)
+        assert latest_time(log) is None

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -25,11 +26,12 @@ from anew.app.settings import load
 from anew.app.stores import open_stores
 from anew.domain.access import Role
 from anew.domain.errors import InvariantError, NotFoundError
-from anew.domain.facts.rollout import Stage, TrafficShifted
+from anew.domain.facts import Stage, Ticked, TrafficShifted, VersionPromoted
 from anew.domain.health import Finding, Health
+from tests.adapters.fact_samples import sample
 from tests.app.small_project import PIPELINE, YAML, write_project
 from tests.cli.call import call
-from tests.cli.recorded import AT, write_record
+from tests.cli.recorded import AT, record, write_record
 
 Plant = Callable[[Path, pytest.MonkeyPatch], object]
 
@@ -86,6 +88,11 @@ def _future(project: Path) -> None:
     connection.close()
 
 
+def _champion_to_come(project: Path) -> None:
+    promoted = replace(sample(VersionPromoted), model="small", at=AT + timedelta(days=300))
+    record(project, promoted, Ticked(model="small", at=AT + timedelta(days=3), wall=AT))
+
+
 FAULTS: dict[str, tuple[str, Health, Plant]] = {
     "fsync fails": ("fsync", Health.BAD, lambda _, m: m.setattr(os, "fdatasync", _fails)),
     "fsync lies": ("fsync", Health.BAD, lambda _, m: m.setattr(os, "pread", lambda *_: b"other")),
@@ -112,6 +119,7 @@ FAULTS: dict[str, tuple[str, Health, Plant]] = {
     "database": ("database", Health.BAD, lambda p, _: _corrupt(p / ".anew" / "anew.db")),
     "record": ("record", Health.BAD, lambda p, _: _break_chain(p)),
     "future": ("recorded times", Health.BAD, lambda p, _: _future(p)),
+    "champion of the future": ("event time", Health.BAD, lambda p, _: _champion_to_come(p)),
     "mark gone": ("high-water mark", Health.BAD, lambda p, _: (p / ".anew" / "lake.db").unlink()),
     "newer gateways": ("routing", Health.BAD, lambda p, _: _newer_routing(p)),
     "artifact gone": ("artifacts", Health.BAD, lambda p, _: _newer_routing(p)),

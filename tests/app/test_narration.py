@@ -1,13 +1,17 @@
 """Every fact has a sentence of its own, one line, with its numbers."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from anew.app.narration import narrate, write_evidence
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import FACTS, RollbackCommanded, Stage, TrafficShifted
+from anew.domain.facts import FACTS, RetiredScored, RollbackCommanded, SpansCompared, Stage, TrafficShifted
+from anew.domain.interval import Interval
+from anew.loop.retired import retired_losses
 from tests.adapters.fact_samples import sample
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -26,6 +30,23 @@ def test_evidence_is_told_with_size_and_uncertainty_or_why_there_is_none() -> No
     assert write_evidence((measured,)) == "psi x 0.3 (0.1 to 0.5), n = 50"
     assert write_evidence((Evidence.of("psi", None, 3, problem="too few"),)) == "psi: too few"
     assert write_evidence(()) == "nothing measured"
+
+
+def test_one_standard_error_is_not_told_as_an_interval() -> None:
+    window = Interval(start=AT, end=AT + timedelta(days=1))
+    losses = {"v2": np.array([0.0, 0.0, 1.0, 0.0]), "v1": np.array([0.0, 1.0, 1.0, 0.0]), "v0": np.full(4, np.nan)}
+    scored = RetiredScored(model="m", at=AT, version="v2", window=window, evidence=retired_losses(losses, ["v2", "v1"]))
+    assert narrate(scored).partition("of ")[2] == (
+        "loss v2 0.25, n = 4; loss v1 0.5 (± 0.22 beside the champion), n = 4"
+    )
+    nothing = replace(scored, evidence=retired_losses(losses, ["v2", "v0"]))
+    assert narrate(nothing).endswith(
+        "loss v2: high, low, reference, value not finite; loss v0: high, low, reference, value not finite"
+    )
+    evidence = (Evidence.of("loss", 0.05, 40, subject="2024-01-02", interval=(0.02, 0.08)),)
+    compared = SpansCompared(model="m", at=AT, version="v2", evidence=evidence)
+    assert narrate(compared) == "the span beside v2 lost more by: loss 2024-01-02 0.05 (± 0.03), n = 40"
+    assert narrate(replace(compared, evidence=())) == "the span beside v2 lost more by: nothing measured"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What `anew init` writes: a project that loads, trains and is never written over another."""
 
 import ast
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +227,12 @@ def test_vectors_are_recognised_and_trained_on(tmp_path: Path) -> None:
     assert settings.policy.columns.features["embedding"] == "vector(8)"
     assert created.look is not None
     assert created.look.loss < 0.2
+
+
+def test_a_file_with_a_row_from_the_future_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    source = stream(tmp_path, ts=[*(now - timedelta(minutes=i) for i in range(599)), now + timedelta(days=13_000)])
+    with pytest.raises(SettingsError, match="the file: 1 of 600 rows lie in the future, the first of them is row 600"):
+        create_from_file(tmp_path, source, roles(), name="late")
+    assert not (tmp_path / "late").exists()
+    create_from_file(tmp_path, stream(tmp_path, ts=[now + timedelta(minutes=i - 598) for i in range(600)]), roles())

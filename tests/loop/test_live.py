@@ -14,6 +14,7 @@ from anew.adapters.memory import InlineSteps, InMemoryEventLog, InMemoryInbox, I
 from anew.domain.errors import FencedError, UnavailableError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    AccessGranted,
     EffectFailed,
     GuardrailTripped,
     IncidentRaised,
@@ -45,6 +46,7 @@ from anew.rollout import Rollout
 from anew.testing.fake_traffic import FakeTraffic, worker_status
 from anew.train import Train
 from anew.trigger import Trigger
+from tests.adapters.fact_samples import sample
 
 WALL = datetime(2030, 1, 1, tzinfo=UTC)
 OLD = datetime(2012, 6, 1, tzinfo=UTC)
@@ -206,6 +208,22 @@ def test_a_command_whose_taking_was_not_noted_is_not_taken_again(monkeypatch: py
     bed.turn()
     assert bed.inbox.pending() == ()
     assert len(bed.facts(RetrainRequested)) == len(bed.facts(RetrainApproved)) == 1
+
+
+def test_by_the_datas_clock_what_comes_in_with_the_walls_time_holds_just_after_the_newest_row() -> None:
+    """A champion of the wall's present would have no window closed for as long as the data lies behind."""
+    bed = Bed(data_clock=True)
+    bed.loop.resume(OLD, OLD)
+    micro = timedelta(microseconds=1)
+    for name, at in (("late", WALL), ("early", OLD - timedelta(days=1)), ("first", OLD + micro)):
+        bed.inbox.post(command(name, at))
+    bed.inbox.post(replace(sample(AccessGranted), model="m", at=WALL).caused_by(""))
+    bed.turn()
+    assert [fact.at - OLD for fact in bed.facts(RetrainCommanded)] == [micro, timedelta(0), micro]
+    assert [fact.at - OLD for fact in bed.facts(AccessGranted)] == [micro]
+    (planned,) = bed.facts(TrainingPlanned)
+    assert isinstance(planned, TrainingPlanned)
+    assert planned.span.end == OLD + micro
 
 
 def test_what_is_pending_is_asked_for_at_every_turn() -> None:

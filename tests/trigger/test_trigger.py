@@ -214,6 +214,15 @@ def test_commands_are_not_held_by_cooldown_or_budget_but_count() -> None:
     assert heard(stage, [window(2), alert(2)], state)[1][0].kind == "RetrainWithheld"
 
 
+@pytest.mark.parametrize("length", [0 * H, 4 * H])
+def test_a_command_is_not_held_by_a_request_that_is_dated_later(length: timedelta) -> None:
+    """The first request comes just after the newest row, and event time stands there while nobody serves."""
+    stage = trigger(cooldown=Cooldown(length=length))
+    state, _ = heard(stage, [requested(3), RetrainRefused(model="m", at=T0, by="policy", reason="")])
+    _, decided = heard(stage, [command(2, "a")], state)
+    assert [each.kind for each in decided] == ["RetrainRequested"]
+
+
 def test_a_command_while_busy_is_withheld() -> None:
     _, decided = heard(trigger(), [command(1, "a"), command(2, "b")])
     assert [each.kind for each in decided] == ["RetrainRequested", "RetrainWithheld"]

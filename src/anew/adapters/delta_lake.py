@@ -136,7 +136,7 @@ class DeltaLake:
     def import_history(self, frame: pl.DataFrame, *, source: str) -> int:
         """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""
         rows = history_frame(self._columns, frame).sort("_at", maintain_order=True)
-        key = f"history/{hashlib.sha256(source.encode()).hexdigest()[:32]}"
+        key = _history_key(source)
         with self._lock:
             self._writer.ready()
             if self._mark.position(key) or not rows.height:
@@ -144,6 +144,12 @@ class DeltaLake:
             intent = Intent(changes=(), journal=key, position=1)
             self._writer.change({"history": pack("history", rows)}, app=f"anew-{key}", intent=intent)
         return rows.height
+
+    def imported(self, source: str) -> bool:
+        """Were rows of `source` stored by `import_history`?"""
+        with self._lock:
+            self._writer.ready()
+            return self._mark.position(_history_key(source)) > 0
 
     def versions(self) -> Mapping[str, int]:
         """Return the present version of each Delta table."""
@@ -284,6 +290,10 @@ class DeltaLake:
     ) -> pl.DataFrame:
         version = at_version(table, self._mark.version(table) or 0, versions)
         return self._readers[table].read(self._mark.files(table, version, low, high), where)
+
+
+def _history_key(source: str) -> str:
+    return f"history/{hashlib.sha256(source.encode()).hexdigest()[:32]}"
 
 
 def _on_disk(root: Path, disk: Disk) -> Callable[[str], LakeFolder]:

@@ -94,6 +94,10 @@ class MemoryLake:
         self._sources.add(source)
         return rows.height
 
+    def imported(self, source: str) -> bool:
+        """Were rows of `source` stored by `import_history`?"""
+        return source in self._sources
+
     def versions(self) -> Mapping[str, int]:
         """Return the number of commits of each table."""
         return {table: len(chunks) for table, chunks in self._chunks.items()}

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from anew.adapters.table_file import refuse_future
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import SchemaError, SettingsError
 from anew.ports.rows import vectors
@@ -60,11 +61,16 @@ class Inferred:
         return self.end - self.start
 
 
-def infer_schema(frame: pl.DataFrame, roles: Roles) -> Inferred:
+def infer_schema(frame: pl.DataFrame, roles: Roles, *, latest: datetime | None = None) -> Inferred:
     """Infer the row contract of `frame`.
 
     Integers stay numbers, however few values they have; text, booleans, categoricals and enums are categories; lists of
     numbers that are all of one length are vectors. Columns of any other type are left out, with a note.
+
+    Parameters
+    ----------
+    latest
+        The last instant that a row may bear; None for any.
 
     Raises
     ------
@@ -72,7 +78,7 @@ def infer_schema(frame: pl.DataFrame, roles: Roles) -> Inferred:
         A named column is not there, the time or target column cannot serve as one, or no feature is left.
     """
     _check_names(frame, roles)
-    start, end = _reach(frame.get_column(roles.time))
+    start, end = _reach(frame.get_column(roles.time), latest)
     task, classes = _target(frame.get_column(roles.target), roles.task)
     notes = [f"{missing} rows without {roles.target!r}"] if (missing := _missing(frame, roles.target)) else []
     taken = {roles.time, roles.target, roles.key, *roles.sensitive}
@@ -124,7 +130,7 @@ def _check_names(frame: pl.DataFrame, roles: Roles) -> None:
         raise SettingsError(f"task {roles.task!r} is unknown; it is classification or regression")
 
 
-def _reach(series: pl.Series) -> tuple[datetime, datetime]:
+def _reach(series: pl.Series, latest: datetime | None) -> tuple[datetime, datetime]:
     """Return the first and the last instant, as they are written; a number's unit or origin is never guessed."""
     name, kind = series.name, series.dtype
     if not isinstance(kind, pl.Datetime) and kind != pl.Date:
@@ -136,6 +142,11 @@ def _reach(series: pl.Series) -> tuple[datetime, datetime]:
     missing = series.null_count()
     if missing:
         raise SettingsError(f"time column {name!r} is missing in {missing} of {series.len()} rows; remove those rows")
+    if latest is not None:
+        try:
+            refuse_future(series.to_frame(), name, "the file", latest)
+        except SchemaError as exc:
+            raise SettingsError(str(exc)) from exc
     instants = series.cast(pl.Datetime("us", getattr(kind, "time_zone", None)))
     start, end = instants.min(), instants.max()
     if not isinstance(start, datetime) or not isinstance(end, datetime) or start == end:

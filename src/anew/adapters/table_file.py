@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
 
-__all__ = ["file_digest", "labelled_rows", "read_table", "seen_columns"]
+__all__ = ["file_digest", "labelled_rows", "read_table", "refuse_future", "seen_columns"]
 
 
 def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
@@ -117,6 +118,29 @@ def seen_columns(frame: pl.DataFrame, columns: Columns, name: str, wanted: Colle
         except pl.exceptions.PolarsError as exc:
             raise SchemaError(f"{name}: column {column.name!r} is no {column.kind}: {exc}", column.name) from exc
     return chosen
+
+
+def refuse_future(frame: pl.DataFrame, column: str, name: str, latest: datetime) -> None:
+    """Refuse rows whose time in `column` lies after `latest`: event time would go on from there.
+
+    Raises
+    ------
+    SchemaError
+        There are such rows, which the message counts, or the column holds no times. One that is missing is let be.
+    """
+    if column not in frame.columns:
+        return
+    at = _timestamps(frame, column, name)
+    rows = (at > latest).arg_true()
+    if rows.len():
+        first = int(rows[0])
+        instant = at.slice(first, 1).dt.strftime("%Y-%m-%dT%H:%M:%S%:z")[0]
+        raise SchemaError(
+            f"{name}: {rows.len()} of {at.len()} rows lie in the future, the first of them is row {first + 1}: "
+            f"{column!r} {instant}, and {latest.isoformat(timespec='seconds')} is the latest allowed "
+            "(serving.future_skew). Correct them or leave them out; times without a zone are read as UTC",
+            column,
+        )
 
 
 def _timestamps(frame: pl.DataFrame, column: str, name: str) -> pl.Series:

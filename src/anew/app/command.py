@@ -16,6 +16,7 @@ from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.domain.fact import Fact
+from anew.domain.facts import AccessChanged, AccessGranted, AccessRevoked
 
 __all__ = ["Answered", "command", "latest_time"]
 
@@ -25,6 +26,7 @@ Make = Callable[[str, str, datetime], Fact]
 Answered = tuple[bool, Sequence[Fact]]
 """Whether a loop took the command, and the facts that followed from it."""
 
+_OF_THE_WALL = (AccessChanged, AccessGranted, AccessRevoked)
 _PATIENCE_S = 10.0
 _LOOK_S = 0.5
 
@@ -58,11 +60,14 @@ def command(settings: Settings, make: Make) -> Answered:
 
 
 def latest_time(log: SQLEventLog) -> datetime | None:
-    """Return the event time of the newest fact."""
-    newest = None
-    for recorded in log.read(after=max(0, log.head() - 1)):
-        newest = recorded.fact.at
-    return newest
+    """Return the event time of the newest fact; those of access have none, but the time of the wall clock."""
+    head, back = log.head(), 1
+    while True:
+        facts = (recorded.fact for recorded in log.read(after=max(0, head - back)))
+        times = [fact.at for fact in facts if not isinstance(fact, _OF_THE_WALL)]
+        if times or back >= head:
+            return times[-1] if times else None
+        back *= 2
 
 
 def _following(log: SQLEventLog, head: int, id: str) -> Sequence[Fact]:

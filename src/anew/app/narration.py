@@ -64,11 +64,19 @@ def write_evidence(evidence: Iterable[Evidence]) -> str:
 
 
 def _written(each: Evidence) -> str:
-    name = f"{each.name} {each.subject}".strip()
-    if not each.measured:
-        return f"{name}: {each.problem}"
     interval = f" ({each.low:.4g} to {each.high:.4g})" if each.low is not None and each.high is not None else ""
-    return f"{name} {each.value:.4g}{interval}, n = {each.n}"
+    return _sized(each, interval)
+
+
+def _with_error(each: Evidence, beside: str = "") -> str:
+    """Write a number of which `high` lies one standard error above it; where that is 0 it has none."""
+    error = each.high - each.value if each.high is not None and each.value is not None else 0.0
+    return _sized(each, f" (± {error:.2g}{beside})" if error > 0 else "")
+
+
+def _sized(each: Evidence, uncertainty: str) -> str:
+    name = f"{each.name} {each.subject}".strip()
+    return f"{name} {each.value:.4g}{uncertainty}, n = {each.n}" if each.measured else f"{name}: {each.problem}"
 
 
 def _span(interval: Interval) -> str:
@@ -193,7 +201,8 @@ def _(fact: RetiredScoringAsked) -> str:
 
 @_told.register
 def _(fact: RetiredScored) -> str:
-    return f"{_span(fact.window)}: mean losses of {write_evidence(fact.evidence)}"
+    told = "; ".join(_with_error(each, " beside the champion") for each in fact.evidence) or "nothing measured"
+    return f"{_span(fact.window)}: mean losses of {told}"
 
 
 @_told.register
@@ -214,7 +223,8 @@ def _(fact: SpanComparisonAsked) -> str:
 @_told.register
 def _(fact: SpansCompared) -> str:
     took = f" (in {fact.compute_s:.1f} s)" if fact.compute_s else ""
-    return f"the span beside {fact.version} lost more by: {write_evidence(fact.evidence)}{took}"
+    told = "; ".join(_with_error(each) for each in fact.evidence) or "nothing measured"
+    return f"the span beside {fact.version} lost more by: {told}{took}"
 
 
 @_told.register

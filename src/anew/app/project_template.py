@@ -14,9 +14,11 @@ from types import MappingProxyType
 import polars as pl
 
 from anew.adapters.schema_inference import Inferred, Roles, infer_schema
+from anew.adapters.system_clock import SystemClock
 from anew.adapters.table_file import read_table
+from anew.app.duration import parse_duration
 from anew.app.first_look import FirstLook, look_ahead
-from anew.app.policy import policy_schema
+from anew.app.policy import ServingPolicy, policy_schema
 from anew.app.policy_numbers import PolicyNumbers, attainable, nearest_window
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.duration import write_duration
@@ -27,6 +29,7 @@ __all__ = ["SCHEMA_FILE", "Created", "Given", "create_from_file", "create_from_f
 SCHEMA_FILE = ".anew-schema.json"
 """Named on the first line of `anew.yaml`, so that editors find it without a network."""
 
+_SKEW = parse_duration(ServingPolicy().future_skew)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
@@ -96,7 +99,7 @@ def create_from_file(
 def create_from_frame(folder: Path, model: str, frame: pl.DataFrame, roles: Roles, given: Given) -> Created:
     """Write a working project for the stream in `frame` into `folder`; raises as `create_from_file` does."""
     _refuse_existing(folder, *given.files)
-    inferred = infer_schema(frame, roles)
+    inferred = infer_schema(frame, roles, latest=SystemClock().now() + _SKEW)
     pipeline = given.pipeline or _pipeline(model, inferred.columns, inferred.vocabulary)
     look = given.look(frame, inferred.columns, pipeline)
     policy = _policy(model, inferred, look, given)

@@ -14,15 +14,15 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
-from anew.adapters.table_file import file_digest, read_table
 from anew.app.accepted import accept, is_accepted, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
+from anew.app.command import latest_time
 from anew.app.consent import admits
 from anew.app.draining import draining, taken_at_start
-from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_of, sets_of
+from anew.app.history import take_history
 from anew.app.hook import check_secrets
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
@@ -279,7 +279,7 @@ class _Up:
     def _begin(self, engine: Engine) -> None:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
         refuse_older_record(self._stores.traffic, self._settings.model, self._loop.state("rollout").epoch)
-        newest = self._history()
+        newest = take_history(self._settings, self._stores.lake, self._stores.clock.now())
         self._resume(newest)
         self._record_revision(self._settings)
         at = newest + _MICRO if newest is not None else self._stores.clock.now()
@@ -297,25 +297,9 @@ class _Up:
         first, newest = rows_seen(self._stores.lake, self._loop.state("feedback"))
         self._loop.resume(first, max(filter(None, (newest, history)), default=None))
 
-    def _history(self) -> datetime | None:
-        """Import the project's history file once; return the event time of its newest row.
-
-        A file that was imported may go afterwards.
-        """
-        name = self._settings.policy.data.history
-        if not name:
-            return None
-        file = self._settings.root / name
-        if not file.exists() and self._stores.lake.counts().get("history"):
-            return None
-        rows = known_rows(read_table(file), self._settings, file.name)
-        self._stores.lake.import_history(rows, source=f"{name}@{file_digest(file)}")
-        newest = rows.get_column("_at").max()
-        return newest if isinstance(newest, datetime) else None
-
     def _record_revision(self, settings: Settings) -> None:
         train = self._loop.state("train")
-        at = self._loop.event_time() or self._stores.clock.now()
+        at = self._loop.event_time() or latest_time(self._stores.log) or self._stores.clock.now()
         while (train.settings, train.code) != (settings.digest, settings.code):
             fact = ProjectChanged(model=settings.model, at=at, settings=settings.digest, code=settings.code)
             if self._loop.submit(fact):

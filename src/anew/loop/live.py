@@ -225,7 +225,7 @@ class LiveLoop:
     def _take_commands(self) -> None:
         for fact in self._ports.inbox.pending():
             if self._ports.admits(fact):
-                self.submit(self._from_now(fact))
+                self.submit(self._dated(fact))
             self._ports.inbox.take([fact.id])
 
     def _take_orders(self) -> None:
@@ -243,6 +243,16 @@ class LiveLoop:
         """
         now = self.event_time()
         return fact if now is None or now < fact.at else replace(fact, at=now)
+
+    def _dated(self, fact: Fact) -> Fact:
+        """Return what came into the inbox as of now; by the data's clock just after the newest row at the latest.
+
+        There it may bear the wall clock's time: its own, or that of a fact from before any row came.
+        """
+        fact, now = self._from_now(fact), self.event_time()
+        if now is None or not self._data_clock:
+            return fact
+        return replace(fact, at=min(fact.at, now + _MICRO))
 
     def _guard(self, now: datetime | None) -> None:
         """Report a version that breaks a limit at any worker."""

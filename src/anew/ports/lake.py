@@ -121,6 +121,10 @@ class Lake(Protocol):
         """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""
         ...
 
+    def imported(self, source: str) -> bool:
+        """Were rows of `source` stored by `import_history`?"""
+        ...
+
     def versions(self) -> Mapping[str, int]:
         """Return the present version of each table."""
         ...

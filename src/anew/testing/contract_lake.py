@@ -282,8 +282,11 @@ class LakeContract:
             },
             schema_overrides={"ts": pl.Datetime("ns", "UTC"), "temp": pl.UInt8, "sky": pl.Categorical},
         )
+        assert not lake.imported("file.parquet")
         assert lake.import_history(frame, source="file.parquet") == 2
         assert lake.import_history(frame, source="file.parquet") == 0
+        assert lake.imported("file.parquet")
+        assert not lake.imported("other.parquet")
         lake.append("w0", 2, [prediction(0), label(0)])
         rows = lake.labelled(EVER)
         assert rows["_label"].to_list() == ["0", "1", "1"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anew.adapters.fact_reader import count_facts, read_facts, read_lease
+from anew.adapters.fact_reader import count_facts, read_facts, read_lease, reading_facts
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.s3_bucket import S3Bucket
@@ -34,6 +34,7 @@ __all__ = ["STORE", "Examined"]
 
 _BACKUP_AGE = timedelta(days=7)
 _BEAT_S = 30.0
+_COUNTED_FROM = ("VersionPromoted", "RetrainRequested")
 _FULL = 0.8
 _SKEW = timedelta(minutes=1)
 
@@ -108,6 +109,23 @@ def _future(project: Examined) -> Finding:
         return Finding.bad("recorded times", f"the newest fact was recorded at {newest:%Y-%m-%d %H:%M:%S} UTC", fix)
     said = "nothing on record" if newest is None else f"newest {newest:%Y-%m-%d %H:%M:%S} UTC"
     return Finding.good("recorded times", said)
+
+
+def _event_time(project: Examined) -> Finding:
+    """Is what windows and retrains are counted from dated later than event time has come to since?"""
+    with reading_facts(record_place(project.state)) as reader:
+        ticked = reader.last("Ticked")
+        dated = [each for kind in _COUNTED_FROM if (each := reader.last(kind)) is not None]
+    if ticked is None:
+        return Finding.skipped("event time", "no time has passed yet")
+    now = ticked.fact.at
+    ahead = [each.fact for each in dated if each.seq < ticked.seq and each.fact.at > now + _SKEW]
+    if ahead:
+        newest = max(ahead, key=lambda fact: fact.at)
+        found = f"it is {now:%Y-%m-%d %H:%M}, and {newest.kind} bears {newest.at:%Y-%m-%d %H:%M}"
+        fix = "until then nothing is watched or asked for: restore a backup from before, or begin in another folder"
+        return Finding.bad("event time", found, fix)
+    return Finding.good("event time", f"it is {now:%Y-%m-%d %H:%M}, and nothing lies after it")
 
 
 def _mark(project: Examined) -> Finding:
@@ -289,6 +307,7 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "database": _database,
     "record": _record,
     "recorded times": _future,
+    "event time": _event_time,
     "high-water mark": _mark,
     "bucket": _bucket,
     "artifact bucket": _artifact_bucket,

@@ -1,0 +1,70 @@
+"""A project's history is taken in once, and never from the future."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from anew.app.history import take_history
+from anew.app.settings import load
+from anew.app.stores import OpenStores, open_stores
+from anew.domain.errors import NotFoundError, SchemaError
+from tests.app.small_project import YAML, write_project
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[OpenStores]:
+    """The stores of a small project whose history is `history.csv`."""
+    project = write_project(tmp_path / "p", YAML.replace("data: {", "data: {history: history.csv, "))
+    settings = load(project)
+    settings.state.mkdir(mode=0o700)
+    with open_stores(settings) as opened:
+        yield opened
+
+
+def write(tmp_path: Path, *minutes: float) -> Path:
+    """Write one row for each of these minutes from now."""
+    file = tmp_path / "p" / "history.csv"
+    at = [(NOW + each * MINUTE).isoformat() for each in minutes]
+    pl.DataFrame({"at": at, "y": 1, "x": 0.5, "z": 0.5}).write_csv(file)
+    return file
+
+
+def test_it_is_taken_once_and_may_go_then(tmp_path: Path, stores: OpenStores) -> None:
+    settings = load(tmp_path / "p")
+    with pytest.raises(NotFoundError):
+        take_history(settings, stores.lake, NOW)
+    file = write(tmp_path, -10, -5)
+    for _ in range(2):
+        assert take_history(settings, stores.lake, NOW) == NOW - 5 * MINUTE
+    assert stores.lake.counts()["history"] == 2
+    file.unlink()
+    assert take_history(settings, stores.lake, NOW) is None
+
+
+def test_what_a_gateway_would_refuse_for_its_time_is_refused_and_nothing_of_it_stored(
+    tmp_path: Path, stores: OpenStores
+) -> None:
+    """Event time would go on from there: no window would be closed for decades."""
+    settings = load(tmp_path / "p")
+    write(tmp_path, -10, 6, 1e6)
+    with pytest.raises(SchemaError, match=r"history.csv: 2 of 3 rows lie in .* row 2: 'at' 2026-01-01T00:06"):
+        take_history(settings, stores.lake, NOW)
+    assert not stores.lake.counts().get("history")
+    write(tmp_path, -10, 5)
+    assert take_history(settings, stores.lake, NOW) == NOW + 5 * MINUTE
+
+
+def test_what_is_stored_is_not_held_against_a_clock_that_was_set_back(tmp_path: Path, stores: OpenStores) -> None:
+    settings = load(tmp_path / "p")
+    write(tmp_path, -10, -5)
+    take_history(settings, stores.lake, NOW)
+    assert take_history(settings, stores.lake, NOW - timedelta(days=9_000)) == NOW - 5 * MINUTE
+    write(tmp_path, -10, -5, -4)
+    with pytest.raises(SchemaError, match="3 of 3 rows"):
+        take_history(settings, stores.lake, NOW - timedelta(days=9_000))
