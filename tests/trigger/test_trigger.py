@@ -214,6 +214,13 @@ def test_commands_are_not_held_by_cooldown_or_budget_but_count() -> None:
     assert heard(stage, [window(2), alert(2)], state)[1][0].kind == "RetrainWithheld"
 
 
+def test_a_command_counts_also_where_the_last_request_was_a_moment_later() -> None:
+    """With the time of the rows for a clock, a first champion is asked for after the newest of them."""
+    free = RetrainRefused(model="m", at=T0, by="policy", reason="")
+    _, decided = heard(trigger(), [command(2, "a"), free, command(1, "b")])
+    assert [each.kind for each in decided] == ["RetrainRequested", "RetrainRequested"]
+
+
 def test_a_command_while_busy_is_withheld() -> None:
     _, decided = heard(trigger(), [command(1, "a"), command(2, "b")])
     assert [each.kind for each in decided] == ["RetrainRequested", "RetrainWithheld"]
