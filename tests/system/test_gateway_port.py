@@ -37,5 +37,5 @@ def test_a_port_is_one_projects_as_long_as_any_of_its_workers_lives(tmp_path: Pa
         assert not stranger.start()
         wait(lambda: answered_by(port) == "0")
     finally:
-        for each in (first, again, stranger):
-            each.stop()
+        for begun in (first, again, stranger):
+            begun.stop()
