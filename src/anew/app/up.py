@@ -14,15 +14,14 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
-from anew.adapters.table_file import file_digest, read_table
 from anew.app.accepted import accept, is_accepted, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
 from anew.app.consent import admits
 from anew.app.draining import draining, taken_at_start
-from anew.app.feature_store import known_rows
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_of, sets_of
+from anew.app.history import import_history
 from anew.app.hook import check_secrets
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
@@ -35,6 +34,7 @@ from anew.app.served_gateway import ServedGateway
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import OpenStores, open_stores
+from anew.app.unserved import NO_ROWS
 from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.wiring import stages
 from anew.app.yardstick import read_known
@@ -279,11 +279,13 @@ class _Up:
     def _begin(self, engine: Engine) -> None:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
         refuse_older_record(self._stores.traffic, self._settings.model, self._loop.state("rollout").epoch)
-        newest = self._history()
+        newest = import_history(self._settings, self._stores.lake)
         self._resume(newest)
         self._record_revision(self._settings)
         at = newest + _MICRO if newest is not None else self._stores.clock.now()
         served = engine.state("rollout").champion[0]
+        if not served and newest is None and not self._stores.lake.counts().get("history"):
+            _LOG.warning("%s; %s", NO_ROWS.found, NO_ROWS.fix)
         if not served and newest is not None and not engine.state("trigger").running:
             command = f"{FIRST}{engine.state('train').planned}"
             self._loop.submit(
@@ -296,22 +298,6 @@ class _Up:
         """Let event time go on where the record, the lake and the imported history end."""
         first, newest = rows_seen(self._stores.lake, self._loop.state("feedback"))
         self._loop.resume(first, max(filter(None, (newest, history)), default=None))
-
-    def _history(self) -> datetime | None:
-        """Import the project's history file once; return the event time of its newest row.
-
-        A file that was imported may go afterwards.
-        """
-        name = self._settings.policy.data.history
-        if not name:
-            return None
-        file = self._settings.root / name
-        if not file.exists() and self._stores.lake.counts().get("history"):
-            return None
-        rows = known_rows(read_table(file), self._settings, file.name)
-        self._stores.lake.import_history(rows, source=f"{name}@{file_digest(file)}")
-        newest = rows.get_column("_at").max()
-        return newest if isinstance(newest, datetime) else None
 
     def _record_revision(self, settings: Settings) -> None:
         train = self._loop.state("train")
