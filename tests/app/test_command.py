@@ -19,8 +19,8 @@ from anew.app import command as under_test
 from anew.app.command import command, latest_time
 from anew.app.settings import Settings, load
 from anew.app.wiring import stages
-from anew.domain.errors import NotFoundError
-from anew.domain.facts import AccessGranted, RetrainCommanded
+from anew.domain.errors import ConflictError, NotFoundError
+from anew.domain.facts import AccessGranted, ApprovalSigned, RetrainCommanded
 from anew.loop.engine import Engine
 from tests.adapters.fact_samples import sample
 from tests.app.small_project import write_project
@@ -67,6 +67,35 @@ def test_it_returns_what_the_loop_decided(tmp_path: Path) -> None:
         taken, facts = command(settings, retrain)
     assert taken
     assert [fact.kind for fact in facts] == ["RetrainRequested", "RetrainApproved", "TrainingPlanned"]
+
+
+@pytest.mark.parametrize("between", ["before", "meanwhile"])
+def test_a_signature_that_counts_as_one_on_record_is_said_to_be_dropped(
+    tmp_path: Path, between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(write_record(tmp_path / "p"))
+
+    def signed(reason: str, at: datetime) -> ApprovalSigned:
+        return ApprovalSigned(
+            model="small", at=at, version="v1", digest="d", gate="promotion", by="ann", reason=reason, signature=""
+        )
+
+    def second(_: str, __: str, at: datetime) -> ApprovalSigned:
+        return signed("the second", at)
+
+    with looping(settings):
+        if between == "before":
+            assert command(settings, lambda _, __, at: signed("the first", at))[0]
+        else:  # as both were posted at once: that one came first
+            post = SQLInbox.post
+
+            def both(inbox: SQLInbox, fact: ApprovalSigned) -> None:
+                post(inbox, signed("the first", fact.at).caused_by(""))
+                post(inbox, fact)
+
+            monkeypatch.setattr(SQLInbox, "post", both)
+        with pytest.raises(ConflictError, match=r"dropped: .*the first"):
+            command(settings, second)
 
 
 def test_a_loop_that_does_not_come_to_it_leaves_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
+from anew.app.narration import narrate
 from anew.app.person import person_here
 from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
+from anew.domain.errors import ConflictError
 from anew.domain.fact import Fact
 from anew.domain.facts import AccessChanged, AccessGranted, AccessRevoked
 
@@ -41,6 +43,8 @@ def command(settings: Settings, make: Make) -> Answered:
     ------
     NotFoundError
         The project was never brought up.
+    ConflictError
+        Another one that counts as the same was on record before, and this one was dropped.
     """
     clock = SystemClock()
     with closing(open_record(settings.state)) as database, watch_record(record_place(settings.state)) as wait:
@@ -53,10 +57,17 @@ def command(settings: Settings, make: Make) -> Answered:
             return False, ()
         deadline = monotonic() + _PATIENCE_S
         while monotonic() < deadline:
-            if log.find(fact.id) is not None:
+            if (recorded := log.find(fact.id)) is not None:
+                if recorded.seq <= head or _signed(recorded.fact) != _signed(fact):
+                    raise ConflictError(f"this was dropped: it counts once, and on record is: {narrate(recorded.fact)}")
                 return True, _following(log, head, fact.id)
             wait(_LOOK_S)
     return False, ()
+
+
+def _signed(fact: Fact) -> bytes:
+    """Return what a signature is over; nothing of a command that is not signed, whose id is its own."""
+    return bytes(getattr(fact, "signed", b""))
 
 
 def latest_time(log: SQLEventLog) -> datetime | None:

@@ -1,6 +1,7 @@
 """How well a quick model does on the beginning of a stream: the honest number that a first objective rests on."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, SettingsError, TrainingError
 from anew.loop.training import Kit, Recipe, fit
 
-__all__ = ["AT_LEAST_ROWS", "FirstLook", "look_ahead"]
+__all__ = ["AT_LEAST_ROWS", "FirstLook", "look_ahead", "look_at_newest"]
 
 AT_LEAST_ROWS = 200
 _SHARES = (0.04, 0.1, 0.25, 0.5)
@@ -60,6 +61,20 @@ def look_ahead(frame: pl.DataFrame, columns: Columns, pipeline: str) -> FirstLoo
         except TrainingError as exc:
             problem = exc.detail
     raise SettingsError(f"no model can be trained on the first half of the rows: {problem}")
+
+
+def look_at_newest(
+    frame: pl.DataFrame, columns: Columns, pipeline: str, held: Callable[[int], int]
+) -> FirstLook | None:
+    """Train on all rows but the newest and test on those, `held` of the count of all, as a first champion is judged.
+
+    Returns None where no model can be trained on them.
+    """
+    rows = labelled_rows(frame, columns, "the file")
+    try:
+        return _look(rows, held(rows.height), columns, pipeline)
+    except TrainingError:
+        return None
 
 
 def _look(rows: pl.DataFrame, test: int, columns: Columns, source: str) -> FirstLook:

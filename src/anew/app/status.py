@@ -15,9 +15,13 @@ from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
+from anew.app.unserved import ATTEMPT, NO_ROWS, unserved
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
+    CandidateAccepted,
+    CandidateRefused,
+    EffectFailed,
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
@@ -40,7 +44,7 @@ __all__ = [
     "told_traffic",
 ]
 
-_DECISIONS = (RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
+_DECISIONS = (CandidateRefused, EffectFailed, RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
 _UNSEEN = frozenset({"Ticked", "RolloutObserved"})
 
 
@@ -63,6 +67,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     last: dict[str, Fact] = {}
     decisions: list[Fact] = []
     asked: dict[str, Fact] = {}
+    attempt: list[Fact] | None = None
     model = ""
     for recorded in read_facts(record_place(state), kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
@@ -71,16 +76,21 @@ def project_status(project: Path) -> Mapping[str, Any]:
         last[fact.kind] = fact
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
+        if isinstance(fact, RetrainRequested | CandidateAccepted):
+            attempt = []
+        elif isinstance(fact, ATTEMPT):
+            attempt = [*(attempt or ()), fact]
         if fact.ends:
             asked.pop(fact.cause, None)
         if fact.asks:
             asked[fact.id] = fact
-    traffic = last.get("TrafficShifted")
+    traffic, stored = last.get("TrafficShifted"), stored_rows(state)
     return {
         "model": model,
         "facts": count_facts(record_place(state)),
         "holder": loop_holder(state),
         "champion": _version(versions.champion),
+        "unserved": _unserved(versions.champion or versions.challenger or consent.waiting, attempt, stored),
         "challenger": _version(versions.challenger),
         "waiting": _waiting(consent),
         "frozen": _frozen(consent),
@@ -93,7 +103,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "runs": [describe_run(state, each) for each in asked.values()],
         "quarantined": [record.version for record in versions.standing(Standing.QUARANTINED)],
         "workers": _workers(state),
-        "stored": stored_rows(state),
+        "stored": stored,
         "mirror": mirror_status(state),
         "dashboard": dashboard_address(state),
     }
@@ -121,6 +131,17 @@ def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
         "digest": record.digest,
         "reason": record.reason,
     }
+
+
+def _unserved(
+    served: object, attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None
+) -> Mapping[str, str] | None:
+    """Return what keeps a first champion away, unless there is one, or one on its way; without `attempt` none was."""
+    if served is not None:
+        return None
+    begun = attempt is not None or (stored or {}).get("history")
+    found = unserved(attempt or ()) or (None if begun else NO_ROWS)
+    return None if found is None else {"version": found.version, "found": found.found, "fix": found.fix}
 
 
 def _waiting(consent: GovernanceState) -> Mapping[str, Any] | None:

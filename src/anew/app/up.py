@@ -35,6 +35,7 @@ from anew.app.served_gateway import ServedGateway
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import refuse_older_record
 from anew.app.stores import OpenStores, open_stores
+from anew.app.unserved import NO_ROWS
 from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.wiring import stages
 from anew.app.yardstick import read_known
@@ -284,6 +285,8 @@ class _Up:
         self._record_revision(self._settings)
         at = newest + _MICRO if newest is not None else self._stores.clock.now()
         served = engine.state("rollout").champion[0]
+        if not served and newest is None and not self._stores.lake.counts().get("history"):
+            _LOG.warning("%s; %s", NO_ROWS.found, NO_ROWS.fix)
         if not served and newest is not None and not engine.state("trigger").running:
             command = f"{FIRST}{engine.state('train').planned}"
             self._loop.submit(

@@ -13,8 +13,9 @@ from string import ascii_lowercase
 
 from anew.adapters.connection_pass import way
 from anew.adapters.http_server import listen
+from anew.adapters.port_claim import claim_port
 from anew.adapters.process_table import process_started
-from anew.domain.errors import UnavailableError
+from anew.domain.errors import ConflictError, UnavailableError
 from anew.ports.traffic import WorkerStatus
 
 __all__ = ["GatewayProcesses", "free_port"]
@@ -80,6 +81,7 @@ class GatewayProcesses:
 
     The sockets are this process's, one for each worker, and stay open when one dies: callers who wait there are let in
     by the others, which know all of them. With a socket of its own a worker would take along who had just come.
+    The port is theirs alone: sockets that may be shared would let those of another project in as well.
 
     Parameters
     ----------
@@ -101,6 +103,7 @@ class GatewayProcesses:
     living: Callable[[], Sequence[WorkerStatus]]
     sets: int = 1
     parts: str = ""
+    _claim: socket.socket | None = field(default=None, init=False)
     _sockets: list[socket.socket] = field(default_factory=list, init=False)
     _ways: dict[str, tuple[socket.socket, socket.socket]] = field(default_factory=dict, init=False)
     _workers: list[_Worker] = field(default_factory=list, init=False)
@@ -108,12 +111,23 @@ class GatewayProcesses:
     _leaving: list[_Worker] = field(default_factory=list, init=False)
 
     def start(self) -> bool:
-        """Take over the living workers of this port, end other ones, start the missing; say whether any lived."""
+        """Take over the living workers of this port, end other ones, start the missing; say whether any lived.
+
+        Raises
+        ------
+        ConflictError
+            Others than its own workers have the port, or are about to.
+        UnavailableError
+            Nobody could have the port, or a worker cannot be started.
+        """
         self.log.mkdir(parents=True, exist_ok=True)
         if not self.count:
             return False
+        taken = self._claimed()  # asked first: a worker says that it lives before it listens
         living = self.living()
         mine = [each for each in living if each.port == self.port]
+        if taken is not None and not mine:
+            raise taken
         found = {each.worker.rstrip(ascii_lowercase): _known(each) for each in mine}
         names = self._names("")
         kept = [found[name] for name in names if name in found]
@@ -165,6 +179,18 @@ class GatewayProcesses:
         """Let every worker finish what it answers, and end those that do not within the grace."""
         self._let_go(0)
         _end([*self._workers, *self._leaving, *(self._change.workers if self._change else [])])
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
+
+    def _claimed(self) -> ConflictError | UnavailableError | None:
+        """Hold the port until `stop`, or return why not: its own workers may have it, which outlive who began them."""
+        if self._claim is None:
+            try:
+                self._claim = claim_port(self.host, self.port)
+            except (ConflictError, UnavailableError) as exc:
+                return exc
+        return None
 
     def _names(self, mark: str) -> list[str]:
         sides = ("", _GREEN)[: self.sets]

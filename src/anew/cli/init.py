@@ -1,5 +1,6 @@
 """Make a project: a skeleton, a ready one with generated rows, or a working one from a file of labelled rows."""
 
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from anew.adapters.schema_inference import Roles
 from anew.app.adopt import create_around
+from anew.app.hard_start import hard_start
 from anew.app.project_template import create_from_file, create_skeleton
 from anew.app.ready_project import HISTORY, TEMPLATES, create_from_template
 from anew.cli._output import emit_json, say
@@ -57,6 +59,7 @@ def run(
             if unpickle:
                 raise SettingsError("--unpickle says how a model is read: give it with --model FILE")
             created = create_from_file(parent, data, roles, name=name)
+            created = replace(created, notes=(*created.notes, *hard_start(created.folder, data)))
         else:
             created = create_around(parent, model, data, roles, name=name, unpickle=unpickle)
     if json:

@@ -31,6 +31,9 @@ def main(words: Sequence[str]) -> None:
     if status["dashboard"]:
         say(f"dashboard   {status['dashboard']}")
     say(f"champion    {_version(status['champion'])}")
+    if status["unserved"]:
+        say(f"            {status['unserved']['found']}")
+        say(f"            what to do: {status['unserved']['fix']}")
     for each in challengers(status) or (None,):
         say(f"challenger  {_version(each)}")
     if status["traffic"]:

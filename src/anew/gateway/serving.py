@@ -30,6 +30,7 @@ from anew.gateway.version_call import Said, call_version
 __all__ = ["Answered", "Done", "Serving"]
 
 _LOG = logging.getLogger("anew.gateway")
+_NO_MODEL = "no model is being served yet; anew status says what the first champion waits for"
 Answered = tuple[Route, Sequence[Prediction]]
 """The route under which the rows of a request were answered, and one prediction for each."""
 Done = Callable[[Answered | RefusedError], None]
@@ -202,7 +203,7 @@ class Serving:
         route = self.switch.route
         if route is None:
             for entry in batch:
-                entry.end(RefusedError(503, "no_model", "no model is being served yet; wait for the first champion"))
+                entry.end(RefusedError(503, "no_model", _NO_MODEL))
             return
         if not route.contests and not self.settings.log_only:  # as nearly always: nobody else is asked, or has answered
             self._answer(route, batch)

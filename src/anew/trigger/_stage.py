@@ -292,6 +292,7 @@ class Trigger:
 
     def _answer_command(self, state: TriggerState, command: RetrainCommanded) -> Fact:
         """Answer a person, whom cooldown, budget and broken data do not hold."""
+        # by the time of the rows it can come before the last request, which no cooldown is then to be read into
         question = Question(triggers=("command",), reason=f"{command.by}: {command.reason}", past_cooldown=True)
         answer = Trigger(arms=self.arms)._answer(state, command, question)
         return replace(answer, considered=self._considered(state, command.at))

@@ -1,12 +1,12 @@
 """What a project's own files ask for: are they valid, and is what they point to there?"""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.port_claim import port_problem
 from anew.adapters.signing import Verifier
 from anew.app.hook import hook_reference
 from anew.app.loopback import is_loopback
@@ -134,13 +134,9 @@ def _port(settings: Settings) -> Finding:
         return Finding.skipped("port", "another program serves this project: anew gateway")
     if _own_port(settings, serving.port):
         return Finding.good("port", f"{serving.host}:{serving.port} is served by this project")
-    with socket.socket(socket.AF_INET6 if ":" in serving.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((serving.host, serving.port))
-        except OSError as exc:
-            fix = "end the program that has it (ss -ltnp shows which), or set serving.port"
-            return Finding.bad("port", f"{serving.host}:{serving.port}: {exc.strerror}", fix)
+    if problem := port_problem(serving.host, serving.port):
+        fix = "end the program that has it (ss -ltnp shows which), or set serving.port"
+        return Finding.bad("port", f"{serving.host}:{serving.port}: {problem}", fix)
     return Finding.good("port", f"{serving.host}:{serving.port} is free")
 
 

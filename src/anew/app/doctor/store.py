@@ -27,6 +27,7 @@ from anew.app.record import open_record
 from anew.app.record_place import LOCAL, artifact_place, record_place
 from anew.app.settings import Settings
 from anew.app.split_history import refuse_older_record
+from anew.app.status import project_status
 from anew.app.stores import open_lake
 from anew.domain.health import Finding
 
@@ -184,6 +185,18 @@ def _routing(project: Examined) -> Finding:
     return Finding.good("routing", f"signed, epoch {routing.epoch}, {routing.champion[0]} serves")
 
 
+def _champion(project: Examined) -> Finding:
+    """Does a version serve, or will one?"""
+    status = project_status(project.settings.root)
+    if (missing := status["unserved"]) is not None:
+        say = Finding.bad if missing["version"] else Finding.warning
+        return say("champion", missing["found"], missing["fix"])
+    champion = status["champion"]
+    if champion is None:
+        return Finding.skipped("champion", "none yet; anew status says what is under way")
+    return Finding.good("champion", f"{champion['version']}, since {champion['since']}")
+
+
 def _artifacts(project: Examined) -> Finding:
     routing = project.traffic.published(project.settings.model)
     if routing is None:
@@ -315,6 +328,7 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "lake": _lake,
     "journal": _journal,
     "routing": _routing,
+    "champion": _champion,
     "artifacts": _artifacts,
     "compute": _compute,
     "loop": _loop,

@@ -1,0 +1,69 @@
+"""Why a project has no champion, and what to do: a first candidate that came to nothing is not tried again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anew.domain.fact import Fact
+from anew.domain.facts import CandidateHeld, CandidateRefused, EffectFailed, GateJudged, RolloutRefused
+
+__all__ = ["ATTEMPT", "NO_ROWS", "Unserved", "unserved"]
+
+ATTEMPT = (GateJudged, CandidateHeld, CandidateRefused, EffectFailed, RolloutRefused)
+"""What is on record of a candidate that has not come to traffic."""
+
+_AGAIN = "anew retrain --reason …"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unserved:
+    """What keeps a first champion away, and what to do; `version` is empty where no candidate was tried."""
+
+    version: str
+    found: str
+    fix: str
+
+
+NO_ROWS = Unserved(
+    version="",
+    found="no model is served: there is no champion, and no labelled rows to train a first one from",
+    fix="name a file of them in anew.yaml (data: {history: FILE}) and start anew up again",
+)
+
+
+def unserved(attempt: Sequence[Fact]) -> Unserved | None:
+    """Return why the newest attempt at a first champion came to nothing; None while it may still become one.
+
+    Parameters
+    ----------
+    attempt
+        The facts of `ATTEMPT` since the newest request to retrain, oldest first.
+    """
+    ended = [each for each in attempt if not isinstance(each, GateJudged)]
+    match ended[-1] if ended else None:
+        case CandidateRefused() as fact:
+            asks = {each.gate for each in attempt if isinstance(each, GateJudged) and each.ask}
+            found = f"{fact.version} was refused ({fact.verdict.name}): {fact.reason}"
+            return Unserved(version=fact.version, found=found, fix=_way_past(fact, asks))
+        case CandidateHeld() as fact:
+            said = "; ".join(f"anew approve {fact.version} {gate} --reason …" for gate in fact.gates)
+            return Unserved(version=fact.version, found=f"{fact.version} waits for persons: {fact.reason}", fix=said)
+        case EffectFailed() as fact:
+            found = f"{fact.effect} of {fact.version} failed ({fact.reason}): {fact.detail}"
+            return Unserved(version=fact.version, found=found, fix=f"mend that, then: {_AGAIN}")
+        case RolloutRefused() as fact:
+            found = f"{fact.version} was not consented to: {fact.reason}"
+            return Unserved(version=fact.version, found=found, fix=f"another candidate: {_AGAIN}")
+        case _:
+            return None
+
+
+def _way_past(refused: CandidateRefused, asks: set[str]) -> str:
+    """Return how a refused candidate goes on all the same, and how another one comes to be."""
+    mend = "change slos in anew.yaml to what it can keep" if "slos" in refused.gates else "mend what they refuse"
+    signed = "; ".join(
+        f"anew {'approve' if gate in asks else 'override'} {refused.version} {gate} --reason …"
+        for gate in refused.gates
+    )
+    if not signed:
+        return f"require a gate in anew.yaml, then: {_AGAIN}"
+    return f"good enough all the same: {signed}; otherwise {mend}, then: {_AGAIN}"
