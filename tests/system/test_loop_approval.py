@@ -4,18 +4,22 @@ import json
 import os
 import signal
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from anew.app.asker import who_asks
 from anew.domain.facts import (
+    AccessGranted,
     ApprovalAsked,
     ApprovalCounted,
     ApprovalRefused,
     RolloutApproved,
     RolloutStarted,
     TrafficShifted,
+    VersionPromoted,
+    WindowClosed,
 )
 from tests.system.loop_project import ANEW, PATIENCE_S, QUIET, LoopProject, loop_project
 
@@ -88,3 +92,21 @@ def test_two_persons_approve_what_nobody_else_may_and_a_killed_loop_goes_on_wait
         assert code == 5, "there is nothing to sign for any more"
         assert ours.down() == 0
         ours.verify_chain()
+
+
+def test_a_first_champion_that_is_approved_after_access_was_given_is_watched(tmp_path: Path) -> None:
+    """Event time is years behind the wall clock here: a champion of the wall's present would be watched after years."""
+    one = QUIET | {"policy": "{cooldown: 3h}\ngovernance: {approvals: {promotion: 1}, four_eyes: none}"}
+    with loop_project(tmp_path / "project", one) as ours:
+        ours.up()
+        asked = ours.wait_for(ApprovalAsked)
+        ours.anew("access", "create", "you", "--role", "admin")
+        ours.wait_for(AccessGranted)
+        ours.anew("approve", "v1", "--reason", "looked into it")
+        assert ours.serves() == "v1"
+        (promoted,) = ours.facts(VersionPromoted)
+        assert promoted.at - asked.at < timedelta(seconds=1)
+        for _ in range(3):
+            ours.hour()
+        ours.wait_for(WindowClosed)
+        assert ours.down() == 0

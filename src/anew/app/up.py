@@ -17,7 +17,6 @@ from anew.adapters.dbos_effects import DBOSEffects
 from anew.app.accepted import accept, is_accepted, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
-from anew.app.command import latest_time
 from anew.app.consent import admits
 from anew.app.draining import draining, taken_at_start
 from anew.app.followers import Followers
@@ -302,7 +301,7 @@ class _Up:
 
     def _record_revision(self, settings: Settings) -> None:
         train = self._loop.state("train")
-        at = self._loop.event_time() or latest_time(self._stores.log) or self._stores.clock.now()
+        at = self._loop.event_time() or self._stores.clock.now()
         while (train.settings, train.code) != (settings.digest, settings.code):
             fact = ProjectChanged(model=settings.model, at=at, settings=settings.digest, code=settings.code)
             if self._loop.submit(fact):
