@@ -212,6 +212,11 @@ def test_a_restore_revives_no_access_in_its_place(project: Path, backed_up: Path
     assert access_of(project) == (False, True, False)
 
 
+def test_what_is_restored_is_its_owners_alone(backed_up: Path, tmp_path: Path) -> None:
+    restore(backed_up, tmp_path / "elsewhere", RestoreOptions())
+    assert (tmp_path / "elsewhere" / ".anew").stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.fault("D20")
 def test_a_restore_elsewhere_lets_nobody_in_unless_it_is_told_to(backed_up: Path, tmp_path: Path) -> None:
     done = restore(backed_up, tmp_path / "elsewhere", RestoreOptions())

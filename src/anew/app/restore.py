@@ -176,6 +176,7 @@ def _newest_epoch(state: Path, model: str) -> int:
 def _filled(backup: Path, draft: Path, keys: Path, manifest: Manifest) -> None:
     """Make a whole project of the backup, comparing every digest once more, with the keys; and verify its lake."""
     state = state_folder(draft)
+    state.mkdir(mode=0o700, parents=True)  # a file's own folder alone would be its owner's
     for name, digest in manifest.files.items():
         kind, _, inside = name.partition("/")
         if copy_file(backup / name, (state if kind == "state" else draft) / inside) != digest:
