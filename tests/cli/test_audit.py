@@ -133,7 +133,10 @@ def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_
 
 
 def test_a_project_that_never_ran_has_no_record(run: Run, tmp_path: Path) -> None:
-    assert run("verify", tmp_path).code == 4
+    for verb in (["verify", tmp_path], ["head", tmp_path], ["export", tmp_path, "--to", tmp_path / "out.jsonl"]):
+        refused = run(*verb)
+        assert refused.code == 4
+        assert "never brought up" in refused.err
 
 
 @pytest.mark.parametrize("verb", ["verify", "show", "head"])
