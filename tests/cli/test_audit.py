@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from anew.adapters.signing import Signer
+from anew.app.migrate import go_back
+from anew.app.settings import load
 from anew.domain.facts import RollbackCommanded
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, record, write_record
@@ -121,6 +123,14 @@ def test_a_head_that_somebody_else_made_is_refused(run: Run, project: Path, tmp_
     assert "signature" in refused.err
     (tmp_path / "head").write_text("nothing\n")
     assert run("verify", project, "--head", tmp_path / "head").code == 2
+
+
+def test_an_audit_leaves_the_tables_as_they_are(run: Run, project: Path, tmp_path: Path) -> None:
+    go_back(load(project), "0001")
+    for verb in (["verify", project], ["head", project], ["export", project, "--to", tmp_path / "out.jsonl"]):
+        assert run(*verb).code == 0
+        with closing(sqlite3.connect(project / ".anew" / "anew.db")) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
 
 
 def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_path: Path) -> None:

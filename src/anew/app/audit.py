@@ -65,7 +65,7 @@ def verify(project: Path, earlier: SignedHead | None = None) -> ChainHead:
     state = state_folder(project)
     if earlier is not None:
         Verifier.load(state / "keys").verify(_signed(earlier.head), earlier.signature)
-    with closing(open_record(state)) as database:
+    with closing(open_record(state, migrate=False)) as database:
         return SQLEventLog(database, clock=SystemClock()).verify_chain(None if earlier is None else earlier.head)
 
 

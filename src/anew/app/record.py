@@ -1,4 +1,4 @@
-"""A project's record of facts, opened for writing."""
+"""A project's record of facts, opened."""
 
 from pathlib import Path
 
@@ -9,8 +9,13 @@ from anew.domain.errors import ConflictError, NotFoundError
 __all__ = ["open_record", "settle"]
 
 
-def open_record(state: Path) -> SQLDatabase:
+def open_record(state: Path, *, migrate: bool = True) -> SQLDatabase:
     """Open the record of a project that was brought up before; raises as `record_place` and `open_database` do.
+
+    Parameters
+    ----------
+    migrate
+        Bring its tables to the newest revision? Say no to read facts alone.
 
     Raises
     ------
@@ -19,7 +24,7 @@ def open_record(state: Path) -> SQLDatabase:
     """
     if not had_record(state):
         raise NotFoundError(f"{state.parent} was never brought up, or is no project's folder; begin with anew up there")
-    return open_database(record_place(state), create=False)
+    return open_database(record_place(state), create=False, migrate=migrate)
 
 
 def settle(state: Path, database: str, model: str) -> SQLDatabase:

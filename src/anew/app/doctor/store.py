@@ -79,7 +79,7 @@ def _keys(project: Examined) -> Finding:
 def _database(project: Examined) -> Finding:
     place = record_place(project.state)
     if isinstance(place, PostgresPlace):
-        with closing(open_record(project.state)) as database:
+        with closing(open_record(project.state, migrate=False)) as database:
             database.integrity_check()
         return Finding.good("database", f"{place} answers, {count_facts(place):,} facts")
     with _reading(place) as connection:
