@@ -141,7 +141,7 @@ def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool) -> Ma
             files[f"project/{name}"] = copy_file(settings.root / name, draft / "project" / name)
     for folder in sorted({path.parent for path in draft.rglob("*")}, reverse=True):
         sync_folder(folder)
-    signer = Signer.load_or_create(settings.state / "keys")
+    signer = Signer.load(settings.state / "keys")
     head = _verified(draft / "state" / "anew.db")
     # An order is obeyed before the loop has put it on record.
     routing = FileTraffic(draft / "state", verifier=signer.verifier).published(settings.model)

@@ -75,9 +75,12 @@ def _permissions(project: Examined) -> Finding:
 
 def _keys(project: Examined) -> Finding:
     if not (project.state / "keys" / "signing.key").is_file():
-        fix = "restore keys/ from a backup: what was signed before is refused under a new key"
+        fix = (
+            "copy keys/ back from a backup (state/keys there), or anew restore BACKUP PROJECT --replace: what was "
+            "signed before is refused under a new key"
+        )
         return Finding.bad("signing key", f"there is none in {project.state / 'keys'}", fix)
-    Signer.load_or_create(project.state / "keys")
+    Signer.load(project.state / "keys")
     return Finding.good("signing key", "its owner's alone, both halves belong together")
 
 
