@@ -305,7 +305,7 @@ def test_a_file_that_is_no_database_is_refused_and_the_process_stays_free(start:
     bad = tmp_path / "bad.db"
     bad.write_bytes(b"no database " * 1000)
     loop = Loop(nothing, asked=["f"])
-    with pytest.raises(IntegrityError, match="no SQLite file"):
+    with pytest.raises(IntegrityError, match=r"no SQLite file .*; stop, and delete it"):
         DBOSEffects(bad, work=loop.work, executor="x", settings=SETTINGS).start()
     start(loop)
     until(lambda: loop.ended == ["f"], "another may start")

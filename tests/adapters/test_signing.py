@@ -41,6 +41,17 @@ def test_a_key_that_others_may_read_or_that_is_none_is_refused(tmp_path: Path) -
         Signer.load_or_create(tmp_path)
 
 
+def test_a_key_that_was_lost_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no signing key"):
+        Signer.load(tmp_path / "keys")
+    assert not (tmp_path / "keys").exists()
+    Signer.load_or_create(tmp_path)
+    (tmp_path / "signing.key").unlink()
+    with pytest.raises(NotFoundError, match="back from a backup"):
+        Signer.load_or_create(tmp_path)
+    assert not (tmp_path / "signing.key").exists()
+
+
 def test_keys_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     Signer.load_or_create(tmp_path / "a")
     Signer.load_or_create(tmp_path / "b")

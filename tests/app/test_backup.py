@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
+import polars as pl
 import pytest
 
+import anew.app.backup as backup
 import anew.app.backup_copy as backup_copy
 from anew.adapters.signing import Signer
 from anew.app.audit import verify
@@ -119,6 +121,26 @@ def test_a_lake_that_is_damaged_is_not_backed_up(project: Path, tmp_path: Path) 
     file.write_bytes(file.read_bytes() + b"!")
     with pytest.raises(IntegrityError, match="not what was stored"):
         back_up(project, tmp_path / "backups")
+
+
+@pytest.mark.parametrize("kind", ["models", "snapshots"])
+def test_what_is_damaged_is_not_backed_up_nor_restored(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with open_stores(load(project)) as stores:
+        stores.snapshots.put(pl.DataFrame({"x": [1.0, 2.0]}))
+    back_up(project, tmp_path / "whole")  # the control
+    (file,) = (each for each in (project / ".anew" / kind).rglob("*") if each.suffix in (".txt", ".parquet"))
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(IntegrityError, match="no backup is made of what is damaged"):
+        back_up(project, tmp_path / "backups")
+    assert list((tmp_path / "backups").iterdir()) == []
+    monkeypatch.setattr(backup, "_refuse_damaged", lambda _: None)  # one that was made before this was looked at
+    folder, _ = back_up(project, tmp_path / "backups")
+    with pytest.raises(IntegrityError, match="use another"):
+        restore(folder, tmp_path / "elsewhere", RestoreOptions())
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_all_that_is_kept_is_in_the_backup(project: Path, tmp_path: Path) -> None:

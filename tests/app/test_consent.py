@@ -67,6 +67,7 @@ def project(tmp_path: Path) -> Callable[..., Settings]:
     def make(*more: Fact) -> Settings:
         settings = load(write_project(tmp_path / "small"))
         settings.state.mkdir()
+        Signer.load_or_create(settings.state / "keys")
         clock = SystemClock()
         database = Database(settings.state / "anew.db")
         lease = SQLLease(database, clock=clock)

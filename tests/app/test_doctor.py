@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import anew.app.doctor.machine as machine
@@ -41,8 +42,12 @@ def project(tmp_path: Path) -> Path:
     """A project whose stores are all there, and whole; no loop runs."""
     made = write_record(tmp_path / "small")
     (made / ".anew").chmod(0o700)
-    with open_stores(load(made)):
-        pass
+    artifact = tmp_path / "artifact"
+    artifact.mkdir()
+    (artifact / "model.txt").write_text("trees")
+    with open_stores(load(made)) as stores:
+        stores.artifacts.put(artifact)
+        stores.snapshots.put(pl.DataFrame({"x": [1.0]}))
     return made
 
 
@@ -73,6 +78,12 @@ def _newer_routing(project: Path, epoch: int = 99) -> None:
         champion=("v9", "9" * 64),
     )  # fmt: skip
     FileTraffic(state, verifier=signer.verifier, signer=signer).publish(routing)
+
+
+def _cut(project: Path, pattern: str) -> None:
+    (file,) = (project / ".anew").glob(pattern)
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:-3])
 
 
 def _break_chain(project: Path) -> None:
@@ -123,6 +134,10 @@ FAULTS: dict[str, tuple[str, Health, Plant]] = {
     "mark gone": ("high-water mark", Health.BAD, lambda p, _: (p / ".anew" / "lake.db").unlink()),
     "newer gateways": ("routing", Health.BAD, lambda p, _: _newer_routing(p)),
     "artifact gone": ("artifacts", Health.BAD, lambda p, _: _newer_routing(p)),
+    "old version damaged": ("artifacts", Health.BAD, lambda p, _: _cut(p, "models/*/model.txt")),
+    "snapshot damaged": ("artifacts", Health.BAD, lambda p, _: _cut(p, "snapshots/*.parquet")),
+    "review queue": ("review queue", Health.BAD, lambda p, _: _corrupt(p / ".anew" / "review.db")),
+    "checkpoints": ("effects", Health.BAD, lambda p, _: (p / ".anew" / "dbos.db").write_bytes(b"none" * 4096)),
     "old backup": ("backup", Health.WARNING, lambda p, _: remember_backup(
         p / ".anew", BackupRecord(folder="b", at=datetime.now(UTC) - timedelta(days=8), facts=1),
     )),

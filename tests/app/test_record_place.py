@@ -74,7 +74,15 @@ def test_a_note_that_cannot_be_read_is_no_new_record(tmp_path: Path, text: str) 
 
 
 def test_nothing_is_opened_where_nothing_was_begun(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match="never brought up"):
+        open_record(tmp_path)
+
+
+@pytest.mark.parametrize("left", ["project.id", "lake.db", "routing/fraud.json", "keys/signing.key"])
+def test_a_record_that_is_lost_is_not_taken_for_one_that_never_was(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).parent.mkdir(exist_ok=True)
+    (tmp_path / left).touch()
+    with pytest.raises(NotFoundError, match="restore it from a backup"):
         open_record(tmp_path)
 
 

@@ -19,9 +19,12 @@ from anew.app.backup import back_up
 from anew.app.backup_manifest import digest_file
 from anew.app.person import access_file, user_file
 from anew.app.restore import RestoreOptions, restore
+from anew.app.settings import load
+from anew.app.stores import open_stores
 from anew.domain.access import Role
 from anew.domain.errors import AnewError, ConflictError, IntegrityError, NotFoundError, UnavailableError
 from tests.app.backup_tree import publish, write_kept
+from tests.cli.recorded import record
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -75,9 +78,7 @@ def test_nothing_is_restored_beneath_living_workers(project: Path, tmp_path: Pat
 
 def test_a_backup_that_the_project_did_not_sign_is_refused(project: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    shutil.copytree(project, other)
-    shutil.rmtree(other / ".anew" / "keys")
-    shutil.rmtree(other / ".anew" / "routing")
+    shutil.copytree(project, other, ignore=shutil.ignore_patterns("keys", "routing", "models"))
     publish(other, 9)
     folder, _ = back_up(other, tmp_path / "backups")
     before = _tree(project)
@@ -88,6 +89,82 @@ def test_a_backup_that_the_project_did_not_sign_is_refused(project: Path, tmp_pa
     restore(folder, project, RestoreOptions(replace=True, new_keys=True))
     key = Path("keys", "signing.pub")
     assert (project / ".anew" / key).read_bytes() == (other / ".anew" / key).read_bytes()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_keys_that_were_lost_come_back(project: Path, tmp_path: Path, *, named: bool) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    key = (project / ".anew" / "keys" / "signing.key").read_bytes()
+    shutil.rmtree(project / ".anew" / "keys")
+    options = RestoreOptions(replace=True, keys=folder / "state" / "keys" if named else None)
+    assert restore(folder, project, options).epoch == 1
+    assert (project / ".anew" / "keys" / "signing.key").read_bytes() == key
+
+
+@pytest.mark.parametrize("left", ["facts", "routing", "artifact"])
+def test_a_project_that_has_begun_gets_no_other_key(project: Path, tmp_path: Path, left: str) -> None:
+    state = project / ".anew"
+    for name, kept in (("anew.db", "facts"), ("routing", "routing"), ("models", "artifact")):
+        if left != kept:
+            (state / name).rename(tmp_path / name)
+    shutil.rmtree(state / "keys")
+    with pytest.raises(NotFoundError, match="back from a backup"), open_stores(load(project)):
+        pass
+    assert not (state / "keys").exists()
+
+
+def test_with_another_key_made_meanwhile_the_former_comes_back(project: Path, tmp_path: Path) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    shutil.rmtree(project / ".anew" / "keys")
+    Signer.load_or_create(project / ".anew" / "keys")
+    with pytest.raises(IntegrityError, match="--new-keys"):
+        restore(folder, project, RestoreOptions(replace=True))
+    assert restore(folder, project, RestoreOptions(replace=True, new_keys=True)).epoch == 1
+
+
+@pytest.mark.fault("D21")
+@pytest.mark.parametrize(("spoilt", "epoch"), [("empty", 1000), ("forged", 3000), ("worker", 5000), ("stranger", 1000)])
+def test_beneath_routing_that_nobody_can_verify_goes_an_order_above_all_that_is_known(
+    project: Path, tmp_path: Path, spoilt: str, epoch: int
+) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    state = project / ".anew"
+    if spoilt == "forged":
+        publish(project, 2500)
+    file = state / "routing" / "small.json"
+    told = json.loads(file.read_bytes())
+    file.write_text("{}" if spoilt in ("empty", "worker") else json.dumps(told | {"signature": "00" * 64}))
+    if spoilt == "worker":  # one that ended
+        (state / "workers").mkdir()
+        (state / "workers" / "small-0.json").write_text(json.dumps({"pid": 0, "started": 1, "epoch": 4500}))
+    if spoilt == "stranger":
+        shutil.rmtree(state / "keys")
+    for dry_run in (False, True):
+        with pytest.raises(ConflictError, match=r"is not a routing that this project signed.*--supersede"):
+            restore(folder, project, RestoreOptions(replace=True, dry_run=dry_run))
+    assert restore(folder, project, RestoreOptions(replace=True, supersede=True)).epoch == epoch
+    signer = Signer.load(state / "keys")
+    (order,) = FileTraffic(state, verifier=signer.verifier).ordered("small")
+    assert (order.epoch, order.champion[0]) == (epoch, "v1")
+
+
+@pytest.mark.fault("D21")
+def test_without_routing_the_record_says_how_far_gateways_have_gone(project: Path, tmp_path: Path) -> None:
+    folder, _ = back_up(project, tmp_path / "backups")
+    publish(project, 7)
+    state = project / ".anew"
+    shifted = FileTraffic(state, verifier=Signer.load(state / "keys").verifier).published("small")
+    assert shifted is not None
+    record(project, shifted)
+    (state / "routing" / "small.json").unlink()
+    with pytest.raises(ConflictError, match="epoch 7, and this backup ends at 1"):
+        restore(folder, project, RestoreOptions(replace=True))
+    data = bytearray((state / "anew.db").read_bytes())
+    data[100:] = b"\xff" * (len(data) - 100)
+    (state / "anew.db").write_bytes(data)
+    with pytest.raises(ConflictError, match="--supersede"):
+        restore(folder, project, RestoreOptions(replace=True))
+    assert restore(folder, project, RestoreOptions(replace=True, supersede=True)).epoch == 1000
 
 
 def test_a_backup_of_another_model_is_refused(project: Path, tmp_path: Path) -> None:
@@ -210,6 +287,11 @@ def test_a_restore_revives_no_access_in_its_place(project: Path, backed_up: Path
     done = restore(backed_up, project, RestoreOptions(replace=True))
     assert done.access == "here"
     assert access_of(project) == (False, True, False)
+
+
+def test_what_is_restored_is_its_owners_alone(backed_up: Path, tmp_path: Path) -> None:
+    restore(backed_up, tmp_path / "elsewhere", RestoreOptions())
+    assert (tmp_path / "elsewhere" / ".anew").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.fault("D20")

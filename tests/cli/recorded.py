@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from anew.adapters.signing import Signer
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
@@ -36,6 +37,7 @@ def write_record(folder: Path, yaml: str = YAML) -> Path:
     project = write_project(folder, yaml)
     settings = load(project)
     settings.state.mkdir()
+    Signer.load_or_create(settings.state / "keys")
     clock = SystemClock()
     database = Database(settings.state / "anew.db")
     try:

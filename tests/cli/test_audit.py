@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from anew.adapters.signing import Signer
+from anew.app.migrate import go_back
+from anew.app.settings import load
 from anew.domain.facts import RollbackCommanded
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, record, write_record
@@ -123,6 +125,14 @@ def test_a_head_that_somebody_else_made_is_refused(run: Run, project: Path, tmp_
     assert run("verify", project, "--head", tmp_path / "head").code == 2
 
 
+def test_an_audit_leaves_the_tables_as_they_are(run: Run, project: Path, tmp_path: Path) -> None:
+    go_back(load(project), "0001")
+    for verb in (["verify", project], ["head", project], ["export", project, "--to", tmp_path / "out.jsonl"]):
+        assert run(*verb).code == 0
+        with closing(sqlite3.connect(project / ".anew" / "anew.db")) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
 def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_path: Path) -> None:
     to = tmp_path / "audit.jsonl"
     said = json.loads(run("export", project, "--to", to, "--json").out)["data"]
@@ -133,7 +143,10 @@ def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_
 
 
 def test_a_project_that_never_ran_has_no_record(run: Run, tmp_path: Path) -> None:
-    assert run("verify", tmp_path).code == 4
+    for verb in (["verify", tmp_path], ["head", tmp_path], ["export", tmp_path, "--to", tmp_path / "out.jsonl"]):
+        refused = run(*verb)
+        assert refused.code == 4
+        assert "never brought up" in refused.err
 
 
 @pytest.mark.parametrize("verb", ["verify", "show", "head"])

@@ -64,7 +64,7 @@ def test_a_version_that_is_not_there_is_not_found(
         assert (missing.code, "'v9'" in missing.err, "the newest are v1" in missing.err) == (4, True, True)
     unstored = call(capsys, monkeypatch, "model", "show", "v1", "-p", project)
     assert unstored.code == 4
-    assert "no signing key" in unstored.err
+    assert "no artifact" in unstored.err
 
 
 def test_a_run_under_way_is_shown_with_its_progress(

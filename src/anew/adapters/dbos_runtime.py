@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from anew.adapters import postgres_link
 from anew.adapters.postgres_link import Place, PostgresPlace
 from anew.adapters.sql_postgres import postgres_engine
-from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_errors import DELETE_CHECKPOINTS, translate
 from anew.domain.errors import AnewError, ConflictError, UnavailableError
 
 __all__ = ["Attempt", "Runtime", "RuntimeSettings"]
@@ -279,7 +279,9 @@ def _attempt(row: Any) -> Attempt:
 
 def _translated(exc: DBAPIError | sqlite3.Error, database: Place) -> AnewError:
     found = getattr(exc, "orig", None) or exc
-    return translate(found, database) if isinstance(database, Path) else postgres_link.translate(found, database)
+    if isinstance(database, Path):
+        return translate(found, database, mend=DELETE_CHECKPOINTS)
+    return postgres_link.translate(found, database)
 
 
 def _engine(database: Place) -> Engine:

@@ -187,7 +187,13 @@ class FileTraffic:
             return None
         except OSError as exc:
             raise UnavailableError(f"routing of {model} cannot be read: {exc}") from exc
-        published = self._verified(path, data)
+        try:
+            published = self._verified(path, data)
+        except IntegrityError as exc:
+            raise IntegrityError(
+                f"{exc}; move it away, and anew up publishes what is on record again (where .anew/keys was lost or "
+                "changed, put that back from a backup instead)"
+            ) from exc
         if published[0].model != model:
             raise IntegrityError(f"{path} routes {published[0].model}, not {model}; restore the file, or publish again")
         self._seen[model] = (mark, published)

@@ -35,9 +35,7 @@ class Verifier:
         try:
             return cls(Ed25519PublicKey.from_public_bytes(bytes.fromhex((folder / _PUBLIC).read_text("ascii").strip())))
         except FileNotFoundError as exc:
-            raise NotFoundError(
-                f"there is no signing key in {folder}; the control plane makes one when it starts"
-            ) from exc
+            raise NotFoundError(_no_key(folder)) from exc
         except ValueError as exc:
             raise IntegrityError(f"{folder / _PUBLIC} is not an Ed25519 public key; restore it from a copy") from exc
 
@@ -93,17 +91,35 @@ class Signer:
     def load_or_create(cls, folder: Path) -> "Signer":
         """Read the private key of a project's ``keys`` folder, making it (mode 0600) when there is none.
 
-        Process-safe: of several that make one at once, one wins and all use its key.
+        Say so for a project that is new: what was signed before is refused under a new key. Process-safe: of several
+        that make one at once, one wins and all use its key.
 
         Raises
         ------
+        NotFoundError
+            Only the public one is there: the private one was lost.
         IntegrityError
             The file is not a key, or others than its owner may read it.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not (folder / _PUBLIC).exists() and not (folder / _PRIVATE).exists():
+            _create(folder / _PRIVATE)
+        return cls.load(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Signer":
+        """Read the private key of a project's ``keys`` folder; never make one.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        IntegrityError
+            The file is not a key, or others than its owner may read it.
+        """
         path = folder / _PRIVATE
         if not path.exists():
-            _create(path)
+            raise NotFoundError(_no_key(folder))
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise IntegrityError(f"others than its owner may read {path}; if nobody did, run: chmod 600 {path}")
         try:
@@ -125,6 +141,13 @@ class Signer:
     def sign(self, data: bytes) -> str:
         """Return the signature of `data`, 128 hex digits."""
         return self.key.sign(data).hex()
+
+
+def _no_key(folder: Path) -> str:
+    return (
+        f"there is no signing key in {folder}; anew up makes one for a new project, and one that was lost has to come "
+        "back from a backup (state/keys there, or anew restore)"
+    )
 
 
 def _create(path: Path) -> None:

@@ -14,7 +14,7 @@ __all__ = ["SQLDatabase", "open_database"]
 
 
 class SQLDatabase(Protocol):
-    """A control database, opened and migrated. Thread- and process-safe; its errors are ours."""
+    """A control database, opened. Thread- and process-safe; its errors are ours."""
 
     def write(self) -> AbstractContextManager[Connection]:
         """Enter for the one write transaction of the moment: on disk at the end, undone when the block raises."""
@@ -54,11 +54,11 @@ class SQLDatabase(Protocol):
         ...
 
 
-def open_database(place: Place, *, create: bool = True) -> SQLDatabase:
+def open_database(place: Place, *, create: bool = True, migrate: bool = True) -> SQLDatabase:
     """Open the SQLite file or the PostgreSQL schema at `place`; raises as their classes do."""
     if isinstance(place, Path):
-        return Database(place, create=create)
+        return Database(place, create=create, migrate=migrate)
     # Who keeps a file needs no driver.
     from anew.adapters.sql_postgres import PostgresDatabase  # noqa: PLC0415 - see above
 
-    return PostgresDatabase(place, create=create)
+    return PostgresDatabase(place, create=create, migrate=migrate)

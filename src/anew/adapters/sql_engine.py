@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from anew.adapters.file_system import NETWORK, mounted_on
-from anew.adapters.migrations import upgrade
+from anew.adapters.migrations import check_readable, upgrade
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.ports.clock import Clock
@@ -62,7 +62,7 @@ def _write_ahead(connection: sqlite3.Connection, *, deadline: float) -> None:
 
 
 class Database:
-    """The control database of a project, opened and migrated. Thread-safe.
+    """The control database of a project, opened, and migrated unless it is to be left as it is. Thread-safe.
 
     Parameters
     ----------
@@ -72,6 +72,8 @@ class Database:
         How long to wait for a lock before UnavailableError, in seconds.
     create
         May it be made when it is not there? Say no where facts are known to exist: an empty record is no record.
+    migrate
+        Bring its tables to the newest revision? Say no to read facts alone.
 
     Raises
     ------
@@ -83,7 +85,7 @@ class Database:
         It is no database, damaged, on a network file system, or of a newer anew.
     """
 
-    def __init__(self, path: Path, *, busy_s: float = 5.0, create: bool = True) -> None:
+    def __init__(self, path: Path, *, busy_s: float = 5.0, create: bool = True, migrate: bool = True) -> None:
         self.path = path.absolute()
         if not create and (not self.path.exists() or not self.path.stat().st_size):
             raise NotFoundError(
@@ -98,8 +100,16 @@ class Database:
             raise UnavailableError(f"folder {self.path.parent} cannot be made: {exc}") from exc
         self._engine = sqlite_engine(self.path, busy_s=busy_s)
         self._inode: tuple[int, int] | None = None
-        with self.write() as connection:
-            upgrade(connection)
+        try:
+            if migrate:
+                with self.write() as connection:
+                    upgrade(connection)
+            else:
+                with self.read() as connection:
+                    check_readable(connection)
+        except BaseException:
+            self._engine.dispose()
+            raise
         self._inode = _inode(self.path)
         _sync_folder(self.path.parent)
 

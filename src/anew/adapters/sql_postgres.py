@@ -7,7 +7,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from anew.adapters.migrations import upgrade
+from anew.adapters.migrations import check_readable, upgrade
 from anew.adapters.postgres_link import NOW, PostgresPlace, ServerClock, connect, translate
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 from anew.ports.clock import Clock
@@ -27,7 +27,7 @@ def postgres_engine(place: PostgresPlace, *, connections: int = 10) -> Engine:
 
 
 class PostgresDatabase:
-    """The control database of a project, opened and migrated; see `anew.adapters.sql_database.SQLDatabase`.
+    """The control database of a project, opened; see `anew.adapters.sql_database.SQLDatabase`.
 
     Writers queue for one lock, as they do for SQLite's file: `seq` has no gaps, and what is read within a write is what
     it is appended to. The server ends a transaction whose program is silent, so that one which is paused within it
@@ -39,6 +39,8 @@ class PostgresDatabase:
         The server and the project's schema, made when it is not there.
     create
         May it be made? Say no where facts are known to exist: an empty record is no record.
+    migrate
+        Bring its tables to the newest revision? Say no to read facts alone.
 
     Raises
     ------
@@ -50,14 +52,18 @@ class PostgresDatabase:
         It is damaged, of a newer anew, or does not bring commits to disk.
     """
 
-    def __init__(self, place: PostgresPlace, *, create: bool = True) -> None:
+    def __init__(self, place: PostgresPlace, *, create: bool = True, migrate: bool = True) -> None:
         self.place = place
         with self._translated():
             self._settle(create)
         self._engine = postgres_engine(place)
         try:
-            with self.write() as connection:
-                upgrade(connection)
+            if migrate:
+                with self.write() as connection:
+                    upgrade(connection)
+            else:
+                with self.read() as connection:
+                    check_readable(connection)
         except BaseException:
             self._engine.dispose()
             raise

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from anew.domain.errors import AnewError, IntegrityError, UnavailableError
 
-__all__ = ["translate"]
+__all__ = ["DELETE_CHECKPOINTS", "translate"]
+
+DELETE_CHECKPOINTS = (
+    "stop, and delete it with its -wal and -shm files: what was under way is begun again from the record"
+)
+"""What to do about a damaged file of checkpoints, which no backup has."""
 
 _PRIMARY = 0xFF
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -20,15 +25,21 @@ _SENTENCES = {
 }
 
 
-def translate(exc: BaseException, path: Path | str) -> AnewError:
-    """Return our error for one of sqlite3's about the database at `path`; raise it ``from exc``."""
+def translate(exc: BaseException, path: Path | str, *, mend: str = "restore it from a backup") -> AnewError:
+    """Return our error for one of sqlite3's about the database at `path`; raise it ``from exc``.
+
+    Parameters
+    ----------
+    mend
+        What to do when it is damaged.
+    """
     code = getattr(exc, "sqlite_errorcode", None)
     name = getattr(exc, "sqlite_errorname", type(exc).__name__)
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return IntegrityError(f"database {path} was moved or deleted while it was open; stop, put it back, start again")
     primary = None if code is None else code & _PRIMARY
     if primary in _DAMAGED:
-        return IntegrityError(f"database {path} is damaged or no SQLite file ({name}): {exc}; restore it from a backup")
+        return IntegrityError(f"database {path} is damaged or no SQLite file ({name}): {exc}; {mend}")
     if primary in _SENTENCES:
         return UnavailableError(f"database {path} does not answer ({name}): {_SENTENCES[primary]}")
     return UnavailableError(f"database {path} refused ({name}): {exc}")

@@ -19,7 +19,7 @@ from anew.app.narration import narrate
 from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
-from anew.domain.errors import ConflictError, IntegrityError, NotFoundError, SettingsError
+from anew.domain.errors import ConflictError, IntegrityError, SettingsError
 
 __all__ = ["SignedHead", "entries", "export", "read_head", "signed_head", "verify"]
 
@@ -65,16 +65,14 @@ def verify(project: Path, earlier: SignedHead | None = None) -> ChainHead:
     state = state_folder(project)
     if earlier is not None:
         Verifier.load(state / "keys").verify(_signed(earlier.head), earlier.signature)
-    with closing(open_record(state)) as database:
+    with closing(open_record(state, migrate=False)) as database:
         return SQLEventLog(database, clock=SystemClock()).verify_chain(None if earlier is None else earlier.head)
 
 
 def signed_head(project: Path, head: ChainHead) -> SignedHead:
     """Sign a verified head with the project's key."""
-    keys = state_folder(project) / "keys"
-    if not keys.is_dir():
-        raise NotFoundError(f"there is no signing key in {keys}; the control plane makes one when it starts")
-    return SignedHead(head=head, signature=Signer.load_or_create(keys).sign(_signed(head)))
+    signer = Signer.load(state_folder(project) / "keys")
+    return SignedHead(head=head, signature=signer.sign(_signed(head)))
 
 
 def read_head(file: Path) -> SignedHead:

@@ -18,6 +18,7 @@ from anew.app.accepted import accepted
 from anew.app.backup_copy import BackupCopy, record_epoch
 from anew.app.backup_manifest import MANIFEST, Manifest, copy_file, digest_file, read_manifest, write_manifest
 from anew.app.backup_record import BackupRecord, remember_backup
+from anew.app.kept import damaged_kept
 from anew.app.record_place import has_record
 from anew.app.settings import FILE, Settings
 from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
@@ -60,7 +61,8 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
     try:
         (draft / "state").mkdir(mode=0o700, parents=True)
         manifest = _made(settings, draft, at, secrets=secrets)
-        check_backup(draft, Verifier.load(settings.state / "keys"))
+        _checked(draft, Verifier.load(settings.state / "keys"))
+        _refuse_damaged(draft / "state")
         draft.rename(final)
         sync_folder(final.parent)
     except OSError as exc:
@@ -87,8 +89,27 @@ def check_backup(folder: Path, verifier: Verifier | None = None) -> Manifest:
     NotFoundError
         It is no backup, or one that was never finished.
     IntegrityError
-        A file is missing, another or too many, or the record's chain is broken.
+        A file is missing, another or too many, the record's chain is broken, or a model or a snapshot was damaged
+        before it was backed up.
     """
+    manifest = _checked(folder, verifier)
+    if damage := damaged_kept(folder / "state"):
+        raise IntegrityError(f"backup {folder}: {damage[0]}; use another")
+    return manifest
+
+
+def _refuse_damaged(copied: Path) -> None:
+    """Refuse copies of models and snapshots that are not what was signed or stored."""
+    if damage := damaged_kept(copied):
+        more = f", and {len(damage) - 1} more" if damage[1:] else ""
+        raise IntegrityError(
+            f"{damage[0]}{more}; no backup is made of what is damaged: copy it back from an earlier one (state/models, "
+            "state/snapshots), or have anew rollout prune delete a version that is done with"
+        )
+
+
+def _checked(folder: Path, verifier: Verifier | None) -> Manifest:
+    """Check the files of a backup against its manifest, and its record's chain."""
     manifest = read_manifest(folder, verifier)
     named = {MANIFEST, *manifest.files}
     for path in folder.rglob("*"):
@@ -120,7 +141,7 @@ def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool) -> Ma
             files[f"project/{name}"] = copy_file(settings.root / name, draft / "project" / name)
     for folder in sorted({path.parent for path in draft.rglob("*")}, reverse=True):
         sync_folder(folder)
-    signer = Signer.load_or_create(settings.state / "keys")
+    signer = Signer.load(settings.state / "keys")
     head = _verified(draft / "state" / "anew.db")
     # An order is obeyed before the loop has put it on record.
     routing = FileTraffic(draft / "state", verifier=signer.verifier).published(settings.model)

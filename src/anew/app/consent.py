@@ -78,7 +78,7 @@ class Consent:
 
     def sign(self) -> Answered:
         """Sign it and return what the loop decided; see `command`."""
-        signer = Signer.load_or_create(self.settings.state / "keys")
+        signer = Signer.load(self.settings.state / "keys")
 
         def make(_: str, __: str, at: datetime) -> Fact:
             fact = self.kind(

@@ -10,11 +10,20 @@ from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.s3_snapshot import S3SnapshotStore
 from anew.adapters.signing import Signer, Verifier
 from anew.app.record_place import LOCAL, artifact_place, has_record, put_down, settled
-from anew.domain.errors import ConflictError
+from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 from anew.ports.artifact import ArtifactStore
 from anew.ports.snapshot import SnapshotStore
 
-__all__ = ["artifact_file", "count_kept", "fetch_kept", "kept_artifacts", "kept_snapshots", "move_kept", "settle_kept"]
+__all__ = [
+    "artifact_file",
+    "count_kept",
+    "damaged_kept",
+    "fetch_kept",
+    "kept_artifacts",
+    "kept_snapshots",
+    "move_kept",
+    "settle_kept",
+]
 
 
 def kept_artifacts(state: Path, signer: Signer | None = None) -> ArtifactStore:
@@ -118,6 +127,21 @@ def count_kept(state: Path) -> int:
         return len(models.stored()) + len(rows.stored())
     there = S3SnapshotStore(_snapshots(place), rows).stored()
     return len(S3ArtifactStore(bucket=_models(place), copies=models).stored()) + len(there)
+
+
+def damaged_kept(state: Path) -> Sequence[str]:
+    """Read every byte of the artifacts and snapshots in the folder itself, and return what is wrong with which."""
+    artifacts, snapshots = _local_artifacts(state), LocalSnapshotStore(state / "snapshots")
+    found = list[str]()
+    for store in (artifacts, snapshots):
+        for name in store.stored():
+            try:
+                store.get(name)
+            except NotFoundError:  # deleted since
+                continue
+            except IntegrityError as exc:
+                found.append(str(exc))
+    return found
 
 
 def _local_artifacts(state: Path, signer: Signer | None = None) -> LocalArtifactStore:

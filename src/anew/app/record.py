@@ -1,17 +1,30 @@
-"""A project's record of facts, opened for writing."""
+"""A project's record of facts, opened."""
 
 from pathlib import Path
 
 from anew.adapters.sql_database import SQLDatabase, open_database
-from anew.app.record_place import SQLITE, has_record, owner_of, place_of, put_down, record_place, settled
-from anew.domain.errors import ConflictError
+from anew.app.record_place import SQLITE, had_record, has_record, owner_of, place_of, put_down, record_place, settled
+from anew.domain.errors import ConflictError, NotFoundError
 
 __all__ = ["open_record", "settle"]
 
 
-def open_record(state: Path) -> SQLDatabase:
-    """Open the record of a project that was brought up before; raises as `record_place` and `open_database` do."""
-    return open_database(record_place(state), create=False)
+def open_record(state: Path, *, migrate: bool = True) -> SQLDatabase:
+    """Open the record of a project that was brought up before; raises as `record_place` and `open_database` do.
+
+    Parameters
+    ----------
+    migrate
+        Bring its tables to the newest revision? Say no to read facts alone.
+
+    Raises
+    ------
+    NotFoundError
+        It never was, or its record is lost; the message says which.
+    """
+    if not had_record(state):
+        raise NotFoundError(f"{state.parent} was never brought up, or is no project's folder; begin with anew up there")
+    return open_database(record_place(state), create=False, migrate=migrate)
 
 
 def settle(state: Path, database: str, model: str) -> SQLDatabase:

@@ -14,6 +14,7 @@ __all__ = [
     "SQLITE",
     "artifact_place",
     "effects_place",
+    "had_record",
     "has_record",
     "owner_of",
     "place_of",
@@ -29,6 +30,8 @@ SQLITE = "sqlite"
 """The setting of who keeps the record in the project's folder."""
 LOCAL = "local"
 """The setting of who keeps artifacts and snapshots in the project's folder."""
+_BROUGHT_UP = ("project.id", "lake.db", "keys/signing.key", "routing")
+"""What `anew up` makes, after the record."""
 _LONGEST = 58
 """PostgreSQL's names have 63 bytes, and ours begin with five of our own."""
 
@@ -72,6 +75,11 @@ def effects_place(state: Path) -> Place:
 def has_record(state: Path) -> bool:
     """Was the project ever brought up?"""
     return (state / _FILE).is_file() or _file(state).is_file()
+
+
+def had_record(state: Path) -> bool:
+    """Was it, though its record may be lost? What only a project has that was brought up says so."""
+    return has_record(state) or any((state / name).exists() for name in _BROUGHT_UP)
 
 
 def _file(state: Path) -> Path:

@@ -17,6 +17,7 @@ from anew.app.alone import alone
 from anew.app.backup import check_backup
 from anew.app.backup_copy import ACCESS
 from anew.app.backup_manifest import Manifest, copy_file
+from anew.app.obeyed import obeyed
 from anew.app.person import access_file, person_here, user_file
 from anew.app.settings import FILE
 from anew.app.status import living_workers, state_folder
@@ -103,7 +104,7 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
     state = state_folder(project)
     keys = _keys(backup, state, options)
     manifest = check_backup(backup, Verifier.load(keys))
-    epoch = _allowed(project, manifest, options)
+    epoch = _allowed(project, manifest, options, keys)
     ends, aside, kept = max(epoch, manifest.epoch), None, list[str]()
     access = _known(state, options)
     if not options.dry_run:
@@ -115,7 +116,7 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
                 ends = _supersede(state_folder(draft), manifest.model, epoch)
             kept = _kept(draft, project, manifest)
             _settle_access(state_folder(draft), state, access)
-            aside = _put(draft, project, manifest, options, epoch)
+            aside = _put(draft, project, manifest, options, keys, epoch)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     seconds = time.monotonic() - began
@@ -142,7 +143,7 @@ def _keys(backup: Path, state: Path, options: RestoreOptions) -> Path:
     return keys
 
 
-def _allowed(project: Path, manifest: Manifest, options: RestoreOptions) -> int:
+def _allowed(project: Path, manifest: Manifest, options: RestoreOptions, keys: Path) -> int:
     """Return the newest epoch that gateways have obeyed here, or refuse because of what is here."""
     state = state_folder(project)
     models = {file.stem for file in (state / "routing").glob("*.json")}
@@ -153,7 +154,14 @@ def _allowed(project: Path, manifest: Manifest, options: RestoreOptions) -> int:
             f"{project} is the project of {', '.join(others)}, and this backup is of {manifest.model}; restore it "
             "into another folder"
         )
-    epoch = _newest_epoch(state, manifest.model)
+    known = obeyed(state, manifest.model, (state / "keys", keys))
+    # Of what nobody can verify, an order above all that is known of is the safe end.
+    epoch = max(known.epoch, manifest.epoch + 1) if known.problem else known.epoch
+    if known.problem and not options.supersede:
+        raise ConflictError(
+            f"{known.problem}; gateways here may have obeyed newer routing than the backup's. To set it aside, and "
+            "order them to the backup's champion by a higher epoch: --supersede"
+        )
     if epoch > manifest.epoch and not options.supersede:
         raise ConflictError(
             f"gateways here have obeyed routing of epoch {epoch}, and this backup ends at {manifest.epoch}: it is "
@@ -164,25 +172,17 @@ def _allowed(project: Path, manifest: Manifest, options: RestoreOptions) -> int:
     return epoch
 
 
-def _newest_epoch(state: Path, model: str) -> int:
-    """Return the greatest epoch that gateways of this folder have obeyed, 0 when nobody ever did."""
-    workers = [int(each.get("epoch", 0)) for each in living_workers(state)]
-    routing = None
-    if (state / "routing" / f"{model}.json").is_file():
-        routing = FileTraffic(state, verifier=Verifier.load(state / "keys")).published(model)
-    return max([0 if routing is None else routing.epoch, *workers])
-
-
 def _filled(backup: Path, draft: Path, keys: Path, manifest: Manifest) -> None:
     """Make a whole project of the backup, comparing every digest once more, with the keys; and verify its lake."""
     state = state_folder(draft)
+    state.mkdir(mode=0o700, parents=True)  # a file's own folder alone would be its owner's
     for name, digest in manifest.files.items():
         kind, _, inside = name.partition("/")
         if copy_file(backup / name, (state if kind == "state" else draft) / inside) != digest:
             raise IntegrityError(f"backup {backup}: {name} changed while it was being restored; nothing was restored")
     if not (state / "keys" / "signing.key").exists():
         copy_file(keys / "signing.key", state / "keys" / "signing.key")
-    Signer.load_or_create(state / "keys")  # both halves belong together, or it says so
+    Signer.load(state / "keys")  # both halves belong together, or it says so
     with open_lake(accepted(draft)) as lake:
         damage = list(lake.verify())
     if damage:
@@ -223,7 +223,9 @@ def _kept(draft: Path, project: Path, manifest: Manifest) -> list[str]:
     return [inside for inside in there if (project / inside).read_bytes() != (draft / inside).read_bytes()]
 
 
-def _put(draft: Path, project: Path, manifest: Manifest, options: RestoreOptions, epoch: int) -> Path | None:
+def _put(
+    draft: Path, project: Path, manifest: Manifest, options: RestoreOptions, keys: Path, epoch: int
+) -> Path | None:
     """Rename the draft into place; what is there is set aside, unless anything uses it or went on since `epoch`."""
     state = state_folder(project)
     if not state.exists():
@@ -236,7 +238,7 @@ def _put(draft: Path, project: Path, manifest: Manifest, options: RestoreOptions
                 f"gateway workers serve {manifest.model} from {state} (pid {', '.join(living)}), and write what they "
                 "acknowledge there; stop them first"
             )
-        if (now := _allowed(project, manifest, options)) > epoch:
+        if (now := _allowed(project, manifest, options, keys)) > epoch:
             raise ConflictError(f"routing of epoch {now} was published here meanwhile; nothing was restored, try again")
         aside = state.with_name(f"{state.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z")
         _renamed(draft, project, manifest, aside)
@@ -266,7 +268,7 @@ def _renamed(draft: Path, project: Path, manifest: Manifest, aside: Path | None)
 
 def _supersede(state: Path, model: str, newest: int) -> int:
     """Order gateways back to the restored champion, by an epoch above all that they have obeyed."""
-    signer = Signer.load_or_create(state / "keys")
+    signer = Signer.load(state / "keys")
     traffic = FileTraffic(state, verifier=signer.verifier, signer=signer)
 
     def back(routing: TrafficShifted) -> TrafficOrdered:

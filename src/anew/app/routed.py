@@ -38,5 +38,5 @@ def traffic_of(project: Path) -> tuple[FileTraffic, str]:
         raise ConflictError(f"{state} holds the routing of {', '.join(models)}; a project has one model")
     if not (state / "keys" / "signing.key").is_file():
         raise NotFoundError(f"there is no signing key in {state / 'keys'}: nobody can order the gateways without it")
-    signer = Signer.load_or_create(state / "keys")
+    signer = Signer.load(state / "keys")
     return FileTraffic(state, verifier=signer.verifier, signer=signer), models[0]

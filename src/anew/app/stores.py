@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anew.adapters._lake_s3 import S3Folder
 from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.fact_reader import count_facts
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.review_db import ReviewDB
 from anew.adapters.s3_bucket import S3Bucket
@@ -20,6 +21,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.computing import open_compute
 from anew.app.kept import kept_artifacts, kept_snapshots, settle_kept
 from anew.app.record import settle
+from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.domain.errors import IntegrityError
 from anew.ports.artifact import ArtifactStore
@@ -63,6 +65,8 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
     ------
     UnavailableError, IntegrityError, MissingExtraError
         A store cannot be used; the message says which and what to do.
+    NotFoundError
+        The project has begun, and its key is lost.
     """
     state = settings.state
     state.mkdir(mode=0o700, exist_ok=True)
@@ -76,7 +80,7 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
             closing(ReviewDB(review_file(state))) as review,
             open_compute(settings) as compute,
         ):
-            signer = Signer.load_or_create(state / "keys")
+            signer = _signer(state)
             yield OpenStores(
                 clock=clock,
                 database=database,
@@ -92,6 +96,15 @@ def open_stores(settings: Settings) -> Iterator[OpenStores]:
                 signer=signer,
                 review=review,
             )
+
+
+def _signer(state: Path) -> Signer:
+    """Read the project's key; only one that has done nothing yet gets a new one."""
+    keys = state / "keys"
+    signed = [*(state / "routing").glob("*.json"), *(state / "models").glob("*.json")]
+    if signed or count_facts(record_place(state)):
+        return Signer.load(keys)
+    return Signer.load_or_create(keys)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from anew.app.record_place import SQLITE, effects_place, has_record
 from anew.app.replica_loop import replicas
 from anew.app.served_gateway import ServedGateway
 from anew.app.settings import FILE, Settings, load
-from anew.app.split_history import refuse_older_record
+from anew.app.split_history import keep_one_history
 from anew.app.stores import OpenStores, open_stores
 from anew.app.unserved import NO_ROWS
 from anew.app.upkeep import Upkeep, pinned_versions
@@ -278,7 +278,7 @@ class _Up:
 
     def _begin(self, engine: Engine) -> None:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
-        refuse_older_record(self._stores.traffic, self._settings.model, self._loop.state("rollout").epoch)
+        keep_one_history(self._settings, self._stores.traffic, self._loop.state("rollout").epoch)
         newest = take_history(self._settings, self._stores.lake, self._stores.clock.now())
         self._resume(newest)
         self._record_revision(self._settings)

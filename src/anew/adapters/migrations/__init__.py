@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from anew.domain.boundary import reach
 from anew.domain.errors import ConflictError, IntegrityError
 
-__all__ = ["HEAD", "check_revision", "downgrade", "upgrade"]
+__all__ = ["HEAD", "check_readable", "check_revision", "downgrade", "upgrade"]
 
 HEAD = "0002"
 """The newest revision in `versions`."""
@@ -52,11 +52,33 @@ def downgrade(connection: Connection, revision: str) -> None:
 
 def check_revision(revision: str) -> None:
     """Refuse a revision to which `downgrade` would not bring the tables; raises as it does."""
-    known = sorted(path.name[1:5] for path in (Path(__file__).parent / "versions").glob("v*.py"))
+    known = _known()
     if not revision or revision < "0001":
         raise ConflictError(f"there is no revision {revision!r} to go back to, and none without facts")
     if revision not in known:
         raise IntegrityError(f"this anew knows no revision {revision!r}; it knows {', '.join(known)}")
+
+
+def check_readable(connection: Connection) -> None:
+    """Refuse a database whose facts this version of anew cannot read as it is; nothing is changed.
+
+    Raises
+    ------
+    IntegrityError
+        It holds no facts' tables, or a newer anew wrote it.
+    """
+    found = _revision(connection)
+    if not found:
+        raise IntegrityError("the database holds no record of facts; restore it from a backup")
+    if found not in _known():
+        raise IntegrityError(
+            f"the database is of revision {found!r}, and this anew knows up to {HEAD!r}: a newer one wrote it; "
+            "upgrade anew"
+        )
+
+
+def _known() -> list[str]:
+    return sorted(path.name[1:5] for path in (Path(__file__).parent / "versions").glob("v*.py"))
 
 
 def _revision(connection: Connection) -> str:

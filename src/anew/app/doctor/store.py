@@ -15,20 +15,21 @@ from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
 from anew.adapters.signing import Signer, Verifier
-from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_errors import DELETE_CHECKPOINTS, translate
 from anew.adapters.system_clock import SystemClock
 from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
 from anew.app.computing import cluster_of
-from anew.app.kept import kept_artifacts
+from anew.app.kept import count_kept, damaged_kept, kept_artifacts
 from anew.app.mirror_status import mirror_status
 from anew.app.record import open_record
-from anew.app.record_place import LOCAL, artifact_place, record_place
+from anew.app.record_place import LOCAL, artifact_place, effects_place, record_place
 from anew.app.settings import Settings
 from anew.app.split_history import refuse_older_record
 from anew.app.status import project_status
-from anew.app.stores import open_lake
+from anew.app.stores import open_lake, review_file
+from anew.domain.errors import IntegrityError, NotFoundError
 from anew.domain.health import Finding
 
 __all__ = ["STORE", "Examined"]
@@ -37,6 +38,10 @@ _BACKUP_AGE = timedelta(days=7)
 _BEAT_S = 30.0
 _COUNTED_FROM = ("VersionPromoted", "RetrainRequested")
 _FULL = 0.8
+_COPY_BACK = (
+    "copy it back from a backup (state/models, state/snapshots there), or have anew rollout prune delete a version "
+    "that is done with"
+)
 _SKEW = timedelta(minutes=1)
 
 
@@ -72,16 +77,19 @@ def _permissions(project: Examined) -> Finding:
 
 def _keys(project: Examined) -> Finding:
     if not (project.state / "keys" / "signing.key").is_file():
-        fix = "restore keys/ from a backup: what was signed before is refused under a new key"
+        fix = (
+            "copy keys/ back from a backup (state/keys there), or anew restore BACKUP PROJECT --replace: what was "
+            "signed before is refused under a new key"
+        )
         return Finding.bad("signing key", f"there is none in {project.state / 'keys'}", fix)
-    Signer.load_or_create(project.state / "keys")
+    Signer.load(project.state / "keys")
     return Finding.good("signing key", "its owner's alone, both halves belong together")
 
 
 def _database(project: Examined) -> Finding:
     place = record_place(project.state)
     if isinstance(place, PostgresPlace):
-        with closing(open_record(project.state)) as database:
+        with closing(open_record(project.state, migrate=False)) as database:
             database.integrity_check()
         return Finding.good("database", f"{place} answers, {count_facts(place):,} facts")
     with _reading(place) as connection:
@@ -199,13 +207,65 @@ def _champion(project: Examined) -> Finding:
 
 def _artifacts(project: Examined) -> Finding:
     routing = project.traffic.published(project.settings.model)
-    if routing is None:
-        return Finding.skipped("artifacts", "nothing is served yet")
+    named = [] if routing is None else [each for each in routing.named if each[1]]
     store = kept_artifacts(project.state)
-    named = [each for each in routing.named if each[1]]
-    for _, digest in named:
-        store.get(digest)
-    return Finding.good("artifacts", f"{', '.join(version for version, _ in named)}: every byte is what was signed")
+    try:
+        for _, digest in named:
+            store.get(digest)
+    except (IntegrityError, NotFoundError) as exc:
+        return Finding.bad("artifacts", str(exc), _COPY_BACK)
+    versions = ", ".join(version for version, _ in named)
+    # Of those in a bucket, what is here are copies, and a damaged one is fetched again.
+    if not project.quick and artifact_place(project.state) == LOCAL:
+        return _whole(project, versions)
+    if not named:
+        return Finding.skipped("artifacts", "nothing is served yet")
+    return Finding.good("artifacts", f"{versions}: every byte is what was signed")
+
+
+def _whole(project: Examined, named: str) -> Finding:
+    """Say whether all models and snapshots that are kept here are whole, those that are `named` among them."""
+    damage = damaged_kept(project.state)
+    if damage:  # one may have been deleted while it was read: only damage that stays is some
+        again = set(damaged_kept(project.state))
+        damage = [each for each in damage if each in again]
+    if damage:
+        more = f" and {len(damage) - 1} more" if damage[1:] else ""
+        return Finding.bad("artifacts", f"{damage[0]}{more}", _COPY_BACK)
+    said = f"{count_kept(project.state):,} models and snapshots: every byte is what was signed or stored"
+    return Finding.good("artifacts", f"{said}; {named} may have to answer" if named else said)
+
+
+def _queue(project: Examined) -> Finding:
+    """Is what people review whole?"""
+    file = review_file(project.state)
+    if not file.is_file():
+        return Finding.good("review queue", "none yet")
+    if problem := _problem(file):
+        return Finding.bad("review queue", problem, "stop, and restore it: anew restore BACKUP PROJECT")
+    return Finding.good("review queue", "whole")
+
+
+def _effects(project: Examined) -> Finding:
+    """Are the checkpoints of what is under way whole? No backup has them, and none is needed."""
+    place = effects_place(project.state)
+    if isinstance(place, PostgresPlace):
+        return Finding.skipped("effects", "their checkpoints are on the server that keeps the record")
+    if not place.is_file():
+        return Finding.good("effects", "nothing is under way")
+    if problem := _problem(place):
+        return Finding.bad("effects", problem, DELETE_CHECKPOINTS)
+    return Finding.good("effects", "their checkpoints are whole")
+
+
+def _problem(file: Path) -> str:
+    """Return what is wrong with the pages of a SQLite file; empty for nothing."""
+    try:
+        with _reading(file) as connection:
+            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except IntegrityError as exc:
+        return str(exc).rpartition("; ")[0]
+    return "" if said == "ok" else f"{file.name}: {said}"
 
 
 def _loop(project: Examined) -> Finding:
@@ -322,6 +382,8 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "recorded times": _future,
     "event time": _event_time,
     "high-water mark": _mark,
+    "review queue": _queue,
+    "effects": _effects,
     "bucket": _bucket,
     "artifact bucket": _artifact_bucket,
     "replica bucket": _replica_bucket,
