@@ -136,6 +136,12 @@ def test_an_address_that_others_reach_is_refused(run: Run, tmp_path: Path, verb:
     assert not (project / ".anew").exists()
 
 
+@pytest.mark.parametrize("verb", ["up", "gateway"])
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_no_machine_has_is_refused(run: Run, tmp_path: Path, verb: str, port: str) -> None:
+    refused(run(verb, write_project(tmp_path / "p"), "--port", port), 2, "Invalid value for '--port': Input should be")
+
+
 def test_up_refuses_what_validate_does(run: Run, tmp_path: Path) -> None:
     project = write_project(tmp_path / "p", YAML.replace("metric: error", "metric: eror"))
     refused(run("up", project), 2, "anew.yaml:11:5")
