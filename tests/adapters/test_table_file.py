@@ -121,6 +121,25 @@ def test_csv_is_read_as_parquet_is(tmp_path: Path) -> None:
     assert one.equals(other)
 
 
+def test_days_of_a_csv_are_never_guessed(tmp_path: Path) -> None:
+    file = tmp_path / "days.csv"
+    days = [f"01/{1 + i:02}/2026 00:00" for i in range(12)]
+    file.write_text(
+        "at,came,y,x,c\n" + "".join(f"{day},2026-02-01,1,1,2026-01-0{1 + i % 9}\n" for i, day in enumerate(days))
+    )
+    frame = read_table(file)
+    assert frame.schema["at"] == pl.String
+    with pytest.raises(
+        SchemaError, match=r"'at' is String; it must hold timestamps, and '01/01/2026 00:00' in row 1 is"
+    ):
+        labelled_rows(frame, declared(), "days.csv")
+    known = frame.with_columns(at="came", came="at")
+    assert labelled_rows(known, declared(), "days.csv")["c"][0] == "2026-01-01"
+    with pytest.raises(SchemaError, match=r"the time column 'came' is String.* in row 1"):
+        labelled_rows(known, declared(), "days.csv", label_time="came")
+    assert read_table(file, texts=["came"]).schema["came"] == pl.String
+
+
 def test_a_csv_may_turn_to_fractions_late(tmp_path: Path) -> None:
     file = tmp_path / "late.csv"
     file.write_text("v\n" + "1\n" * 500 + "1.5\n")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from anew.adapters.iso_text import iso_problem
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import SchemaError, SettingsError
 from anew.ports.rows import vectors
@@ -128,6 +129,9 @@ def _reach(series: pl.Series) -> tuple[datetime, datetime]:
     """Return the first and the last instant, as they are written; a number's unit or origin is never guessed."""
     name, kind = series.name, series.dtype
     if not isinstance(kind, pl.Datetime) and kind != pl.Date:
+        why = iso_problem(series) if kind == pl.String else ""
+        if why:
+            raise SettingsError(f"time column {name!r}: {why}; write all of them so")
         first = series.drop_nulls().head(1).to_list()
         raise SettingsError(
             f"time column {name!r} holds {kind} such as {first}; it must hold dates or instants in ISO 8601, "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from anew.adapters.iso_text import iso_problem, parse_iso
 from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
@@ -16,6 +17,8 @@ __all__ = ["file_digest", "labelled_rows", "read_table", "seen_columns"]
 
 def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
     """Read a Parquet or CSV file, or a Delta table in a folder, whole.
+
+    Columns of a CSV file become dates or instants where all they hold is ISO 8601, and else stay text.
 
     Parameters
     ----------
@@ -53,7 +56,9 @@ def _read(reader: Callable[..., pl.DataFrame], file: Path) -> pl.DataFrame:
 def _read_csv(file: str, *, texts: Collection[str]) -> pl.DataFrame:
     kept = dict.fromkeys(texts, pl.String)
     # a column may turn out late to hold text
-    return pl.read_csv(file, try_parse_dates=True, infer_schema_length=None, schema_overrides=kept)
+    frame = pl.read_csv(file, infer_schema_length=None, schema_overrides=kept)
+    texts_found = (each for each in frame if each.dtype == pl.String and each.name not in kept)
+    return frame.with_columns(read for each in texts_found if (read := parse_iso(each)) is not None)
 
 
 def labelled_rows(
@@ -122,7 +127,9 @@ def seen_columns(frame: pl.DataFrame, columns: Columns, name: str, wanted: Colle
 def _timestamps(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
     at = frame.get_column(column)
     if not at.dtype.is_temporal() or at.dtype in (pl.Time, pl.Duration):
-        raise SchemaError(f"{name}: the time column {column!r} is {at.dtype}; it must hold timestamps", column)
+        why = iso_problem(at) if at.dtype == pl.String else ""
+        found = f"{at.dtype}; it must hold timestamps{why and ', and '}{why}"
+        raise SchemaError(f"{name}: the time column {column!r} is {found}", column)
     return _instants(at)
 
 
