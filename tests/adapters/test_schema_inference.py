@@ -141,3 +141,25 @@ def test_too_many_classes_and_no_feature_are_refused() -> None:
         infer_schema(many, ROLES)
     with pytest.raises(SettingsError, match="no feature column"):
         infer_schema(table().drop("x"), ROLES)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            ["1.5", None, "-"] + ["2"] * 37,
+            "38 of 39 values are numbers, and yet it is a category: the first other is '-' in row 3",
+        ),
+        (
+            [" 1"] * 38 + ["n/a", "?"],
+            "38 of 40 values are numbers, and yet it is a category: the first other is 'n/a' in row 39",
+        ),
+        (["1"] * 37 + ["a", "b", "c"], ""),
+        (["1"] * 40, ""),
+        ([None] * 39 + ["a"], ""),
+    ],
+)
+def test_text_that_is_numbers_but_for_some_cells_is_told(values: list[str | None], said: str) -> None:
+    found = infer_schema(table(t=pl.Series(values, dtype=pl.String)), ROLES)
+    assert found.columns.features[-1].kind is ColumnKind.CATEGORY
+    assert [note.removeprefix("column 't': ").partition(";")[0] for note in found.notes] == ([said] if said else [])

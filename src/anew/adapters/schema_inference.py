@@ -15,6 +15,8 @@ __all__ = ["Inferred", "Roles", "infer_schema"]
 
 MAX_CLASSES = 100
 MAX_VOCABULARY = 1000
+_NEARLY = 0.95
+"""Share of numbers in a column of text from which on the others look like mistakes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def infer_schema(frame: pl.DataFrame, roles: Roles) -> Inferred:
         features.append(column)
         if column.kind is ColumnKind.CATEGORY:
             vocabulary[series.name], note = _levels(series)
-            notes += [note] if note else []
+            notes += [each for each in (note, _nearly_numbers(series)) if each]
     try:
         columns = Columns(
             time=roles.time,
@@ -219,4 +221,19 @@ def _levels(series: pl.Series) -> tuple[tuple[str, ...], str]:
     return (
         levels,
         f"column {series.name!r}: has {frame.height} levels; all but the {MAX_VOCABULARY} most frequent are unseen",
+    )
+
+
+def _nearly_numbers(series: pl.Series) -> str:
+    """Return what to say of text that is a number in nearly every row; empty for others, and where all are numbers."""
+    if series.dtype != pl.String:
+        return ""
+    others = series.is_not_null() & series.str.strip_chars().cast(pl.Float64, strict=False).is_null()
+    known, strange = series.len() - series.null_count(), int(others.sum())
+    row = others.arg_max()
+    if not strange or row is None or known - strange < _NEARLY * known:
+        return ""
+    return (
+        f"column {series.name!r}: {known - strange} of {known} values are numbers, and yet it is a category: the first "
+        f"other is {series[row]!r} in row {row + 1}; leave such cells empty to have a number"
     )

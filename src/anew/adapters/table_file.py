@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from anew.adapters.iso_text import iso_problem, parse_iso
+from anew.adapters.csv_file import read_csv
+from anew.adapters.iso_text import iso_problem
 from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
@@ -17,8 +18,6 @@ __all__ = ["file_digest", "labelled_rows", "read_table", "seen_columns"]
 
 def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
     """Read a Parquet or CSV file, or a Delta table in a folder, whole.
-
-    Columns of a CSV file become dates or instants where all they hold is ISO 8601, and else stay text.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
         raise NotFoundError(f"there is no file {file}")
     readers: dict[str, Callable[..., pl.DataFrame]] = {
         ".parquet": pl.read_parquet,
-        ".csv": partial(_read_csv, texts=texts),
+        ".csv": partial(read_csv, texts=texts),
     }
     reader = readers.get(file.suffix.lower())
     if reader is None:
@@ -48,17 +47,9 @@ def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
 
 def _read(reader: Callable[..., pl.DataFrame], file: Path) -> pl.DataFrame:
     try:
-        return reader(str(file))
+        return reader(file)
     except (pl.exceptions.PolarsError, OSError) as exc:
         raise SchemaError(f"{file.name} cannot be read: {exc}") from exc
-
-
-def _read_csv(file: str, *, texts: Collection[str]) -> pl.DataFrame:
-    kept = dict.fromkeys(texts, pl.String)
-    # a column may turn out late to hold text
-    frame = pl.read_csv(file, infer_schema_length=None, schema_overrides=kept)
-    texts_found = (each for each in frame if each.dtype == pl.String and each.name not in kept)
-    return frame.with_columns(read for each in texts_found if (read := parse_iso(each)) is not None)
 
 
 def labelled_rows(
