@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
 
-__all__ = ["file_digest", "labelled_rows", "read_table", "seen_columns"]
+__all__ = ["file_digest", "labelled_rows", "read_table", "seen_columns", "table_reach"]
 
 
 def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
@@ -50,6 +51,29 @@ def _read(reader: Callable[..., pl.DataFrame], file: Path) -> pl.DataFrame:
         return reader(file)
     except (pl.exceptions.PolarsError, OSError) as exc:
         raise SchemaError(f"{file.name} cannot be read: {exc}") from exc
+
+
+def table_reach(file: Path, time: str) -> tuple[int, timedelta]:
+    """Return the rows of a file, and the event time between its first and its last; of Parquet no more is read.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    SchemaError
+        It cannot be read, or its column `time` holds no instants.
+    """
+    if file.suffix.lower() == ".parquet" and file.is_file():
+        frame = _read(lambda each: pl.scan_parquet(each).select(time).collect(), file)
+    else:
+        frame = read_table(file)
+    if time not in frame.columns:
+        raise SchemaError(f"{file.name} has no column {time} (it has {', '.join(frame.columns)})", time)
+    at = _timestamps(frame, time, file.name)
+    first, last = at.min(), at.max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return frame.height, timedelta(0)
+    return frame.height, last - first
 
 
 def labelled_rows(
