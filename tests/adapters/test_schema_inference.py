@@ -113,7 +113,8 @@ def test_key_and_sensitive_columns_are_no_features() -> None:
         ({}, {"target": "at"}, "cannot be both"),
         ({}, {"task": "ranking"}, "task 'ranking' is unknown; it is classification or regression"),
         ({"at": range(N)}, {}, "holds Int64 such as [0]"),
-        ({"at": ["yesterday"] * N}, {}, "holds String such as ['yesterday']"),
+        ({"at": ["yesterday"] * N}, {}, "'yesterday' in row 1 is neither a date nor an instant in ISO 8601"),
+        ({"at": ["2024-01-01", "2024-01-02"] * 20}, {}, "holds String such as ['2024-01-01']"),
         ({"at": [None] * N}, {}, "holds Null"),
         ({"at": [NAIVE] * N}, {}, "the same in every row; a stream needs time to pass"),
         ({"at": [NAIVE, None] * 20}, {}, "missing in 20 of 40 rows"),
@@ -147,3 +148,25 @@ def test_rows_from_the_future_are_refused() -> None:
     assert infer_schema(table(), ROLES, latest=newest).end == newest
     with pytest.raises(SettingsError, match="1 of 40 rows lie in the future, the first of them is row 40"):
         infer_schema(table(), ROLES, latest=newest - timedelta(microseconds=1))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            ["1.5", None, "-"] + ["2"] * 37,
+            "38 of 39 values are numbers, and yet it is a category: the first other is '-' in row 3",
+        ),
+        (
+            [" 1"] * 38 + ["n/a", "?"],
+            "38 of 40 values are numbers, and yet it is a category: the first other is 'n/a' in row 39",
+        ),
+        (["1"] * 37 + ["a", "b", "c"], ""),
+        (["1"] * 40, ""),
+        ([None] * 39 + ["a"], ""),
+    ],
+)
+def test_text_that_is_numbers_but_for_some_cells_is_told(values: list[str | None], said: str) -> None:
+    found = infer_schema(table(t=pl.Series(values, dtype=pl.String)), ROLES)
+    assert found.columns.features[-1].kind is ColumnKind.CATEGORY
+    assert [note.removeprefix("column 't': ").partition(";")[0] for note in found.notes] == ([said] if said else [])

@@ -121,6 +121,25 @@ def test_csv_is_read_as_parquet_is(tmp_path: Path) -> None:
     assert one.equals(other)
 
 
+def test_days_of_a_csv_are_never_guessed(tmp_path: Path) -> None:
+    file = tmp_path / "days.csv"
+    days = [f"01/{1 + i:02}/2026 00:00" for i in range(12)]
+    file.write_text(
+        "at,came,y,x,c\n" + "".join(f"{day},2026-02-01,1,1,2026-01-0{1 + i % 9}\n" for i, day in enumerate(days))
+    )
+    frame = read_table(file)
+    assert frame.schema["at"] == pl.String
+    with pytest.raises(
+        SchemaError, match=r"'at' is String; it must hold timestamps, and '01/01/2026 00:00' in row 1 is"
+    ):
+        labelled_rows(frame, declared(), "days.csv")
+    known = frame.with_columns(at="came", came="at")
+    assert labelled_rows(known, declared(), "days.csv")["c"][0] == "2026-01-01"
+    with pytest.raises(SchemaError, match=r"the time column 'came' is String.* in row 1"):
+        labelled_rows(known, declared(), "days.csv", label_time="came")
+    assert read_table(file, texts=["came"]).schema["came"] == pl.String
+
+
 def test_a_csv_may_turn_to_fractions_late(tmp_path: Path) -> None:
     file = tmp_path / "late.csv"
     file.write_text("v\n" + "1\n" * 500 + "1.5\n")
@@ -135,6 +154,20 @@ def test_a_csv_may_turn_to_fractions_late(tmp_path: Path) -> None:
         ("t.parquet", b"not a parquet file", "t.parquet cannot be read"),
         ("t.parquet", b"", "t.parquet cannot be read"),
         ("t.csv", b"", "t.csv cannot be read"),
+        (
+            "t.csv",
+            "x,größe\n1,2\n".encode("latin-1"),
+            r"t.csv: line 1 has bytes that are no UTF-8, in b'x,gr\xf6\xdfe'",
+        ),
+        (
+            "t.csv",
+            b"x\n" + b"a\n" * 2_000_000 + b"\xfc\na\n",
+            r"t.csv: line 2000002 has bytes that are no UTF-8, in b'\xfc'",
+        ),
+        ("t.csv", b"x\na\n\xc3", "t.csv: line 3 has bytes that are no UTF-8"),
+        ("t.csv", "x\n1\n".encode("utf-16"), "t.csv: line 1 has bytes that are no UTF-8"),
+        ("t.csv", b"x,y,x\n1,2,3\n", "t.csv: more than one column is called 'x'; give each a name of its own"),
+        ("t.csv", b"\xef\xbb\xbfx,x\n", "more than one column is called 'x'"),
     ],
 )
 def test_what_is_no_table_is_said(tmp_path: Path, name: str, data: bytes, said: str) -> None:
@@ -142,6 +175,11 @@ def test_what_is_no_table_is_said(tmp_path: Path, name: str, data: bytes, said: 
     with pytest.raises(SchemaError) as found:
         read_table(tmp_path / name)
     assert said in str(found.value)
+
+
+def test_a_csv_may_begin_with_the_mark_of_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("x,größe\n1,ü\n".encode("utf-8-sig"))
+    assert read_table(tmp_path / "t.csv").to_dicts() == [{"x": 1, "größe": "ü"}]
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "."])

@@ -126,7 +126,7 @@ def test_parts_may_be_mappings() -> None:
     ("given", "said"),
     [
         ({"abov": 1}, "unknown option 'abov'; did you mean above?"),
-        ({1: 2}, "unknown option 1 (known: above, p_below, column, at_least_rows)"),
+        ({1: 2}, "unknown option 1 (known: above, p_below, column, at_least_rows, period)"),
         ({"above": "much"}, "above: Input should be a valid number"),
         ({"above": True}, "above: found true"),
         ({"above": -1}, "psi: above -1.0, p_below None, at_least_rows 100; give one limit, a positive one"),

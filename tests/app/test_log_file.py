@@ -64,6 +64,10 @@ def test_what_cannot_be_sent_says_why(tmp_path: Path) -> None:
         send_log(settings, file, LogColumns(output="answer", id="request"), Taker())
     with pytest.raises(SettingsError, match="answers by itself"):
         send_log(project(tmp_path / "q", ""), file, NAMED, Taker())
+    guessed = written(tmp_path, settings, **{settings.columns.time: ["2026-01-01", "02/01/2026", "", ""]})
+    with pytest.raises(SettingsError, match="'02/01/2026' in row 2 is neither a date"):
+        send_log(settings, guessed, NAMED, Taker())
+    file = written(tmp_path, settings)
     with pytest.raises(UnavailableError, match="is anew up running"):
         send_log(settings, file, NAMED, LogTaker("http://127.0.0.1:1"))
 

@@ -1,6 +1,7 @@
 """What `anew init` writes: a project that loads, trains and is never written over another."""
 
 import ast
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from anew.app.duration import parse_duration
 from anew.app.judging import judged_by
 from anew.app.policy_numbers import PolicyNumbers
 from anew.app.project_template import create_from_file, create_skeleton
+from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.domain.column import Task
 from anew.domain.errors import ConflictError, NotFoundError, SettingsError
+from anew.domain.facts import AlertRaised
 from anew.loop.training import Kit, Recipe, fit
 
 NAIVE = datetime(2024, 1, 1)  # noqa: DTZ001 - files without a zone are what is tested
@@ -131,6 +134,28 @@ def test_no_step_of_a_rollout_waits_for_rows_that_do_not_come_in_time(
     assert judged.patience > longest * timedelta(days=1)
 
 
+@pytest.mark.parametrize(("rows", "over"), [(600, "25d"), (9_000, "2d"), (10_000, "")])
+def test_no_trigger_is_written_that_could_not_fire_at_the_pace_of_the_stream(
+    tmp_path: Path, rows: int, over: str
+) -> None:
+    source = tmp_path / "paced.parquet"
+    at = [NAIVE + i * timedelta(days=100) / rows for i in range(rows)]
+    x = np.random.default_rng(4).normal(size=rows) + np.where(np.arange(rows) < rows / 2, 0.0, 3.0)
+    pl.DataFrame({"ts": at, "y": (x > 1).astype(int), "x": x}).write_parquet(source)
+    folder = create_from_file(tmp_path, source, roles()).folder
+    if over:
+        assert load(folder).policy.triggers == ()
+        text = (folder / "anew.yaml").read_text()
+        (folder / "anew.yaml").write_text(re.sub(r"triggers: \[\] .*\n# ", "", text))
+    settings = load(folder)
+    (trigger,) = settings.policy.triggers
+    assert trigger == {"psi": {"above": 0.25} | ({"over": over} if over else {}), "for": "3 windows"}
+    facts = replay(settings, ReplayOptions(data=source)).facts
+    alerts = [fact for fact in facts if isinstance(fact, AlertRaised) and fact.detector.startswith("psi>0.25")]
+    assert any(each.window.end.replace(tzinfo=None) > at[rows // 2] for each in alerts)
+    assert min(each.n for alert in alerts for each in alert.evidence) >= 100
+
+
 def test_odd_names_and_levels_survive_yaml_and_python(tmp_path: Path) -> None:
     odd = {name: ["x", name] * 300 for name in ODD}
     source = stream(tmp_path, "odd.parquet", **odd, y=["no", "ja: nein"] * 300)
@@ -213,7 +238,11 @@ def test_the_skeleton_loads(tmp_path: Path) -> None:
 def test_the_numbers_of_a_policy_can_be_given(tmp_path: Path) -> None:
     numbers = PolicyNumbers(psi=0.4, cooldown_windows=3, canary=(0.2,), slo_slack=2.0, slo_windows=2)
     policy = load(create_from_file(tmp_path, stream(tmp_path), roles(), numbers=numbers).folder).policy
-    assert policy.triggers[0] == {"psi": {"above": 0.4}, "for": "3 windows"}
+    assert policy.triggers == ()
+    assert (
+        "\n# triggers: [{psi: {above: 0.4, over: 150h}, for: 3 windows}]\n"
+        in (tmp_path / "my-stream-2" / "anew.yaml").read_text()
+    )
     assert policy.rollout.canary == (0.2,)
     assert (policy.monitor.window, policy.policy.cooldown) == ("6h", "18h")
     assert policy.slos[0]["for"] == "2 windows"

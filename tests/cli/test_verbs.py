@@ -107,7 +107,16 @@ def test_validate_says_what_is_valid(run: Run, tmp_path: Path) -> None:
     project = write_project(tmp_path / "p")
     assert run("validate", project) == Called(0, f"{project}/anew.yaml: valid (model small)\n", "")
     plain = json.loads(run("validate", project, "--json").out)
-    assert plain == {"schema": "anew.validate/1", "data": {"model": "small", "valid": True, "problems": []}}
+    said = {"model": "small", "valid": True, "problems": [], "notes": []}
+    assert plain == {"schema": "anew.validate/1", "data": said}
+
+
+def test_validate_says_what_would_never_be_measured(run: Run, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p", YAML.replace("data: {", "data: {history: gone.csv, "))
+    called = run("validate", project)
+    assert called.code == 0
+    assert "note: the pace of gone.csv is not known: there is no file" in called.out
+    assert json.loads(run("validate", project, "--json").out)["data"]["notes"]
 
 
 @pytest.mark.fault("P8")
@@ -134,6 +143,12 @@ def test_an_address_that_others_reach_is_refused(run: Run, tmp_path: Path, verb:
     project = write_project(tmp_path / "p", YAML + "serving: {host: 0.0.0.0}\n")
     refused(run(verb, project), 2, "anew.yaml:14:11: serving.host: others could reach")
     assert not (project / ".anew").exists()
+
+
+@pytest.mark.parametrize("verb", ["up", "gateway"])
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_no_machine_has_is_refused(run: Run, tmp_path: Path, verb: str, port: str) -> None:
+    refused(run(verb, write_project(tmp_path / "p"), "--port", port), 2, "Invalid value for '--port': Input should be")
 
 
 def test_up_refuses_what_validate_does(run: Run, tmp_path: Path) -> None:

@@ -182,6 +182,12 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
             each.wait()
 
 
+def test_whatever_is_posted_says_that_it_is_json() -> None:
+    posts = [line for block in blocks() for line in block.lines if line.startswith("curl") and " -d " in line]
+    assert len(posts) >= 3
+    assert [line for line in posts if "-H 'content-type: application/json'" not in line] == []
+
+
 def test_what_is_run_elsewhere_or_not_at_all_is_still_on_a_page() -> None:
     lines = [(block.page, line) for block in BLOCKS.values() for line in block.lines]
     begun = [page for page, _ in lines] + [line for _, line in lines]

@@ -1,5 +1,7 @@
 """Detectors by one distance: each finds what moved by as much as is asked for, and says how certain that is."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,10 @@ from anew.monitor.js import JS
 from anew.monitor.ks import KS
 from anew.monitor.mmd import MMD
 from anew.monitor.ood import OOD
+from anew.monitor.psi import PSI
 from anew.stats import distance
 from anew.stats.distance import coarsen
-from tests.monitor.windows import reference_of, seen
+from tests.monitor.windows import reference_of, scored, seen
 
 N = 4000
 NUMBERS = ("ks", "wasserstein")
@@ -104,6 +107,30 @@ def test_too_few_rows_and_an_empty_window_are_no_evidence(name: str) -> None:
         assert finding is None
         assert not any(each.measured for each in evidence)
         assert all("100 are needed" in each.problem for each in evidence)
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, *BOTH])
+def test_a_period_is_measured_with_the_scores_by_all_its_answers(name: str) -> None:
+    window = rows(300, 12, shift=0.8)
+    detector: Detector = make_component(find_component("monitor", name), {"column": "x", "period": timedelta(days=3)})
+    assert (detector.labels, detector.over) == (True, timedelta(days=3))
+    assert detector.key.endswith(" over 72h")
+    assert detector.measure_seen(seen(window, YARDSTICK)) == ()
+    few = replace(scored(["1"] * 12, YARDSTICK), answers=window, rows=window.height)
+    evidence = detector.measure_scored(few)
+    ((plain,), _) = told(name, window, column="x")
+    assert evidence == (replace(plain, name=detector.key),)
+    assert detector.judge(evidence) is not None
+    assert find_component("monitor", name)(column="x").measure_scored(few) == ()
+
+
+def test_a_period_without_rows_or_yardstick_is_no_evidence() -> None:
+    detector = PSI(period=timedelta(days=3))
+    for empty in (scored([], YARDSTICK), replace(scored(["1"], None), answers=rows(300, 12), rows=300)):
+        evidence = detector.measure_scored(empty)
+        assert evidence
+        assert not any(each.measured for each in evidence)
+        assert detector.judge(evidence) is None
 
 
 def test_a_window_without_a_number_has_no_distance_of_numbers() -> None:

@@ -1,6 +1,8 @@
 """Label and answer shift: beyond the limit it is found, with the classes that moved; within it is not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -70,6 +72,24 @@ def test_without_training_labels_nothing_is_measured() -> None:
     (evidence,) = LabelShift().measure_scored(scored(MOODS, None))
     assert "without its training labels" in evidence.problem
     assert LabelShift().judge((evidence,)) is None
+
+
+def test_answers_of_a_period_are_measured_with_the_scores() -> None:
+    base = yardstick(["0"] * 900 + ["1"] * 100, "output")
+    moved = pl.DataFrame({"x": [1.0] * 200, "_output": ["0"] * 100 + ["1"] * 100})
+    detector = PredictionShift(period=timedelta(days=7))
+    assert (detector.labels, detector.over, detector.key) == (
+        True,
+        timedelta(days=7),
+        "prediction_shift(psi>0.25 over 168h)",
+    )
+    assert detector.measure_seen(seen(moved, base)) == ()
+    evidence = detector.measure_scored(replace(scored(["0"], base), answers=moved, rows=200))
+    assert evidence[0].value == PredictionShift().measure_seen(seen(moved, base))[0].value
+    assert detector.judge(evidence) is not None
+    assert PredictionShift().measure_scored(scored(["0"] * 200, base)) == ()
+    (unknown,) = detector.measure_scored(scored(["0"], None))
+    assert "without its own answers" in unknown.problem
 
 
 def test_answers_that_moved_are_found() -> None:

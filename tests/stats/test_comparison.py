@@ -10,6 +10,7 @@ from anew.domain.errors import InvariantError
 from anew.stats.comparison import DriftVerdict, judge, measure
 from anew.stats.distance import js, ks, psi_deciles, total_variation, wasserstein
 from anew.stats.profile import Column, Reference
+from anew.stats.significance import psi_interval
 
 
 def verdict_of(reference: Column, current: Column, margin: float = 0.005) -> DriftVerdict:
@@ -53,6 +54,29 @@ def test_the_distances_are_those_of_the_profiles() -> None:
     assert (found.psi, found.js, found.ks) == (psi_deciles(own, seen), js(own, seen), ks(own, seen))
     assert (found.total_variation, found.wasserstein) == (total_variation(own, seen), wasserstein(own, seen))
     assert found.psi_interval.low < found.psi < found.psi_interval.high
+
+
+def test_the_interval_is_that_of_the_index_beside_it_also_where_a_group_is_empty() -> None:
+    levels = np.repeat(["cellular", "telephone", "unknown"], [20_000, 2_000, 9_000])
+    against = Reference.fit({"x": levels})
+    found = measure(against.own.columns["x"], against.profile({"x": np.repeat(["unknown"], 4_000)}).columns["x"])
+    assert found is not None
+    shares = np.array([20, 2, 9]) / 31
+    truth = float(((np.array([1e-4, 1e-4, 1.0]) - shares) * np.log(np.array([1e-4, 1e-4, 1.0]) / shares)).sum())
+    assert found.psi == pytest.approx(truth)
+    assert found.psi_interval == pytest.approx(psi_interval(found.psi, 31_000, 4_000, 3))
+    assert found.psi_interval.low < found.psi < found.psi_interval.high
+
+
+def test_no_index_lies_outside_its_interval() -> None:
+    rng = np.random.default_rng(10)
+    rows = {f"x{i}": rng.normal(size=5_000) for i in range(200)}
+    against = Reference.fit(rows)
+    seen = against.profile({name: rng.normal(size=500) for name in rows}).columns
+    for name, own in against.own.columns.items():
+        found = measure(own, seen[name])
+        assert found is not None
+        assert found.psi_interval.low <= found.psi <= found.psi_interval.high
 
 
 def test_among_thirty_columns_that_did_not_change_a_false_finding_is_as_rare_as_asked_for() -> None:

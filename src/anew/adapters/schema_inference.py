@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from anew.adapters.iso_text import iso_problem
 from anew.adapters.table_file import refuse_future
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import SchemaError, SettingsError
@@ -15,6 +16,8 @@ __all__ = ["Inferred", "Roles", "infer_schema"]
 
 MAX_CLASSES = 100
 MAX_VOCABULARY = 1000
+_NEARLY = 0.95
+"""Share of numbers in a column of text from which on the others look like mistakes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ def infer_schema(frame: pl.DataFrame, roles: Roles, *, latest: datetime | None =
         features.append(column)
         if column.kind is ColumnKind.CATEGORY:
             vocabulary[series.name], note = _levels(series)
-            notes += [note] if note else []
+            notes += [each for each in (note, _nearly_numbers(series)) if each]
     try:
         columns = Columns(
             time=roles.time,
@@ -134,6 +137,9 @@ def _reach(series: pl.Series, latest: datetime | None) -> tuple[datetime, dateti
     """Return the first and the last instant, as they are written; a number's unit or origin is never guessed."""
     name, kind = series.name, series.dtype
     if not isinstance(kind, pl.Datetime) and kind != pl.Date:
+        why = iso_problem(series) if kind == pl.String else ""
+        if why:
+            raise SettingsError(f"time column {name!r}: {why}; write all of them so")
         first = series.drop_nulls().head(1).to_list()
         raise SettingsError(
             f"time column {name!r} holds {kind} such as {first}; it must hold dates or instants in ISO 8601, "
@@ -226,4 +232,19 @@ def _levels(series: pl.Series) -> tuple[tuple[str, ...], str]:
     return (
         levels,
         f"column {series.name!r}: has {frame.height} levels; all but the {MAX_VOCABULARY} most frequent are unseen",
+    )
+
+
+def _nearly_numbers(series: pl.Series) -> str:
+    """Return what to say of text that is a number in nearly every row; empty for others, and where all are numbers."""
+    if series.dtype != pl.String:
+        return ""
+    others = series.is_not_null() & series.str.strip_chars().cast(pl.Float64, strict=False).is_null()
+    known, strange = series.len() - series.null_count(), int(others.sum())
+    row = others.arg_max()
+    if not strange or row is None or known - strange < _NEARLY * known:
+        return ""
+    return (
+        f"column {series.name!r}: {known - strange} of {known} values are numbers, and yet it is a category: the first "
+        f"other is {series[row]!r} in row {row + 1}; leave such cells empty to have a number"
     )

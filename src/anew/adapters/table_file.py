@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 
+from anew.adapters.csv_file import read_csv
+from anew.adapters.iso_text import iso_problem
 from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
 
-__all__ = ["file_digest", "labelled_rows", "read_table", "refuse_future", "seen_columns"]
+__all__ = ["file_digest", "labelled_rows", "read_table", "refuse_future", "seen_columns", "table_reach"]
 
 
 def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
@@ -36,7 +38,7 @@ def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
         raise NotFoundError(f"there is no file {file}")
     readers: dict[str, Callable[..., pl.DataFrame]] = {
         ".parquet": pl.read_parquet,
-        ".csv": partial(_read_csv, texts=texts),
+        ".csv": partial(read_csv, texts=texts),
     }
     reader = readers.get(file.suffix.lower())
     if reader is None:
@@ -46,15 +48,32 @@ def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
 
 def _read(reader: Callable[..., pl.DataFrame], file: Path) -> pl.DataFrame:
     try:
-        return reader(str(file))
+        return reader(file)
     except (pl.exceptions.PolarsError, OSError) as exc:
         raise SchemaError(f"{file.name} cannot be read: {exc}") from exc
 
 
-def _read_csv(file: str, *, texts: Collection[str]) -> pl.DataFrame:
-    kept = dict.fromkeys(texts, pl.String)
-    # a column may turn out late to hold text
-    return pl.read_csv(file, try_parse_dates=True, infer_schema_length=None, schema_overrides=kept)
+def table_reach(file: Path, time: str) -> tuple[int, timedelta]:
+    """Return the rows of a file, and the event time between its first and its last; of Parquet no more is read.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    SchemaError
+        It cannot be read, or its column `time` holds no instants.
+    """
+    if file.suffix.lower() == ".parquet" and file.is_file():
+        frame = _read(lambda each: pl.scan_parquet(each).select(time).collect(), file)
+    else:
+        frame = read_table(file)
+    if time not in frame.columns:
+        raise SchemaError(f"{file.name} has no column {time} (it has {', '.join(frame.columns)})", time)
+    at = _timestamps(frame, time, file.name)
+    first, last = at.min(), at.max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return frame.height, timedelta(0)
+    return frame.height, last - first
 
 
 def labelled_rows(
@@ -146,7 +165,9 @@ def refuse_future(frame: pl.DataFrame, column: str, name: str, latest: datetime)
 def _timestamps(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
     at = frame.get_column(column)
     if not at.dtype.is_temporal() or at.dtype in (pl.Time, pl.Duration):
-        raise SchemaError(f"{name}: the time column {column!r} is {at.dtype}; it must hold timestamps", column)
+        why = iso_problem(at) if at.dtype == pl.String else ""
+        found = f"{at.dtype}; it must hold timestamps{why and ', and '}{why}"
+        raise SchemaError(f"{name}: the time column {column!r} is {found}", column)
     return _instants(at)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import polars as pl
 
+from anew.adapters.iso_text import iso_problem
 from anew.adapters.table_file import read_table
 from anew.app.settings import Settings
 from anew.domain.errors import AnewError, PolicyError, SchemaError, SettingsError, UnavailableError
@@ -90,6 +91,8 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise SettingsError(f"{file} has no column {', '.join(map(repr, missing))}; it has {', '.join(frame.columns)}")
+    if frame.schema[columns.time] == pl.String and (why := iso_problem(frame.get_column(columns.time))):
+        raise SettingsError(f"{file}: the time column {columns.time!r}: {why}")
     frame = frame.sort(columns.time, maintain_order=True).with_columns(pl.col(named.id).cast(pl.String))
     if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
         frame = frame.with_columns(pl.col(columns.time).dt.replace_time_zone("UTC"))

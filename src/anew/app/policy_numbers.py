@@ -19,6 +19,8 @@ _STEP_WINDOWS = 4
 longer than five gives way to the next candidate, and none would ever be promoted."""
 _PATIENT = 1.5
 """Time that is given for rows to come, to what they take at the pace of the stream."""
+_PSI_ROWS = 100
+"""Rows that a distance of columns asks for: of fewer, the index of a column that did not change is too high."""
 _LEAST_ROWS = 50
 """Paired labels without which no step of a rollout is decided."""
 _WINDOWS = tuple(
@@ -44,6 +46,7 @@ class PolicyNumbers:
     slo_over_windows: int | None = None
     psi: float = 0.25
     psi_windows: int = 3
+    psi_over_windows: int | None = None
     cooldown_windows: int = 2
     budget_retrains: int = 20
     budget_windows: int = 50
@@ -60,9 +63,10 @@ class PolicyNumbers:
 def attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) -> PolicyNumbers:
     """Return numbers that a stream of this size can meet.
 
-    A gate that always lacks rows would refuse every retrain. The rows held out are those that teach most, so a window
-    of them has to be enough. And a canary step risks as many answers whatever its share is: one that is small for its
-    stream only takes longer, while an old model serves. Nor may a rollout wait for more rows than come while it is let.
+    A gate that always lacks rows would refuse every retrain, and a trigger that does would never ask for one. The rows
+    held out are those that teach most, so a window of them has to be enough. And a canary step risks as many answers
+    whatever its share is: one that is small for its stream only takes longer, while an old model serves. Nor may a
+    rollout wait for more rows than come while it is let.
     """
     per_window = inferred.rows * (window / max(inferred.length, window))
     least = ceil(_ENOUGH_ROWS / numbers.holdout / per_window)
@@ -77,7 +81,8 @@ def attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) ->
     return replace(
         numbers,
         patience_windows=ceil(_PATIENT * longest) if longest > _STEP_WINDOWS else None,
-        slo_over_windows=None if per_window >= _LEAST_ROWS else ceil(_PATIENT * _LEAST_ROWS / per_window),
+        slo_over_windows=_over(_LEAST_ROWS, per_window),
+        psi_over_windows=_over(_PSI_ROWS, per_window),
         shadow_rows=shadow_rows,
         canary_rows=canary_rows,
         span_windows=span,
@@ -85,6 +90,11 @@ def attainable(numbers: PolicyNumbers, inferred: Inferred, window: timedelta) ->
         holdout_most=round(max(per_window, _HELD_TO_ASKED * gate_rows)),
         canary=tuple(sorted({min(max(share, pace), numbers.canary[-1]) for share in numbers.canary})),
     )
+
+
+def _over(rows: int, per_window: float) -> int | None:
+    """Return the windows in which `rows` come, and half as many again; None where one has as many."""
+    return None if per_window >= rows else ceil(_PATIENT * rows / per_window)
 
 
 def _soon(rows: int, per_window: float) -> int:

@@ -251,7 +251,6 @@ def _listing(items: Sequence[str], indent: str) -> str:
 def _policy(model: str, inferred: Inferred, look: FirstLook | None, given: Given) -> str:
     columns, window = inferred.columns, nearest_window(inferred.length)
     numbers = attainable(given.numbers, inferred, window) if look else given.numbers
-    triggers = given.triggers or (f"{{psi: {{above: {numbers.psi}}}, for: {_windows(numbers.psi_windows)}}}",)
     optional = ""
     if columns.task.classifies:
         optional += f"\n  classes: [{', '.join(_scalar(label) for label in columns.classes)}]"
@@ -287,10 +286,8 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, given: Given
             "budget": f"{numbers.budget_retrains} per {write_duration(numbers.budget_windows * window)}",
             "canary": list(numbers.canary),
             "slo_for": _windows(numbers.slo_windows),
-            "slo_over": ""
-            if numbers.slo_over_windows is None
-            else f", over: {write_duration(numbers.slo_over_windows * window)}",
-            "triggers": "\n".join(f"  - {line}" for line in triggers),
+            "slo_over": _over(numbers.slo_over_windows, window),
+            "triggers": _triggers(numbers, window, given),
             "history": f"\n  history: {given.history}  # labelled rows from before it served" if given.history else "",
             "sections": "".join(f"{section}\n\n" for section in given.sections),
             "patience": ""
@@ -299,6 +296,23 @@ def _policy(model: str, inferred: Inferred, look: FirstLook | None, given: Given
             "  # a step takes long here: a later candidate has to wait for so long",
         },
     )
+
+
+def _triggers(numbers: PolicyNumbers, window: timedelta, given: Given) -> str:
+    """Return what stands behind ``triggers:``; where a window has too few rows for PSI, how to ask for it all the same.
+
+    Over a period it could be measured there, and would ask too early: with a candidate of few rows from after the
+    change, which then stands in the way of a later one.
+    """
+    over = _over(numbers.psi_over_windows, window)
+    psi = f"{{psi: {{above: {numbers.psi}{over}}}, for: {_windows(numbers.psi_windows)}}}"
+    if given.triggers or not over:
+        return "".join(f"\n  - {line}" for line in given.triggers or (psi,))
+    return f" []  # a window has too few rows for psi; to be asked when columns move, well or ill:\n# triggers: [{psi}]"
+
+
+def _over(windows: int | None, window: timedelta) -> str:
+    return "" if windows is None else f", over: {write_duration(windows * window)}"
 
 
 def _windows(count: int) -> str:

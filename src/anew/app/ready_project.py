@@ -37,7 +37,7 @@ TEMPLATES = {
     "forecast": ReadyProject(
         about="regression and forecasting, with calendar and lagged columns",
         roles=Roles(time="at", target="load_mw", task="regression"),
-        triggers=("{prediction_shift: {test: psi, above: 0.25}, for: 3 windows}",),
+        triggers=("{prediction_shift: {test: psi, above: 0.25, over: 1w}, for: 3 windows}",),
     ),
     "text": ReadyProject(
         about="classification of text by hashed words",

@@ -23,7 +23,9 @@ def run(
         list[Path],
         typer.Argument(help="the projects' folders, or an installation's; with --from one for its journal and copies"),
     ],
-    port: Annotated[int | None, typer.Option(help="port, else the first project's; 0 takes a free one")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="port, else the first project's; 0 takes a free one")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="worker processes, each of which serves all; else 1")
     ] = None,

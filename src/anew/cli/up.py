@@ -26,7 +26,7 @@ _QUIET = frozenset({"Ticked", "RolloutObserved", "TrafficApplied", "CandidateMea
 
 def run(
     project: Annotated[Path, typer.Argument(help="the project's folder, or an installation's")] = Path(),
-    port: Annotated[int | None, typer.Option(help="port of the gateway; 0 takes a free one")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="port of the gateway; 0 takes a free one")] = None,
     json: Annotated[bool, typer.Option("--json", help="print each fact as a line of JSON")] = False,
 ) -> None:
     """Serve and keep the model current."""

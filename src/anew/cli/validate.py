@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from anew.adapters.pipeline_module import load_pipeline
+from anew.app.pace import pace_notes
 from anew.app.settings import load
 from anew.app.wiring import stages
 from anew.cli._output import emit_json, say
@@ -20,18 +21,22 @@ def run(
 ) -> None:
     """Check anew.yaml and pipeline.py."""
     problems: list[str] = []
+    notes: list[str] = []
     model = ""
     try:
         settings = load(project)
         model = settings.model
         stages(settings)
         load_pipeline(settings.pipeline)
+        notes += pace_notes(settings)
     except SettingsError as exc:
         problems = [line for problem in exc.problems for line in problem.splitlines()]
     if json:
-        emit_json("anew.validate/1", {"model": model, "valid": not problems, "problems": problems})
+        emit_json("anew.validate/1", {"model": model, "valid": not problems, "problems": problems, "notes": notes})
     elif not problems:
         say(f"{project / 'anew.yaml'}: valid (model {model})")
+        for note in notes:
+            say(f"note: {note}")
     else:
         for problem in problems:
             typer.echo(problem, err=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -211,7 +211,10 @@ class Detector(Protocol):
         budget in words. A share below `least_alpha`, if it has that, is an error of the project's settings.
     """
 
-    labels: ClassVar[bool]
+    @property
+    def labels(self) -> bool:
+        """Which half of the measuring it has: a class variable, or a property where its settings say."""
+        ...
 
     @property
     def key(self) -> str:

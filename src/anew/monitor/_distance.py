@@ -1,7 +1,7 @@
 """Machinery of the detectors that hold one distance of each column, between the reference and a window, to a limit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -12,6 +12,7 @@ from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
 from anew.stats.change import measure_change
 from anew.stats.column import ColumnProfile
+from anew.stats.profile import Profile, Reference
 
 __all__ = ["ColumnDistance", "Compared", "Sized", "change_p"]
 
@@ -30,9 +31,12 @@ class ColumnDistance:
     distance's own test, where it has one, or of `anew.stats.change`. With `p_below` the p-value decides: then a small
     change of a large window is found too, and of so many columns each has its own chance of a false alarm, since
     nothing is corrected for their number. Where false alarms have to be rare, use `drift`.
+
+    With a `period` (in the file: ``over``) all rows that were answered within it, back from a window's end, are
+    compared: where a window has too few. They are read when that window is scored, so once its labels are mature,
+    though none is looked at. Periods of neighbouring windows share most of their rows.
     """
 
-    labels: ClassVar[bool] = False
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
     for_levels: ClassVar[bool] = True
@@ -44,6 +48,7 @@ class ColumnDistance:
     p_below: float | None = None
     column: str = ""
     at_least_rows: int = 100
+    period: timedelta | None = None
 
     def __post_init__(self) -> None:
         if self.above is None and self.p_below is None:
@@ -59,15 +64,21 @@ class ColumnDistance:
             )
 
     @property
+    def labels(self) -> bool:
+        """Rows of a period come with the scores of a window."""
+        return self.period is not None
+
+    @property
     def key(self) -> str:
-        """``NAME(column)>limit``, ``NAME>limit`` for any column; with ``p<`` for a limit on the p-value."""
+        """``NAME(column)>limit``, ``NAME>limit`` for any column; ``p<`` for a limit on the p-value; ``over`` which."""
         of = f"{self.name}({self.column})" if self.column else self.name
-        return f"{of}>{self.above:g}" if self.p_below is None else f"{of}:p<{self.p_below:g}"
+        over = "" if self.period is None else f" over {self.period / timedelta(hours=1):g}h"
+        return (f"{of}>{self.above:g}" if self.p_below is None else f"{of}:p<{self.p_below:g}") + over
 
     @property
     def over(self) -> timedelta | None:
-        """One window."""
-        return None
+        """The period; None for one window."""
+        return self.period
 
     def size(self, reference: ColumnProfile, window: ColumnProfile) -> Sized:
         """Return the distance of one column, and its p-value."""
@@ -85,20 +96,29 @@ class ColumnDistance:
 
     def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
         """Measure the distance of each watched column, with its p-value."""
-        reference, current = seen.yardstick.features, seen.profile()
+        return () if self.labels else self._measured(seen.yardstick.features, seen.n, seen.profile)
+
+    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:
+        """Measure the same of all rows of the period, labelled or not."""
+        if not self.labels:
+            return ()
+        if rows.yardstick is None:
+            return (Evidence.of(self.key, None, rows.rows, problem="the version was stored without its features"),)
+        reference, answers = rows.yardstick.features, rows.answers
+        columns = {name: answers.get_column(name).to_arrow() for name in reference.names} if answers.height else {}
+        return self._measured(reference, answers.height, lambda: reference.profile(columns))
+
+    def _measured(self, reference: Reference, n: int, profile: Callable[[], Profile]) -> tuple[Evidence, ...]:
         names = reference.parts(self.column) if self.column else tuple(reference.own.columns)
-        problems = {name: self._problem(name, reference.own.columns[name], current.n) for name in names}
+        problems = {name: self._problem(name, reference.own.columns[name], n) for name in names}
         asked = [name for name in names if problems[name] is None]
-        sizes = self.sizes([(reference.own.columns[name], current.columns[name]) for name in asked])
-        found = {name: self._evidence(name, size, current.n) for name, size in zip(asked, sizes, strict=True)}
+        current = profile().columns if asked else {}
+        sizes = self.sizes([(reference.own.columns[name], current[name]) for name in asked])
+        found = {name: self._evidence(name, size, n) for name, size in zip(asked, sizes, strict=True)}
         for name, problem in problems.items():
             if problem:
-                found[name] = Evidence.of(self.key, None, current.n, subject=name, problem=problem)
+                found[name] = Evidence.of(self.key, None, n, subject=name, problem=problem)
         return tuple(found[name] for name in names if name in found)
-
-    def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
-        """Measure nothing: this detector needs no labels."""
-        return ()
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Finding | None:
         """Find drift where a measured distance exceeds the limit; HIGH from twice the limit on."""

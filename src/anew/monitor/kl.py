@@ -24,6 +24,8 @@ class KL(ColumnDistance):
         The column to watch, of vectors each part; empty: every declared feature that it is a distance of.
     at_least_rows
         Below it nothing is judged.
+    period
+        Rows that are compared, back from the window's end (in the file: ``over``); None for one window.
 
     Notes
     -----

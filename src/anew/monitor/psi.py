@@ -30,6 +30,8 @@ class PSI(ColumnDistance):
         The column to watch, of vectors each part (`anew.stats.vector`); empty: any declared feature.
     at_least_rows
         Below it nothing is judged: at `n` rows the index of an unchanged column is about `9 / n` too high.
+    period
+        Rows that are compared, back from the window's end (in the file: ``over``); None for one window.
 
     Notes
     -----

@@ -7,9 +7,9 @@ from enum import StrEnum
 from anew.domain.errors import InvariantError
 from anew.stats.bound import Bounds
 from anew.stats.column import ColumnProfile
-from anew.stats.distance import chi_squared, js, kl, ks, psi_deciles, total_variation, wasserstein
+from anew.stats.distance import chi_squared, coarsen, js, kl, ks, psi, psi_deciles, total_variation, wasserstein
 from anew.stats.multiple import holm
-from anew.stats.significance import ks_significance, psi_evidence, psi_significance
+from anew.stats.significance import ks_significance, psi_interval, psi_significance
 
 __all__ = ["ColumnDrift", "DriftVerdict", "Measurement", "judge", "measure"]
 
@@ -34,16 +34,18 @@ class Measurement:
     Parameters
     ----------
     psi
-        Population stability index on deciles, see `psi_deciles`; the interval is that of the true, smoothed index.
+        Population stability index on deciles, see `psi_deciles`: the one that a trigger's limit means. The interval is
+        of the true index of this kind, by `psi_interval`; it reaches up to `psi` at least, which lies above it where a
+        column happens to differ by less than chance alone explains.
     js, kl, total_variation, chi_squared
         See `anew.stats.distance`.
     ks, wasserstein
         Of numeric columns with numbers on both sides, else None.
     p_value
-        That nothing changed: of the index on ten groups, and for a numeric column also of the KS distance on all bins,
-        twice the smaller one (Bonferroni). The index sees nulls, atoms and spread, KS a small shift of the whole.
+        That nothing changed: of the smoothed index on ten groups, and for a numeric column also of the KS distance on
+        all bins, twice the smaller one (Bonferroni). The index sees nulls, atoms and spread, KS a small shift of all.
     p_margin
-        That the index is at most the margin.
+        That the smoothed index is at most the margin: what an empty group counts would be for the convention to say.
     """
 
     psi: float
@@ -86,22 +88,25 @@ def measure(reference: ColumnProfile, current: ColumnProfile, margin: float = 0.
     """
     if not reference.n or not current.n:
         return None
-    evidence = psi_evidence(reference, current)
-    distance, p_value = None, evidence.p_value
+    first, second = coarsen(reference, current)
+    n, m, bins = int(first.sum()), int(second.sum()), len(first)
+    index, smoothed = psi_deciles(first, second), max(psi(first, second), 0.0)
+    likely = psi_interval(index, n, m, bins)
+    distance, p_value = None, psi_significance(smoothed, n, m, bins)
     if _numbers(reference) and _numbers(current):
         distance = ks(reference, current)
         p_value = min(2 * min(p_value, ks_significance(reference, current)), 1.0)
     return Measurement(
-        psi=psi_deciles(reference, current),
-        psi_interval=evidence.interval,
+        psi=index,
+        psi_interval=Bounds(likely.low, max(likely.high, index)),
         js=js(reference, current),
         kl=kl(reference, current),
         total_variation=total_variation(reference, current),
-        chi_squared=chi_squared(reference, current).statistic,
+        chi_squared=chi_squared(first, second).statistic,
         ks=distance,
         wasserstein=wasserstein(reference, current) if reference.finite and current.finite else None,
         p_value=p_value,
-        p_margin=psi_significance(evidence.psi, evidence.n, evidence.m, evidence.bins, margin),
+        p_margin=psi_significance(smoothed, n, m, bins, margin),
     )
 
 

@@ -38,10 +38,7 @@ _BACKUP_AGE = timedelta(days=7)
 _BEAT_S = 30.0
 _COUNTED_FROM = ("VersionPromoted", "RetrainRequested")
 _FULL = 0.8
-_COPY_BACK = (
-    "copy it back from a backup (state/models, state/snapshots there), or have anew rollout prune delete a version "
-    "that is done with"
-)
+_COPY_BACK = "copy it back from a backup (state/models, state/snapshots), or end that version: anew rollout prune"
 _SKEW = timedelta(minutes=1)
 
 
