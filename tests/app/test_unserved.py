@@ -5,17 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from anew.adapters.sql_engine import Database
-from anew.adapters.sql_eventlog import SQLEventLog
-from anew.adapters.sql_lease import SQLLease
-from anew.adapters.system_clock import SystemClock
 from anew.app.doctor.store import STORE, Examined
 from anew.app.settings import load
 from anew.app.status import project_status
@@ -34,7 +29,7 @@ from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
 from tests.app.small_project import write_project
 from tests.cli.call import call
-from tests.cli.recorded import write_record
+from tests.cli.recorded import record, write_record
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 COMMON: dict[str, Any] = {"model": "small", "at": T0, "version": "v1"}
@@ -52,16 +47,8 @@ def refused(*gates: str) -> CandidateRefused:
 def project(folder: Path, *facts: Fact) -> Path:
     """Write a project that never had a champion, with these facts on record."""
     made = write_project(folder)
-    state = load(made).state
-    state.mkdir(mode=0o700)
-    clock = SystemClock()
-    with closing(Database(state / "anew.db")) as database:
-        lease = SQLLease(database, clock=clock)
-        grant = lease.acquire("test", 60)
-        assert grant is not None
-        log = SQLEventLog(database, clock=clock)
-        log.append([fact.caused_by(f"test {index}") for index, fact in enumerate(facts)], grant=grant)
-        lease.release(grant)
+    load(made).state.mkdir(mode=0o700)
+    record(made, *facts)
     return made
 
 

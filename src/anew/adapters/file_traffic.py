@@ -98,21 +98,7 @@ class FileTraffic:
             if present is None:
                 raise NotFoundError(f"{model} was never served here")
             order = make(present[0])
-            routing = TrafficShifted(
-                model=model,
-                at=order.at,
-                id=order.id,
-                cause=order.id,
-                epoch=order.epoch,
-                stage=order.stage,
-                share=order.share,
-                champion=order.champion,
-                challenger=order.challenger,
-                fallback=order.fallback,
-                arms=order.arms,
-                trial=order.trial if order.arms else "",
-            )
-            self._put(routing, (*present[1], order))
+            self._put(order.shifted(), (*present[1], order))
         return order
 
     def admit(self, model: str, data: bytes) -> bool:

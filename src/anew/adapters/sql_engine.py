@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from anew.adapters.file_system import NETWORK, mounted_on
-from anew.adapters.migrations import check_readable, upgrade
+from anew.adapters.migrations import settle
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.ports.clock import Clock
@@ -101,12 +101,8 @@ class Database:
         self._engine = sqlite_engine(self.path, busy_s=busy_s)
         self._inode: tuple[int, int] | None = None
         try:
-            if migrate:
-                with self.write() as connection:
-                    upgrade(connection)
-            else:
-                with self.read() as connection:
-                    check_readable(connection)
+            with self.write() if migrate else self.read() as connection:
+                settle(connection, migrate=migrate)
         except BaseException:
             self._engine.dispose()
             raise

@@ -7,7 +7,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from anew.adapters.migrations import check_readable, upgrade
+from anew.adapters.migrations import settle
 from anew.adapters.postgres_link import NOW, PostgresPlace, ServerClock, connect, translate
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 from anew.ports.clock import Clock
@@ -58,12 +58,8 @@ class PostgresDatabase:
             self._settle(create)
         self._engine = postgres_engine(place)
         try:
-            if migrate:
-                with self.write() as connection:
-                    upgrade(connection)
-            else:
-                with self.read() as connection:
-                    check_readable(connection)
+            with self.write() if migrate else self.read() as connection:
+                settle(connection, migrate=migrate)
         except BaseException:
             self._engine.dispose()
             raise

@@ -36,27 +36,8 @@ def keep_one_history(settings: Settings, traffic: Traffic, known: int) -> None:
     facts = [each.fact for each in read_facts(record_place(settings.state), kinds=kinds)]
     routed = [each for each in facts if isinstance(each, TrafficShifted | TrafficOrdered)]
     if routed:
-        traffic.publish(_shifted(max(routed, key=lambda fact: fact.epoch)))
-
-
-def _shifted(fact: TrafficShifted | TrafficOrdered) -> TrafficShifted:
-    """Return the routing that a fact put into force."""
-    if isinstance(fact, TrafficShifted):
-        return fact
-    return TrafficShifted(
-        model=fact.model,
-        at=fact.at,
-        id=fact.id,
-        cause=fact.id,
-        epoch=fact.epoch,
-        stage=fact.stage,
-        share=fact.share,
-        champion=fact.champion,
-        challenger=fact.challenger,
-        fallback=fact.fallback,
-        arms=fact.arms,
-        trial=fact.trial if fact.arms else "",
-    )
+        latest = max(routed, key=lambda fact: fact.epoch)
+        traffic.publish(latest if isinstance(latest, TrafficShifted) else latest.shifted())
 
 
 def refuse_older_record(traffic: Traffic, model: str, known: int) -> None:

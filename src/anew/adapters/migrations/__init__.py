@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from anew.domain.boundary import reach
 from anew.domain.errors import ConflictError, IntegrityError
 
-__all__ = ["HEAD", "check_readable", "check_revision", "downgrade", "upgrade"]
+__all__ = ["HEAD", "check_revision", "downgrade", "settle"]
 
 HEAD = "0002"
 """The newest revision in `versions`."""
@@ -18,19 +18,21 @@ _ONE = Lock()
 """Migrations speak to one database at a time, that of the whole process: two threads would write into each other's."""
 
 
-def upgrade(connection: Connection) -> None:
-    """Run the migrations that are missing, within the transaction that `connection` is in.
+def settle(connection: Connection, *, migrate: bool) -> None:
+    """Run the migrations that are missing, within the transaction that `connection` is in; or change nothing.
 
     Raises
     ------
     IntegrityError
-        The database is of a revision that this version of anew does not know.
+        The database is of a revision that this version of anew does not know; or nothing is to be changed, and it holds
+        no facts' tables.
     """
     found = _revision(connection)
-    if found == HEAD:
-        return
-    _run(connection, found, HEAD, back=False)
-    reach("migration.done")
+    if not migrate:
+        _check_readable(found)
+    elif found != HEAD:
+        _run(connection, found, HEAD, back=False)
+        reach("migration.done")
 
 
 def downgrade(connection: Connection, revision: str) -> None:
@@ -59,15 +61,7 @@ def check_revision(revision: str) -> None:
         raise IntegrityError(f"this anew knows no revision {revision!r}; it knows {', '.join(known)}")
 
 
-def check_readable(connection: Connection) -> None:
-    """Refuse a database whose facts this version of anew cannot read as it is; nothing is changed.
-
-    Raises
-    ------
-    IntegrityError
-        It holds no facts' tables, or a newer anew wrote it.
-    """
-    found = _revision(connection)
+def _check_readable(found: str) -> None:
     if not found:
         raise IntegrityError("the database holds no record of facts; restore it from a backup")
     if found not in _known():

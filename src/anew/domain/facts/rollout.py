@@ -207,6 +207,23 @@ class TrafficOrdered(Fact):
         """The command's own id."""
         return self.command
 
+    def shifted(self) -> TrafficShifted:
+        """Return the routing that it puts into force."""
+        return TrafficShifted(
+            model=self.model,
+            at=self.at,
+            id=self.id,
+            cause=self.id,
+            epoch=self.epoch,
+            stage=self.stage,
+            share=self.share,
+            champion=self.champion,
+            challenger=self.challenger,
+            fallback=self.fallback,
+            arms=self.arms,
+            trial=self.trial if self.arms else "",
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutObserved(Fact):
