@@ -28,7 +28,7 @@ def settings(tmp_path: Path) -> Settings:
     )
     ordered = TrafficOrdered(
         model="small", at=AT, command="c", action=Order.ROLLBACK, version="v2", epoch=1000, stage=Stage.STEADY,
-        share=0.0, champion=V1, challenger=("", ""), fallback=("", ""), by="ann", reason="it does harm",
+        share=0.0, champion=V1, challenger=("", ""), fallback=("", ""), by="ann", reason="it does harm", trial="t",
     )  # fmt: skip
     record(made, shifted, ordered)
     return load(made)
@@ -47,6 +47,7 @@ def test_routing_that_is_gone_is_published_again_as_it_is_on_record(settings: Se
     routing = traffic.published("small")
     assert routing is not None
     assert (routing.epoch, routing.champion) == (1000, V1)
+    assert routing.trial == ""  # the order names the one that it ended
     keep_one_history(settings, traffic, 1000)
     assert traffic.published("small") == routing
 
