@@ -4,6 +4,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.signing import Signer
 from anew.app.backup_manifest import Manifest
@@ -78,9 +79,8 @@ def _prediction(number: int) -> Prediction:
 
 
 def publish(project: Path, epoch: int) -> None:
-    """Publish routing to v1."""
+    """Publish routing to v1, which is the one artifact there."""
     signer = Signer.load_or_create(project / ".anew" / "keys")
-    routing = TrafficShifted(
-        model="small", at=AT, epoch=epoch, stage=Stage.STEADY, share=0.0, champion=("v1", "a" * 64)
-    )
+    (digest,) = LocalArtifactStore(root=project / ".anew" / "models", verifier=signer.verifier).stored()
+    routing = TrafficShifted(model="small", at=AT, epoch=epoch, stage=Stage.STEADY, share=0.0, champion=("v1", digest))
     FileTraffic(project / ".anew", verifier=signer.verifier, signer=signer).publish(routing)

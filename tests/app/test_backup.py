@@ -136,11 +136,24 @@ def test_what_is_damaged_is_not_backed_up_nor_restored(
     with pytest.raises(IntegrityError, match="no backup is made of what is damaged"):
         back_up(project, tmp_path / "backups")
     assert list((tmp_path / "backups").iterdir()) == []
-    monkeypatch.setattr(backup, "_refuse_damaged", lambda _: None)  # one that was made before this was looked at
+    monkeypatch.setattr(backup, "_refuse_damaged", lambda *_: None)  # one that was made before this was looked at
     folder, _ = back_up(project, tmp_path / "backups")
     with pytest.raises(IntegrityError, match="use another"):
         restore(folder, tmp_path / "elsewhere", RestoreOptions())
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_model_that_may_have_to_answer_and_is_gone_is_missed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(project / ".anew" / "models")
+    with pytest.raises(IntegrityError, match=r"v1 may have to answer, and its artifact \w+ is gone; no backup"):
+        back_up(project, tmp_path / "backups")
+    assert list((tmp_path / "backups").iterdir()) == []
+    monkeypatch.setattr(backup, "_refuse_damaged", lambda *_: None)  # one that was made before this was looked at
+    folder, _ = back_up(project, tmp_path / "backups")
+    with pytest.raises(IntegrityError, match="gone; use another"):
+        check_backup(folder)
 
 
 def test_all_that_is_kept_is_in_the_backup(project: Path, tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_nothing_is_restored_beneath_living_workers(project: Path, tmp_path: Pat
 
 
 def test_a_backup_that_the_project_did_not_sign_is_refused(project: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(project, other, ignore=shutil.ignore_patterns("keys", "routing", "models"))
+    (tmp_path / "other").mkdir()
+    other = write_kept(tmp_path / "other")
     publish(other, 9)
     folder, _ = back_up(other, tmp_path / "backups")
     before = _tree(project)

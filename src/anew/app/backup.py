@@ -3,6 +3,7 @@
 import errno
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from anew.app.accepted import accepted
 from anew.app.backup_copy import BackupCopy, record_epoch
 from anew.app.backup_manifest import MANIFEST, Manifest, copy_file, digest_file, read_manifest, write_manifest
 from anew.app.backup_record import BackupRecord, remember_backup
-from anew.app.kept import damaged_kept
+from anew.app.kept import damaged_kept, kept_artifacts
 from anew.app.record_place import has_record
 from anew.app.settings import FILE, Settings
 from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
@@ -62,7 +63,7 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
         (draft / "state").mkdir(mode=0o700, parents=True)
         manifest = _made(settings, draft, at, secrets=secrets)
         _checked(draft, Verifier.load(settings.state / "keys"))
-        _refuse_damaged(draft / "state")
+        _refuse_damaged(draft / "state", settings.model)
         draft.rename(final)
         sync_folder(final.parent)
     except OSError as exc:
@@ -93,19 +94,31 @@ def check_backup(folder: Path, verifier: Verifier | None = None) -> Manifest:
         before it was backed up.
     """
     manifest = _checked(folder, verifier)
-    if damage := damaged_kept(folder / "state"):
+    if damage := [*_lost(folder / "state", manifest.model), *damaged_kept(folder / "state")]:
         raise IntegrityError(f"backup {folder}: {damage[0]}; use another")
     return manifest
 
 
-def _refuse_damaged(copied: Path) -> None:
-    """Refuse copies of models and snapshots that are not what was signed or stored."""
-    if damage := damaged_kept(copied):
+def _refuse_damaged(copied: Path, model: str) -> None:
+    """Refuse copies of models and snapshots that are not what was signed or stored, and the lack of one routed to."""
+    if damage := [*_lost(copied, model), *damaged_kept(copied)]:
         more = f", and {len(damage) - 1} more" if damage[1:] else ""
         raise IntegrityError(
             f"{damage[0]}{more}; no backup is made of what is damaged: copy it back from an earlier one (state/models, "
             "state/snapshots), or have anew rollout prune delete a version that is done with"
         )
+
+
+def _lost(copied: Path, model: str) -> Sequence[str]:
+    """Say which models may have to answer and were not there to be copied."""
+    routing = FileTraffic(copied, verifier=Verifier.load(copied / "keys")).published(model)
+    named = () if routing is None else routing.named
+    store = kept_artifacts(copied)
+    return [
+        f"{version} may have to answer, and its artifact {digest[:12]} is gone"
+        for version, digest in named
+        if digest and not store.has(digest)
+    ]
 
 
 def _checked(folder: Path, verifier: Verifier | None) -> Manifest:
