@@ -1,12 +1,15 @@
 """The correcting job mends history by the project's own rules and code, and says when there is nothing to correct."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from anew.app.accepted import accept
 from anew.app.correct_job import run
+from anew.app.settings import load
 from anew.domain.errors import SettingsError, TrainingError
 from anew.loop.correction_run import CORRECTED, CorrectionRun, read_correction
 from tests.app.small_project import write_project
@@ -60,6 +63,17 @@ def test_nothing_to_correct_with_is_said(tmp_path: Path) -> None:
 def test_code_that_changed_since_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="has changed since this run was planned"):
         correct(tmp_path, [1.0, -2.0], own=True, code="0" * 64)
+
+
+def test_the_copy_of_the_code_that_was_planned_is_run(tmp_path: Path) -> None:
+    folder = correct(tmp_path, [1.0, -2.0, 3.0, -7.0], own=True)
+    settings = load(tmp_path / "project")
+    accept(settings)
+    settings.pipeline.write_text("this is no Python")
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(json.loads(order.read_text()) | {"code": settings.code}))
+    run({"run": str(order)}, folder)
+    assert read_correction(folder).repaired == 1
 
 
 def test_what_a_job_left_is_not_guessed(tmp_path: Path) -> None:

@@ -488,10 +488,12 @@ def test_jobs_of_ended_effects_are_deleted_but_the_last_and_those_under_way(tmp_
     for age, name in enumerate(names):
         file = bed.jobs.orders / f"{name}.json"
         file.write_text("{}")
+        file.with_suffix(".py").write_text("")
         os.utime(file, (age, age))
         bed.compute.submit(Job(id=name, entry="measure:run", arguments={}, limits=Limits(wall_s=1)))
     assert bed.effects.tidy({names[3]}) == 9
-    kept = sorted(file.stem for file in bed.jobs.orders.iterdir())
+    kept = sorted(file.stem for file in bed.jobs.orders.glob("*.json"))
+    assert kept == sorted(file.stem for file in bed.jobs.orders.glob("*.py"))
     assert kept == [names[3], *names[10:]]
     assert bed.compute.poll(names[0]).state is JobState.UNKNOWN
     assert bed.compute.poll(names[3]).state is not JobState.UNKNOWN

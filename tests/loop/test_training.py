@@ -227,6 +227,17 @@ def test_a_pipeline_that_changed_since_the_plan_is_refused(tmp_path: Path, pipel
         run_training(run, tmp_path, KIT, load_pipeline)
 
 
+def test_a_run_with_a_copy_of_the_code_does_not_mind_what_becomes_of_the_file(
+    tmp_path: Path, pipeline: Pipeline
+) -> None:
+    (tmp_path / "planned.py").write_text(SOURCE)
+    run = dataclasses.replace(planned(tmp_path, pipeline), source=str(tmp_path / "planned.py"))
+    (tmp_path / "pipeline.py").write_text("this is no Python")
+    assert TrainingRun.from_json(run.to_json()) == run
+    run_training(run, tmp_path, KIT, load_pipeline)
+    assert (tmp_path / "artifact" / "pipeline.py").read_text() == SOURCE
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "columns": 3}'])
 def test_what_is_no_run_or_outcome_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError):

@@ -1,5 +1,6 @@
 """A training run as a real job: from rows to a signed artifact that answers, whatever dies meanwhile."""
 
+import hashlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from anew.adapters.model_loader import ModelLoader
 from anew.adapters.schema_inference import Roles
 from anew.adapters.signing import Signer
 from anew.adapters.table_file import labelled_rows
+from anew.app.accepted import accept
 from anew.app.project_template import create_from_file
 from anew.app.settings import Settings, load
 from anew.app.training import training_of
@@ -50,6 +52,7 @@ def project(folder: Path) -> tuple[Settings, pl.DataFrame]:
 
 
 def job(settings: Settings, rows: pl.DataFrame, folder: Path, limits: Limits | None = None) -> Job:
+    folder.mkdir(exist_ok=True)
     snapshot = folder / "snapshot.parquet"
     rows.write_parquet(snapshot)
     inputs = TrainingInputs(
@@ -66,8 +69,12 @@ def job(settings: Settings, rows: pl.DataFrame, folder: Path, limits: Limits | N
 
 
 def trained(settings: Settings, rows: pl.DataFrame, folder: Path, limits: Limits | None = None) -> JobStatus:
+    return ended(job(settings, rows, folder, limits), folder)
+
+
+def ended(asked: Job, folder: Path) -> JobStatus:
     compute = LocalCompute(root=folder / "jobs")
-    compute.submit(job(settings, rows, folder, limits))
+    compute.submit(asked)
     deadline = time.monotonic() + 200
     while compute.poll("j1").state is JobState.RUNNING:
         assert time.monotonic() < deadline
@@ -92,6 +99,24 @@ def test_rows_become_a_signed_artifact_that_answers(tmp_path: Path) -> None:
     wrong = (predictor.predict(held_out).output != held_out["_label"]).sum()
     assert wrong < 70
     assert store.get(digest) == store.root / digest, "loading must write nothing into the artifact"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_pipeline_that_is_saved_while_its_training_begins_spoils_nothing(tmp_path: Path, *, kept: bool) -> None:
+    settings, rows = project(tmp_path)
+    accept(settings)
+    asked = job(settings, rows, tmp_path)
+    if not kept:  # the control: a run that reads the file itself
+        order = tmp_path / "orders" / "j1.json"
+        order.write_text(json.dumps(json.loads(order.read_text()) | {"source": ""}))
+    edited = settings.root / ".pipeline.py.swp"
+    edited.write_bytes(settings.pipeline.read_bytes() + b"\n")
+    edited.rename(settings.pipeline)  # as editors save
+    assert ended(asked, tmp_path).state is (JobState.DONE if kept else JobState.FAILED)
+    # also what is planned from now on, for as long as the change is not taken over
+    job(settings, rows, tmp_path / "later")
+    copy = tmp_path / "later" / "orders" / "j1.py"
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == settings.code
 
 
 @pytest.mark.fault("R2")

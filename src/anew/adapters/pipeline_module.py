@@ -53,8 +53,8 @@ class PipelineModule:
         return self.fit(data, params)
 
 
-def load_pipeline(path: Path) -> PipelineModule:
-    """Load and check `path`.
+def load_pipeline(path: Path, source: bytes | None = None) -> PipelineModule:
+    """Load and check `path`; what it said is `source`, where that is given.
 
     Neither `sys.path` nor any folder is touched: no bytecode is written, because the file may lie in an artifact. Each
     call makes a fresh module, so that versions share no global state.
@@ -65,7 +65,7 @@ def load_pipeline(path: Path) -> PipelineModule:
         The file is not there, cannot be imported, or lacks a function; the message has file and line.
     """
     try:
-        source = path.read_bytes()
+        source = path.read_bytes() if source is None else source
     except OSError as exc:
         raise SettingsError(
             f"{path}: cannot be read ({exc.strerror}); `pipeline` must name a Python file of the project"
@@ -91,24 +91,24 @@ def load_pipeline(path: Path) -> PipelineModule:
     )
 
 
-def defines(path: Path, name: str) -> bool:
-    """Say whether the file defines a function of that name, without running it; False for what is no Python."""
+def defines(path: Path, name: str, source: bytes | None = None) -> bool:
+    """Say whether the file, or `source`, defines a function of that name; it is not run, and may be no Python."""
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = ast.parse(path.read_bytes() if source is None else source, filename=str(path))
     except (OSError, SyntaxError, ValueError):
         return False
     return any(isinstance(each, ast.FunctionDef) and each.name == name for each in tree.body)
 
 
-def load_function(path: Path, name: str) -> Callable[[pl.DataFrame], object]:
-    """Load `path` as `load_pipeline` does, and return its function `name` of one frame.
+def load_function(path: Path, name: str, source: bytes | None = None) -> Callable[[pl.DataFrame], object]:
+    """Load `path`, or `source`, as `load_pipeline` does, and return its function `name` of one frame.
 
     Raises
     ------
     SettingsError
         The file cannot be imported, or has no such function; the message has file and line.
     """
-    source = path.read_bytes()
+    source = path.read_bytes() if source is None else source
     module = _run(path, source, f"anew_pipeline_{hashlib.sha256(source).hexdigest()[:16]}")
     found: Callable[[pl.DataFrame], object] | None = getattr(module, name, None)
     problems = _problems(path, name, found, 1, "(rows)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anew.app.settings import FILE, Settings, load
 
-__all__ = ["accept", "accepted", "accepted_folder", "is_accepted", "revision"]
+__all__ = ["accept", "accepted", "accepted_folder", "is_accepted", "kept_code", "revision"]
 
 
 def accept(settings: Settings) -> None:
@@ -59,6 +59,11 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as exc:  # put aside by an editor for a moment, or gone; then `load` says so
         return type(exc).__name__
+
+
+def kept_code(settings: Settings) -> Path:
+    """Return where the copy of the code in force lies, once the project was brought up."""
+    return accepted_folder(settings.root) / settings.policy.pipeline
 
 
 def accepted_folder(project: Path) -> Path:

@@ -9,11 +9,13 @@ from typing import Any
 import polars as pl
 
 from anew.adapters.pipeline_module import defines, load_function
+from anew.app.accepted import kept_code
 from anew.app.component import hint, make_component
 from anew.app.settings import Settings
 from anew.domain.column import Task
 from anew.domain.errors import SettingsError
 from anew.feedback.outcome import THUMB
+from anew.loop.training_order import find_code
 from anew.monitor.performance import Performance
 from anew.monitor.slo import SLO
 from anew.stats.business import Aggregate
@@ -66,29 +68,30 @@ def code_metric(settings: Settings, name: str, definition: str) -> Aggregate | N
     if not definition.startswith(_CODE):
         return None
     function = definition.removeprefix(_CODE)
-    if not defines(settings.pipeline, function):
+    source = find_code(settings.code, (kept_code(settings), settings.pipeline))
+    if not defines(settings.pipeline, function, source):
         raise SettingsError(
             f"business.{name}: {settings.pipeline.name} defines no {function!r}; write `def {function}(rows):`"
         )
-    return _Function(path=settings.pipeline, name=function, digest=settings.code)
+    return _Function(path=settings.pipeline, name=function, source=source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Function:
-    """A function of the project's pipeline, loaded when it is called first, and again when the file has changed."""
+    """A function of the project's pipeline as it was read with the settings, loaded when it is called first."""
 
     path: Path
     name: str
-    digest: str
+    source: bytes | None
 
     def __call__(self, rows: pl.DataFrame) -> object:
         """Call it."""
-        return _loaded(self.path, self.name, self.digest)(rows)
+        return _loaded(self.path, self.name, self.source)(rows)
 
 
 @cache
-def _loaded(path: Path, name: str, digest: str) -> Any:  # noqa: ARG001  the digest tells one revision from another
-    return load_function(path, name)
+def _loaded(path: Path, name: str, source: bytes | None) -> Any:
+    return load_function(path, name, source)
 
 
 def performance(settings: Settings) -> Performance | None:

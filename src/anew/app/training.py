@@ -2,6 +2,7 @@
 
 import ast
 
+from anew.app.accepted import kept_code
 from anew.app.duration import parse_duration
 from anew.app.settings import Settings
 from anew.app.training_job import FINISH, FIT, TRIALS
@@ -25,6 +26,7 @@ def training_of(settings: Settings, watched: Watch) -> Training:
         fit=FIT,
         finish=FINISH,
         pipeline=settings.pipeline,
+        kept=kept_code(settings),
         columns=settings.columns,
         params=policy.params,
         search=search_plan(settings),

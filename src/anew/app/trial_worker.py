@@ -15,7 +15,7 @@ from anew.adapters.job_record import JobRecord
 from anew.adapters.job_worker import confine_step, die_with, limit
 from anew.adapters.pipeline_module import load_pipeline
 from anew.app.training_job import read_run, training_kit
-from anew.loop.training_run import run_scores
+from anew.loop.training_run import planned_pipeline, run_scores
 from anew.ports.search import Attempt
 
 __all__ = ["main"]
@@ -34,7 +34,7 @@ def main(order: Path, parent: int, record: JobRecord | None = None) -> int:
     previous = None
     if run.previous:
         previous = kit.loader.load(Path(run.previous), version="previous", digest=run.previous_digest).model
-    scores = run_scores(run, pl.read_parquet(run.part), load_pipeline(run.pipeline), kit, previous)
+    scores = run_scores(run, pl.read_parquet(run.part), planned_pipeline(run, load_pipeline), kit, previous)
     for line in sys.stdin:
         (found,) = scores([Attempt(**json.loads(line))])
         answers.write(json.dumps(found) + "\n")

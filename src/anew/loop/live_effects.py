@@ -158,7 +158,8 @@ class LiveEffects:
                 self._stores.compute.forget(file.stem)
             except ConflictError:
                 continue  # it was given up and has not ended yet
-            file.with_suffix(".parquet").unlink(missing_ok=True)
+            for beside in (".parquet", ".py"):
+                file.with_suffix(beside).unlink(missing_ok=True)
             file.unlink(missing_ok=True)
         return len(ended)
 

@@ -1,6 +1,8 @@
 """What a training job is told: its run as a file, the rows it may see, and what it may read."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,16 @@ from anew.loop.search import SearchPlan, suggested_before
 from anew.loop.training_run import TrainingRun
 from anew.ports.compute import Job, Limits, Request, Step
 
-__all__ = ["RESTARTS", "Training", "TrainingInputs", "asked_job", "confined_job", "training_job", "write_order"]
+__all__ = [
+    "RESTARTS",
+    "Training",
+    "TrainingInputs",
+    "asked_job",
+    "confined_job",
+    "find_code",
+    "training_job",
+    "write_order",
+]
 
 RESTARTS = 2
 """How often a training is taken up again after the machine went down; its search goes on where it was."""
@@ -30,6 +41,8 @@ class Training:
         ``package.module:function`` entries; they leave ``artifact/`` and ``outcome.json`` in the job's folder.
     pipeline, columns, params
         The user's code, the row contract and what `train` is given.
+    kept
+        Copy of the code in force, for when its file is being edited; or None.
     search
         How parameters are searched; None: they are as given.
     sample_rows, traits, losses, export
@@ -51,6 +64,7 @@ class Training:
     finish: str
     pipeline: Path
     columns: Columns
+    kept: Path | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     search: SearchPlan | None = None
     sample_rows: int = 0
@@ -124,6 +138,7 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
         holdout_rows=inputs.held,
         params=how.params,
         code=inputs.code,
+        source=_keep_code(how, inputs, orders),
         snapshot=inputs.snapshot,
         previous=folder,
         previous_digest=previous,
@@ -142,12 +157,12 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
 
 def confined_job(id: str, order: Path, run: TrainingRun, how: Training, limits: Limits) -> Job:
     """Return the job of a run whose order lies in the file `order`."""
-    shared = (str(order), str(run.pipeline), *how.reads)
+    shared = tuple(filter(None, (str(order), run.source, str(run.pipeline), *how.reads)))
     free = how.confined == "none"
     adopted = run.adopt.file if run.adopt else ""
     members = tuple(place for _, place, _ in run.blend)
     part = "" if members else str(run.part)
-    seen = tuple(filter(None, (*shared, part, run.previous, run.searched, adopted, *members)))
+    seen = (*shared, *filter(None, (part, run.previous, run.searched, adopted, *members)))
     return Job(
         id=id,
         entry=how.fit,
@@ -189,6 +204,30 @@ def write_order(orders: Path, id: str, text: str) -> Path:
     draft.write_text(text, encoding="utf-8")
     draft.rename(file)
     return file
+
+
+def _keep_code(how: Training, inputs: TrainingInputs, orders: Path) -> str:
+    """Write a copy of the code that was planned beside the order; return its path, empty where that code is gone.
+
+    A run that reads the file itself would fail whenever that is saved in the wrong moment.
+    """
+    code = find_code(inputs.code, (how.kept, how.pipeline))
+    if code is None:
+        return ""
+    copy = orders / f"{inputs.id}.py"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(code)
+    return str(copy)
+
+
+def find_code(digest: str, files: Iterable[Path | None]) -> bytes | None:
+    """Return the bytes of the first of `files` that has this digest (empty: that is there); None when none has."""
+    for file in filter(None, files):
+        with suppress(OSError):  # being replaced, or gone
+            code = file.read_bytes()
+            if not digest or hashlib.sha256(code).hexdigest() == digest:
+                return code
+    return None
 
 
 def _write_part(rows: Path, count: int, part: Path) -> None:

@@ -28,11 +28,13 @@ from anew.ports.search import Scores, Study
 __all__ = [
     "ARTIFACT",
     "JOURNAL",
+    "LoadPipeline",
     "Searching",
     "TrainingOutcome",
     "TrainingRun",
     "finish_run",
     "fit_run",
+    "planned_pipeline",
     "read_outcome",
     "run_scores",
     "run_training",
@@ -44,6 +46,9 @@ JOURNAL = "search.journal"
 OUTCOME = "outcome.json"
 _DRAFT = "draft"
 _SCHEMA = 2
+
+LoadPipeline = Callable[[Path, bytes | None], Pipeline]
+"""Loads the code at a path; or what it said, where that is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,8 @@ class TrainingRun:
         Parquet file with the rows of the snapshot that are not held out: all that a fit may see.
     pipeline, code
         The pipeline file, and the SHA-256 that it had when the run was planned (empty: whatever it is).
+    source
+        Copy of the pipeline as it was planned: the file may be edited meanwhile. Empty where there is none.
     previous, previous_digest
         Folder of the champion's verified artifact to start warm from, and its digest; or empty.
     sample_rows, traits, export
@@ -81,6 +88,7 @@ class TrainingRun:
     holdout_rows: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
+    source: str = ""
     snapshot: str = ""
     previous: str = ""
     previous_digest: str = ""
@@ -178,16 +186,14 @@ class Searching:
 
 
 def run_training(
-    run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline], searching: Searching | None = None
+    run: TrainingRun, folder: Path, kit: Kit, load: LoadPipeline, searching: Searching | None = None
 ) -> TrainingOutcome:
     """Do both steps, one after the other; see `fit_run` and `finish_run`."""
     fit_run(run, folder, kit, load, searching)
     return finish_run(run, folder, kit, load)
 
 
-def fit_run(
-    run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline], searching: Searching | None = None
-) -> None:
+def fit_run(run: TrainingRun, folder: Path, kit: Kit, load: LoadPipeline, searching: Searching | None = None) -> None:
     """Search, where the run says so, and fit, or make one model of two; leaves a draft in `folder`.
 
     Raises
@@ -197,7 +203,7 @@ def fit_run(
     OSError
         A file cannot be read or written.
     """
-    pipeline = _pipeline(run, load)
+    pipeline = planned_pipeline(run, load)
     if run.blend:
         _leave(_blended(run, kit), folder / _DRAFT)
         return
@@ -255,9 +261,9 @@ def run_scores(run: TrainingRun, rows: pl.DataFrame, pipeline: Pipeline, kit: Ki
     return fold_scores(rows, run.recipe(), run.search, pipeline, kit, previous)
 
 
-def finish_run(run: TrainingRun, folder: Path, kit: Kit, load: Callable[[Path], Pipeline]) -> TrainingOutcome:
+def finish_run(run: TrainingRun, folder: Path, kit: Kit, load: LoadPipeline) -> TrainingOutcome:
     """Prove the draft in `folder`, and write ``artifact/`` and ``outcome.json`` there. Raises as `fit_run`."""
-    pipeline = _pipeline(run, load)
+    pipeline = planned_pipeline(run, load)
     made, seconds = _found_draft(folder / _DRAFT)
     rows = pl.read_parquet(run.rows)
     ProgressFile(folder, training_rows(rows, run.holdout_rows).height)(Progress(step="finish"))
@@ -281,8 +287,9 @@ def _values(of: Any) -> dict[str, Any]:
     return {each.name: getattr(of, each.name) for each in fields(of)}
 
 
-def _pipeline(run: TrainingRun, load: Callable[[Path], Pipeline]) -> Pipeline:
-    pipeline = load(run.pipeline)
+def planned_pipeline(run: TrainingRun, load: LoadPipeline) -> Pipeline:
+    """Return the code that the run was planned with; raises TrainingError when there is none of it left."""
+    pipeline = load(run.pipeline, Path(run.source).read_bytes() if run.source else None)
     if run.code and pipeline.digest != run.code:
         raise TrainingError(
             "error", f"{run.pipeline} has changed since this run was planned; the change asks for a run of its own"
