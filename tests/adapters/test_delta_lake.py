@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from deltalake import DeltaTable
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.memory_lake import MemoryLake
 from anew.domain.boundary import hook
-from anew.domain.column import Columns, Task
+from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import ConflictError, IntegrityError, SchemaError, UnavailableError
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation
@@ -145,10 +146,17 @@ def test_lakes_on_disk_and_in_memory_answer_alike(reopen: Callable[[], DeltaLake
 
 
 def test_a_lake_of_other_columns_or_of_another_model_is_refused(tmp_path: Path) -> None:
-    _open(tmp_path).close()
+    mark = tmp_path / "state" / "lake.db"
+    wider = replace(COLUMNS, features=(*COLUMNS.features[1:], Column(name="more", kind=ColumnKind.NUMBER)))
+    DeltaLake(tmp_path / "lake", wider, "m", mark).close()  # and nothing stored yet
+    with closing(_open(tmp_path)) as lake:
+        lake.append("0", 1, [prediction(1)])
+    gone = COLUMNS.features[0].name
+    with pytest.raises(SchemaError, match=rf"other columns: gone: {gone}; new: more; put that back"):
+        DeltaLake(tmp_path / "lake", wider, "m", mark)
     other = Columns(time="ts", target="y", features=COLUMNS.features, task=Task.REGRESSION)
-    with pytest.raises(SchemaError, match="columns"):
-        DeltaLake(tmp_path / "lake", other, "m", tmp_path / "state" / "lake.db")
+    with pytest.raises(SchemaError, match=r"of another kind: _\w+ \(String, now Float64\)"):
+        DeltaLake(tmp_path / "lake", other, "m", mark)
     with pytest.raises(SchemaError, match="model"):
         DeltaLake(tmp_path / "lake", COLUMNS, "n", tmp_path / "state" / "lake.db")
 

@@ -105,13 +105,20 @@ class LakeMark:
         if self._one("SELECT value FROM meta WHERE key = ?", key) is None:
             with self._writing():
                 self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
-        found = self._one("SELECT value FROM meta WHERE key = ?", key)
-        if found != (value,):
-            raise SchemaError(
-                f"the lake marked by {self._path} was made for the {key} {found}, now {value} is asked for; "
-                "use the folder that belongs to it, or begin a new one",
-                key,
-            )
+        (found,) = self._one("SELECT value FROM meta WHERE key = ?", key) or ("",)
+        if found == value:
+            return
+        if key == "columns" and self._one("SELECT 1 FROM tables") is None:  # nothing was ever stored by the others
+            with self._writing():
+                self._db.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+            return
+        what = "other columns" if key == "columns" else f"another {key}"
+        said = f"{found}, not {value}" if key != "columns" else _difference(found, value)
+        raise SchemaError(
+            f"the lake marked by {self._path} was made for {what}: {said}; put that back, use the folder that "
+            "belongs to it, or begin a project beside this one",
+            key,
+        )
 
     def close(self) -> None:
         """Close the file."""
@@ -323,3 +330,16 @@ class LakeMark:
                 yield
             except sqlite3.Error as exc:
                 raise translate(exc, self._path) from exc
+
+
+def _difference(found: str, wanted: str) -> str:
+    """Say how the columns of two lakes, as JSON by table, differ."""
+    was, now = ({n: k for names in json.loads(text).values() for n, k in names.items()} for text in (found, wanted))
+    said = {
+        "gone": [name for name in was if name not in now],
+        "new": [name for name in now if name not in was],
+        "of another kind": [
+            f"{name} ({was[name]}, now {now[name]})" for name in was if now.get(name, was[name]) != was[name]
+        ],
+    }
+    return "; ".join(f"{how}: {', '.join(names)}" for how, names in said.items() if names) or "their order"

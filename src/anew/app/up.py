@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
-from anew.app.accepted import accept, is_accepted, revision
+from anew.app.accepted import accept, is_accepted, keep_columns, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
 from anew.app.consent import admits
@@ -319,8 +319,7 @@ class _Up:
             changed = load(self._settings.root)
             stages(changed)
             check_secrets(changed)
-            if (changed.model, changed.columns) != (self._settings.model, self._settings.columns):
-                raise SettingsError(f"{FILE}: model and columns cannot change while it runs; stop it first")
+            keep_columns(changed, self._settings)
             if changed.policy.stores.places != self._settings.policy.stores.places:
                 raise SettingsError(f"{FILE}: stores cannot change while it runs; stop it and move what is there")
             accept(changed)

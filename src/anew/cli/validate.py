@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from anew.adapters.pipeline_module import load_pipeline
+from anew.app.accepted import accepted, keep_columns
 from anew.app.pace import pace_notes
 from anew.app.settings import load
+from anew.app.status import stored_rows
 from anew.app.wiring import stages
 from anew.cli._output import emit_json, say
 from anew.domain.errors import SettingsError
@@ -28,6 +30,8 @@ def run(
         model = settings.model
         stages(settings)
         load_pipeline(settings.pipeline)
+        if stored_rows(settings.state):  # only by then are they settled
+            keep_columns(settings, accepted(settings.root))
         notes += pace_notes(settings)
     except SettingsError as exc:
         problems = [line for problem in exc.problems for line in problem.splitlines()]
