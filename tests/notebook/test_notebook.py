@@ -77,6 +77,17 @@ def test_pandas_where_it_is_installed(frames: tuple[pl.DataFrame, pl.DataFrame])
     assert "__index_level_0__" not in anew.profile(before[before["x"] > 0]).columns
 
 
+@pytest.mark.parametrize("kind", [pl.Categorical(), pl.Enum(["a", "b"])], ids=str)
+def test_categories_of_polars_go_in_as_they_are(kind: pl.DataType, tmp_path: Path) -> None:
+    before = pl.DataFrame({"c": pl.Series(["a", "b", None] * 200, dtype=kind)})
+    now = pl.DataFrame({"c": pl.Series(["a", "a", "b"] * 200, dtype=kind)})
+    before.write_parquet(tmp_path / "before.parquet")
+    found = anew.profile(before).columns["c"]
+    assert (found.kind, found.n, found.nulls) == ("categorical", 600, 200)
+    assert anew.drift(before, now).drifted == anew.drift(tmp_path / "before.parquet", now).drifted == ("c",)
+    assert not anew.drift(tmp_path / "before.parquet", now).report.retyped
+
+
 def test_a_profile_counts_what_is_there() -> None:
     frame = pa.table({"x": [1.0, None, 3.0], "c": ["a", "b", "b"], "s": [{"k": 1}] * 3})
     found = anew.profile(frame)
@@ -90,6 +101,8 @@ def test_what_is_no_frame_is_refused_by_a_sentence() -> None:
         anew.profile(42)  # type: ignore[arg-type]  # what a user may do
     with pytest.raises(SchemaError, match="Arrow does not take"):
         anew.profile({"x": [1, 2], "y": [1]})
+    with pytest.raises(SchemaError, match=r"Arrow cannot write this Table as Parquet: .*; leave out"):
+        anew.profile(pa.table({"x": [1], "month": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}))
 
 
 def test_html_is_escaped(frames: tuple[pl.DataFrame, pl.DataFrame], tmp_path: Path) -> None:
