@@ -105,6 +105,23 @@ def test_what_is_no_frame_is_refused_by_a_sentence() -> None:
         anew.profile(pa.table({"x": [1], "month": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}))
 
 
+def test_a_column_that_changed_its_type_or_is_missing_is_said() -> None:
+    before = {"amount": list(range(100)), "b": [1.0] * 100, "gone": [1] * 100, "s": [{"k": 1}] * 100}
+    now = {"amount": list(map(str, range(100))), "b": [1] * 100, "s": [{"k": 1}] * 100}
+    found = anew.drift(before, now)
+    assert (found.drifted, found.settled) == ((), False)
+    assert repr(found) == "<anew drift: no drift seen; missing: gone; type changed: amount; 1 columns, alpha 0.01>"
+    shown = found._repr_html_()
+    assert "amount was int64, is string, which cannot be compared" in shown
+    assert "b was double, is int64" in shown
+    assert "b was double, is int64," not in shown
+    assert "not looked at" in shown
+    with pytest.raises(SchemaError) as caught:
+        anew.drift({"a": [1]}, {"a": ["x"], "b": [2]})
+    assert "the reference has a (int64), the current rows have a (string), b (int64)" in str(caught.value)
+    assert ".parquet" not in str(caught.value)
+
+
 def test_html_is_escaped(frames: tuple[pl.DataFrame, pl.DataFrame], tmp_path: Path) -> None:
     project = anew.Project(write_record(tmp_path / "small"))
     results: list[Any] = [anew.drift(*frames), anew.profile(frames[0]), project.status(), project.run("v1")]
