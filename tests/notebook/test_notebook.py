@@ -16,7 +16,7 @@ import pytest
 
 import anew
 from anew.app.drift import DriftOptions, measure_drift
-from anew.domain.errors import NotFoundError, PolicyError, SchemaError, UnavailableError
+from anew.domain.errors import AnewError, NotFoundError, PolicyError, SchemaError, UnavailableError
 from anew.notebook import Client
 from tests.cli.recorded import write_record
 
@@ -179,6 +179,30 @@ def test_the_client_asks_in_batches_and_says_what_is_wrong(monkeypatch: pytest.M
         other.predict({"x": 1.0})
     with Client("http://127.0.0.1:9", timeout_s=2) as nobody, pytest.raises(UnavailableError, match="anew up"):
         nobody.predict({"x": 1.0})
+
+
+def test_the_client_names_the_field_that_is_refused_and_its_row_among_all_that_were_given() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if request.url.path == "/log":
+            return httpx.Response(409, json={"error": {"code": "version", "message": "no such", "path": "version"}})
+        name, entries = next(iter(body.items()))
+        bad = next((i for i, each in enumerate(entries) if "bad" in each.values()), None)
+        if bad is None:
+            said = [{"id": str(i), "output": 1, "version": "v1"} for i in range(len(entries))]
+            return httpx.Response(200, json={"predictions": said, "ids": [each["id"] for each in said]})
+        error = {"code": "invalid", "message": "Expected int, got str", "path": f"{name}[{bad}].x[7]"}
+        return httpx.Response(422, json={"error": error})
+
+    with Client("http://gateway") as client:
+        client._http = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
+        rows = [{"x": 1.0}] * 1500 + [{"x": "bad"}]
+        with pytest.raises(SchemaError, match=r"^422 rows\[1500\]\.x\[7\]: Expected int, got str$"):
+            client.predict(rows)
+        with pytest.raises(SchemaError, match=r"^422 labels\[1001\]\.x\[7\]: "):
+            client.label({str(i): "bad" if i == 1001 else 1 for i in range(1100)})
+        with pytest.raises(AnewError, match=r"^409 version: no such$"):
+            client.log([{"x": 1.0}], [1])
 
 
 def test_nothing_is_loaded_before_it_is_used() -> None:
