@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import pytest
 import anew
 from anew.app.drift import DriftOptions, measure_drift
 from anew.domain.errors import AnewError, NotFoundError, PolicyError, SchemaError, UnavailableError
+from anew.domain.facts import TrainingPlanned
+from anew.domain.interval import Interval
 from anew.notebook import Client
-from tests.cli.recorded import write_record
+from tests.cli.recorded import AT, record, write_record
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -139,11 +141,18 @@ def test_a_project_is_read_from_its_record(tmp_path: Path) -> None:
     assert project.status().champion == "v1"
     assert project.run("v1").standing == "champion"
     assert project.gates("v1").passed
-    assert not project.gates("v9").passed
     with pytest.raises(NotFoundError):
         project.rollout()
     with pytest.raises(NotFoundError):
         project.run("v9")
+    with pytest.raises(NotFoundError, match="no version 'v9'; known are v1"):
+        project.gates("v9")
+    span = Interval(start=AT - timedelta(days=9), end=AT)
+    plan = TrainingPlanned(
+        model="small", at=AT, version="v2", champion="v1", span=span, holdout_share=0.1, seed=1, code="c", settings="s"
+    )
+    record(tmp_path / "small", plan)
+    assert "none on record" in repr(project.gates("v2"))
     with pytest.raises(NotFoundError):
         anew.Project(tmp_path / "nowhere")
 
