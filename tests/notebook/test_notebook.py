@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import pytest
 
 import anew
 from anew.app.drift import DriftOptions, measure_drift
-from anew.domain.errors import NotFoundError, PolicyError, SchemaError, UnavailableError
+from anew.domain.errors import AnewError, NotFoundError, PolicyError, SchemaError, UnavailableError
+from anew.domain.facts import TrainingPlanned
+from anew.domain.interval import Interval
 from anew.notebook import Client
-from tests.cli.recorded import write_record
+from tests.cli.recorded import AT, record, write_record
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -77,6 +79,17 @@ def test_pandas_where_it_is_installed(frames: tuple[pl.DataFrame, pl.DataFrame])
     assert "__index_level_0__" not in anew.profile(before[before["x"] > 0]).columns
 
 
+@pytest.mark.parametrize("kind", [pl.Categorical(), pl.Enum(["a", "b"])], ids=str)
+def test_categories_of_polars_go_in_as_they_are(kind: pl.DataType, tmp_path: Path) -> None:
+    before = pl.DataFrame({"c": pl.Series(["a", "b", None] * 200, dtype=kind)})
+    now = pl.DataFrame({"c": pl.Series(["a", "a", "b"] * 200, dtype=kind)})
+    before.write_parquet(tmp_path / "before.parquet")
+    found = anew.profile(before).columns["c"]
+    assert (found.kind, found.n, found.nulls) == ("categorical", 600, 200)
+    assert anew.drift(before, now).drifted == anew.drift(tmp_path / "before.parquet", now).drifted == ("c",)
+    assert not anew.drift(tmp_path / "before.parquet", now).report.retyped
+
+
 def test_a_profile_counts_what_is_there() -> None:
     frame = pa.table({"x": [1.0, None, 3.0], "c": ["a", "b", "b"], "s": [{"k": 1}] * 3})
     found = anew.profile(frame)
@@ -90,6 +103,25 @@ def test_what_is_no_frame_is_refused_by_a_sentence() -> None:
         anew.profile(42)  # type: ignore[arg-type]  # what a user may do
     with pytest.raises(SchemaError, match="Arrow does not take"):
         anew.profile({"x": [1, 2], "y": [1]})
+    with pytest.raises(SchemaError, match=r"Arrow cannot write this Table as Parquet: .*; leave out"):
+        anew.profile(pa.table({"x": [1], "month": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}))
+
+
+def test_a_column_that_changed_its_type_or_is_missing_is_said() -> None:
+    before = {"amount": list(range(100)), "b": [1.0] * 100, "gone": [1] * 100, "s": [{"k": 1}] * 100}
+    now = {"amount": list(map(str, range(100))), "b": [1] * 100, "s": [{"k": 1}] * 100}
+    found = anew.drift(before, now)
+    assert (found.drifted, found.settled) == ((), False)
+    assert repr(found) == "<anew drift: no drift seen; missing: gone; type changed: amount; 1 columns, alpha 0.01>"
+    shown = found._repr_html_()
+    assert "amount was int64, is string, which cannot be compared" in shown
+    assert "b was double, is int64" in shown
+    assert "b was double, is int64," not in shown
+    assert "not looked at" in shown
+    with pytest.raises(SchemaError) as caught:
+        anew.drift({"a": [1]}, {"a": ["x"], "b": [2]})
+    assert "the reference has a (int64), the current rows have a (string), b (int64)" in str(caught.value)
+    assert ".parquet" not in str(caught.value)
 
 
 def test_html_is_escaped(frames: tuple[pl.DataFrame, pl.DataFrame], tmp_path: Path) -> None:
@@ -109,11 +141,18 @@ def test_a_project_is_read_from_its_record(tmp_path: Path) -> None:
     assert project.status().champion == "v1"
     assert project.run("v1").standing == "champion"
     assert project.gates("v1").passed
-    assert not project.gates("v9").passed
     with pytest.raises(NotFoundError):
         project.rollout()
     with pytest.raises(NotFoundError):
         project.run("v9")
+    with pytest.raises(NotFoundError, match="no version 'v9'; known are v1"):
+        project.gates("v9")
+    span = Interval(start=AT - timedelta(days=9), end=AT)
+    plan = TrainingPlanned(
+        model="small", at=AT, version="v2", champion="v1", span=span, holdout_share=0.1, seed=1, code="c", settings="s"
+    )
+    record(tmp_path / "small", plan)
+    assert "none on record" in repr(project.gates("v2"))
     with pytest.raises(NotFoundError):
         anew.Project(tmp_path / "nowhere")
 
@@ -149,6 +188,30 @@ def test_the_client_asks_in_batches_and_says_what_is_wrong(monkeypatch: pytest.M
         other.predict({"x": 1.0})
     with Client("http://127.0.0.1:9", timeout_s=2) as nobody, pytest.raises(UnavailableError, match="anew up"):
         nobody.predict({"x": 1.0})
+
+
+def test_the_client_names_the_field_that_is_refused_and_its_row_among_all_that_were_given() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if request.url.path == "/log":
+            return httpx.Response(409, json={"error": {"code": "version", "message": "no such", "path": "version"}})
+        name, entries = next(iter(body.items()))
+        bad = next((i for i, each in enumerate(entries) if "bad" in each.values()), None)
+        if bad is None:
+            said = [{"id": str(i), "output": 1, "version": "v1"} for i in range(len(entries))]
+            return httpx.Response(200, json={"predictions": said, "ids": [each["id"] for each in said]})
+        error = {"code": "invalid", "message": "Expected int, got str", "path": f"{name}[{bad}].x[7]"}
+        return httpx.Response(422, json={"error": error})
+
+    with Client("http://gateway") as client:
+        client._http = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
+        rows = [{"x": 1.0}] * 1500 + [{"x": "bad"}]
+        with pytest.raises(SchemaError, match=r"^422 rows\[1500\]\.x\[7\]: Expected int, got str$"):
+            client.predict(rows)
+        with pytest.raises(SchemaError, match=r"^422 labels\[1001\]\.x\[7\]: "):
+            client.label({str(i): "bad" if i == 1001 else 1 for i in range(1100)})
+        with pytest.raises(AnewError, match=r"^409 version: no such$"):
+            client.log([{"x": 1.0}], [1])
 
 
 def test_nothing_is_loaded_before_it_is_used() -> None:

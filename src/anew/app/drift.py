@@ -83,6 +83,10 @@ class TypeChange:
     after: str
     comparable: bool
 
+    def __str__(self) -> str:
+        """Say it after the column's name."""
+        return f"was {self.before}, is {self.after}{'' if self.comparable else ', which cannot be compared'}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftReport:
@@ -127,8 +131,12 @@ class DriftReport:
     @property
     def unsettled(self) -> bool:
         """Whether a column drifted, is missing or cannot be compared any more."""
-        broken = any(not change.comparable for change in self.retyped.values())
-        return bool(self.drifted or self.missing) or broken
+        return bool(self.drifted or self.missing or self.broken)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Columns that cannot be compared any more, because their type changed."""
+        return tuple(name for name, change in self.retyped.items() if not change.comparable)
 
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -192,9 +200,8 @@ def measure_drift(options: DriftOptions) -> DriftReport:
     ]
     if not shared:
         raise SchemaError(
-            f"{current.path.name} has no column that can be compared: "
-            f"the reference has {', '.join(stored.reference.names) or 'none'}, "
-            f"the current rows have {', '.join(current.types) or 'none'}"
+            f"no column can be compared: the reference has {_listed(stored.types)}, the current rows have "
+            f"{_listed(current.types)}; needed is one that holds the same on both: numbers, text, times or vectors"
         )
     seen = _profile(stored.reference, current, shared)
     measured = {name: measure(own[name], column, options.margin) for name, column in seen.columns.items()}
@@ -237,6 +244,10 @@ def _change(stored: StoredReference, current: TableStream, name: str) -> TypeCha
     # A column without any value has no type of its own: it is compared, as nulls.
     same = after == "null" or _family(before) == _family(after)
     return TypeChange(before=before, after=after, comparable=looked_at and same)
+
+
+def _listed(types: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "none"
 
 
 def _family(kind: str) -> str:

@@ -278,8 +278,7 @@ def _say(report: DriftReport) -> None:
     for name in report.missing:
         say(f"missing: {name} is in the reference, not in the current rows")
     for name, change in report.retyped.items():
-        more = "" if change.comparable else ", which cannot be compared"
-        say(f"type changed: {name} was {change.before}, is {change.after}{more}")
+        say(f"type changed: {name} {change}")
     for name in report.new:
         say(f"new: {name} is not in the reference")
     for name in report.unsupported:

@@ -1,5 +1,6 @@
 """A typed client of a gateway: ask, label, and see whether it is ready."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ __all__ = ["Client", "Prediction"]
 
 _BATCH = 1000
 """Rows in one request at the most; the gateway refuses more."""
+_INDEX = re.compile(r"\[(\d+)\]")
 _KINDS: Mapping[int, type[AnewError]] = {
     401: PolicyError,
     403: PolicyError,
@@ -90,7 +92,7 @@ class Client:
             asked = [rows] if isinstance(rows, Mapping) else rows
         found = []
         for start in range(0, len(asked), _BATCH):
-            body = self._call("POST", "/predict", {"rows": [_plain(row) for row in asked[start : start + _BATCH]]})
+            body = self._send("/predict", {"rows": [_plain(row) for row in asked[start : start + _BATCH]]}, start)
             found += [_prediction(body, each) for each in body["predictions"]]
         return found
 
@@ -113,7 +115,7 @@ class Client:
             asked = {"rows": [_plain(row) for row in rows[start:end]]} | ({"ids": list(ids[start:end])} if ids else {})
             answers = [{"output": _value(each)} for each in outputs[start:end]]
             more = {"version": version} if version else {}
-            body = self._call("POST", "/log", {"asked": asked, "answers": answers} | more)
+            body = self._send("/log", {"asked": asked, "answers": answers} | more, start)
             found += [_prediction(body, each) for each in body["predictions"]]
         return found
 
@@ -126,7 +128,7 @@ class Client:
         sent = [{"prediction": id, "value": _value(value)} | more for id, value in labels.items()]
         found: list[str] = []
         for start in range(0, len(sent), _BATCH):
-            found += self._call("POST", "/labels", {"labels": sent[start : start + _BATCH]})["ids"]
+            found += self._send("/labels", {"labels": sent[start : start + _BATCH]}, start)["ids"]
         return found
 
     def ready(self) -> Mapping[str, Any]:
@@ -137,16 +139,19 @@ class Client:
             raise UnavailableError(f"nobody answers at {self._url}: {exc}") from exc
         return _body(reply)
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _send(self, path: str, body: Mapping[str, Any], start: int) -> Mapping[str, Any]:
+        """Return what the gateway says to a batch, whose first row is row `start` of what the caller gave."""
         try:
-            reply = self._http.request(method, path, json=body)
+            reply = self._http.post(path, json=body)
         except httpx.HTTPError as exc:
             raise UnavailableError(f"nobody answers at {self._url}: {exc}; is anew up running?") from exc
         said = _body(reply)
         if reply.is_success:
             return said
         problem = said.get("error", {}) if isinstance(said.get("error"), Mapping) else said
-        raise _KINDS.get(reply.status_code, AnewError)(f"{reply.status_code}: {problem.get('message', said)}")
+        field = _INDEX.sub(lambda found: f"[{int(found[1]) + start}]", str(problem.get("path", "")), count=1)
+        where = f"{reply.status_code} {field}".rstrip()
+        raise _KINDS.get(reply.status_code, AnewError)(f"{where}: {problem.get('message', said)}")
 
 
 def _body(reply: httpx.Response) -> Mapping[str, Any]:

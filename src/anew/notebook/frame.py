@@ -31,11 +31,18 @@ def write_frame(frame: Frame, file: Path) -> Path:
     Raises
     ------
     SchemaError
-        It is none of those, or Arrow does not take one of its columns.
+        It is none of those, or Arrow or Parquet does not take one of its columns.
     """
     if isinstance(frame, str | Path):
         return Path(frame)
-    pq.write_table(_arrow(frame), file)
+    table = _arrow(frame)
+    try:
+        pq.write_table(table.cast(pa.schema(map(_stored, table.schema))), file)
+    except pa.ArrowException as exc:
+        raise SchemaError(
+            f"Arrow cannot write this {type(frame).__name__} as Parquet: {exc}; leave out such a column, or give it "
+            "another type"
+        ) from exc
     return file
 
 
@@ -43,6 +50,12 @@ def rows_of(frame: ArrowFrame | Mapping[str, Sequence[Any]]) -> list[dict[str, A
     """Return the rows of a frame as plain values."""
     rows: list[dict[str, Any]] = _arrow(frame).to_pylist()
     return rows
+
+
+def _stored(field: "pa.Field") -> "pa.Field":
+    """Return a column as Parquet takes it: a category of polars has views as its levels, which Arrow does not write."""
+    views = pa.types.is_dictionary(field.type) and pa.types.is_string_view(field.type.value_type)
+    return field.with_type(pa.dictionary(pa.int32(), pa.string())) if views else field
 
 
 def _arrow(frame: object) -> "pa.Table":

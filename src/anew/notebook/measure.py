@@ -51,8 +51,14 @@ class DriftResult:
 
     def __repr__(self) -> str:
         """Say it in a line."""
-        found = ", ".join(self.drifted) or "no drift seen"
-        return f"<anew drift: {found}; {len(self.report.columns)} columns, alpha {self.report.options.alpha:g}>"
+        report = self.report
+        found = [", ".join(report.drifted) or "no drift seen"]
+        found += [
+            f"{what}: {', '.join(names)}"
+            for what, names in (("missing", report.missing), ("type changed", report.broken))
+            if names
+        ]
+        return f"<anew drift: {'; '.join(found)}; {len(report.columns)} columns, alpha {report.options.alpha:g}>"
 
     def _repr_html_(self) -> str:
         report = self.report
@@ -74,9 +80,13 @@ class DriftResult:
         chance = f"chance of any false finding {report.options.alpha:g}"
         about = f"{report.reference.n:,} rows against {report.current.n:,}, {chance}"
         more = f"<p>and {len(ranked) - _SHOWN} more columns</p>" if len(ranked) > _SHOWN else ""
-        lost = "".join(
-            title(what, ", ".join(names)) for what, names in (("missing", report.missing), ("new", report.new)) if names
+        beside = (
+            ("missing", ", ".join(report.missing)),
+            ("type changed", "; ".join(f"{name} {change}" for name, change in report.retyped.items())),
+            ("new", ", ".join(report.new)),
+            ("not looked at", ", ".join(report.unsupported)),
         )
+        lost = "".join(title(what, said) for what, said in beside if said)
         heads = ("column", "verdict", "PSI", "p-value", "mean before", "mean now")
         return title("Drift", about) + table(heads, rows) + more + lost
 
@@ -119,7 +129,7 @@ def profile(frame: Frame) -> ProfileResult:
         It is no frame, or two of its columns bear one name.
     """
     with tempfile.TemporaryDirectory() as folder:
-        stream = open_table(write_frame(frame, Path(folder) / "rows.parquet"))
+        stream = open_table(write_frame(frame, Path(folder) / "frame"))
         fitted, left = [], list(stream.unsupported)
         for name in stream.types:
             column = None if name in stream.unsupported else stream.column(name)
@@ -150,8 +160,8 @@ def drift(reference: Frame, current: Frame, *, alpha: float = 0.01, margin: floa
     """
     with tempfile.TemporaryDirectory() as folder:
         options = DriftOptions(
-            reference=write_frame(reference, Path(folder) / "reference.parquet"),
-            current=write_frame(current, Path(folder) / "current.parquet"),
+            reference=write_frame(reference, Path(folder) / "reference"),
+            current=write_frame(current, Path(folder) / "current"),
             alpha=alpha,
             margin=margin,
         )

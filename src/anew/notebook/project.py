@@ -158,11 +158,16 @@ class Project:
         return RunResult(version, found.get(version, "planned"), tuple(history))
 
     def gates(self, version: str) -> GateResult:
-        """Return what the gates said of a version, the newest verdict of each; `anew gate` asks them anew."""
+        """Return what the gates said of a version, the newest verdict of each; `anew gate` asks them anew.
+
+        Raises NotFoundError when there is no such version.
+        """
         newest: dict[str, GateJudged] = {}
         for recorded in read_facts(record_place(state_folder(self._folder)), kinds={GateJudged.__name__}):
             if isinstance(recorded.fact, GateJudged) and recorded.fact.version == version:
                 newest[recorded.fact.gate] = recorded.fact
+        if not newest:
+            self.run(version)  # raises where there is no such version
         return GateResult(version, tuple(newest.values()))
 
     def rollout(self) -> RolloutResult:
