@@ -9,7 +9,8 @@ import pytest
 from anew.adapters._lake_s3 import S3Folder
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.s3_bucket import S3Bucket
-from anew.app.doctor.store import STORE, Examined
+from anew.app.doctor.examined import Examined
+from anew.app.doctor.store import STORE
 from anew.app.settings import load
 from anew.app.stores import open_stores
 from anew.domain.errors import (

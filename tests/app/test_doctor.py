@@ -22,12 +22,13 @@ from anew.app.doctor import examine
 from anew.app.doctor.machine import MACHINE
 from anew.app.doctor.project import PROJECT
 from anew.app.doctor.store import STORE
+from anew.app.order import order
 from anew.app.person import access_file, user_file
 from anew.app.settings import load
 from anew.app.stores import open_stores
 from anew.domain.access import Role
 from anew.domain.errors import InvariantError, NotFoundError
-from anew.domain.facts import Stage, Ticked, TrafficShifted, VersionPromoted
+from anew.domain.facts import Order, Stage, Ticked, TrafficShifted, VersionPromoted
 from anew.domain.health import Finding, Health
 from tests.adapters.fact_samples import sample
 from tests.app.small_project import PIPELINE, YAML, write_project
@@ -78,6 +79,18 @@ def _newer_routing(project: Path, epoch: int = 99) -> None:
         champion=("v9", "9" * 64),
     )  # fmt: skip
     FileTraffic(state, verifier=signer.verifier, signer=signer).publish(routing)
+
+
+def _order(project: Path) -> None:
+    """Roll v1 back at the gateways while no loop runs."""
+    state = project / ".anew"
+    signer = Signer.load_or_create(state / "keys")
+    routing = TrafficShifted(
+        model="small", at=AT, id="9" * 26, cause="8" * 26, epoch=1, stage=Stage.STEADY, share=0.0,
+        champion=("v1", "9" * 64), fallback=("v0", "7" * 64),
+    )  # fmt: skip
+    FileTraffic(state, verifier=signer.verifier, signer=signer).publish(routing)
+    order(project, Order.ROLLBACK, "no loop")
 
 
 def _cut(project: Path, pattern: str) -> None:
@@ -133,6 +146,8 @@ FAULTS: dict[str, tuple[str, Health, Plant]] = {
     "champion of the future": ("event time", Health.BAD, lambda p, _: _champion_to_come(p)),
     "mark gone": ("high-water mark", Health.BAD, lambda p, _: (p / ".anew" / "lake.db").unlink()),
     "newer gateways": ("routing", Health.BAD, lambda p, _: _newer_routing(p)),
+    "order not on record": ("routing", Health.WARNING, lambda p, _: _order(p)),
+    "order for another champion": ("champion", Health.WARNING, lambda p, _: _order(p)),
     "artifact gone": ("artifacts", Health.BAD, lambda p, _: _newer_routing(p)),
     "old version damaged": ("artifacts", Health.BAD, lambda p, _: _cut(p, "models/*/model.txt")),
     "snapshot damaged": ("artifacts", Health.BAD, lambda p, _: _cut(p, "snapshots/*.parquet")),

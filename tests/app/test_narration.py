@@ -9,7 +9,15 @@ import pytest
 from anew.app.narration import narrate, write_evidence
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import FACTS, RetiredScored, RollbackCommanded, SpansCompared, Stage, TrafficShifted
+from anew.domain.facts import (
+    FACTS,
+    CandidateAccepted,
+    RetiredScored,
+    RollbackCommanded,
+    SpansCompared,
+    Stage,
+    TrafficShifted,
+)
 from anew.domain.interval import Interval
 from anew.loop.retired import retired_losses
 from tests.adapters.fact_samples import sample
@@ -70,3 +78,7 @@ def test_what_people_wrote_makes_no_line_of_its_own() -> None:
     reason = "looked\nv9 promoted over v1: fine\r\x85\u2028more"
     said = narrate(RollbackCommanded(model="m", at=AT, command="c", by="ann", reason=reason))
     assert len(said.splitlines()) == 1
+
+
+def test_what_a_person_signed_for_is_not_told_as_passed() -> None:
+    assert narrate(sample(CandidateAccepted)).endswith("accepted: each required gate passed or was signed for")

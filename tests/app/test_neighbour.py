@@ -48,6 +48,10 @@ def test_a_folder_without_a_project_is_said_to_be_one(tmp_path: Path) -> None:
     assert "anew init" in seen(tmp_path / "nowhere")
 
 
+def test_a_project_that_was_never_brought_up_is_to_be_first(tmp_path: Path) -> None:
+    assert seen(write_project(tmp_path / "other")) == "it was never brought up: begin with anew up ../other"
+
+
 def test_the_policy_says_which_projects_are_listed(tmp_path: Path) -> None:
     write_record(tmp_path / "other")
     project = write_project(tmp_path / "p", YAML + "dashboard: {others: [../other, ../none]}\n")

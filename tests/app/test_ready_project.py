@@ -1,12 +1,15 @@
 """Every template is a project that works as it stands: it validates, loads, and its replay gains by retraining."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from anew.app import ready_project
-from anew.app.ready_project import HISTORY, TEMPLATES, ReadyProject, create_from_template
+from anew.app.hard_start import hard_start
+from anew.app.ready_project import HISTORY, STREAM, TEMPLATES, ReadyProject, create_from_template
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.app.wiring import stages
@@ -21,7 +24,8 @@ def test_a_template_is_a_working_project_that_retrains_when_its_world_changes(na
     settings = load(created.folder)
     stages(settings)
     assert settings.policy.data.history == HISTORY
-    report = replay(settings, ReplayOptions(data=created.folder / HISTORY))
+    assert hard_start(created.folder, created.folder / HISTORY) == (), "its first champion is served"
+    report = replay(settings, ReplayOptions(data=created.folder / STREAM))
     data = report.data
     assert data["promotions"] > 1
     assert data["loss"] < data["loss_never_retrained"]
@@ -30,7 +34,11 @@ def test_a_template_is_a_working_project_that_retrains_when_its_world_changes(na
 def test_the_rows_are_those_that_its_script_makes(tmp_path: Path) -> None:
     created = create_from_template(tmp_path, "tabular", name="shop")
     made = ready_project._generated(created.folder / "data.py")
-    assert pl.read_parquet(created.folder / HISTORY).equals(made)
+    assert pl.read_parquet(created.folder / STREAM).equals(made)
+    assert pl.read_parquet(created.folder / HISTORY).equals(made.head(made.height // 2))
+    kept = {name: (created.folder / name).read_bytes() for name in (HISTORY, STREAM)}
+    subprocess.run([sys.executable, "data.py"], cwd=created.folder, check=True)
+    assert {name: (created.folder / name).read_bytes() for name in kept} == kept
     assert created.folder.name == "shop"
     with pytest.raises(ConflictError, match="already"):
         create_from_template(tmp_path, "tabular", name="shop")

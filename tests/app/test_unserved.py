@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from anew.app.doctor.store import STORE, Examined
+from anew.app.doctor.examined import Examined
+from anew.app.doctor.store import STORE
 from anew.app.settings import load
 from anew.app.status import project_status
 from anew.domain.fact import Fact

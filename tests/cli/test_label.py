@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from anew.adapters.review_db import ReviewDB
-from anew.app.access import create_token
+from anew.app.access import NewUser, add_user, create_token, revoke_access, set_role
 from anew.app.asker import who_asks
 from anew.app.settings import load
 from anew.app.stores import review_file
@@ -80,6 +80,21 @@ def test_whose_token_it_is_answers(
     item = data(run(capsys, monkeypatch, "next", "--token", "env:ANN", "--json"), "anew.label.next/1")["item"]
     assert run(capsys, monkeypatch, "answer", item["id"], "1").code == 4, "it is hers"
     assert run(capsys, monkeypatch, "answer", item["id"], "1", "--token", "env:ANN").code == 0
+
+
+def test_an_account_of_somebody_is_held_to_that_person_s_role(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(project, NewUser(name="ada", role=Role.APPROVER, without=True, account=who_asks()))
+    for words in (("next",), ("answer", "f" * 26, "1"), ("skip", "f" * 26)):
+        refused = run(capsys, monkeypatch, *words)
+        assert (refused.code, "ada is approver, who may not review here" in refused.err) == (6, True), refused
+    set_role(project, "ada", Role.LABELLER)
+    item = data(run(capsys, monkeypatch, "next", "--json"), "anew.label.next/1")["item"]
+    assert run(capsys, monkeypatch, "answer", item["id"], "1").code == 0
+    revoke_access(project, "ada")
+    refused = run(capsys, monkeypatch, "next")
+    assert (refused.code, "ada was revoked" in refused.err) == (6, True), refused
 
 
 def test_without_a_policy_it_says_what_to_write(

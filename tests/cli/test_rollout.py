@@ -16,6 +16,7 @@ from anew.adapters.signing import Signer
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
+from anew.app.asker import who_asks
 from anew.app.model import list_versions
 from anew.domain.blend import Blend
 from anew.domain.errors import NotFoundError, PolicyError
@@ -91,6 +92,39 @@ def test_an_order_is_in_force_when_the_command_returns(
     assert (routing.epoch, routing.champion[0], routing.challenger[0]) == (1000, "v1", challenger)
     (order,) = traffic.ordered("small")
     assert (order.action, order.version, order.reason) == (action, "v2", "I say so")
+
+
+def test_an_order_that_is_not_on_record_yet_is_told_by_status(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = steady(project, epoch=1, fallback=("v0", "d0"))
+
+    def ordered() -> Any:
+        return json.loads(run("status", project, "--json").out)["data"]["ordered"]
+
+    assert ordered() is None
+    run("rollback", project, "--reason", "dead loop")
+    found = ordered()
+    assert (found["action"], found["version"], found["champion"], found["epoch"]) == ("rollback", "v1", "v0", 1000)
+    assert (found["by"], found["reason"]) == (f"account:{who_asks()}", "dead loop")
+    text = run("status", project).out
+    assert "ordered     rollback of v1 ordered at the gateways" in text
+    assert "not on record yet" in text
+    assert text.index("ordered") < text.index("champion    v1")
+    (order,) = traffic.ordered("small")
+    record(project, order)
+    assert ordered() is None
+    assert "ordered" not in run("status", project).out
+
+
+def test_status_says_that_it_cannot_tell_what_gateways_obey(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    steady(project, epoch=1)
+    (routing,) = (project / ".anew" / "routing").glob("*.json")
+    routing.write_bytes(routing.read_bytes()[:-9])
+    found = json.loads(run("status", project, "--json").out)["data"]
+    assert (found["champion"]["version"], found["ordered"]) == ("v1", None)
+    assert "is not a routing that this project signed" in found["routing_problem"]
+    assert found["routing_problem"] in " ".join(run("status", project).out.split())
 
 
 @pytest.mark.parametrize("verb", [["rollback"], ["rollout", "abort"], ["rollout", "hold"]])

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from anew.app.ready_project import HISTORY, create_from_template
+from anew.app.hard_start import hard_start
+from anew.app.ready_project import HISTORY, STREAM, create_from_template
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.app.wiring import stages
@@ -12,6 +13,7 @@ def test_the_template_trains_keeps_and_replays_a_network(tmp_path: Path) -> None
     created = create_from_template(tmp_path, "pytorch")
     settings = load(created.folder)
     stages(settings)
-    data = replay(settings, ReplayOptions(data=created.folder / HISTORY)).data
+    assert hard_start(created.folder, created.folder / HISTORY) == (), "its first champion is served"
+    data = replay(settings, ReplayOptions(data=created.folder / STREAM)).data
     assert data["promotions"] > 1
     assert data["loss"] < data["loss_never_retrained"]

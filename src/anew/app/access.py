@@ -14,7 +14,7 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
 from anew.adapters.user_file import UserRecord
 from anew.app.accepted import accepted
-from anew.app.person import ACCOUNT, PROGRAMS, access_file, person_here, user_file
+from anew.app.person import ACCOUNT, PROGRAMS, access_file, person_here, person_of, user_file
 from anew.app.record import open_record
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
@@ -26,7 +26,9 @@ from anew.governance import PERMISSIONS, may
 
 __all__ = [
     "NewUser",
+    "account_holder",
     "add_user",
+    "check_role",
     "create_token",
     "known_person",
     "link_token",
@@ -265,6 +267,29 @@ def token_holder(settings: Settings, reference: str, what: Permission) -> str:
     if not may(who, what, settings.model):
         raise ForbiddenError(f"{who.name} is {who.role.value}, who may not {what.value} here")
     return who.name
+
+
+def account_holder(settings: Settings, what: Permission) -> str:
+    """Return the name of whoever runs this program; raises as `check_role` where it is known who that is."""
+    name = person_here(settings.state)
+    person = person_of(settings.state, name)
+    if person is not None:
+        check_role(settings, person, what)
+    return name
+
+
+def check_role(settings: Settings, person: UserRecord, what: Permission) -> None:
+    """Refuse a person who is let in no more, or whose role may not do `what`.
+
+    Raises
+    ------
+    ForbiddenError
+        The message says which.
+    """
+    if problem := person.problem(SystemClock().now()):
+        raise ForbiddenError(f"{problem}, and may not {what.value} here")
+    if not may(person.principal, what, settings.model):
+        raise ForbiddenError(f"{person.name} is {person.role}, who may not {what.value} here")
 
 
 def _revoke_tokens(settings: Settings, database: SQLDatabase, name: str, now: datetime) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.signing import Signer, Verifier
-from anew.adapters.system_clock import SystemClock
+from anew.app.access import check_role
 from anew.app.command import Answered, command
 from anew.app.gates import chosen_gates
 from anew.app.model_card import card_problems, card_seal
@@ -31,7 +31,7 @@ from anew.domain.facts import (
     RolloutRefused,
 )
 from anew.domain.verdict import Verdict
-from anew.governance import PROMOTION, may
+from anew.governance import PROMOTION
 
 __all__ = ["Consent", "Signed", "admits", "consent", "ready_consent"]
 
@@ -205,10 +205,7 @@ def _signer(settings: Settings, by: str, *, known: bool) -> str:
                 f"nobody has said who {name} is, and it has to be known who signs: {_say_who(settings, name)}"
             )
         return name
-    if problem := found.problem(SystemClock().now()):
-        raise ForbiddenError(f"{problem}, and signs for nothing")
-    if not may(found.principal, Permission.APPROVE, settings.model):
-        raise ForbiddenError(f"{found.name} is {found.role}, who may not approve here")
+    check_role(settings, found, Permission.APPROVE)
     return found.name
 
 

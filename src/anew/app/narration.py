@@ -281,7 +281,7 @@ def _(fact: GateJudged) -> str:
 
 @_told.register
 def _(fact: CandidateAccepted) -> str:
-    return f"{fact.version} accepted: every required gate passed"
+    return f"{fact.version} accepted: each required gate passed or was signed for"
 
 
 @_told.register

@@ -7,6 +7,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.dashboard_status import dashboard_address
 from anew.app.person import access_file, user_file
+from anew.app.record_place import has_record
 from anew.app.status import state_folder
 from anew.dashboard.source import Neighbour, Source
 from anew.domain.access import Permission, Principal
@@ -30,6 +31,8 @@ def neighbour(project: Path, name: str, who: Principal, source_of: Callable[[Pat
         settings = accepted(project)
     except (AnewError, OSError) as exc:
         return Neighbour(name=name, problem=str(exc))
+    if not has_record(settings.state):
+        return Neighbour(name=name, problem=f"it was never brought up: begin with anew up {name}")
     address = settings.policy.dashboard.origin or dashboard_address(state_folder(project))
     if not _reads(settings.state, who.name, settings.model):
         problem = f"nobody called {who.name} may read it: anew access add-user {who.name} --project {name}"

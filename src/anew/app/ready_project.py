@@ -13,9 +13,11 @@ from anew.adapters.schema_inference import Roles
 from anew.app.project_template import Created, Given, create_from_frame, model_name
 from anew.domain.errors import MissingExtraError, SettingsError
 
-__all__ = ["HISTORY", "TEMPLATES", "ReadyProject", "create_from_template"]
+__all__ = ["HISTORY", "STREAM", "TEMPLATES", "ReadyProject", "create_from_template"]
 
-HISTORY = "history.parquet"
+HISTORY, STREAM = "history.parquet", "stream.parquet"
+"""What a project begins with, from before its world changes; and all of its rows, for a replay."""
+
 _SHIFT = "{label_shift: {test: psi, above: 0.1}, for: 3 windows}"
 
 
@@ -79,16 +81,20 @@ def create_from_template(parent: Path, template: str, *, name: str = "") -> Crea
     pipeline = shipped / "pipeline.py"
     script = (shipped / "data.py").read_bytes()
     frame = _generated(Path(str(shipped / "data.py")))
-    history = BytesIO()
-    frame.write_parquet(history)
     model = model_name(name, template)
     given = Given(
         pipeline=pipeline.read_text("utf-8") if pipeline.is_file() else "",
         history=HISTORY,
         triggers=ready.triggers,
-        files={"data.py": script, HISTORY: history.getvalue()},
+        files={"data.py": script, HISTORY: _parquet(frame.head(frame.height // 2)), STREAM: _parquet(frame)},
     )
     return create_from_frame(parent / model, model, frame, ready.roles, given)
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    written = BytesIO()
+    frame.write_parquet(written)
+    return written.getvalue()
 
 
 def _generated(script: Path) -> pl.DataFrame:

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
-from anew.adapters.file_traffic import is_living
+from anew.adapters.file_traffic import FileTraffic, is_living, routing_file
+from anew.adapters.signing import Verifier
 from anew.adapters.sqlite_errors import translate
 from anew.adapters.system_clock import SystemClock
 from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
+from anew.app.narration import narrate
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
 from anew.app.unserved import ATTEMPT, NO_ROWS, unserved
+from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
@@ -25,6 +28,7 @@ from anew.domain.facts import (
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
+    TrafficOrdered,
     TrafficShifted,
     VersionPromoted,
     WindowClosed,
@@ -42,6 +46,7 @@ __all__ = [
     "state_folder",
     "stored_rows",
     "told_traffic",
+    "unrecorded_order",
 ]
 
 _DECISIONS = (CandidateRefused, EffectFailed, RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
@@ -68,12 +73,14 @@ def project_status(project: Path) -> Mapping[str, Any]:
     decisions: list[Fact] = []
     asked: dict[str, Fact] = {}
     attempt: list[Fact] | None = None
-    model = ""
+    model, known = "", 0
     for recorded in read_facts(record_place(state), kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
         model = fact.model
         versions, consent = registry.apply(versions, fact), governance.apply(consent, fact)
         last[fact.kind] = fact
+        if isinstance(fact, TrafficShifted | TrafficOrdered):
+            known = max(known, fact.epoch)
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
         if isinstance(fact, RetrainRequested | CandidateAccepted):
@@ -85,10 +92,13 @@ def project_status(project: Path) -> Mapping[str, Any]:
         if fact.asks:
             asked[fact.id] = fact
     traffic, stored = last.get("TrafficShifted"), stored_rows(state)
+    order, problem = _order(state, model, known)
     return {
         "model": model,
         "facts": count_facts(record_place(state)),
         "holder": loop_holder(state),
+        "ordered": order,
+        "routing_problem": problem,
         "champion": _version(versions.champion),
         "unserved": _unserved(versions.champion or versions.challenger or consent.waiting, attempt, stored),
         "challenger": _version(versions.challenger),
@@ -119,6 +129,26 @@ def told_traffic(traffic: Mapping[str, Any]) -> str:
     arms = traffic["arms"] or [{"version": traffic["challenger"], "share": traffic["share"]}]
     share = "".join(f", {arm['share']:.0%} to {arm['version']}" for arm in arms if arm["share"])
     return f"{traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {traffic['fallback'] or 'none'})"
+
+
+def unrecorded_order(traffic: FileTraffic, model: str, known: int) -> TrafficOrdered | None:
+    """Return the newest order that gateways obey and a record that ends at the epoch `known` has not heard of."""
+    return next((each for each in reversed(traffic.ordered(model)) if each.epoch > known), None)
+
+
+def _order(state: Path, model: str, known: int) -> tuple[Mapping[str, Any] | None, str]:
+    """Return the order that is not on record yet, and why that cannot be told: empty where it can."""
+    if not routing_file(state, model).is_file():
+        return None, ""
+    try:
+        traffic = FileTraffic(state, verifier=Verifier.load(state / "keys"))
+        order = unrecorded_order(traffic, model, known)
+    except (IntegrityError, NotFoundError, UnavailableError) as exc:
+        return None, str(exc)
+    if order is None:
+        return None, ""
+    about = {"action": order.action.value, "version": order.version, "by": order.by, "reason": order.reason}
+    return {**_traffic(order.shifted()), **about, "said": narrate(order)}, ""
 
 
 def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:

@@ -11,7 +11,7 @@ from anew.adapters.schema_inference import Roles
 from anew.app.adopt import create_around
 from anew.app.hard_start import hard_start
 from anew.app.project_template import create_from_file, create_skeleton
-from anew.app.ready_project import HISTORY, TEMPLATES, create_from_template
+from anew.app.ready_project import STREAM, TEMPLATES, create_from_template
 from anew.cli._output import emit_json, say
 from anew.domain.errors import SettingsError
 
@@ -75,4 +75,4 @@ def run(
         say(f"note: {note}")
     say(f"next: anew validate {quote(str(created.folder))}")
     if template:
-        say(f"then: anew replay {quote(str(created.folder))} --data {quote(str(created.folder / HISTORY))}")
+        say(f"then: anew replay {quote(str(created.folder))} --data {quote(str(created.folder / STREAM))}")

@@ -8,10 +8,9 @@ import typer
 
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
-from anew.app.access import token_holder
+from anew.app.access import account_holder, token_holder
 from anew.app.label_file import LabelColumns, send_labels
 from anew.app.log_file import LogTaker
-from anew.app.person import person_here
 from anew.app.review import label_value, open_review, review_lease
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
@@ -128,7 +127,9 @@ def _send(
 
 
 def _who(settings: Settings, token: str) -> str:
-    return token_holder(settings, token, Permission.REVIEW) if token else person_here(settings.state)
+    if token:
+        return token_holder(settings, token, Permission.REVIEW)
+    return account_holder(settings, Permission.REVIEW)
 
 
 def _plain(found: Question, settings: Settings) -> Mapping[str, Any]:

@@ -30,6 +30,11 @@ def main(words: Sequence[str]) -> None:
     say(f"loop        {'run by ' + status['holder'] if status['holder'] else 'not running'}")
     if status["dashboard"]:
         say(f"dashboard   {status['dashboard']}")
+    if status["ordered"]:
+        say(f"ordered     {status['ordered']['said']}")
+        say("            gateways obey it; not on record yet, so that what follows is from before: start anew up")
+    if status["routing_problem"]:
+        say(f"ordered     not known: {status['routing_problem']}")
     say(f"champion    {_version(status['champion'])}")
     if status["unserved"]:
         say(f"            {status['unserved']['found']}")

@@ -129,6 +129,8 @@ def _standing(status: Any, *, most_workers: int) -> Table:
     for name, found in served:
         reason = f": {found['reason']}" if found and found["reason"] else ""
         rows.append((name, f"{found['version']} since {minute(found['since'])}{reason}" if found else "none"))
+    if status["ordered"]:
+        rows.append(("ordered", f"{status['ordered']['said']}; not on record yet"))
     if status["traffic"]:
         rows.append(("traffic", told_traffic(status["traffic"])))
     workers = sorted(status["workers"], key=lambda worker: not worker["problem"])

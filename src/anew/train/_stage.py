@@ -169,7 +169,7 @@ class Train:
                 learned = fact.both.sources if fact.both else ()
                 return (*_alarms(state, fact, learned), *state.spans.fit_beside(fact))
             case CandidateAccepted() if state.is_running(fact.version):
-                return (_end(state, fact, fact.version, "accepted", "every required gate passed"),)
+                return (_end(state, fact, fact.version, "accepted", "each required gate passed or was signed for"),)
             case CandidateHeld() if state.is_running(fact.version):
                 return (_end(state, fact, fact.version, "held", fact.reason),)
             case CandidateRefused() if state.is_running(fact.version):

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from anew.app.doctor.examined import Examined
 from anew.app.doctor.machine import MACHINE
 from anew.app.doctor.project import PROJECT
-from anew.app.doctor.store import STORE, Examined
+from anew.app.doctor.store import STORE
 from anew.app.record_place import has_record
 from anew.app.settings import FILE, load
 from anew.domain.errors import AnewError, NotFoundError, SettingsError

@@ -5,34 +5,33 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease, reading_facts
-from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
-from anew.adapters.signing import Signer, Verifier
+from anew.adapters.signing import Signer
 from anew.adapters.sqlite_errors import DELETE_CHECKPOINTS, translate
 from anew.adapters.system_clock import SystemClock
 from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
 from anew.app.computing import cluster_of
+from anew.app.doctor.examined import Examined
 from anew.app.kept import count_kept, damaged_kept, kept_artifacts
 from anew.app.mirror_status import mirror_status
+from anew.app.narration import narrate
 from anew.app.record import open_record
 from anew.app.record_place import LOCAL, artifact_place, effects_place, record_place
-from anew.app.settings import Settings
 from anew.app.split_history import refuse_older_record
-from anew.app.status import project_status
+from anew.app.status import project_status, unrecorded_order
 from anew.app.stores import open_lake, review_file
 from anew.domain.errors import IntegrityError, NotFoundError
 from anew.domain.health import Finding
 
-__all__ = ["STORE", "Examined"]
+__all__ = ["STORE"]
 
 _BACKUP_AGE = timedelta(days=7)
 _BEAT_S = 30.0
@@ -40,24 +39,7 @@ _COUNTED_FROM = ("VersionPromoted", "RetrainRequested")
 _FULL = 0.8
 _COPY_BACK = "copy it back from a backup (state/models, state/snapshots), or end that version: anew rollout prune"
 _SKEW = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """The project that is looked at; `quick` leaves out what reads every byte."""
-
-    settings: Settings
-    quick: bool = False
-
-    @property
-    def state(self) -> Path:
-        """The project's ``.anew`` folder."""
-        return self.settings.state
-
-    @property
-    def traffic(self) -> FileTraffic:
-        """The routing, to be read."""
-        return FileTraffic(self.state, verifier=Verifier.load(self.state / "keys"))
+_TAKE_NOTE = "start the loop, which takes note of it: anew up"
 
 
 def _permissions(project: Examined) -> Finding:
@@ -186,8 +168,13 @@ def _routing(project: Examined) -> Finding:
     routing = project.traffic.published(project.settings.model)
     if routing is None:
         return Finding.good("routing", "none yet")
-    refuse_older_record(project.traffic, project.settings.model, record_epoch(record_place(project.state)))
-    return Finding.good("routing", f"signed, epoch {routing.epoch}, {routing.champion[0]} serves")
+    known = record_epoch(record_place(project.state))
+    refuse_older_record(project.traffic, project.settings.model, known)
+    said = f"signed, epoch {routing.epoch}, {routing.champion[0]} serves"
+    order = unrecorded_order(project.traffic, project.settings.model, known)
+    if order is None:
+        return Finding.good("routing", said)
+    return Finding.warning("routing", f"{said}; not on record yet: {narrate(order)}", _TAKE_NOTE)
 
 
 def _champion(project: Examined) -> Finding:
@@ -199,7 +186,11 @@ def _champion(project: Examined) -> Finding:
     champion = status["champion"]
     if champion is None:
         return Finding.skipped("champion", "none yet; anew status says what is under way")
-    return Finding.good("champion", f"{champion['version']}, since {champion['since']}")
+    said, order = f"{champion['version']}, since {champion['since']}", status["ordered"]
+    if order is not None and order["champion"] != champion["version"]:
+        serves = f"{order['champion']} serves by an order that is not on record yet; on record is {said}"
+        return Finding.warning("champion", serves, _TAKE_NOTE)
+    return Finding.good("champion", said)
 
 
 def _artifacts(project: Examined) -> Finding:
