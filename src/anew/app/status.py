@@ -68,6 +68,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     decisions: list[Fact] = []
     asked: dict[str, Fact] = {}
     attempt: list[Fact] | None = None
+    scored: WindowScored | None = None
     model = ""
     for recorded in read_facts(record_place(state), kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
@@ -76,6 +77,8 @@ def project_status(project: Path) -> Mapping[str, Any]:
         last[fact.kind] = fact
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
+        if isinstance(fact, WindowScored) and (scored is None or scored.window <= fact.window):
+            scored = fact
         if isinstance(fact, RetrainRequested | CandidateAccepted):
             attempt = []
         elif isinstance(fact, ATTEMPT):
@@ -85,6 +88,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         if fact.asks:
             asked[fact.id] = fact
     traffic, stored = last.get("TrafficShifted"), stored_rows(state)
+    closed = last.get("WindowClosed")
     return {
         "model": model,
         "facts": count_facts(record_place(state)),
@@ -96,8 +100,8 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "frozen": _frozen(consent),
         "traffic": _traffic(traffic) if isinstance(traffic, TrafficShifted) else None,
         "versions": [_version(record) for record in versions.versions.values()],
-        "last_window": _window(last.get("WindowClosed")),
-        "last_score": _window(last.get("WindowScored")),
+        "last_window": _window(closed) if isinstance(closed, WindowClosed) else None,
+        "last_score": _score(scored, versions.champion) if scored else None,
         "decisions": [_decision(fact) for fact in decisions],
         "pending_effects": sorted(each.asks for each in asked.values()),
         "runs": [describe_run(state, each) for each in asked.values()],
@@ -181,32 +185,36 @@ def _traffic(fact: TrafficShifted) -> Mapping[str, Any]:
     }
 
 
-def _window(fact: Fact | None) -> Mapping[str, Any] | None:
-    if not isinstance(fact, WindowClosed | WindowScored):
-        return None
-    found: dict[str, Any] = {
+def _window(fact: WindowClosed | WindowScored) -> Mapping[str, Any]:
+    return {
         "start": fact.window.start.isoformat(),
         "end": fact.window.end.isoformat(),
         "predictions": fact.n,
         "version": fact.version,
     }
-    if isinstance(fact, WindowScored):
-        found["labelled"] = fact.labelled
-        found["revision"] = fact.revision
-        found["labels"] = {
+
+
+def _score(fact: WindowScored, champion: VersionRecord | None) -> Mapping[str, Any]:
+    """Return how a window was scored, and whether that says how the champion does, since it serves."""
+    return {
+        **_window(fact),
+        "of_champion": champion is not None and champion.measured_by(fact.version, fact.window),
+        "labelled": fact.labelled,
+        "revision": fact.revision,
+        "labels": {
             "coverage": fact.labelled / fact.n if fact.n else None,
             "delay_p50_s": fact.delay_p50_s,
             "delay_p90_s": fact.delay_p90_s,
             "unmatched": fact.unmatched,
-        }
-        found["metrics"] = {
+        },
+        "metrics": {
             each.subject: {
                 "value": each.value, "low": each.low, "high": each.high, "n": each.n,
                 "verdict": "measured" if each.measured else "inconclusive", "problem": each.problem,
             }
             for each in fact.evidence
-        }  # fmt: skip
-    return found
+        },
+    }  # fmt: skip
 
 
 def _decision(fact: Fact) -> Mapping[str, Any]:

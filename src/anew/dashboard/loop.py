@@ -142,10 +142,10 @@ def loop_page(asking: Asking) -> LoopPage:
     """Make the page."""
     record, policy, said = asking.record, asking.policy, asking.source.narrate
     beside, now = asking.source.surroundings(record.asked), asking.source.now()
-    scored = record.last("WindowScored")
-    score = scored if isinstance(scored, WindowScored) else None
+    score = next(iter(record.scored(1)), None)
+    own = _own(record, score)
     arms = on_probation(record, policy.rollout)
-    event_time = record.tick
+    event_time = _event_time(record)
     return LoopPage(
         model=policy.model,
         at=now,
@@ -153,11 +153,11 @@ def loop_page(asking: Asking) -> LoopPage:
         head=record.head,
         running=bool(beside.holder),
         holder=beside.holder,
-        health=_health(record, score),
+        health=_health(record, score, own),
         champion=standing(record.champion),
         fallback=record.rollout.fallback[0],
         traffic=_traffic(record),
-        score=measured(score.evidence) if score else (),
+        score=measured(own.evidence) if own else (),
         labels=None if score is None else labels_of(score),
         series=series_of(record),
         probation=next(iter(arms), None),
@@ -187,10 +187,30 @@ def way_back(record: Record) -> WayBack:
     return WayBack(version=made.version, to=made.champion[0], under_way=bool(routing.challenger[0]), hindrance="")
 
 
-def _health(record: Record, score: WindowScored | None) -> Health:
+def _event_time(record: Record) -> datetime | None:
+    """Return how far event time is: ticks come once in a while, and what people order lies between them."""
+    newest = next(record.newest_first(), None)
+    return max(filter(None, (record.tick, newest.fact.at if newest else None)), default=None)
+
+
+def _own(record: Record, score: WindowScored | None) -> WindowScored | None:
+    """Return the last score if it says how the champion does, since it serves."""
+    champion = record.champion
+    mine = score is not None and champion is not None and champion.measured_by(score.version, score.window)
+    return score if mine else None
+
+
+def _health(record: Record, last: WindowScored | None, score: WindowScored | None) -> Health:
+    """Judge the champion by its own `score`; the `last` one may be another's."""
     champion = record.champion
     if champion is None:
         return Health(state="none", headline="No model serves yet", detail="The first champion has yet to be trained.")
+    if score is None and last is not None:
+        detail = (
+            f"{champion.version} serves, and no window that it answered since then has been scored; the last numbers "
+            f"are {last.version}'s, up to {last.window.end:%d %b %Y, %H:%M}."
+        )
+        return Health(state="unknown", headline="Not measured yet", detail=detail)
     if score is None:
         detail = f"{champion.version} serves, and no label of its answers is mature yet: nobody can say how good it is."
         return Health(state="unknown", headline="Not measured yet", detail=detail)

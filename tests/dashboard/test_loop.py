@@ -1,0 +1,105 @@
+"""The page Loop says of the served model no more than is known of it, and what happens next as it is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from anew.dashboard.source import InForce, Surroundings
+from anew.domain.fact import Fact
+from anew.domain.facts import (
+    CandidateTrained,
+    RetrainRequested,
+    RolledBack,
+    Ticked,
+    TrainingPlanned,
+    VersionPromoted,
+    WindowScored,
+)
+from anew.domain.interval import Interval
+from anew.domain.severity import Severity
+from anew.trigger import Trigger
+from anew.trigger.cooldown import Cooldown
+from tests.dashboard.story import AT, DAY, ToldSource, story
+from tests.dashboard.test_web import HTML, signed_in
+
+WEEK = Interval(start=AT - 7 * DAY, end=AT)
+REQUESTED = RetrainRequested(model="m", at=AT, reason="command", triggers=(), severity=Severity.LOW).caused_by("c")
+PLANNED = TrainingPlanned(
+    model="m", at=AT, version="v1", champion="", span=WEEK, holdout_share=0.2, seed=1, code="6" * 64, settings="5" * 64
+).caused_by(REQUESTED.id)
+TRAINED = CandidateTrained(
+    model="m", at=AT, version="v1", champion="", digest="1" * 64, snapshot="8" * 64, rows=720, compute_s=2.5
+).caused_by(PLANNED.id)
+
+
+class Resting(ToldSource):
+    """A source of a project that rests for a day after each request, whose loop runs and has nothing under way."""
+
+    def in_force(self) -> InForce:
+        """The defaults, but for the rest."""
+        return replace(super().in_force(), trigger=Trigger(cooldown=Cooldown(length=DAY)))
+
+    def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
+        """A loop that runs, over rows that are stored."""
+        return replace(super().surroundings(asked), holder="host", runs=(), stored={"history": 900})
+
+
+def loop(told: Sequence[Fact]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = signed_in(Resting(told)).get("/loop.json").json()["data"]
+    return found
+
+
+def models(told: Sequence[Fact]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = signed_in(Resting(told)).get("/models.json").json()["data"]["models"][0]
+    return found
+
+
+def page(told: Sequence[Fact]) -> str:
+    return signed_in(Resting(told)).get("/", headers=HTML).text
+
+
+def promoted(version: str, previous: str, day: int) -> VersionPromoted:
+    return VersionPromoted(
+        model="m", at=AT + day * DAY, version=version, digest="a" * 64, previous=previous, evidence=(), reason="better"
+    ).caused_by(f"look {day}")
+
+
+def scored(told: Sequence[Fact], version: str, day: int) -> WindowScored:
+    """Return how a window was scored, as the last one of a story, of another version and day."""
+    last = next(each for each in reversed(told) if isinstance(each, WindowScored))
+    window = Interval(start=AT + day * DAY, end=AT + (day + 1) * DAY)
+    return replace(last, at=window.end, version=version, window=window).caused_by(f"close {day}")
+
+
+def back(day: int) -> RolledBack:
+    return RolledBack(model="m", at=AT + day * DAY, version="v9", to="v1x", evidence=(), reason="harm").caused_by(
+        "order"
+    )
+
+
+def test_a_version_is_not_called_healthy_by_the_numbers_of_another_or_of_an_earlier_time() -> None:
+    told = story("x")
+    assert loop(told)["health"]["state"] == "good"
+    late = replace(scored(told, "v1x", 7), revision=1).caused_by("late label")
+    other = [*told, promoted("v9", "v1x", 8)]
+    assert loop(other)["health"]["headline"] == "Not measured yet"
+    assert loop([*other, scored(told, "v9", 8)])["health"]["state"] == "good"
+    for numbers in ([scored(told, "v9", 8)], []):  # v9's, and v1x' own of before
+        returned = [*other, *numbers, back(9)]
+        found = loop(returned)
+        assert found["health"]["state"] == "unknown"
+        assert ("v9's" if numbers else "v1x's") in found["health"]["detail"]
+        assert found["score"] == []
+        assert models(returned)["health"] == found["health"]
+        assert "no window of what serves has been scored" in page(returned)
+        again = [*returned, scored(told, "v1x", 9)]
+        assert loop(again)["health"]["state"] == "good"
+        assert loop([*again, late])["health"]["state"] == "good", "an older window, scored again"
+
+
+def test_event_time_is_not_behind_what_is_on_record() -> None:
+    told = story("x")
+    after = next(each.at for each in told if isinstance(each, Ticked)) + 3 * DAY
+    found = loop([*told, promoted("v9", "v1x", (after - AT).days)])["event_time"]
+    assert datetime.fromisoformat(found) == after
