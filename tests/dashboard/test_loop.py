@@ -8,7 +8,11 @@ from typing import Any
 from anew.dashboard.source import InForce, Surroundings
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    ApprovalAsked,
+    CandidateAccepted,
+    CandidateRefused,
     CandidateTrained,
+    GateJudged,
     RetrainRequested,
     RolledBack,
     Ticked,
@@ -18,6 +22,7 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
+from anew.domain.verdict import Verdict
 from anew.trigger import Trigger
 from anew.trigger.cooldown import Cooldown
 from tests.dashboard.story import AT, DAY, ToldSource, story
@@ -103,3 +108,48 @@ def test_event_time_is_not_behind_what_is_on_record() -> None:
     after = next(each.at for each in told if isinstance(each, Ticked)) + 3 * DAY
     found = loop([*told, promoted("v9", "v1x", (after - AT).days)])["event_time"]
     assert datetime.fromisoformat(found) == after
+
+
+def judged(*more: Fact) -> Sequence[Fact]:
+    gate = GateJudged(
+        model="m", at=AT, version="v1", gate="slos", verdict=Verdict.FAIL, required=True, reason="0.4 measured"
+    ).caused_by(TRAINED.id)
+    return [REQUESTED, PLANNED, TRAINED, gate, *more]
+
+
+def test_a_first_version_that_was_refused_says_why_and_what_to_do() -> None:
+    refused = CandidateRefused(
+        model="m", at=AT, version="v1", verdict=Verdict.FAIL, gates=("slos",), reason="slos FAIL: 0.4 measured"
+    ).caused_by(TRAINED.id)
+    told = judged(refused)
+    found = loop(told)
+    assert found["health"]["state"] == "none"
+    assert "v1 was refused (FAIL): slos FAIL: 0.4 measured" in found["health"]["detail"]
+    assert models(told)["health"] == found["health"]
+    assert any("anew override v1 slos" in each for each in found["ahead"])
+    assert not any("window" in each or "retrain before" in each for each in found["ahead"]), "neither will help"
+    assert [each["gate"] for each in found["origins"][0]["gates"]] == ["slos"]
+    text = page(told)
+    assert 'href="/runs/v1"' in text and "No version yet" not in text
+    assert text.count('href="/approvals"') > page([]).count('href="/approvals"')
+
+
+def test_a_first_version_that_waits_for_signatures_is_not_said_to_be_missing() -> None:
+    accepted = CandidateAccepted(model="m", at=AT, version="v1", champion="", digest="1" * 64).caused_by(TRAINED.id)
+    asked = ApprovalAsked(
+        model="m", at=AT, version="v1", digest="1" * 64, champion="", needed=2,
+        why=("policy",), requester="", barred=(), expires=AT + DAY,
+    ).caused_by(accepted.id)  # fmt: skip
+    found = loop([REQUESTED, PLANNED, TRAINED, accepted, asked])
+    assert found["health"]["detail"] == "v1 is accepted, and is to be the first champion."
+    assert found["ahead"] == ["v1 waits for a person: waits for 2 approvals (policy)."]
+
+
+def test_a_project_without_rows_is_told_where_to_name_them() -> None:
+    class Empty(Resting):
+        def surroundings(self, asked: Sequence[Fact]) -> Surroundings:
+            return replace(super().surroundings(asked), stored=None)
+
+    found = signed_in(Empty([])).get("/loop.json").json()["data"]
+    assert "no labelled rows" in found["health"]["detail"]
+    assert any("data: {history: FILE}" in each for each in found["ahead"])

@@ -15,7 +15,6 @@ from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
-from anew.app.unserved import ATTEMPT, NO_ROWS, unserved
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
@@ -30,6 +29,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.domain.unserved import ATTEMPT, Unserved, unserved
 from anew.governance import Governance, GovernanceState
 from anew.registry import Registry, Standing, VersionRecord
 
@@ -88,13 +88,13 @@ def project_status(project: Path) -> Mapping[str, Any]:
         if fact.asks:
             asked[fact.id] = fact
     traffic, stored = last.get("TrafficShifted"), stored_rows(state)
-    closed = last.get("WindowClosed")
+    closed, served = last.get("WindowClosed"), versions.champion or versions.challenger or consent.waiting
     return {
         "model": model,
         "facts": count_facts(record_place(state)),
         "holder": loop_holder(state),
         "champion": _version(versions.champion),
-        "unserved": _unserved(versions.champion or versions.challenger or consent.waiting, attempt, stored),
+        "unserved": None if served else _unserved(unserved(attempt, stored)),
         "challenger": _version(versions.challenger),
         "waiting": _waiting(consent),
         "frozen": _frozen(consent),
@@ -137,14 +137,7 @@ def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
     }
 
 
-def _unserved(
-    served: object, attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None
-) -> Mapping[str, str] | None:
-    """Return what keeps a first champion away, unless there is one, or one on its way; without `attempt` none was."""
-    if served is not None:
-        return None
-    begun = attempt is not None or (stored or {}).get("history")
-    found = unserved(attempt or ()) or (None if begun else NO_ROWS)
+def _unserved(found: Unserved | None) -> Mapping[str, str] | None:
     return None if found is None else {"version": found.version, "found": found.found, "fix": found.fix}
 
 

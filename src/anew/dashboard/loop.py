@@ -28,12 +28,15 @@ from anew.domain.errors import PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    CandidateAccepted,
     Order,
+    RetrainRequested,
     TrafficShifted,
     TrainingPlanned,
     WindowScored,
 )
 from anew.domain.order import ordered
+from anew.domain.unserved import ATTEMPT, Unserved, unserved
 from anew.registry import Standing as Registered
 
 __all__ = ["Budget", "Health", "LoopPage", "Origin", "WayBack", "loop_page", "way_back"]
@@ -46,6 +49,7 @@ _DECISIONS = (
     "CandidateRefused",
     "EffectFailed",
 )
+_ATTEMPTS = ("CandidateAccepted", "RetrainRequested", *(each.__name__ for each in ATTEMPT))
 _CONSENTS = ("RetrainApproved", "ApprovalSigned", "OverrideSigned", "RolloutApproved", "RolloutRefused")
 
 _FAR, _MOST_HELD, _MOST_BARRED = 500, 10, 100
@@ -99,10 +103,12 @@ class LoopPage:
     ----------
     event_time
         How far the loop is in the time of the data.
+    unserved
+        What keeps a first champion away, None for nothing.
     probation, rivals
         The challenger under way, and the further arms of a trial.
     origins
-        Of the versions on their way to traffic; of the one that serves, where there are none.
+        Of the versions on their way to traffic; where there are none, of the one that serves, else of the newest.
     quarantined
         The newest versions that are.
     stored
@@ -119,6 +125,7 @@ class LoopPage:
     holder: str
     health: Health
     champion: Standing | None
+    unserved: Unserved | None
     fallback: str
     traffic: Mapping[str, float]
     score: tuple[Measure, ...]
@@ -143,7 +150,7 @@ def loop_page(asking: Asking) -> LoopPage:
     record, policy, said = asking.record, asking.policy, asking.source.narrate
     beside, now = asking.source.surroundings(record.asked), asking.source.now()
     score = next(iter(record.scored(1)), None)
-    own = _own(record, score)
+    own, missing = _own(record, score), _missing(record, beside)
     arms = on_probation(record, policy.rollout)
     event_time = _event_time(record)
     return LoopPage(
@@ -153,8 +160,9 @@ def loop_page(asking: Asking) -> LoopPage:
         head=record.head,
         running=bool(beside.holder),
         holder=beside.holder,
-        health=_health(record, score, own),
+        health=_health(record, score, own, missing),
         champion=standing(record.champion),
+        unserved=missing,
         fallback=record.rollout.fallback[0],
         traffic=_traffic(record),
         score=measured(own.evidence) if own else (),
@@ -164,7 +172,7 @@ def loop_page(asking: Asking) -> LoopPage:
         rivals=arms[1:],
         origins=tuple(_origin(record, each, said) for each in _in_question(record, arms)),
         back=way_back(record),
-        ahead=_ahead(record, beside, arms, policy, event_time),
+        ahead=_ahead(record, beside, arms, policy, event_time, missing),
         budget=_budget(record, policy, event_time),
         waiting=beside.waiting,
         to_review=beside.to_review,
@@ -200,11 +208,39 @@ def _own(record: Record, score: WindowScored | None) -> WindowScored | None:
     return score if mine else None
 
 
-def _health(record: Record, last: WindowScored | None, score: WindowScored | None) -> Health:
+def _coming(record: Record) -> str:
+    """Return the version that is accepted and is to serve; empty for none."""
+    waiting = record.governance.waiting
+    found = record.challenger or (None if waiting is None else waiting.accepted)
+    return "" if found is None else found.version
+
+
+def _missing(record: Record, beside: Surroundings) -> Unserved | None:
+    """Return what keeps a first champion away, unless there is one, or one on its way."""
+    return None if record.champion or _coming(record) else unserved(_attempt(record), beside.stored)
+
+
+def _attempt(record: Record) -> Sequence[Fact] | None:
+    """Return what became of the newest attempt at a version, oldest first; None before the first."""
+    found: list[Fact] = []
+    for each in record.newest_first(*_ATTEMPTS):
+        if isinstance(each.fact, CandidateAccepted | RetrainRequested):
+            return found[::-1]
+        found.append(each.fact)
+    return found[::-1] or None
+
+
+def _unserved_health(record: Record, missing: Unserved | None) -> Health:
+    coming = _coming(record)
+    detail = f"{coming} is accepted, and is to be the first champion." if coming else "No version has passed its gates."
+    return Health(state="none", headline="No model serves yet", detail=f"{missing.found}." if missing else detail)
+
+
+def _health(record: Record, last: WindowScored | None, score: WindowScored | None, missing: Unserved | None) -> Health:
     """Judge the champion by its own `score`; the `last` one may be another's."""
     champion = record.champion
     if champion is None:
-        return Health(state="none", headline="No model serves yet", detail="The first champion has yet to be trained.")
+        return _unserved_health(record, missing)
     if score is None and last is not None:
         detail = (
             f"{champion.version} serves, and no window that it answered since then has been scored; the last numbers "
@@ -244,7 +280,7 @@ def _traffic(record: Record) -> Mapping[str, float]:
 def _in_question(record: Record, arms: Sequence[OnProbation]) -> Sequence[str]:
     """Return the versions whose origin is shown."""
     standing = record.challenger or record.champion
-    return [each.version for each in arms] or ([standing.version] if standing else [])
+    return [each.version for each in arms] or ([standing.version] if standing else record.planned(1)[0])
 
 
 def _origin(record: Record, version: str, said: Narrate) -> Origin:
@@ -282,7 +318,12 @@ def _last(record: Record, kinds: Sequence[str], most: int, said: Narrate) -> tup
 
 
 def _ahead(
-    record: Record, beside: Surroundings, arms: Sequence[OnProbation], policy: InForce, at: datetime | None
+    record: Record,
+    beside: Surroundings,
+    arms: Sequence[OnProbation],
+    policy: InForce,
+    at: datetime | None,
+    missing: Unserved | None,
 ) -> tuple[str, ...]:
     """Return what happens next, as far as it is known."""
     found = [] if beside.holder else ["Nothing, until the loop runs again: start it with anew up."]
@@ -296,6 +337,10 @@ def _ahead(
     found += [f"{each.version} waits for a person: {each.reason}." for each in held]
     if many > len(held):
         found.append(f"So do {many - len(held)} before these.")
+    if missing is not None:
+        found.append(f"What to do: {missing.fix}.")
+    if record.champion is None:
+        return tuple(found)  # without answers no window closes, and none asks for a retrain
     rest = policy.trigger.cooldown.until(record.trigger.last)
     if rest is not None and at is not None and rest > at and policy.trigger.cooldown.length:
         found.append(f"No retrain before {rest:%d %b %Y, %H:%M} of event time: the last request rests until then.")
