@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
 
 from anew.dashboard.source import InForce, Surroundings
 from anew.domain.fact import Fact
@@ -12,7 +14,11 @@ from anew.domain.facts import (
     CandidateAccepted,
     CandidateRefused,
     CandidateTrained,
+    FreezeBegan,
     GateJudged,
+    RetrainApproved,
+    RetrainCommanded,
+    RetrainHeld,
     RetrainRequested,
     RolledBack,
     Ticked,
@@ -153,3 +159,27 @@ def test_a_project_without_rows_is_told_where_to_name_them() -> None:
     found = signed_in(Empty([])).get("/loop.json").json()["data"]
     assert "no labelled rows" in found["health"]["detail"]
     assert any("data: {history: FILE}" in each for each in found["ahead"])
+
+
+def held(*more: Fact) -> Sequence[Fact]:
+    """Return a record with a request to retrain that a freeze holds."""
+    until, at = AT + 40 * DAY, AT + 9 * DAY
+    freeze = FreezeBegan(model="m", at=AT, window="December", until=until).caused_by("tick")
+    command = RetrainCommanded(model="m", at=at, command="c", by="ada", reason="now").caused_by("")
+    asked = replace(REQUESTED, at=at).caused_by(command.id)
+    waits = RetrainHeld(model="m", at=at, by="policy", reason="freeze December", until=until).caused_by(asked.id)
+    return [*judged(), promoted("v1", "", 0), freeze, command, asked, waits, *more]
+
+
+def test_a_freeze_and_the_retrain_that_it_holds_are_said() -> None:
+    found = loop(held())["ahead"]
+    assert found == ["Frozen until 10 Apr 2026, 00:00 UTC (December): a retrain that ada asked for waits for its end."]
+    released = RetrainApproved(model="m", at=AT + 9 * DAY, by="policy").caused_by("tick 2")
+    assert loop(held(released))["ahead"][0] == "Frozen until 10 Apr 2026, 00:00 UTC (December)."
+
+
+@pytest.mark.parametrize(("after", "rests"), [(timedelta(hours=1), True), (2 * DAY, False)])
+def test_a_rest_is_told_until_it_is_over(after: timedelta, rests: bool) -> None:
+    tick = Ticked(model="m", at=AT + after, wall=AT).caused_by("")
+    told = [*judged(), promoted("v1", "", 0), tick]
+    assert (loop(told)["budget"]["rests_until"] is not None) is rests

@@ -98,6 +98,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "challenger": _version(versions.challenger),
         "waiting": _waiting(consent),
         "frozen": _frozen(consent),
+        "held": None if consent.held is None else {"by": consent.held.requester},
         "traffic": _traffic(traffic) if isinstance(traffic, TrafficShifted) else None,
         "versions": [_version(record) for record in versions.versions.values()],
         "last_window": _window(closed) if isinstance(closed, WindowClosed) else None,

@@ -67,6 +67,9 @@ def _say_consent(status: Mapping[str, Any]) -> None:
         say(f"waiting     {waiting['version']}: {persons} (anew approve {waiting['version']} --reason …)")
     if frozen:
         say(f"frozen      {frozen['window']}, until {minute(frozen['until'])}")
+    if status["held"]:
+        asked = f" that {status['held']['by']} asked for" if status["held"]["by"] else ""
+        say(f"held        a retrain{asked} waits for the end of the freeze")
 
 
 def _say_score(score: Mapping[str, Any] | None, champion: Mapping[str, Any] | None) -> None:

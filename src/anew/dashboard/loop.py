@@ -153,6 +153,7 @@ def loop_page(asking: Asking) -> LoopPage:
     own, missing = _own(record, score), _missing(record, beside)
     arms = on_probation(record, policy.rollout)
     event_time = _event_time(record)
+    ahead = _ahead(record, beside, arms, policy, event_time)
     return LoopPage(
         model=policy.model,
         at=now,
@@ -172,7 +173,7 @@ def loop_page(asking: Asking) -> LoopPage:
         rivals=arms[1:],
         origins=tuple(_origin(record, each, said) for each in _in_question(record, arms)),
         back=way_back(record),
-        ahead=_ahead(record, beside, arms, policy, event_time, missing),
+        ahead=ahead if missing is None else (*ahead, f"What to do: {missing.fix}."),
         budget=_budget(record, policy, event_time),
         waiting=beside.waiting,
         to_review=beside.to_review,
@@ -318,12 +319,7 @@ def _last(record: Record, kinds: Sequence[str], most: int, said: Narrate) -> tup
 
 
 def _ahead(
-    record: Record,
-    beside: Surroundings,
-    arms: Sequence[OnProbation],
-    policy: InForce,
-    at: datetime | None,
-    missing: Unserved | None,
+    record: Record, beside: Surroundings, arms: Sequence[OnProbation], policy: InForce, at: datetime | None
 ) -> tuple[str, ...]:
     """Return what happens next, as far as it is known."""
     found = [] if beside.holder else ["Nothing, until the loop runs again: start it with anew up."]
@@ -337,16 +333,31 @@ def _ahead(
     found += [f"{each.version} waits for a person: {each.reason}." for each in held]
     if many > len(held):
         found.append(f"So do {many - len(held)} before these.")
-    if missing is not None:
-        found.append(f"What to do: {missing.fix}.")
-    if record.champion is None:
-        return tuple(found)  # without answers no window closes, and none asks for a retrain
-    rest = policy.trigger.cooldown.until(record.trigger.last)
-    if rest is not None and at is not None and rest > at and policy.trigger.cooldown.length:
+    found += _frozen(record)
+    if record.champion is None or record.governance.held is not None:
+        return tuple(found)  # without answers no window closes, and what is held has been asked for
+    rest = _rest(record, policy, at)
+    if rest is not None:
         found.append(f"No retrain before {rest:%d %b %Y, %H:%M} of event time: the last request rests until then.")
     elif not beside.runs and not arms and beside.holder:
         found.append("The next window is judged when it closes; what its detectors find may ask for a retrain.")
     return tuple(found)
+
+
+def _frozen(record: Record) -> Sequence[str]:
+    """Say the freeze in force, and whose request to retrain waits for its end."""
+    freeze, held = record.governance.frozen, record.governance.held
+    if freeze is None:
+        return ()
+    asked = f" that {held.requester} asked for" if held and held.requester else ""
+    waits = f": a retrain{asked} waits for its end" if held else ""
+    return (f"Frozen until {freeze.until:%d %b %Y, %H:%M} UTC ({freeze.window}){waits}.",)
+
+
+def _rest(record: Record, policy: InForce, at: datetime | None) -> datetime | None:
+    """Return until when no retrain is asked for, if that is not over; without event time, when it would be."""
+    rest = policy.trigger.cooldown.until(record.trigger.last)
+    return None if rest is None or not policy.trigger.cooldown.length or (at is not None and rest <= at) else rest
 
 
 def _step_ahead(probation: OnProbation) -> str:
@@ -359,8 +370,7 @@ def _step_ahead(probation: OnProbation) -> str:
 
 
 def _budget(record: Record, policy: InForce, at: datetime | None) -> Budget:
-    budget, rest = policy.trigger.budget, policy.trigger.cooldown.until(record.trigger.last)
-    rests_until = rest if policy.trigger.cooldown.length else None
+    budget, rests_until = policy.trigger.budget, _rest(record, policy, at)
     if budget is None:
         return Budget(left=None, of=0, period_s=0.0, rests_until=rests_until)
     when = at or record.trigger.last
