@@ -16,10 +16,18 @@ from anew.adapters.system_clock import SystemClock
 from anew.cli._help import commands
 from anew.cli._main import EXIT_CODES, VERBS
 from anew.domain import errors
-from anew.domain.facts import RetrainCommanded
+from anew.domain.facts import (
+    FreezeBegan,
+    RetrainCommanded,
+    RetrainHeld,
+    RetrainRequested,
+    RolledBack,
+    VersionPromoted,
+)
+from anew.domain.severity import Severity
 from tests.app.small_project import YAML, write_project
 from tests.cli.call import Called, call
-from tests.cli.recorded import AT, write_record
+from tests.cli.recorded import AT, record, write_record
 
 Run = Callable[..., Called]
 
@@ -172,6 +180,34 @@ def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:
     text = run("status", project).out
     assert "champion    v1 since 2024-01-01 00:00" in text
     assert "error       0.1 (0.05 to 0.2) on 60 labels" in text
+
+
+def test_status_does_not_tell_the_numbers_of_one_version_as_those_of_another(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    assert json.loads(run("status", project, "--json").out)["data"]["last_score"]["of_champion"] is True
+    assert "measured" not in run("status", project).out
+    at = AT + timedelta(days=3)
+    record(
+        project,
+        VersionPromoted(model="small", at=at, version="v2", digest="b" * 64, previous="v1", evidence=(), reason="x"),
+    )
+    assert json.loads(run("status", project, "--json").out)["data"]["last_score"]["of_champion"] is False
+    assert "measured    v2 not yet, since it serves; these are the numbers of v1\n" in run("status", project).out
+    record(project, RolledBack(model="small", at=at, version="v2", to="v1", evidence=(), reason="x"))
+    assert "these are the numbers of v1, from before" in run("status", project).out
+
+
+def test_status_says_which_retrain_a_freeze_holds(run: Run, tmp_path: Path) -> None:
+    project, until = write_record(tmp_path / "p"), AT + timedelta(days=30)
+    assert json.loads(run("status", project, "--json").out)["data"]["held"] is None
+    record(
+        project,
+        FreezeBegan(model="small", at=AT, window="December", until=until),
+        RetrainRequested(model="small", at=AT, reason="psi", triggers=("psi",), severity=Severity.LOW),
+        RetrainHeld(model="small", at=AT, by="policy", reason="freeze December", until=until),
+    )
+    assert json.loads(run("status", project, "--json").out)["data"]["held"] == {"by": ""}
+    assert "held        a retrain waits for the end of the freeze" in run("status", project).out
 
 
 def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> None:

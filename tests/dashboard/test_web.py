@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from hashlib import sha256
 from html import unescape
@@ -21,12 +22,14 @@ from anew.dashboard.asset import Assets
 from anew.dashboard.at_hand import AtHand
 from anew.dashboard.place import PLACES
 from anew.dashboard.shield import Shield, headers_of
-from anew.dashboard.source import Neighbour, Shift
+from anew.dashboard.source import Desk, Neighbour, Shift
 from anew.dashboard.web import _Web, dashboard_app
+from anew.domain.access import Principal
 from anew.domain.column import Value
 from anew.domain.errors import UnavailableError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.facts import (
+    AlertRaised,
     Arm,
     CandidateTrained,
     GateJudged,
@@ -357,6 +360,18 @@ def test_a_cause_is_found_by_its_link_however_long_the_record_is(monkeypatch: py
     assert "Nothing among the newest" in made.get(f"/audit?text={effect.cause}", headers=HTML).text
 
 
+def test_a_time_between_midnight_and_one_is_written_whole() -> None:
+    class Early(ToldSource):
+        def review(self, who: Principal) -> Desk | None:
+            found = super().review(who)
+            assert found is not None and found.question is not None
+            return replace(found, question=replace(found.question, until=AT + timedelta(minutes=22)))
+
+    text = signed_in(Early(story("x"), "x"), "labeller").get("/review", headers=HTML).text
+    assert ">00:22</time> UTC" in text
+    assert ">1 Mar 2026" in signed_in().get("/", headers=HTML).text, "days are without a zero"
+
+
 def test_an_answer_that_comes_too_late_says_so() -> None:
     made = signed_in(role="labeller")
     fields = {"form": form_of(made, "/review", "/review/answer"), "item": "other", "value": "1"}
@@ -515,6 +530,14 @@ def test_columns_are_ranked_by_what_their_shift_would_cost() -> None:
     assert "by what their shift would cost" in page and "300 newest rows" in page and "\N{MINUS SIGN}0.05" in page
     without = signed_in().get("/data", headers=HTML).text
     assert "by how far they moved" in without and "stored without where it errs" in without
+
+
+def test_what_the_window_before_found_is_not_told_of_the_last() -> None:
+    told = story("x", days=2)
+    found = [each for each in told if isinstance(each, AlertRaised)]
+    before = replace(found[0], detector="slo", message="of before").caused_by("scored late")
+    alerts = signed_in(ToldSource([*told, before], "x")).get("/data.json").json()["data"]["alerts"]
+    assert [each["message"] for each in alerts] == [found[-1].message]
 
 
 def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:

@@ -17,7 +17,6 @@ from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
-from anew.app.unserved import ATTEMPT, NO_ROWS, unserved
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -34,6 +33,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.domain.unserved import ATTEMPT, Unserved, unserved
 from anew.governance import Governance, GovernanceState
 from anew.registry import Registry, Standing, VersionRecord
 
@@ -73,6 +73,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     decisions: list[Fact] = []
     asked: dict[str, Fact] = {}
     attempt: list[Fact] | None = None
+    scored: WindowScored | None = None
     model, known = "", 0
     for recorded in read_facts(record_place(state), kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
@@ -83,6 +84,8 @@ def project_status(project: Path) -> Mapping[str, Any]:
             known = max(known, fact.epoch)
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
+        if isinstance(fact, WindowScored) and (scored is None or scored.window <= fact.window):
+            scored = fact
         if isinstance(fact, RetrainRequested | CandidateAccepted):
             attempt = []
         elif isinstance(fact, ATTEMPT):
@@ -93,6 +96,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
             asked[fact.id] = fact
     traffic, stored = last.get("TrafficShifted"), stored_rows(state)
     order, problem = _order(state, model, known)
+    closed, served = last.get("WindowClosed"), versions.champion or versions.challenger or consent.waiting
     return {
         "model": model,
         "facts": count_facts(record_place(state)),
@@ -100,14 +104,15 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "ordered": order,
         "routing_problem": problem,
         "champion": _version(versions.champion),
-        "unserved": _unserved(versions.champion or versions.challenger or consent.waiting, attempt, stored),
+        "unserved": None if served else _unserved(unserved(attempt, stored)),
         "challenger": _version(versions.challenger),
         "waiting": _waiting(consent),
         "frozen": _frozen(consent),
+        "held": None if consent.held is None else {"by": consent.held.requester},
         "traffic": _traffic(traffic) if isinstance(traffic, TrafficShifted) else None,
         "versions": [_version(record) for record in versions.versions.values()],
-        "last_window": _window(last.get("WindowClosed")),
-        "last_score": _window(last.get("WindowScored")),
+        "last_window": _window(closed) if isinstance(closed, WindowClosed) else None,
+        "last_score": _score(scored, versions.champion) if scored else None,
         "decisions": [_decision(fact) for fact in decisions],
         "pending_effects": sorted(each.asks for each in asked.values()),
         "runs": [describe_run(state, each) for each in asked.values()],
@@ -163,14 +168,7 @@ def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
     }
 
 
-def _unserved(
-    served: object, attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None
-) -> Mapping[str, str] | None:
-    """Return what keeps a first champion away, unless there is one, or one on its way; without `attempt` none was."""
-    if served is not None:
-        return None
-    begun = attempt is not None or (stored or {}).get("history")
-    found = unserved(attempt or ()) or (None if begun else NO_ROWS)
+def _unserved(found: Unserved | None) -> Mapping[str, str] | None:
     return None if found is None else {"version": found.version, "found": found.found, "fix": found.fix}
 
 
@@ -211,32 +209,36 @@ def _traffic(fact: TrafficShifted) -> Mapping[str, Any]:
     }
 
 
-def _window(fact: Fact | None) -> Mapping[str, Any] | None:
-    if not isinstance(fact, WindowClosed | WindowScored):
-        return None
-    found: dict[str, Any] = {
+def _window(fact: WindowClosed | WindowScored) -> Mapping[str, Any]:
+    return {
         "start": fact.window.start.isoformat(),
         "end": fact.window.end.isoformat(),
         "predictions": fact.n,
         "version": fact.version,
     }
-    if isinstance(fact, WindowScored):
-        found["labelled"] = fact.labelled
-        found["revision"] = fact.revision
-        found["labels"] = {
+
+
+def _score(fact: WindowScored, champion: VersionRecord | None) -> Mapping[str, Any]:
+    """Return how a window was scored, and whether that says how the champion does, since it serves."""
+    return {
+        **_window(fact),
+        "of_champion": champion is not None and champion.measured_by(fact.version, fact.window),
+        "labelled": fact.labelled,
+        "revision": fact.revision,
+        "labels": {
             "coverage": fact.labelled / fact.n if fact.n else None,
             "delay_p50_s": fact.delay_p50_s,
             "delay_p90_s": fact.delay_p90_s,
             "unmatched": fact.unmatched,
-        }
-        found["metrics"] = {
+        },
+        "metrics": {
             each.subject: {
                 "value": each.value, "low": each.low, "high": each.high, "n": each.n,
                 "verdict": "measured" if each.measured else "inconclusive", "problem": each.problem,
             }
             for each in fact.evidence
-        }  # fmt: skip
-    return found
+        },
+    }  # fmt: skip
 
 
 def _decision(fact: Fact) -> Mapping[str, Any]:

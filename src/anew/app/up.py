@@ -34,13 +34,13 @@ from anew.app.served_gateway import ServedGateway
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import keep_one_history
 from anew.app.stores import OpenStores, open_stores
-from anew.app.unserved import NO_ROWS
 from anew.app.upkeep import Upkeep, pinned_versions
 from anew.app.wiring import stages
 from anew.app.yardstick import read_known
 from anew.domain.errors import AnewError, FencedError, SettingsError, UnavailableError
 from anew.domain.fact import Fact
 from anew.domain.facts import FIRST, ProjectChanged, RetrainCommanded
+from anew.domain.unserved import NO_ROWS
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
 from anew.loop.live import LEASE_S, LiveLoop, LivePorts

@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> None:
     if status["traffic"]:
         say(f"traffic     {told_traffic(status['traffic'])}")
     _say_consent(status)
-    _say_score(status["last_score"])
+    _say_score(status["last_score"], status["champion"])
     if status["stored"]:
         say("stored      " + ", ".join(f"{rows} {table}" for table, rows in sorted(status["stored"].items())))
     if status["mirror"]:
@@ -72,11 +72,17 @@ def _say_consent(status: Mapping[str, Any]) -> None:
         say(f"waiting     {waiting['version']}: {persons} (anew approve {waiting['version']} --reason …)")
     if frozen:
         say(f"frozen      {frozen['window']}, until {minute(frozen['until'])}")
+    if status["held"]:
+        asked = f" that {status['held']['by']} asked for" if status["held"]["by"] else ""
+        say(f"held        a retrain{asked} waits for the end of the freeze")
 
 
-def _say_score(score: Mapping[str, Any] | None) -> None:
+def _say_score(score: Mapping[str, Any] | None, champion: Mapping[str, Any] | None) -> None:
     if score is None:
         return
+    if champion and not score["of_champion"]:
+        whose = f"{score['version']}, from before" if score["version"] == champion["version"] else score["version"]
+        say(f"measured    {champion['version']} not yet, since it serves; these are the numbers of {whose}")
     labels = score["labels"]
     if labels["coverage"] is not None:
         late = "" if labels["delay_p50_s"] is None else f", half of them within {labels['delay_p50_s']:.0f} s"

@@ -146,7 +146,8 @@ def _standing(status: Any, *, most_workers: int) -> Table:
 def _score(score: Any, *, most: int) -> Table:
     coverage = score["labels"]["coverage"]
     known = "no labels" if coverage is None else f"labels of {coverage:.0%}"
-    rows = [("window", f"up to {minute(score['end'])}: {score['predictions']:,} predictions, {known}")]
+    whose = "" if score["of_champion"] else f" by {score['version']}, before what serves now"
+    rows = [("window", f"up to {minute(score['end'])}{whose}: {score['predictions']:,} predictions, {known}")]
     for name, found in list(score["metrics"].items())[:most]:
         said = found["problem"] or ""
         if found["value"] is not None:

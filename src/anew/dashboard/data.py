@@ -97,7 +97,7 @@ def _alerts(record: Record, window: WindowClosed | None) -> tuple[Alert, ...]:
     if window is None:
         return ()
     last = [each for each in record.of_kind("AlertRaised", most=500) if isinstance(each, AlertRaised)]
-    found = [each for each in last if each.window.end >= window.window.start]
+    found = [each for each in last if each.window.end > window.window.start]
     newest = {each.detector: each for each in found}
     ranked = sorted(newest.values(), key=lambda each: -each.severity)[:_MOST_ALERTS]
     return tuple(

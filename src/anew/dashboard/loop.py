@@ -28,12 +28,15 @@ from anew.domain.errors import PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    CandidateAccepted,
     Order,
+    RetrainRequested,
     TrafficShifted,
     TrainingPlanned,
     WindowScored,
 )
 from anew.domain.order import ordered
+from anew.domain.unserved import ATTEMPT, Unserved, unserved
 from anew.registry import Standing as Registered
 
 __all__ = ["Budget", "Health", "LoopPage", "Origin", "WayBack", "loop_page", "way_back"]
@@ -46,6 +49,7 @@ _DECISIONS = (
     "CandidateRefused",
     "EffectFailed",
 )
+_ATTEMPTS = ("CandidateAccepted", "RetrainRequested", *(each.__name__ for each in ATTEMPT))
 _CONSENTS = ("RetrainApproved", "ApprovalSigned", "OverrideSigned", "RolloutApproved", "RolloutRefused")
 
 _FAR, _MOST_HELD, _MOST_BARRED = 500, 10, 100
@@ -99,10 +103,12 @@ class LoopPage:
     ----------
     event_time
         How far the loop is in the time of the data.
+    unserved
+        What keeps a first champion away, None for nothing.
     probation, rivals
         The challenger under way, and the further arms of a trial.
     origins
-        Of the versions on their way to traffic; of the one that serves, where there are none.
+        Of the versions on their way to traffic; where there are none, of the one that serves, else of the newest.
     quarantined
         The newest versions that are.
     stored
@@ -119,6 +125,7 @@ class LoopPage:
     holder: str
     health: Health
     champion: Standing | None
+    unserved: Unserved | None
     fallback: str
     traffic: Mapping[str, float]
     score: tuple[Measure, ...]
@@ -142,10 +149,11 @@ def loop_page(asking: Asking) -> LoopPage:
     """Make the page."""
     record, policy, said = asking.record, asking.policy, asking.source.narrate
     beside, now = asking.source.surroundings(record.asked), asking.source.now()
-    scored = record.last("WindowScored")
-    score = scored if isinstance(scored, WindowScored) else None
+    score = next(iter(record.scored(1)), None)
+    own, missing = _own(record, score), _missing(record, beside)
     arms = on_probation(record, policy.rollout)
-    event_time = record.tick
+    event_time = _event_time(record)
+    ahead = _ahead(record, beside, arms, policy, event_time)
     return LoopPage(
         model=policy.model,
         at=now,
@@ -153,18 +161,19 @@ def loop_page(asking: Asking) -> LoopPage:
         head=record.head,
         running=bool(beside.holder),
         holder=beside.holder,
-        health=_health(record, score),
+        health=_health(record, score, own, missing),
         champion=standing(record.champion),
+        unserved=missing,
         fallback=record.rollout.fallback[0],
         traffic=_traffic(record),
-        score=measured(score.evidence) if score else (),
+        score=measured(own.evidence) if own else (),
         labels=None if score is None else labels_of(score),
         series=series_of(record),
         probation=next(iter(arms), None),
         rivals=arms[1:],
         origins=tuple(_origin(record, each, said) for each in _in_question(record, arms)),
         back=way_back(record),
-        ahead=_ahead(record, beside, arms, policy, event_time),
+        ahead=ahead if missing is None else (*ahead, f"What to do: {missing.fix}."),
         budget=_budget(record, policy, event_time),
         waiting=beside.waiting,
         to_review=beside.to_review,
@@ -187,10 +196,58 @@ def way_back(record: Record) -> WayBack:
     return WayBack(version=made.version, to=made.champion[0], under_way=bool(routing.challenger[0]), hindrance="")
 
 
-def _health(record: Record, score: WindowScored | None) -> Health:
+def _event_time(record: Record) -> datetime | None:
+    """Return how far event time is: ticks come once in a while, and what people order lies between them."""
+    newest = next(record.newest_first(), None)
+    return max(filter(None, (record.tick, newest.fact.at if newest else None)), default=None)
+
+
+def _own(record: Record, score: WindowScored | None) -> WindowScored | None:
+    """Return the last score if it says how the champion does, since it serves."""
+    champion = record.champion
+    mine = score is not None and champion is not None and champion.measured_by(score.version, score.window)
+    return score if mine else None
+
+
+def _coming(record: Record) -> str:
+    """Return the version that is accepted and is to serve; empty for none."""
+    waiting = record.governance.waiting
+    found = record.challenger or (None if waiting is None else waiting.accepted)
+    return "" if found is None else found.version
+
+
+def _missing(record: Record, beside: Surroundings) -> Unserved | None:
+    """Return what keeps a first champion away, unless there is one, or one on its way."""
+    return None if record.champion or _coming(record) else unserved(_attempt(record), beside.stored)
+
+
+def _attempt(record: Record) -> Sequence[Fact] | None:
+    """Return what became of the newest attempt at a version, oldest first; None before the first."""
+    found: list[Fact] = []
+    for each in record.newest_first(*_ATTEMPTS):
+        if isinstance(each.fact, CandidateAccepted | RetrainRequested):
+            return found[::-1]
+        found.append(each.fact)
+    return found[::-1] or None
+
+
+def _unserved_health(record: Record, missing: Unserved | None) -> Health:
+    coming = _coming(record)
+    detail = f"{coming} is accepted, and is to be the first champion." if coming else "No version has passed its gates."
+    return Health(state="none", headline="No model serves yet", detail=f"{missing.found}." if missing else detail)
+
+
+def _health(record: Record, last: WindowScored | None, score: WindowScored | None, missing: Unserved | None) -> Health:
+    """Judge the champion by its own `score`; the `last` one may be another's."""
     champion = record.champion
     if champion is None:
-        return Health(state="none", headline="No model serves yet", detail="The first champion has yet to be trained.")
+        return _unserved_health(record, missing)
+    if score is None and last is not None:
+        detail = (
+            f"{champion.version} serves, and no window that it answered since then has been scored; the last numbers "
+            f"are {last.version}'s, up to {last.window.end:%d %b %Y, %H:%M}."
+        )
+        return Health(state="unknown", headline="Not measured yet", detail=detail)
     if score is None:
         detail = f"{champion.version} serves, and no label of its answers is mature yet: nobody can say how good it is."
         return Health(state="unknown", headline="Not measured yet", detail=detail)
@@ -224,7 +281,7 @@ def _traffic(record: Record) -> Mapping[str, float]:
 def _in_question(record: Record, arms: Sequence[OnProbation]) -> Sequence[str]:
     """Return the versions whose origin is shown."""
     standing = record.challenger or record.champion
-    return [each.version for each in arms] or ([standing.version] if standing else [])
+    return [each.version for each in arms] or ([standing.version] if standing else record.planned(1)[0])
 
 
 def _origin(record: Record, version: str, said: Narrate) -> Origin:
@@ -276,12 +333,31 @@ def _ahead(
     found += [f"{each.version} waits for a person: {each.reason}." for each in held]
     if many > len(held):
         found.append(f"So do {many - len(held)} before these.")
-    rest = policy.trigger.cooldown.until(record.trigger.last)
-    if rest is not None and at is not None and rest > at and policy.trigger.cooldown.length:
+    found += _frozen(record)
+    if record.champion is None or record.governance.held is not None:
+        return tuple(found)  # without answers no window closes, and what is held has been asked for
+    rest = _rest(record, policy, at)
+    if rest is not None:
         found.append(f"No retrain before {rest:%d %b %Y, %H:%M} of event time: the last request rests until then.")
     elif not beside.runs and not arms and beside.holder:
         found.append("The next window is judged when it closes; what its detectors find may ask for a retrain.")
     return tuple(found)
+
+
+def _frozen(record: Record) -> Sequence[str]:
+    """Say the freeze in force, and whose request to retrain waits for its end."""
+    freeze, held = record.governance.frozen, record.governance.held
+    if freeze is None:
+        return ()
+    asked = f" that {held.requester} asked for" if held and held.requester else ""
+    waits = f": a retrain{asked} waits for its end" if held else ""
+    return (f"Frozen until {freeze.until:%d %b %Y, %H:%M} UTC ({freeze.window}){waits}.",)
+
+
+def _rest(record: Record, policy: InForce, at: datetime | None) -> datetime | None:
+    """Return until when no retrain is asked for, if that is not over; without event time, when it would be."""
+    rest = policy.trigger.cooldown.until(record.trigger.last)
+    return None if rest is None or not policy.trigger.cooldown.length or (at is not None and rest <= at) else rest
 
 
 def _step_ahead(probation: OnProbation) -> str:
@@ -294,8 +370,7 @@ def _step_ahead(probation: OnProbation) -> str:
 
 
 def _budget(record: Record, policy: InForce, at: datetime | None) -> Budget:
-    budget, rest = policy.trigger.budget, policy.trigger.cooldown.until(record.trigger.last)
-    rests_until = rest if policy.trigger.cooldown.length else None
+    budget, rests_until = policy.trigger.budget, _rest(record, policy, at)
     if budget is None:
         return Budget(left=None, of=0, period_s=0.0, rests_until=rests_until)
     when = at or record.trigger.last

@@ -82,7 +82,7 @@ def _when(at: datetime | None, form: str = "%d %b %Y, %H:%M") -> Markup:
     """Write an instant, in UTC, for people and for programs."""
     if at is None:
         return escape(_NONE)
-    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime(form).lstrip("0"))
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime(form.replace("%d", str(at.day))))
 
 
 def _number(value: float | None) -> str:

@@ -23,6 +23,7 @@ from anew.domain.facts import (
     VersionArchived,
     VersionPromoted,
 )
+from anew.domain.interval import Interval
 from anew.domain.persistent_map import PersistentMap
 
 __all__ = ["ALIASES", "DONE", "Registry", "RegistryState", "Standing", "VersionRecord"]
@@ -59,6 +60,10 @@ class VersionRecord:
     since: datetime
     digest: str = ""
     reason: str = ""
+
+    def measured_by(self, version: str, window: Interval) -> bool:
+        """Do the numbers of a window that `version` answered say how this one does, where it stands now?"""
+        return version == self.version and window.end > self.since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Why a project has no champion, and what to do: a first candidate that came to nothing is not tried again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anew.domain.fact import Fact
@@ -30,14 +30,18 @@ NO_ROWS = Unserved(
 )
 
 
-def unserved(attempt: Sequence[Fact]) -> Unserved | None:
-    """Return why the newest attempt at a first champion came to nothing; None while it may still become one.
+def unserved(attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None) -> Unserved | None:
+    """Return what keeps a first champion away; None while one may still come of what is under way.
 
     Parameters
     ----------
     attempt
-        The facts of `ATTEMPT` since the newest request to retrain, oldest first.
+        The facts of `ATTEMPT` since the newest request to retrain, oldest first; None where none was ever made.
+    stored
+        Rows by table; None before there is any.
     """
+    if attempt is None:
+        return None if (stored or {}).get("history") else NO_ROWS
     ended = [each for each in attempt if not isinstance(each, GateJudged)]
     match ended[-1] if ended else None:
         case CandidateRefused() as fact:
