@@ -16,6 +16,7 @@ from anew.app.mirror_status import mirror_status
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
 from anew.app.unserved import ATTEMPT, NO_ROWS, unserved
+from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
@@ -73,7 +74,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         fact = recorded.fact
         model = fact.model
         versions, consent = registry.apply(versions, fact), governance.apply(consent, fact)
-        last[fact.kind] = fact
+        last[fact.kind] = _newer(fact, last.get(fact.kind))
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
         if isinstance(fact, RetrainRequested | CandidateAccepted):
@@ -119,6 +120,13 @@ def told_traffic(traffic: Mapping[str, Any]) -> str:
     arms = traffic["arms"] or [{"version": traffic["challenger"], "share": traffic["share"]}]
     share = "".join(f", {arm['share']:.0%} to {arm['version']}" for arm in arms if arm["share"])
     return f"{traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {traffic['fallback'] or 'none'})"
+
+
+def _newer(fact: Fact, before: Fact | None) -> Fact:
+    """Return the fact, unless it scores a window again that a newer one has followed."""
+    if isinstance(fact, WindowScored) and isinstance(before, WindowScored) and before.window.end > fact.window.end:
+        return before
+    return fact
 
 
 def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
@@ -199,12 +207,18 @@ def _window(fact: Fact | None) -> Mapping[str, Any] | None:
             "delay_p90_s": fact.delay_p90_s,
             "unmatched": fact.unmatched,
         }
-        found["metrics"] = {
-            each.subject: {
-                "value": each.value, "low": each.low, "high": each.high, "n": each.n,
-                "verdict": "measured" if each.measured else "inconclusive", "problem": each.problem,
-            }
-            for each in fact.evidence
+        found["metrics"] = _metrics(fact.evidence)
+    return found
+
+
+def _metrics(evidence: Sequence[Evidence]) -> Mapping[str, Mapping[str, Any]]:
+    """Name what was measured by its subject, with its detector where one before it, such as an objective, has that."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in evidence:
+        name = each.subject or each.name
+        found[f"{name} of {each.name}" if name in found else name] = {
+            "value": each.value, "low": each.low, "high": each.high, "n": each.n,
+            "verdict": "measured" if each.measured else "inconclusive", "problem": each.problem,
         }  # fmt: skip
     return found
 

@@ -142,8 +142,7 @@ def loop_page(asking: Asking) -> LoopPage:
     """Make the page."""
     record, policy, said = asking.record, asking.policy, asking.source.narrate
     beside, now = asking.source.surroundings(record.asked), asking.source.now()
-    scored = record.last("WindowScored")
-    score = scored if isinstance(scored, WindowScored) else None
+    score = next(iter(record.scored(1)), None)
     arms = on_probation(record, policy.rollout)
     event_time = record.tick
     return LoopPage(
