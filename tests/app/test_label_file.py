@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 from anew.app.label_file import LabelColumns, send_labels
 from anew.app.log_file import LogTaker
 from anew.domain.errors import NotFoundError, SettingsError, UnavailableError
+from anew.gateway.app import GatewayApp
+from anew.notebook.client import Client
 from anew.testing.fake_journal import FakeJournal
+from tests.app.small_project import YAML
 from tests.cli.call import call
 from tests.cli.recorded import write_record
 from tests.gateway.served import served
-from tests.gateway.test_app import make
+from tests.gateway.test_app import SETTINGS, make
 
 IDS = [f"{i:032x}" for i in range(4)]
 NAMED = LabelColumns()
@@ -104,3 +108,24 @@ def test_the_command_brings_a_file_to_a_gateway(
         pl.DataFrame({"pid": ["nonsense"], "truth": [1.0]}).write_csv(file)
         refused = call(capsys, monkeypatch, *words, "--url", f"http://{place}")
     assert (refused.code, "rows 1 to 1 of truth.csv" in refused.err, "prediction" in refused.err) == (2, True, True)
+
+
+def test_a_model_is_reached_on_a_gateway_that_serves_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, file, journals = write_record(tmp_path / "p"), tmp_path / "truth.csv", (FakeJournal(), FakeJournal())
+    pl.DataFrame({"prediction": IDS, "value": [1.5] * 4}).write_csv(file)
+    models = [
+        make(journal, settings=replace(SETTINGS, model=model)).endpoints[0]
+        for journal, model in zip(journals, ("other", "small"), strict=True)
+    ]
+    with served(GatewayApp(models)) as place:
+        (project / "anew.yaml").write_text(f"{YAML}serving: {{port: {place.rpartition(':')[2]}}}\n")
+        done = call(capsys, monkeypatch, "label", "send", file, "--project", project)
+        astray = call(capsys, monkeypatch, "label", "send", file, "--project", project, "--url", f"http://{place}")
+        with Client(f"http://{place}/models/small") as client:
+            assert client.ready() == {"status": "ready"}
+            client.label({IDS[0]: 1.5})
+    assert (done.code, [len(each.records) for each in journals]) == (0, [0, 5]), done
+    assert astray.code == 7
+    assert "there is no '/labels'; known: /models/other/labels, /models/small/labels" in astray.err

@@ -12,9 +12,10 @@ import polars as pl
 from anew.adapters.iso_text import iso_problem
 from anew.adapters.table_file import read_table
 from anew.app.settings import Settings
+from anew.app.status import gateway_address
 from anew.domain.errors import AnewError, PolicyError, SchemaError, SettingsError, UnavailableError
 
-__all__ = ["LogColumns", "LogSent", "LogTaker", "send_log"]
+__all__ = ["LogColumns", "LogSent", "LogTaker", "model_address", "send_log"]
 
 _BATCH = 1000
 
@@ -34,6 +35,11 @@ class LogSent:
 
     predictions: int
     labels: int
+
+
+def model_address(settings: Settings) -> str:
+    """Return where this machine's gateway answers for the project's model, alone there or one of several."""
+    return f"{gateway_address(settings.state, settings.policy.serving.port)}/models/{settings.model}"
 
 
 class LogTaker:
