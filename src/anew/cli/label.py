@@ -122,7 +122,7 @@ def _send(
         url or model_address(settings),
         read_secret(token, Path.cwd()) if token else "",
     )
-    sent = send_labels(file, LabelColumns(prediction=prediction, value=value), source, taker)
+    sent = send_labels(file, LabelColumns(prediction=prediction, value=value), source, taker, settings.columns)
     if json:
         emit_json("anew.label.send/1", {"labels": sent.labels, "withdrawn": sent.withdrawn, "empty": sent.empty})
         return
