@@ -1,6 +1,8 @@
 """An installation: its file, its projects, and that what is broken in one stops none of the others."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import pytest
 
 from anew.app.host import HostOptions, up_installation
 from anew.app.installation import load_installation
-from anew.app.standing import installation_status
+from anew.app.standing import installation_status, say_standing
 from anew.cli.models import main
 from anew.domain.errors import ConflictError, NotFoundError, SettingsError
 from tests.cli.schema import complaints
@@ -26,6 +28,7 @@ monitor: {{window: 1h, label_delay: 1h}}
 serving: {{workers: {workers}}}
 dashboard: {{serve: false}}
 """
+AT = "2030-01-01T00:00:00+00:00"
 PIPELINE = "def train(data, params):\n    return None\n"
 
 
@@ -160,3 +163,29 @@ def test_what_is_broken_in_one_stops_none_of_the_others(
 def test_what_was_never_brought_up_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="anew up"):
         installation_status(installation(tmp_path))
+
+
+def test_nothing_is_said_to_run_after_its_process_was_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = installation(tmp_path)
+    (root / ".anew").mkdir()
+    model = {"project": "models/m", "model": "m", "state": "runs", "champion": "v1", "problem": ""}
+    compute = {"at_once": 1, "under_way": ["m"], "limit": "1 run at a time", "left_s": None}
+    queue = [{"place": 1, "model": "m", "reason": "turn", "detail": "next", "rate": None, "since": AT, "due": AT}]
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    said = {"at": AT, "running": True, "pid": process.pid, "compute": compute, "queue": queue, "models": [model]}
+    try:
+        say_standing(root, said)
+        assert states(root) == {"models/m": "runs"}
+    finally:
+        process.kill()
+        process.communicate()
+    main([str(root), "--json"])
+    printed = capsys.readouterr().out
+    assert complaints(printed) == []
+    found = json.loads(printed)["data"]
+    assert (found["running"], found["models"]) == (False, [model | {"state": "stopped"}])
+    assert (found["compute"]["under_way"], found["queue"]) == ([], [])
+    main([str(root)])
+    assert "models      1, 1 stopped, 1 with a champion" in capsys.readouterr().out
