@@ -189,3 +189,25 @@ def test_nothing_is_said_to_run_after_its_process_was_killed(
     assert (found["compute"]["under_way"], found["queue"]) == ([], [])
     main([str(root)])
     assert "models      1, 1 stopped, 1 with a champion" in capsys.readouterr().out
+
+
+@pytest.mark.system
+def test_every_line_of_the_log_says_which_model_it_is_about(tmp_path: Path) -> None:
+    root = installation(tmp_path)
+    for name in ("bank", "bike"):
+        project(root / "models" / name, name)
+    out, err = tmp_path / "out", tmp_path / "err"
+    with out.open("w") as said, err.open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "anew.cli", "up", str(root)], stdout=said, stderr=log)
+    try:
+        wait(
+            lambda: (
+                out.read_text().count("project read") == 2 and err.read_text().count("no labelled rows to train") == 2
+            )
+        )
+    finally:
+        process.terminate()
+        process.wait(60)
+    read = [line.split()[2] for line in out.read_text().splitlines() if "project read" in line]
+    rows = [line.split()[3] for line in err.read_text().splitlines() if "no labelled rows to train" in line]
+    assert (sorted(read), sorted(rows)) == (["bank", "bike"], ["loop-models/bank", "loop-models/bike"])
