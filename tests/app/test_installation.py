@@ -14,6 +14,7 @@ import pytest
 
 from anew.app.host import HostOptions, up_installation
 from anew.app.installation import load_installation
+from anew.app.shared_gateway import serve_projects
 from anew.app.standing import installation_status, say_standing
 from anew.cli.models import main
 from anew.domain.errors import ConflictError, NotFoundError, SettingsError
@@ -163,6 +164,13 @@ def test_what_is_broken_in_one_stops_none_of_the_others(
 def test_what_was_never_brought_up_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="anew up"):
         installation_status(installation(tmp_path))
+
+
+def test_a_gateway_that_comes_too_early_says_what_to_wait_for(tmp_path: Path) -> None:
+    root = installation(tmp_path)
+    project(root / "models" / "m", "m")
+    with pytest.raises(NotFoundError, match=f"anew up {root}, and wait until it says how many models run"):
+        serve_projects([root], threading.Event())
 
 
 def test_nothing_is_said_to_run_after_its_process_was_killed(
