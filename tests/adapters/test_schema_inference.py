@@ -111,6 +111,7 @@ def test_key_and_sensitive_columns_are_no_features() -> None:
         ({}, {"target": "label"}, "target column 'label' not found"),
         ({}, {"key": "who"}, "key column 'who' not found"),
         ({}, {"target": "at"}, "cannot be both"),
+        ({}, {"sensitive": ("x", "y")}, "'y' cannot be both the target and a sensitive column, which is kept from the"),
         ({}, {"task": "ranking"}, "task 'ranking' is unknown; it is classification or regression"),
         ({"at": range(N)}, {}, "holds Int64 such as [0]"),
         ({"at": ["yesterday"] * N}, {}, "'yesterday' in row 1 is neither a date nor an instant in ISO 8601"),

@@ -39,3 +39,13 @@ def test_newest_rows_that_the_first_objective_does_not_hold_for_are_said(
     policy = load(made).policy
     assert all(f"newest {policy.data.holdout_most} rows" in each for each in said)
     assert float(policy.slos[0]["at_most"]) < 0.2, "the objective itself knows nothing of how the file ends"
+
+
+def test_columns_that_cannot_be_leave_no_project_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, made = stream(tmp_path / "rows.parquet", noisy_from=1_000), tmp_path / "made"
+    how = ("--time", "at", "--target", "y", "--task", "classification")
+    refused = call(capsys, monkeypatch, "init", "--data", file, *how, "--sensitive", "y", made)
+    assert (refused.code, made.exists()) == (2, False), refused
+    assert call(capsys, monkeypatch, "init", "--data", file, *how, made).code == 0

@@ -1,6 +1,8 @@
 """An installation: its file, its projects, and that what is broken in one stops none of the others."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +14,8 @@ import pytest
 
 from anew.app.host import HostOptions, up_installation
 from anew.app.installation import load_installation
-from anew.app.standing import installation_status
+from anew.app.shared_gateway import serve_projects
+from anew.app.standing import installation_status, say_standing
 from anew.cli.models import main
 from anew.domain.errors import ConflictError, NotFoundError, SettingsError
 from tests.cli.schema import complaints
@@ -26,6 +29,7 @@ monitor: {{window: 1h, label_delay: 1h}}
 serving: {{workers: {workers}}}
 dashboard: {{serve: false}}
 """
+AT = "2030-01-01T00:00:00+00:00"
 PIPELINE = "def train(data, params):\n    return None\n"
 
 
@@ -160,3 +164,58 @@ def test_what_is_broken_in_one_stops_none_of_the_others(
 def test_what_was_never_brought_up_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="anew up"):
         installation_status(installation(tmp_path))
+
+
+def test_a_gateway_that_comes_too_early_says_what_to_wait_for(tmp_path: Path) -> None:
+    root = installation(tmp_path)
+    project(root / "models" / "m", "m")
+    with pytest.raises(NotFoundError, match=f"anew up {root}, and wait until it says how many models run"):
+        serve_projects([root], threading.Event())
+
+
+def test_nothing_is_said_to_run_after_its_process_was_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = installation(tmp_path)
+    (root / ".anew").mkdir()
+    model = {"project": "models/m", "model": "m", "state": "runs", "champion": "v1", "problem": ""}
+    compute = {"at_once": 1, "under_way": ["m"], "limit": "1 run at a time", "left_s": None}
+    queue = [{"place": 1, "model": "m", "reason": "turn", "detail": "next", "rate": None, "since": AT, "due": AT}]
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    said = {"at": AT, "running": True, "pid": process.pid, "compute": compute, "queue": queue, "models": [model]}
+    try:
+        say_standing(root, said)
+        assert states(root) == {"models/m": "runs"}
+    finally:
+        process.kill()
+        process.communicate()
+    main([str(root), "--json"])
+    printed = capsys.readouterr().out
+    assert complaints(printed) == []
+    found = json.loads(printed)["data"]
+    assert (found["running"], found["models"]) == (False, [model | {"state": "stopped"}])
+    assert (found["compute"]["under_way"], found["queue"]) == ([], [])
+    main([str(root)])
+    assert "models      1, 1 stopped, 1 with a champion" in capsys.readouterr().out
+
+
+@pytest.mark.system
+def test_every_line_of_the_log_says_which_model_it_is_about(tmp_path: Path) -> None:
+    root = installation(tmp_path)
+    for name in ("bank", "bike"):
+        project(root / "models" / name, name)
+    out, err = tmp_path / "out", tmp_path / "err"
+    with out.open("w") as said, err.open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "anew.cli", "up", str(root)], stdout=said, stderr=log)
+    try:
+        wait(
+            lambda: (
+                out.read_text().count("project read") == 2 and err.read_text().count("no labelled rows to train") == 2
+            )
+        )
+    finally:
+        process.terminate()
+        process.wait(60)
+    read = [line.split()[2] for line in out.read_text().splitlines() if "project read" in line]
+    rows = [line.split()[3] for line in err.read_text().splitlines() if "no labelled rows to train" in line]
+    assert (sorted(read), sorted(rows)) == (["bank", "bike"], ["loop-models/bank", "loop-models/bike"])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ import pytest
 
 from anew.app.label_file import LabelColumns, send_labels
 from anew.app.log_file import LogTaker
-from anew.domain.errors import NotFoundError, SettingsError, UnavailableError
+from anew.domain.column import Columns, Task
+from anew.domain.errors import NotFoundError, SchemaError, SettingsError, UnavailableError
+from anew.gateway.app import GatewayApp
+from anew.notebook.client import Client
 from anew.testing.fake_journal import FakeJournal
+from anew.testing.fake_predictor import FAKE_COLUMNS
+from tests.app.small_project import YAML
 from tests.cli.call import call
 from tests.cli.recorded import write_record
 from tests.gateway.served import served
-from tests.gateway.test_app import make
+from tests.gateway.test_app import SETTINGS, make
 
 IDS = [f"{i:032x}" for i in range(4)]
 NAMED = LabelColumns()
@@ -36,7 +42,9 @@ class Taker(LogTaker):
         return {}
 
 
-def sent(folder: Path, ending: str, source: str = "", **columns: Any) -> tuple[list[Mapping[str, Any]], Any]:
+def sent(
+    folder: Path, ending: str, source: str = "", declared: Columns = FAKE_COLUMNS, **columns: Any
+) -> tuple[list[Mapping[str, Any]], Any]:
     frame, file, taker = pl.DataFrame(columns, strict=False), folder / f"labels{ending}", Taker()
     folder.mkdir(exist_ok=True)
     if ending == ".parquet":
@@ -45,7 +53,7 @@ def sent(folder: Path, ending: str, source: str = "", **columns: Any) -> tuple[l
         frame.write_csv(file)
     else:
         frame.write_delta(str(file))
-    return taker.told, send_labels(file, NAMED, source, taker)
+    return taker.told, send_labels(file, NAMED, source, taker, declared)
 
 
 @pytest.mark.fault("L3")
@@ -78,12 +86,12 @@ def test_a_row_may_take_its_word_back_and_bear_a_name_of_its_own(tmp_path: Path)
 
 def test_what_cannot_be_sent_says_why(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no file"):
-        send_labels(tmp_path / "none.csv", NAMED, "", Taker())
+        send_labels(tmp_path / "none.csv", NAMED, "", Taker(), FAKE_COLUMNS)
     with pytest.raises(SettingsError, match="has no column 'value'; it has prediction, y"):
         sent(tmp_path, ".csv", prediction=IDS, y=[1] * 4)
     pl.DataFrame({"prediction": IDS, "value": [1] * 4}).write_csv(tmp_path / "good.csv")
     with pytest.raises(UnavailableError, match=r"rows 1 to 4 of good\.csv: nobody answers"):
-        send_labels(tmp_path / "good.csv", NAMED, "", LogTaker("http://127.0.0.1:1"))
+        send_labels(tmp_path / "good.csv", NAMED, "", LogTaker("http://127.0.0.1:1"), FAKE_COLUMNS)
 
 
 @pytest.mark.fault("L3")
@@ -103,4 +111,64 @@ def test_the_command_brings_a_file_to_a_gateway(
         assert (first, ids[:3]) == (3, ids[3:]), "the same deliveries, which the lake keeps once"
         pl.DataFrame({"pid": ["nonsense"], "truth": [1.0]}).write_csv(file)
         refused = call(capsys, monkeypatch, *words, "--url", f"http://{place}")
-    assert (refused.code, "rows 1 to 1 of truth.csv" in refused.err, "prediction" in refused.err) == (2, True, True)
+    assert (refused.code, "row 1 of truth.csv" in refused.err, "prediction" in refused.err) == (2, True, True)
+
+
+def test_a_model_is_reached_on_a_gateway_that_serves_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, file, journals = write_record(tmp_path / "p"), tmp_path / "truth.csv", (FakeJournal(), FakeJournal())
+    pl.DataFrame({"prediction": IDS, "value": [1.5] * 4}).write_csv(file)
+    models = [
+        make(journal, settings=replace(SETTINGS, model=model)).endpoints[0]
+        for journal, model in zip(journals, ("other", "small"), strict=True)
+    ]
+    with served(GatewayApp(models)) as place:
+        (project / "anew.yaml").write_text(f"{YAML}serving: {{port: {place.rpartition(':')[2]}}}\n")
+        done = call(capsys, monkeypatch, "label", "send", file, "--project", project)
+        astray = call(capsys, monkeypatch, "label", "send", file, "--project", project, "--url", f"http://{place}")
+        with Client(f"http://{place}/models/small") as client:
+            assert client.ready() == {"status": "ready"}
+            client.label({IDS[0]: 1.5})
+    assert (done.code, [len(each.records) for each in journals]) == (0, [0, 5]), done
+    assert astray.code == 7
+    assert "there is no '/labels'; known: /models/other/labels, /models/small/labels" in astray.err
+
+
+@pytest.mark.parametrize(
+    ("prediction", "value", "said", "kept"),
+    [
+        ([IDS[0], IDS[1], "zzz", IDS[3]], ["1.5", "2.5", "3.5", "4.5"], "row 3 of truth.csv: prediction:", 2),
+        (IDS, ["1.5", "2.5", "abc", "4.5"], "row 3 of truth.csv: value: the label of a regression is a number", 2),
+        ([IDS[0], IDS[1], IDS[2], "zzz"], ["1.5", "abc", "", "4.5"], "row 2 of truth.csv: value:", 1),
+        ([IDS[0], "zzz", IDS[2], IDS[3]], ["", "2.5", "3.5", "4.5"], "row 2 of truth.csv: prediction:", 0),
+    ],
+)
+def test_a_row_that_is_refused_is_named_and_what_stood_before_it_stays(
+    tmp_path: Path, prediction: list[str], value: list[str], said: str, kept: int
+) -> None:
+    file, journal = tmp_path / "truth.csv", FakeJournal()
+    pl.DataFrame({"prediction": prediction, "value": value}).write_csv(file)
+    with served(make(journal)) as place, pytest.raises(SchemaError) as raised:
+        send_labels(file, NAMED, "", LogTaker(f"http://{place}"), FAKE_COLUMNS)
+    assert str(raised.value).startswith(said)
+    assert [each.value for each in journal.records] == [1.5, 2.5][:kept]  # type: ignore[union-attr]  # all are labels
+
+
+def test_one_cell_that_is_no_number_makes_no_text_of_the_others(tmp_path: Path) -> None:
+    for classes, cells, wanted in (
+        ((), ["1", "2", "x"], [1, 2, "x"]),
+        ((), ["1", "2.5", "x"], [1.0, 2.5, "x"]),
+        ((0, 1), ["1", "0", "x"], [1, 0, "x"]),
+        (("0", "1"), ["1", "0", "x"], ["1", "0", "x"]),
+    ):
+        task = Task.BINARY if classes else Task.REGRESSION
+        told, _ = sent(
+            tmp_path,
+            ".csv",
+            declared=replace(FAKE_COLUMNS, task=task, classes=classes),
+            prediction=IDS[:3],
+            value=cells,
+        )
+        assert [each["value"] for each in told] == wanted
+        assert [type(each["value"]) for each in told] == [type(each) for each in wanted]

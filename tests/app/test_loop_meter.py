@@ -172,6 +172,18 @@ def test_how_it_stands_is_told() -> None:
     assert found["anew_approval_age_seconds",] == 3480
 
 
+def test_a_window_that_is_scored_again_after_newer_ones_changes_no_gauge() -> None:
+    def scored(day: int, revision: int, value: float) -> WindowScored:
+        start = T0 + timedelta(days=day)
+        return WindowScored(
+            model="m", at=T0, version="v1", window=Interval(start=start, end=start + timedelta(days=1)), n=80,
+            labelled=40 + day, revision=revision, evidence=(Evidence.of("f1", value, 60),),
+        )  # fmt: skip
+
+    found = values(metered(scored(0, 0, 0.9), scored(1, 0, 0.8), scored(1, 1, 0.75), scored(0, 1, 0.1)))
+    assert (found["anew_performance", "f1", ""], found["anew_label_coverage_ratio",]) == (0.75, 41 / 80)
+
+
 def test_every_kind_of_fact_can_be_heard() -> None:
     meter = metered(*(sample(kind).caused_by("") for kind in FACTS.values()))
     assert values(meter)

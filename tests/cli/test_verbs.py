@@ -16,6 +16,7 @@ from anew.adapters.system_clock import SystemClock
 from anew.cli._help import commands
 from anew.cli._main import EXIT_CODES, VERBS
 from anew.domain import errors
+from anew.domain.evidence import Evidence
 from anew.domain.facts import (
     FreezeBegan,
     RetrainCommanded,
@@ -23,7 +24,9 @@ from anew.domain.facts import (
     RetrainRequested,
     RolledBack,
     VersionPromoted,
+    WindowScored,
 )
+from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from tests.app.small_project import YAML, write_project
 from tests.cli.call import Called, call
@@ -208,6 +211,37 @@ def test_status_says_which_retrain_a_freeze_holds(run: Run, tmp_path: Path) -> N
     )
     assert json.loads(run("status", project, "--json").out)["data"]["held"] == {"by": ""}
     assert "held        a retrain waits for the end of the freeze" in run("status", project).out
+
+
+def scored(day: int, revision: int, *evidence: Evidence) -> WindowScored:
+    start = AT + timedelta(days=day)
+    window = Interval(start=start, end=start + timedelta(days=1))
+    at = AT + timedelta(days=9, hours=revision)
+    return WindowScored(
+        model="small", at=at, version="v1", window=window, n=80, labelled=60, revision=revision, evidence=evidence
+    )
+
+
+def test_status_tells_the_newest_window_though_an_older_one_was_scored_again(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    record(project, scored(4, 0), scored(4, 1), scored(1, 1))
+    told = json.loads(run("status", project, "--json").out)["data"]["last_score"]
+    assert (told["end"], told["revision"]) == ((AT + timedelta(days=5)).isoformat(), 1)
+    assert "up to 2024-01-06 00:00" in run("status", project).out
+
+
+def test_status_hides_nothing_that_was_measured_of_one_metric(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    objective = Evidence.of("slo(error<=0.3 over 96h)", 0.2, 96, subject="error")
+    metric = Evidence.of("performance(error)", None, 48, subject="error", problem="48 labelled rows, 50 are needed")
+    record(project, scored(4, 0, objective, metric))
+    told = json.loads(run("status", project, "--json").out)["data"]["last_score"]["metrics"]
+    assert {name: (each["value"], each["n"]) for name, each in told.items()} == {
+        "error": (0.2, 96), "error of performance(error)": (None, 48),
+    }  # fmt: skip
+    text = run("status", project).out
+    assert "error       0.2 on 96 labels" in text
+    assert "error of performance(error) inconclusive: 48 labelled rows, 50 are needed" in text
 
 
 def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> None:

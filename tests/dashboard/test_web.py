@@ -42,6 +42,7 @@ from anew.domain.facts import (
     TrafficApplied,
     TrafficShifted,
     WindowClosed,
+    WindowScored,
 )
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
@@ -194,6 +195,16 @@ def test_a_retrain_that_waits_for_shared_compute_says_why_until_it_has_its_turn(
     approved = RetrainApproved(model="m", at=asked.at, by="policy", request=asked.id).caused_by("turn")
     going = signed_in(ToldSource([*told, asked, queued, approved], "x"))
     assert going.get("/models.json").json()["data"]["models"][0]["queued"] == ""
+
+
+def test_the_newest_window_is_shown_though_an_older_one_was_scored_again() -> None:
+    told = story("x")
+    first = next(each for each in told if isinstance(each, WindowScored))
+    again = replace(first, at=AT + 30 * DAY, revision=1, labelled=200).caused_by("late labels")
+    for given in (told, [*told, again]):
+        page = signed_in(ToldSource(given, "x")).get("/loop.json").json()["data"]
+        assert (page["labels"]["end"][:10], page["labels"]["labelled"]) == ("2026-03-09", 180)
+        assert page["score"][0]["value"] == pytest.approx(0.17)
 
 
 def test_a_page_whose_record_is_away_asks_again_by_itself() -> None:

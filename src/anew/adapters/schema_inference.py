@@ -129,6 +129,10 @@ def _check_names(frame: pl.DataFrame, roles: Roles) -> None:
         raise SettingsError(f"{', '.join(missing)} not found; the file has {', '.join(map(repr, frame.columns))}")
     if roles.time == roles.target:
         raise SettingsError(f"{roles.time!r} cannot be both the time and the target column")
+    if roles.target in roles.sensitive:
+        raise SettingsError(
+            f"{roles.target!r} cannot be both the target and a sensitive column, which is kept from the model"
+        )
     if roles.task not in ("classification", "regression"):
         raise SettingsError(f"task {roles.task!r} is unknown; it is classification or regression")
 

@@ -112,7 +112,7 @@ class Followers:
     """Threads that tell the sinks while it is entered. A sink that takes nothing delays its own facts alone."""
 
     def __init__(self, settings: Settings) -> None:
-        self._state = settings.state
+        self._state, self._model = settings.state, settings.model
         self._sinks = sinks(settings)
         self._stop = Event()
         self._threads: list[Thread] = []
@@ -122,7 +122,7 @@ class Followers:
         self._stop.clear()
         self._threads.clear()
         for sink in self._sinks:
-            thread = Thread(target=self._follow, args=(sink,), name=f"follow-{sink.name}", daemon=True)
+            thread = Thread(target=self._follow, args=(sink,), name=f"follow-{sink.name}-{self._model}", daemon=True)
             thread.start()
             self._threads.append(thread)
         return self

@@ -296,7 +296,7 @@ class Host:
                 {
                     "project": each.name,
                     "model": each.model,
-                    "state": each.state(now) if running else "stopped",
+                    "state": each.state(now),
                     "champion": each.champion,
                     "problem": each.problem,
                 }

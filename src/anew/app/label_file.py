@@ -2,14 +2,18 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
 from anew.adapters.table_file import read_table
 from anew.app.log_file import LogTaker
+from anew.domain.column import Columns
 from anew.domain.errors import AnewError, SchemaError, SettingsError
 
 __all__ = ["LabelColumns", "LabelsSent", "send_labels"]
@@ -17,6 +21,10 @@ __all__ = ["LabelColumns", "LabelsSent", "send_labels"]
 _BATCH: Final = 1000
 _BESIDE: Final = ("at", "source", "revision", "withdraw", "id")
 """Columns that are read under these names where they are there, as the gateway calls them."""
+_NAMED: Final = re.compile(r"labels\[(?P<place>\d+)\]\.?")
+"""How the gateway names a label of a request."""
+_Row = tuple[int, Mapping[str, Any]]
+"""The number of a row in the file, and what it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +44,8 @@ class LabelsSent:
     empty: int
 
 
-def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker) -> LabelsSent:
-    """Send the rows of `file`, in its order, a thousand at a time.
+def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, columns: Columns) -> LabelsSent:
+    """Send the rows of `file`, in its order, a thousand at a time, up to the first that the gateway refuses.
 
     A row is one delivery, known by its column ``id`` or else by all that it says: sent again it changes nothing. What
     a source says again after it said otherwise needs an ``at`` or a ``revision`` of its own.
@@ -46,13 +54,15 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker) -
     ----------
     source
         Who says it, in rows without a ``source``; empty: the gateway's word for it, ``api``.
+    columns
+        What is declared: where labels are numbers, one cell that is none makes no text of the others.
 
     Raises
     ------
     NotFoundError, SettingsError
         There is no such file, or it lacks a column.
     SchemaError, PolicyError, UnavailableError
-        As the gateway says, with the rows; what was sent before stays.
+        As the gateway says, with the row, or the rows that were sent together; what stands before it stays.
     """
     try:
         frame = read_table(file, texts=(named.prediction, "id", "source"))
@@ -64,20 +74,39 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker) -
     known = {named.prediction: "prediction", named.value: "value"} | {
         name: name for name in _BESIDE if name in frame.columns and name not in (named.prediction, named.value)
     }
-    rows = frame.select(list(known)).rename(known).to_dicts()
+    frame = frame.select(list(known)).rename(known)
+    values = _values(frame.get_column("value"), columns)
+    rows = [row | {"value": value} for row, value in zip(frame.to_dicts(), values, strict=True)]
     labels = [(number, told) for number, row in enumerate(rows, 1) if (told := _label(row, source)) is not None]
-    for batch in _batches(labels):
-        try:
-            taker.post("/labels", {"labels": [told for _, told in batch]})
-        except AnewError as exc:
-            raise type(exc)(f"rows {batch[0][0]} to {batch[-1][0]} of {file.name}: {exc}") from exc
+    for start in range(0, len(labels), _BATCH):
+        _send(labels[start : start + _BATCH], file.name, taker)
     withdrawn = sum("withdraw" in told for _, told in labels)
     return LabelsSent(labels=len(labels), withdrawn=withdrawn, empty=len(rows) - len(labels))
 
 
-def _batches(labels: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[Sequence[tuple[int, Mapping[str, Any]]]]:
-    for start in range(0, len(labels), _BATCH):
-        yield labels[start : start + _BATCH]
+def _send(batch: Sequence[_Row], file: str, taker: LogTaker) -> None:
+    """Send rows in one request, which is refused whole: then those that stand before the one that is named, alone."""
+    try:
+        taker.post("/labels", {"labels": [told for _, told in batch]})
+    except AnewError as exc:
+        path = exc.path if isinstance(exc, SchemaError) else ""
+        found = _NAMED.match(path)
+        if found is None:
+            raise type(exc)(f"rows {batch[0][0]} to {batch[-1][0]} of {file}: {exc}") from exc
+        place = int(found["place"])
+        if place:
+            _send(batch[:place], file, taker)
+        field, why = path[found.end() :], str(exc).partition(": ")[2]
+        raise SchemaError(f"row {batch[place][0]} of {file}: {f'{field}: ' if field else ''}{why}") from exc
+
+
+def _values(said: pl.Series, columns: Columns) -> Sequence[Any]:
+    """Return labels as they are declared: of text that holds numbers those, where classes are not text themselves."""
+    if said.dtype != pl.String or any(isinstance(each, str) for each in columns.classes):
+        return said.to_list()
+    numbers, whole = said.cast(pl.Float64, strict=False), said.cast(pl.Int64, strict=False)
+    read = whole if whole.null_count() == numbers.null_count() else numbers
+    return [(text or None) if number is None else number for text, number in zip(said, read, strict=True)]
 
 
 def _label(row: Mapping[str, Any], source: str) -> Mapping[str, Any] | None:

@@ -90,7 +90,7 @@ class LabellingThread:
         self._answers = policy.answers
         self._service = OutboundService(policy.url)
         self._tool = label_studio(settings, self._service)
-        self._thread = Thread(target=self._keep, name="labelling", daemon=True)
+        self._thread = Thread(target=self._keep, name=f"labelling-{settings.model}", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin, where the project has one."""

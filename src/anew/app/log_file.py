@@ -12,9 +12,10 @@ import polars as pl
 from anew.adapters.iso_text import iso_problem
 from anew.adapters.table_file import read_table
 from anew.app.settings import Settings
-from anew.domain.errors import AnewError, PolicyError, SchemaError, SettingsError, UnavailableError
+from anew.app.status import gateway_address
+from anew.domain.errors import PolicyError, SchemaError, SettingsError, UnavailableError
 
-__all__ = ["LogColumns", "LogSent", "LogTaker", "send_log"]
+__all__ = ["LogColumns", "LogSent", "LogTaker", "model_address", "send_log"]
 
 _BATCH = 1000
 
@@ -34,6 +35,11 @@ class LogSent:
 
     predictions: int
     labels: int
+
+
+def model_address(settings: Settings) -> str:
+    """Return where this machine's gateway answers for the project's model, alone there or one of several."""
+    return f"{gateway_address(settings.state, settings.policy.serving.port)}/models/{settings.model}"
 
 
 class LogTaker:
@@ -58,11 +64,12 @@ class LogTaker:
             raise UnavailableError(f"nobody answers at {self._url}: {exc}; is anew up running?") from exc
         if reply.is_success and isinstance(said, Mapping):
             return said
-        kinds: Mapping[int, type[AnewError]] = {401: PolicyError, 403: PolicyError, 422: SchemaError, 409: SchemaError}
         problem = said.get("error", {}) if isinstance(said, Mapping) else {}
-        raise kinds.get(reply.status_code, UnavailableError)(
-            f"{reply.status_code} {problem.get('path', '')}: {problem.get('message', said)}"
-        )
+        path, told = str(problem.get("path", "")), problem.get("message", said)
+        said_so = f"{reply.status_code}{f' {path}' if path else ''}: {told}"
+        if reply.status_code in (409, 422):
+            raise SchemaError(said_so, path)
+        raise PolicyError(said_so) if reply.status_code in (401, 403) else UnavailableError(said_so)
 
 
 def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker) -> LogSent:

@@ -6,6 +6,7 @@ import sys
 __all__ = ["OneLine", "log_to_stderr"]
 
 _FORM = "%(asctime)s %(levelname)s %(message)s"
+_FORM_OF_MANY = "%(asctime)s %(levelname)s %(threadName)s %(message)s"
 
 
 class OneLine(logging.Formatter):
@@ -21,10 +22,10 @@ class OneLine(logging.Formatter):
         return text if text.isprintable() else "".join(map(_plain, text))
 
 
-def log_to_stderr(level: int) -> None:
-    """Have this process log to its standard error from `level` on."""
+def log_to_stderr(level: int, *, of_many: bool = False) -> None:
+    """Have this process log to its standard error from `level` on; `of_many` models, each line with its thread."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine(_FORM))
+    handler.setFormatter(OneLine(_FORM_OF_MANY if of_many else _FORM))
     logging.basicConfig(level=level, handlers=[handler])
 
 

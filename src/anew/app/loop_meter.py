@@ -89,6 +89,7 @@ class LoopMeter:
     _months: Counter[str] = field(default_factory=Counter)
     _consent: GovernanceState = field(default_factory=GovernanceState)
     _accepted_at: datetime | None = None
+    _scored: datetime | None = None
 
     def hear(self, recorded: Recorded) -> None:
         """Count a fact."""
@@ -104,7 +105,8 @@ class LoopMeter:
                 self._took(fact, wall)
             case WindowClosed():
                 self._measured("anew_drift", "detector", fact.evidence)
-            case WindowScored():
+            case WindowScored() if self._scored is None or self._scored <= fact.window.end:
+                self._scored = fact.window.end
                 self._measured("anew_performance", "name", fact.evidence)
                 self._last["anew_label_coverage_ratio", ()] = fact.labelled / fact.n if fact.n else 0.0
             case SnapshotTaken() | CandidateMeasured() | SpansCompared() | EffectFailed() if fact.compute_s:

@@ -54,7 +54,7 @@ class Metering:
         self._meter = LoopMeter(settings.model, settings.policy.policy.cost.compute_hour)
         self._read = 0
         self._stop = Event()
-        self._thread = Thread(target=self._follow, name="metering", daemon=True)
+        self._thread = Thread(target=self._follow, name=f"metering-{settings.model}", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin."""

@@ -83,7 +83,10 @@ def _of(project: Path) -> Sequence[Settings]:
         else:
             found.append(settings)
     if not found:
-        raise NotFoundError(f"no model of {project} can be served yet; bring them up with: anew up {project}")
+        raise NotFoundError(
+            f"no model of {project} can be served yet; bring them up with: anew up {project}, and wait until it says "
+            "how many models run"
+        )
     return found
 
 

@@ -31,9 +31,15 @@ def installation_status(folder: Path) -> Mapping[str, Any]:
     try:
         said: dict[str, Any] = json.loads(file.read_text("utf-8"))
         running = process_started(said["pid"]) == said.pop("started") and said["running"]
+        return said if running else {**said, **_stopped(said)}
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise NotFoundError(f"{file} cannot be read ({exc!r}); bring the models up with: anew up {folder}") from exc
-    return {**said, "running": running}
+
+
+def _stopped(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is otherwise of what was said, now that nobody runs the loops, however that came."""
+    models = [{**each, "state": "stopped"} for each in said["models"]]
+    return {"running": False, "models": models, "compute": {**said["compute"], "under_way": []}, "queue": []}
 
 
 def say_standing(folder: Path, said: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from anew.app.narration import narrate
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
+from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
@@ -231,14 +232,20 @@ def _score(fact: WindowScored, champion: VersionRecord | None) -> Mapping[str, A
             "delay_p90_s": fact.delay_p90_s,
             "unmatched": fact.unmatched,
         },
-        "metrics": {
-            each.subject: {
-                "value": each.value, "low": each.low, "high": each.high, "n": each.n,
-                "verdict": "measured" if each.measured else "inconclusive", "problem": each.problem,
-            }
-            for each in fact.evidence
-        },
-    }  # fmt: skip
+        "metrics": _metrics(fact.evidence),
+    }
+
+
+def _metrics(evidence: Sequence[Evidence]) -> Mapping[str, Mapping[str, Any]]:
+    """Name what was measured by its subject, with its detector where one before it, such as an objective, has that."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in evidence:
+        name = each.subject or each.name
+        found[f"{name} of {each.name}" if name in found else name] = {
+            "value": each.value, "low": each.low, "high": each.high, "n": each.n,
+            "verdict": "measured" if each.measured else "inconclusive", "problem": each.problem,
+        }  # fmt: skip
+    return found
 
 
 def _decision(fact: Fact) -> Mapping[str, Any]:

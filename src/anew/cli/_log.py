@@ -2,9 +2,8 @@
 
 from argparse import Namespace
 
-from anew.app.log_file import LogColumns, LogTaker, send_log
+from anew.app.log_file import LogColumns, LogTaker, model_address, send_log
 from anew.app.settings import load
-from anew.app.status import gateway_address
 from anew.cli._output import emit_json, say
 
 __all__ = ["run"]
@@ -14,7 +13,7 @@ def run(given: Namespace) -> None:
     """Send, and say how much the gateway has."""
     settings = load(given.project)
     token = given.token_file.read_text("utf-8").strip() if given.token_file else ""
-    url = given.url or gateway_address(settings.state, settings.policy.serving.port)
+    url = given.url or model_address(settings)
     named = LogColumns(output=given.output, id=given.id, version=given.version_column)
     sent = send_log(settings, given.data, named, LogTaker(url, token))
     if given.json:

@@ -174,7 +174,10 @@ def _log_options(parser: ArgumentParser) -> None:
     parser.add_argument("--id", required=True, metavar="COLUMN", help="which request it was, as the server calls it")
     parser.add_argument("--version-column", default="", metavar="COLUMN", help="which version answered, e.g. v3")
     parser.add_argument(
-        "--url", default="", metavar="URL", help="the gateway, else the one of this project on this machine"
+        "--url",
+        default="",
+        metavar="URL",
+        help="the gateway, as http://HOST:PORT/models/NAME where it serves several; else this machine's",
     )
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="where the gateway asks for a token")
     parser.add_argument("--json", action="store_true", help="print anew.data.log/1")

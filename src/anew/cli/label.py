@@ -10,11 +10,10 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.access import account_holder, token_holder
 from anew.app.label_file import LabelColumns, send_labels
-from anew.app.log_file import LogTaker
+from anew.app.log_file import LogTaker, model_address
 from anew.app.review import label_value, open_review, review_lease
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
-from anew.app.status import gateway_address
 from anew.cli._output import emit_json, minute, say
 from anew.domain.access import Permission
 from anew.ports.review import Question
@@ -106,7 +105,10 @@ def _send(
     prediction: Annotated[str, typer.Option(help="column with the ids of predictions")] = "prediction",
     value: Annotated[str, typer.Option(help="column with what is true")] = "value",
     source: Annotated[str, typer.Option(help="who says it, where the rows have no column `source`")] = "",
-    url: Annotated[str, typer.Option(help="the gateway, else the one of this project on this machine")] = "",
+    url: Annotated[
+        str,
+        typer.Option(help="the gateway, as http://HOST:PORT/models/NAME where it serves several; else this machine's"),
+    ] = "",
     token: Annotated[str, typer.Option(help="where your token is, env:NAME or file:PATH, if the gateway asks")] = "",
     json: Annotated[bool, typer.Option("--json", help="print anew.label.send/1")] = False,
 ) -> None:
@@ -116,10 +118,10 @@ def _send(
     """
     settings = accepted(project)
     taker = LogTaker(
-        url or gateway_address(settings.state, settings.policy.serving.port),
+        url or model_address(settings),
         read_secret(token, Path.cwd()) if token else "",
     )
-    sent = send_labels(file, LabelColumns(prediction=prediction, value=value), source, taker)
+    sent = send_labels(file, LabelColumns(prediction=prediction, value=value), source, taker, settings.columns)
     if json:
         emit_json("anew.label.send/1", {"labels": sent.labels, "withdrawn": sent.withdrawn, "empty": sent.empty})
         return

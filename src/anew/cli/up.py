@@ -30,7 +30,8 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="print each fact as a line of JSON")] = False,
 ) -> None:
     """Serve and keep the model current."""
-    log_to_stderr(logging.WARNING)
+    of_many = is_installation(project)
+    log_to_stderr(logging.WARNING, of_many=of_many)
     install()
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -41,7 +42,8 @@ def run(
             if json:
                 sys.stdout.write(_line(fact) + "\n")
             elif fact.kind not in _QUIET:
-                sys.stdout.write(f"{fact.at:%Y-%m-%d %H:%M}  {narrate(fact)}\n")
+                whose = f"{fact.model}  " if of_many else ""
+                sys.stdout.write(f"{fact.at:%Y-%m-%d %H:%M}  {whose}{narrate(fact)}\n")
         sys.stdout.flush()
 
     def ready(host: str, port: int) -> None:
@@ -56,7 +58,7 @@ def run(
     def dashboard(address: str) -> None:
         typer.echo(f"dashboard on {address}; to sign in: anew access create YOUR-NAME --role admin", err=True)
 
-    if is_installation(project):
+    if of_many:
         up_installation(project, HostOptions(told=told, dashboard=dashboard, ready=all_ready), stop)
         return
     up(project, UpOptions(port=port, told=told, ready=ready, progress=progress, dashboard=dashboard), stop)

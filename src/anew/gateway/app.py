@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from textwrap import shorten
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ _LOG = logging.getLogger("anew.gateway")
 _INSIDE: Final = "the gateway failed; its log says how"
 _SERVER: Final = {"name": "anew", "version": __version__, "extensions": []}
 _NO_DESKS: Final[Mapping[str, ReviewDesk]] = MappingProxyType({})
+_MOST_KNOWN: Final = 170
+"""Letters of the paths that are named to whom asks for another; an error has room for so many besides the one asked."""
 _CODES: Final = {400: "malformed", 413: "too_big"}
 
 
@@ -132,8 +135,9 @@ class GatewayApp:
 
     def _begin(self, spot: _Spot | None, request: Request, told: Told) -> None:
         if spot is None:
-            known = ", ".join(sorted(self._table))
-            raise RefusedError(404, "not_found", f"there is no {request.path[:100]!r}; known: {known}")
+            raise RefusedError(
+                404, "not_found", f"there is no {request.path[:100]!r}; known: {self._known(request.path)}"
+            )
         if request.method != spot.method:
             wrong = RefusedError(405, "method", f"{request.path} takes {spot.method}, not {request.method}")
             reply = _refused(wrong, request.path)
@@ -146,6 +150,11 @@ class GatewayApp:
         work = spot.begin(request, told)
         if work is not None:
             self._finish(request.path, work, told)
+
+    def _known(self, path: str) -> str:
+        """Return the paths of each model that end so; all where there are none, whole as far as there is room."""
+        below = [each for endpoint in self.endpoints if (each := f"/models/{endpoint.model}{path}") in self._table]
+        return shorten(", ".join(below or sorted(self._table)), _MOST_KNOWN, placeholder=" … (all: /openapi.json)")
 
     def _of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
         post = partial(_Spot, "POST", counts=endpoint.serving.counts, latency=endpoint.latency, model=endpoint.model)

@@ -44,7 +44,7 @@ class Client:
     Parameters
     ----------
     url
-        Where `anew up` serves, e.g. ``http://127.0.0.1:8080``.
+        Where `anew up` serves, e.g. ``http://127.0.0.1:8080``; of a gateway of several models with ``/models/NAME``.
     token
         What `anew access create` gave, where the gateway asks for one.
     timeout_s
