@@ -161,6 +161,7 @@ def test_one_cell_that_is_no_number_makes_no_text_of_the_others(tmp_path: Path) 
         ((), ["1", "2.5", "x"], [1.0, 2.5, "x"]),
         ((0, 1), ["1", "0", "x"], [1, 0, "x"]),
         (("0", "1"), ["1", "0", "x"], ["1", "0", "x"]),
+        (("0", "1"), ["1", "0", "1"], ["1", "0", "1"]),
     ):
         task = Task.BINARY if classes else Task.REGRESSION
         told, _ = sent(

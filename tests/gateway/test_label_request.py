@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from anew.adapters._lake_frame import frames
 from anew.domain.column import Task
 from anew.domain.observation import Label
+from anew.feedback.join import last_labels
 from anew.gateway.app import GatewayApp
 from anew.gateway.label_request import LabelParser
 from anew.gateway.refusal import RefusedError
@@ -62,6 +64,21 @@ def test_values_that_the_task_does_not_know_are_refused(parser: LabelParser, val
     assert (caught.value.status, caught.value.path) == (422, "labels[0].value")
 
 
+def test_a_class_of_another_kind_is_told_from_the_one_that_is_meant() -> None:
+    with pytest.raises(RefusedError, match=r"^1 is none of the classes \['1', 'ham', 'spam'\]: send '1'$"):
+        parse(WORDS, value=1)
+
+
+@pytest.mark.fault("L3")
+@pytest.mark.parametrize("more", [{}, {"at": "2026-05-01T00:00:00Z"}])
+def test_of_what_a_source_says_twice_in_one_request_the_later_counts(more: dict[str, Any]) -> None:
+    ids = [f"{i:032x}" for i in range(40)]
+    said = [{"prediction": id, "value": value} | more for value in (1, 2) for id in ids]
+    taken = REGRESSION.parse(json.dumps({"labels": said}).encode(), NOW)
+    words = last_labels(frames(FAKE_COLUMNS, taken)["labels"])
+    assert words.get_column("_value").to_list() == [2.0] * 40
+
+
 @pytest.mark.parametrize(
     ("entry", "path"),
     [
@@ -70,7 +87,9 @@ def test_values_that_the_task_does_not_know_are_refused(parser: LabelParser, val
         ({"value": 1, "at": "2027-05-01T00:00:00Z"}, "labels[0].at"),
         ({"value": 1, "source": "a\x00"}, "labels[0].source"),
         ({"value": 1, "source": ""}, "labels[0].source"),
-        ({"value": 1, "source": "review"}, "labels[0].source"),  # nobody speaks as those who review
+        ({"value": 1, "source": "review"}, "labels[0].source"),  # nobody speaks as those who review,
+        ({"value": 1, "source": "implicit"}, "labels[0].source"),  # as events,
+        ({"value": 1, "source": "history"}, "labels[0].source"),  # or as an imported file
         ({"value": 1, "id": "a\nb"}, "labels[0].id"),
         ({"value": 1, "who": "me"}, "labels[0].who"),
         ({}, "labels[0].value"),

@@ -11,7 +11,7 @@ import polars as pl
 
 from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.errors import SchemaError
-from anew.domain.observation import FeedbackEvent, Label, Observation, Prediction
+from anew.domain.observation import IMPORTED, FeedbackEvent, Label, Observation, Prediction
 
 __all__ = [
     "RANGED_BY",
@@ -267,7 +267,7 @@ def history_frame(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
     names = {columns.time: "_at", columns.target: "_label"}
     named = frame.rename({k: v for k, v in names.items() if v not in frame.columns and k in frame.columns})
     if "_source" not in frame.columns:
-        named = named.with_columns(_source=pl.lit("history"))
+        named = named.with_columns(_source=pl.lit(IMPORTED))
     if columns.key in frame.columns and "_key" not in frame.columns:
         named = named.with_columns(_key=pl.col(columns.key).cast(pl.String).fill_null(""))
     rows = table_frame(columns, "history", named)

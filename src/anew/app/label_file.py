@@ -64,8 +64,9 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
     SchemaError, PolicyError, UnavailableError
         As the gateway says, with the row, or the rows that were sent together; what stands before it stays.
     """
+    texts = any(isinstance(each, str) for each in columns.classes)
     try:
-        frame = read_table(file, texts=(named.prediction, "id", "source"))
+        frame = read_table(file, texts=(named.prediction, "id", "source", *((named.value,) if texts else ())))
     except SchemaError as exc:
         raise SettingsError(str(exc)) from exc
     missing = [name for name in (named.prediction, named.value) if name not in frame.columns]

@@ -8,6 +8,8 @@ from anew.domain.column import Value
 
 __all__ = [
     "CALLER_TRACE",
+    "IMPLIED",
+    "IMPORTED",
     "REVIEWED",
     "Answer",
     "FeedbackEvent",
@@ -91,8 +93,9 @@ class Prediction:
 CALLER_TRACE = "_traceparent"
 """Name in `Prediction.extra` of the trace that the request was part of, as ``TRACE-SPAN``; no column is called so."""
 
-REVIEWED = "review"
-"""Source of the labels that people give in the review queue; nobody else may speak as it."""
+REVIEWED, IMPLIED, IMPORTED = "review", "implicit", "history"
+"""Sources of the labels that people give in the review queue, that follow from events, and that come with imported
+history; nobody else may speak as these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

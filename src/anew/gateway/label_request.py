@@ -3,13 +3,13 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from anew.domain.column import Columns
-from anew.domain.observation import REVIEWED, Label
+from anew.domain.observation import IMPLIED, IMPORTED, REVIEWED, Label
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.signed import Signed
@@ -18,6 +18,12 @@ from anew.gateway.strict_json import check_text, decode, instant, latest
 __all__ = ["DELIVERY", "PREDICTION", "LabelParser", "delivery_id", "known_value", "said_by"]
 
 _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_MICRO: Final = timedelta(microseconds=1)
+_OURS: Final = {
+    REVIEWED: "what people say in the review queue",
+    IMPLIED: "what follows from events (feedback.implicit)",
+    IMPORTED: "what an imported file says",
+}
 PREDICTION: Final = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 DELIVERY: Final = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 
@@ -60,16 +66,17 @@ class LabelParser:
         """
         request = decode(self._decoder, body, _count)
         limit = latest(now, self._settings.future_skew_s)
-        return [self._label(entry, f"labels[{i}]", now, limit, signed) for i, entry in enumerate(request.labels)]
+        return [self._label(entry, i, now, limit, signed) for i, entry in enumerate(request.labels)]
 
-    def _label(self, entry: Any, path: str, now: datetime, limit: datetime, signed: Signed | None) -> Label:
+    def _label(self, entry: Any, place: int, now: datetime, limit: datetime, signed: Signed | None) -> Label:
+        path = f"labels[{place}]"
         timed = entry.at is not msgspec.UNSET
         if not timed and self._settings.clock is EventClock.DATA:
             raise RefusedError(422, "invalid", "this model's event time comes with the data: give `at`", f"{path}.at")
         at = instant(entry.at, limit, f"{path}.at") if timed else now
         source = said_by(entry.source, "api", signed, self._settings, f"{path}.source")
-        if source == REVIEWED:
-            said = f"{REVIEWED!r} is what people say in the review queue; name another source"
+        if source in _OURS:
+            said = f"{source!r} is {_OURS[source]}; name another source"
             raise RefusedError(422, "invalid", said, f"{path}.source")
         value = self._value(entry, path)
         said = f"{entry.prediction} {value!r} {at.isoformat()} {source} {entry.revision}"
@@ -78,7 +85,7 @@ class LabelParser:
             model=self._settings.model,
             prediction=entry.prediction,
             at=at,
-            received_at=now,
+            received_at=now + place * _MICRO,  # of what is said twice in one request, the later counts
             value=value,
             source=source,
             revision=entry.revision,
@@ -136,9 +143,10 @@ def known_value(value: float | str, columns: Columns, path: str) -> float | int 
     for known in columns.classes:
         if known == value and isinstance(known, str) == isinstance(value, str):
             return known
-    raise RefusedError(
-        422, "unknown_class", f"{str(value)[:40]!r} is none of the classes {list(columns.classes)}", path
-    )
+    said = repr(value[:40] if isinstance(value, str) else value)
+    alike = next((repr(known) for known in columns.classes if str(known) == str(value)), "")
+    hint = f": send {alike}" if alike else ""
+    raise RefusedError(422, "unknown_class", f"{said} is none of the classes {list(columns.classes)}{hint}", path)
 
 
 def _count(request: Any) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from anew.domain.interval import Interval
-from anew.domain.observation import Label, instant_of
+from anew.domain.observation import IMPLIED, Label, instant_of
 from anew.feedback.outcome import Implicit, implied_labels
 from anew.ports.lake import Lake
 
@@ -90,5 +90,5 @@ class ImplicitLabels:
                 at=at,
                 received_at=wall,
                 value=self._rule.otherwise if value is None else happened,
-                source="implicit",
+                source=IMPLIED,
             )
