@@ -303,3 +303,8 @@ def test_governance_is_as_the_policy_says(tmp_path: Path) -> None:
 def test_governance_that_cannot_be_is_refused_with_its_place(tmp_path: Path, governance: str, said: str) -> None:
     (problem,) = refused(tmp_path, f"{YAML}governance: {governance}\n")
     assert said in problem
+
+
+def test_a_gate_refuses_a_rule_that_cannot_be_read(tmp_path: Path) -> None:
+    (problem,) = refused(tmp_path, YAML + "validate:\n  - rules: {keep: [\"prediction = '1'\"]}\n", chosen_gates)
+    assert problem.startswith("anew.yaml:15:5: rule \"prediction = '1'\" cannot be read: cannot compare")
