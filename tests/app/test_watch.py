@@ -192,3 +192,11 @@ def test_a_rule_reads_classes_as_they_are_declared(tmp_path: Path) -> None:
     settings = load(write_project(tmp_path / "q", text.replace("[0, 1]", "['0', '1']")))
     with pytest.raises(SettingsError, match=r"cannot compare string with numeric type .*; prediction is text"):
         watched_by(settings)
+
+
+@pytest.mark.parametrize("name", ["ks", "wasserstein"])
+def test_a_distance_of_numbers_is_refused_on_a_category(tmp_path: Path, name: str) -> None:
+    text = YAML.replace("z: number", "z: category").replace(LINE, f"  - {{{name}: {{column: z}}}}\n")
+    settings = load(write_project(tmp_path, text))
+    with pytest.raises(SettingsError, match="13:5: it is a distance of numbers, and 'z' is a category; use psi, js or"):
+        watched_by(settings)

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 import polars as pl
 
 from anew.adapters._lake_frame import schema_of
+from anew.app.settings import Settings
 from anew.domain.column import Columns
+from anew.domain.errors import InvariantError
+from anew.feedback.outcome import THUMB
+from anew.stats.business import check_aggregate
 from anew.stats.condition import as_answered, broken, names_in
 
-__all__ = ["rule_problems"]
+__all__ = ["aggregate_problems", "rule_problems"]
 
 _WORDS = {pl.Float64: "a number", pl.Int64: "a number", pl.String: "text", pl.List: "a vector"}
 
@@ -31,6 +35,23 @@ def rule_problems(conditions: Sequence[str], columns: Columns) -> list[str]:
                 "numbers with numbers and text with 'text'"
             )
     return problems
+
+
+def aggregate_problems(name: str, settings: Settings) -> list[str]:
+    """Say, in a list of none or one, why a metric of the project's own in SQL is no number of any rows of it."""
+    classes = pl.Series([str(each) for each in settings.columns.classes] or [None] * 2)
+    rows = _rows(settings.columns, classes.len())
+    answers = classes.cast(rows.schema["_output"])
+    events = [pl.lit(None, dtype=pl.Float64).alias(event) for event in (*settings.events, THUMB)]
+    try:
+        check_aggregate(
+            f"business.{name}",
+            settings.policy.business[name],
+            rows.with_columns(answers.alias("_output"), answers.alias("_label"), *events),
+        )
+    except InvariantError as exc:
+        return [str(exc)]
+    return []
 
 
 def _rows(columns: Columns, count: int) -> pl.DataFrame:

@@ -281,6 +281,9 @@ def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
     ]
     if isinstance(made, Rule) and not problems:
         problems += rule_problems([made.keep], settings.columns)
+    column = getattr(made, "column", "")
+    if column in settings.columns.categories and not getattr(made, "for_levels", True):
+        problems.append(f"it is a distance of numbers, and {column!r} is a category; use psi, js or chi_squared there")
     outcome = getattr(made, "outcome", "")
     if outcome and outcome not in (*settings.events, THUMB):
         problems.append(f"{outcome!r} is no event of the project{hint(outcome, settings.events)}")
