@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from anew.app.history import take_history
+from anew.app.history import history_problems, take_history
 from anew.app.settings import load
 from anew.app.stores import OpenStores, open_stores
 from anew.domain.errors import NotFoundError, SchemaError
@@ -68,3 +68,34 @@ def test_what_is_stored_is_not_held_against_a_clock_that_was_set_back(tmp_path: 
     write(tmp_path, -10, -5, -4)
     with pytest.raises(SchemaError, match="3 of 3 rows"):
         take_history(settings, stores.lake, NOW - timedelta(days=9_000))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("x: number", "xx: number", "history.csv has no column xx (it has at, y, x, z)"),
+        ("z: number", "z: vector(3)", "'z'"),
+        ("[0, 1]", "[a, b]", "history.csv: the target 'y' holds 1; declared are a, b"),
+        ("history.csv", "words.csv", "words.csv: column 'z' is String, declared is a number"),
+        ("history.csv", "late.csv", "late.csv: 1 of 1 rows lie in the future"),
+    ],
+)
+def test_what_would_be_refused_is_a_problem_at_its_place(tmp_path: Path, before: str, after: str, said: str) -> None:
+    yaml = YAML.replace("data: {", "data: {history: history.csv, ")
+    project = write_project(tmp_path / "p", yaml)
+    file = write(tmp_path, -10)
+    file.with_name("words.csv").write_text(file.read_text(encoding="utf-8").replace("0.5\n", "red\n"), encoding="utf-8")
+    assert not history_problems(load(project), NOW)
+    write(tmp_path, 10).rename(file.with_name("late.csv"))
+    write(tmp_path, -10)
+    write_project(tmp_path / "p", yaml.replace(before, after))
+    (problem,) = history_problems(load(project), NOW)
+    assert problem.startswith("anew.yaml:8:8: data.history: ")
+    assert said in problem
+
+
+def test_a_history_that_is_not_there_is_no_problem_of_the_settings(tmp_path: Path) -> None:
+    assert not history_problems(load(write_project(tmp_path / "q")), NOW)
+    assert not history_problems(
+        load(write_project(tmp_path / "p", YAML.replace("{span", "{history: no.csv, span"))), NOW
+    )

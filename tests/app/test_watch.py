@@ -159,6 +159,11 @@ def test_a_budget_that_is_none_is_refused_at_its_place(tmp_path: Path, rate: str
         ("{new_data: many}", "anew.yaml:13:5: 'many' is no number of rows"),
         ("{rule: 'nobody >= 0'}", "anew.yaml:13:5: 'nobody' is no feature"),
         ("{rule: 'x >'}", "anew.yaml:13:5: rule 'x >' is no condition in SQL"),
+        ("{rule: \"prediction IN ('0', '1')\"}", "anew.yaml:13:5: rule \"prediction IN ('0', '1')\" cannot be read: "),
+        ("{rule: \"x = 'a'\"}", "; x is a number. A rule is true or false for each row"),
+        ("{rule: 'x'}", "rule 'x' cannot be read: x gives Float64, not true or false; x is a number"),
+        ("{rule: 'avg(prediction) >= 0.5'}", "is one value for all rows, not one for each; prediction is a number"),
+        ("{any: [{rule: 'x'}, {psi: {}}]}", "anew.yaml:13:5: number 1: rule 'x' cannot be read"),
         ("{rule: 'x > 0', data: fixed}", "anew.yaml:13:5: data: "),
         ("{rule: 'x > 0', keep: 1}", "unknown option 'keep'"),
         ("{all: [{psi: {}}]}", "anew.yaml:13:5: all: found"),
@@ -179,3 +184,19 @@ def test_what_could_never_ask_is_refused_at_its_place(tmp_path: Path, line: str,
     with pytest.raises(SettingsError) as found:
         watch_of(tmp_path, line)
     assert any(said in each for each in found.value.problems), found.value.problems
+
+
+def test_a_rule_reads_classes_as_they_are_declared(tmp_path: Path) -> None:
+    text = YAML.replace(LINE, "  - {rule: 'prediction < 1'}\n")
+    assert "rule(prediction < 1)" in watched_by(load(write_project(tmp_path / "p", text))).detectors
+    settings = load(write_project(tmp_path / "q", text.replace("[0, 1]", "['0', '1']")))
+    with pytest.raises(SettingsError, match=r"cannot compare string with numeric type .*; prediction is text"):
+        watched_by(settings)
+
+
+@pytest.mark.parametrize("name", ["ks", "wasserstein"])
+def test_a_distance_of_numbers_is_refused_on_a_category(tmp_path: Path, name: str) -> None:
+    text = YAML.replace("z: number", "z: category").replace(LINE, f"  - {{{name}: {{column: z}}}}\n")
+    settings = load(write_project(tmp_path, text))
+    with pytest.raises(SettingsError, match="13:5: it is a distance of numbers, and 'z' is a category; use psi, js or"):
+        watched_by(settings)

@@ -303,3 +303,47 @@ def test_governance_is_as_the_policy_says(tmp_path: Path) -> None:
 def test_governance_that_cannot_be_is_refused_with_its_place(tmp_path: Path, governance: str, said: str) -> None:
     (problem,) = refused(tmp_path, f"{YAML}governance: {governance}\n")
     assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        ("avg(foo)", "'avg(foo)' cannot be read on the project's rows: unable to find column \"foo\""),
+        ("avg(z)", "'avg(z)' cannot be read on the project's rows: "),
+        ("x", "'x' is one value for each row; make one number of them, as avg() does"),
+        ("max(z)", "'max(z)' is String; it has to be a number"),
+        ("avg(sold >", "cannot be read"),
+    ],
+)
+def test_a_metric_that_is_no_number_of_any_row_is_refused_at_its_place(
+    tmp_path: Path, definition: str, said: str
+) -> None:
+    yaml = YAML.replace("z: number", "z: category") + f"business: {{shown: '{definition}'}}\n"
+    (problem,) = refused(tmp_path, yaml)
+    assert problem.startswith("anew.yaml:14:12: business.shown: ")
+    assert said in problem
+
+
+@pytest.mark.parametrize("classes", ["[0, 1]", "['0', '1']", "[a, b]"])
+@pytest.mark.parametrize(
+    "definition", ["avg(x)", "count(*)", "avg(z = ''a'')", "sum(sold) / count(*)", "avg(thumb)", "avg(sex = ''f'')"]
+)
+def test_a_metric_may_read_features_events_and_what_gates_are_shown(
+    tmp_path: Path, classes: str, definition: str
+) -> None:
+    yaml = YAML.replace("[0, 1]", classes).replace("z: number}", "z: category}\n  sensitive: [sex]")
+    stages(settings_of(tmp_path, yaml + f"feedback: {{events: [sold]}}\nbusiness: {{shown: '{definition}'}}\n"))
+
+
+@pytest.mark.parametrize(("classes", "right"), [("[0, 1]", True), ("['0', '1']", True), ("[a, b]", False)])
+def test_a_metric_reads_classes_as_numbers_where_every_one_is(tmp_path: Path, classes: str, right: bool) -> None:
+    yaml = YAML.replace("[0, 1]", classes) + "business: {shown: avg(prediction - label)}\n"
+    if right:
+        stages(settings_of(tmp_path, yaml))
+    else:
+        assert "business.shown" in refused(tmp_path, yaml)[0]
+
+
+def test_a_gate_refuses_a_rule_that_cannot_be_read(tmp_path: Path) -> None:
+    (problem,) = refused(tmp_path, YAML + "validate:\n  - rules: {keep: [\"prediction = '1'\"]}\n", chosen_gates)
+    assert problem.startswith("anew.yaml:15:5: rule \"prediction = '1'\" cannot be read: cannot compare")

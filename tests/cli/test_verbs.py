@@ -130,6 +130,12 @@ def test_validate_says_what_would_never_be_measured(run: Run, tmp_path: Path) ->
     assert json.loads(run("validate", project, "--json").out)["data"]["notes"]
 
 
+def test_validate_says_what_up_would_refuse_in_the_history(run: Run, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p", YAML.replace("data: {", "data: {history: rows.csv, "))
+    (project / "rows.csv").write_text("at,y,x\n2026-01-01T00:00:00Z,1,0.5\n", encoding="utf-8")
+    refused(run("validate", project), 2, "anew.yaml:8:8: data.history: rows.csv has no column z (it has at, y, x)")
+
+
 @pytest.mark.fault("P8")
 def test_validate_says_everything_that_is_wrong(run: Run, tmp_path: Path) -> None:
     project = write_project(tmp_path / "p", YAML.replace("metric: error", "metric: eror").replace("psi:", "pis:"))

@@ -3,11 +3,12 @@
 import polars as pl
 import pytest
 
-from anew.domain.facts import GuardrailTripped, RolledBack
+from anew.domain.facts import GuardrailTripped, RolledBack, RolloutHeld, RolloutObserved, Stage
 from anew.domain.observation import Answer
 from anew.loop.breach import Breaches, RuleLimit, answers_of
 from anew.monitor.rule import Rule
-from tests.loop.observed import START, Bed, hour
+from anew.rollout import Outcome
+from tests.loop.observed import COLUMNS, START, Bed, hour
 
 
 def rows(*said: float) -> pl.DataFrame:
@@ -17,7 +18,8 @@ def rows(*said: float) -> pl.DataFrame:
 
 
 def limit(at_most: float, *conditions: str) -> RuleLimit:
-    return RuleLimit(rules=tuple(Rule(keep=each) for each in conditions), at_most=at_most)
+    rules = tuple(Rule(keep=each) for each in conditions)
+    return RuleLimit(rules=rules, at_most=at_most, numbered=COLUMNS.numbered)
 
 
 def test_the_share_of_all_answers_is_what_counts() -> None:
@@ -37,10 +39,16 @@ def test_none_may_break_where_none_is_allowed() -> None:
     assert found.name == "rule(prediction >= 0)"
 
 
-def test_a_rule_that_cannot_be_read_is_kept_by_nobody() -> None:
-    found = Breaches(limit(0.5, "price >= 0")).add(rows(1, 2))
+def test_a_rule_that_cannot_be_read_is_neither_kept_nor_broken() -> None:
+    seen = Breaches(limit(0.5, "price >= 0", "prediction >= 0"))
+    found = seen.add(rows(1, 2))
     assert found is not None
-    assert found.value == 1.0
+    assert not found.measured
+    assert found.problem.startswith('it could not be read on 2 answers: unable to find column "price"')
+    assert seen.add(rows(1)) == found, "what was answered then stays answered"
+    broken = seen.add(rows(*[-1.0] * 9))
+    assert broken is not None
+    assert (broken.name, broken.value) == ("rule(prediction >= 0)", 9 / 12), "what is broken for sure comes first"
 
 
 def test_its_answers_are_those_to_callers_and_those_in_shadow() -> None:
@@ -57,12 +65,46 @@ def test_its_answers_are_those_to_callers_and_those_in_shadow() -> None:
 
 @pytest.mark.parametrize(("said", "trips"), [(0, True), (1, False)])
 def test_a_challenger_that_breaks_a_rule_is_taken_back_without_a_label(said: int, trips: bool) -> None:
-    bed = Bed(rules=limit(0.0, "prediction = '1'"))
+    bed = Bed(rules=limit(0.0, "prediction >= 1"))
     bed.approve("v1", START)
     bed.approve("v2", hour(1))
     bed.serve("a", hour(1.5), shadow_version="v2", shadow=Answer(output=said))
     bed.turn(hour(1.6))
-    assert [each.guardrail for each in bed.facts(GuardrailTripped)] == (["rule(prediction = '1')"] if trips else [])
+    assert [each.guardrail for each in bed.facts(GuardrailTripped)] == (["rule(prediction >= 1)"] if trips else [])
     assert [each.version for each in bed.facts(RolledBack)] == (["v2"] if trips else [])
     bed.turn(hour(1.7))
     assert len(bed.facts(GuardrailTripped)) == trips
+
+
+def test_where_a_rule_cannot_be_read_a_challenger_takes_no_step_and_answers_no_users() -> None:
+    bed = Bed(rules=limit(0.0, "prediction < 'many'"))
+    bed.approve("v1", START)
+    bed.approve("v2", hour(1))
+    bed.turn(hour(1.1))
+    bed.judge.outcome = Outcome.ADVANCE
+    bed.serve("a", hour(1.2), shadow_version="v2", shadow=Answer(output=1))
+    bed.label("a", 1, hour(1.3))
+    for at in (1.4, 1.5):
+        bed.turn(hour(at))
+    (held,) = bed.facts(RolloutHeld)
+    assert held.version == "v2"
+    assert held.reason.startswith("guardrail rule(prediction < 'many'): it could not be read on 1 answers: cannot comp")
+    assert bed.facts(RolledBack) == bed.facts(GuardrailTripped) == []
+    assert [each.span.end for each in bed.facts(RolloutObserved)] == [hour(1.1)], "it was looked at before alone"
+
+
+def test_where_users_hear_it_a_challenger_whose_answers_cannot_be_checked_is_taken_back() -> None:
+    bed = Bed(rules=limit(0.0, "CAST(x AS INT) >= 0 OR prediction < 'many'"))
+    bed.approve("v1", START)
+    bed.approve("v2", hour(1))
+    bed.judge.outcome = Outcome.ADVANCE
+    bed.turn(hour(1.1))
+    bed.apply()
+    probation = bed.engine.state("rollout").probation
+    assert probation.stage is Stage.CANARY
+    bed.judge.outcome = Outcome.HOLD
+    bed.serve("a", hour(1.2), version="v2")
+    bed.turn(hour(1.3))
+    (back,) = bed.facts(RolledBack)
+    assert "it could not be read on 1 answers" in back.reason
+    assert "%" not in back.reason

@@ -1,5 +1,6 @@
 """Repair of history: broken rows are mended or left out, the rest stays as it is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -47,6 +48,13 @@ def test_what_cannot_be_mended_is_left_out() -> None:
 def test_without_code_of_the_user_broken_rows_are_left_out() -> None:
     done = corrected_rows(history([1.0, -2.0, 3.0]), RULES, COLUMNS, None)
     assert (done.repaired, done.dropped, done.rows["_label"].to_list()) == (0, 1, [1.0, 3.0])
+
+
+def test_classes_that_are_declared_as_numbers_are_read_as_numbers() -> None:
+    columns = replace(COLUMNS, task=Task.BINARY, classes=(0, 1))
+    rows = history([0.0, 1.0, 1.0]).with_columns(_label=pl.Series(["0", "1", "1"]))
+    done = corrected_rows(rows, (Rule(keep="prediction < 1", data="corrected"),), columns, None)
+    assert (done.dropped, done.rows["_label"].to_list()) == (2, ["0"])
 
 
 def test_whole_history_with_code_stays_as_it_is() -> None:

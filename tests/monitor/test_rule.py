@@ -1,5 +1,7 @@
 """Rules: a row breaks one or it does not; what is no condition is refused."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -54,9 +56,19 @@ def test_what_is_no_condition_is_refused(keep: str) -> None:
         Rule(keep=keep)
 
 
-@pytest.mark.parametrize("keep", ["prediction + 1", "nobody > 0", "stock = 'x'"])
+@pytest.mark.parametrize(
+    ("numbered", "keep", "broken"),
+    [(True, "prediction >= 1", 2), (True, "prediction IN (0, 1)", 1), (False, "prediction <> '0'", 1)],
+)
+def test_classes_are_read_as_they_are_answered(numbered: bool, keep: str, broken: int) -> None:
+    frame = pl.DataFrame({"stock": [5.0] * 4, "_output": ["0", "1", "-1", None]})
+    (evidence,) = Rule(keep=keep).measure_seen(replace(seen(frame, YARDSTICK), numbered=numbered))
+    assert (evidence.problem, evidence.value) == ("", broken)
+
+
+@pytest.mark.parametrize("keep", ["prediction + 1", "nobody > 0", "stock = 'x'", "avg(prediction) > 0", "1 = 1"])
 def test_what_cannot_be_read_measures_nothing_and_never_counts_as_kept(keep: str) -> None:
-    (evidence,) = Rule(keep=keep).measure_seen(seen(rows([1.0]), YARDSTICK))
+    (evidence,) = Rule(keep=keep).measure_seen(seen(rows([1.0, 2.0]), YARDSTICK))
     assert not evidence.measured
     assert "could not be read" in evidence.problem
 

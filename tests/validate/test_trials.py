@@ -97,6 +97,10 @@ def test_a_rule_of_the_business_is_kept_by_every_answer() -> None:
     assert judged(Rules(keep=("prediction IN ('0', '1')",)), rows) is PASS
     assert judged(Rules(keep=("prediction = '0'",)), rows) is FAIL
     assert judged(Rules(keep=("prediction = '0'",), at_most=0.9), rows) is PASS
+    numbered = replace(rows, numbered=True)
+    assert judged(Rules(keep=("prediction IN (0, 1)", "prediction >= 0")), numbered) is PASS
+    assert judged(Rules(keep=("prediction < 1",)), numbered) is FAIL
+    assert judged(Rules(keep=("prediction < 1",)), rows) is ERROR, "classes that are declared as text are text"
     assert judged(Rules(keep=("no_such_column > 1",)), rows) is ERROR
     with pytest.raises(InvariantError, match="no condition in SQL"):
         Rules(keep=("prediction >",))

@@ -193,8 +193,7 @@ def _label(label: pl.Series, columns: Columns, name: str) -> pl.Series:
             f"{name}: the target {columns.target!r} holds {', '.join(strange[:5])}; declared are {', '.join(known)}",
             columns.target,
         )
-    kind = pl.Int64 if all(isinstance(each, int) for each in columns.classes) else pl.String
-    return text.cast(kind)
+    return text.cast(pl.Int64 if columns.numbered else pl.String)
 
 
 def _whole(label: pl.Series) -> pl.Series:

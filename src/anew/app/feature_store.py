@@ -1,7 +1,7 @@
 """A project's feature store: its two sides, chosen by the settings."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,11 +10,11 @@ from anew.adapters.feast_history import FeastHistory
 from anew.adapters.feast_online import FeastOnline
 from anew.adapters.table_file import labelled_rows
 from anew.app.settings import Settings
-from anew.domain.column import ColumnKind
+from anew.domain.column import Column, ColumnKind
 from anew.domain.errors import SettingsError
 from anew.ports.feature_store import OfflineFeatures, OnlineFeatures
 
-__all__ = ["known_rows", "offline_features", "online_features"]
+__all__ = ["known_rows", "offline_features", "online_features", "own_rows"]
 
 _TYPES = {ColumnKind.NUMBER: pl.Float64(), ColumnKind.CATEGORY: pl.String(), ColumnKind.VECTOR: pl.List(pl.Float64)}
 
@@ -58,19 +58,33 @@ def known_rows(
     UnavailableError
         The store does not answer.
     """
-    store, columns = offline_features(settings), settings.columns
-    lacking = [column for column in columns.features if column.name in _known(settings) and column.name not in frame]
+    store, lacking = offline_features(settings), _lacking(frame, settings)
+    rows = own_rows(frame, settings, name, outcomes, label_time=label_time)
     if store is None or not lacking:
-        return labelled_rows(frame, columns, name, outcomes, label_time=label_time)
-    empty = [pl.lit(None, dtype=_TYPES[column.kind]).alias(column.name) for column in lacking]
-    rows = labelled_rows(frame.with_columns(empty), columns, name, outcomes, label_time=label_time)
+        return rows
     joined = store.join(rows)
     return rows.with_columns(joined.get_column(c.name).cast(_TYPES[c.kind]) for c in lacking)
 
 
-def _known(settings: Settings) -> Mapping[str, str]:
+def own_rows(
+    frame: pl.DataFrame, settings: Settings, name: str, outcomes: Sequence[str] = (), *, label_time: str = ""
+) -> pl.DataFrame:
+    """Return the labelled rows of a file, as `labelled_rows` does; null is what the feature store would be asked for.
+
+    Raises
+    ------
+    SchemaError
+        A declared column is missing that no feature store knows, or one is not of its kind.
+    """
+    empty = [pl.lit(None, dtype=_TYPES[each.kind]).alias(each.name) for each in _lacking(frame, settings)]
+    return labelled_rows(frame.with_columns(empty), settings.columns, name, outcomes, label_time=label_time)
+
+
+def _lacking(frame: pl.DataFrame, settings: Settings) -> Sequence[Column]:
+    """Return the features that a file lacks and the feature store knows."""
     store = settings.policy.feature_store
-    return {} if store is None else store.features
+    known = {} if store is None else store.features
+    return [each for each in settings.columns.features if each.name in known and each.name not in frame]
 
 
 def _interpreter(settings: Settings, text: str) -> Path:

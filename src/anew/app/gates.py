@@ -8,6 +8,7 @@ from typing import Any
 
 from anew.app.component import collect, find_component, hint, make_component
 from anew.app.objective import BESIDE, code_metric, make_slo, metric_problem
+from anew.app.row_kind import rule_problems
 from anew.app.settings import Settings
 from anew.domain.column import Task
 from anew.domain.errors import SettingsError
@@ -112,6 +113,7 @@ def _gate(settings: Settings, name: str, given: object, objectives: tuple[Object
     asked = getattr(gate, "objectives", ()) if isinstance(given, Mapping) and "objectives" in given else ()
     problems = [problem for each in asked for problem in metric_problem(each, settings.task)]
     problems += [*_unknown_names(settings, gate), *_of_another_task(settings, gate)]
+    problems += rule_problems(gate.keep, settings.columns) if isinstance(gate, Rules) else []
     metric = getattr(gate, "metric", "")
     if isinstance(gate, BeatsChampion | Suites) and metric != LOSS and not metric.startswith("business."):
         problems += metric_problem(gate, settings.task)

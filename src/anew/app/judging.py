@@ -84,7 +84,9 @@ def judged_by(
         rollout=rollout,
         paired_by=(chosen["shadow"] or (None,))[0],
         arms_by=(chosen["judge"] or (None,))[0],
-        rules=None if limit is None else RuleLimit(rules=_rules(watched), at_most=limit),
+        rules=None
+        if limit is None
+        else RuleLimit(rules=_rules(watched), at_most=limit, numbered=settings.columns.numbered),
     )
 
 

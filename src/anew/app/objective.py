@@ -21,11 +21,12 @@ from anew.monitor.slo import SLO
 from anew.stats.business import Aggregate
 from anew.stats.outcome import is_known, known_for
 
-__all__ = ["BESIDE", "code_metric", "make_slo", "metric_problem", "performance", "with_period"]
+__all__ = ["BESIDE", "CODE", "code_metric", "make_slo", "metric_problem", "performance", "with_period"]
 
 BESIDE = ("bypass", "for", "rearm", "severity")
 """Keys of an entry that say how what is found asks for a retrain."""
-_CODE = "pipeline:"
+CODE = "pipeline:"
+"""Begins the definition of a metric of the project's own that is a function of the pipeline."""
 _OWN = "business."
 
 
@@ -65,9 +66,9 @@ def _own_metric(settings: Settings, name: str, definition: str, given: Mapping[s
 
 def code_metric(settings: Settings, name: str, definition: str) -> Aggregate | None:
     """Return the function of the pipeline that a metric of the project's own is; None for one in SQL."""
-    if not definition.startswith(_CODE):
+    if not definition.startswith(CODE):
         return None
-    function = definition.removeprefix(_CODE)
+    function = definition.removeprefix(CODE)
     source = find_code(settings.code, (kept_code(settings), settings.pipeline))
     if not defines(settings.pipeline, function, source):
         raise SettingsError(

@@ -10,6 +10,7 @@ from anew.adapters.cron_schedule import CronSchedule
 from anew.app.component import collect, find_component, hint, make_component
 from anew.app.duration import parse_alarms, parse_count, parse_duration
 from anew.app.objective import BESIDE, make_slo, metric_problem, performance, with_period
+from anew.app.row_kind import rule_problems
 from anew.app.secret import is_reference
 from anew.app.settings import Settings
 from anew.domain.duration import write_duration
@@ -278,6 +279,11 @@ def _detector(settings: Settings, make: Callable[[], Detector]) -> Detector:
         for column in asked
         if column and column not in (*known, "prediction")
     ]
+    if isinstance(made, Rule) and not problems:
+        problems += rule_problems([made.keep], settings.columns)
+    column = getattr(made, "column", "")
+    if column in settings.columns.categories and not getattr(made, "for_levels", True):
+        problems.append(f"it is a distance of numbers, and {column!r} is a category; use psi, js or chi_squared there")
     outcome = getattr(made, "outcome", "")
     if outcome and outcome not in (*settings.events, THUMB):
         problems.append(f"{outcome!r} is no event of the project{hint(outcome, settings.events)}")

@@ -9,6 +9,8 @@ from anew.app.duration import parse_amount, parse_duration, parse_rate
 from anew.app.gates import chosen_gates
 from anew.app.governing import governed_by
 from anew.app.judging import judged_by
+from anew.app.objective import CODE
+from anew.app.row_kind import aggregate_problems
 from anew.app.settings import Settings
 from anew.app.suites import suite_sources
 from anew.app.training import search_plan
@@ -64,6 +66,10 @@ def stages(
     governance = collect(problems, "", partial(governed_by, settings, asks=packaged, shares=shares))
     training = collect(problems, "", partial(training_stage, settings, label_delay=label_delay, window=window))
     collect(problems, "", partial(search_plan, settings))
+    for name, definition in policy.business.items():
+        if not definition.startswith(CODE):
+            where = settings.document.where(("business", name))
+            problems += [f"{where}: {problem}" for problem in aggregate_problems(name, settings)]
     allowances = collect(problems, settings.document.where(("policy", "budget")), partial(_allowances, settings))
     economy = collect(problems, settings.document.where(("policy", "cost")), partial(_economy, settings))
     if (

@@ -1,5 +1,6 @@
 """Check a project's files and say everything that is wrong with them, each with its place."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from anew.adapters.pipeline_module import load_pipeline
 from anew.app.accepted import accepted, keep_columns
+from anew.app.history import history_problems
 from anew.app.pace import pace_notes
 from anew.app.settings import load
 from anew.app.status import stored_rows
@@ -21,7 +23,7 @@ def run(
     project: Annotated[Path, typer.Argument(help="the project's folder")] = Path(),
     json: Annotated[bool, typer.Option("--json", help="print anew.validate/1")] = False,
 ) -> None:
-    """Check anew.yaml and pipeline.py."""
+    """Check anew.yaml, pipeline.py and the file of data.history."""
     problems: list[str] = []
     notes: list[str] = []
     model = ""
@@ -32,6 +34,7 @@ def run(
         load_pipeline(settings.pipeline)
         if stored_rows(settings.state):  # only by then are they settled
             keep_columns(settings, accepted(settings.root))
+        problems += history_problems(settings, datetime.now(UTC))
         notes += pace_notes(settings)
     except SettingsError as exc:
         problems = [line for problem in exc.problems for line in problem.splitlines()]

@@ -138,3 +138,13 @@ class Columns:
     def names(self) -> tuple[str, ...]:
         """Names of the features, in order."""
         return tuple(column.name for column in self.features)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the features that are categories, in order."""
+        return tuple(column.name for column in self.features if column.kind is ColumnKind.CATEGORY)
+
+    @property
+    def numbered(self) -> bool:
+        """Are answers numbers: those of a regression, or classes that are all declared as numbers?"""
+        return all(isinstance(each, int) for each in self.classes)

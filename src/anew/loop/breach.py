@@ -13,10 +13,14 @@ __all__ = ["Breaches", "RuleLimit", "answers_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleLimit:
-    """The rules, and the share of a challenger's answers in [0, 1) that may break any one of them."""
+    """The rules, and the share of a challenger's answers in [0, 1) that may break any one of them.
+
+    `numbered` says whether answers are numbers, see `Columns.numbered`.
+    """
 
     rules: Sequence[Rule]
     at_most: float
+    numbered: bool = False
 
 
 @dataclass(slots=True)
@@ -26,24 +30,28 @@ class Breaches:
     limit: RuleLimit
     asked: int = 0
     broken: dict[str, int] = field(default_factory=dict)
+    unread: Evidence | None = None
 
     def add(self, rows: pl.DataFrame) -> Evidence | None:
         """Count new answers, features and ``_output``; return the rule that is broken too often, None for none.
 
-        A rule that cannot be read on these rows is one that nobody can say is kept: it is returned as broken by all.
+        A rule that cannot be read on some rows is one that nobody can say is kept, nor that it is broken: where none is
+        broken too often, it is returned, then and ever after, as evidence of nothing with the problem.
         """
         self.asked += rows.height
         found = None
         for rule in self.limit.rules:
             try:
-                count = int(rule.broken(rows).sum()) if rows.height else 0
-            except pl.exceptions.PolarsError:
-                count = rows.height
+                count = int(rule.broken(rows, numbered=self.limit.numbered).sum()) if rows.height else 0
+            except pl.exceptions.PolarsError as exc:
+                count, why = 0, str(exc).partition("\n")[0]
+                problem = f"it could not be read on {rows.height} answers: {why}"
+                self.unread = self.unread or Evidence.of(rule.key, None, rows.height, problem=problem)
             self.broken[rule.key] = self.broken.get(rule.key, 0) + count
             share = self.broken[rule.key] / self.asked if self.asked else 0.0
             if found is None and share > self.limit.at_most:
                 found = Evidence.of(rule.key, share, self.asked, reference=self.limit.at_most)
-        return found
+        return found or self.unread
 
 
 def answers_of(rows: pl.DataFrame, version: str) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from anew.domain.column import Columns
 from anew.domain.errors import TrainingError
 from anew.loop.training import user_code
 from anew.monitor.rule import Rule
+from anew.stats.condition import as_answered
 
 __all__ = ["Correct", "Corrected", "corrected_rows"]
 
@@ -41,7 +42,7 @@ def corrected_rows(rows: pl.DataFrame, rules: Sequence[Rule], columns: Columns, 
         With the reason ``nothing_to_correct`` when no row breaks a rule and there is no `correct`: training on the same
         rows again would give the same model. With ``error`` when the user's code raised or returned other rows.
     """
-    broken = _broken(rows, rules)
+    broken = _broken(rows, rules, columns)
     count = int(broken.sum())
     if correct is None:
         if not count:
@@ -55,7 +56,7 @@ def corrected_rows(rows: pl.DataFrame, rules: Sequence[Rule], columns: Columns, 
     if not count:
         return Corrected(rows=rows, repaired=0, dropped=0)
     mended = _mended(rows.filter(broken), columns, correct)
-    still = _broken(mended, rules)
+    still = _broken(mended, rules, columns)
     number = rows.get_column("_at").to_frame().with_row_index("_row").select("_row")
     whole = pl.concat(
         [
@@ -67,9 +68,9 @@ def corrected_rows(rows: pl.DataFrame, rules: Sequence[Rule], columns: Columns, 
     return Corrected(rows=whole.sort("_row").drop("_row"), repaired=count - dropped, dropped=dropped)
 
 
-def _broken(rows: pl.DataFrame, rules: Sequence[Rule]) -> pl.Series:
+def _broken(rows: pl.DataFrame, rules: Sequence[Rule], columns: Columns) -> pl.Series:
     broken = pl.Series("broken", [False]).new_from_index(0, rows.height)
-    seen = rows.with_columns(prediction=pl.col("_label"))
+    seen = rows.with_columns(prediction=as_answered(rows.get_column("_label"), numbered=columns.numbered))
     for rule in rules:
         try:
             broken |= rule.broken(seen)

@@ -58,8 +58,15 @@ def seen_rows(frame: pl.DataFrame, columns: Columns, yardstick: Yardstick, windo
     def profile() -> Profile:
         return yardstick.features.profile(profile_columns(frame, columns))
 
-    classes = tuple(map(str, columns.classes))
-    return SeenRows(task=columns.task, window=window, yardstick=yardstick, profile=profile, rows=frame, classes=classes)
+    return SeenRows(
+        task=columns.task,
+        window=window,
+        yardstick=yardstick,
+        profile=profile,
+        rows=frame,
+        classes=tuple(map(str, columns.classes)),
+        numbered=columns.numbered,
+    )
 
 
 def spread(rows: pl.DataFrame) -> pl.DataFrame:

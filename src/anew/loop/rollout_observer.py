@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from anew.domain.facts import GuardrailTripped, RolloutObserved
+from anew.domain.facts import GuardrailTripped, RolloutHeld, RolloutObserved, Stage
 from anew.domain.interval import Interval
 from anew.loop.breach import Breaches, RuleLimit, answers_of
 from anew.loop.engine import Engine
@@ -45,7 +45,10 @@ class RolloutObserver:
         return state
 
     def guard(self, now: datetime) -> None:
-        """Report a challenger whose new answers break a rule too often; once for each routing."""
+        """Report a challenger whose new answers break a rule too often, or cannot be read; once for each routing.
+
+        Where a rule cannot be read, users are spared such answers; in shadow, where none hears them, it takes no step.
+        """
         limit, arms = self._plan.rule_limit, self._rollout.arms
         self._breaches = {name: seen for name, seen in self._breaches.items() if self._rollout.arm(name)}
         if limit is not None:
@@ -59,27 +62,38 @@ class RolloutObserver:
             return
         self._breaches[version] = (now, seen)
         broken = seen.add(answers_of(self._lake.predictions(Interval(start=since, end=now)), version))
-        if broken is not None:
+        if broken is None:
+            return
+        model, cause, reason = self._plan.model, self._rollout.shifts, broken.problem
+        if not broken.measured and probation.stage is Stage.SHADOW:
+            reason = f"guardrail {broken.name}: {reason}; no step while nobody can say that the rule is kept"
+            self._engine.submit(RolloutHeld(model=model, at=now, cause=cause, version=version, reason=reason))
+            return
+        if broken.measured:
             reason = f"{broken.value:.2%} of {broken.n} answers break it; allowed are {limit.at_most:.2%}"
-            self._engine.submit(
-                GuardrailTripped(
-                    model=self._plan.model,
-                    at=now,
-                    cause=self._rollout.shifts,
-                    version=version,
-                    guardrail=broken.name,
-                    evidence=(broken,),
-                    reason=reason,
-                )
+        self._engine.submit(
+            GuardrailTripped(
+                model=model,
+                at=now,
+                cause=cause,
+                version=version,
+                guardrail=broken.name,
+                evidence=(broken,),
+                reason=reason,
             )
+        )
 
     def look(self, now: datetime) -> None:
         """Report what newly mature labels say of each challenger."""
         self._users = {name: counted for name, counted in self._users.items() if self._rollout.arm(name)}
         for version in [each.challenger[0] for each in self._rollout.arms]:
             probation = self._rollout.arm(version)  # what was said of one may have ended the others
-            if probation is not None:
+            if probation is not None and not self._unread(version):
                 self._look(probation, now)
+
+    def _unread(self, version: str) -> bool:
+        """Is there a rule that could not be read on the challenger's answers?"""
+        return version in self._breaches and self._breaches[version][1].unread is not None
 
     def _look(self, probation: Probation, now: datetime) -> None:
         number, since = next_look(probation)

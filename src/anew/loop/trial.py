@@ -161,6 +161,7 @@ class Trial:
             champion_loss=losses(task, label, theirs.output, scale) if theirs else None,
             positive=str(columns.classes[-1]) if columns.classes else "",
             classes=tuple(map(str, columns.classes)),
+            numbered=columns.numbered,
             challenger_chance=ours.chance,
             champion_chance=theirs.chance if theirs else None,
             anchor_loss=losses(task, label, pinned.output, scale) if pinned else None,

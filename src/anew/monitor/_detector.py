@@ -63,6 +63,8 @@ class SeenRows:
         The period: a window that has closed, or, for a detector that cannot wait, what came since its last look.
     classes
         For classification the declared labels, as strings, in the order of the probabilities.
+    numbered
+        Are answers numbers, see `Columns.numbered`? In the rows, classes are text all the same.
     profile
         Of the declared features, on the yardstick's bins.
     rows
@@ -75,6 +77,7 @@ class SeenRows:
     profile: Callable[[], Profile]
     rows: pl.DataFrame
     classes: tuple[str, ...] = ()
+    numbered: bool = False
 
     @property
     def n(self) -> int:

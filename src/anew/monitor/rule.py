@@ -10,7 +10,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.severity import Severity
 from anew.monitor._detector import Finding, ScoredRows, SeenRows
-from anew.stats.condition import broken, check_condition, names_in
+from anew.stats.condition import as_answered, broken, check_condition, names_in
 
 __all__ = ["Rule"]
 
@@ -23,7 +23,8 @@ class Rule:
     ----------
     keep
         What every row must keep: a condition in SQL over the declared features and ``prediction``, e.g.
-        ``prediction >= 0`` or ``prediction <= capacity``. A row for which it is null keeps it.
+        ``prediction >= 0`` or ``prediction <= capacity``. A row for which it is null keeps it. The prediction is what
+        callers are answered: of classes that are declared as numbers a number, of others text.
     data
         ``corrected``: the retrain that follows is trained on history in which every row keeps the rule, read with the
         label in the prediction's place (rows are repaired by the pipeline's ``correct``, or left out).
@@ -62,17 +63,19 @@ class Rule:
         """Names that the condition reads."""
         return names_in(self.keep)
 
-    def broken(self, rows: pl.DataFrame) -> pl.Series:
+    def broken(self, rows: pl.DataFrame, *, numbered: bool = False) -> pl.Series:
         """Return which of `rows` break the rule, as booleans of the same length; raises PolarsError.
 
-        Where they have no column ``prediction``, it is ``_output``.
+        Where they have no column ``prediction``, it is ``_output``, as `as_answered` returns that.
         """
+        if "prediction" not in rows.columns:
+            rows = rows.with_columns(prediction=as_answered(rows.get_column("_output"), numbered=numbered))
         return broken(self.keep, rows)
 
     def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
         """Count the rows that break the rule."""
         try:
-            count = int(self.broken(seen.rows).sum())
+            count = int(self.broken(seen.rows, numbered=seen.numbered).sum())
         except pl.exceptions.PolarsError as exc:
             return (Evidence.of(self.key, None, seen.n, problem=f"the rule could not be read on these rows: {exc}"),)
         return (Evidence.of(self.key, float(count), seen.n),)

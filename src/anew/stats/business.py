@@ -10,7 +10,15 @@ from anew.domain.errors import InvariantError
 from anew.stats.interval import mean_interval
 from anew.stats.metric import Score
 
-__all__ = ["Aggregate", "business_value", "check_definition", "in_sql", "measure_business", "names_in"]
+__all__ = [
+    "Aggregate",
+    "business_value",
+    "check_aggregate",
+    "check_definition",
+    "in_sql",
+    "measure_business",
+    "names_in",
+]
 
 Aggregate = Callable[[pl.DataFrame], object]
 """Makes one number of rows."""
@@ -26,6 +34,21 @@ def check_definition(name: str, definition: str) -> None:
         pl.sql_expr(definition)
     except pl.exceptions.PolarsError as exc:
         raise InvariantError(f"{name}: {definition!r} is no aggregate in SQL: {exc}") from exc
+
+
+def check_aggregate(name: str, definition: str, rows: pl.DataFrame) -> None:
+    """Raise InvariantError for SQL that is no number of `rows`; only their kinds matter, see `measure_business`."""
+    try:
+        value = _named(rows).select(pl.sql_expr(definition).alias("value")).get_column("value")
+    except pl.exceptions.PolarsError as exc:
+        why = str(exc).partition("\n")[0]
+        raise InvariantError(f"{name}: {definition!r} cannot be read on the project's rows: {why}") from exc
+    if value.len() != 1:
+        raise InvariantError(
+            f"{name}: {definition!r} is one value for each row; make one number of them, as avg() does"
+        )
+    if not (value.dtype.is_numeric() or value.dtype in (pl.Boolean, pl.Null)):
+        raise InvariantError(f"{name}: {definition!r} is {value.dtype}; it has to be a number")
 
 
 def names_in(definition: str) -> Collection[str]:

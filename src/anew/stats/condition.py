@@ -4,7 +4,7 @@ import polars as pl
 
 from anew.domain.errors import InvariantError
 
-__all__ = ["broken", "check_condition", "names_in"]
+__all__ = ["as_answered", "broken", "check_condition", "names_in"]
 
 
 def check_condition(keep: str) -> None:
@@ -18,6 +18,11 @@ def check_condition(keep: str) -> None:
 def names_in(keep: str) -> tuple[str, ...]:
     """Return the names that a condition reads."""
     return tuple(pl.sql_expr(keep).meta.root_names())
+
+
+def as_answered(said: pl.Series, *, numbered: bool) -> pl.Series:
+    """Return answers or labels as callers know them: rows hold classes as text, which are numbers where `numbered`."""
+    return said.cast(pl.Int64, strict=False) if numbered and said.dtype == pl.String else said
 
 
 def broken(keep: str, rows: pl.DataFrame) -> pl.Series:
@@ -35,5 +40,6 @@ def broken(keep: str, rows: pl.DataFrame) -> pl.Series:
     kept = rows.select(pl.sql_expr(keep).alias("kept")).get_column("kept")
     if kept.dtype != pl.Boolean:
         raise pl.exceptions.InvalidOperationError(f"{keep} gives {kept.dtype}, not true or false")
-    kept = kept.new_from_index(0, rows.height) if kept.len() == 1 and rows.height != 1 else kept
+    if kept.len() != rows.height:
+        raise pl.exceptions.InvalidOperationError(f"{keep} is one value for all rows, not one for each")
     return ~kept.fill_null(value=True)

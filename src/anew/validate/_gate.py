@@ -100,6 +100,8 @@ class HeldOut:
         For binary tasks the label that counts as positive, as a string.
     classes
         Class labels as strings, in the order of the columns of the probabilities.
+    numbered
+        Are answers numbers, see `Columns.numbered`? `label`, `challenger` and `champion` are strings all the same.
     challenger_chance, champion_chance
         Class probabilities, shape `(n, k)`; None of a model that gives none.
     anchor_loss
@@ -130,6 +132,7 @@ class HeldOut:
     champion_loss: npt.NDArray[np.float64] | None = None
     positive: str = ""
     classes: tuple[str, ...] = ()
+    numbered: bool = False
     challenger_chance: npt.NDArray[np.float64] | None = None
     champion_chance: npt.NDArray[np.float64] | None = None
     anchor_loss: npt.NDArray[np.float64] | None = None

@@ -7,7 +7,7 @@ import polars as pl
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
-from anew.stats.condition import broken, check_condition
+from anew.stats.condition import as_answered, broken, check_condition
 from anew.stats.interval import wilson_interval
 from anew.validate._gate import HeldOut, Judgement
 from anew.validate._limit import all_of, at_most, unmeasured
@@ -22,7 +22,8 @@ class Rules:
     Parameters
     ----------
     keep
-        Conditions in SQL over the features and ``prediction``; none given: those of the project's ``rule`` triggers.
+        Conditions in SQL over the features and ``prediction``, as callers are answered it (classes that are declared as
+        numbers are numbers); none given: those of the project's ``rule`` triggers.
     at_most
         Share of rows that may break each rule.
     at_least_rows
@@ -67,8 +68,8 @@ class Rules:
 
     def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
         """Measure the share of answers that break each rule."""
-        kind = pl.String if rows.task.classifies else pl.Float64
-        answered = rows.table.with_columns(_output=pl.Series(rows.challenger, dtype=kind))
+        said = pl.Series(rows.challenger, dtype=pl.String if rows.task.classifies else pl.Float64)
+        answered = rows.table.with_columns(_output=as_answered(said, numbered=rows.numbered))
         return tuple(self._measure(keep, answered) for keep in self.keep)
 
     def _measure(self, keep: str, answered: pl.DataFrame) -> Evidence:
