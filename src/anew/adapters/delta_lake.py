@@ -179,11 +179,13 @@ class DeltaLake:
 
     def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> pl.DataFrame:
         """Return the rows of `table` that came with its versions above `after` up to `upto`."""
-        files = self._mark.arrived(table, after, upto)
+        end: Any = None
         if until is not None:
-            end: Any = (until - _EPOCH) // _MICRO if RANGED_BY[table] == "_at" else id_prefix(until)
-            files = [file for file in files if file.low < end]
-        return self._readers[table].read(files)
+            end = (until - _EPOCH) // _MICRO if RANGED_BY[table] == "_at" else id_prefix(until)
+        return self._rows(
+            table,
+            lambda: [f for f in self._mark.arrived(table, after, upto) if end is None or f.low < end],
+        )
 
     def deliveries(self, span: Interval, ids: pl.Series) -> pl.DataFrame:
         """Return all labels about the predictions `ids` of `span`, and about other ids of that time."""
@@ -295,8 +297,26 @@ class DeltaLake:
         versions: Mapping[str, int] | None,
         where: pl.Expr | None = None,
     ) -> pl.DataFrame:
-        version = at_version(table, self._mark.version(table) or 0, versions)
-        return self._readers[table].read(self._mark.files(table, version, low, high), where)
+        def found() -> Sequence[StoredFile]:
+            if table not in (versions or ()):
+                return self._mark.present(table, low, high)
+            version = at_version(table, self._mark.version(table) or 0, versions)
+            return self._mark.files(table, version, low, high)
+
+        return self._rows(table, found, where)
+
+    def _rows(
+        self, table: str, found: Callable[[], Sequence[StoredFile]], where: pl.Expr | None = None
+    ) -> pl.DataFrame:
+        """Return the rows of the files that are `found`, looked for again when one of them was erased meanwhile."""
+        files = found()
+        while True:
+            try:
+                return self._readers[table].read(files, where)
+            except IntegrityError:
+                before, files = files, found()
+                if set(before) <= set(files):
+                    raise
 
 
 def _history_key(source: str) -> str:

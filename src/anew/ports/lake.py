@@ -145,8 +145,9 @@ class Lake(Protocol):
     def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> "pl.DataFrame":
         """Return the rows of `table` that came with its versions above `after` up to `upto`, as they were stored.
 
-        Costs what came since, never what was there. Rows about predictions from the event time `until` on may be left
-        out.
+        Each row once, but for those that were erased or too old meanwhile. Where files were made one before they were
+        read, and deleted since, rows that came earlier may be among them. Costs what came since, never what was there.
+        Rows about predictions from the event time `until` on may be left out.
         """
         ...
 
