@@ -198,3 +198,26 @@ def test_rows_that_are_erased_meanwhile_are_not_missed() -> None:
     journals, lake = Journals({"w0": _rows(8)}), ErasingLake(COLUMNS)
     assert Drainer(journals, lake, most=8).drain_once().stored == 16
     assert lake.counts()["predictions"] == 4
+
+
+@pytest.mark.parametrize("made", [Drainer, _shared])
+def test_what_keeps_a_journal_waiting_is_said_once_and_not_at_each_turn(
+    made: Callable[..., Drainer], caplog: pytest.LogCaptureFixture
+) -> None:
+    journals = Journals({"w0": _rows(4), "w1": _rows(2, first=9)}, trimmed={"w0": 3, "w1": 5})
+    drainer = made(journals, MemoryLake(COLUMNS))
+    for _ in range(3):
+        with pytest.raises(IntegrityError):
+            drainer.drain_once()
+    assert sorted(caplog.messages) == [
+        f"drain failed journal={name} problem=journal {name}: records after 0 are gone" for name in ("w0", "w1")
+    ]
+
+
+def test_a_lake_that_cannot_be_repaired_is_complained_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    lake = StubbornLake(*[IntegrityError("damaged")] * 3, repairs=())
+    drainer = Drainer(Journals({"w0": _rows(4)}), lake)
+    for _ in range(3):
+        with pytest.raises(IntegrityError, match="damaged"):
+            drainer.drain_once()
+    assert caplog.messages == ["drain failed journal=w0 problem=damaged"]

@@ -1,6 +1,7 @@
 """The drainer: brings what the gateways acknowledged into the lake, exactly once, and then lets the journals go."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from anew.ports.lake import Lake
 
 __all__ = ["DrainReport", "Drainer"]
 
+_REPEAT_S = 60.0
 _LOG = logging.getLogger("anew.loop")
 
 
@@ -65,6 +67,7 @@ class Drainer:
     keep: int = 100_000
     _trimmed: dict[str, int] = field(default_factory=dict, init=False)
     _untold: DrainReport = field(default=DrainReport(), init=False)
+    _said: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
 
     def drain_once(self) -> DrainReport:
         """Drain every journal for a few batches; one that fails does not keep the others waiting.
@@ -85,9 +88,16 @@ class Drainer:
                 for grown in self._drain(journal, report):
                     report = grown
             except AnewError as exc:
-                _LOG.error("drain failed journal=%s problem=%s", journal, exc)
+                self._complain(journal, exc)
                 problem = problem or exc
         return self._told(report, problem)
+
+    def _complain(self, journal: str, problem: AnewError) -> None:
+        """Log why a journal is not drained: once, and again from time to time while it lasts."""
+        said, until = self._said.get(journal, ("", 0.0))
+        if str(problem) != said or time.monotonic() >= until:
+            self._said[journal] = (str(problem), time.monotonic() + _REPEAT_S)
+            _LOG.error("drain failed journal=%s problem=%s", journal, problem)
 
     def _told(self, report: DrainReport, problem: AnewError | None) -> DrainReport:
         """Return the report, or raise; then the next one tells the event times of what was stored all the same."""
@@ -159,10 +169,10 @@ class Drainer:
             )
 
     def _repair(self, damage: IntegrityError) -> tuple[str, ...]:
-        _LOG.error("lake damaged problem=%s", damage)
         repaired = tuple(self.lake.rebuild(self.reader))
         if not repaired:
             raise damage
+        _LOG.error("lake damaged problem=%s", damage)
         for sentence in repaired:
             _LOG.warning("lake repaired what=%s", sentence)
         return repaired
