@@ -19,6 +19,7 @@ from anew.domain.errors import ConflictError, IntegrityError, SchemaError, Unava
 from anew.domain.interval import Interval
 from anew.domain.observation import Observation
 from anew.feedback.address import rows_address
+from anew.loop.drain import Drainer
 from anew.testing.contract_lake import COLUMNS, DAY, EVER, START, LakeContract, label, prediction
 
 
@@ -293,6 +294,35 @@ def test_a_damaged_commit_is_found_and_put_back(
     assert DeltaTable(tmp_path / "lake" / "predictions").count() == lake.counts()["predictions"] == 15
 
 
+def test_a_damaged_commit_keeps_no_start_from_its_repair(reopen: Callable[[], DeltaLake], tmp_path: Path) -> None:
+    """A project's loop asks whether its history was imported before it repairs anything."""
+    frame = pl.DataFrame({"_at": [START], "_label": [1], "temp": [1], "sky": ["fog"], "view": [[1, 2]]})
+    assert reopen().import_history(frame, source="file") == 1
+    _empty(_commit(tmp_path, "history", 1))
+    lake = reopen()
+    assert lake.imported("file")
+    assert lake.import_history(frame, source="file") == 0
+    with pytest.raises(IntegrityError, match="`anew doctor` says what to do"):
+        lake.import_history(frame, source="another")
+    assert lake.rebuild(Journal())
+    assert lake.import_history(frame, source="another") == 1
+
+
+def test_a_batch_that_the_next_call_finishes_is_missed_by_nobody(reopen: Callable[[], DeltaLake]) -> None:
+    def full(reached: str) -> None:
+        if reached == "lake.commit_stored":
+            raise UnavailableError("the disk is full")
+
+    lake, journal = reopen(), Journal(_batch(0, 3))
+    drainer = Drainer(journal, lake)
+    hook(full)
+    with pytest.raises(UnavailableError, match="the disk is full"):
+        drainer.drain_once()
+    hook(None)
+    drainer.drain_once()
+    assert (lake.drained("w0"), lake.counts()["predictions"], lake.counts()["labels"]) == (6, 3, 3)
+
+
 @pytest.mark.fault("D10")
 def test_control_deltalake_itself_takes_an_empty_last_commit_for_granted(
     reopen: Callable[[], DeltaLake], tmp_path: Path
@@ -324,7 +354,7 @@ def test_a_damaged_file_is_found_never_read_and_made_again(
     opened = lake
     for restarted in (False, True):
         opened = reopen() if restarted else lake
-        with pytest.raises(IntegrityError, match=r"rebuild"):
+        with pytest.raises(IntegrityError, match="`anew doctor` says what to do"):
             opened.predictions(EVER)
         assert any(path.name in sentence for sentence in opened.verify())
     assert any(path.name in sentence for sentence in opened.rebuild(journal))

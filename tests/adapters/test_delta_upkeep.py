@@ -1,6 +1,6 @@
 """What a lake loses on purpose, and that nothing else is lost: retention, vacuum under pins, erasing a subject."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +9,23 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from anew.adapters._lake_folder import LocalFolder, Stamp
 from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.local_disk import LocalDisk
+from anew.adapters.segment_journal import SegmentJournal
+from anew.adapters.segment_reader import SegmentReader
+from anew.domain.boundary import hook
 from anew.domain.errors import NotFoundError
 from anew.domain.observation import Label, Prediction, id_prefix
 from anew.feedback.address import rows_address
+from anew.loop.drain import Drainer
 from anew.testing.contract_lake import COLUMNS, DAY, EVER, START, label, prediction
+
+
+@pytest.fixture(autouse=True)
+def _unhooked() -> Iterator[None]:
+    yield
+    hook(None)
 
 
 @pytest.fixture
@@ -123,3 +135,109 @@ def test_a_subject_is_erased_from_every_version_and_nobody_else(lake: DeltaLake,
     assert lake.purge("k1")[0]["predictions"] == 0
     lake.append("w0", 1000, [timed(9, 9)[0]])
     assert lake.counts()["predictions"] == 3 * 2 + 1
+
+
+def came(lake: DeltaLake, table: str, after: int, upto: int | None = None) -> list[str]:
+    """Return the ids of the rows that came since a version, in order."""
+    found = lake.fresh(table, after=after, upto=lake.versions()[table] if upto is None else upto)
+    return sorted(found["_id"].to_list())
+
+
+def left_of(days: range, but: str = "k1") -> list[str]:
+    """Return the ids of the labels of those days that are about nobody else than `but`."""
+    made = [timed(i, day) for day in days for i in range(3)]
+    return sorted(said.id for served, said in made if served.key != but)
+
+
+def test_rows_that_a_purge_left_are_fresh_once_and_the_erased_ones_never(lake: DeltaLake) -> None:
+    versions = fill(lake)
+    lake.append("w0", 100, [*timed(1, 4)])  # a file of nothing but what is erased
+    then, before = versions[0]["labels"], lake.versions()["labels"]
+    lake.purge("k1")
+    assert came(lake, "labels", then) == left_of(range(1, 4))
+    assert came(lake, "labels", then, upto=before) == left_of(range(1, 4)), "they came before the purge"
+    assert came(lake, "labels", before) == [], "a purge brings no rows"
+    lake.purge("k2")
+    assert came(lake, "labels", then) == [f"l{day}-0" for day in range(1, 4)], "rewritten twice"
+
+
+@pytest.mark.parametrize("erased", [True, False])
+def test_rows_that_were_compacted_before_they_were_read_are_fresh_also_when_their_files_are_deleted(
+    lake: DeltaLake, *, erased: bool
+) -> None:
+    versions = fill(lake, days=10)
+    then, before = versions[4]["labels"], versions[9]["labels"]
+    assert lake.compact()
+    assert came(lake, "labels", then) == sorted(left_of(range(5, 10), but=""))
+    if erased:
+        lake.purge("k1")
+    else:
+        lake.vacuum({})
+    again = came(lake, "labels", then)
+    assert set(again) >= set(left_of(range(5, 10)))
+    assert set(again) <= set(left_of(range(10), but="k1" if erased else "")), "what came earlier may be among them"
+    assert len(again) == len(set(again))
+    assert came(lake, "labels", before) == []
+
+
+def test_rows_that_were_too_old_before_they_were_read_are_not_missed(lake: DeltaLake) -> None:
+    versions = fill(lake)
+    lake.expire(START + 2 * DAY)
+    assert came(lake, "labels", 0) == left_of(range(4), but=""), "until their files are deleted they can be read"
+    lake.vacuum({})
+    assert came(lake, "labels", 0) == left_of(range(2, 4), but="")
+    assert came(lake, "labels", 0, upto=versions[1]["labels"]) == []
+
+
+class Disturbed(LocalFolder):
+    """A table's folder; before it is looked into, what is on the list is done, one at a time."""
+
+    def __init__(self, root: Path, meanwhile: list[Callable[[], object]]) -> None:
+        super().__init__(root, LocalDisk())
+        self._meanwhile = meanwhile
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Let another thread be quicker."""
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return super().stamp(name)
+
+
+def test_while_subjects_are_erased_what_arrives_is_stored_and_read_without_a_complaint(tmp_path: Path) -> None:
+    """Subjects are erased while a batch is being stored, and between the finding of files and their reading."""
+    people, subjects = 60, iter(range(0, 60, 3))  # by the time that one is erased its rows are stored
+    journal = SegmentJournal(tmp_path / "journal" / "w0")
+    journal.append([each for number in range(people) for each in timed(number, 0)])
+    journal.close()
+    meanwhile: list[Callable[[], object]] = []
+    lake = DeltaLake(lambda t: Disturbed(tmp_path / "lake" / t, meanwhile), COLUMNS, "m", tmp_path / "lake.db")
+    drainer = Drainer(SegmentReader(tmp_path / "journal"), lake, most=20, rounds=1)
+    read: list[str] = []
+    gone: set[str] = set()
+
+    def purge() -> None:
+        gone.add(key := f"k{next(subjects)}")
+        lake.purge(key)
+
+    def store(boundary: str) -> None:
+        if boundary == "drain.before_write" and lake.drained("w0"):
+            purge()
+
+    hook(store)
+    after = 0
+    while drainer.drain_once().read:
+        version = lake.versions()["labels"]
+        meanwhile.append(purge)
+        read += lake.fresh("labels", after=after, upto=version)["_prediction"].to_list()
+        after = version
+        meanwhile.append(purge)
+        lake.predictions(EVER)
+        assert not meanwhile
+    made = [timed(number, 0)[0] for number in range(people)]
+    kept = {each.id for each in made if each.key not in gone}
+    assert len(gone) == 17
+    assert set(lake.predictions(EVER)["_id"]) == set(lake.labels(EVER)["_prediction"]) == kept
+    assert {id for id in read if id in kept} == kept
+    assert len(read) == len(set(read)), "once"
+    assert lake.verify() == []
+    lake.close()

@@ -62,11 +62,11 @@ class StubbornLake(MemoryLake):
         self.problems = list(problems)
         self.repairs = repairs
 
-    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> int:
         """Raise, or append."""
         if self.problems:
             raise self.problems.pop(0)
-        super().append(journal, position, observations)
+        return super().append(journal, position, observations)
 
     def rebuild(self, journals: JournalReader) -> Sequence[str]:
         """Say what was mended, from these journals."""
@@ -170,9 +170,9 @@ def test_damage_is_repaired_once_and_reported() -> None:
 class LossyLake(MemoryLake):
     """Says that it stored a batch and loses a row of it."""
 
-    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> int:
         """Lose the last one."""
-        super().append(journal, position, observations[:-1])
+        return super().append(journal, position, observations[:-1])
 
 
 def test_a_lake_that_loses_a_row_is_found_out_and_nothing_is_trimmed() -> None:
@@ -180,3 +180,44 @@ def test_a_lake_that_loses_a_row_is_found_out_and_nothing_is_trimmed() -> None:
     with pytest.raises(IntegrityError, match=r"8 observations up to 12 .* grew by 7 rows"):
         Drainer(journals, LossyLake(COLUMNS), keep=0).drain_once()
     assert journals.trimmed == {}
+
+
+class ErasingLake(MemoryLake):
+    """A lake from which rows are erased while others are stored."""
+
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> int:
+        """Store, and lose on purpose what was there before."""
+        there = {table: len(chunks) for table, chunks in self._chunks.items()}
+        rows = super().append(journal, position, observations)
+        for table, count in there.items():
+            del self._chunks[table][:count]
+        return rows
+
+
+def test_rows_that_are_erased_meanwhile_are_not_missed() -> None:
+    journals, lake = Journals({"w0": _rows(8)}), ErasingLake(COLUMNS)
+    assert Drainer(journals, lake, most=8).drain_once().stored == 16
+    assert lake.counts()["predictions"] == 4
+
+
+@pytest.mark.parametrize("made", [Drainer, _shared])
+def test_what_keeps_a_journal_waiting_is_said_once_and_not_at_each_turn(
+    made: Callable[..., Drainer], caplog: pytest.LogCaptureFixture
+) -> None:
+    journals = Journals({"w0": _rows(4), "w1": _rows(2, first=9)}, trimmed={"w0": 3, "w1": 5})
+    drainer = made(journals, MemoryLake(COLUMNS))
+    for _ in range(3):
+        with pytest.raises(IntegrityError):
+            drainer.drain_once()
+    assert sorted(caplog.messages) == [
+        f"drain failed journal={name} problem=journal {name}: records after 0 are gone" for name in ("w0", "w1")
+    ]
+
+
+def test_a_lake_that_cannot_be_repaired_is_complained_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    lake = StubbornLake(*[IntegrityError("damaged")] * 3, repairs=())
+    drainer = Drainer(Journals({"w0": _rows(4)}), lake)
+    for _ in range(3):
+        with pytest.raises(IntegrityError, match="damaged"):
+            drainer.drain_once()
+    assert caplog.messages == ["drain failed journal=w0 problem=damaged"]

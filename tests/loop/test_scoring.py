@@ -1,13 +1,16 @@
 """Scores are revised when what came late changes them, and cost what is new."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from anew.adapters.delta_lake import DeltaLake
 from anew.domain.evidence import Evidence
-from anew.domain.facts import AlertRaised, IncidentRaised, WindowClosed, WindowScored
+from anew.domain.facts import AlertRaised, IncidentRaised, Ticked, WindowClosed, WindowScored
 from anew.domain.interval import Interval
 from anew.monitor import Finding, ScoredRows, SeenRows
 from anew.monitor.ab_outcome import ABOutcome
@@ -15,7 +18,7 @@ from anew.monitor.adwin import ADWIN
 from anew.monitor.label_quality import LabelQuality
 from anew.monitor.slo import SLO
 from anew.monitor.thumbs import Thumbs
-from tests.loop.observed import START, Bed, hour
+from tests.loop.observed import COLUMNS, START, Bed, hour
 
 RIGHT, WRONG = 1, 0
 
@@ -53,6 +56,18 @@ def test_labels_that_come_late_revise_the_score_with_its_mark() -> None:
     bed.turn(hour(30 * 24 + 1))
     assert revisions(bed) == [(0, 4, 2, 0.0), (1, 4, 3, pytest.approx(1 / 3)), (2, 4, 4, 0.5)]
     assert [each.gained for each in bed.facts(WindowScored) if each.labelled] == [2, 1, 1]
+
+
+def test_an_erased_subject_ends_neither_ticks_nor_revisions(tmp_path: Path) -> None:
+    with closing(DeltaLake(tmp_path / "lake", COLUMNS, "m", tmp_path / "lake.db")) as lake:
+        bed = started(lake=lake)
+        four(bed, labelled=2)
+        bed.label("r2", WRONG, hour(2))
+        bed.label("r3", WRONG, hour(2))
+        lake.purge("r2")
+        bed.turn(hour(3))
+        assert bed.facts(Ticked)[-1].at == hour(3)
+        assert revisions(bed) == [(0, 4, 2, 0.0), (1, 3, 3, pytest.approx(1 / 3))]
 
 
 @pytest.mark.fault("L5")

@@ -33,11 +33,12 @@ class TroubledLake(MemoryLake):
     def __post_init__(self) -> None:
         super().__init__(COLUMNS)
 
-    def commit(self, batch: PreparedBatch) -> None:
+    def commit(self, batch: PreparedBatch) -> int:
         """Raise, or store."""
         self.trouble(self, batch)
-        super().commit(batch)
+        rows = super().commit(batch)
         self.stored.append((batch.journal, batch.after, batch.position))
+        return rows
 
     def rebuild(self, journals: JournalReader) -> Sequence[str]:
         """Say what was mended, from these journals."""
@@ -145,10 +146,10 @@ def test_drainers_that_die_or_are_slow_and_a_lake_that_fails_lose_nothing_and_st
 class CarelessLake(MemoryLake):
     """The control: stores what it is given, wherever it begins."""
 
-    def commit(self, batch: PreparedBatch) -> None:
+    def commit(self, batch: PreparedBatch) -> int:
         """Do not look where the lake stands."""
         self._drained[batch.journal] = batch.after
-        super().commit(batch)
+        return super().commit(batch)
 
 
 @pytest.mark.fault("D14")
@@ -357,12 +358,12 @@ def test_a_journal_that_is_trimmed_while_it_is_read_is_read_again(vanishes: int)
 
 
 class LossyLake(MemoryLake):
-    """Says that it stored a batch and loses its labels."""
+    """Moves on over a batch of which it loses the labels."""
 
-    def commit(self, batch: PreparedBatch) -> None:
+    def commit(self, batch: PreparedBatch) -> int:
         """Lose them."""
-        super().commit(batch)
-        self._chunks["labels"].clear()
+        rows = super().commit(batch)
+        return rows - batch.tables["labels"].rows
 
 
 def test_a_lake_that_loses_rows_is_found_out_and_nothing_is_trimmed() -> None:

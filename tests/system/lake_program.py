@@ -37,23 +37,24 @@ class CarelessLake(MemoryLake):
         """Return the position that was noted."""
         return int(json.loads(self.notes.read_text()).get(journal, 0)) if self.notes.exists() else 0
 
-    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> int:
         """Append, then note."""
         ids = pl.DataFrame(
             {"_id": [o.id for o in observations], "p": [isinstance(o, Prediction) for o in observations]}
         )
-        self._add_ids(ids, journal, position)
+        return self._add_ids(ids, journal, position)
 
-    def commit(self, batch: PreparedBatch) -> None:
+    def commit(self, batch: PreparedBatch) -> int:
         """Append predictions wherever they begin, then note."""
         ids = unpack(batch.tables["predictions"]).select("_id", p=pl.lit(True))
-        self._add_ids(ids, batch.journal, batch.position)
+        return self._add_ids(ids, batch.journal, batch.position)
 
-    def _add_ids(self, ids: pl.DataFrame, journal: str, position: int) -> None:
+    def _add_ids(self, ids: pl.DataFrame, journal: str, position: int) -> int:
         once = CommitProperties(app_transactions=[Transaction(f"anew-{journal}", position)])
         write_deltalake(self.folder / "careless", ids, mode="append", commit_properties=once)
         reach("lake.commit_stored")
         self.notes.write_text(json.dumps({journal: position}))
+        return ids.height
 
     def counts(self) -> Mapping[str, int]:
         """Return the rows of the table."""

@@ -85,6 +85,6 @@ class FileReader:
         damage = "is missing" if content is None else _differs(content, file)
         if damage:
             where = f"{self._folder.url}/{file.path}"
-            raise IntegrityError(f"{where} {damage}, {file.rows} rows; see `verify`, then `rebuild`")
+            raise IntegrityError(f"{where} {damage}, {file.rows} rows; `anew doctor` says what to do")
         self._folder.local(file.path, content)
         self._verified[file.path] = stamp or self._folder.stamp(file.path) or ()

@@ -100,7 +100,7 @@ class TableLog:
             if table.version() != change.version - 1:
                 raise IntegrityError(
                     f"table {self.folder.url} stands at version {table.version()}, its mark at {change.version - 1}; "
-                    "another program wrote to it, or commits are lost: see `verify`"
+                    "another program wrote to it, or commits are lost: `anew doctor` says what to do"
                 )
             self._write(table, change)
         return self._synced(change.version)
@@ -222,7 +222,9 @@ class TableLog:
         try:
             yield
         except (DeltaError, OSError, ValueError) as exc:
-            raise IntegrityError(f"the log of {self.folder.url} cannot be read: {_plain(exc)}; see `verify`") from exc
+            raise IntegrityError(
+                f"the log of {self.folder.url} cannot be read: {_plain(exc)}; `anew doctor` says what to do"
+            ) from exc
 
 
 def _plain(exc: BaseException) -> str:

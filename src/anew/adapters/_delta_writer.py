@@ -95,7 +95,8 @@ class LakeWriter:
         ((_, digest, _),) = self._mark.commits(table, after=version - 1)
         if digest_of(log.content(version) or b"") != digest:
             raise IntegrityError(
-                f"table {log.folder.url}: the commit of version {version} is not the one that was stored; see `rebuild`"
+                f"table {log.folder.url}: the commit of version {version} is not the one that was stored; "
+                "`anew doctor` says what to do"
             )
         if self._settled and log.content(version + 1) is None:
             return
@@ -120,7 +121,9 @@ class LakeWriter:
             self._finish(intent)
             return True
         if not self._withdraw(intent):
-            raise IntegrityError(f"an interrupted change cannot be finished: {'; '.join(damaged)}; see `rebuild`")
+            raise IntegrityError(
+                f"an interrupted change cannot be finished: {'; '.join(damaged)}; `anew doctor` says what to do"
+            )
         return False
 
     def change(self, tables: Mapping[str, PackedRows], *, app: str, intent: Intent) -> None:

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS files (
     UNIQUE (tab, path)
 );
 CREATE INDEX IF NOT EXISTS files_by_range ON files (tab, high, low);
+CREATE INDEX IF NOT EXISTS files_by_adding ON files (tab, added);
 CREATE TABLE IF NOT EXISTS commits (
     tab TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, content BLOB, PRIMARY KEY (tab, version)
 ) WITHOUT ROWID;
@@ -44,6 +45,16 @@ CREATE TABLE IF NOT EXISTS intent (one INTEGER PRIMARY KEY CHECK (one = 1), body
 """
 
 _FILE = "path, rows, size, sha256, low, high"
+
+_ARRIVED = """id IN (
+    WITH RECURSIVE met AS (
+        SELECT id, removed, gone FROM files WHERE tab = ? AND added > ? AND added <= ? AND journal != ''
+        UNION
+        SELECT f.id, f.removed, f.gone FROM met JOIN files f ON f.tab = ? AND f.added = met.removed WHERE met.gone
+    )
+    SELECT id FROM met WHERE NOT gone
+)"""
+"""Files with which rows came; for each that is gone, that which the commit that removed it added, and so on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +177,16 @@ class LakeMark:
         return self._files(where, values)
 
     def arrived(self, table: str, after: int, upto: int) -> Sequence[StoredFile]:
-        """Return the files with which rows came at versions above `after` up to `upto`; compacted ones brought none."""
-        return self._files("tab = ? AND added > ? AND added <= ? AND journal != ''", (table, after, upto))
+        """Return the files with which rows came at versions above `after` up to `upto`; compacted ones brought none.
+
+        In the place of a deleted one comes what has the rows that are left of it: the file that it was rewritten or
+        compacted into. None comes where all of them were erased, or were too old.
+        """
+        return self._files(_ARRIVED, (table, after, upto, table))
+
+    def present(self, table: str, low: Bound, high: Bound) -> Sequence[StoredFile]:
+        """Return the files that `table` has now whose range meets [low, high], in the order of their storing."""
+        return self._files("tab = ? AND high >= ? AND low <= ? AND removed IS NULL", (table, low, high))
 
     def live(self, table: str) -> Sequence[StoredFile]:
         """Return the files of `table` now, ordered by where their range begins."""

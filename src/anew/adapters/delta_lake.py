@@ -96,23 +96,24 @@ class DeltaLake:
         """Return the journal position up to which observations are stored, 0 for none."""
         return self._mark.position(journal)
 
-    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
-        """Store a batch read from `journal` after its drained position, ending at `position`."""
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> int:
+        """Store a batch read from `journal` after its drained position, ending at `position`; returns its rows."""
         with self._lock:
+            before = self._rows_stored()
             finished = self._writer.ready()
             drained = self._mark.position(journal)
             if position <= drained:
-                return
+                return self._rows_stored() - before  # none, or those of this batch, which had been cut off
             if finished:
                 raise ConflictError(f"an interrupted change was finished; read again, {journal} after {drained}")
-            self._store(self.prepare(journal, position, observations, after=drained))
+            return self._store(self.prepare(journal, position, observations, after=drained))
 
     def prepare(self, journal: str, position: int, observations: Sequence[Observation], *, after: int) -> PreparedBatch:
         """Do the part of `append` that costs most and changes nothing."""
         return prepare(self._columns, journal, position, observations, after=after)
 
-    def commit(self, batch: PreparedBatch) -> None:
-        """Store a batch that was prepared for this lake, here or by another process."""
+    def commit(self, batch: PreparedBatch) -> int:
+        """Store a batch that was prepared for this lake, here or by another process; returns its rows."""
         with self._lock:
             if self._writer.ready():
                 raise ConflictError(f"an interrupted change was finished; look where {batch.journal} stands, try again")
@@ -121,9 +122,11 @@ class DeltaLake:
                 raise ConflictError(
                     f"journal {batch.journal} was read after {batch.after} and is stored up to {drained}; read again"
                 )
-            self._store(batch)
+            return self._store(batch)
 
-    def _store(self, batch: PreparedBatch) -> None:
+    def _store(self, batch: PreparedBatch) -> int:
+        """Store under the lock: nothing else changes the counts meanwhile."""
+        before = self._rows_stored()
         intent = Intent(
             changes=(),
             journal=batch.journal,
@@ -132,24 +135,28 @@ class DeltaLake:
             observations=batch.observations,
         )
         self._writer.change(batch.tables, app=f"anew-{batch.journal}", intent=intent)
+        return self._rows_stored() - before
+
+    def _rows_stored(self) -> int:
+        return sum(self.counts().values())
 
     def import_history(self, frame: pl.DataFrame, *, source: str) -> int:
         """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""
         rows = history_frame(self._columns, frame).sort("_at", maintain_order=True)
         key = _history_key(source)
         with self._lock:
-            self._writer.ready()
-            if self._mark.position(key) or not rows.height:
+            if not rows.height or self.imported(source):
                 return 0
+            self._writer.ready()
+            if self.imported(source):
+                return 0  # a crash had cut it off, and it was finished
             intent = Intent(changes=(), journal=key, position=1)
             self._writer.change({"history": pack("history", rows)}, app=f"anew-{key}", intent=intent)
         return rows.height
 
     def imported(self, source: str) -> bool:
         """Were rows of `source` stored by `import_history`?"""
-        with self._lock:
-            self._writer.ready()
-            return self._mark.position(_history_key(source)) > 0
+        return self._mark.position(_history_key(source)) > 0
 
     def versions(self) -> Mapping[str, int]:
         """Return the present version of each Delta table."""
@@ -172,11 +179,13 @@ class DeltaLake:
 
     def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> pl.DataFrame:
         """Return the rows of `table` that came with its versions above `after` up to `upto`."""
-        files = self._mark.arrived(table, after, upto)
+        end: Any = None
         if until is not None:
-            end: Any = (until - _EPOCH) // _MICRO if RANGED_BY[table] == "_at" else id_prefix(until)
-            files = [file for file in files if file.low < end]
-        return self._readers[table].read(files)
+            end = (until - _EPOCH) // _MICRO if RANGED_BY[table] == "_at" else id_prefix(until)
+        return self._rows(
+            table,
+            lambda: [f for f in self._mark.arrived(table, after, upto) if end is None or f.low < end],
+        )
 
     def deliveries(self, span: Interval, ids: pl.Series) -> pl.DataFrame:
         """Return all labels about the predictions `ids` of `span`, and about other ids of that time."""
@@ -288,8 +297,26 @@ class DeltaLake:
         versions: Mapping[str, int] | None,
         where: pl.Expr | None = None,
     ) -> pl.DataFrame:
-        version = at_version(table, self._mark.version(table) or 0, versions)
-        return self._readers[table].read(self._mark.files(table, version, low, high), where)
+        def found() -> Sequence[StoredFile]:
+            if table not in (versions or ()):
+                return self._mark.present(table, low, high)
+            version = at_version(table, self._mark.version(table) or 0, versions)
+            return self._mark.files(table, version, low, high)
+
+        return self._rows(table, found, where)
+
+    def _rows(
+        self, table: str, found: Callable[[], Sequence[StoredFile]], where: pl.Expr | None = None
+    ) -> pl.DataFrame:
+        """Return the rows of the files that are `found`, looked for again when one of them was erased meanwhile."""
+        files = found()
+        while True:
+            try:
+                return self._readers[table].read(files, where)
+            except IntegrityError:
+                before, files = files, found()
+                if set(before) <= set(files):
+                    raise
 
 
 def _history_key(source: str) -> str:

@@ -49,28 +49,31 @@ class MemoryLake:
         """Return the journal position up to which observations are stored, 0 for none."""
         return self._drained.get(journal, 0)
 
-    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
-        """Store a batch, unless its position is drained already."""
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> int:
+        """Store a batch, unless its position is drained already; returns its rows."""
         if position <= self.drained(journal):
-            return
-        for table, frame in frames(self._columns, observations).items():
-            self._add(table, frame)
-        self._drained[journal] = position
+            return 0
+        return self._store(journal, position, frames(self._columns, observations))
 
     def prepare(self, journal: str, position: int, observations: Sequence[Observation], *, after: int) -> PreparedBatch:
         """Do the part of `append` that changes nothing."""
         return prepare(self._columns, journal, position, observations, after=after)
 
-    def commit(self, batch: PreparedBatch) -> None:
-        """Store a batch that was prepared for this lake."""
+    def commit(self, batch: PreparedBatch) -> int:
+        """Store a batch that was prepared for this lake; returns its rows."""
         drained = self.drained(batch.journal)
         if drained != batch.after:
             raise ConflictError(
                 f"journal {batch.journal} was read after {batch.after} and is stored up to {drained}; read again"
             )
-        for table, frame in {table: unpack(packed) for table, packed in batch.tables.items()}.items():
+        found = {table: unpack(packed) for table, packed in batch.tables.items()}
+        return self._store(batch.journal, batch.position, found)
+
+    def _store(self, journal: str, position: int, rows: Mapping[str, pl.DataFrame]) -> int:
+        for table, frame in rows.items():
             self._add(table, frame)
-        self._drained[batch.journal] = batch.position
+        self._drained[journal] = position
+        return sum(frame.height for frame in rows.values())
 
     def append_frame(self, table: str, frame: pl.DataFrame) -> None:
         """Store rows of ``predictions``, ``labels`` or ``feedback`` as one commit, without objects or a journal.

@@ -1,6 +1,7 @@
 """The drainer: brings what the gateways acknowledged into the lake, exactly once, and then lets the journals go."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from anew.ports.lake import Lake
 
 __all__ = ["DrainReport", "Drainer"]
 
+_REPEAT_S = 60.0
 _LOG = logging.getLogger("anew.loop")
 
 
@@ -65,6 +67,7 @@ class Drainer:
     keep: int = 100_000
     _trimmed: dict[str, int] = field(default_factory=dict, init=False)
     _untold: DrainReport = field(default=DrainReport(), init=False)
+    _said: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
 
     def drain_once(self) -> DrainReport:
         """Drain every journal for a few batches; one that fails does not keep the others waiting.
@@ -85,9 +88,16 @@ class Drainer:
                 for grown in self._drain(journal, report):
                     report = grown
             except AnewError as exc:
-                _LOG.error("drain failed journal=%s problem=%s", journal, exc)
+                self._complain(journal, exc)
                 problem = problem or exc
         return self._told(report, problem)
+
+    def _complain(self, journal: str, problem: AnewError) -> None:
+        """Log why a journal is not drained: once, and again from time to time while it lasts."""
+        said, until = self._said.get(journal, ("", 0.0))
+        if str(problem) != said or time.monotonic() >= until:
+            self._said[journal] = (str(problem), time.monotonic() + _REPEAT_S)
+            _LOG.error("drain failed journal=%s problem=%s", journal, problem)
 
     def _told(self, report: DrainReport, problem: AnewError | None) -> DrainReport:
         """Return the report, or raise; then the next one tells the event times of what was stored all the same."""
@@ -146,28 +156,23 @@ class Drainer:
             lambda: self.lake.append(batch.journal, batch.position, batch.observations),
         )
 
-    def _stored(self, journal: str, position: int, observations: int, store: Callable[[], None]) -> None:
+    def _stored(self, journal: str, position: int, observations: int, store: Callable[[], int]) -> None:
         """Store, and see that the lake grew by what was given to it."""
-        before = self._rows()
         reach("drain.before_write")
-        store()
+        grown = store()
         reach("drain.after_write")
-        grown, drained = self._rows() - before, self.lake.drained(journal)
+        drained = self.lake.drained(journal)
         if grown != observations or drained != position:
             raise IntegrityError(
                 f"journal {journal}: {observations} observations up to {position} were given to the lake, it grew by "
-                f"{grown} rows and stands at {drained}; nothing more is drained: see `verify`"
+                f"{grown} rows and stands at {drained}; `anew doctor` says what to do"
             )
 
-    def _rows(self) -> int:
-        counts = self.lake.counts()
-        return counts["predictions"] + counts["labels"] + counts["feedback"]
-
     def _repair(self, damage: IntegrityError) -> tuple[str, ...]:
-        _LOG.error("lake damaged problem=%s", damage)
         repaired = tuple(self.lake.rebuild(self.reader))
         if not repaired:
             raise damage
+        _LOG.error("lake damaged problem=%s", damage)
         for sentence in repaired:
             _LOG.warning("lake repaired what=%s", sentence)
         return repaired

@@ -1,6 +1,6 @@
 """The drainer whose batches are read and prepared by several processes; it alone stores them."""
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,8 +10,6 @@ from anew.ports.drainers import Drainers, PreparedAnswer
 from anew.ports.lake import PreparedBatch
 
 __all__ = ["SharedDrainer"]
-
-_LOG = logging.getLogger("anew.loop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,12 @@ class _Turn:
 
     left: dict[str, int]
     report: DrainReport = DrainReport()
+    complain: Callable[[str, AnewError], None]
     problem: AnewError | None = None
 
     def fail(self, journal: str, problem: AnewError) -> None:
         """Leave a journal to the next call."""
-        _LOG.error("drain failed journal=%s problem=%s", journal, problem)
+        self.complain(journal, problem)
         self.problem = self.problem or problem
         self.left.pop(journal, None)
 
@@ -80,7 +79,7 @@ class SharedDrainer(Drainer):
         self._call += 1
         # What a drainer died of is read last: the others are not to wait until it has been started again.
         journals = sorted(self.reader.journals(), key=lambda journal: journal in self._failing)
-        turn = _Turn(left=dict.fromkeys(journals, self.rounds), report=self._untold)
+        turn = _Turn(left=dict.fromkeys(journals, self.rounds), report=self._untold, complain=self._complain)
         while turn.left:
             self._ask_all(turn)
             answers = self.drainers.answers(self.patience_s) if self._asked else ()

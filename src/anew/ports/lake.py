@@ -83,10 +83,11 @@ class Lake(Protocol):
         """Return the journal position up to which observations are stored, 0 for none."""
         ...
 
-    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> None:
+    def append(self, journal: str, position: int, observations: Sequence[Observation]) -> int:
         """Store a batch read from `journal` after its drained position, ending at `position`.
 
-        Without effect when `position` is drained already.
+        Returns the rows by which the tables grew through it, whatever was erased before or after; those of a batch that
+        had been cut off too, when it finishes that. Without effect when `position` is drained already.
 
         Raises
         ------
@@ -103,8 +104,8 @@ class Lake(Protocol):
         """Do the part of `append` that costs most and changes nothing; `commit` does the rest."""
         ...
 
-    def commit(self, batch: PreparedBatch) -> None:
-        """Store a batch that was prepared for this lake, here or by another process.
+    def commit(self, batch: PreparedBatch) -> int:
+        """Store a batch that was prepared for this lake, here or by another process; returns what `append` does.
 
         Raises
         ------
@@ -144,8 +145,9 @@ class Lake(Protocol):
     def fresh(self, table: str, *, after: int, upto: int, until: datetime | None = None) -> "pl.DataFrame":
         """Return the rows of `table` that came with its versions above `after` up to `upto`, as they were stored.
 
-        Costs what came since, never what was there. Rows about predictions from the event time `until` on may be left
-        out.
+        Each row once, but for those that were erased or too old meanwhile. Where files were made one before they were
+        read, and deleted since, rows that came earlier may be among them. Costs what came since, never what was there.
+        Rows about predictions from the event time `until` on may be left out.
         """
         ...
 
