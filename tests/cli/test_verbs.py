@@ -19,7 +19,7 @@ from anew.domain import errors
 from anew.domain.facts import RetrainCommanded
 from tests.app.small_project import YAML, write_project
 from tests.cli.call import Called, call
-from tests.cli.recorded import AT, write_record
+from tests.cli.recorded import AT, report_worker, write_record
 
 Run = Callable[..., Called]
 
@@ -172,6 +172,16 @@ def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:
     text = run("status", project).out
     assert "champion    v1 since 2024-01-01 00:00" in text
     assert "error       0.1 (0.05 to 0.2) on 60 labels" in text
+
+
+def test_status_says_what_keeps_a_worker_from_answering(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    report_worker(project, "v1 is not what was signed")
+    assert "gateway     worker 0 answers nobody: v1 is not what was signed" in run("status", project).out
+    report_worker(project, "v2 is not what was signed", epoch=3)
+    assert "gateway     worker 0: v2 is not what was signed" in run("status", project).out
+    report_worker(project, "")
+    assert "gateway  " not in run("status", project).out
 
 
 def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "project_status",
     "state_folder",
     "stored_rows",
+    "told_problem",
     "told_traffic",
 ]
 
@@ -119,6 +120,11 @@ def told_traffic(traffic: Mapping[str, Any]) -> str:
     arms = traffic["arms"] or [{"version": traffic["challenger"], "share": traffic["share"]}]
     share = "".join(f", {arm['share']:.0%} to {arm['version']}" for arm in arms if arm["share"])
     return f"{traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {traffic['fallback'] or 'none'})"
+
+
+def told_problem(worker: str, epoch: int, problem: str) -> str:
+    """Say in a line what keeps a gateway worker from what it was told to; without an `epoch` it has nobody to ask."""
+    return f"worker {worker}{'' if epoch else ' answers nobody'}: {problem}"
 
 
 def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:

@@ -230,6 +230,8 @@ class _Up:
             if self._stores.clock.monotonic() >= reload_at:
                 reload_at = self._stores.clock.monotonic() + _RELOAD_S
                 self._reload(grant)
+                for problem in self._gateway.problems():
+                    _LOG.warning("%s", problem)
 
         while not stop.wait(self._options.pace()):
             self._tried(lambda: self._loop.hear(self._options.mail(), effects))  # a turn that fails keeps none of it
