@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -131,6 +133,20 @@ def test_an_audit_leaves_the_tables_as_they_are(run: Run, project: Path, tmp_pat
         assert run(*verb).code == 0
         with closing(sqlite3.connect(project / ".anew" / "anew.db")) as connection:
             assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
+@pytest.mark.parametrize("verb", [["audit", "verify"], ["audit", "show"], ["status"]])
+def test_a_copy_that_nobody_can_write_is_audited(project: Path, verb: list[str]) -> None:
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount, project, "true"], check=False).returncode:
+        pytest.skip("needs the right to mount a folder read-only")
+    with closing(sqlite3.connect(project / ".anew" / "anew.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    command = [sys.executable, "-m", "anew.cli", *verb, str(project)]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, project, *command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_path: Path) -> None:

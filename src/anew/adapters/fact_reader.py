@@ -10,6 +10,7 @@ from typing import Any
 from anew.adapters.fact_codec import decode
 from anew.adapters.postgres_link import NOW, Place, PostgresPlace, ServerClock, querying, streaming, watching
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_reading import read_only
 from anew.domain.errors import NotFoundError
 from anew.ports.clock import Clock, is_past
 from anew.ports.eventlog import Grant, Recorded
@@ -159,7 +160,7 @@ def _opened(place: Place) -> Iterator[Callable[..., Any]]:
     if not place.is_file():
         raise NotFoundError(f"no database at {place}; is this the folder of a project that was brought up (anew up)?")
     try:
-        with closing(sqlite3.connect(f"{place.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(read_only(place), uri=True)) as connection:
             yield connection.execute
     except sqlite3.Error as exc:
         raise translate(exc, place) from exc

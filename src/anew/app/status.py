@@ -10,6 +10,7 @@ from typing import Any
 from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.file_traffic import is_living
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_reading import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
@@ -263,7 +264,7 @@ def stored_rows(state: Path) -> Mapping[str, int] | None:
     if not file.is_file():
         return None
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(read_only(file), uri=True, timeout=5)) as connection:
             made = connection.execute(_MADE).fetchone()  # the file is there a moment before its tables are
             return None if made is None else dict(connection.execute(_STORED).fetchall())
     except sqlite3.Error as exc:
