@@ -1,5 +1,6 @@
 """The light read path gives what the log holds, imports little and writes nothing."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from anew.adapters.sql_database import open_database
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
+from anew.adapters.sqlite_reading import read_only
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.domain.facts import RetrainApproved
 from anew.testing.contract_eventlog import command
@@ -154,3 +156,16 @@ def test_it_imports_neither_sqlalchemy_nor_a_model_library() -> None:
     code = f"import sys, anew.adapters.fact_reader; print(sorted({heavy!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_file_that_nobody_can_write_is_still_unless_its_log_holds_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a b?.db"
+    assert read_only(path).endswith("/a%20b%3F.db?mode=ro")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    log = tmp_path / "a b?.db-wal"
+    for held, still in ((None, True), (b"", True), (b"x", False)):
+        if held is not None:
+            log.write_bytes(held)
+        assert read_only(path).endswith("immutable=1") is still

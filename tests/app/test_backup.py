@@ -116,6 +116,16 @@ def test_a_full_disk_leaves_no_backup_behind(project: Path, tmp_path: Path, monk
     assert last_backup(project / ".anew") is None
 
 
+def test_a_backup_that_cannot_be_noted_is_made_all_the_same(
+    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (project / ".anew" / ".backup.json").mkdir()  # the note cannot be written, as where there is no room
+    folder, _ = back_up(project, tmp_path / "backups")
+    check_backup(folder)
+    assert last_backup(project / ".anew") is None
+    assert f"{folder} is whole" in caplog.text
+
+
 def test_a_lake_that_is_damaged_is_not_backed_up(project: Path, tmp_path: Path) -> None:
     (file,) = (project / ".anew" / "lake" / "predictions").glob("*.parquet")
     file.write_bytes(file.read_bytes() + b"!")

@@ -20,7 +20,7 @@ from anew.app.command import command, latest_time
 from anew.app.settings import Settings, load
 from anew.app.wiring import stages
 from anew.domain.errors import ConflictError, NotFoundError
-from anew.domain.facts import AccessGranted, ApprovalSigned, RetrainCommanded
+from anew.domain.facts import AccessGranted, ApprovalSigned, RetrainCommanded, SubjectPurgeAsked, SubjectPurged
 from anew.loop.engine import Engine
 from tests.adapters.fact_samples import sample
 from tests.app.small_project import write_project
@@ -29,6 +29,13 @@ from tests.cli.recorded import AT, record, write_record
 
 def retrain(id: str, by: str, at: datetime) -> RetrainCommanded:
     return RetrainCommanded(model="small", at=at, command=id, by=by, reason="test")
+
+
+def erased(asked: SubjectPurgeAsked) -> SubjectPurged:
+    rows = (("labels", 0), ("predictions", 0))
+    return SubjectPurged(
+        model="small", at=asked.at, cause=asked.id, command=asked.command, rows=rows, snapshots=()
+    )  # fmt: skip
 
 
 @contextmanager
@@ -46,6 +53,9 @@ def looping(settings: Settings, *, takes: bool = True) -> Iterator[None]:
             engine.recover()
             ready.set()
             while not stop.wait(0.02):
+                for asked in list(engine.pending.values()):
+                    if isinstance(asked, SubjectPurgeAsked):
+                        engine.submit(erased(asked))
                 for fact in inbox.pending() if takes else ():
                     engine.submit(fact)
                     inbox.take([fact.id])
@@ -67,6 +77,17 @@ def test_it_returns_what_the_loop_decided(tmp_path: Path) -> None:
         taken, facts = command(settings, retrain)
     assert taken
     assert [fact.kind for fact in facts] == ["RetrainRequested", "RetrainApproved", "TrainingPlanned"]
+
+
+def test_what_a_command_asks_for_is_waited_for(tmp_path: Path) -> None:
+    settings = load(write_record(tmp_path / "p"))
+    with looping(settings):
+        taken, facts = command(
+            settings,
+            lambda id, by, at: SubjectPurgeAsked(model="small", at=at, command=id, by=by, reason="their wish"),
+        )
+    assert taken
+    assert [fact.kind for fact in facts] == ["SubjectPurged"]
 
 
 @pytest.mark.parametrize("between", ["before", "meanwhile"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anew.app.draining import draining, taken_at_start
+from anew.app.draining import draining, waits_for_start
 from anew.app.settings import load
 from anew.app.stores import open_stores
 from anew.domain.errors import SettingsError
@@ -26,8 +26,16 @@ def test_one_drainer_is_the_loop_itself_and_more_are_processes(tmp_path: Path) -
         assert isinstance(drainer, SharedDrainer)
         assert drainer.drain_once().read == 0
         assert len(list((shared.state / "logs").glob("drainer-*.log"))) == 3
-    assert taken_at_start(alone) != taken_at_start(shared)
-    assert taken_at_start(alone) == taken_at_start(replace(alone, digest="changed"))
+
+
+def test_what_only_a_start_takes_over_is_said_when_it_becomes_another(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    began = load(tmp_path)
+    write_project(tmp_path, YAML + "stores: {drainers: 3}\n")
+    other = load(tmp_path)
+    assert waits_for_start(began, began, other)
+    assert not waits_for_start(began, other, replace(other, digest="changed")), "it was said"
+    assert not waits_for_start(began, other, began), "it is as it was begun with"
 
 
 @pytest.mark.parametrize("count", ["0", "65", "many"])

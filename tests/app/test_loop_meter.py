@@ -1,6 +1,7 @@
 """The loop's numbers for Prometheus: counted from the record, and every query of ours asks for one that is there."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from contextlib import closing
@@ -34,6 +35,7 @@ from anew.domain.facts import (
     EffectFailed,
     FreezeBegan,
     GateJudged,
+    IncidentRaised,
     RetrainRequested,
     RetrainWithheld,
     SnapshotTaken,
@@ -101,6 +103,29 @@ def test_what_happened_is_counted() -> None:
     assert found["anew_trigger_withheld_total", "budget"] == 1
     assert found["anew_gate_verdicts_total", "slos", "fail"] == 1
     assert found["anew_loop_facts_total", "AlertRaised"] == 2
+
+
+def test_what_rules_ask_the_increase_of_begins_at_0() -> None:
+    rules = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"][0]["rules"]
+    asked = {name for rule in rules for name in re.findall(r"increase\((anew_[a-z_]+)", rule["expr"])}
+    found = values(LoopMeter("m", hour=0.5, detectors=("psi", "quality")))
+    assert asked
+    assert asked <= {name for name, *_ in found}, "Prometheus sees no rise to a first value"
+    assert found["anew_alerts_total", "psi", "critical"] == 0
+    assert found["anew_incidents_total", "quality"] == 0
+    assert found["anew_loop_effects_total", "train", "failed"] == 0
+    assert found["anew_trigger_withheld_total", "budget"] == 0
+
+
+def test_each_step_of_the_clock_counts_as_one_more_of_its_kind() -> None:
+    def stepped(second: int) -> IncidentRaised:
+        at = T0 + timedelta(seconds=second)
+        return IncidentRaised(
+            model="m", at=at, detector=f"clock at {at.isoformat()}", version="v1", window=Interval(start=at, end=at),
+            evidence=(), message="",
+        )  # fmt: skip
+
+    assert values(metered(stepped(1), stepped(2)))["anew_incidents_total", "clock"] == 2
 
 
 def test_effects_have_a_duration_an_outcome_and_an_age() -> None:
@@ -221,6 +246,8 @@ def test_every_query_asks_for_what_there_is(query: str) -> None:
     named = set(re.findall(r"\banew_[a-z_]+", query))
     suffixes = ("", "_bucket", "_sum", "_count")
     gateway = {"anew_gateway_request_duration_seconds", "anew_gateway_degraded", "anew_version_tripped"}
+    if query.startswith("up{"):
+        return  # it is Prometheus's own
     known = {family + suffix for family in {*FAMILIES, *gateway} for suffix in suffixes}
     assert named
     assert named <= known
@@ -283,12 +310,15 @@ def test_queues_say_how_long_they_are(tmp_path: Path) -> None:
     item = ReviewItem(prediction="p", at=T0, key="k", row={}, reason="random", propensity=0.5, window=T0)
     with closing(ReviewDB(review_file(settings.state))) as store:
         store.add([item], reached=T0)
-    CursorFile(settings.state / "told" / "webhook-0").move(3)
+    cursor = settings.state / "told" / "webhook-0"
+    CursorFile(cursor).move(3)
+    os.utime(cursor, (1000, 1000))
     found = {name: (labels, value) for name, _, labels, value in queue_samples(settings, 10, T0 + timedelta(hours=1))}
     assert found == {
         "anew_review_items_open": ({"model": settings.model}, 1),
         "anew_review_oldest_age_seconds": ({"model": settings.model}, 3600.0),
         "anew_told_behind_facts": ({"model": settings.model, "receiver": "webhook-0"}, 7),
+        "anew_told_timestamp_seconds": ({"model": settings.model, "receiver": "webhook-0"}, 1000),
     }
     assert found.keys() == QUEUES.keys()
     page = render((), [(FAMILIES, tuple(queue_samples(settings, 10, T0)))]).decode()

@@ -1,11 +1,14 @@
 """A project with a record: what status, explain and the commands read."""
 
+import os
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from anew.adapters.signing import Signer
+from anew.adapters.file_traffic import FileTraffic
+from anew.adapters.process_table import process_started
+from anew.adapters.signing import Signer, Verifier
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
@@ -25,9 +28,10 @@ from anew.domain.facts import (
 )
 from anew.domain.interval import Interval
 from anew.loop.engine import Engine
+from anew.ports.traffic import WorkerStatus
 from tests.app.small_project import YAML, write_project
 
-__all__ = ["AT", "record", "write_record"]
+__all__ = ["AT", "record", "report_worker", "write_record"]
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -79,6 +83,17 @@ def record(project: Path, *facts: Fact) -> None:
         log = SQLEventLog(database, clock=clock)
         log.append([fact.caused_by(f"test {index}") for index, fact in enumerate(facts)], grant=grant)
         lease.release(grant)
+
+
+def report_worker(project: Path, problem: str, epoch: int = 0) -> None:
+    """Have this process be a gateway worker of the project that says so."""
+    pid = os.getpid()
+    started = process_started(pid) or 0
+    status = WorkerStatus(
+        model="small", worker="0", pid=pid, started=started, port=1, at=AT, epoch=epoch, problem=problem
+    )  # fmt: skip
+    state = project / ".anew"
+    FileTraffic(state, verifier=Verifier.load(state / "keys")).report(status)
 
 
 def _end(asked: Fact) -> Fact:

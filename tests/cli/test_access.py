@@ -52,6 +52,22 @@ def test_a_token_is_made_listed_and_taken_back(run: Run, tmp_path: Path) -> None
     assert token.split("_", 2)[2] not in str(posted)
 
 
+@pytest.mark.parametrize("given", ["0d", "99999999d"])
+def test_nobody_is_let_in_until_an_instant_that_has_passed_or_never_comes(run: Run, tmp_path: Path, given: str) -> None:
+    project = write_record(tmp_path / "small")
+    for verb in (["create", "checkout"], ["add-user", "ann", "--no-password"]):
+        refused = run(*verb, "--expires", given, "--project", project)
+        assert refused.code == 2, refused
+        assert "90d" in refused.err
+    assert json.loads(run("list", "--project", project, "--json").out)["data"]["tokens"] == []
+
+
+def test_what_has_expired_is_listed_so(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "small")
+    assert run("create", "checkout", "--expires", "0.001s", "--project", project).code == 0
+    assert " expired 20" in run("list", "--project", project).out
+
+
 def test_mistakes_are_told(run: Run, tmp_path: Path) -> None:
     project = write_record(tmp_path / "small")
     made = json.loads(run("create", "ann", "--role", "operator", "--project", project, "--json").out)["data"]

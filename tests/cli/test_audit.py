@@ -1,8 +1,12 @@
 """`anew audit`: what verifies, what does not, and what leaves the folder."""
 
 import json
+import re
+import shutil
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -133,13 +137,111 @@ def test_an_audit_leaves_the_tables_as_they_are(run: Run, project: Path, tmp_pat
             assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
 
 
+@pytest.mark.parametrize("verb", [["audit", "verify"], ["audit", "show"], ["status"]])
+def test_a_copy_that_nobody_can_write_is_audited(project: Path, verb: list[str]) -> None:
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount, project, "true"], check=False).returncode:
+        pytest.skip("needs the right to mount a folder read-only")
+    with closing(sqlite3.connect(project / ".anew" / "anew.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    command = [sys.executable, "-m", "anew.cli", *verb, str(project)]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, project, *command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_export_is_whole_and_never_written_over(run: Run, project: Path, tmp_path: Path) -> None:
     to = tmp_path / "audit.jsonl"
     said = json.loads(run("export", project, "--to", to, "--json").out)["data"]
     *facts, head = map(json.loads, to.read_text().splitlines())
     assert [fact["seq"] for fact in facts] == list(range(1, said["seq"] + 1))
-    assert head == {key: said[key] for key in ("seq", "hash", "signature")}
+    assert {key: head[key] for key in ("seq", "hash", "signature")} == {key: said[key] for key in head if key in said}
     assert run("export", project, "--to", to).code == 5
+
+
+@pytest.fixture
+def exported(run: Run, project: Path, tmp_path: Path) -> Path:
+    """What an auditor has: an export, and the public key beside it."""
+    to = tmp_path / "audit.jsonl"
+    assert run("export", project, "--to", to).code == 0
+    shutil.copy(project / ".anew" / "keys" / "signing.pub", tmp_path / "signing.pub")
+    return to
+
+
+def test_an_export_verifies_without_its_project(run: Run, project: Path, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "head").write_text(run("head", project).out)
+    known = json.loads(run("verify", project, "--json").out)["data"]
+    shutil.rmtree(project)
+    key = tmp_path / "signing.pub"
+    said = run("verify", "--export", exported, "--key", key, "--head", tmp_path / "head")
+    assert said.code == 0, said
+    assert f"{known['facts']} facts in {exported} verified" in said.out
+    told = json.loads(run("verify", "--export", exported, "--key", key, "--json").out)["data"]
+    assert told == known | {"export": str(exported)}
+    Signer.load_or_create(tmp_path / "other")
+    refused = run("verify", "--export", exported, "--key", tmp_path / "other" / "signing.pub")
+    assert refused.code == 1
+    assert "signature" in refused.err
+
+
+def halves(line: bytes) -> bytes:
+    return line[: len(line) // 2]
+
+
+ALTERED: Mapping[str, Callable[[list[bytes]], list[bytes]]] = {
+    "a word everywhere": lambda lines: [line.replace(b"to begin", b"to go on") for line in lines],
+    "what is said of it alone": lambda lines: [
+        line.replace(b'"said": "retrain', b'"said": "Retrain') for line in lines
+    ],
+    "a fact is gone": lambda lines: [*lines[:3], *lines[4:]],
+    "two changed places": lambda lines: [lines[1], lines[0], *lines[2:]],
+    "a fact twice": lambda lines: [lines[0], *lines],
+    "the end is gone": lambda lines: lines[:-1],
+    "a fact after the head": lambda lines: [*lines, lines[0]],
+    "a line is half": lambda lines: [halves(lines[0]), *lines[1:]],
+    "an earlier end": lambda lines: [*lines[:5], lines[-1]],
+    "the seal is gone": lambda lines: [*lines[:-1], re.sub(rb', "lines".*}', b"}", lines[-1])],
+    "something else": lambda lines: [b"[1]", *lines],
+    "nothing": lambda _: [],
+}
+
+
+@pytest.mark.fault("A10")
+@pytest.mark.parametrize("how", ALTERED)
+def test_an_altered_export_is_refused(run: Run, project: Path, exported: Path, tmp_path: Path, how: str) -> None:
+    before = exported.read_bytes()
+    exported.write_bytes(b"".join(line + b"\n" for line in ALTERED[how](before.splitlines())))
+    assert exported.read_bytes() != before
+    refused = run("verify", "--export", exported, "--key", tmp_path / "signing.pub")
+    assert refused.code == 1, refused
+    assert str(exported) in refused.err
+    assert "Traceback" not in refused.err
+    assert run("verify", project, "--head", exported).code in (1, 2)
+
+
+def test_an_export_of_before_says_how_its_head_is_taken(run: Run, project: Path, exported: Path) -> None:
+    added = ("schema", "body", "hash")
+    *facts, head = map(json.loads, exported.read_text().splitlines())
+    plain = [{key: value for key, value in fact.items() if key not in added} for fact in facts]
+    exported.write_text("".join(f"{json.dumps(each)}\n" for each in [*plain, head]))
+    refused = run("verify", project, "--export", exported)
+    assert refused.code == 1
+    assert "older anew" in refused.err
+    assert "tail -n 1" in refused.err
+
+
+def test_an_export_says_where_the_record_became_another(
+    run: Run, project: Path, exported: Path, tmp_path: Path
+) -> None:
+    head = json.loads(run("head", project).out)
+    signer = Signer.load(project / ".anew" / "keys")
+    other = {"seq": 3, "hash": "0" * 64}
+    signature = signer.sign(f"anew.audit.head/1\n{other['seq']}\n{other['hash']}\n".encode())
+    (tmp_path / "head").write_text(json.dumps(head | other | {"signature": signature}))
+    refused = run("verify", project, "--export", exported, "--head", tmp_path / "head")
+    assert refused.code == 1
+    assert "at fact 3" in refused.err
 
 
 def test_a_project_that_never_ran_has_no_record(run: Run, tmp_path: Path) -> None:

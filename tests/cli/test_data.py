@@ -13,7 +13,9 @@ import pytest
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
+from anew.app.settings import load
 from anew.domain.facts import RetrainCommanded, SourcePurged, SubjectPurgeAsked
+from tests.app.test_command import looping
 from tests.cli.call import Called, call
 from tests.cli.recorded import write_record
 
@@ -146,6 +148,17 @@ def test_whose_rows_are_to_be_erased_is_in_no_fact(run: Run, tmp_path: Path) -> 
     assert json.loads(order.read_text()) == {"key": "customer 7"}
     assert "customer 7" not in str(asked)
     assert run("purge", project, "--subject", "a", "--source", "b").code == 2
+
+
+def test_a_purge_says_what_came_of_it(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    with looping(load(project)):
+        said = run("purge", project, "--subject", "nobodyhere").out
+        assert "erased: 0 labels, 0 predictions" in said
+        assert "no stored row has the key nobodyhere" in said
+        told = json.loads(run("purge", project, "--subject", "nobodyhere", "--json").out)["data"]
+        assert told["erased"] == {"labels": 0, "predictions": 0}
+        assert "mallory: nothing is learned" in run("purge", project, "--source", "mallory").out
 
 
 def test_samples_are_told_beside_the_profiles(run: Run, files: tuple[Path, Path]) -> None:

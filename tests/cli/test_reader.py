@@ -1,5 +1,6 @@
 """Whoever reads what a command prints may have enough of it, as `head` does."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -27,3 +28,12 @@ def test_a_pipe_that_breaks_elsewhere_is_said(capsys: pytest.CaptureFixture[str]
         raise BrokenPipeError(32, "Broken pipe")
     assert ended.value.code == 1
     assert "Broken pipe" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, exits():
+        raise OSError(errno.ENOSPC, "No space left on device", "tokens.json")
+    assert ended.value.code == 7
+    said = capsys.readouterr().err
+    assert "tokens.json" in said
+    assert "make room" in said

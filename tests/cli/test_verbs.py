@@ -30,7 +30,7 @@ from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from tests.app.small_project import YAML, write_project
 from tests.cli.call import Called, call
-from tests.cli.recorded import AT, record, write_record
+from tests.cli.recorded import AT, record, report_worker, write_record
 
 Run = Callable[..., Called]
 
@@ -248,6 +248,16 @@ def test_status_hides_nothing_that_was_measured_of_one_metric(run: Run, tmp_path
     text = run("status", project).out
     assert "error       0.2 on 96 labels" in text
     assert "error of performance(error) inconclusive: 48 labelled rows, 50 are needed" in text
+
+
+def test_status_says_what_keeps_a_worker_from_answering(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    report_worker(project, "v1 is not what was signed")
+    assert "gateway     worker 0 answers nobody: v1 is not what was signed" in run("status", project).out
+    report_worker(project, "v2 is not what was signed", epoch=3)
+    assert "gateway     worker 0: v2 is not what was signed" in run("status", project).out
+    report_worker(project, "")
+    assert "gateway  " not in run("status", project).out
 
 
 def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Prometheus' own tool reads the page of a real worker."""
 
 import json
+import re
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_promtool_accepts_the_page_of_a_running_loop(stale: LoopProject, tmp_pat
     with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
         ours.up()
         ours.serves()
-        wait(lambda: b"anew_promotions_total" in _page(ours.port), ours.log)
+        wait(lambda: re.search(rb"anew_promotions_total{[^}]*} 1\n", _page(ours.port)) is not None, ours.log)
         page = _page(ours.port)
         done = check(page)
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), (done.stdout, done.stderr)
@@ -88,3 +89,52 @@ def test_promtool_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
     assert rules(yaml.safe_dump({"groups": [{"name": "board", "rules": recorded}]}), tmp_path) == 0
     recorded[3]["expr"] += ")"
     assert rules(yaml.safe_dump({"groups": [{"name": "board", "rules": recorded}]}), tmp_path) != 0
+
+
+ALARMS = {
+    "AnewRolledBack": ('anew_rollbacks_total{model="m"}', "0x30 1x90"),
+    "AnewDataBroken": ('anew_incidents_total{model="m",detector="quality"}', "0x30 1x90"),
+    "AnewSevereAlert": ('anew_alerts_total{model="m",detector="psi",severity="high"}', "0x30 1x90"),
+    "AnewEffectFailed": ('anew_loop_effects_total{model="m",effect="train",outcome="failed"}', "0x30 1x90"),
+    "AnewBudgetSpent": ('anew_trigger_withheld_total{model="m",reason="budget"}', "0x30 1x90"),
+    "AnewReceiverBehind": ('anew_told_timestamp_seconds{model="m",receiver="webhook-0"}', "0x120"),
+    "AnewUnreachable": ('up{job="anew",instance="a"}', "0x120"),
+}
+"""Series that each rule has to fire on within the hour, from the first time that what it is there for happens."""
+
+
+def firing(alert: str, folder: Path, *given: tuple[str, str]) -> int:
+    """Have Prometheus's own tool say how many alerts of the name fire after an hour of these series."""
+    series = [{"series": name, "values": numbers} for name, numbers in given]
+    asked = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
+    for count in range(9):
+        test = {
+            "rule_files": [str(Path(__file__).parents[2] / "examples" / "monitoring" / "alerts.yml")],
+            "tests": [
+                {
+                    "interval": "1m",
+                    "input_series": series,
+                    "promql_expr_test": [
+                        {"expr": asked, "eval_time": "1h", "exp_samples": [{"labels": "{}", "value": count}]}
+                    ],
+                }
+            ],
+        }
+        file = folder / "test.yml"
+        file.write_text(yaml.safe_dump(test))
+        if subprocess.run(["promtool", "test", "rules", file], capture_output=True, check=False).returncode == 0:
+            return count
+    raise AssertionError(f"{alert} cannot be asked about")
+
+
+@pytest.mark.parametrize("alert", ALARMS)
+def test_a_rule_fires_when_it_has_to(alert: str, tmp_path: Path) -> None:
+    series, numbers = ALARMS[alert]
+    quiet = {"AnewReceiverBehind": "0+60x120", "AnewUnreachable": "1x120"}.get(alert, "0x120")
+    behind = ('anew_told_behind_facts{model="m",receiver="webhook-0"}', "1+1x120")
+    assert firing(alert, tmp_path, (series, numbers), behind) == 1
+    assert firing(alert, tmp_path, (series, quiet), behind) == 0
+
+
+def test_targets_that_are_scraped_no_more_are_missed(tmp_path: Path) -> None:
+    assert firing("AnewUnreachable", tmp_path) == 1

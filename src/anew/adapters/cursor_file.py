@@ -23,6 +23,13 @@ class CursorFile:
         except ValueError as exc:
             raise IntegrityError(f"{self._path} holds no number; delete it to have every fact told again") from exc
 
+    def moved_at(self) -> float:
+        """Return when the number was replaced last, in Unix time; 0 for never."""
+        try:
+            return self._path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def move(self, seq: int) -> None:
         """Replace the number."""
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,19 +5,44 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from anew.adapters.fact_codec import decode
 from anew.adapters.postgres_link import NOW, Place, PostgresPlace, ServerClock, querying, streaming, watching
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_reading import read_only
 from anew.domain.errors import NotFoundError
 from anew.ports.clock import Clock, is_past
 from anew.ports.eventlog import Grant, Recorded
 
-__all__ = ["FactReader", "count_facts", "read_facts", "read_lease", "reading_facts", "watch_record"]
+__all__ = [
+    "FactReader",
+    "StoredFact",
+    "count_facts",
+    "read_facts",
+    "read_lease",
+    "read_stored",
+    "reading_facts",
+    "watch_record",
+]
 
 _LOOK_S = 0.05
 _COLUMNS = "SELECT seq, recorded_at, kind, schema, body FROM fact"
+
+
+class StoredFact(NamedTuple):
+    """A fact as it is stored: what its hash is made of, with the hash before it."""
+
+    seq: int
+    recorded_at: str
+    kind: str
+    schema: int
+    body: str
+
+    def recorded(self) -> Recorded:
+        """Read it; raises IntegrityError for what is no fact."""
+        fact = decode(self.kind, self.schema, self.body.encode())
+        return Recorded(seq=self.seq, recorded_at=datetime.fromisoformat(self.recorded_at), fact=fact)
 
 
 def read_facts(place: Place, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Recorded]:
@@ -37,12 +62,18 @@ def read_facts(place: Place, after: int = 0, kinds: Collection[str] | None = Non
     UnavailableError, IntegrityError
         It cannot be read, or holds something else than facts.
     """
+    for stored in read_stored(place, after, kinds):
+        yield stored.recorded()
+
+
+def read_stored(place: Place, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[StoredFact]:
+    """Yield the same facts as `read_facts` does, as they are stored; raises the same errors."""
     query, values = f"{_COLUMNS} WHERE seq > ?", [after, *sorted(kinds or ())]
     if kinds is not None:
         query += f" AND kind IN ({', '.join('?' * len(kinds))})"
     with streaming(place) if isinstance(place, PostgresPlace) else _opened(place) as execute:
         for row in execute(query + " ORDER BY seq", values):
-            yield _recorded(row)
+            yield StoredFact(*row)
 
 
 class FactReader:
@@ -131,9 +162,7 @@ def _count(execute: Callable[..., Any]) -> int:
 
 
 def _recorded(row: Sequence[Any]) -> Recorded:
-    seq, recorded_at, kind, schema, body = row
-    fact = decode(kind, schema, body.encode())
-    return Recorded(seq=seq, recorded_at=datetime.fromisoformat(recorded_at), fact=fact)
+    return StoredFact(*row).recorded()
 
 
 @contextmanager
@@ -159,7 +188,7 @@ def _opened(place: Place) -> Iterator[Callable[..., Any]]:
     if not place.is_file():
         raise NotFoundError(f"no database at {place}; is this the folder of a project that was brought up (anew up)?")
     try:
-        with closing(sqlite3.connect(f"{place.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(read_only(place), uri=True)) as connection:
             yield connection.execute
     except sqlite3.Error as exc:
         raise translate(exc, place) from exc

@@ -32,12 +32,27 @@ class Verifier:
         IntegrityError
             The file is not a key.
         """
+        if not (folder / _PUBLIC).exists():
+            raise NotFoundError(_no_key(folder))
+        return cls.read(folder / _PUBLIC)
+
+    @classmethod
+    def read(cls, file: Path) -> "Verifier":
+        """Read a public key wherever it is.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        IntegrityError
+            The file is not a key.
+        """
         try:
-            return cls(Ed25519PublicKey.from_public_bytes(bytes.fromhex((folder / _PUBLIC).read_text("ascii").strip())))
+            return cls(Ed25519PublicKey.from_public_bytes(bytes.fromhex(file.read_text("ascii").strip())))
         except FileNotFoundError as exc:
-            raise NotFoundError(_no_key(folder)) from exc
+            raise NotFoundError(f"there is no public key {file}; the project has it as .anew/keys/{_PUBLIC}") from exc
         except ValueError as exc:
-            raise IntegrityError(f"{folder / _PUBLIC} is not an Ed25519 public key; restore it from a copy") from exc
+            raise IntegrityError(f"{file} is not an Ed25519 public key; restore it from a copy") from exc
 
     @classmethod
     def pin(cls, folder: Path, key: str) -> "Verifier":

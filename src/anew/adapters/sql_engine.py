@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import parse_qsl
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -15,28 +16,36 @@ from sqlalchemy.exc import DBAPIError
 from anew.adapters.file_system import NETWORK, mounted_on
 from anew.adapters.migrations import settle
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_reading import read_only
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.ports.clock import Clock
 
 __all__ = ["Database", "sqlite_engine"]
 
 
-def sqlite_engine(path: Path, *, busy_s: float = 5.0) -> Engine:
+def sqlite_engine(path: Path, *, busy_s: float = 5.0, writes: bool = True) -> Engine:
     """Return an engine on the SQLite file `path`: WAL, synchronous=FULL, BEGIN IMMEDIATE unless told it only reads.
 
     Parameters
     ----------
     busy_s
         How long to wait for another process's lock, in seconds.
+    writes
+        May it write? Otherwise the file is opened as it is, also where nobody can write.
     """
-    url = URL.create("sqlite", database=str(path))  # a path may hold signs that mean something in a URL
+    # a path may hold signs that mean something in a URL
+    url = URL.create("sqlite", database=str(path))
+    if not writes:
+        database, _, asked = read_only(path).partition("?")
+        url = URL.create("sqlite", database=database, query={"uri": "true", **dict(parse_qsl(asked))})
     engine = create_engine(url, connect_args={"timeout": busy_s, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _: Any) -> None:  # Any: SQLAlchemy hands over the driver's own object
         # We begin transactions ourselves: the driver would begin them late, after the reads, without the write lock.
         connection.isolation_level = None
-        _write_ahead(connection, deadline=time.monotonic() + busy_s)
+        if writes:
+            _write_ahead(connection, deadline=time.monotonic() + busy_s)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
@@ -73,7 +82,7 @@ class Database:
     create
         May it be made when it is not there? Say no where facts are known to exist: an empty record is no record.
     migrate
-        Bring its tables to the newest revision? Say no to read facts alone.
+        Bring its tables to the newest revision? Say no to read facts alone: nothing is written then.
 
     Raises
     ------
@@ -98,7 +107,7 @@ class Database:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise UnavailableError(f"folder {self.path.parent} cannot be made: {exc}") from exc
-        self._engine = sqlite_engine(self.path, busy_s=busy_s)
+        self._engine = sqlite_engine(self.path, busy_s=busy_s, writes=migrate)
         self._inode: tuple[int, int] | None = None
         try:
             with self.write() if migrate else self.read() as connection:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anew.adapters.sealed_tree import sync_folder
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_reading import read_only
 from anew.domain.errors import IntegrityError, NotFoundError
 
 __all__ = ["copy_database"]
@@ -30,7 +31,7 @@ def copy_database(source: Path, target: Path) -> None:
         raise NotFoundError(f"there is no database {source}")
     try:
         with (
-            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as original,
+            closing(sqlite3.connect(read_only(source), uri=True, timeout=_BUSY_S)) as original,
             closing(sqlite3.connect(target)) as copy,
         ):
             original.backup(copy)

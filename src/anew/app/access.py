@@ -19,7 +19,7 @@ from anew.app.record import open_record
 from anew.app.secret import read_secret
 from anew.app.settings import Settings
 from anew.domain.access import Permission, Role
-from anew.domain.errors import ConflictError, ForbiddenError, NotFoundError, PolicyError
+from anew.domain.errors import ConflictError, ForbiddenError, NotFoundError, PolicyError, SettingsError
 from anew.domain.fact import Fact
 from anew.domain.facts import AccessChanged, AccessGranted, AccessRevoked
 from anew.governance import PERMISSIONS, may
@@ -83,6 +83,8 @@ def create_token(
         Somebody of this name has a token already, or is called all but so.
     PolicyError
         The person whose it is may not what its role may.
+    SettingsError
+        It would have expired already.
     """
     settings, now = accepted(project), SystemClock().now()
     users = user_file(settings.state)
@@ -95,7 +97,7 @@ def create_token(
             f"{person.name} is {person.role}, and a token of theirs may no more than they: not what a token of the "
             f"role {role.value} is for"
         )
-    until = None if expires is None else now + expires
+    until = _until(expires, now)
     with closing(open_record(settings.state)) as database:
         token, record = access_file(settings.state).create(name, role, now=now, expires=until, user=user)
         by = person_here(settings.state)
@@ -117,12 +119,14 @@ def add_user(project: Path, new: NewUser) -> tuple[str, UserRecord]:
         That is no name, or no password.
     ConflictError
         The name or the account is somebody's.
+    SettingsError
+        It would have expired already.
     """
     settings, now = accepted(project), SystemClock().now()
     _check_name(settings.state, new.name)
     password, made = ("", "") if new.without else _password(new.password, new.name)
     kept = "" if new.without else hash_password(password)
-    until = None if new.expires is None else now + new.expires
+    until = _until(new.expires, now)
     users, by = user_file(settings.state), person_here(settings.state)
     with closing(open_record(settings.state)) as database:
 
@@ -137,6 +141,17 @@ def add_user(project: Path, new: NewUser) -> tuple[str, UserRecord]:
         _revoke_tokens(settings, database, new.name, now)
         record = users.add(new.name, new.role, now=now, kept=kept, expires=until, account=new.account, told=told)
     return made, record
+
+
+def _until(expires: timedelta | None, now: datetime) -> datetime | None:
+    """Return until when access is good; None: until it is revoked."""
+    try:
+        until = None if expires is None else now + expires
+    except OverflowError as exc:
+        raise SettingsError("that is longer than any date reaches; say how long it is good, e.g. 90d") from exc
+    if until == now:
+        raise SettingsError("it would have expired already; say how long it is good, e.g. 90d")
+    return until
 
 
 def set_password(project: Path, name: str, reference: str) -> tuple[str, UserRecord]:

@@ -1,7 +1,6 @@
-"""The audit of a project's record: verified, shown, and exported so that others can verify it."""
+"""The audit of a project's record: verified and shown, with a head that others can hold it to."""
 
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from anew.app.narration import narrate
 from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
-from anew.domain.errors import ConflictError, IntegrityError, SettingsError
+from anew.domain.errors import SettingsError
+from anew.ports.eventlog import Recorded
 
-__all__ = ["SignedHead", "entries", "export", "read_head", "signed_head", "verify"]
+__all__ = ["SignedHead", "entries", "read_head", "signed_head", "told", "verify"]
 
 _PEOPLE = ("by",)
 
@@ -40,6 +40,16 @@ class SignedHead:
 
     head: ChainHead
     signature: str
+
+    @classmethod
+    def by(cls, signer: Signer, head: ChainHead) -> "SignedHead":
+        """Sign a verified head."""
+        return cls(head=head, signature=signer.sign(cls(head=head, signature="").signed))
+
+    @property
+    def signed(self) -> bytes:
+        """What the signature is over."""
+        return f"anew.audit.head/1\n{self.head.seq}\n{self.head.hash}\n".encode()
 
     def to_json(self) -> str:
         """Write as one line of JSON."""
@@ -64,19 +74,18 @@ def verify(project: Path, earlier: SignedHead | None = None) -> ChainHead:
     """
     state = state_folder(project)
     if earlier is not None:
-        Verifier.load(state / "keys").verify(_signed(earlier.head), earlier.signature)
+        Verifier.load(state / "keys").verify(earlier.signed, earlier.signature)
     with closing(open_record(state, migrate=False)) as database:
         return SQLEventLog(database, clock=SystemClock()).verify_chain(None if earlier is None else earlier.head)
 
 
 def signed_head(project: Path, head: ChainHead) -> SignedHead:
     """Sign a verified head with the project's key."""
-    signer = Signer.load(state_folder(project) / "keys")
-    return SignedHead(head=head, signature=signer.sign(_signed(head)))
+    return SignedHead.by(Signer.load(state_folder(project) / "keys"), head)
 
 
 def read_head(file: Path) -> SignedHead:
-    """Read an exported head: the file of ``audit head``, or the last line of an export.
+    """Read an exported head: the file of ``audit head``, or the last line of an export, whose other lines may be any.
 
     Raises
     ------
@@ -95,44 +104,18 @@ def read_head(file: Path) -> SignedHead:
 def entries(project: Path, *, after: int = 0, kinds: Collection[str] | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield the facts of the record with ``seq > after`` as plain values: who and when, in one sentence, and whole."""
     for recorded in read_facts(record_place(state_folder(project)), after, kinds):
-        fact = recorded.fact
-        yield {
-            "seq": recorded.seq,
-            "recorded_at": recorded.recorded_at.isoformat(),
-            "at": fact.at.isoformat(),
-            "kind": fact.kind,
-            "by": next((getattr(fact, name) for name in _PEOPLE if getattr(fact, name, "")), ""),
-            "said": narrate(fact),
-            "fact": msgspec.json.decode(encode(fact)),
-        }
+        yield told(recorded)
 
 
-def export(project: Path, to: Path) -> SignedHead:
-    """Write the verified record to a new file, one fact a line and its signed head last, and bring it to disk.
-
-    Raises
-    ------
-    IntegrityError
-        The record does not verify; nothing is written.
-    ConflictError
-        The file is there already: an export is never written over.
-    """
-    head = signed_head(project, verify(project))
-    try:
-        with to.open("x", encoding="utf-8") as file:
-            for entry in entries(project):
-                if entry["seq"] <= head.head.seq:
-                    file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
-            file.write(head.to_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError as exc:
-        raise ConflictError(f"{to} is there already; an export is never written over: name another file") from exc
-    except IntegrityError:
-        to.unlink(missing_ok=True)
-        raise
-    return head
-
-
-def _signed(head: ChainHead) -> bytes:
-    return f"anew.audit.head/1\n{head.seq}\n{head.hash}\n".encode()
+def told(recorded: Recorded) -> Mapping[str, Any]:
+    """Return a fact as plain values: its number, who and when, in one sentence, and whole."""
+    fact = recorded.fact
+    return {
+        "seq": recorded.seq,
+        "recorded_at": recorded.recorded_at.isoformat(),
+        "at": fact.at.isoformat(),
+        "kind": fact.kind,
+        "by": next((getattr(fact, name) for name in _PEOPLE if getattr(fact, name, "")), ""),
+        "said": narrate(fact),
+        "fact": msgspec.json.decode(encode(fact)),
+    }

@@ -1,6 +1,7 @@
 """`anew backup`: a copy of all that a project keeps, made while it serves, signed and checked."""
 
 import errno
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from anew.app.settings import FILE, Settings
 from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
 
 __all__ = ["back_up", "check_backup"]
+
+_LOG = logging.getLogger("anew.backup")
 
 
 def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[Path, Manifest]:
@@ -73,7 +76,10 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
         raise error(f"no backup was made, and nothing is left of it: {exc}") from exc
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    remember_backup(settings.state, BackupRecord(folder=str(final), at=at, facts=manifest.facts))
+    try:
+        remember_backup(settings.state, BackupRecord(folder=str(final), at=at, facts=manifest.facts))
+    except OSError as exc:  # losing the note loses no backup
+        _LOG.warning("%s is whole, but anew doctor cannot know of it: it was not noted problem=%s", final, exc)
     return final, manifest
 
 

@@ -20,7 +20,7 @@ class BackupRecord:
 
 
 def remember_backup(state: Path, made: BackupRecord) -> None:
-    """Note the backup in the project's ``.anew`` folder; losing the note loses no backup."""
+    """Note the backup in the project's ``.anew`` folder; raises OSError where that cannot be."""
     draft = state / f".{_FILE}"
     draft.write_text(json.dumps({"folder": made.folder, "at": made.at.isoformat(), "facts": made.facts}), "utf-8")
     draft.replace(state / _FILE)

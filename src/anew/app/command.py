@@ -36,8 +36,9 @@ _LOOK_S = 0.5
 def command(settings: Settings, make: Make) -> Answered:
     """Post a command, wait until the loop has decided on it, and return what it decided.
 
-    With no loop running the command stays in the inbox and is taken at the next `anew up`; then nothing is returned. So
-    it is when a loop that is there does not come to it in time.
+    What a command itself asks for, as an erasure, is waited for as long again. With no loop running the command stays
+    in the inbox and is taken at the next `anew up`; then nothing is returned. So it is when a loop that is there does
+    not come to it in time.
 
     Raises
     ------
@@ -60,9 +61,19 @@ def command(settings: Settings, make: Make) -> Answered:
             if (recorded := log.find(fact.id)) is not None:
                 if recorded.seq <= head or _signed(recorded.fact) != _signed(fact):
                     raise ConflictError(f"this was dropped: it counts once, and on record is: {narrate(recorded.fact)}")
-                return True, _following(log, head, fact.id)
+                return True, _outcome(log, head, fact, wait)
             wait(_LOOK_S)
     return False, ()
+
+
+def _outcome(log: SQLEventLog, head: int, fact: Fact, wait: Callable[[float], object]) -> Sequence[Fact]:
+    """Return what followed from a command that was taken; where it asks for an effect, once that has ended."""
+    deadline = monotonic() + _PATIENCE_S
+    while True:
+        found = _following(log, head, fact.id)
+        if not fact.asks or any(each.ends for each in found) or monotonic() >= deadline:
+            return found
+        wait(_LOOK_S)
 
 
 def _signed(fact: Fact) -> bytes:

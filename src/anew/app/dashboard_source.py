@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from anew.adapters.fact_reader import count_facts, read_facts, reading_facts
 from anew.adapters.segment_reader import SegmentReader
+from anew.adapters.sqlite_reading import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.artifact_glance import artifact_of, logs_of
@@ -314,5 +315,5 @@ class ProjectSource:
         file = self._state / "lake.db"
         if not file.is_file():
             return {}
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(read_only(file), uri=True, timeout=5)) as connection:
             return dict(connection.execute("SELECT journal, position FROM positions").fetchall())

@@ -9,7 +9,7 @@ from anew.app.stores import OpenStores, journal_root
 from anew.loop.drain import Drainer
 from anew.loop.shared_drain import SharedDrainer
 
-__all__ = ["draining", "taken_at_start"]
+__all__ = ["draining", "waits_for_start"]
 
 
 @contextmanager
@@ -23,6 +23,13 @@ def draining(settings: Settings, stores: OpenStores) -> Iterator[Drainer]:
         yield SharedDrainer(stores.journals, stores.lake, drainers=drainers)
 
 
-def taken_at_start(settings: Settings) -> tuple[str, int | None, int]:
-    """Return the settings that are taken over at a start alone: host, port, number of drainers."""
+def waits_for_start(began: Settings, before: Settings, changed: Settings) -> bool:
+    """Is another host, port or number of drainers in `changed` than it began with and than it said `before`?
+
+    These are taken over at a start alone.
+    """
+    return _at_start(changed) not in (_at_start(began), _at_start(before))
+
+
+def _at_start(settings: Settings) -> tuple[str, int | None, int]:
     return settings.policy.serving.host, settings.policy.serving.port, settings.policy.stores.drainers

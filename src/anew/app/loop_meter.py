@@ -1,7 +1,7 @@
 """What the loop did and how it stands, as numbers for Prometheus: a fold over the record."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    FACTS,
     AlertRaised,
     CandidateMeasured,
     CandidateTrained,
@@ -28,6 +29,7 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.domain.severity import Severity
 from anew.gateway.metrics import Sample
 from anew.governance import Governance, GovernanceState
 from anew.ports.eventlog import Recorded
@@ -65,6 +67,7 @@ FAMILIES: Final[Mapping[str, tuple[str, str]]] = {
 """Families of the page: kind, and what they are."""
 
 _RUNS = 20
+_CLOCK = "clock"
 
 _Took = SnapshotTaken | CandidateTrained | SpanFitted | CandidateMeasured | SpansCompared | EffectFailed
 
@@ -77,10 +80,13 @@ class LoopMeter:
     ----------
     hour
         Money of an hour of CPU.
+    detectors
+        Names of those that may raise alerts and incidents.
     """
 
     model: str
     hour: float
+    detectors: Collection[str] = ()
     _facts: Counter[str] = field(default_factory=Counter)
     _counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=Counter)
     _last: dict[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
@@ -90,6 +96,19 @@ class LoopMeter:
     _consent: GovernanceState = field(default_factory=GovernanceState)
     _accepted_at: datetime | None = None
     _scored: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Begin at 0 what alert rules ask the increase of: Prometheus sees none in a series that begins at 1."""
+        self._count("anew_promotions_total", by=0)
+        self._count("anew_rollbacks_total", by=0)
+        self._count("anew_trigger_withheld_total", by=0, reason="budget")
+        for effect in {kind.asks for kind in FACTS.values() if kind.asks}:
+            self._count("anew_loop_effects_total", by=0, effect=effect, outcome="failed")
+        for detector in (*self.detectors, _CLOCK):
+            self._count("anew_incidents_total", by=0, detector=detector)
+        for detector in self.detectors:
+            for severity in Severity:
+                self._count("anew_alerts_total", by=0, detector=detector, severity=severity.name.lower())
 
     def hear(self, recorded: Recorded) -> None:
         """Count a fact."""
@@ -186,7 +205,8 @@ class LoopMeter:
             case AlertRaised():
                 self._count("anew_alerts_total", detector=fact.detector, severity=fact.severity.name.lower())
             case IncidentRaised():
-                self._count("anew_incidents_total", detector=fact.detector)
+                clock = fact.detector.startswith(f"{_CLOCK} at ")  # each step of the clock bears its instant
+                self._count("anew_incidents_total", detector=_CLOCK if clock else fact.detector)
             case GateJudged():
                 self._count("anew_gate_verdicts_total", gate=fact.gate, verdict=fact.verdict.name.lower())
             case VersionPromoted():
@@ -194,5 +214,5 @@ class LoopMeter:
             case RolledBack():
                 self._count("anew_rollbacks_total")
 
-    def _count(self, family: str, **labels: str) -> None:
-        self._counts[family, tuple(labels.items())] += 1
+    def _count(self, family: str, *, by: int = 1, **labels: str) -> None:
+        self._counts[family, tuple(labels.items())] += by

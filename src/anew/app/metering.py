@@ -16,6 +16,7 @@ from anew.app.loop_meter import LoopMeter
 from anew.app.queue_meter import QUEUES, queue_samples
 from anew.app.record import open_record
 from anew.app.settings import Settings
+from anew.app.watch import watched_by
 from anew.domain.errors import AnewError, NotFoundError
 from anew.gateway.metrics import Loop, Sample
 
@@ -51,7 +52,9 @@ class Metering:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._state = settings.state
-        self._meter = LoopMeter(settings.model, settings.policy.policy.cost.compute_hour)
+        self._meter = LoopMeter(
+            settings.model, settings.policy.policy.cost.compute_hour, detectors=watched_by(settings).detectors
+        )
         self._read = 0
         self._stop = Event()
         self._thread = Thread(target=self._follow, name=f"metering-{settings.model}", daemon=True)

@@ -20,6 +20,10 @@ QUEUES: Final[Mapping[str, tuple[str, str]]] = {
         "Event time since the oldest answer that waits for people; 0 for none.",
     ),
     "anew_told_behind_facts": ("gauge", "Facts on record that a receiver outside has not been told of."),
+    "anew_told_timestamp_seconds": (
+        "gauge",
+        "When a receiver outside was told of facts last, in Unix time; 0 for never.",
+    ),
 }
 
 
@@ -41,8 +45,10 @@ def queue_samples(settings: Settings, head: int, now: datetime) -> Iterator[Samp
         yield "anew_review_items_open", "", own, found["open"]
         yield "anew_review_oldest_age_seconds", "", own, age
     for name in _receivers(settings):
-        behind = max(0, head - CursorFile(settings.state / "told" / name).read())
-        yield "anew_told_behind_facts", "", own | {"receiver": name}, behind
+        cursor = CursorFile(settings.state / "told" / name)
+        labels = own | {"receiver": name}
+        yield "anew_told_behind_facts", "", labels, max(0, head - cursor.read())
+        yield "anew_told_timestamp_seconds", "", labels, cursor.moved_at()
 
 
 def _receivers(settings: Settings) -> Iterator[str]:

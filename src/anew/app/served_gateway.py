@@ -9,6 +9,7 @@ from anew.adapters.signing import Verifier
 from anew.app.accepted import accepted, accepted_folder
 from anew.app.gateway_wiring import sets_of
 from anew.app.settings import FILE, Settings
+from anew.app.status import told_problem
 from anew.app.workers import GatewayProcesses, free_port
 from anew.domain.errors import AnewError, UnavailableError
 
@@ -34,6 +35,7 @@ class ServedGateway:
         self._traffic: FileTraffic | None = None
         self._begun_by_us = False
         self._announced = False
+        self._problems: set[str] = set()
         self.processes = GatewayProcesses(
             projects=(settings.root,),
             log=settings.state / "logs",
@@ -64,6 +66,13 @@ class ServedGateway:
         if self._begun_by_us and not self._announced:
             self._announced = True
             ready(self.processes.host, self.processes.port)
+
+    def problems(self) -> list[str]:
+        """Return what keeps workers from what they were told to, each once when it begins."""
+        said = [each for each in self._told().workers(self._settings.model) if each.problem]
+        found = {f"gateway {told_problem(each.worker, each.epoch, each.problem)}" for each in said}
+        begun, self._problems = sorted(found - self._problems), found
+        return begun
 
     def stand_in(self) -> None:
         """Begin without the loop, by the settings and the routing of last time.

@@ -11,6 +11,7 @@ from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.file_traffic import FileTraffic, is_living, routing_file
 from anew.adapters.signing import Verifier
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_reading import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.dashboard_status import dashboard_address
 from anew.app.mirror_status import mirror_status
@@ -46,6 +47,7 @@ __all__ = [
     "project_status",
     "state_folder",
     "stored_rows",
+    "told_problem",
     "told_traffic",
     "unrecorded_order",
 ]
@@ -155,6 +157,11 @@ def _order(state: Path, model: str, known: int) -> tuple[Mapping[str, Any] | Non
         return None, ""
     about = {"action": order.action.value, "version": order.version, "by": order.by, "reason": order.reason}
     return {**_traffic(order.shifted()), **about, "said": narrate(order)}, ""
+
+
+def told_problem(worker: str, epoch: int, problem: str) -> str:
+    """Say in a line what keeps a gateway worker from what it was told to; without an `epoch` it has nobody to ask."""
+    return f"worker {worker}{'' if epoch else ' answers nobody'}: {problem}"
 
 
 def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
@@ -296,7 +303,7 @@ def stored_rows(state: Path) -> Mapping[str, int] | None:
     if not file.is_file():
         return None
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(read_only(file), uri=True, timeout=5)) as connection:
             made = connection.execute(_MADE).fetchone()  # the file is there a moment before its tables are
             return None if made is None else dict(connection.execute(_STORED).fetchall())
     except sqlite3.Error as exc:

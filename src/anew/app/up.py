@@ -18,7 +18,7 @@ from anew.app.accepted import accept, is_accepted, keep_columns, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
 from anew.app.consent import admits
-from anew.app.draining import draining, taken_at_start
+from anew.app.draining import draining, waits_for_start
 from anew.app.followers import Followers
 from anew.app.gateway_wiring import gateway_of, sets_of
 from anew.app.history import take_history
@@ -132,7 +132,7 @@ class _Up:
     ) -> None:
         self._beside = beside
         self._gateway = gateway
-        self._settings = settings
+        self._began = self._settings = settings
         self._stores = stores
         self._options = options
         self._known: dict[str, Known] = {}
@@ -230,6 +230,8 @@ class _Up:
             if self._stores.clock.monotonic() >= reload_at:
                 reload_at = self._stores.clock.monotonic() + _RELOAD_S
                 self._reload(grant)
+                for problem in self._gateway.problems():
+                    _LOG.warning("%s", problem)
 
         while not stop.wait(self._options.pace()):
             self._tried(lambda: self._loop.hear(self._options.mail(), effects))  # a turn that fails keeps none of it
@@ -328,7 +330,7 @@ class _Up:
             _LOG.error("changed settings are refused, the old ones stay: %s", exc)
             return
         self._rejected = ""
-        if taken_at_start(changed) != taken_at_start(self._settings):
+        if waits_for_start(self._began, self._settings, changed):
             _LOG.warning(
                 "a changed host, port or number of drainers is taken over when it is stopped and started again"
             )

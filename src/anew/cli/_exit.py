@@ -5,10 +5,12 @@ import select
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from anew.domain.errors import (
     AnewError,
     ConflictError,
+    DiskFullError,
     ForbiddenError,
     NotFoundError,
     PolicyError,
@@ -16,6 +18,7 @@ from anew.domain.errors import (
     SettingsError,
     UnavailableError,
 )
+from anew.domain.shortage import shortage
 
 __all__ = ["EXIT_CODES", "exits"]
 
@@ -44,12 +47,19 @@ def exits() -> Iterator[None]:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except AnewError as exc:
-        sys.stderr.write(f"anew: {exc}\n")
-        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(exc, kind)))
+        _end(exc)
     except OSError as exc:
+        what, words = shortage(exc)
+        if what == "disk_full":
+            _end(DiskFullError(f"{words} ({exc}): make room, and ask again"))
         if not _reader_left():
             sys.stderr.write(f"anew: {exc}\n")
         sys.exit(1)
+
+
+def _end(error: AnewError) -> NoReturn:
+    sys.stderr.write(f"anew: {error}\n")
+    sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
 
 
 def _reader_left() -> bool:

@@ -1,6 +1,7 @@
 """Take back what a source taught, or erase what is known of a subject."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from datetime import datetime
 
 from anew.app.accepted import accepted
@@ -10,7 +11,7 @@ from anew.app.purge import order_purge
 from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
 from anew.domain.fact import Fact
-from anew.domain.facts import RetrainCommanded, SourcePurged, SubjectPurgeAsked
+from anew.domain.facts import RetrainCommanded, SourcePurged, SubjectPurgeAsked, SubjectPurged
 
 __all__ = ["run"]
 
@@ -29,10 +30,11 @@ def run(given: Namespace) -> None:
 
     if not agreed(intent, _would(given), as_json=given.json):
         if given.json:
-            emit_json("anew.data.purge/1", {"ordered": False, "taken": False, "source": given.source, "facts": []})
+            _emit(given, ordered=False, taken=False, erased=None, told=[])
         return
     taken, facts = command(settings, order)
     told = [narrate(fact) for fact in facts]
+    erased = next((fact for fact in facts if isinstance(fact, SubjectPurged)), None)
     if given.retrain:
         also, more = command(
             settings,
@@ -40,12 +42,24 @@ def run(given: Namespace) -> None:
         )
         taken, told = taken and also, [*told, *(narrate(fact) for fact in more)]
     if given.json:
-        emit_json("anew.data.purge/1", {"ordered": True, "taken": taken, "source": given.source, "facts": told})
+        _emit(given, ordered=True, taken=taken, erased=erased, told=told)
         return
     if not taken:
         say("not taken yet: the command is kept for the loop, which takes it when it runs (anew up)")
+    elif given.source:
+        say(f"{given.source}: nothing is learned from it from now on")
+    elif not facts:
+        say("the rows are being erased still: anew audit show --kind SubjectPurged says how many were")
     for sentence in told:
         say(sentence)
+    if erased is not None and not any(n for _, n in erased.rows):
+        say(f"no stored row has the key {given.subject}, letter by letter (columns.key): look whether it is meant so")
+
+
+def _emit(given: Namespace, *, ordered: bool, taken: bool, erased: SubjectPurged | None, told: Sequence[str]) -> None:
+    rows = None if erased is None else dict(erased.rows)
+    plain = {"ordered": ordered, "taken": taken, "source": given.source, "erased": rows, "facts": told}
+    emit_json("anew.data.purge/1", plain)
 
 
 def _would(given: Namespace) -> str:

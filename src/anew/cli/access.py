@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from anew.adapters.access_file import TokenRecord
+from anew.adapters.system_clock import SystemClock
 from anew.adapters.user_file import UserRecord
 from anew.app.access import (
     NewUser,
@@ -211,7 +212,10 @@ def _tell_password(schema: str, record: UserRecord, made: str, *, as_json: bool,
 
 
 def _state(record: TokenRecord | UserRecord) -> str:
-    return f"revoked {minute(record.revoked)}" if record.revoked else f"expires {minute(record.expires) or 'never'}"
+    if record.revoked:
+        return f"revoked {minute(record.revoked)}"
+    good = record.is_good(SystemClock().now())
+    return f"{'expires' if good else 'expired'} {minute(record.expires) or 'never'}"
 
 
 def _plain(record: TokenRecord) -> dict[str, object]:

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-from anew.app.audit import entries, export, read_head, signed_head, verify
+from anew.adapters.signing import Verifier
+from anew.app.audit import entries, read_head, signed_head, verify
+from anew.app.audit_export import export, is_export, verify_export
+from anew.app.status import state_folder
 from anew.cli._output import emit_json, say
 from anew.domain.errors import NotFoundError
 from anew.domain.facts import FACTS
@@ -21,15 +24,32 @@ def _verify(
     project: Project = Path(),
     named: Named = None,
     head: Annotated[Path | None, typer.Option(help="a head exported earlier: finds a tail that was cut off")] = None,
+    exported: Annotated[
+        Path | None, typer.Option("--export", help="a file of audit export, in place of the project's record")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="with --export: the public key, where the project is not at hand (signing.pub)")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print anew.audit.verify/1")] = False,
 ) -> None:
     """Recompute the hash chain; name the first bad row when the record was altered."""
-    found = verify(named or project, None if head is None else read_head(head))
+    if key is not None and exported is None:
+        raise typer.BadParameter("it goes with --export; a record is held to its project's own key", param_hint="--key")
+    earlier = None if head is None else read_head(head)
+    keys = state_folder(named or project) / "keys"
+    if exported is not None:
+        found = verify_export(exported, Verifier.load(keys) if key is None else Verifier.read(key), earlier)
+    else:
+        found = verify(named or project, earlier)
+    if head is not None and is_export(head):
+        verify_export(head, Verifier.load(keys) if key is None else Verifier.read(key))
     if json:
-        emit_json("anew.audit.verify/1", {"facts": found.seq, "head": found.hash, "against": str(head or "")})
+        plain = {"facts": found.seq, "head": found.hash, "against": str(head or ""), "export": str(exported or "")}
+        emit_json("anew.audit.verify/1", plain)
         return
     against = f"; it goes on from the head in {head}" if head else ""
-    say(f"{found.seq} facts verified, head {found.hash}{against}")
+    within = f" in {exported}" if exported else ""
+    say(f"{found.seq} facts{within} verified, head {found.hash}{against}")
     if not head:
         say(
             "A tail that was cut off shows only against a head kept elsewhere: anew audit head > FILE, then --head FILE"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.app.standing import is_installation
-from anew.app.status import challengers, project_status, told_traffic
+from anew.app.status import challengers, project_status, told_problem, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 from anew.cli.models import show
@@ -43,6 +43,9 @@ def main(words: Sequence[str]) -> None:
         say(f"challenger  {_version(each)}")
     if status["traffic"]:
         say(f"traffic     {told_traffic(status['traffic'])}")
+    for each in status["workers"]:
+        if each["problem"]:
+            say(f"gateway     {told_problem(each['worker'], each['epoch'], each['problem'])}")
     _say_consent(status)
     _say_score(status["last_score"], status["champion"])
     if status["stored"]:

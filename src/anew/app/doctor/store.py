@@ -14,6 +14,7 @@ from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
 from anew.adapters.signing import Signer
 from anew.adapters.sqlite_errors import DELETE_CHECKPOINTS, translate
+from anew.adapters.sqlite_reading import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
@@ -304,7 +305,7 @@ def _mirror(project: Examined) -> Finding:
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(read_only(path), uri=True, timeout=5)) as connection:
             yield connection
     except sqlite3.Error as exc:
         raise translate(exc, path) from exc
