@@ -60,7 +60,7 @@ def sent(
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ""])
 def test_a_row_is_one_label_and_the_same_one_when_it_is_sent_again(tmp_path: Path, ending: str) -> None:
     at = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(4)]
-    columns = {"prediction": IDS, "value": [1, 0, None, 1], "at": at, "revision": [0, 1, 2, 3]}
+    columns: dict[str, Any] = {"prediction": IDS, "value": [1, 0, None, 1], "at": at, "revision": [0, 1, 2, 3]}
     told, counts = sent(tmp_path, ending, "crm", **columns)
     assert (counts.labels, counts.withdrawn, counts.empty) == (3, 0, 1)
     assert [(each["prediction"], each["value"], each["source"], each["revision"]) for each in told] == [

@@ -108,8 +108,13 @@ def test_what_is_no_frame_is_refused_by_a_sentence() -> None:
 
 
 def test_a_column_that_changed_its_type_or_is_missing_is_said() -> None:
-    before = {"amount": list(range(100)), "b": [1.0] * 100, "gone": [1] * 100, "s": [{"k": 1}] * 100}
-    now = {"amount": list(map(str, range(100))), "b": [1] * 100, "s": [{"k": 1}] * 100}
+    before: dict[str, list[object]] = {
+        "amount": list(range(100)),
+        "b": [1.0] * 100,
+        "gone": [1] * 100,
+        "s": [{"k": 1}] * 100,
+    }
+    now: dict[str, list[object]] = {"amount": list(map(str, range(100))), "b": [1] * 100, "s": [{"k": 1}] * 100}
     found = anew.drift(before, now)
     assert (found.drifted, found.settled) == ((), False)
     assert repr(found) == "<anew drift: no drift seen; missing: gone; type changed: amount; 1 columns, alpha 0.01>"
