@@ -149,14 +149,17 @@ def test_lakes_on_disk_and_in_memory_answer_alike(reopen: Callable[[], DeltaLake
 def test_a_lake_of_other_columns_or_of_another_model_is_refused(tmp_path: Path) -> None:
     mark = tmp_path / "state" / "lake.db"
     wider = replace(COLUMNS, features=(*COLUMNS.features[1:], Column(name="more", kind=ColumnKind.NUMBER)))
-    DeltaLake(tmp_path / "lake", wider, "m", mark).close()  # and nothing stored yet
-    with closing(_open(tmp_path)) as lake:
-        lake.append("0", 1, [prediction(1)])
+    with closing(DeltaLake(tmp_path / "lake", wider, "m", mark)) as lake:
+        assert (lake.compact(), lake.expire(START), lake.vacuum({})) == (0, 0, 0), "nothing is stored, nothing settled"
+        with closing(_open(tmp_path)) as edited:  # a reader with what was edited meanwhile
+            edited.append("0", 1, [prediction(1)])
+        with pytest.raises(SchemaError, match="other columns"):
+            lake.append("1", 1, [prediction(2)])
     gone = COLUMNS.features[0].name
     with pytest.raises(SchemaError, match=rf"other columns: gone: {gone}; new: more; put that back"):
         DeltaLake(tmp_path / "lake", wider, "m", mark)
     other = Columns(time="ts", target="y", features=COLUMNS.features, task=Task.REGRESSION)
-    with pytest.raises(SchemaError, match=r"of another kind: _\w+ \(String, now Float64\)"):
+    with pytest.raises(SchemaError, match="of another kind: the label;"):
         DeltaLake(tmp_path / "lake", other, "m", mark)
     with pytest.raises(SchemaError, match="model"):
         DeltaLake(tmp_path / "lake", COLUMNS, "n", tmp_path / "state" / "lake.db")

@@ -234,5 +234,5 @@ def test_what_is_no_url_is_refused(url: str) -> None:
 def test_a_lake_is_not_taken_for_another(lake: DeltaLake, s3: S3Server, tmp_path: Path) -> None:
     fill(lake)
     lake.close()
-    with pytest.raises(SchemaError, match="made for the place"):
+    with pytest.raises(SchemaError, match="made for another place"):
         DeltaLake(tmp_path / "lake", COLUMNS, "m", tmp_path / "lake.db")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from anew.app.accepted import accept, keep_columns
+from anew.app.accepted import accept
+from anew.app.kept_columns import keep_columns
 from anew.app.settings import load
 from anew.domain.errors import SettingsError
 from tests.app.backup_tree import write_kept
@@ -27,16 +28,17 @@ def edited(project: Path, *changes: tuple[str, str]) -> Path:
     ("changes", "said"),
     [
         ([(FEATURES, "{x: number, w: category}")], r"\(gone: z; new: w\)"),
-        ([(FEATURES, "{x: number, z: category}")], r"\(changed: z\)"),
-        ([(FEATURES, "{z: number, x: number}")], "their order differs"),
-        ([("classes: [0, 1]", "classes: [1, 2]")], r"\(changed: classes\)"),
+        ([(FEATURES, "{x: number, z: category}")], r"\(of another kind: z\)"),
+        ([(FEATURES, "{z: number, x: number}")], r"\(their order\)"),
+        ([(FEATURES, FEATURES + "\n  sensitive: [sex]")], r"\(new: sensitive columns\)"),
+        ([("task: binary", "task: regression"), ("  classes: [0, 1]\n", "")], r"\(of another kind: the label\)"),
         ([("model: small", "model: large")], "called large, and this project began as small"),
     ],
 )
 def test_other_columns_are_named(tmp_path: Path, changes: list[tuple[str, str]], said: str) -> None:
     project = write_kept(tmp_path)
     begun = load(project)
-    keep_columns(load(project), begun)
+    keep_columns(load(edited(project, ("target: y", "target: outcome"))), begun)
     with pytest.raises(SettingsError, match=said):
         keep_columns(load(edited(project, *changes)), begun)
 

@@ -203,6 +203,11 @@ ALTERED: Mapping[str, Callable[[list[bytes]], list[bytes]]] = {
     "an earlier end": lambda lines: [*lines[:5], lines[-1]],
     "the seal is gone": lambda lines: [*lines[:-1], re.sub(rb', "lines".*}', b"}", lines[-1])],
     "something else": lambda lines: [b"[1]", *lines],
+    "an empty line after a changed first": lambda lines: [lines[0].replace(b"ann", b"bob"), b"", *lines[1:]],
+    "another signature of the head": lambda lines: [
+        *lines[:-1],
+        re.sub(rb'"signature": "....', b'"signature": "0000', lines[-1]),
+    ],
     "nothing": lambda _: [],
 }
 

@@ -10,6 +10,7 @@ import pytest
 from anew.dashboard.source import InForce, Surroundings
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    AccessGranted,
     ApprovalAsked,
     CandidateAccepted,
     CandidateRefused,
@@ -114,6 +115,16 @@ def test_event_time_is_not_behind_what_is_on_record() -> None:
     after = next(each.at for each in told if isinstance(each, Ticked)) + 3 * DAY
     found = loop([*told, promoted("v9", "v1x", (after - AT).days)])["event_time"]
     assert datetime.fromisoformat(found) == after
+    granted = AccessGranted(
+        model="m",
+        at=after + 400 * DAY,
+        token="t1",  # noqa: S106  its id
+        name="ann",
+        role="viewer",
+        by="ann",
+    )
+    late = loop([*told, promoted("v9", "v1x", (after - AT).days), granted])["event_time"]
+    assert datetime.fromisoformat(late) == after, "who may see it is told in the time of the wall"
 
 
 def judged(*more: Fact) -> Sequence[Fact]:

@@ -1,5 +1,7 @@
 """Answers of a challenger that break a rule trip a guardrail without any label."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -92,6 +94,16 @@ def test_where_a_rule_cannot_be_read_a_challenger_takes_no_step_and_answers_no_u
     assert not bed.facts(RolledBack)
     assert not bed.facts(GuardrailTripped)
     assert [each.span.end for each in bed.facts(RolloutObserved)] == [hour(1.1)], "it was looked at before alone"
+
+
+def test_where_no_step_is_looked_at_a_challenger_whose_answers_cannot_be_checked_is_taken_back() -> None:
+    bed = Bed(rules=replace(limit(0.0, "prediction < 'many'"), steps=False))  # as blue-green does
+    bed.approve("v1", START)
+    bed.approve("v2", hour(1))
+    bed.serve("a", hour(1.2), shadow_version="v2", shadow=Answer(output=1))
+    bed.turn(hour(1.4))
+    assert not bed.facts(RolloutHeld)
+    assert [each.version for each in bed.facts(RolledBack)] == ["v2"]
 
 
 def test_where_users_hear_it_a_challenger_whose_answers_cannot_be_checked_is_taken_back() -> None:

@@ -1,6 +1,7 @@
 """The training itself, with a format and a loader of no weight: what it refuses, records and repeats."""
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,7 @@ def test_a_run_with_a_copy_of_the_code_does_not_mind_what_becomes_of_the_file(
     assert TrainingRun.from_json(run.to_json()) == run
     run_training(run, tmp_path, KIT, load_pipeline)
     assert (tmp_path / "artifact" / "pipeline.py").read_text() == SOURCE
+    assert inspect.getsource(load_pipeline(run.pipeline, SOURCE.encode()).fit).startswith("def train(")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "columns": 3}'])

@@ -98,6 +98,12 @@ def test_a_profile_counts_what_is_there() -> None:
     assert "table" in tags(found)
 
 
+def test_types_of_pandas_own_are_taken_as_they_are_kept() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": range(40), "month": pandas.period_range("2026-01", periods=40, freq="M")})
+    assert set(anew.profile(frame).columns) == {"x", "month"}
+
+
 def test_what_is_no_frame_is_refused_by_a_sentence() -> None:
     with pytest.raises(SchemaError, match="pandas, polars or pyarrow"):
         anew.profile(42)  # type: ignore[arg-type]  # what a user may do

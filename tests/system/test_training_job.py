@@ -113,10 +113,12 @@ def test_a_pipeline_that_is_saved_while_its_training_begins_spoils_nothing(tmp_p
     edited.write_bytes(settings.pipeline.read_bytes() + b"\n")
     edited.rename(settings.pipeline)  # as editors save
     assert ended(asked, tmp_path).state is (JobState.DONE if kept else JobState.FAILED)
-    # also what is planned from now on, for as long as the change is not taken over
-    job(settings, rows, tmp_path / "later")
-    copy = tmp_path / "later" / "orders" / "j1.py"
-    assert hashlib.sha256(copy.read_bytes()).hexdigest() == settings.code
+    # also what is planned from now on, for as long as the change is not taken over, and what is taken up again after
+    for _ in range(2):
+        job(settings, rows, tmp_path / "later")
+        copy = tmp_path / "later" / "orders" / "j1.py"
+        assert hashlib.sha256(copy.read_bytes()).hexdigest() == settings.code
+        accept(load(settings.root))
 
 
 @pytest.mark.fault("R2")

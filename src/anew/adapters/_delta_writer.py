@@ -51,6 +51,8 @@ class LakeWriter:
         ------
         ConflictError
             Another process has it.
+        SchemaError
+            The tables have other columns.
         """
         if self._held is not None:
             return
@@ -61,6 +63,7 @@ class LakeWriter:
             os.close(held)
             raise ConflictError(f"another process writes to the lake and holds {self._lock}; stop it first") from exc
         self._held = held
+        self._mark.check_columns()  # the one before may have made the tables since this lake was opened
 
     def ready(self) -> bool:
         """Make sure that every table stands at its mark; return whether a change that was cut off was finished.

@@ -21,6 +21,7 @@ __all__ = [
     "frames",
     "history_frame",
     "schema_of",
+    "shape_of",
     "table_frame",
     "with_sensitive",
 ]
@@ -83,6 +84,11 @@ def schema_of(columns: Columns) -> Mapping[str, Schema]:
         },
         "history": {"_at": _INSTANT, "_label": answer, "_source": text, "_key": text, **sensitive, **features},
     }  # fmt: skip
+
+
+def shape_of(columns: Columns) -> str:
+    """Return the columns of each table as a lake's mark keeps them, as JSON."""
+    return json.dumps({t: {n: str(k) for n, k in schema.items()} for t, schema in schema_of(columns).items()})
 
 
 def class_text(value: object) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from anew.adapters.sqlite_errors import translate
 from anew.domain.errors import NotFoundError, SchemaError
 
-__all__ = ["Bound", "Change", "Intent", "LakeMark", "StoredFile"]
+__all__ = ["Bound", "Change", "Intent", "LakeMark", "StoredFile", "shape_difference"]
 
 Bound = int | str
 """End of a file's range: an instant in microseconds, or a prediction's id."""
@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS positions (journal TEXT PRIMARY KEY, position INTEGER
 CREATE TABLE IF NOT EXISTS intent (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);
 """
 
+_NAMED = {
+    "_extra": "sensitive columns", "_label": "the label", "_output": "the label", "_shadow_output": "the label",
+    "_value": "the label",
+}  # fmt: skip
 _FILE = "path, rows, size, sha256, low, high"
 
 _ARRIVED = """id IN (
@@ -100,6 +104,7 @@ class LakeMark:
 
     def __init__(self, path: Path, *, model: str, schema: str, place: str = "local") -> None:
         self._path = path
+        self._schema = schema
         self._lock = RLock()
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,27 +114,32 @@ class LakeMark:
             self._db.executescript(_TABLES)
         self._own("schema", str(SCHEMA))
         self._own("model", model)
-        self._own("columns", schema)
         self._own("place", place)
+        self.check_columns()
 
     def _own(self, key: str, value: str) -> None:
         if self._one("SELECT value FROM meta WHERE key = ?", key) is None:
             with self._writing():
                 self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
         (found,) = self._one("SELECT value FROM meta WHERE key = ?", key) or ("",)
-        if found == value:
+        if found != value:
+            raise SchemaError(
+                f"the lake marked by {self._path} was made for another {key}: {found}, not {value}; use the folder "
+                "that belongs to it, or begin a new one",
+                key,
+            )
+
+    def check_columns(self) -> None:
+        """Refuse other columns than the tables have; until there are tables, nothing is settled."""
+        if self._one("SELECT 1 FROM tables") is None:
             return
-        if key == "columns" and self._one("SELECT 1 FROM tables") is None:  # nothing was ever stored by the others
-            with self._writing():
-                self._db.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
-            return
-        what = "other columns" if key == "columns" else f"another {key}"
-        said = f"{found}, not {value}" if key != "columns" else _difference(found, value)
-        raise SchemaError(
-            f"the lake marked by {self._path} was made for {what}: {said}; put that back, use the folder that "
-            "belongs to it, or begin a project beside this one",
-            key,
-        )
+        (found,) = self._one("SELECT value FROM meta WHERE key = ?", "columns") or ("",)
+        if said := shape_difference(found, self._schema):
+            raise SchemaError(
+                f"the lake marked by {self._path} was made for other columns: {said}; put that back, use the folder "
+                "that belongs to it, or begin a project beside this one",
+                "columns",
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -264,8 +274,10 @@ class LakeMark:
             self._db.execute("DELETE FROM intent")
 
     def made(self, table: str, commit: bytes, sha256: str) -> None:
-        """Mark a new, empty table."""
+        """Mark a new, empty table; the first one settles the columns."""
         with self._writing():
+            if self._db.execute("SELECT 1 FROM tables").fetchone() is None:
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('columns', ?)", (self._schema,))
             self._db.execute("INSERT INTO tables VALUES (?, 0, 0, -1, '')", (table,))
             self._db.execute("INSERT INTO commits VALUES (?, 0, ?, ?)", (table, sha256, commit))
 
@@ -351,14 +363,17 @@ class LakeMark:
                 raise translate(exc, self._path) from exc
 
 
-def _difference(found: str, wanted: str) -> str:
-    """Say how the columns of two lakes, as JSON by table, differ."""
-    was, now = ({n: k for names in json.loads(text).values() for n, k in names.items()} for text in (found, wanted))
+def shape_difference(found: str, wanted: str) -> str:
+    """Say how the columns of two lakes, as JSON by table, differ; empty when they do not."""
+    if found == wanted:
+        return ""
+    was, now = (
+        {(t, n): k for t, names in json.loads(text).items() for n, k in names.items()} for text in (found, wanted)
+    )
     said = {
-        "gone": [name for name in was if name not in now],
-        "new": [name for name in now if name not in was],
-        "of another kind": [
-            f"{name} ({was[name]}, now {now[name]})" for name in was if now.get(name, was[name]) != was[name]
-        ],
+        "gone": [name for _, name in was.keys() - now.keys()],
+        "new": [name for _, name in now.keys() - was.keys()],
+        "of another kind": [name for place, name in was.keys() & now.keys() if was[place, name] != now[place, name]],
     }
-    return "; ".join(f"{how}: {', '.join(names)}" for how, names in said.items() if names) or "their order"
+    told = {how: sorted({_NAMED.get(name, name) for name in names}) for how, names in said.items()}
+    return "; ".join(f"{how}: {', '.join(names)}" for how, names in told.items() if names) or "their order"

@@ -1,7 +1,6 @@
 """The observation store as Delta tables, on the local disk or in a bucket: exactly once, and on the medium."""
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from anew.adapters._delta_repair import LakeRepair, in_order
 from anew.adapters._delta_upkeep import LakeUpkeep
 from anew.adapters._delta_writer import LakeWriter
 from anew.adapters._lake_folder import LakeFolder, LocalFolder
-from anew.adapters._lake_frame import RANGED_BY, history_frame, schema_of
+from anew.adapters._lake_frame import RANGED_BY, history_frame, schema_of, shape_of
 from anew.adapters._lake_mark import Bound, Intent, LakeMark, StoredFile
 from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
 from anew.adapters.lake_batch import pack, prepare
@@ -80,9 +79,8 @@ class DeltaLake:
         folder = root if callable(root) else _on_disk(root, LocalDisk() if disk is None else disk)
         self._logs = {t: TableLog(folder(t), ranged_by=by) for t, by in RANGED_BY.items()}
         self._readers = {t: FileReader(self._logs[t].folder, schema) for t, schema in self._schemas.items()}
-        shape = json.dumps({t: {n: str(k) for n, k in schema.items()} for t, schema in self._schemas.items()})
         place = "local" if isinstance(root, Path) else folder("").url
-        self._mark = LakeMark(marks, model=model, schema=shape, place=place)
+        self._mark = LakeMark(marks, model=model, schema=shape_of(columns), place=place)
         self._writer = LakeWriter(self._mark, self._logs, self._schemas, marks.with_suffix(".lock"))
         self._lock = RLock()
 
@@ -223,6 +221,8 @@ class DeltaLake:
         Rows and what old versions read stay as they are, and no file is deleted.
         """
         replaced = 0
+        if self._empty:
+            return replaced
         with self._lock:
             self._writer.ready()
             for table in ("predictions", "labels", "feedback"):
@@ -237,6 +237,8 @@ class DeltaLake:
 
         What reads an old version still finds them, until `vacuum`.
         """
+        if self._empty:
+            return 0
         with self._lock:
             self._writer.ready()
             return self._upkeep().expire(before)
@@ -247,6 +249,8 @@ class DeltaLake:
         Versions that are not pinned may be refused from then on; none of them ever reads fewer rows. What versions from
         `after` on have stays too: somebody may be reading them.
         """
+        if self._empty:
+            return 0
         with self._lock:
             self._writer.ready()
             return self._upkeep().vacuum(pinned, after or {})
@@ -256,6 +260,11 @@ class DeltaLake:
         with self._lock:
             self._writer.ready()
             return self._upkeep().purge(key)
+
+    @property
+    def _empty(self) -> bool:
+        """Are there no tables yet? Upkeep makes none, since they settle the columns."""
+        return self._mark.version("predictions") is None
 
     def _upkeep(self) -> LakeUpkeep:
         return LakeUpkeep(self._mark, self._logs, self._readers, self._writer)

@@ -7,6 +7,7 @@ would be missing from both, so importing one is refused; packages that are insta
 import ast
 import hashlib
 import inspect
+import linecache
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -127,6 +128,13 @@ def _run(path: Path, source: bytes, name: str) -> ModuleType:
     _refuse_neighbours(path, tree)
     module = ModuleType(name)
     module.__file__ = str(path)
+    # what looks its source up, as `inspect` and tracebacks do, is to find what is run, not what the file says by now
+    linecache.cache[str(path)] = (
+        len(source),
+        None,
+        source.decode(errors="replace").splitlines(keepends=True),
+        str(path),
+    )
     # Dataclasses and typing look a class's module up by its name.
     sys.modules[name] = module
     try:

@@ -10,9 +10,10 @@ def read_only(path: Path) -> str:
     """Return the URI that opens the database at `path` for reading alone.
 
     A reader writes beside a file with a write-ahead log, to be told of by writers. Where nobody can write, as in a copy
-    that was mounted read-only, it has to be said that nobody does; unless a log holds transactions, which would be
-    missed.
+    that was mounted read-only, it has to be said that nobody does; unless what writers share with readers is there, or
+    a log with transactions, which would be missed.
     """
-    log = path.with_name(f"{path.name}-wal")
-    still = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    log, shared = (path.with_name(f"{path.name}-{name}") for name in ("wal", "shm"))
+    used = shared.exists() or (log.exists() and log.stat().st_size)
+    still = not os.access(path.parent, os.W_OK) and not used
     return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}"

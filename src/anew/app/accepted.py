@@ -2,13 +2,12 @@
 
 import hashlib
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from anew.app.settings import FILE, Settings, load
-from anew.domain.errors import SettingsError
 
-__all__ = ["accept", "accepted", "accepted_folder", "is_accepted", "keep_columns", "kept_code", "revision"]
+__all__ = ["accept", "accepted", "accepted_folder", "is_accepted", "kept_code", "revision"]
 
 
 def accept(settings: Settings) -> None:
@@ -65,36 +64,6 @@ def _digest(path: Path) -> str:
 def kept_code(settings: Settings) -> Path:
     """Return where the copy of the code in force lies, once the project was brought up."""
     return accepted_folder(settings.root) / settings.policy.pipeline
-
-
-def keep_columns(changed: Settings, begun: Settings) -> None:
-    """Refuse settings with another model or other columns than the project has `begun` with: its lake has those.
-
-    Raises
-    ------
-    SettingsError
-        They have; what differs is named.
-    """
-    if changed.model != begun.model:
-        raise SettingsError(f"{FILE}: the model is called {changed.model}, and this project began as {begun.model}")
-    was, now = begun.columns, changed.columns
-    old, new = ({column.name: column for column in columns.features} for columns in (was, now))
-    said = {
-        "gone": [name for name in old if name not in new],
-        "new": [name for name in new if name not in old],
-        "changed": [name for name in old if new.get(name, old[name]) != old[name]]
-        + [
-            field.name
-            for field in fields(was)
-            if field.name != "features" and getattr(was, field.name) != getattr(now, field.name)
-        ],
-    }
-    told = "; ".join(f"{how}: {', '.join(names)}" for how, names in said.items() if names)
-    if was != now:
-        raise SettingsError(
-            f"{FILE}: columns: a project keeps those that it began with ({told or 'their order differs'}); put them "
-            "back, or begin another project beside this one"
-        )
 
 
 def accepted_folder(project: Path) -> Path:

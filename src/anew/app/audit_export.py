@@ -59,7 +59,7 @@ def export(project: Path, to: Path) -> SignedHead:
 def is_export(file: Path) -> bool:
     """Has the file more lines than a head?"""
     with file.open("rb") as lines:
-        return bool(lines.readline() and lines.readline().strip())
+        return sum(1 for line in lines if line.strip()) > 1
 
 
 def verify_export(file: Path, verifier: Verifier, earlier: SignedHead | None = None) -> ChainHead:
@@ -105,6 +105,10 @@ def verify_export(file: Path, verifier: Verifier, earlier: SignedHead | None = N
     if (seal.get("seq"), seal.get("hash"), seal.get("lines")) != (seq, previous, lines_digest):
         raise IntegrityError(f"{file} was altered: it does not end in the signed head of the lines that it has")
     verifier.verify(_sealed(head, lines_digest), str(seal.get("lines_signature")))
+    try:
+        verifier.verify(SignedHead(head=head, signature="").signed, str(seal.get("signature")))
+    except IntegrityError as exc:
+        raise IntegrityError(f"{file} was altered: the signature of its head is another") from exc
     if earlier is not None and at_earlier != earlier.head.hash:
         raise IntegrityError(
             f"{file}: at fact {earlier.head.seq} it is another record than the one whose head was exported, or it ends "

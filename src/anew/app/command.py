@@ -18,7 +18,7 @@ from anew.app.record_place import record_place
 from anew.app.settings import Settings
 from anew.domain.errors import ConflictError
 from anew.domain.fact import Fact
-from anew.domain.facts import AccessChanged, AccessGranted, AccessRevoked
+from anew.domain.facts import OF_THE_WALL
 
 __all__ = ["Answered", "command", "latest_time"]
 
@@ -28,7 +28,6 @@ Make = Callable[[str, str, datetime], Fact]
 Answered = tuple[bool, Sequence[Fact]]
 """Whether a loop took the command, and the facts that followed from it."""
 
-_OF_THE_WALL = (AccessChanged, AccessGranted, AccessRevoked)
 _PATIENCE_S = 10.0
 _LOOK_S = 0.5
 
@@ -86,7 +85,7 @@ def latest_time(log: SQLEventLog) -> datetime | None:
     head, back = log.head(), 1
     while True:
         facts = (recorded.fact for recorded in log.read(after=max(0, head - back)))
-        times = [fact.at for fact in facts if not isinstance(fact, _OF_THE_WALL)]
+        times = [fact.at for fact in facts if not isinstance(fact, OF_THE_WALL)]
         if times or back >= head:
             return times[-1] if times else None
         back *= 2

@@ -86,7 +86,12 @@ def judged_by(
         arms_by=(chosen["judge"] or (None,))[0],
         rules=None
         if limit is None
-        else RuleLimit(rules=_rules(watched), at_most=limit, numbered=settings.columns.numbered),
+        else RuleLimit(
+            rules=_rules(watched),
+            at_most=limit,
+            numbered=settings.columns.numbered,
+            steps=policy.strategy != "blue_green",
+        ),
     )
 
 

@@ -58,8 +58,8 @@ class Replicas:
     def __enter__(self) -> Self:
         """Begin."""
         self._threads = [
-            repeating("replicas-tell", self.tell, _LOOK_S, self._stop),
-            repeating("replicas-hear", self.hear, _TURN_S, self._stop),
+            repeating(f"replicas-tell-{self._settings.model}", self.tell, _LOOK_S, self._stop),
+            repeating(f"replicas-hear-{self._settings.model}", self.hear, _TURN_S, self._stop),
         ]
         return self
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
-from anew.app.accepted import accept, is_accepted, keep_columns, revision
+from anew.app.accepted import accept, is_accepted, revision
 from anew.app.alone import alone
 from anew.app.beside import Beside
 from anew.app.consent import admits
@@ -25,6 +25,7 @@ from anew.app.history import take_history
 from anew.app.hook import check_secrets
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
+from anew.app.kept_columns import keep_columns
 from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
@@ -322,6 +323,8 @@ class _Up:
             stages(changed)
             check_secrets(changed)
             keep_columns(changed, self._settings)
+            if changed.columns != self._settings.columns:
+                raise SettingsError(f"{FILE}: columns cannot change while it runs; stop it and start it again")
             if changed.policy.stores.places != self._settings.policy.stores.places:
                 raise SettingsError(f"{FILE}: stores cannot change while it runs; stop it and move what is there")
             accept(changed)

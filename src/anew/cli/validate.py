@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from anew.adapters.pipeline_module import load_pipeline
-from anew.app.accepted import accepted, keep_columns
+from anew.app.accepted import accepted
 from anew.app.history import history_problems
+from anew.app.kept_columns import keep_columns
 from anew.app.pace import pace_notes
 from anew.app.settings import load
 from anew.app.status import stored_rows

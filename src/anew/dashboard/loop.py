@@ -27,6 +27,7 @@ from anew.dashboard.source import InForce, Surroundings
 from anew.domain.errors import PolicyError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
+    OF_THE_WALL,
     AlertRaised,
     CandidateAccepted,
     Order,
@@ -198,7 +199,7 @@ def way_back(record: Record) -> WayBack:
 
 def _event_time(record: Record) -> datetime | None:
     """Return how far event time is: ticks come once in a while, and what people order lies between them."""
-    newest = next(record.newest_first(), None)
+    newest = next((each for each in record.newest_first() if not isinstance(each.fact, OF_THE_WALL)), None)
     return max(filter(None, (record.tick, newest.fact.at if newest else None)), default=None)
 
 

@@ -15,12 +15,18 @@ __all__ = ["Breaches", "RuleLimit", "answers_of"]
 class RuleLimit:
     """The rules, and the share of a challenger's answers in [0, 1) that may break any one of them.
 
-    `numbered` says whether answers are numbers, see `Columns.numbered`.
+    Attributes
+    ----------
+    numbered
+        Are answers numbers? See `Columns.numbered`.
+    steps
+        Does a challenger in shadow take steps, for which labels are looked at? Blue-green asks none.
     """
 
     rules: Sequence[Rule]
     at_most: float
     numbered: bool = False
+    steps: bool = True
 
 
 @dataclass(slots=True)

@@ -169,7 +169,10 @@ class Drainer:
             )
 
     def _repair(self, damage: IntegrityError) -> tuple[str, ...]:
-        repaired = tuple(self.lake.rebuild(self.reader))
+        try:
+            repaired = tuple(self.lake.rebuild(self.reader))
+        except IntegrityError as exc:
+            raise IntegrityError(f"{damage}; {exc}") from exc
         if not repaired:
             raise damage
         _LOG.error("lake damaged problem=%s", damage)

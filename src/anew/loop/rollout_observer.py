@@ -65,7 +65,7 @@ class RolloutObserver:
         if broken is None:
             return
         model, cause, reason = self._plan.model, self._rollout.shifts, broken.problem
-        if not broken.measured and probation.stage is Stage.SHADOW:
+        if not broken.measured and probation.stage is Stage.SHADOW and limit.steps:
             reason = f"guardrail {broken.name}: {reason}; no step while nobody can say that the rule is kept"
             self._engine.submit(RolloutHeld(model=model, at=now, cause=cause, version=version, reason=reason))
             return

@@ -157,7 +157,7 @@ def training_job(how: Training, inputs: TrainingInputs, orders: Path, limits: Li
 
 def confined_job(id: str, order: Path, run: TrainingRun, how: Training, limits: Limits) -> Job:
     """Return the job of a run whose order lies in the file `order`."""
-    shared = tuple(filter(None, (str(order), run.source, str(run.pipeline), *how.reads)))
+    shared = (str(order), run.source or str(run.pipeline), *how.reads)
     free = how.confined == "none"
     adopted = run.adopt.file if run.adopt else ""
     members = tuple(place for _, place, _ in run.blend)
@@ -211,12 +211,14 @@ def _keep_code(how: Training, inputs: TrainingInputs, orders: Path) -> str:
 
     A run that reads the file itself would fail whenever that is saved in the wrong moment.
     """
-    code = find_code(inputs.code, (how.kept, how.pipeline))
+    copy = orders / f"{inputs.id}.py"
+    code = find_code(inputs.code, (copy if inputs.code else None, how.kept, how.pipeline))  # or it is taken up again
     if code is None:
         return ""
-    copy = orders / f"{inputs.id}.py"
     copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_bytes(code)
+    draft = copy.with_suffix(".code")
+    draft.write_bytes(code)
+    draft.rename(copy)
     return str(copy)
 
 

@@ -53,7 +53,9 @@ def rows_of(frame: ArrowFrame | Mapping[str, Sequence[Any]]) -> list[dict[str, A
 
 
 def _stored(field: "pa.Field") -> "pa.Field":
-    """Return a column as Parquet takes it: a category of polars has views as its levels, which Arrow does not write."""
+    """Return a column as Parquet takes it: of no type of pandas' own, categories with plain levels."""
+    if isinstance(field.type, pa.BaseExtensionType):
+        field = field.with_type(field.type.storage_type)
     views = pa.types.is_dictionary(field.type) and pa.types.is_string_view(field.type.value_type)
     return field.with_type(pa.dictionary(pa.int32(), pa.string())) if views else field
 

@@ -146,8 +146,8 @@ class Lake(Protocol):
         """Return the rows of `table` that came with its versions above `after` up to `upto`, as they were stored.
 
         Each row once, but for those that were erased or too old meanwhile. Where files were made one before they were
-        read, and deleted since, rows that came earlier may be among them. Costs what came since, never what was there.
-        Rows about predictions from the event time `until` on may be left out.
+        read, and deleted since, rows may come twice, and ones that came earlier or later may be among them. Costs what
+        came since, never what was there. Rows about predictions from the event time `until` on may be left out.
         """
         ...
 

@@ -28,8 +28,7 @@ class Excess:
     def __str__(self) -> str:
         """Say it as a ruling's reason begins."""
         return (
-            f"excess loss {self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f}) on {self.n} labels, "
-            f"those of a user as one, at {self.share:.0%}"
+            f"excess loss {self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f}) on {self.n} labels at {self.share:.0%}"
         )
 
     def evidence(self, subject: str, reference: float) -> tuple[Evidence, ...]:

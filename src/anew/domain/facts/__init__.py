@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from anew.domain.fact import Fact
-from anew.domain.facts.access import AccessChanged, AccessGranted, AccessRevoked
+from anew.domain.facts.access import OF_THE_WALL, AccessChanged, AccessGranted, AccessRevoked
 from anew.domain.facts.command import (
     FIRST,
     ProjectChanged,
@@ -75,6 +75,7 @@ from anew.domain.facts.validation import (
 __all__ = [
     "FACTS",
     "FIRST",
+    "OF_THE_WALL",
     "AccessChanged",
     "AccessGranted",
     "AccessRevoked",

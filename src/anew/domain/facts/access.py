@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from anew.domain.fact import Fact
 
-__all__ = ["AccessChanged", "AccessGranted", "AccessRevoked"]
+__all__ = ["OF_THE_WALL", "AccessChanged", "AccessGranted", "AccessRevoked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +71,7 @@ class AccessChanged(Fact):
     def key(self) -> str:
         """One per change."""
         return f"{self.user}/{self.at.isoformat()}/{self.change}"
+
+
+OF_THE_WALL: Final = (AccessChanged, AccessGranted, AccessRevoked)
+"""Facts whose `at` is an instant of the wall clock, where event time may come with the data."""
