@@ -169,3 +169,8 @@ def test_a_file_that_nobody_can_write_is_still_unless_its_log_holds_something(
         if held is not None:
             log.write_bytes(held)
         assert read_only(path).endswith("immutable=1") is still
+    log.write_bytes(b"")
+    (tmp_path / "a b?.db-shm").write_bytes(b"shared")  # a writer has it open, who has not written yet
+    assert read_only(path).endswith("mode=ro")
+    log.unlink()
+    assert read_only(path).endswith("immutable=1"), "nobody has: it was left behind"

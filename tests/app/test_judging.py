@@ -88,7 +88,21 @@ def test_control_a_guardrail_with_its_signal_is_taken(tmp_path: Path) -> None:
     found = judged_by(settings, watched_by(settings))
     assert found.rules is not None
     assert [each.keep for each in found.rules.rules] == ["x > -1000"]
+    assert found.rules.steps
     assert guardrails(settings).p99_ms == 150
+
+
+def test_blue_green_takes_no_steps_in_which_a_rule_could_wait(tmp_path: Path) -> None:
+    settings = load(
+        write_project(
+            tmp_path,
+            YAML.replace("triggers:\n", 'triggers:\n  - {rule: "x > -1000"}\n')
+            + "rollout: {strategy: blue_green, guardrails: {rules: 0.0}}\n",
+        )
+    )
+    found = judged_by(settings, watched_by(settings))
+    assert found.rules is not None
+    assert not found.rules.steps
 
 
 def test_a_trial_is_judged_at_a_level_that_its_arms_share(tmp_path: Path) -> None:

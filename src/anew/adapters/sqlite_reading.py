@@ -14,6 +14,6 @@ def read_only(path: Path) -> str:
     a log with transactions, which would be missed.
     """
     log, shared = (path.with_name(f"{path.name}-{name}") for name in ("wal", "shm"))
-    used = shared.exists() or (log.exists() and log.stat().st_size)
+    used = log.exists() and (log.stat().st_size or shared.exists())
     still = not os.access(path.parent, os.W_OK) and not used
     return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}"

@@ -76,7 +76,8 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
         name: name for name in _BESIDE if name in frame.columns and name not in (named.prediction, named.value)
     }
     frame = frame.select(list(known)).rename(known)
-    values = _values(frame.get_column("value"), columns)
+    said = frame.get_column("value")
+    values = said.to_list() if texts else _numbers(said)
     rows = [row | {"value": value} for row, value in zip(frame.to_dicts(), values, strict=True)]
     labels = [(number, told) for number, row in enumerate(rows, 1) if (told := _label(row, source)) is not None]
     for start in range(0, len(labels), _BATCH):
@@ -101,9 +102,9 @@ def _send(batch: Sequence[_Row], file: str, taker: LogTaker) -> None:
         raise SchemaError(f"row {batch[place][0]} of {file}: {f'{field}: ' if field else ''}{why}") from exc
 
 
-def _values(said: pl.Series, columns: Columns) -> Sequence[Any]:
-    """Return labels as they are declared: of text that holds numbers those, where classes are not text themselves."""
-    if said.dtype != pl.String or any(isinstance(each, str) for each in columns.classes):
+def _numbers(said: pl.Series) -> Sequence[Any]:
+    """Return labels that are declared as numbers: of text those that it holds, else what it says."""
+    if said.dtype != pl.String:
         return said.to_list()
     numbers, whole = said.cast(pl.Float64, strict=False), said.cast(pl.Int64, strict=False)
     read = whole if whole.null_count() == numbers.null_count() else numbers

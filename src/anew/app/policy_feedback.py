@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from anew.app.policy_section import Section
 from anew.app.secret import is_reference
-from anew.domain.observation import REVIEWED
+from anew.domain.observation import IMPLIED, IMPORTED, REVIEWED
 
 __all__ = [
     "FeedbackPolicy",
@@ -23,7 +23,7 @@ __all__ = [
 Share = Annotated[float, Field(gt=0, lt=1)]
 EventName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
-_TAKEN = frozenset({"api", "user", "implicit", "history", REVIEWED})
+_TAKEN = frozenset({"api", "user", IMPLIED, IMPORTED, REVIEWED})
 """Sources that nobody is: the usual ones, what follows from events, what was imported, what people say in the queue."""
 
 
