@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -163,6 +164,23 @@ def test_changed_settings_of_serving_come_into_force_without_a_request_lost(stal
         assert not ours.processes()
 
 
+def test_another_model_or_other_columns_are_refused_while_it_runs(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        ours.up()
+        ours.serves()
+        for changed, said in (
+            ({"model": "another"}, "the model is called another, and this project began as demand"),
+            ({"features": "{x: number, w: number}"}, "(gone: z; new: w)"),
+            ({"target": "outcome"}, "columns cannot change while it runs; stop it and start it again"),
+        ):
+            write(ours.root, QUIET | changed)
+            wait(partial(_says, ours, said), ours.log)
+        ours.hour()
+        ours.settle()
+        assert ours.stored() == ours.expected()
+        assert ours.down() == 0
+
+
 def _gateway(ours: LoopProject) -> int:
     """Return the process of the one gateway, 0 for none."""
     return next(iter(_gateways(ours)), 0)
@@ -175,6 +193,10 @@ def _gateways(ours: LoopProject) -> list[int]:
             if b"anew.app.gateway_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)
     return found
+
+
+def _says(ours: LoopProject, sentence: str) -> bool:
+    return sentence in _said(ours)
 
 
 def _said(ours: LoopProject) -> str:

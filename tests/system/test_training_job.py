@@ -116,7 +116,8 @@ def test_a_pipeline_that_is_saved_while_its_training_begins_spoils_nothing(tmp_p
     # also what is planned from now on, for as long as the change is not taken over, and what is taken up again after
     for _ in range(2):
         job(settings, rows, tmp_path / "later")
-        copy = tmp_path / "later" / "orders" / "j1.py"
+        order, copy = (tmp_path / "later" / "orders" / f"j1.{ending}" for ending in ("json", "py"))
+        assert json.loads(order.read_text())["source"] == str(copy)
         assert hashlib.sha256(copy.read_bytes()).hexdigest() == settings.code
         accept(load(settings.root))
 
