@@ -174,7 +174,7 @@ def loop_page(asking: Asking) -> LoopPage:
         rivals=arms[1:],
         origins=tuple(_origin(record, each, said) for each in _in_question(record, arms)),
         back=way_back(record),
-        ahead=ahead if missing is None else (*ahead, f"What to do: {missing.fix}."),
+        ahead=ahead if missing is None else (*ahead, f"What to do: {missing.fix}"),
         budget=_budget(record, policy, event_time),
         waiting=beside.waiting,
         to_review=beside.to_review,
