@@ -135,6 +135,10 @@ def row() -> RequestRow:
     return RequestRow(values={"amount": 1.0, "shop": "a", "count": 1.0}, at=NOW, timed=False)
 
 
+def as_it_is(answered: Answered) -> Answered:
+    return answered
+
+
 def test_who_fails_when_told_keeps_nobody_else_waiting() -> None:
     app = make(FakeJournal())
     app.endpoints[0].serving.switch.route = None
@@ -144,7 +148,7 @@ def test_who_fails_when_told_keeps_nobody_else_waiting() -> None:
 
     async def story() -> tuple[int, Any]:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        serving(app).enter([row()], raises)
+        serving(app).enter([row()], as_it_is, raises)
         await asyncio.sleep(0.01)
         return await asyncio.wait_for(call(app, "/predict", BODY), 20)
 
@@ -172,10 +176,40 @@ def test_a_request_that_follows_on_an_expired_one_finds_the_queue_as_it_is() -> 
 
         def expired(outcome: Answered | RefusedError) -> None:
             heard.append(outcome.code if isinstance(outcome, RefusedError) else "answered")
-            serving(app).enter([row()], ended.set_result)
+            serving(app).enter([row()], as_it_is, ended.set_result)
 
-        serving(app).enter([row(), row()], expired, within_s=-1)
+        serving(app).enter([row(), row()], as_it_is, expired, within_s=-1)
         heard.append("answered" if not isinstance(await asyncio.wait_for(ended, 20), RefusedError) else "refused")
 
     asyncio.run(story())
     assert heard == ["deadline", "answered"]
+
+
+@pytest.mark.parametrize("defect", [False, True])
+def test_what_is_said_is_made_once_while_the_disk_is_at_it_and_a_defect_in_it_is_a_500(defect: bool) -> None:
+    Held.free = threading.Event()
+    app = make(Held())
+    made, heard = list[bool](), list[object]()
+
+    def show(answered: Answered) -> str:
+        made.append(Held.free.is_set())
+        if defect:
+            raise RuntimeError("a defect")
+        return f"{len(answered[1])} answered"
+
+    async def story() -> None:
+        ended = asyncio.get_running_loop().create_future()
+
+        def done(outcome: str | RefusedError) -> None:
+            heard.append(outcome.code if isinstance(outcome, RefusedError) else outcome)
+            ended.set_result(None)
+
+        serving(app).enter([row()], show, done)
+        while not made:
+            await asyncio.sleep(0.001)
+        assert not heard
+        Held.free.set()
+        await asyncio.wait_for(ended, 20)
+
+    asyncio.run(story())
+    assert (made, heard) == ([False, True], ["internal"]) if defect else (made, heard) == ([False], ["1 answered"])

@@ -154,3 +154,27 @@ def test_after_a_slow_sync_those_who_were_told_and_come_again_share_the_next() -
     asyncio.run(story())
     assert journal.commits == 2
     assert len(journal.records) == 3
+
+
+def test_what_is_to_be_done_meanwhile_is_done_while_the_disk_is_at_it_whatever_it_comes_to() -> None:
+    journal = Slow(problem="full")
+    journal.gate = threading.Event()
+    heard: list[str] = []
+
+    async def story() -> None:
+        commit = GroupCommit(JournalThread(journal))
+        ended = asyncio.get_running_loop().create_future()
+
+        def told(problem: BaseException | None) -> None:
+            heard.append(str(problem))
+            ended.set_result(None)
+
+        commit.enter([label("a")], told, lambda: heard.append("meanwhile"))
+        await asyncio.sleep(0.01)
+        assert heard == ["meanwhile"]
+        journal.gate.set()
+        await ended
+        await commit.close()
+
+    asyncio.run(story())
+    assert heard == ["meanwhile", "full"]

@@ -11,12 +11,14 @@ from typing import Protocol
 from anew.domain.observation import Observation, ShadowAnswer
 from anew.ports.journal import JournalWriter
 
-__all__ = ["Committed", "GroupCommit", "Held"]
+__all__ = ["Committed", "GroupCommit", "Held", "Meanwhile"]
 
 _Record = Observation | ShadowAnswer
 Committed = Callable[[BaseException | None], None]
 """Is told once that records are on disk, or why they are not."""
-_Group = list[tuple[Sequence[_Record], Committed]]
+Meanwhile = Callable[[], None]
+"""Is called while records are on their way to disk."""
+_Group = list[tuple[Sequence[_Record], Committed, Meanwhile | None]]
 _QUICK_S, _LINGER, _MOST_S = 0.001, 0.25, 0.005  # no wait after a quick sync; else a quarter of it, 5 ms at most
 _AT_ONCE_S = 0.0005  # what takes longer may not keep those waiting whose records are on disk
 
@@ -91,9 +93,13 @@ class GroupCommit:
 
         self.enter(records, told)
 
-    def enter(self, records: Sequence[_Record], told: Committed) -> None:
-        """Have `records` written with the next commit; `told` hears of it on this loop."""
-        self._waiting.append((records, told))
+    def enter(self, records: Sequence[_Record], told: Committed, meanwhile: Meanwhile | None = None) -> None:
+        """Have `records` written with the next commit; `told` hears of it on this loop.
+
+        What is to be done whether they get to disk or not is for `meanwhile`: the loop would be idle then. It may not
+        raise.
+        """
+        self._waiting.append((records, told, meanwhile))
         if not self.busy:
             self.busy = True
             # at the end of this turn of the loop, so that the requests answered in it share the sync
@@ -116,9 +122,11 @@ class GroupCommit:
         self.since = time.perf_counter()
         told = partial(self._settle, group)
         try:
-            self.journal.write([record for records, _ in group for record in records], told)
+            self.journal.write([record for records, _, _ in group for record in records], told)
         except Exception as exc:  # noqa: BLE001 - whoever waits is told
             asyncio.get_running_loop().call_soon(told, exc, 0.0)
+        # not before the next turn of the loop: at the end of this one the records leave
+        asyncio.get_running_loop().call_soon(_do_meanwhile, group)
 
     def _settle(self, group: _Group, problem: Exception | None, took: float) -> None:
         self.problem = "" if problem is None else str(problem)
@@ -136,6 +144,12 @@ class GroupCommit:
             _tell(group, problem)
 
 
+def _do_meanwhile(group: _Group) -> None:
+    for _, _, meanwhile in group:
+        if meanwhile is not None:
+            meanwhile()
+
+
 def _tell(group: _Group, problem: Exception | None) -> None:
-    for _, told in group:
+    for _, told, _ in group:
         told(problem)

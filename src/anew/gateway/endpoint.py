@@ -36,7 +36,7 @@ Readiness = Callable[[], tuple[int, Mapping[str, Any]]]
 """Returns the status and body of ``/ready``."""
 Told = Callable[[Reply | RefusedError], None]
 """Hears, once, how a request ended."""
-_Show = Callable[[Answered], bytes]
+_Show = Callable[[Answered], Reply]
 _Headers = Mapping[bytes, bytes]
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -94,7 +94,7 @@ class ModelEndpoint:
     def log(self, request: Request, told: Told) -> Awaitable[Reply] | None:
         """Answer ``/log``: keep what another server said, and have a challenger in shadow say what it would have."""
         rows, logged = self._logged.parse(request.body, self.now())
-        self.serving.enter(traced(rows, request.headers), partial(_tell, self._shown, told), logged=logged)
+        self.serving.enter(traced(rows, request.headers), self._shown, told, logged=logged)
         return None
 
     async def label(self, request: Request) -> Reply:
@@ -126,7 +126,7 @@ class ModelEndpoint:
                 400, "binary", "this server reads tensors as JSON: send them so (tritonclient: binary_data=False)"
             )
         asked = self._tensors.parse(request.body, self.now())
-        return self._answer(asked.rows, partial(self._replies.body, asked), request, told)
+        return self._answer(asked.rows, partial(self._replies.reply, asked), request, told)
 
     def metadata(self) -> Reply:
         """Return what ``/v2/models/NAME`` says."""
@@ -145,7 +145,7 @@ class ModelEndpoint:
             return self._completed(self.enricher, rows, show, request.headers, within_s)
         if rows[0].client_id:
             return self._repeatable(rows, show, request.headers, within_s)
-        self.serving.enter(traced(rows, request.headers), partial(_tell, show, told), within_s)
+        self.serving.enter(traced(rows, request.headers), show, told, within_s)
         return None
 
     async def _completed(
@@ -157,7 +157,7 @@ class ModelEndpoint:
         within_s -= time.perf_counter() - began
         if whole[0].client_id:
             return await self._repeatable(whole, show, headers, within_s)
-        return Reply(200, show(await self.serving.predict(traced(whole, headers), within_s)))
+        return show(await self.serving.predict(traced(whole, headers), within_s))
 
     async def _repeatable(self, rows: Sequence[RequestRow], show: _Show, headers: _Headers, within_s: float) -> Reply:
         """Answer a repeat as before, whatever trace it is part of."""
@@ -165,17 +165,18 @@ class ModelEndpoint:
         def predict(new: Sequence[RequestRow]) -> Awaitable[Answered]:
             return self.serving.predict(traced(new, headers), within_s)
 
-        return Reply(200, show(await self.replays.answer(rows, predict)))
+        return show(await self.replays.answer(rows, predict))
 
-    def _shown(self, answered: Answered) -> bytes:
+    def _shown(self, answered: Answered) -> Reply:
         route, predictions = answered
-        return _ENCODER.encode(
+        return json_reply(
+            200,
             {
                 "model": self.model,
                 "version": route.champion.version,
                 "epoch": route.epoch,
                 "predictions": [_shown(prediction) for prediction in predictions],
-            }
+            },
         )
 
 
@@ -183,10 +184,6 @@ def _seconds(wish: bytes) -> float:
     if not re.fullmatch(rb"[0-9]{1,9}", wish):
         raise RefusedError(400, "malformed", "x-request-timeout-ms is a whole number of milliseconds")
     return int(wish) / 1000
-
-
-def _tell(show: _Show, told: Told, outcome: Answered | RefusedError) -> None:
-    told(outcome if isinstance(outcome, RefusedError) else Reply(200, show(outcome)))
 
 
 def _shown(prediction: Prediction) -> Mapping[str, Any]:

@@ -9,9 +9,12 @@ from typing import Final
 __all__ = ["Draw", "prediction_id"]
 
 _BYTES: Final = 10
-_BITE: Final = 800 * _BYTES
+_DIGITS: Final = 2 * _BYTES
+_AT_ONCE: Final = 800
 _MILLIS: Final = (1 << 48) - 1
-_VARIANT: Final = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
+_FREE, _FIXED = "0fff3fffffffffffffff", "70008000000000000000"  # version 7 and the variant of the RFC have their bits
+_FREE_BITS: Final = int(_FREE * _AT_ONCE, 16)
+_FIXED_BITS: Final = int(_FIXED * _AT_ONCE, 16)
 
 
 class Draw:
@@ -27,11 +30,11 @@ class Draw:
         self._at = 0
 
     def __call__(self) -> str:
-        """Return the hex digits of ten random bytes."""
+        """Return the last twenty hex digits of an id."""
         at = self._at
         if at == len(self._digits):
-            self._digits, at = os.urandom(_BITE).hex(), 0
-        self._at = at + 2 * _BYTES
+            self._digits, at = _ends(os.urandom(_AT_ONCE * _BYTES)), 0
+        self._at = at + _DIGITS
         return self._digits[at : self._at]
 
 
@@ -47,8 +50,14 @@ def prediction_id(at: datetime, model: str = "", client_id: str = "", *, draw: C
     True
     """
     if client_id:
-        rest = hashlib.sha256(f"{model}\n{client_id}".encode()).hexdigest()
+        end = _ends(hashlib.sha256(f"{model}\n{client_id}".encode()).digest()[:_BYTES])
     else:
-        rest = os.urandom(_BYTES).hex() if draw is None else draw()
-    # as text, since integers of more than one machine word are slow
-    return f"{int(at.timestamp() * 1000) & _MILLIS:012x}7{rest[1:4]}{_VARIANT[rest[4]]}{rest[5 : 2 * _BYTES]}"
+        end = _ends(os.urandom(_BYTES)) if draw is None else draw()
+    return f"{int(at.timestamp() * 1000) & _MILLIS:012x}{end}"
+
+
+def _ends(drawn: bytes) -> str:
+    """Return the hex digits of ten bytes for each id, with the bits that every id of this kind has."""
+    digits = 2 * len(drawn)
+    shift = 4 * (_DIGITS * _AT_ONCE - digits)
+    return f"{int.from_bytes(drawn) & _FREE_BITS >> shift | _FIXED_BITS >> shift:0{digits}x}"

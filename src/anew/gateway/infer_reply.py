@@ -11,6 +11,7 @@ from anew.domain.observation import Prediction
 from anew.gateway.infer_request import OUTPUTS, InferRequest
 from anew.gateway.routing import Route
 from anew.gateway.settings import GatewaySettings
+from anew.ports.http import Reply
 
 __all__ = ["InferReplies", "metadata_body"]
 
@@ -49,15 +50,15 @@ class InferReplies:
         self._datatype = _datatype(columns)
         self._width = len(columns.classes) if columns.task.classifies else 0
 
-    def body(self, asked: InferRequest, answered: tuple[Route, Sequence[Prediction]]) -> bytes:
-        """Return the JSON of a reply: one tensor for each output that was asked for."""
+    def reply(self, asked: InferRequest, answered: tuple[Route, Sequence[Prediction]]) -> Reply:
+        """Return the reply: one tensor for each output that was asked for."""
         route, predictions = answered
         one, shape = len(predictions) == 1, [len(predictions)]
         tensors = self._of_one(shape, predictions[0]) if one else self._of_many(shape, predictions)
         if asked.outputs is not OUTPUTS:
             named = {tensor.name: tensor for tensor in tensors}
             tensors = [named[name] for name in asked.outputs if name in named]
-        return _ENCODER.encode(_Reply(self.settings.model, route.champion.version, tensors, asked.id))
+        return Reply(200, _ENCODER.encode(_Reply(self.settings.model, route.champion.version, tensors, asked.id)))
 
     def _of_one(self, shape: Sequence[int], prediction: Prediction) -> list[_Tensor]:
         """Return what `_of_many` does for the one row that most requests have."""

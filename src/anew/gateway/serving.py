@@ -6,18 +6,19 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-
-import msgspec
+from typing import TypeVar
 
 from anew.domain.errors import UnavailableError
 from anew.domain.facts.rollout import Stage
 from anew.domain.observation import Answer, FeedbackEvent, Label, Prediction, ShadowAnswer
 from anew.gateway.admission import Admission
-from anew.gateway.ask import Ask, Asked, asks_for
+from anew.gateway.ask import Asked, asks_for
 from anew.gateway.commit import GroupCommit
+from anew.gateway.entry import Answered, Entry
 from anew.gateway.identity import Draw, prediction_id
 from anew.gateway.logged import Logged, as_logged, stranger
 from anew.gateway.record import Round, Voice, answered_plainly
@@ -27,38 +28,11 @@ from anew.gateway.row import RequestRow
 from anew.gateway.settings import GatewaySettings, OnFull
 from anew.gateway.version_call import Said, call_version
 
-__all__ = ["Answered", "Done", "Serving"]
+__all__ = ["Answered", "Serving"]
 
 _LOG = logging.getLogger("anew.gateway")
 _NO_MODEL = "no model is being served yet; anew status says what the first champion waits for"
-Answered = tuple[Route, Sequence[Prediction]]
-"""The route under which the rows of a request were answered, and one prediction for each."""
-Done = Callable[[Answered | RefusedError], None]
-"""Hears, once, how a request ended."""
-
-
-class _Entry(msgspec.Struct, eq=False):
-    """One request on its way."""
-
-    rows: Sequence[RequestRow]
-    done: Done
-    started: float
-    within_s: float
-    logged: Logged | None = None
-    ids: Sequence[str] = ()
-    asks: Sequence[Ask] = ()
-    answers: Sequence[Answer] = ()
-    failure: str = ""
-    predictions: Sequence[Prediction] = ()
-    heard: bool = False
-    pending: bool = False
-    ended: bool = False
-
-    def end(self, outcome: Answered | RefusedError) -> None:
-        """Tell whoever asked."""
-        if not self.ended:
-            self.done(outcome)
-            self.ended = True
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -83,7 +57,7 @@ class Serving:
     now: Callable[[], datetime]
     counts: Counter[str] = field(default_factory=Counter)
     admission: Admission = field(init=False)
-    _entered: deque[_Entry] = field(default_factory=deque)
+    _entered: deque[Entry] = field(default_factory=deque)
     _scheduled: bool = False
     _contested: int = 0
     _draw: Draw = field(default_factory=Draw)
@@ -116,15 +90,21 @@ class Serving:
             else:
                 future.set_result(outcome)
 
-        self.enter(rows, done, within_s)
+        self.enter(rows, _as_answered, done, within_s)
         return await future
 
     def enter(
-        self, rows: Sequence[RequestRow], done: Done, within_s: float = math.inf, logged: Logged | None = None
+        self,
+        rows: Sequence[RequestRow],
+        show: Callable[[Answered], _T],
+        done: Callable[[_T | RefusedError], None],
+        within_s: float = math.inf,
+        logged: Logged | None = None,
     ) -> None:
         """Do what `predict` does, for a caller who rather hears of it than waits, and gives up after `within_s`.
 
-        What was `logged` is answered already: only a challenger in shadow is asked.
+        `done` hears, once, what `show` makes of the answers, or why there are none; `show` is asked while they are on
+        their way to disk. What was `logged` is answered already: only a challenger in shadow is asked.
         """
         now, admission, entered, commit = time.perf_counter(), self.admission, self._entered, self.commit
         oldest = min(entered[0].started, commit.since) if entered else min(now, commit.since)
@@ -133,7 +113,7 @@ class Serving:
             done(RefusedError(503, "overloaded", "there is too much to do to answer in time; try again later"))
             return
         admission.rows += len(rows)
-        entered.append(_Entry(rows, done, now, within_s, logged))
+        entered.append(Entry(rows, show, done, now, within_s, logged))
         if not self._scheduled and (not commit.busy or admission.fills()):
             self._schedule()
 
@@ -172,7 +152,7 @@ class Serving:
         """Answer the next requests together: as many as leave the loop free for others soon."""
         started = time.perf_counter()
         admission, entered, most, rows = self.admission, self._entered, self.admission.most_rows, 0
-        batch: list[_Entry] = []
+        batch: list[Entry] = []
         while entered and (not batch or rows + len(entered[0].rows) <= most):
             entry = entered.popleft()
             admission.rows -= len(entry.rows)
@@ -190,7 +170,7 @@ class Serving:
             if entered and not self._scheduled:
                 self._schedule()  # after the commit of this batch, which the disk can be at meanwhile
 
-    def _guarded(self, batch: Sequence[_Entry], work: Callable[[], None]) -> None:
+    def _guarded(self, batch: Sequence[Entry], work: Callable[[], None]) -> None:
         """Do `work` on `batch`; a defect of ours must leave nobody waiting."""
         try:
             work()
@@ -199,7 +179,7 @@ class Serving:
             for entry in batch:
                 entry.end(RefusedError(500, "internal", "the gateway failed; its log says how"))
 
-    def _serve(self, batch: Sequence[_Entry]) -> None:
+    def _serve(self, batch: Sequence[Entry]) -> None:
         route = self.switch.route
         if route is None:
             for entry in batch:
@@ -212,7 +192,7 @@ class Serving:
         for entry in batch:
             self._ask(route, entry)
         self._answer(route, [entry for entry in batch if entry.logged is None])
-        ready: list[_Entry] = []
+        ready: list[Entry] = []
         for entry in batch:
             if entry.ended:
                 continue
@@ -226,7 +206,7 @@ class Serving:
                     asked.add_done_callback(partial(self._heard, route, entry))
         self._record(route, ready)
 
-    def _ask(self, route: Route, entry: _Entry) -> None:
+    def _ask(self, route: Route, entry: Entry) -> None:
         """Name the rows, and ask the challengers for those that are their own."""
         rows, model, logged = entry.rows, self.settings.model, entry.logged
         entry.ids = self._ids(rows)
@@ -241,7 +221,7 @@ class Serving:
         model, draw = self.settings.model, self._draw
         return [prediction_id(row.at, model, row.client_id, draw=draw) for row in rows]
 
-    def _answer(self, route: Route, batch: Sequence[_Entry]) -> None:
+    def _answer(self, route: Route, batch: Sequence[Entry]) -> None:
         """Put the champion's answers, or the fallback's, into the entries; end those that nobody can answer."""
         if len(batch) > 1 and not route.guard.tripped:
             rows = [row for entry in batch for row in entry.rows]
@@ -289,7 +269,7 @@ class Serving:
             )  # fmt: skip
         return instead.answers, f"champion {said.reason}"
 
-    def _heard(self, route: Route, entry: _Entry, _: Asked) -> None:
+    def _heard(self, route: Route, entry: Entry, _: Asked) -> None:
         """Go on with a request that waited for challengers, once the last has been heard."""
         if entry.heard or any(each.pending for each in entry.asks):
             return
@@ -297,7 +277,7 @@ class Serving:
         self._contested -= 1
         self._guarded([entry], lambda: self._record(route, [entry]))
 
-    def _record(self, route: Route, batch: Sequence[_Entry]) -> None:
+    def _record(self, route: Route, batch: Sequence[Entry]) -> None:
         """Bring what was answered to disk; only then is anyone told."""
         records: list[Prediction] = []
         now, clock = self.now(), time.perf_counter()
@@ -309,9 +289,11 @@ class Serving:
             entry.predictions = predictions
             records += predictions
         if records:
-            self.commit.enter(records, partial(self._settle, route, batch, len(records)))
+            self.commit.enter(
+                records, partial(self._settle, route, batch, len(records)), partial(self._prepare, route, batch)
+            )
 
-    def _predictions(self, route: Route, entry: _Entry, now: datetime, took_us: int) -> Sequence[Prediction]:
+    def _predictions(self, route: Route, entry: Entry, now: datetime, took_us: int) -> Sequence[Prediction]:
         model, rows = self.settings.model, entry.rows
         if not entry.ids:
             entry.ids = self._ids(rows)
@@ -329,10 +311,16 @@ class Serving:
         )
         return answered.predictions(model, now, took_us)
 
-    def _settle(self, route: Route, batch: Sequence[_Entry], records: int, problem: BaseException | None) -> None:
+    def _prepare(self, route: Route, batch: Sequence[Entry]) -> None:
+        """Have ready what to say when the records are on disk; a defect in it is seen to when it is to be said."""
+        with suppress(Exception):
+            for entry in batch:
+                entry.prepare(route)
+
+    def _settle(self, route: Route, batch: Sequence[Entry], records: int, problem: BaseException | None) -> None:
         self._guarded(batch, lambda: self._acknowledge(route, batch, records, problem))
 
-    def _acknowledge(self, route: Route, batch: Sequence[_Entry], records: int, problem: BaseException | None) -> None:
+    def _acknowledge(self, route: Route, batch: Sequence[Entry], records: int, problem: BaseException | None) -> None:
         """Tell those whose predictions, `records` in all, are on disk; the others what the policy says."""
         refusal = self._counted(records, "predictions", problem)
         for entry in batch:
@@ -343,9 +331,9 @@ class Serving:
                 self.counts["fallbacks"] += sum(each.arm == "fallback" for each in entry.predictions)
             if entry.pending:
                 self._follow(entry)
-            entry.end((route, entry.predictions))
+            entry.end(entry.prepare(route))
 
-    def _follow(self, entry: _Entry) -> None:
+    def _follow(self, entry: Entry) -> None:
         """Have the answers of shadows that have not answered yet sent after their predictions."""
         for each in entry.asks:
             if each.asked is not None:
@@ -385,3 +373,7 @@ class Serving:
             return RefusedError(503, "journal_unavailable", message)
         self.counts["dropped"] += records
         return None
+
+
+def _as_answered(answered: Answered) -> Answered:
+    return answered
