@@ -8,6 +8,7 @@ or that plants something, is one: it passes when the planted fault is found. Wha
 ``record_property("figure", …)`` stands with its rows.
 """
 
+import fcntl
 import json
 import sys
 from collections.abc import Mapping
@@ -89,12 +90,17 @@ class _Collector:
             self._tests[report.nodeid] = found | ({"figures": figures} if figures else {})
 
     def pytest_sessionfinish(self) -> None:
-        """Put this run's tests in the place of what the file said of them."""
-        known = json.loads(self._file.read_text())["tests"] if self._file.exists() else {}
-        seen = {id: test for id, test in self._tests.items() if test["outcome"] != "collected" or id not in known}
-        tests = dict(sorted((known | seen).items()))
+        """Put this run's tests in the place of what the file said of them; another run may be doing so, too."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps({"schema": 1, "rows": _rows(tests), "tests": tests}, indent=1) + "\n")
+        with self._file.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            said = file.read()
+            known = json.loads(said)["tests"] if said else {}
+            seen = {id: test for id, test in self._tests.items() if test["outcome"] != "collected" or id not in known}
+            tests = dict(sorted((known | seen).items()))
+            file.truncate(0)
+            file.write(json.dumps({"schema": 1, "rows": _rows(tests), "tests": tests}, indent=1) + "\n")
 
 
 def _rows(tests: Mapping[str, Any]) -> dict[str, Any]:
