@@ -116,6 +116,33 @@ def test_a_policy_whose_retrains_do_harm_is_refused_by_the_backtest(
     assert figures["fits"] > 1
 
 
+ENDS = {
+    "exits": ("raise SystemExit(0)", "SystemExit"),
+    "is over": ("import os; os._exit(0)", "ended with exit code 0"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("where", ["train", "import"])
+def test_code_that_ends_its_process_has_passed_nothing(
+    run: Run, tmp_path: Path, rows: Path, how: str, where: str
+) -> None:
+    line, said = ENDS[how]
+    spoilt = PIPELINE.replace("    settings", f"    {line}\n    settings", 1)
+    project = write_project(tmp_path / "small", LEARNS, spoilt if where == "train" else f"{line}\n{PIPELINE}")
+    done = run(project, "--data", rows, "--windows", "20", "--only", "backtest,gates", "--json")
+    data = json.loads(done.out)["data"]
+    if where == "import":
+        assert (done.code, data["outcome"]) == (2, "invalid"), done
+    else:
+        assert (done.code, data["outcome"]) == (3, "refused"), done
+        assert [(each["step"], each["outcome"]) for each in data["steps"]] == [
+            ("backtest", "unmeasured"),
+            ("gates", "unmeasured"),
+        ]
+    assert all(said in each["said"][0] for each in data["steps"])
+
+
 @pytest.mark.parametrize("only", ["", "backtests"])
 def test_a_step_that_is_none_is_said(run: Run, tmp_path: Path, only: str) -> None:
     assert run(write_project(tmp_path / "small"), "--only", only).code == 2

@@ -98,6 +98,21 @@ def test_what_fails_to_measure_is_evidence_of_nothing_and_the_others_go_on() -> 
     assert {each.name for each in others} == {"slos"}
 
 
+class Leaving(SLOs):
+    """A gate of somebody's own that ends the program."""
+
+    def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:  # noqa: ARG002  the gate's contract
+        """Fail."""
+        raise SystemExit(0)
+
+
+def test_what_exits_while_it_measures_has_failed() -> None:
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    (mine,) = measure_gates({"mine": (Leaving(), True)}, rows)
+    assert (mine.value, mine.problem) == (None, "SystemExit: 0")
+
+
 class Greedy(Calibration):
     """A gate of somebody's own that asks for more memory than there is, in a library that wraps what it raises."""
 

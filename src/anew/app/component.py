@@ -63,7 +63,7 @@ def _stranger(name: str) -> object:
     module_name, _, class_name = name.partition(":")
     try:
         return getattr(importlib.import_module(module_name), class_name)
-    except Exception as exc:  # a stranger's module may raise anything while it is imported
+    except (Exception, SystemExit) as exc:  # a stranger's module may raise anything while it is imported
         raise SettingsError(f"{name} cannot be loaded: {type(exc).__name__}: {exc}") from exc
 
 

@@ -130,7 +130,7 @@ def _grid(low: float, high: float, points: int) -> tuple[float, ...]:
     return tuple(low + i * step for i in range(points))
 
 
-def failure(raised: Exception) -> str:
+def failure(raised: BaseException) -> str:
     """Return what a component of somebody's own raised, short enough for a fact; what ran out is named first.
 
     >>> failure(MemoryError("2 GB"))

@@ -106,7 +106,7 @@ def sums_of_window(detector: Summing, rows: ScoredRows) -> object | None:
     """Return a detector's sums of a window; None where they are too many or fail: its period's rows are read then."""
     try:
         return detector.sums(rows)
-    except Exception:  # noqa: BLE001 - components may be anybody's; what fails here fails again on the rows, on record
+    except (Exception, SystemExit):  # noqa: BLE001 - components may be anybody's; what fails here fails again on the rows, on record
         return None
 
 
@@ -124,5 +124,5 @@ def _measured(key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: 
     """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring."""
     try:
         return measure(rows)
-    except Exception as exc:  # noqa: BLE001 - components may be anybody's
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - components may be anybody's
         return (Evidence.of(key, None, 0, problem=failure(exc)),)

@@ -387,7 +387,7 @@ def user_code(what: str, call: Callable[[], T]) -> T:
         raise
     except MemoryError as exc:
         raise TrainingError("oom", f"{what} ran out of memory") from exc
-    except Exception as exc:  # the user's code may raise anything; it ends this run, nothing else
+    except (Exception, SystemExit) as exc:  # the user's code may raise anything; it ends this run, nothing else
         frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.endswith("pipeline.py")]
         place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         raise TrainingError("error", f"{what} raised {type(exc).__name__}{place}: {exc}") from exc

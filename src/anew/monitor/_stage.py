@@ -148,6 +148,6 @@ def _judged(detector: Detector, evidence: tuple[Evidence, ...]) -> tuple[Finding
     """Return what the detector finds, and whether it failed to judge: then nobody knows how things stand."""
     try:
         return (detector.judge(evidence) if evidence else None), False
-    except Exception as exc:  # noqa: BLE001 - detectors may be anybody's
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - detectors may be anybody's
         message = f"{detector.key} cannot judge what it measured: {failure(exc)}"
         return Finding(severity=Severity.HIGH, message=message, evidence=evidence), True

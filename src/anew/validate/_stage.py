@@ -261,5 +261,5 @@ def _judgement(gate: Gate, evidence: tuple[Evidence, ...]) -> Judgement:
     """Let a gate judge; one that fails has not let anybody through."""
     try:
         return gate.judge(evidence)
-    except Exception as exc:  # noqa: BLE001 - gates may be anybody's
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - gates may be anybody's
         return Judgement(verdict=Verdict.ERROR, reason=f"the gate itself failed: {failure(exc)}")

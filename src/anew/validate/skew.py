@@ -100,7 +100,7 @@ class Skew:
     def _compared(self, subject: str, table: pl.DataFrame, candidate: Examinee, compare: Any) -> Evidence:
         try:
             different = compare(table, candidate)
-        except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code may raise anything
             return unmeasured(self.key, subject, failure(exc), table.height)
         return Evidence.of(self.key, float(different.mean()), table.height, subject=subject)
 
