@@ -113,6 +113,17 @@ def test_what_exits_while_it_measures_has_failed() -> None:
     assert (mine.value, mine.problem) == (None, "SystemExit: 0")
 
 
+@pytest.mark.parametrize("measured", [None, 0.3, (0.3,), "much"])
+def test_what_is_measured_and_is_no_evidence_is_a_failure(monkeypatch: pytest.MonkeyPatch, measured: object) -> None:
+    monkeypatch.setattr(Spoilt, "measure", lambda *_: measured)
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    mine, *others = measure_gates({"mine": (Spoilt(), True), "slos": (SLOs(), True)}, rows)
+    assert (mine.name, mine.value) == ("mine", None)
+    assert mine.problem.startswith("TypeError: it measured ")
+    assert {each.name for each in others} == {"slos"}
+
+
 class Greedy(Calibration):
     """A gate of somebody's own that asks for more memory than there is, in a library that wraps what it raises."""
 

@@ -1,6 +1,6 @@
 """Measurements that effects make on rows and profiles, for the deciders to judge; pure functions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -123,6 +123,14 @@ def measure_gates(gates: Gates, rows: HeldOut) -> tuple[Evidence, ...]:
 def _measured(key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: _Rows) -> tuple[Evidence, ...]:
     """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring."""
     try:
-        return measure(rows)
+        return _evidence(measure(rows))
     except (Exception, SystemExit) as exc:  # noqa: BLE001 - components may be anybody's
         return (Evidence.of(key, None, 0, problem=failure(exc)),)
+
+
+def _evidence(found: object) -> tuple[Evidence, ...]:
+    pieces = tuple(found) if isinstance(found, Iterable) else (found,)
+    strange = [each for each in pieces if not isinstance(each, Evidence)]
+    if strange:
+        raise TypeError(f"it measured {strange[0]!r:.80}; it has to return a tuple of anew.domain.evidence.Evidence")
+    return pieces
