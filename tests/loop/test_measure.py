@@ -15,7 +15,7 @@ from anew.monitor import Detectors, ScoredRows, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.stats.profile import Reference
-from anew.validate import Gates, HeldOut
+from anew.validate import BROKEN, Gates, HeldOut
 from anew.validate.beats_champion import BeatsChampion
 from anew.validate.calibration import Calibration
 from anew.validate.slos import SLOs
@@ -113,6 +113,15 @@ def test_what_exits_while_it_measures_has_failed() -> None:
     assert (mine.value, mine.problem) == (None, "SystemExit: 0")
 
 
+def test_evidence_in_the_name_of_another_gate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spoilt, "measure", lambda *_: (Evidence.of("slos", 0.0, 60, subject="error at most 0.1"),))
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    (mine,) = measure_gates({"mine": (Spoilt(), True)}, rows)
+    assert (mine.name, mine.value) == ("mine", None)
+    assert "called 'slos'" in mine.problem
+
+
 @pytest.mark.parametrize("measured", [None, 0.3, (0.3,), "much"])
 def test_what_is_measured_and_is_no_evidence_is_a_failure(monkeypatch: pytest.MonkeyPatch, measured: object) -> None:
     monkeypatch.setattr(Spoilt, "measure", lambda *_: measured)
@@ -147,3 +156,4 @@ def test_a_gate_that_ran_out_of_memory_says_so_and_lets_nobody_through() -> None
     judged = Greedy().judge((mine,))
     assert judged.verdict is not Verdict.PASS
     assert "oom: out of memory" in judged.reason
+    assert mine.subject == BROKEN, "whatever it would say, it is not asked"

@@ -16,7 +16,7 @@ from anew.loop.columns import profile_columns
 from anew.monitor import Detectors, ScoredRows, SeenRows, Summing, Yardstick
 from anew.stats.outcome import losses
 from anew.stats.profile import Profile
-from anew.validate import Gates, HeldOut
+from anew.validate import BROKEN, Gates, HeldOut
 
 __all__ = [
     "Floats",
@@ -116,16 +116,32 @@ def measure_gates(gates: Gates, rows: HeldOut) -> tuple[Evidence, ...]:
         evidence
         for key, (gate, _) in gates.items()
         if not (gate.needs_champion and rows.champion is None)
-        for evidence in _measured(key, gate.measure, rows)
+        for evidence in _measured(key, partial(_of_gate, key, gate.measure), rows, BROKEN)
     )
 
 
-def _measured(key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: _Rows) -> tuple[Evidence, ...]:
-    """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring."""
+def _of_gate(key: str, measure: Callable[[HeldOut], tuple[Evidence, ...]], rows: HeldOut) -> tuple[Evidence, ...]:
+    """Measure, and refuse evidence in the name of another gate."""
+    found = _evidence(measure(rows))
+    strange = [each.name for each in found if each.name != key]
+    if strange:
+        raise ValueError(
+            f"it measured evidence that is called {strange[0]!r:.80}; that has to be the gate's key, {key!r}"
+        )
+    return found
+
+
+def _measured(
+    key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: _Rows, broken: str = ""
+) -> tuple[Evidence, ...]:
+    """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring.
+
+    `broken` is the subject of that evidence.
+    """
     try:
         return _evidence(measure(rows))
     except (Exception, SystemExit) as exc:  # noqa: BLE001 - components may be anybody's
-        return (Evidence.of(key, None, 0, problem=failure(exc)),)
+        return (Evidence.of(key, None, 0, subject=broken, problem=failure(exc)),)
 
 
 def _evidence(found: object) -> tuple[Evidence, ...]:

@@ -71,6 +71,7 @@ class Skew:
     """
 
     needs_champion: ClassVar[bool] = False
+    partial: ClassVar[bool] = True
 
     rows: int = 200
     tolerance: float = 1e-9
