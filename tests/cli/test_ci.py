@@ -61,6 +61,7 @@ def test_a_project_that_learns_passes_and_says_what_it_needs(run: Run, tmp_path:
 )
 def test_a_policy_that_loses_more_than_never_retraining_is_refused(loss: float, worse: float, outcome: str) -> None:
     data = {"loss": loss, "loss_never_retrained": 0.2, "windows": [1, 2], "fits": 3, "rows": 10}
+    data |= {"incidents": 0, "troubles": []}
     assert judge_backtest(data, worse).outcome == outcome
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from anew.domain.column import Column, ColumnKind, Columns, Task
-from anew.domain.evidence import Evidence
+from anew.domain.evidence import BROKEN, Evidence
 from anew.domain.interval import Interval
 from anew.domain.verdict import Verdict
 from anew.loop.measure import as_values, losses, measure_gates, measure_scored, measure_seen, seen_rows
@@ -15,7 +15,7 @@ from anew.monitor import Detectors, ScoredRows, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.stats.profile import Reference
-from anew.validate import BROKEN, Gates, HeldOut
+from anew.validate import Gates, HeldOut
 from anew.validate.beats_champion import BeatsChampion
 from anew.validate.calibration import Calibration
 from anew.validate.slos import SLOs

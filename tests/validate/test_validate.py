@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from anew.domain.evidence import Evidence
+from anew.domain.evidence import BROKEN, Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     ApprovalSigned,
@@ -22,7 +22,7 @@ from anew.domain.facts import (
     SourceCapped,
 )
 from anew.domain.verdict import Verdict
-from anew.validate import BROKEN, Gate, HeldOut, Judgement, Validate, ValidateState
+from anew.validate import Gate, HeldOut, Judgement, Validate, ValidateState
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -17,6 +17,7 @@ from anew.app.settings import Settings, load
 from anew.app.wiring import stages
 from anew.domain.errors import AnewError, SettingsError, UnavailableError
 from anew.loop.replay import ReplayReport
+from anew.loop.replay_trouble import said_of
 
 __all__ = [
     "STEPS",
@@ -209,9 +210,11 @@ def judge_backtest(data: Mapping[str, Any], worse: float) -> Step:
     """Judge a replay's report: pass when the policy lost no more than never retraining, by the share `worse`."""
     loss, never = float(data["loss"]), float(data["loss_never_retrained"])
     figures = {"loss": loss, "loss_never_retrained": never, "windows": len(data["windows"]), "fits": data["fits"]}
+    figures["incidents"] = data["incidents"]
     good = loss <= never * (1 + worse)
     said = f"the policy loses {loss:.4g}, never retraining {never:.4g}, on {data['rows']} rows"
-    return Step(step="backtest", outcome="pass" if good else "fail", said=(said,), figures=figures)
+    broken = map(said_of, data["troubles"])
+    return Step(step="backtest", outcome="pass" if good else "fail", said=(said, *broken), figures=figures)
 
 
 def _gates(settings: Settings, options: CheckOptions, run: Callable[[], ReplayReport | str]) -> Step:

@@ -8,7 +8,10 @@ from operator import add, mul
 from anew.domain.errors import InvariantError
 from anew.domain.shortage import shortage
 
-__all__ = ["Counts", "Evidence", "failure"]
+__all__ = ["BROKEN", "Counts", "Evidence", "failure"]
+
+BROKEN = "measure()"
+"""Subject of the evidence of a component that failed to measure; its problem says how. No gate is to judge that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

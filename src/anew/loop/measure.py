@@ -10,13 +10,13 @@ import numpy.typing as npt
 import polars as pl
 
 from anew.domain.column import Columns, Task
-from anew.domain.evidence import Evidence, failure
+from anew.domain.evidence import BROKEN, Evidence, failure
 from anew.domain.interval import Interval
 from anew.loop.columns import profile_columns
 from anew.monitor import Detectors, ScoredRows, SeenRows, Summing, Yardstick
 from anew.stats.outcome import losses
 from anew.stats.profile import Profile
-from anew.validate import BROKEN, Gates, HeldOut
+from anew.validate import Gates, HeldOut
 
 __all__ = [
     "Floats",
@@ -116,7 +116,7 @@ def measure_gates(gates: Gates, rows: HeldOut) -> tuple[Evidence, ...]:
         evidence
         for key, (gate, _) in gates.items()
         if not (gate.needs_champion and rows.champion is None)
-        for evidence in _measured(key, partial(_of_gate, key, gate.measure), rows, BROKEN)
+        for evidence in _measured(key, partial(_of_gate, key, gate.measure), rows)
     )
 
 
@@ -131,17 +131,12 @@ def _of_gate(key: str, measure: Callable[[HeldOut], tuple[Evidence, ...]], rows:
     return found
 
 
-def _measured(
-    key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: _Rows, broken: str = ""
-) -> tuple[Evidence, ...]:
-    """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring.
-
-    `broken` is the subject of that evidence.
-    """
+def _measured(key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: _Rows) -> tuple[Evidence, ...]:
+    """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring."""
     try:
         return _evidence(measure(rows))
     except (Exception, SystemExit) as exc:  # noqa: BLE001 - components may be anybody's
-        return (Evidence.of(key, None, 0, subject=broken, problem=failure(exc)),)
+        return (Evidence.of(key, None, 0, subject=BROKEN, problem=failure(exc)),)
 
 
 def _evidence(found: object) -> tuple[Evidence, ...]:

@@ -1,10 +1,9 @@
 """Candidate in, verdicts out: one gate per file."""
 
-from anew.validate._gate import BROKEN, Answers, Disparity, Examinee, Gate, Gates, HeldOut, Judgement, Package
+from anew.validate._gate import Answers, Disparity, Examinee, Gate, Gates, HeldOut, Judgement, Package
 from anew.validate._stage import Validate, ValidateState
 
 __all__ = [
-    "BROKEN",
     "Answers",
     "Disparity",
     "Examinee",

@@ -16,7 +16,7 @@ from anew.domain.verdict import Verdict
 from anew.stats.metric import Score
 from anew.stats.outcome import losses, measure_metric
 
-__all__ = ["BROKEN", "Answers", "Disparity", "Examinee", "Gate", "Gates", "HeldOut", "Judgement", "Package"]
+__all__ = ["Answers", "Disparity", "Examinee", "Gate", "Gates", "HeldOut", "Judgement", "Package"]
 
 
 class Answers(NamedTuple):
@@ -241,9 +241,6 @@ class Gate(Protocol):
         """
         ...
 
-
-BROKEN = "measure()"
-"""Subject of the evidence of a gate that failed to measure; its problem says how. No gate is asked to judge that."""
 
 Gates = Mapping[str, tuple[Gate, bool]]
 """Gates by key, each with whether it counts."""

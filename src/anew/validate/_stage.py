@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from anew.domain.evidence import Evidence, failure
+from anew.domain.evidence import BROKEN, Evidence, failure
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     ApprovalSigned,
@@ -19,7 +19,7 @@ from anew.domain.facts import (
     SourceCapped,
 )
 from anew.domain.verdict import Verdict, worst
-from anew.validate._gate import BROKEN, Gate, Gates, Judgement
+from anew.validate._gate import Gate, Gates, Judgement
 
 __all__ = ["SOURCES", "Candidacy", "Validate", "ValidateState"]
 
