@@ -1,5 +1,6 @@
 """`anew replay` over small files of every kind: what init writes for them replays, and gains where it can."""
 
+import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,6 +161,14 @@ def test_a_pipeline_that_raises_ends_as_a_sentence(tmp_path: Path) -> None:
     settings = load(write_project(tmp_path / "p", pipeline=pipeline))
     with pytest.raises(NotFoundError, match=r"train\(\) raised ValueError at .*pipeline.py:2: not today"):
         replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
+
+
+def test_a_training_that_never_returns_is_ended_by_its_limit(tmp_path: Path) -> None:
+    pipeline = "def train(data, params):\n    while True:\n        pass\n"
+    settings = load(write_project(tmp_path / "p", YAML + "train: {timeout: 100ms}\n", pipeline))
+    with pytest.raises(NotFoundError, match=r"timeout: it ran longer than its limit of 0\.1 s"):
+        replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 BROKEN = """
