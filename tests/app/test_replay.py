@@ -159,7 +159,16 @@ def test_a_file_that_does_not_fit_is_said(tmp_path: Path) -> None:
 def test_a_pipeline_that_raises_ends_as_a_sentence(tmp_path: Path) -> None:
     pipeline = "def train(data, params):\n    raise ValueError('not today')\n"
     settings = load(write_project(tmp_path / "p", pipeline=pipeline))
-    with pytest.raises(NotFoundError, match=r"train\(\) raised ValueError at .*pipeline.py:2: not today"):
+    said = r"in 10 windows: error: train\(\) raised ValueError at .*pipeline.py:2: not today"
+    with pytest.raises(NotFoundError, match=said):
+        replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
+
+
+def test_features_that_lose_rows_are_said_to_have_made_too_few(tmp_path: Path) -> None:
+    settings = load(
+        write_project(tmp_path / "p", pipeline=PIPELINE + "\n\ndef features(rows):\n    return rows.head(3)\n")
+    )
+    with pytest.raises(NotFoundError, match=r"in 10 windows: error: features\(\) made 3 rows"):
         replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
 
 
