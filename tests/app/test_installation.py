@@ -166,6 +166,14 @@ def test_what_was_never_brought_up_says_so(tmp_path: Path) -> None:
         installation_status(installation(tmp_path))
 
 
+def test_a_folder_that_is_no_installation_is_told_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"is no installation: it has no installation\.yaml"):
+        installation_status(tmp_path)
+    one = project(tmp_path / "fraud", "fraud")
+    with pytest.raises(NotFoundError, match=r"is one project .*: anew status "):
+        installation_status(one)
+
+
 def test_a_gateway_that_comes_too_early_says_what_to_wait_for(tmp_path: Path) -> None:
     root = installation(tmp_path)
     project(root / "models" / "m", "m")

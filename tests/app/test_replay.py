@@ -1,5 +1,6 @@
 """`anew replay` over small files of every kind: what init writes for them replays, and gains where it can."""
 
+import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from anew.app.settings import load
 from anew.domain.errors import NotFoundError, SchemaError, SettingsError
 from anew.domain.facts import SnapshotTaken
 from anew.loop.replay import ReplayReport
-from tests.app.small_project import YAML, write_project
+from anew.loop.replay_trouble import said_of
+from tests.app.small_project import PIPELINE, YAML, write_project
 
 N = 16000
 START = datetime(2024, 1, 1)  # noqa: DTZ001  files without a zone are what is common
@@ -157,8 +159,77 @@ def test_a_file_that_does_not_fit_is_said(tmp_path: Path) -> None:
 def test_a_pipeline_that_raises_ends_as_a_sentence(tmp_path: Path) -> None:
     pipeline = "def train(data, params):\n    raise ValueError('not today')\n"
     settings = load(write_project(tmp_path / "p", pipeline=pipeline))
-    with pytest.raises(NotFoundError, match=r"train\(\) raised ValueError at .*pipeline.py:2: not today"):
+    said = r"in 10 windows: error: train\(\) raised ValueError at .*pipeline.py:2: not today"
+    with pytest.raises(NotFoundError, match=said):
         replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
+
+
+def test_features_that_lose_rows_are_said_to_have_made_too_few(tmp_path: Path) -> None:
+    settings = load(
+        write_project(tmp_path / "p", pipeline=PIPELINE + "\n\ndef features(rows):\n    return rows.head(3)\n")
+    )
+    with pytest.raises(NotFoundError, match=r"in 10 windows: error: features\(\) made 3 rows"):
+        replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
+
+
+def test_a_training_that_never_returns_is_ended_by_its_limit(tmp_path: Path) -> None:
+    pipeline = "def train(data, params):\n    while True:\n        pass\n"
+    settings = load(write_project(tmp_path / "p", YAML + "train: {timeout: 100ms}\n", pipeline))
+    with pytest.raises(NotFoundError, match=r"timeout: it ran longer than its limit of 0\.1 s"):
+        replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+BROKEN = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from anew.domain.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    labels: ClassVar[bool] = False
+    over: ClassVar[None] = None
+    where: str
+
+    @property
+    def key(self):
+        return f"broken in {self.where}"
+
+    def measure_seen(self, seen):
+        if self.where == "measure":
+            raise RuntimeError("boom")
+        return (Evidence.of(self.key, 1.0, seen.n),)
+
+    def measure_scored(self, rows):
+        return ()
+
+    def judge(self, evidence):
+        if self.where == "judge":
+            raise RuntimeError("boom")
+"""
+
+
+def test_what_breaks_on_the_way_is_counted_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "replay_broken.py").write_text(BROKEN, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = "".join(f'  - {{"replay_broken:Broken": {{where: {each}}}}}\n' for each in ("measure", "judge", "nothing"))
+    own = "  - {metric: business.margin, at_least: 0}\ntriggers:\n"
+    yaml = (
+        YAML.replace("span: 10d", "span: all").replace("triggers:\n", own + broken)
+        + "business: {margin: 'pipeline:margin'}\n"
+    )
+    pipeline = PIPELINE + "\n\ndef margin(rows):\n    raise ValueError('kpi boom')\n"
+    settings = load(write_project(tmp_path / "p", yaml, pipeline))
+    rows = small(tmp_path, 2000, x=[float(i % 2) for i in range(2000)])
+    data = replay(settings, ReplayOptions(data=rows, windows=10)).data
+    found = {(each["kind"], each["name"]): each for each in data["troubles"]}
+    assert data["incidents"] == found["incident", "broken in judge"]["count"] >= 5
+    assert found["unmeasured", "broken in measure"]["said"] == "RuntimeError: boom"
+    assert "kpi boom" in found["unmeasured", "slo(business.margin>=0)"]["said"]
+    assert not any("nothing" in name for _, name in found)
+    assert "first: RuntimeError: boom" in said_of(found["unmeasured", "broken in measure"])
 
 
 def test_windows_of_so_many_rows_are_replayed_as_they_are_served(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from anew.app.settings import Settings, load
 from anew.app.watch import watched_by
 from anew.app.wiring import stages
 from anew.domain.errors import SettingsError
+from anew.domain.evidence import Evidence
+from anew.domain.verdict import Verdict
 from anew.governance import Governance
 from anew.governance.approvals import Approvals
 from anew.monitor.psi import PSI
@@ -131,6 +133,10 @@ def test_a_business_metric_is_watched_and_not_asked_of_a_candidate(tmp_path: Pat
     slos, _ = chosen_gates(settings).gates["slos"]
     assert isinstance(slos, SLOs)
     assert [str(each) for each in slos.objectives] == ["error at most 0.3"]
+    kept = Evidence.of("slos", 0.1, 60, subject="error at most 0.3")
+    said = slos.judge((kept,))
+    assert said.verdict is Verdict.PASS
+    assert said.reason.endswith("business.ctr at least 0.3: not asked of held-out rows, but of what is served")
 
 
 @pytest.mark.fault("P8")

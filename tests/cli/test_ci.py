@@ -61,6 +61,7 @@ def test_a_project_that_learns_passes_and_says_what_it_needs(run: Run, tmp_path:
 )
 def test_a_policy_that_loses_more_than_never_retraining_is_refused(loss: float, worse: float, outcome: str) -> None:
     data = {"loss": loss, "loss_never_retrained": 0.2, "windows": [1, 2], "fits": 3, "rows": 10}
+    data |= {"incidents": 0, "troubles": []}
     assert judge_backtest(data, worse).outcome == outcome
 
 
@@ -114,6 +115,33 @@ def test_a_policy_whose_retrains_do_harm_is_refused_by_the_backtest(
     assert outcomes == {"validate": "pass", "backtest": "fail", "gates": "pass"}
     assert figures["loss"] > figures["loss_never_retrained"]
     assert figures["fits"] > 1
+
+
+ENDS = {
+    "exits": ("raise SystemExit(0)", "SystemExit"),
+    "is over": ("import os; os._exit(0)", "ended with exit code 0"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("where", ["train", "import"])
+def test_code_that_ends_its_process_has_passed_nothing(
+    run: Run, tmp_path: Path, rows: Path, how: str, where: str
+) -> None:
+    line, said = ENDS[how]
+    spoilt = PIPELINE.replace("    settings", f"    {line}\n    settings", 1)
+    project = write_project(tmp_path / "small", LEARNS, spoilt if where == "train" else f"{line}\n{PIPELINE}")
+    done = run(project, "--data", rows, "--windows", "20", "--only", "backtest,gates", "--json")
+    data = json.loads(done.out)["data"]
+    if where == "import":
+        assert (done.code, data["outcome"]) == (2, "invalid"), done
+    else:
+        assert (done.code, data["outcome"]) == (3, "refused"), done
+        assert [(each["step"], each["outcome"]) for each in data["steps"]] == [
+            ("backtest", "unmeasured"),
+            ("gates", "unmeasured"),
+        ]
+    assert all(said in each["said"][0] for each in data["steps"])
 
 
 @pytest.mark.parametrize("only", ["", "backtests"])

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from anew.domain.column import Column, ColumnKind, Columns, Task
-from anew.domain.evidence import Evidence
+from anew.domain.evidence import BROKEN, Evidence
 from anew.domain.interval import Interval
 from anew.domain.verdict import Verdict
 from anew.loop.measure import as_values, losses, measure_gates, measure_scored, measure_seen, seen_rows
@@ -98,6 +98,41 @@ def test_what_fails_to_measure_is_evidence_of_nothing_and_the_others_go_on() -> 
     assert {each.name for each in others} == {"slos"}
 
 
+class Leaving(SLOs):
+    """A gate of somebody's own that ends the program."""
+
+    def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:  # noqa: ARG002  the gate's contract
+        """Fail."""
+        raise SystemExit(0)
+
+
+def test_what_exits_while_it_measures_has_failed() -> None:
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    (mine,) = measure_gates({"mine": (Leaving(), True)}, rows)
+    assert (mine.value, mine.problem) == (None, "SystemExit: 0")
+
+
+def test_evidence_in_the_name_of_another_gate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spoilt, "measure", lambda *_: (Evidence.of("slos", 0.0, 60, subject="error at most 0.1"),))
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    (mine,) = measure_gates({"mine": (Spoilt(), True)}, rows)
+    assert (mine.name, mine.value) == ("mine", None)
+    assert "called 'slos'" in mine.problem
+
+
+@pytest.mark.parametrize("measured", [None, 0.3, (0.3,), "much"])
+def test_what_is_measured_and_is_no_evidence_is_a_failure(monkeypatch: pytest.MonkeyPatch, measured: object) -> None:
+    monkeypatch.setattr(Spoilt, "measure", lambda *_: measured)
+    answers = np.array(["1"] * 60)
+    rows = HeldOut(task=Task.BINARY, label=answers, challenger=answers, challenger_loss=np.zeros(60))
+    mine, *others = measure_gates({"mine": (Spoilt(), True), "slos": (SLOs(), True)}, rows)
+    assert (mine.name, mine.value) == ("mine", None)
+    assert mine.problem.startswith("TypeError: it measured ")
+    assert {each.name for each in others} == {"slos"}
+
+
 class Greedy(Calibration):
     """A gate of somebody's own that asks for more memory than there is, in a library that wraps what it raises."""
 
@@ -121,3 +156,4 @@ def test_a_gate_that_ran_out_of_memory_says_so_and_lets_nobody_through() -> None
     judged = Greedy().judge((mine,))
     assert judged.verdict is not Verdict.PASS
     assert "oom: out of memory" in judged.reason
+    assert mine.subject == BROKEN, "whatever it would say, it is not asked"

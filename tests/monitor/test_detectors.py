@@ -12,7 +12,7 @@ from anew.domain.evidence import Evidence
 from anew.domain.facts import AlertRaised, IncidentRaised, Ticked, WindowClosed, WindowScored
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
-from anew.monitor import Monitor, ScoredRows, SeenRows, Yardstick
+from anew.monitor import Finding, Monitor, ScoredRows, SeenRows, Yardstick
 from anew.monitor.psi import PSI
 from anew.monitor.slo import SLO
 from anew.stats.profile import Reference
@@ -218,3 +218,25 @@ def test_a_detector_that_fails_to_judge_is_an_incident_and_keeps_no_other_from_j
     assert incident.message == "slo(error<=0.2) cannot judge what it measured: KeyError: 'amount'"
     assert isinstance(alert, AlertRaised)
     assert alert.detector == slo.key
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (True, "it returned True; it has to return an anew.monitor.Finding, or None"),
+        (Finding(severity="high", message="much", evidence=()), "severity has to be an anew.domain.severity.Severity"),  # type: ignore[arg-type]  # the mistake
+        (Finding(severity=Severity.HIGH, message="much", evidence=None), "it returned the evidence None"),  # type: ignore[arg-type]  # the mistake
+    ],
+)
+def test_a_detector_that_says_what_none_may_say_is_an_incident_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, said: object, told: str
+) -> None:
+    slo, broken = SLO(metric="error", at_most=0.1), Raising(metric="error", at_most=0.2)
+    monkeypatch.setattr(Raising, "judge", lambda *_: said)
+    evidence = tuple(Evidence.of(each.key, 0.5, 100, subject="error", reference=0.1) for each in (slo, broken))
+    stage = Monitor({slo.key: slo, broken.key: broken})
+    incident, alert = stage.decide(stage.initial(), window(WindowScored, evidence))
+    assert isinstance(incident, IncidentRaised)
+    assert incident.message.startswith("slo(error<=0.2) cannot judge what it measured: TypeError: ")
+    assert told in incident.message
+    assert isinstance(alert, AlertRaised)

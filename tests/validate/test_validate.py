@@ -1,13 +1,13 @@
 """Gates' verdicts become an acceptance or a refusal; a person may override, by a signed fact for that digest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
 
-from anew.domain.evidence import Evidence
+from anew.domain.evidence import BROKEN, Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     ApprovalSigned,
@@ -271,6 +271,68 @@ def test_a_gate_that_fails_lets_nobody_through() -> None:
         "the gate itself failed: ZeroDivisionError: division by zero",
     )
     assert isinstance(refused, CandidateRefused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Careless(Limit):
+    """A gate of somebody's own that passes whatever it is shown."""
+
+    said: object = Judgement(verdict=Verdict.PASS, reason="fine")
+
+    def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:  # noqa: ARG002  the gate's contract
+        """Say what the test wants."""
+        return self.said  # type: ignore[return-value]  # the mistake
+
+
+def careless(evidence: tuple[Evidence, ...], gate: Gate) -> GateJudged:
+    stage = Validate(gates={"a": (gate, True), "c": (Limit(key="c"), True)})
+    fact = measured({"c": 0.5})
+    judged, other, *_ = stage.decide(
+        stage.apply(stage.initial(), trained()), replace(fact, evidence=(*evidence, *fact.evidence))
+    )
+    assert isinstance(judged, GateJudged)
+    assert isinstance(other, GateJudged)
+    assert other.verdict is Verdict.PASS, "the others are judged all the same"
+    return judged
+
+
+@pytest.mark.parametrize(
+    ("evidence", "told"),
+    [
+        (
+            Evidence.of("a", None, 0, subject=BROKEN, problem="RuntimeError: boom"),
+            "it could not measure: RuntimeError: boom",
+        ),
+        (Evidence.of("a", float("nan"), 9, subject="loss"), "loss: value not finite; the gate judged PASS"),
+        (Evidence.of("a", 0.1, 9, problem="half of it is missing"), "half of it is missing; the gate judged PASS"),
+    ],
+)
+def test_what_was_not_measured_passes_no_gate_whatever_it_says(evidence: Evidence, told: str) -> None:
+    good = Evidence.of("a", 0.1, 9, subject="rest")
+    judged = careless((good, evidence), Careless(key="a"))
+    assert judged.verdict is Verdict.ERROR
+    assert judged.reason.startswith(told)
+    assert careless((good,), Careless(key="a")).verdict is Verdict.PASS, "the control"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial(Careless):
+    """A gate that says that a part of its evidence is enough."""
+
+    partial: ClassVar[bool] = True
+
+
+def test_a_gate_that_may_leave_a_part_unmeasured_passes_by_the_rest_and_never_by_none() -> None:
+    small = Evidence.of("a", None, 3, subject="tiny", problem="3 rows, 50 are needed")
+    assert careless((Evidence.of("a", 0.1, 9), small), Partial(key="a")).verdict is Verdict.PASS
+    assert careless((small,), Partial(key="a")).verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize("said", [None, (True, "fine"), True, Judgement(verdict="PASS", reason="x")])  # type: ignore[arg-type]  # the mistake
+def test_what_no_gate_may_say_is_an_error_of_that_gate(said: object) -> None:
+    judged = careless((Evidence.of("a", 0.1, 9),), Careless(key="a", said=said))
+    assert judged.verdict is Verdict.ERROR
+    assert judged.reason.startswith("the gate itself failed: TypeError: judge returned ")
 
 
 ASKS = frozenset({"b"})

@@ -2,13 +2,16 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
+from anew.adapters.job_worker import die_with
 from anew.domain.errors import UnavailableError
 
 __all__ = ["LocalWorkers"]
@@ -57,14 +60,23 @@ class LocalWorkers:
         # A fresh interpreter for each: forked ones inherit locks of threads that are not there any more.
         context = multiprocessing.get_context("spawn")
         count = min(self.processes, len(tasks))
-        with ProcessPoolExecutor(count, mp_context=context, initializer=_told, initargs=(begin, told)) as pool:
+        before = set(multiprocessing.active_children())
+        known = (begin, told, os.getpid())
+        working: set[BaseProcess] = set()
+        with ProcessPoolExecutor(count, mp_context=context, initializer=_told, initargs=known) as pool:
             try:
                 with _one_thread():
                     asked = {pool.submit(_work, work, task): number for number, task in enumerate(tasks)}
+                working = set(multiprocessing.active_children()) - before
                 for done in as_completed(asked):
                     yield asked[done], done.result()
             except BrokenProcessPool as exc:
-                raise UnavailableError("a process that worked was killed; free some memory, or take fewer") from exc
+                pool.shutdown(wait=True)
+                raise UnavailableError(_lost(working)) from exc
+            except KeyboardInterrupt:
+                for each in working:
+                    each.terminate()  # it may be at one task for long, and we would wait for it
+                raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -81,16 +93,34 @@ def _one_thread() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+def _lost(working: Iterable[BaseProcess]) -> str:
+    """Say how the first of the processes was lost; the others were ended by the pool, with SIGTERM."""
+    code = next((each.exitcode for each in working if each.exitcode is not None and each.exitcode >= 0), None)
+    if code is None:
+        return "a process that worked was killed; free some memory, or take fewer"
+    return (
+        f"a process that worked ended with exit code {code} before it was done: code that it ran, of the project or of "
+        "a library, ends the process (os._exit); have it raise an exception instead"
+    )
+
+
 _batch: list[Any] = []
 _states: list[Any] = []
 
 
-def _told(begin: Callable[[Any], Any], told: object) -> None:
+def _told(begin: Callable[[Any], Any], told: object, parent: int) -> None:
+    die_with(parent)
     _batch[:] = [begin, told]
 
 
 def _work(work: Callable[[Any, Any], Any], task: object) -> Any:
-    if not _states:  # not by the initializer, whose errors are lost
-        begin, told = _batch
-        _states.append(begin(told))
-    return work(_states[0], task)
+    """Do a task; what would end a process is an error of the task: its answer would end the one that asked."""
+    try:
+        if not _states:  # not by the initializer, whose errors are lost
+            begin, told = _batch
+            _states.append(begin(told))
+        return work(_states[0], task)
+    except SystemExit as exc:
+        frame = traceback.extract_tb(exc.__traceback__)[-1]
+        said = f"code that worked wanted to end the process at {frame.filename}:{frame.lineno}: SystemExit: {exc}"
+        raise UnavailableError(said) from exc

@@ -225,11 +225,11 @@ class ModelLoader:
     def _warm(predictor: LoadedPredictor) -> LoadedPredictor:
         """Answer one row of zeros and empty categories, or else of nulls; a model may be unable to take either."""
         zeros = {c.name: _ZEROS[c.kind] if not c.width else (0.0,) * c.width for c in predictor.columns.features}
-        problems: list[Exception] = []
+        problems: list[BaseException] = []
         for row in (zeros, dict.fromkeys(zeros)):
             try:
                 predictor.answer([cast("Mapping[str, Value]", row)])
-            except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
+            except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code may raise anything
                 problems.append(exc)
             else:
                 return predictor

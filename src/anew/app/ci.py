@@ -1,12 +1,13 @@
 """What a pipeline of continuous integration checks of a project, and what it needs for that."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from anew.adapters.local_workers import LocalWorkers
 from anew.adapters.pipeline_module import load_pipeline
 from anew.app.doctor.project import references
 from anew.app.gate_check import check_gates
@@ -14,8 +15,9 @@ from anew.app.model_card import CARD
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import Settings, load
 from anew.app.wiring import stages
-from anew.domain.errors import AnewError, SettingsError
+from anew.domain.errors import AnewError, SettingsError, UnavailableError
 from anew.loop.replay import ReplayReport
+from anew.loop.replay_trouble import said_of
 
 __all__ = [
     "STEPS",
@@ -124,21 +126,66 @@ def check_project(project: Path, options: CheckOptions) -> Checked:
     unknown = [each for each in options.only if each not in STEPS]
     if unknown or not options.only:
         raise SettingsError(f"there is no step {', '.join(unknown) or 'to take'}; there are {', '.join(STEPS)}")
+    steps = ["validate", *(each for each in STEPS[1:] if each in options.only)]
+    found: dict[str, Checked] = {}
+    lost = ""
     try:
-        settings = load(project)
-        stages(settings)
-        load_pipeline(settings.pipeline)
-    except SettingsError as exc:
-        problems = tuple(line for problem in exc.problems for line in problem.splitlines())
-        return Checked(model="", steps=(Step(step="validate", outcome="fail", said=problems),), needs=None)
-    run = cache(lambda: _replayed(settings, options))
-    checks: Mapping[str, Callable[[], Step]] = {
-        "validate": lambda: Step(step="validate", outcome="pass", said=(f"anew.yaml is valid: {settings.model}",)),
-        "backtest": lambda: _backtest(run(), options.worse),
-        "gates": lambda: _gates(settings, options, run),
-    }
-    steps = tuple(checks[each]() for each in STEPS if each in options.only)
-    return Checked(model=settings.model, steps=steps, needs=needs_of(settings))
+        # Apart, for the project's code may end the process that it runs in, and nobody would hear what was found.
+        for number, checked in LocalWorkers(1, apart=True).each(_Checks, (project, options), _checked, steps):
+            found[steps[number]] = checked
+    except UnavailableError as exc:
+        lost = str(exc)
+    valid = found.get("validate", Checked(model="", steps=(_unsaid("validate", lost),), needs=None))
+    if valid.outcome != "pass":
+        return valid
+    made = [found[each].steps[0] if each in found else _unsaid(each, lost) for each in steps if each in options.only]
+    return replace(valid, steps=tuple(made))
+
+
+def _unsaid(step: str, lost: str) -> Step:
+    return Step(step=step, outcome="fail" if step == "validate" else "unmeasured", said=(lost,))
+
+
+class _Checks:
+    """A project and what it is checked by; in a process of its own, for all steps."""
+
+    def __init__(self, told: tuple[Path, CheckOptions]) -> None:
+        self.project, self.options = told
+        self.settings: Settings | None = None
+        self.run = cache(self._replayed)
+
+    def validate(self) -> Step:
+        """Read the policy, wire it and import the pipeline."""
+        try:
+            settings = load(self.project)
+            stages(settings)
+            load_pipeline(settings.pipeline)
+        except SettingsError as exc:
+            problems = tuple(line for problem in exc.problems for line in problem.splitlines())
+            return Step(step="validate", outcome="fail", said=problems)
+        self.settings = settings
+        return Step(step="validate", outcome="pass", said=(f"anew.yaml is valid: {settings.model}",))
+
+    def step(self, name: str) -> Step:
+        """Take a step; those after `validate` need its settings."""
+        if name == "validate":
+            return self.validate()
+        if self.settings is None:
+            return _unsaid(name, "the policy is not valid")
+        if name == "backtest":
+            return _backtest(self.run(), self.options.worse)
+        return _gates(self.settings, self.options, self.run)
+
+    def _replayed(self) -> ReplayReport | str:
+        assert self.settings is not None, "validate came first"  # noqa: S101  an invariant of ours
+        return _replayed(self.settings, self.options)
+
+
+def _checked(checks: _Checks, name: str) -> Checked:
+    step, settings = checks.step(name), checks.settings
+    if settings is None:
+        return Checked(model="", steps=(step,), needs=None)
+    return Checked(model=settings.model, steps=(step,), needs=needs_of(settings))
 
 
 def _replayed(settings: Settings, options: CheckOptions) -> ReplayReport | str:
@@ -163,9 +210,11 @@ def judge_backtest(data: Mapping[str, Any], worse: float) -> Step:
     """Judge a replay's report: pass when the policy lost no more than never retraining, by the share `worse`."""
     loss, never = float(data["loss"]), float(data["loss_never_retrained"])
     figures = {"loss": loss, "loss_never_retrained": never, "windows": len(data["windows"]), "fits": data["fits"]}
+    figures["incidents"] = data["incidents"]
     good = loss <= never * (1 + worse)
     said = f"the policy loses {loss:.4g}, never retraining {never:.4g}, on {data['rows']} rows"
-    return Step(step="backtest", outcome="pass" if good else "fail", said=(said,), figures=figures)
+    broken = map(said_of, data["troubles"])
+    return Step(step="backtest", outcome="pass" if good else "fail", said=(said, *broken), figures=figures)
 
 
 def _gates(settings: Settings, options: CheckOptions, run: Callable[[], ReplayReport | str]) -> Step:

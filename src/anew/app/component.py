@@ -63,8 +63,18 @@ def _stranger(name: str) -> object:
     module_name, _, class_name = name.partition(":")
     try:
         return getattr(importlib.import_module(module_name), class_name)
-    except Exception as exc:  # a stranger's module may raise anything while it is imported
-        raise SettingsError(f"{name} cannot be loaded: {type(exc).__name__}: {exc}") from exc
+    except (Exception, SystemExit) as exc:  # a stranger's module may raise anything while it is imported
+        raise SettingsError(f"{name} cannot be loaded: {type(exc).__name__}: {exc}{_way(exc, module_name)}") from exc
+
+
+def _way(raised: BaseException, module: str) -> str:
+    """Say what to do about a module of somebody's own that is not found: no folder of a project is looked into."""
+    if not isinstance(raised, ModuleNotFoundError) or raised.name not in (module, module.partition(".")[0]):
+        return ""
+    return (
+        "; install the package that it is in beside anew, or name its folder in PYTHONPATH for every command; a file "
+        "beside anew.yaml is not found"
+    )
 
 
 def hint(name: str, known: Sequence[str]) -> str:

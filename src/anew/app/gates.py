@@ -12,6 +12,7 @@ from anew.app.row_kind import rule_problems
 from anew.app.settings import Settings
 from anew.domain.column import Task
 from anew.domain.errors import SettingsError
+from anew.monitor.slo import SLO
 from anew.validate import Gate, Gates
 from anew.validate.anchor import Anchor
 from anew.validate.beats_champion import LOSS, BeatsChampion
@@ -99,7 +100,7 @@ def chosen_gates(settings: Settings) -> ChosenGates:
     return ChosenGates(gates=MappingProxyType(found), asking=frozenset(asking))
 
 
-def _gate(settings: Settings, name: str, given: object, objectives: tuple[Objective, ...]) -> Gate:
+def _gate(settings: Settings, name: str, given: object, objectives: tuple[Objective | str, ...]) -> Gate:
     """Make a gate with what the project says elsewhere, and refuse one that this project could never measure."""
     kind = find_component("validate", name)
     options: Any = {} if given is None else given
@@ -122,10 +123,13 @@ def _gate(settings: Settings, name: str, given: object, objectives: tuple[Object
     return gate
 
 
-def _defaults(settings: Settings, name: str, objectives: tuple[Objective, ...]) -> dict[str, Any]:
+def _defaults(settings: Settings, name: str, objectives: tuple[Objective | str, ...]) -> dict[str, Any]:
     match name:
         case "slos":
-            return {"objectives": objectives}
+            return {
+                "objectives": tuple(each for each in objectives if isinstance(each, Objective)),
+                "unasked": tuple(each for each in objectives if isinstance(each, str)),
+            }
         case "rules":
             rules = [each.get("rule") for each in settings.policy.triggers]
             return {"keep": tuple(each for each in rules if isinstance(each, str))}
@@ -180,8 +184,8 @@ def _of_another_task(settings: Settings, gate: Gate) -> list[str]:
     return []
 
 
-def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...]:
-    """Return what the gate asks of a candidate: the business's own metrics can only be seen of what was served."""
+def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective | str, ...]:
+    """Return what the gate asks of a candidate; in words what it does not, as only what was served shows that."""
     made = (
         collect(
             problems,
@@ -191,7 +195,12 @@ def _objectives(settings: Settings, problems: list[str]) -> tuple[Objective, ...
         for i, slo in enumerate(settings.policy.slos)
     )
     return tuple(
-        Objective(metric=slo.metric, at_most=slo.at_most, at_least=slo.at_least)
+        _in_words(slo) if slo.definition else Objective(metric=slo.metric, at_most=slo.at_most, at_least=slo.at_least)
         for slo in made
-        if slo is not None and not slo.definition
+        if slo is not None
     )
+
+
+def _in_words(slo: SLO) -> str:
+    """Say an objective on one of the project's own metrics."""
+    return f"{slo.metric} at " + (f"most {slo.at_most:g}" if slo.at_most is not None else f"least {slo.at_least:g}")

@@ -26,6 +26,7 @@ from anew.app.gates import chosen_gates
 from anew.app.judging import judged_by
 from anew.app.settings import Settings
 from anew.app.suites import suite_sources
+from anew.app.time_limit import at_most
 from anew.app.training import training_of
 from anew.app.training_job import open_study, training_kit
 from anew.app.watch import Watch, watched_by
@@ -257,6 +258,7 @@ class _Trainer:
         self._timed = _Timed(pipeline, watch)
         self._loader = ModelLoader()
         self._kit = replace(training_kit(), loader=_TimedLoader(self._loader, pipeline, watch))
+        self._limit_s = parse_duration(settings.policy.train.timeout).total_seconds()
         self._tried: tuple[Mapping[str, Any], ...] = ()
 
     def train(self, order: TrainingOrder) -> TrainedVersion:
@@ -273,7 +275,8 @@ class _Trainer:
             found = search_params(plan, open_study(plan, order.seed, None), scores, self._timed, silent)
             recipe, record = replace(recipe, params={**recipe.params, **found.params}), found.record
             self._tried = (found.suggested,)
-        made = replace(draft(rows, recipe, self._timed, self._kit, previous=previous), search=record)
+        with at_most(self._limit_s):
+            made = replace(draft(rows, recipe, self._timed, self._kit, previous=previous), search=record)
         return self._packed(made, order, recipe)
 
     def _packed(self, made: Draft, order: TrainingOrder, recipe: Recipe) -> TrainedVersion:
@@ -291,7 +294,8 @@ class _Trainer:
     def fit(self, order: TrainingOrder) -> Predictor:
         """Fit a model, and no more."""
         recipe = self._recipe(order)
-        made = draft(order.rows, recipe, self._timed, self._kit)
+        with at_most(self._limit_s):
+            made = draft(order.rows, recipe, self._timed, self._kit)
         candidate, _ = assemble(made, recipe, order.rows.height, self._timed, self._kit)
         return self._loader.assemble(candidate, pipeline=self._pipeline, version=order.version)
 

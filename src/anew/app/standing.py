@@ -32,8 +32,19 @@ def installation_status(folder: Path) -> Mapping[str, Any]:
         said: dict[str, Any] = json.loads(file.read_text("utf-8"))
         running = process_started(said["pid"]) == said.pop("started") and said["running"]
         return said if running else {**said, **_stopped(said)}
+    except FileNotFoundError as exc:
+        raise NotFoundError(_never_up(folder)) from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise NotFoundError(f"{file} cannot be read ({exc!r}); bring the models up with: anew up {folder}") from exc
+
+
+def _never_up(folder: Path) -> str:
+    """Say what is to be done about a folder in which nothing was said of several models."""
+    if is_installation(folder):
+        return f"the models of {folder} were never brought up; do so with: anew up {folder}"
+    if (folder / "anew.yaml").is_file():
+        return f"{folder} is one project and no installation of several; how it stands says: anew status {folder}"
+    return f"{folder} is no installation: it has no {INSTALLATION}, which names the projects that run together"
 
 
 def _stopped(said: Mapping[str, Any]) -> Mapping[str, Any]:

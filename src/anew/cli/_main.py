@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from anew import __version__
+from anew.cli._ending import heard
 from anew.cli._exit import EXIT_CODES, exits
 from anew.cli._light import LIGHT
 
@@ -85,11 +86,11 @@ def _command(name: str, module: ModuleType) -> Any:
     commands: Mapping[str, Callable[..., None]] = getattr(module, "COMMANDS", {})
     app = typer.Typer(name=name, help=module.__doc__, add_completion=False, rich_markup_mode=None)
     if not commands:
-        app.command(name=name, help=module.__doc__)(module.run)
+        app.command(name=name, help=module.__doc__)(heard(module.run))
         return get_command(app)
     app.callback(no_args_is_help=True)(lambda: None)
     for each, run in commands.items():
-        app.command(name=each)(run)
+        app.command(name=each)(heard(run))
     return get_command(app)
 
 

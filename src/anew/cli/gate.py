@@ -58,6 +58,9 @@ def run(
         for each in check.verdicts:
             mode = " (asks)" if each.ask else "" if each.required else " (advisory)"
             say(f"{each.verdict.name:<13}{each.gate}{mode}: {each.reason}")
+            for one in each.evidence:
+                if one.problem and one.problem not in each.reason:
+                    say(f"{'':<13}  {one.subject or 'evidence'}: {one.problem}")
         say(f"{version} is {check.outcome}, compared with {check.champion or 'nobody'}")
     code = {"refused": 3, "waiting": 8}.get(check.outcome, 0)
     if code:

@@ -10,6 +10,7 @@ from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.cli._output import emit_json, say
 from anew.cli._progress import Counted
+from anew.loop.replay_trouble import said_of
 
 __all__ = ["run"]
 
@@ -39,8 +40,10 @@ def run(
     say(f"loss                 {report['loss']:.4f}  (prequential, of the model that was live)")
     say(f"loss never retrained {report['loss_never_retrained']:.4f}  (the first champion on the same rows)")
     say(f"gain                 {gain:+.1%}")
-    counts = ("fits", "promotions", "rejections", "rollbacks")
+    counts = ("fits", "promotions", "rejections", "rollbacks", "incidents")
     say(", ".join(f"{each} {report[each]}" for each in counts))
+    for each in report["troubles"]:
+        say(said_of(each))
     if label_time:
         say(f"labels that came {report['labelled']} of {report['rows']}; windows scored again {report['revisions']}")
     say(f"time {timings['total_s']:.1f} s, of which anew itself {timings['anew_ms_per_window']:.1f} ms per window")

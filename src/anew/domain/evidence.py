@@ -8,7 +8,10 @@ from operator import add, mul
 from anew.domain.errors import InvariantError
 from anew.domain.shortage import shortage
 
-__all__ = ["Counts", "Evidence", "failure"]
+__all__ = ["BROKEN", "Counts", "Evidence", "failure"]
+
+BROKEN = "measure()"
+"""Subject of the evidence of a component that failed to measure; its problem says how. No gate is to judge that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +133,7 @@ def _grid(low: float, high: float, points: int) -> tuple[float, ...]:
     return tuple(low + i * step for i in range(points))
 
 
-def failure(raised: Exception) -> str:
+def failure(raised: BaseException) -> str:
     """Return what a component of somebody's own raised, short enough for a fact; what ran out is named first.
 
     >>> failure(MemoryError("2 GB"))

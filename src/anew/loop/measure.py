@@ -1,6 +1,6 @@
 """Measurements that effects make on rows and profiles, for the deciders to judge; pure functions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from anew.domain.column import Columns, Task
-from anew.domain.evidence import Evidence, failure
+from anew.domain.evidence import BROKEN, Evidence, failure
 from anew.domain.interval import Interval
 from anew.loop.columns import profile_columns
 from anew.monitor import Detectors, ScoredRows, SeenRows, Summing, Yardstick
@@ -106,7 +106,7 @@ def sums_of_window(detector: Summing, rows: ScoredRows) -> object | None:
     """Return a detector's sums of a window; None where they are too many or fail: its period's rows are read then."""
     try:
         return detector.sums(rows)
-    except Exception:  # noqa: BLE001 - components may be anybody's; what fails here fails again on the rows, on record
+    except (Exception, SystemExit):  # noqa: BLE001 - components may be anybody's; what fails here fails again on the rows, on record
         return None
 
 
@@ -116,13 +116,32 @@ def measure_gates(gates: Gates, rows: HeldOut) -> tuple[Evidence, ...]:
         evidence
         for key, (gate, _) in gates.items()
         if not (gate.needs_champion and rows.champion is None)
-        for evidence in _measured(key, gate.measure, rows)
+        for evidence in _measured(key, partial(_of_gate, key, gate.measure), rows)
     )
+
+
+def _of_gate(key: str, measure: Callable[[HeldOut], tuple[Evidence, ...]], rows: HeldOut) -> tuple[Evidence, ...]:
+    """Measure, and refuse evidence in the name of another gate."""
+    found = _evidence(measure(rows))
+    strange = [each.name for each in found if each.name != key]
+    if strange:
+        raise ValueError(
+            f"it measured evidence that is called {strange[0]!r:.80}; that has to be the gate's key, {key!r}"
+        )
+    return found
 
 
 def _measured(key: str, measure: Callable[[_Rows], tuple[Evidence, ...]], rows: _Rows) -> tuple[Evidence, ...]:
     """Return what a component measures; its failure is evidence too, of nothing, and keeps no other from measuring."""
     try:
-        return measure(rows)
-    except Exception as exc:  # noqa: BLE001 - components may be anybody's
-        return (Evidence.of(key, None, 0, problem=failure(exc)),)
+        return _evidence(measure(rows))
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - components may be anybody's
+        return (Evidence.of(key, None, 0, subject=BROKEN, problem=failure(exc)),)
+
+
+def _evidence(found: object) -> tuple[Evidence, ...]:
+    pieces = tuple(found) if isinstance(found, Iterable) else (found,)
+    strange = [each for each in pieces if not isinstance(each, Evidence)]
+    if strange:
+        raise TypeError(f"it measured {strange[0]!r:.80}; it has to return a tuple of anew.domain.evidence.Evidence")
+    return pieces

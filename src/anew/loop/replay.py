@@ -15,6 +15,7 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     FIRST,
     CandidateRefused,
+    IncidentRaised,
     ProjectChanged,
     RetrainCommanded,
     RolledBack,
@@ -35,6 +36,7 @@ from anew.loop.progress import uncounted
 from anew.loop.replay_effects import ReplayEffects
 from anew.loop.replay_look import LookedAt, Seen, seen_after
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
+from anew.loop.replay_trouble import troubles
 from anew.loop.replay_window import ReplayScores, seen_window
 from anew.monitor import Detectors
 from anew.rollout import KPI, Probation, RolloutState, answered_by
@@ -378,6 +380,8 @@ class Replay:
             "rollbacks": kinds[RolledBack],
             "labelled": len(stream.labels.among(low, high)),
             "revisions": sum(1 for each in self._facts if isinstance(each, WindowScored) and each.revision),
+            "incidents": kinds[IncidentRaised],
+            "troubles": troubles(self._facts),
             "timings": timings,
         }
         return ReplayReport(data=data, facts=tuple(self._facts), versions=dict(stream.versions))

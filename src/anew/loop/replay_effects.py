@@ -155,7 +155,7 @@ class ReplayEffects:
                 case TrafficShifted():
                     return TrafficApplied(model=fact.model, at=fact.at, cause=fact.id, epoch=fact.epoch, workers=1)
         except AnewError as exc:
-            reason = exc.reason if isinstance(exc, TrainingError) else "error"
+            reason, detail = (exc.reason, exc.detail) if isinstance(exc, TrainingError) else ("error", str(exc))
             return EffectFailed(
                 model=fact.model,
                 at=fact.at,
@@ -163,7 +163,7 @@ class ReplayEffects:
                 effect=fact.asks,
                 version=getattr(fact, "version", ""),
                 reason=reason,
-                detail=str(exc),
+                detail=detail,
             )
         raise AssertionError(f"{fact.kind} asks for {fact.asks!r}, which a replay does not know")
 

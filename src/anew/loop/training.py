@@ -286,7 +286,6 @@ def _sample(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor) -> pl.Data
 def _traits(rows: pl.DataFrame, recipe: Recipe, predictor: Predictor, features: Reference) -> Traits | None:
     if not recipe.traits:
         return None
-
     answer = partial(_ask, predictor)
     return measure_traits(rows, recipe.holdout_rows, recipe.columns, answer, recipe.seed, features.vectors)
 
@@ -387,10 +386,11 @@ def user_code(what: str, call: Callable[[], T]) -> T:
         raise
     except MemoryError as exc:
         raise TrainingError("oom", f"{what} ran out of memory") from exc
-    except Exception as exc:  # the user's code may raise anything; it ends this run, nothing else
+    except (Exception, SystemExit) as exc:  # the user's code may raise anything; it ends this run, nothing else
         frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.endswith("pipeline.py")]
         place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        raise TrainingError("error", f"{what} raised {type(exc).__name__}{place}: {exc}") from exc
+        said = "" if isinstance(exc, SchemaError) and not frames else f"{what} raised {type(exc).__name__}{place}: "
+        raise TrainingError("error", f"{said}{exc}") from exc
 
 
 def _translated(call: Callable[[], T]) -> T:

@@ -147,7 +147,20 @@ def _alerted(state: MonitorState, alert: AlertRaised) -> MonitorState:
 def _judged(detector: Detector, evidence: tuple[Evidence, ...]) -> tuple[Finding | None, bool]:
     """Return what the detector finds, and whether it failed to judge: then nobody knows how things stand."""
     try:
-        return (detector.judge(evidence) if evidence else None), False
-    except Exception as exc:  # noqa: BLE001 - detectors may be anybody's
+        return (_finding(detector.judge(evidence)) if evidence else None), False
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - detectors may be anybody's
         message = f"{detector.key} cannot judge what it measured: {failure(exc)}"
         return Finding(severity=Severity.HIGH, message=message, evidence=evidence), True
+
+
+def _finding(said: object) -> Finding | None:
+    """Return what a detector said, where it is something that a detector may say."""
+    if said is None:
+        return None
+    if not isinstance(said, Finding):
+        raise TypeError(f"it returned {said!r:.80}; it has to return an anew.monitor.Finding, or None")
+    if not isinstance(said.severity, Severity) or not isinstance(said.message, str):
+        raise TypeError(f"it returned {said!r:.80}; severity has to be an anew.domain.severity.Severity, message text")
+    if not isinstance(said.evidence, tuple) or not all(isinstance(each, Evidence) for each in said.evidence):
+        raise TypeError(f"it returned the evidence {said.evidence!r:.80}; it has to be a tuple of Evidence")
+    return said

@@ -114,7 +114,7 @@ def _named(rows: pl.DataFrame) -> pl.DataFrame:
 def _value(name: str, aggregate: Aggregate, rows: pl.DataFrame) -> float:
     try:
         value = float(aggregate(rows))  # type: ignore[arg-type]  # whatever it is
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise InvariantError(f"{name} cannot be measured on these rows: {type(exc).__name__}: {exc}") from exc
     if not math.isfinite(value):
         raise InvariantError(f"{name} is {value} on these rows")

@@ -219,7 +219,8 @@ class Gate(Protocol):
     """One check that a candidate must pass; a frozen dataclass whose fields are its settings.
 
     A class variable `packaged`, where it is True, says that the gate looks at the stored artifact or at the clock: a
-    replay leaves it out. One called `asks` says that it asks a person where the policy names no mode.
+    replay leaves it out. One called `asks` says that it asks a person where the policy names no mode; one called
+    `partial`, that it may pass though some of its evidence has a problem, as slices too small to be judged have.
     """
 
     needs_champion: ClassVar[bool]
@@ -230,11 +231,14 @@ class Gate(Protocol):
         ...
 
     def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
-        """Measure the candidate; pure. What cannot be measured is evidence with a problem."""
+        """Measure the candidate; pure. What cannot be measured is evidence with a problem; all of it bears `key`."""
         ...
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
-        """Judge this gate's own evidence; nothing measured is INCONCLUSIVE, a problem ERROR or INCONCLUSIVE."""
+        """Judge this gate's own evidence; nothing measured is INCONCLUSIVE, a problem ERROR or INCONCLUSIVE.
+
+        It is not asked where `measure` raised. A PASS on evidence with a problem, or without a number, is an ERROR.
+        """
         ...
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from anew.domain.evidence import Evidence, failure
+from anew.domain.evidence import BROKEN, Evidence, failure
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     ApprovalSigned,
@@ -258,8 +258,38 @@ def _stray(candidacy: Candidacy, fact: CandidateMeasured) -> str:
 
 
 def _judgement(gate: Gate, evidence: tuple[Evidence, ...]) -> Judgement:
-    """Let a gate judge; one that fails has not let anybody through."""
+    """Let a gate judge; one that fails, or passes what was not measured, has not let anybody through."""
+    broken = next((each for each in evidence if each.subject == BROKEN and each.problem), None)
+    if broken is not None:
+        return Judgement(verdict=Verdict.ERROR, reason=f"it could not measure: {broken.problem}")
     try:
-        return gate.judge(evidence)
-    except Exception as exc:  # noqa: BLE001 - gates may be anybody's
-        return Judgement(verdict=Verdict.ERROR, reason=f"the gate itself failed: {failure(exc)}")
+        said = _checked(gate.judge(evidence))
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - gates may be anybody's
+        return Judgement(verdict=Verdict.ERROR, reason=f"{_unproved(evidence)}the gate itself failed: {failure(exc)}")
+    if said.verdict is Verdict.PASS and not _is_proof(gate, evidence):
+        reason = f"{_unproved(evidence)}the gate judged PASS all the same: {said.reason}"
+        return Judgement(verdict=Verdict.ERROR, reason=reason)
+    return said
+
+
+def _checked(said: object) -> Judgement:
+    """Return what a gate said, where it is something that a gate may say."""
+    if not isinstance(said, Judgement):
+        raise TypeError(f"judge returned {said!r:.80}; it has to return an anew.validate.Judgement")
+    if not isinstance(said.verdict, Verdict) or not isinstance(said.reason, str):
+        raise TypeError(f"judge returned {said!r:.80}; verdict has to be an anew.domain.verdict.Verdict, reason text")
+    return said
+
+
+def _is_proof(gate: Gate, evidence: tuple[Evidence, ...]) -> bool:
+    """Say whether a PASS may rest on the evidence."""
+    sound = [not each.problem and each.value is not None for each in evidence]
+    return any(sound) if getattr(gate, "partial", False) else all(sound)
+
+
+def _unproved(evidence: tuple[Evidence, ...]) -> str:
+    """Say what is the matter with the first evidence that has a problem; empty where none has."""
+    bad = next((each for each in evidence if each.problem), None)
+    if bad is None:
+        return ""
+    return f"{bad.subject}: {bad.problem}; " if bad.subject else f"{bad.problem}; "

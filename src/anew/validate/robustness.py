@@ -86,7 +86,7 @@ class Robustness:
     def _measure(self, rows: HeldOut, candidate: Examinee, name: str, changed: pl.DataFrame) -> Evidence:
         try:
             said = candidate.answer(changed).output
-        except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code may raise anything
             return Evidence.of(self.key, 1.0, rows.n, subject=f"{name}: no answer: {failure(exc)}", reference=_BROKEN)
         if not rows.task.classifies and not np.isfinite(said).all():
             bad = int((~np.isfinite(said)).sum())

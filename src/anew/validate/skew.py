@@ -71,6 +71,7 @@ class Skew:
     """
 
     needs_champion: ClassVar[bool] = False
+    partial: ClassVar[bool] = True
 
     rows: int = 200
     tolerance: float = 1e-9
@@ -100,7 +101,7 @@ class Skew:
     def _compared(self, subject: str, table: pl.DataFrame, candidate: Examinee, compare: Any) -> Evidence:
         try:
             different = compare(table, candidate)
-        except Exception as exc:  # noqa: BLE001 - the user's code may raise anything
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's code may raise anything
             return unmeasured(self.key, subject, failure(exc), table.height)
         return Evidence.of(self.key, float(different.mean()), table.height, subject=subject)
 

@@ -59,6 +59,7 @@ class Slices:
     """
 
     needs_champion: ClassVar[bool] = False
+    partial: ClassVar[bool] = True
 
     by: tuple[str, ...]
     margin: float = 0.02

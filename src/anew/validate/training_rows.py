@@ -66,6 +66,7 @@ class TrainingRows:
     """
 
     needs_champion: ClassVar[bool] = False
+    partial: ClassVar[bool] = True
 
     margin: float = 0.02
     at_least_rows: int = 50

@@ -1,0 +1,52 @@
+"""What went wrong in a replay without ending it: incidents, what broke, and what never measured anything."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from anew.domain.evidence import BROKEN, Evidence
+from anew.domain.fact import Fact
+from anew.domain.facts import EffectFailed, GateJudged, IncidentRaised, RowsChecked, WindowClosed, WindowScored
+from anew.domain.verdict import Verdict
+
+__all__ = ["said_of", "troubles"]
+
+
+def troubles(facts: Sequence[Fact]) -> list[dict[str, object]]:
+    """Return each trouble once: its kind, whose it is, how often it came, and what was said of it first.
+
+    The kinds are ``incident``, of a detector, which holds retrains; ``unmeasured``, of a detector that failed to
+    measure, or never had anything to judge; ``gate``, an ERROR; and ``failed``, an effect that came to nothing.
+    """
+    found: dict[tuple[str, str], tuple[int, str]] = {}
+    for kind, name, said in (*_decided(facts), *_unmeasured(facts)):
+        count, first = found.get((kind, name), (0, said))
+        found[kind, name] = (count + 1, first)
+    return [{"kind": kind, "name": name, "count": count, "said": said} for (kind, name), (count, said) in found.items()]
+
+
+def _decided(facts: Sequence[Fact]) -> Iterator[tuple[str, str, str]]:
+    for fact in facts:
+        match fact:
+            case IncidentRaised():
+                yield "incident", fact.detector, fact.message
+            case GateJudged() if fact.verdict is Verdict.ERROR:
+                yield "gate", fact.gate, fact.reason
+            case EffectFailed():
+                yield "failed", fact.effect, f"{fact.reason}: {fact.detail}"
+
+
+def _unmeasured(facts: Sequence[Fact]) -> Iterator[tuple[str, str, str]]:
+    asked: dict[str, list[Evidence]] = {}
+    for fact in facts:
+        if isinstance(fact, WindowClosed | WindowScored | RowsChecked):
+            for each in fact.evidence:
+                asked.setdefault(each.name, []).append(each)
+    for name, evidence in asked.items():
+        never = not any(each.measured for each in evidence)
+        for each in evidence:
+            if each.problem and (never or each.subject == BROKEN):
+                yield "unmeasured", name, each.problem
+
+
+def said_of(trouble: Mapping[str, object]) -> str:
+    """Say a trouble in a line."""
+    return f"{trouble['kind']} {trouble['name']}, {trouble['count']} times, first: {trouble['said']}"
