@@ -15,7 +15,7 @@ from rich.text import Text
 
 from anew.app.looks import Look, looks
 from anew.app.narration import narrate
-from anew.app.status import challengers, told_traffic
+from anew.app.status import challengers, told_hold, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.domain.fact import Fact
 
@@ -133,6 +133,8 @@ def _standing(status: Any, *, most_workers: int) -> Table:
         rows.append(("ordered", f"{status['ordered']['said']}; not on record yet"))
     if status["traffic"]:
         rows.append(("traffic", told_traffic(status["traffic"])))
+    if held := told_hold(status["rollout"]):
+        rows.append(("rollout", held))
     workers = sorted(status["workers"], key=lambda worker: not worker["problem"])
     for worker in workers[:most_workers]:
         counts = worker["counts"] or {}
