@@ -22,6 +22,8 @@ from anew.domain.facts import (
     RetrainHeld,
     RetrainRequested,
     RolledBack,
+    RolloutObserved,
+    RolloutStarted,
     Ticked,
     TrainingPlanned,
     VersionPromoted,
@@ -194,3 +196,21 @@ def test_a_rest_is_told_until_it_is_over(after: timedelta, rests: bool) -> None:
     tick = Ticked(model="m", at=AT + after, wall=AT).caused_by("")
     told = [*judged(), promoted("v1", "", 0), tick]
     assert (loop(told)["budget"]["rests_until"] is not None) is rests
+
+
+def test_a_version_that_was_gone_back_to_is_told_so_and_the_one_before_taken_back() -> None:
+    told = [each for each in story("x") if not isinstance(each, RolloutStarted | RolloutObserved)]
+    started = RolloutStarted(model="m", at=AT + 8 * DAY, version="v9", digest="a" * 64, champion="v1x")
+    told += [started.caused_by("approved"), promoted("v9", "v1x", 8)]
+    before = loop(told)
+    assert "rolled back" not in str(before["origins"])
+    (rollout, *_) = signed_in(Resting(told)).get("/rollout.json").json()["data"]["rollouts"]
+    assert (rollout["version"], rollout["how"], rollout["taken_back"]) == ("v9", "promoted", None)
+    told.append(back(9))
+    (origin,) = loop(told)["origins"]
+    assert (origin["version"], origin["why"][-1]["said"]) == ("v1x", "v9 rolled back to v1x: harm")
+    (rollout, *_) = signed_in(Resting(told)).get("/rollout.json").json()["data"]["rollouts"]
+    assert (rollout["how"], rollout["taken_back"]["to"], rollout["taken_back"]["reason"]) == ("promoted", "v1x", "harm")
+    text = signed_in(Resting(told)).get("/rollout", headers=HTML).text
+    assert "taken back" in text
+    assert "v1x serves again: harm" in text

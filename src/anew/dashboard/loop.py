@@ -38,6 +38,7 @@ from anew.domain.facts import (
 )
 from anew.domain.order import ordered
 from anew.domain.unserved import ATTEMPT, Unserved, unserved
+from anew.lineage import returns_of
 from anew.registry import Standing as Registered
 
 __all__ = ["Budget", "Health", "LoopPage", "Origin", "WayBack", "loop_page", "way_back"]
@@ -289,7 +290,7 @@ def _origin(record: Record, version: str, said: Narrate) -> Origin:
     about = record.about(version)
     return Origin(
         version=version,
-        why=sentences(_why(record, about), said),
+        why=sentences([*_why(record, about), *_returns(record, version)], said),
         gates=gates_of(about),
         consents=sentences(_consents(record, about), said),
     )
@@ -301,6 +302,12 @@ def _why(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
     if plan is None:
         return ()
     return [each for each in reversed(list(record.causes(plan))) if each.kind != "RetrainApproved"]
+
+
+def _returns(record: Record, version: str) -> Sequence[Fact]:
+    """Return what brought a version back that serves again."""
+    serves = record.champion is not None and record.champion.version == version
+    return list(returns_of(record, version))[-1:] if serves else ()
 
 
 def _consents(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
