@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from anew.app.accepted import accepted
-from anew.app.command import command
+from anew.app.command import command, told_waiting
 from anew.app.narration import narrate
 from anew.app.purge import order_purge
 from anew.cli._intent import Intent, agreed, check_champion
@@ -30,22 +30,24 @@ def run(given: Namespace) -> None:
 
     if not agreed(intent, _would(given), as_json=given.json):
         if given.json:
-            _emit(given, ordered=False, taken=False, erased=None, told=[])
+            _emit(given, ordered=False, taken=False, pending=False, erased=None, told=[])
         return
     taken, facts = command(settings, order)
     told = [narrate(fact) for fact in facts]
+    pending = not taken or not (given.source or any(fact.ends for fact in facts))
     erased = next((fact for fact in facts if isinstance(fact, SubjectPurged)), None)
     if given.retrain:
         also, more = command(
             settings,
             lambda id, by, at: RetrainCommanded(model=settings.model, at=at, command=id, by=by, reason=reason),
         )
+        pending = pending or not also
         taken, told = taken and also, [*told, *(narrate(fact) for fact in more)]
     if given.json:
-        _emit(given, ordered=True, taken=taken, erased=erased, told=told)
+        _emit(given, ordered=True, taken=taken, pending=pending, erased=erased, told=told)
         return
     if not taken:
-        say("not taken yet: the command is kept for the loop, which takes it when it runs (anew up)")
+        say(told_waiting(settings.state))
     elif given.source:
         say(f"{given.source}: nothing is learned from it from now on")
     elif not facts:
@@ -56,10 +58,12 @@ def run(given: Namespace) -> None:
         say(f"no stored row has the key {given.subject}, letter by letter (columns.key): look whether it is meant so")
 
 
-def _emit(given: Namespace, *, ordered: bool, taken: bool, erased: SubjectPurged | None, told: Sequence[str]) -> None:
+def _emit(
+    given: Namespace, *, ordered: bool, taken: bool, pending: bool, erased: SubjectPurged | None, told: Sequence[str]
+) -> None:
     rows = None if erased is None else dict(erased.rows)
-    plain = {"ordered": ordered, "taken": taken, "source": given.source, "erased": rows, "facts": told}
-    emit_json("anew.data.purge/1", plain)
+    what = {"source": given.source, "erased": rows, "facts": told}
+    emit_json("anew.data.purge/1", {"ordered": ordered, "taken": taken, "pending": pending, **what})
 
 
 def _would(given: Namespace) -> str:
