@@ -214,3 +214,20 @@ def test_a_version_that_was_gone_back_to_is_told_so_and_the_one_before_taken_bac
     text = signed_in(Resting(told)).get("/rollout", headers=HTML).text
     assert "taken back" in text
     assert "v1x serves again: harm" in text
+
+
+def test_what_a_candidate_goes_through_is_what_the_policy_says() -> None:
+    class Switching(Resting):
+        def in_force(self) -> InForce:
+            found = super().in_force()
+            return replace(found, rollout=replace(found.rollout, blue_green=True))
+
+    told = [each for each in story("x") if not isinstance(each, RolloutStarted | RolloutObserved)]
+    for place in ("/", "/rollout"):
+        assert "goes through shadow and canary." in signed_in(Resting(told)).get(place, headers=HTML).text
+        text = signed_in(Switching(told)).get(place, headers=HTML).text
+        assert "is loaded beside the champion, and takes all traffic at once" in text
+        assert "canary" not in text
+    under_way = signed_in(Switching(story("x"))).get("/loop.json").json()["data"]
+    assert under_way["probation"]["steps"] == ["loaded beside it", "all"]
+    assert any("as soon as every worker has it loaded" in each for each in under_way["ahead"])

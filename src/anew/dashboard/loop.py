@@ -21,7 +21,7 @@ from anew.dashboard.part import (
     series_of,
     standing,
 )
-from anew.dashboard.probation import OnProbation, on_probation
+from anew.dashboard.probation import OnProbation, on_probation, way_ahead
 from anew.dashboard.record import Record
 from anew.dashboard.source import InForce, Surroundings
 from anew.domain.errors import PolicyError
@@ -107,6 +107,8 @@ class LoopPage:
         How far the loop is in the time of the data.
     unserved
         What keeps a first champion away, None for nothing.
+    way
+        What a candidate that has passed its gates goes through.
     probation, rivals
         The challenger under way, and the further arms of a trial.
     origins
@@ -133,6 +135,7 @@ class LoopPage:
     score: tuple[Measure, ...]
     labels: Labels | None
     series: Series | None
+    way: str
     probation: OnProbation | None
     rivals: tuple[OnProbation, ...]
     origins: tuple[Origin, ...]
@@ -171,6 +174,7 @@ def loop_page(asking: Asking) -> LoopPage:
         score=measured(own.evidence) if own else (),
         labels=None if score is None else labels_of(score),
         series=series_of(record),
+        way=way_ahead(policy.rollout),
         probation=next(iter(arms), None),
         rivals=arms[1:],
         origins=tuple(_origin(record, each, said) for each in _in_question(record, arms)),
@@ -334,7 +338,7 @@ def _ahead(
     found += [
         f"{run['version'] or run['effect']}: {run['effect']} is under way ({run['said']})." for run in beside.runs
     ]
-    found += [_step_ahead(each) for each in arms]
+    found += [_step_ahead(each, policy) for each in arms]
     if beside.to_review:
         found.append(f"{beside.to_review} answers wait to be judged by people.")
     held, many = record.standing(Registered.HELD, most=_MOST_HELD)
@@ -368,9 +372,11 @@ def _rest(record: Record, policy: InForce, at: datetime | None) -> datetime | No
     return None if rest is None or not policy.trigger.cooldown.length or (at is not None and rest <= at) else rest
 
 
-def _step_ahead(probation: OnProbation) -> str:
+def _step_ahead(probation: OnProbation, policy: InForce) -> str:
     if probation.held:
         return f"{probation.version} waits: held by {probation.held}."
+    if policy.rollout.blue_green and probation.stage != "ab":
+        return f"{probation.version} takes all traffic as soon as every worker has it loaded."
     short = max(0, probation.needed - probation.labels)
     lacking = f"{short} more mature labels are needed" if short else probation.reason
     stage = "its trial" if probation.stage == "ab" else probation.stage

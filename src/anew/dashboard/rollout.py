@@ -6,7 +6,7 @@ from datetime import datetime
 from anew.dashboard.asking import Asking
 from anew.dashboard.loop import WayBack, way_back
 from anew.dashboard.part import Measure, Said, measured, sentences
-from anew.dashboard.probation import OnProbation, on_probation
+from anew.dashboard.probation import OnProbation, on_probation, way_ahead
 from anew.dashboard.record import Record
 from anew.domain.fact import Fact
 from anew.domain.facts import GuardrailTripped, RolledBack, RolloutStarted, RolloutSuperseded, VersionPromoted
@@ -54,8 +54,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutPage:
-    """All of it; `told` is what happened since the one under way began, `rivals` are the further arms of a trial."""
+    """All of it; `told` is what happened since the one under way began, `rivals` are the further arms of a trial.
 
+    `way` is what a candidate that has passed its gates goes through.
+    """
+
+    way: str
     probation: OnProbation | None
     rivals: tuple[OnProbation, ...]
     back: WayBack
@@ -71,6 +75,7 @@ def rollout_page(asking: Asking) -> RolloutPage:
     found = {fact.id: fact for one in standing for fact in record.about(one.version) if fact.kind in _KINDS}
     told = sorted(found.values(), key=lambda fact: fact.at) if len(standing) > 1 else list(found.values())
     return RolloutPage(
+        way=way_ahead(asking.policy.rollout),
         probation=probation,
         rivals=standing[1:],
         back=way_back(record),
