@@ -52,6 +52,7 @@ __all__ = [
     "stored_rows",
     "told_hold",
     "told_problem",
+    "told_run",
     "told_traffic",
     "unrecorded_order",
 ]
@@ -176,6 +177,11 @@ def _order(state: Path, model: str, known: int) -> tuple[Mapping[str, Any] | Non
 def told_problem(worker: str, epoch: int, problem: str) -> str:
     """Say in a line what keeps a gateway worker from what it was told to; without an `epoch` it has nobody to ask."""
     return f"worker {worker}{'' if epoch else ' answers nobody'}: {problem}"
+
+
+def told_run(run: Mapping[str, Any]) -> str:
+    """Say in a line which effect is under way, about which version where it is about one, and how far it is."""
+    return f"{' '.join(filter(None, (run['effect'], run['version'])))}: {run['said']}"
 
 
 def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
