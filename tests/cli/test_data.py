@@ -16,7 +16,9 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.settings import load
+from anew.app.stores import open_stores
 from anew.domain.facts import EffectFailed, RetrainCommanded, SourcePurged, SubjectPurgeAsked
+from tests.app.small_project import YAML
 from tests.app.test_command import looping
 from tests.cli.call import Called, call
 from tests.cli.recorded import AT, write_record
@@ -161,6 +163,19 @@ def test_a_purge_says_what_came_of_it(run: Run, tmp_path: Path) -> None:
         told = json.loads(run("purge", project, "--subject", "nobodyhere", "--json").out)["data"]
         assert told["erased"] == {"labels": 0, "predictions": 0}
         assert "mallory: nothing is learned" in run("purge", project, "--source", "mallory").out
+
+
+def test_a_dry_run_of_a_purge_counts_what_it_would_erase(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p", YAML.replace("classes: [0, 1]", "classes: [0, 1]\n  key: customer"))
+    with open_stores(load(project)) as stores:
+        rows = pl.DataFrame(
+            {"_at": [AT] * 2, "_label": [0, 1], "x": [1.0, 2.0], "z": [0.0] * 2, "_key": ["ann", "bob"]}
+        )
+        stores.lake.import_history(rows, source="file")
+    for whose, said, stored in (("ann", "1 history", 1), ("Ann", "no row has the key Ann", 0)):
+        assert f"stored now: {said}" in " ".join(run("purge", project, "--subject", whose, "--dry-run").out.split())
+        told = json.loads(run("purge", project, "--subject", whose, "--dry-run", "--json").out)["data"]
+        assert (told["stored"]["history"], told["erased"], told["ordered"]) == (stored, None, False)
 
 
 def test_a_purge_that_a_busy_loop_has_not_come_to_is_pending_and_sends_nobody_to_start_one(
