@@ -1,7 +1,7 @@
 """Whether a person holds the rollout under way: by the record, and by what gateways obey that is not on record yet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from anew.domain.fact import Fact
 from anew.domain.facts import (
@@ -15,7 +15,6 @@ from anew.domain.facts import (
     TrafficShifted,
     VersionPromoted,
 )
-from anew.rollout import Rollout, RolloutState
 
 __all__ = ["HOLDING", "Holding"]
 
@@ -37,34 +36,50 @@ HOLDING = frozenset(
 
 @dataclass(slots=True)
 class Holding:
-    """What is on record of who is on probation, and of the order that holds them there.
+    """Who is on probation by the record, and the order that holds them there; what `anew.rollout` knows, in brief.
 
     Attributes
     ----------
+    arms
+        The challengers under way: one, or the arms of a trial.
     known
         Epoch of the newest routing on record.
-    last, hold
-        The newest order, and the newest one to hold.
+    frozen
+        Does a freeze of the policy keep them where they are?
+    last
+        The newest order.
+    held
+        The order that holds the rollout under way; None where there is none or it goes on.
     """
 
-    state: RolloutState = field(default_factory=RolloutState)
+    arms: tuple[str, ...] = ()
     known: int = 0
+    frozen: bool = False
     last: TrafficOrdered | None = None
-    hold: TrafficOrdered | None = None
+    held: TrafficOrdered | None = None
+    _champion: str = ""
 
     def hear(self, fact: Fact) -> None:
         """Take note of the next fact."""
-        self.state = Rollout().apply(self.state, fact)
-        if isinstance(fact, TrafficShifted | TrafficOrdered):
-            self.known = max(self.known, fact.epoch)
-        if isinstance(fact, TrafficOrdered):
-            self.last = fact
-            self.hold = fact if fact.action is Order.HOLD else self.hold
-
-    @property
-    def held(self) -> TrafficOrdered | None:
-        """The order that holds the rollout under way; None where there is none or it goes on."""
-        return self.hold if any(each.held for each in self.state.arms) else None
+        match fact:
+            case RolloutStarted():
+                self.arms = (*self.arms, fact.version)
+            case RolloutSuperseded():
+                self._leave(fact.version)
+            case RolledBack() if fact.version in self.arms:
+                self._leave(fact.version)
+            case RolledBack() if fact.version == self._champion and fact.to:
+                self._champion, self.arms, self.held = fact.to, (), None
+            case VersionPromoted():
+                self._champion, self.arms, self.held = fact.version, (), None
+            case FreezeBegan() | FreezeEnded():
+                self.frozen = isinstance(fact, FreezeBegan)
+            case TrafficShifted():
+                self.known = max(self.known, fact.epoch)
+            case TrafficOrdered():
+                self.known, self.last = max(self.known, fact.epoch), fact
+                if {each.version for each in fact.challengers} & set(self.arms):
+                    self.held = {Order.HOLD: fact, Order.RESUME: None}.get(fact.action, self.held)
 
     def held_after(self, orders: Sequence[TrafficOrdered]) -> TrafficOrdered | None:
         """Return the order that holds it once those of `orders` that are not on record yet are."""
@@ -73,3 +88,7 @@ class Holding:
             if order.epoch > self.known:
                 held = order if order.action is Order.HOLD else None
         return held
+
+    def _leave(self, version: str) -> None:
+        self.arms = tuple(each for each in self.arms if each != version)
+        self.held = self.held if self.arms else None

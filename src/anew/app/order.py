@@ -131,14 +131,14 @@ def check_order(project: Path, action: Order, *, command: str = "") -> None:
     if routing is None or not routing.challenger[0] or command in seen:
         return  # there is nothing under way, as `ordered` says; or it is the same order once more
     version, held = routing.challenger[0], holding.held_after(orders)
-    known = known and holding.state.arm(version) is not None
+    known = known and version in holding.arms
     if action is Order.HOLD and held is not None:
         raise PolicyError(
             f"nothing to hold: the rollout of {version} is held already, by {held.by}: {held.reason}; "
             "let it go on with: anew rollout resume"
         )
     if action is Order.RESUME and held is None and (known or orders):
-        waits = "; a freeze of the policy keeps it where it is until its end" if holding.state.frozen else ""
+        waits = "; a freeze of the policy keeps it where it is until its end" if holding.frozen else ""
         raise PolicyError(f"nothing to resume: nobody holds the rollout of {version}{waits}")
 
 

@@ -27,7 +27,7 @@ from anew.domain.facts import (
     TrafficShifted,
     VersionPromoted,
 )
-from anew.rollout import Probation
+from anew.rollout import Probation, Rollout, RolloutState
 
 __all__ = ["rollout_status"]
 
@@ -54,12 +54,14 @@ _KINDS = {
 class _Seen:
     """What is on record of who is on probation, and the words that go with it."""
 
+    state: RolloutState = field(default_factory=RolloutState)
     holding: Holding = field(default_factory=Holding)
     stalled: dict[str, str] = field(default_factory=dict)
     frozen: str = ""
 
     def hear(self, fact: Fact) -> None:
         """Take note of the next fact."""
+        self.state = Rollout().apply(self.state, fact)
         self.holding.hear(fact)
         match fact:
             case RolloutStalled():
@@ -99,7 +101,7 @@ def rollout_status(project: Path) -> Mapping[str, Any]:
     except (AnewError, NotFoundError) as exc:
         return plain | {"recorded": False, "problem": str(exc)}
     plain |= {"recorded": True, "problem": ""}
-    state, held = seen.holding.state, seen.holding.held_after(orders)
+    state, held = seen.state, seen.holding.held_after(orders)
     first = state.arm(routing.challenger[0])
     if first is None:
         return plain

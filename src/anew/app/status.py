@@ -239,11 +239,11 @@ def _traffic(fact: TrafficShifted) -> Mapping[str, Any]:
 
 def _rollout(holding: Holding) -> Mapping[str, Any] | None:
     """Return who is on probation, and who holds them there."""
-    challengers, held = [each.challenger[0] for each in holding.state.arms], holding.held
-    if not challengers:
+    held = holding.held
+    if not holding.arms:
         return None
     return {
-        "challengers": challengers,
+        "challengers": list(holding.arms),
         "held": None if held is None else {"by": held.by, "reason": held.reason},
     }
 
