@@ -149,6 +149,16 @@ def left_of(days: range, but: str = "k1") -> list[str]:
     return sorted(said.id for served, said in made if served.key != but)
 
 
+def test_what_a_purge_would_erase_is_what_it_erases(lake: DeltaLake) -> None:
+    assert lake.having("k1") == {}
+    fill(lake)
+    lake.compact()
+    found, before = lake.having("k1"), lake.versions()
+    assert lake.versions() == before
+    assert found == {"predictions": 4, "labels": 4, "feedback": 0, "history": 0} == lake.purge("k1")[0]
+    assert set(lake.having("k1").values()) == set(lake.having("nobody").values()) == {0}
+
+
 def test_rows_that_a_purge_left_are_fresh_once_and_the_erased_ones_never(lake: DeltaLake) -> None:
     versions = fill(lake)
     lake.append("w0", 100, [*timed(1, 4)])  # a file of nothing but what is erased

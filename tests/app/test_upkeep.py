@@ -23,18 +23,21 @@ class Clock:
     """A clock that is moved by hand."""
 
     seconds: float = 0.0
+    start: str = ""
+    started_s: float = 0.0
+    set_by: timedelta = timedelta()
 
     def now(self) -> datetime:
         """Return the time of the wall."""
-        return START + timedelta(seconds=self.seconds)
+        return START + timedelta(seconds=self.seconds) + self.set_by
 
     def monotonic(self) -> float:
         """Return the seconds."""
-        return self.seconds
+        return self.seconds - self.started_s
 
     def epoch(self) -> str:
-        """Return the one start."""
-        return ""
+        """Return the name of the start."""
+        return self.start
 
 
 @pytest.fixture
@@ -88,6 +91,41 @@ def test_old_rows_leave_after_a_day_and_their_files_after_another(lake: DeltaLak
     with pytest.raises(NotFoundError, match="cannot be read any more"):
         lake.predictions(EVER, versions=versions)
     assert lake.predictions(EVER).height == 2
+
+
+@pytest.mark.fault("O8")
+@pytest.mark.parametrize("reboots", [False, True])
+def test_a_loop_that_never_lives_a_day_lets_go_as_well(lake: DeltaLake, tmp_path: Path, *, reboots: bool) -> None:
+    clock, versions, rows = Clock(), dict(lake.versions()), list[int]()
+    for start in range(5):
+        clock.seconds = start * 23 * 3600.0
+        if reboots:
+            clock.start, clock.started_s = f"boot {start}", clock.seconds
+        upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), clock)
+        for hour in range(4):
+            clock.seconds += 3600.0 * (hour > 0)
+            upkeep.tidy(START + 4 * DAY, 2 * DAY, {})
+        rows.append(lake.counts()["predictions"])
+        if start == 1:
+            assert lake.predictions(EVER, versions=versions).height == 4  # somebody may be reading it
+    assert rows == [4, 2, 2, 2, 2]
+    with pytest.raises(NotFoundError, match="cannot be read any more"):
+        lake.predictions(EVER, versions=versions)
+
+
+def test_a_clock_that_was_set_back_deletes_no_file_early_and_holds_nothing_up(lake: DeltaLake, tmp_path: Path) -> None:
+    clock, versions = Clock(set_by=400 * DAY), dict(lake.versions())
+    reader = SegmentReader(tmp_path / "journal")
+    Upkeep(lake, reader, clock)
+    for start, height in enumerate((4, 4, 0), 1):
+        clock.set_by, clock.start, clock.started_s = timedelta(), f"boot {start}", clock.seconds
+        Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+        assert lake.counts()["predictions"] == 2
+        if height:
+            assert lake.predictions(EVER, versions=versions).height == height
+        clock.seconds += EVERY_S * (start > 1) + 60
+    with pytest.raises(NotFoundError, match="cannot be read any more"):
+        lake.predictions(EVER, versions=versions)
 
 
 def test_without_retention_nothing_is_ever_deleted(lake: DeltaLake, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ import pytest
 
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
+from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.settings import load
-from anew.domain.facts import RetrainCommanded, SourcePurged, SubjectPurgeAsked
+from anew.app.stores import open_stores
+from anew.domain.facts import EffectFailed, RetrainCommanded, SourcePurged, SubjectPurgeAsked
+from tests.app.small_project import YAML
 from tests.app.test_command import looping
 from tests.cli.call import Called, call
-from tests.cli.recorded import write_record
+from tests.cli.recorded import AT, write_record
 
 Run = Callable[..., Called]
 
@@ -159,6 +163,47 @@ def test_a_purge_says_what_came_of_it(run: Run, tmp_path: Path) -> None:
         told = json.loads(run("purge", project, "--subject", "nobodyhere", "--json").out)["data"]
         assert told["erased"] == {"labels": 0, "predictions": 0}
         assert "mallory: nothing is learned" in run("purge", project, "--source", "mallory").out
+
+
+def test_a_dry_run_of_a_purge_counts_what_it_would_erase(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p", YAML.replace("classes: [0, 1]", "classes: [0, 1]\n  key: customer"))
+    with open_stores(load(project)) as stores:
+        rows = pl.DataFrame(
+            {"_at": [AT] * 2, "_label": [0, 1], "x": [1.0, 2.0], "z": [0.0] * 2, "_key": ["ann", "bob"]}
+        )
+        stores.lake.import_history(rows, source="file")
+    for whose, said, stored in (("ann", "1 history", 1), ("Ann", "no row has the key Ann", 0)):
+        assert f"stored now: {said}" in " ".join(run("purge", project, "--subject", whose, "--dry-run").out.split())
+        told = json.loads(run("purge", project, "--subject", whose, "--dry-run", "--json").out)["data"]
+        assert (told["stored"]["history"], told["erased"], told["ordered"]) == (stored, None, False)
+
+
+def test_a_purge_that_a_busy_loop_has_not_come_to_is_pending_and_sends_nobody_to_start_one(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = write_record(tmp_path / "p")
+    monkeypatch.setattr("anew.app.command._PATIENCE_S", 0.1)
+    with closing(Database(project / ".anew" / "anew.db")) as database:
+        assert SQLLease(database, clock=SystemClock()).acquire("a loop", 60)
+        for words in (["data", "purge", "--subject", "eve"], ["retrain"]):
+            said = call(capsys, monkeypatch, *words, project).out
+            assert "the loop is busy with what came before" in said
+            assert "anew up" not in said
+        told = json.loads(run("purge", project, "--subject", "eve", "--json").out)["data"]
+        assert (told["taken"], told["pending"], told["erased"]) == (False, True, None)
+
+
+def test_a_purge_that_is_taken_and_not_done_is_pending(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = write_record(tmp_path / "p")
+    failed = EffectFailed(model="small", at=AT, effect="purge", version="", reason="error", detail="no disk")
+    for taken, facts, pending in ((True, (), True), (True, (failed.caused_by("c"),), False), (False, (), True)):
+        monkeypatch.setattr("anew.cli._purge.command", lambda *_, found=(taken, facts): found)
+        told = json.loads(run("purge", project, "--subject", "eve", "--json").out)["data"]
+        assert (told["taken"], told["pending"]) == (taken, pending)
+        told = json.loads(run("purge", project, "--subject", "eve", "--json", "--dry-run").out)["data"]
+        assert not told["pending"]
 
 
 def test_samples_are_told_beside_the_profiles(run: Run, files: tuple[Path, Path]) -> None:

@@ -37,3 +37,11 @@ def test_what_is_not_on_record_is_not_found(run: Run, tmp_path: Path, subject: s
     refused = run(subject, "--project", write_record(tmp_path / "small"))
     assert refused.code == 4
     assert subject in refused.err
+
+
+def test_a_prediction_that_is_not_stored_may_have_been_erased(run: Run, tmp_path: Path) -> None:
+    refused = run("019b96342b407ed288384fb943f3a621", "--project", write_record(tmp_path / "p"))
+    assert refused.code == 4
+    said = " ".join(refused.err.split())
+    assert "may not be drained yet" in said
+    assert "erased (anew data purge) or are older than data.keep" in said

@@ -11,11 +11,13 @@ from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
-from anew.domain.facts import SnapshotTaken
+from anew.app.progress import describe_run
+from anew.app.status import told_run
+from anew.domain.facts import SnapshotTaken, Stage, SubjectPurgeAsked, TrafficShifted
 from anew.loop.progress import Progress, ProgressFile
 from anew.ports.compute import Job
 from tests.cli.call import call
-from tests.cli.recorded import write_record
+from tests.cli.recorded import AT, write_record
 
 
 @pytest.fixture
@@ -105,3 +107,16 @@ def test_a_run_is_cancelled_once_and_only_while_it_runs(
     record.begin({"pid": 1, "at": 0.0, "begun": 1})
     record.end(Ended(reason="cancelled", detail="it was"))
     assert call(capsys, monkeypatch, "run", "cancel", project).code == 4
+
+
+def test_a_shift_under_way_names_whom_it_is_about(tmp_path: Path) -> None:
+    def shift(stage: Stage, challenger: tuple[str, str]) -> TrafficShifted:
+        return TrafficShifted(
+            model="small", at=AT, epoch=2, stage=stage, share=0.0, champion=("v1", "d1"), challenger=challenger
+        )
+
+    for fact, version in ((shift(Stage.SHADOW, ("v2", "d2")), "v2"), (shift(Stage.STEADY, ("", "")), "v1")):
+        run = describe_run(tmp_path, fact)
+        assert (run["version"], told_run(run)) == (version, f"shift {version}: under way")
+    asked = SubjectPurgeAsked(model="small", at=AT, command="c", by="ann", reason="")
+    assert told_run(describe_run(tmp_path, asked)) == f"{asked.asks}: under way"

@@ -25,6 +25,7 @@ from anew.domain.facts import (
     Arm,
     CandidateTrained,
     Order,
+    RolloutStarted,
     SpanFitted,
     Stage,
     TrafficShifted,
@@ -376,3 +377,54 @@ def test_the_models_that_a_version_is_made_of_stay_as_long_as_it_does(run: Run, 
     run("rollout", "prune", project, "--keep", "2", "--yes")
     left = {name for name in names if store.has(digests[name])}
     assert left == {name for name in names if name.startswith(("v2", "v5") if revived else ("v4", "v5"))}
+
+
+def test_a_rollout_that_is_held_is_told_by_status(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = published(project)
+    started = RolloutStarted(model="small", at=AT, version="v2", digest="d2", champion="v1")
+    record(project, started, traffic.published("small"))  # type: ignore[arg-type]  # it was published
+
+    def rollout() -> Any:
+        return json.loads(run("status", project, "--json").out)["data"]["rollout"]
+
+    assert rollout() == {"challengers": ["v2"], "held": None}
+    assert "rollout " not in run("status", project).out
+    run("rollout", "hold", project, "--reason", "fair week")
+    assert json.loads(run("rollout", "status", project, "--json").out)["data"]["held"] == f"{who()}: fair week"
+    record(project, *traffic.ordered("small"))
+    assert rollout()["held"] == {"by": who(), "reason": "fair week"}
+    assert f"rollout     of v2 held by {who()}: fair week; let it go on with" in run("status", project).out
+    assert json.loads(run("watch", project, "--json", "--once").out)["data"]["status"]["rollout"] == rollout()
+    run("rollout", "resume", project)
+    record(project, traffic.ordered("small")[-1])
+    assert rollout() == {"challengers": ["v2"], "held": None}
+
+
+def who() -> str:
+    return f"account:{who_asks()}"
+
+
+def test_what_is_held_is_not_held_again_and_what_goes_on_is_not_resumed(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = published(project)
+    assert run("rollout", "resume", project).code == 0  # the record knows of no rollout, nor do the gateways of a hold
+    started = RolloutStarted(model="small", at=AT, version="v2", digest="d2", champion="v1")
+    record(project, started, *traffic.ordered("small"))
+    published(project, epoch=1001)
+    for options in ([], ["--dry-run"]):
+        refused = run("rollout", "resume", project, *options)
+        assert (refused.code, "nobody holds the rollout of v2" in refused.err) == (3, True)
+    assert run("rollout", "hold", project, "--reason", "fair week").code == 0
+    for recorded in (False, True):
+        for options in ([], ["--dry-run"], ["--json"]):
+            refused = run("rollout", "hold", project, "--reason", "me too", *options)
+            assert refused.code == 3
+            assert f"held already, by {who()}: fair week" in " ".join(refused.err.split())
+        if not recorded:
+            record(project, *traffic.ordered("small"))
+    (project / ".anew" / "anew.db").rename(tmp_path / "away.db")  # the gateways' own word is enough
+    assert run("rollout", "hold", project).code == 3
+    assert run("rollout", "resume", project).code == 0
+    assert run("rollout", "resume", project).code == 3
+    assert [each.action for each in traffic.ordered("small")] == [Order.HOLD, Order.RESUME]

@@ -22,6 +22,8 @@ from anew.domain.facts import (
     RetrainHeld,
     RetrainRequested,
     RolledBack,
+    RolloutObserved,
+    RolloutStarted,
     Ticked,
     TrainingPlanned,
     VersionPromoted,
@@ -194,3 +196,38 @@ def test_a_rest_is_told_until_it_is_over(after: timedelta, rests: bool) -> None:
     tick = Ticked(model="m", at=AT + after, wall=AT).caused_by("")
     told = [*judged(), promoted("v1", "", 0), tick]
     assert (loop(told)["budget"]["rests_until"] is not None) is rests
+
+
+def test_a_version_that_was_gone_back_to_is_told_so_and_the_one_before_taken_back() -> None:
+    told = [each for each in story("x") if not isinstance(each, RolloutStarted | RolloutObserved)]
+    started = RolloutStarted(model="m", at=AT + 8 * DAY, version="v9", digest="a" * 64, champion="v1x")
+    told += [started.caused_by("approved"), promoted("v9", "v1x", 8)]
+    before = loop(told)
+    assert "rolled back" not in str(before["origins"])
+    (rollout, *_) = signed_in(Resting(told)).get("/rollout.json").json()["data"]["rollouts"]
+    assert (rollout["version"], rollout["how"], rollout["taken_back"]) == ("v9", "promoted", None)
+    told.append(back(9))
+    (origin,) = loop(told)["origins"]
+    assert (origin["version"], origin["why"][-1]["said"]) == ("v1x", "v9 rolled back to v1x: harm")
+    (rollout, *_) = signed_in(Resting(told)).get("/rollout.json").json()["data"]["rollouts"]
+    assert (rollout["how"], rollout["taken_back"]["to"], rollout["taken_back"]["reason"]) == ("promoted", "v1x", "harm")
+    text = signed_in(Resting(told)).get("/rollout", headers=HTML).text
+    assert "taken back" in text
+    assert "v1x serves again: harm" in text
+
+
+def test_what_a_candidate_goes_through_is_what_the_policy_says() -> None:
+    class Switching(Resting):
+        def in_force(self) -> InForce:
+            found = super().in_force()
+            return replace(found, rollout=replace(found.rollout, blue_green=True))
+
+    told = [each for each in story("x") if not isinstance(each, RolloutStarted | RolloutObserved)]
+    for place in ("/", "/rollout"):
+        assert "goes through shadow and canary." in signed_in(Resting(told)).get(place, headers=HTML).text
+        text = signed_in(Switching(told)).get(place, headers=HTML).text
+        assert "is loaded beside the champion, and takes all traffic at once" in text
+        assert "canary" not in text
+    under_way = signed_in(Switching(story("x"))).get("/loop.json").json()["data"]
+    assert under_way["probation"]["steps"] == ["loaded beside it", "all"]
+    assert any("as soon as every worker has it loaded" in each for each in under_way["ahead"])

@@ -22,9 +22,32 @@ time.sleep(60)
 ROWS: Sequence[Mapping[str, Value]] = [{"amount": 1.0}]
 
 
-def challenger() -> Challenger:
+_FAILING = """
+import os, socket, sys
+from anew.app.scorer_worker import _serve
+from anew.domain.observation import Answer
+from anew.gateway.wire import Reply, encode_frame
+from anew.testing.fake_predictor import FAKE_COLUMNS
+
+class Version:
+    columns = FAKE_COLUMNS
+    def answer(self, rows):
+        amount = rows[0]["amount"]
+        if amount == 7.0:
+            os._exit(7)
+        if amount == 8.0:
+            return []
+        raise ValueError(f"boom at {amount}")
+
+line = socket.socket(fileno=int(sys.argv[1]))
+line.sendall(encode_frame(Reply(id=0)))
+_serve(line, Version())
+"""
+
+
+def challenger(program: str = _READY) -> Challenger:
     settings = GatewaySettings(model="fraud", columns=FAKE_COLUMNS)
-    return Challenger("v2", "d2", FAKE_COLUMNS, settings, lambda line: [sys.executable, "-c", _READY, str(line)])
+    return Challenger("v2", "d2", FAKE_COLUMNS, settings, lambda line: [sys.executable, "-c", program, str(line)])
 
 
 @pytest.mark.fault("P6")
@@ -62,3 +85,29 @@ def test_a_process_that_ended_a_moment_ago_is_a_crash_and_raises_nothing() -> No
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(story())
+
+
+def test_the_log_says_why_it_failed_once_for_each_kind_and_without_values(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        ours = challenger(_FAILING)
+        await ours.start()
+        try:
+            for amount in (1234.5, 1234.5, 8.0, 7.0):
+                row = dict.fromkeys(FAKE_COLUMNS.names, amount)
+                assert isinstance((await asyncio.gather(ours.ask([row]), return_exceptions=True))[0], ChallengerError)
+            async with asyncio.timeout(20):
+                while "challenger_ended" not in caplog.text:
+                    await asyncio.sleep(0.01)
+        finally:
+            ours.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+    said = [each.getMessage() for each in caplog.records]
+    (error,) = [each for each in said if "reason=error" in each]
+    assert "challenger_failed version=v2" in error
+    assert "problem=ValueError: boom at … (<string>, line" in error
+    assert "in answer)" in error
+    assert "1234" not in caplog.text
+    assert any("reason=nonsense problem=0 answers to 1 rows" in each for each in said)
+    assert any("challenger_ended version=v2 reason=exit code 7" in each for each in said)

@@ -67,6 +67,15 @@ def test_the_fallback_answers_at_once_and_the_record_says_why(behaviour: str, re
     assert watched(app).health().failed == {reason: 2}
 
 
+def test_the_log_says_once_why_the_champion_failed_also_without_a_fallback(caplog: pytest.LogCaptureFixture) -> None:
+    app = make(FakeJournal(), champion("raise"))
+    for _ in range(3):
+        assert post(app, "/predict", {"row": ROW})[0] == 500
+    (said,) = [each.getMessage() for each in caplog.records if "version_failed" in each.getMessage()]
+    assert "version=v1 reason=error problem=" in said
+    assert "(fake_predictor.py, line " in said
+
+
 def test_only_when_the_fallback_fails_too_is_it_a_500_and_then_the_champion_is_not_to_blame() -> None:
     journal = FakeJournal()
     app = make(journal, champion("raise"), fallback=replace(FALLBACK, behaviour="nan"))

@@ -1,10 +1,21 @@
 """From a version back to what began it, and on to what became of it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
-from anew.domain.facts import RetrainCommanded, TrainingPlanned, VersionPromoted, WindowClosed, WindowScored
+from anew.domain.facts import (
+    RetrainCommanded,
+    RolledBack,
+    RolloutStarted,
+    TrainingPlanned,
+    VersionPromoted,
+    WindowClosed,
+    WindowScored,
+)
+from anew.domain.interval import Interval
 from anew.lineage import FactIndex, causes, history_of, index
 from tests.laws.telling import Teller, warmed
 
@@ -65,6 +76,36 @@ def test_a_history_goes_from_the_window_to_the_promotion(facts: FactIndex) -> No
 def test_a_history_says_who_came_after(facts: FactIndex) -> None:
     promotion = _replaced(facts)
     assert promotion in history_of(facts, promotion.previous)
+
+
+def test_a_history_says_that_a_version_was_gone_back_to() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def planned(version: str, champion: str) -> TrainingPlanned:
+        return TrainingPlanned(
+            model="m", at=at, version=version, champion=champion, span=Interval(start=at, end=at), holdout_share=0.2,
+            seed=1, code="6" * 64, settings="5" * 64,
+        )  # fmt: skip
+
+    def begun(version: str) -> RolloutStarted:
+        return RolloutStarted(model="m", at=at, version=version, digest=version, champion="v1")
+
+    def promoted(version: str, previous: str) -> VersionPromoted:
+        return VersionPromoted(
+            model="m", at=at, version=version, digest=version, previous=previous, evidence=(), reason="better"
+        )
+
+    def gone(version: str) -> RolledBack:
+        return RolledBack(model="m", at=at, version=version, to="v1", evidence=(), reason="ann: worse")
+
+    story = [
+        planned("v1", ""), begun("v1"), promoted("v1", ""), planned("v2", "v1"), begun("v2"), promoted("v2", "v1"),
+        gone("v2"), planned("v3", "v1"), begun("v3"), gone("v3"),
+    ]  # fmt: skip
+    told = [fact.caused_by(str(number)) for number, fact in enumerate(story)]
+    history = history_of(index(told), "v1")
+    assert history[-1] is told[6]  # and not that v3, a challenger, was taken back: v1 served all along
+    assert [each.kind for each in history] == [each.kind for each in (*story[:3], story[5], story[6])]
 
 
 def test_a_history_has_each_fact_once_and_in_order(facts: FactIndex) -> None:

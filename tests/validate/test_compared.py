@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from anew.domain.errors import InvariantError
+from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
 from anew.validate import Gate, HeldOut
-from anew.validate._paired import loss_excess
+from anew.validate._paired import judge_excess, loss_excess
 from anew.validate.anchor import Anchor
 from anew.validate.beats_champion import BeatsChampion
 from anew.validate.forgetting import Forgetting
@@ -26,6 +27,19 @@ def test_a_worse_candidate_is_refused_in_any_metric_and_one_as_good_is_not(metri
     assert judged(gate, binary(0.3, 0.1)) is FAIL
     assert judged(gate, binary(0.1, 0.1)) is PASS
     assert judged(gate, binary(0.1, 0.3)) is PASS
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [((-0.16, -0.13), "clearly below 0"), ((-0.01, 0.05), "clearly below the margin 0.1"),
+     ((-0.01, 0.12), "not clearly above the margin 0.1")],
+)  # fmt: skip
+def test_a_pass_says_what_is_proved_and_excuses_nothing_that_is_better(
+    interval: tuple[float, float], said: str
+) -> None:
+    found = Evidence.of("beats_champion", sum(interval) / 2, 500, subject="loss", interval=interval)
+    judgement = judge_excess(found, margin=0.1, at_least_rows=1, at_most_width=1.0)
+    assert (judgement.verdict, judgement.reason.partition("; ")[2]) == (PASS, said)
 
 
 def test_a_metric_of_probabilities_is_compared_too() -> None:

@@ -63,6 +63,16 @@ class LakeUpkeep:
             deleted += len(dead)
         return deleted
 
+    def having(self, key: str) -> Mapping[str, int]:
+        """Return how many rows of each table, as it is now, `purge` would erase; changes nothing."""
+        counts = {table: self._having(table, pl.col("_key") == key).height for table in _BY_KEY}
+        ids = sorted(set(self._having("predictions", pl.col("_key") == key)["_id"]))
+        about = pl.col("_prediction").is_in(ids)
+        return counts | {table: self._having(table, about).height if ids else 0 for table in _BY_PREDICTION}
+
+    def _having(self, table: str, which: pl.Expr) -> pl.DataFrame:
+        return self.readers[table].read(self.mark.live(table), which)
+
     def purge(self, key: str) -> tuple[Mapping[str, int], frozenset[str]]:
         """Erase all rows of one key, from the present and from every version before.
 

@@ -256,6 +256,11 @@ class LakeMark:
         )
         return Intent(**(body | {"changes": changes}))
 
+    def look(self) -> str:
+        """Return what was noted of the last look for what is too old; empty before the first."""
+        row = self._one("SELECT value FROM meta WHERE key = 'look'")
+        return "" if row is None else str(row[0])
+
     def check(self) -> str:
         """Return what SQLite finds wrong with the file itself; empty when nothing."""
         row = self._one("PRAGMA quick_check(1)")
@@ -328,6 +333,11 @@ class LakeMark:
                 "UPDATE tables SET checkpoint = ?, checkpoint_sha256 = ? WHERE name = ?", (version, sha256, table)
             )
             self._db.execute("UPDATE commits SET content = NULL WHERE tab = ? AND version < ?", (table, version))
+
+    def note_look(self, said: str) -> None:
+        """Note a look for what is too old."""
+        with self._writing():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('look', ?)", (said,))
 
     # machinery
 

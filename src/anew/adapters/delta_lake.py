@@ -255,11 +255,23 @@ class DeltaLake:
             self._writer.ready()
             return self._upkeep().vacuum(pinned, after or {})
 
+    def look(self) -> str:
+        """Return what `note_look` noted last, by whichever process; empty before the first."""
+        return self._mark.look()
+
+    def note_look(self, said: str) -> None:
+        """Note a look for what is too old beside the tables, with which it is backed up and restored."""
+        self._mark.note_look(said)
+
     def purge(self, key: str) -> tuple[Mapping[str, int], frozenset[str]]:
         """Erase all rows of one key, in every version; returns the rows by table, and the ids of the predictions."""
         with self._lock:
             self._writer.ready()
             return self._upkeep().purge(key)
+
+    def having(self, key: str) -> Mapping[str, int]:
+        """Return how many rows of each table, as it is now, are of one key; for whoever reads alone, too."""
+        return {} if self._empty else self._upkeep().having(key)
 
     @property
     def _empty(self) -> bool:

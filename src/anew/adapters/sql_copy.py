@@ -1,6 +1,7 @@
 """Copies a whole control database into an empty one, in one transaction."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import zip_longest
 from typing import Any
 
@@ -10,9 +11,24 @@ from anew.adapters.sql_database import SQLDatabase
 from anew.adapters.sql_tables import FACT, INBOX, LEASE
 from anew.domain.errors import ConflictError, IntegrityError
 
-__all__ = ["copy_record"]
+__all__ = ["Held", "copy_record", "held_by"]
 
 _PAGE = 500
+
+
+class Held(StrEnum):
+    """What a database holds, beside the record that is to be copied into it."""
+
+    NOTHING = "nothing"
+    SAME = "same"
+    BEFORE = "before"
+    OTHER = "other"
+
+
+def held_by(target: SQLDatabase, source: SQLDatabase) -> Held:
+    """Return what `target` holds: the same as `source`, that of before (its first facts), or something else."""
+    with source.read() as old, target.read() as new:
+        return _held(old, new)
 
 
 def copy_record(source: SQLDatabase, target: SQLDatabase) -> int:
@@ -29,10 +45,10 @@ def copy_record(source: SQLDatabase, target: SQLDatabase) -> int:
         What is read back is not what was written.
     """
     with source.read() as old, target.write() as new:
-        count = _count(old, FACT)
-        if _count(new, FACT) == count and _count(new, LEASE) and _same(old, new, FACT) and _same(old, new, INBOX):
+        count, held = _count(old, FACT), _held(old, new)
+        if held is Held.SAME:
             return count
-        if any(_count(new, table) for table in (FACT, INBOX, LEASE)):
+        if held is not Held.NOTHING:
             raise ConflictError("the database to move to holds something already; name an empty one or delete that")
         for table in (FACT, INBOX, LEASE):
             for rows in _pages(old, table):
@@ -40,6 +56,17 @@ def copy_record(source: SQLDatabase, target: SQLDatabase) -> int:
             if not _same(old, new, table):
                 raise IntegrityError(f"the copy of {table.name} is not what was copied; nothing was moved, try again")
     return count
+
+
+def _held(old: Connection, new: Connection) -> Held:
+    if not any(_count(new, table) for table in (FACT, INBOX, LEASE)):
+        return Held.NOTHING
+    count = _count(new, FACT)
+    if count == _count(old, FACT) and _count(new, LEASE) and _same(old, new, FACT) and _same(old, new, INBOX):
+        return Held.SAME
+    last = select(FACT.c.hash).where(FACT.c.seq == count)  # a hash says all that came before it
+    mine, theirs = (connection.execute(last).scalar() for connection in (old, new))
+    return Held.BEFORE if mine is not None and mine == theirs else Held.OTHER
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -10,7 +10,7 @@ from anew.adapters.postgres_link import Place
 from anew.adapters.sql_engine import Database
 from anew.ports.clock import Clock
 
-__all__ = ["SQLDatabase", "open_database"]
+__all__ = ["SQLDatabase", "is_there", "open_database"]
 
 
 class SQLDatabase(Protocol):
@@ -62,3 +62,12 @@ def open_database(place: Place, *, create: bool = True, migrate: bool = True) ->
     from anew.adapters.sql_postgres import PostgresDatabase  # noqa: PLC0415 - see above
 
     return PostgresDatabase(place, create=create, migrate=migrate)
+
+
+def is_there(place: Place) -> bool:
+    """Is there a control database at `place`? Makes none; a server that does not answer raises as `open_database`."""
+    if isinstance(place, Path):
+        return place.exists()
+    from anew.adapters.sql_postgres import has_tables  # noqa: PLC0415 - as above
+
+    return has_tables(place)

@@ -12,7 +12,7 @@ from anew.adapters.postgres_link import NOW, PostgresPlace, ServerClock, connect
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 from anew.ports.clock import Clock
 
-__all__ = ["PostgresDatabase", "postgres_engine"]
+__all__ = ["PostgresDatabase", "has_tables", "postgres_engine"]
 
 
 def postgres_engine(place: PostgresPlace, *, connections: int = 10) -> Engine:
@@ -24,6 +24,16 @@ def postgres_engine(place: PostgresPlace, *, connections: int = 10) -> Engine:
         pool_size=connections,
         isolation_level="READ COMMITTED",
     )
+
+
+def has_tables(place: PostgresPlace) -> bool:
+    """Are there the tables of a record in the schema? Raises as `PostgresDatabase` does."""
+    try:
+        with connect(place) as connection:
+            query = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'fact'"
+            return connection.execute(query, [place.schema]).fetchone() is not None
+    except psycopg.Error as exc:
+        raise translate(exc, place) from exc
 
 
 class PostgresDatabase:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from time import monotonic
 
 from anew.adapters.fact_reader import watch_record
@@ -16,11 +17,12 @@ from anew.app.person import person_here
 from anew.app.record import open_record
 from anew.app.record_place import record_place
 from anew.app.settings import Settings
+from anew.app.status import loop_holder
 from anew.domain.errors import ConflictError
 from anew.domain.fact import Fact
 from anew.domain.facts import OF_THE_WALL
 
-__all__ = ["Answered", "command", "latest_time"]
+__all__ = ["Answered", "command", "latest_time", "told_waiting"]
 
 Make = Callable[[str, str, datetime], Fact]
 """Makes the command's fact from its unique id, who asks, and the event time."""
@@ -63,6 +65,13 @@ def command(settings: Settings, make: Make) -> Answered:
                 return True, _outcome(log, head, fact, wait)
             wait(_LOOK_S)
     return False, ()
+
+
+def told_waiting(state: Path, what: str = "the command") -> str:
+    """Say of `what` was posted and is not on record yet what it waits for."""
+    if loop_holder(state):
+        return f"not taken yet: the loop is busy with what came before, and takes {what} next"
+    return f"not taken yet: {what} is kept for the loop, which takes it when it runs (anew up)"
 
 
 def _outcome(log: SQLEventLog, head: int, fact: Fact, wait: Callable[[float], object]) -> Sequence[Fact]:

@@ -18,6 +18,7 @@ from anew.app.artifact_glance import artifact_of, logs_of
 from anew.app.backtest_report import kept_report
 from anew.app.catalogue_file import CatalogueFile
 from anew.app.column_shift import column_shifts
+from anew.app.command import told_waiting
 from anew.app.consent import Signed, consent
 from anew.app.examination import Examination
 from anew.app.lineage import lineage_among
@@ -271,7 +272,8 @@ class ProjectSource:
             raise ConflictError("\n".join([str(exc), *self._signatures(candidate[0])])) from exc
         said = [narrate(fact) for fact in facts]
         if not taken:
-            return ["The signature is kept for the loop, which takes it when it runs."]
+            waits = told_waiting(self._state, "the signature")
+            return [f"{waits[0].upper()}{waits[1:]}."]
         return said or [f"Other gates of {candidate[0]} are still in the way."]
 
     def _same(self, shown: tuple[str, str]) -> None:

@@ -59,7 +59,10 @@ def _of_prediction(project: Path, facts: Indexed, id: str) -> Lineage:
         rows = lake.predictions(span)
     rows = rows.filter(rows.get_column("_id") == id)
     if rows.is_empty():
-        raise NotFoundError(f"no stored prediction has the id {id}; what was answered last may not be drained yet")
+        raise NotFoundError(
+            f"no stored prediction has the id {id}; what was answered last may not be drained yet, and rows that were "
+            "erased (anew data purge) or are older than data.keep are there no more"
+        )
     row = rows.row(0, named=True)
     found = lineage_of(facts, row["_version"])
     routed = facts.routed(row["_epoch"])

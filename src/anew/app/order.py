@@ -10,12 +10,14 @@ from pathlib import Path
 from anew.adapters.fact_reader import read_facts, read_lease, watch_record
 from anew.adapters.postgres_link import Place
 from anew.adapters.system_clock import SystemClock
+from anew.app.hold import HOLDING, Holding
 from anew.app.person import person_here
 from anew.app.record_place import record_place
 from anew.app.replica_loop import tell_routing
 from anew.app.routed import traffic_of
 from anew.app.status import state_folder
 from anew.domain.errors import (
+    AnewError,
     ConflictError,
     IntegrityError,
     NotFoundError,
@@ -27,7 +29,7 @@ from anew.domain.fact import Fact
 from anew.domain.facts import Order, TrafficOrdered, TrafficShifted
 from anew.domain.order import ordered
 
-__all__ = ["Ordered", "order"]
+__all__ = ["Ordered", "check_order", "order"]
 
 _LOG = logging.getLogger("anew.order")
 _PATIENCE_S = 10.0
@@ -76,10 +78,11 @@ def order(
     NotFoundError
         The project was never brought up, or never served.
     PolicyError
-        There is nothing to hold, to end or to go back to; or who would serve cannot.
+        There is nothing to hold, to let go on, to end or to go back to; or who would serve cannot.
     ConflictError
         It would come to something else than is expected.
     """
+    check_order(project, action, command=command)
     traffic, model = traffic_of(project)
     who = by or person_here(state_folder(project))
 
@@ -102,6 +105,41 @@ def order(
         _LOG.warning("replicas on other hosts have not heard of it yet problem=%s", problem)
     facts = _recorded(project, made)
     return Ordered(order=made, recorded=facts is not None, facts=facts or ())
+
+
+def check_order(project: Path, action: Order, *, command: str = "") -> None:
+    """Refuse to hold what is held, and to let go on what nobody holds, as far as is known while the record is away.
+
+    Raises
+    ------
+    PolicyError
+        It is so already, and not by the order `command`.
+    NotFoundError, ConflictError
+        As `traffic_of`.
+    """
+    if action not in (Order.HOLD, Order.RESUME):
+        return
+    traffic, model = traffic_of(project)
+    orders, routing = traffic.ordered(model), traffic.published(model)  # before the record, with which orders go
+    holding, known = Holding(), True
+    try:
+        for each in read_facts(record_place(state_folder(project)), kinds=HOLDING):
+            holding.hear(each.fact)
+    except AnewError:
+        known = False
+    seen = {each.command for each in (*orders, *((holding.last,) if holding.last else ()))}
+    if routing is None or not routing.challenger[0] or command in seen:
+        return  # there is nothing under way, as `ordered` says; or it is the same order once more
+    version, held = routing.challenger[0], holding.held_after(orders)
+    known = known and version in holding.arms
+    if action is Order.HOLD and held is not None:
+        raise PolicyError(
+            f"nothing to hold: the rollout of {version} is held already, by {held.by}: {held.reason}; "
+            "let it go on with: anew rollout resume"
+        )
+    if action is Order.RESUME and held is None and (known or orders):
+        waits = "; a freeze of the policy keeps it where it is until its end" if holding.frozen else ""
+        raise PolicyError(f"nothing to resume: nobody holds the rollout of {version}{waits}")
 
 
 def _recorded(project: Path, made: TrafficOrdered) -> Sequence[Fact] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from anew.adapters.job_record import JobRecord
 from anew.domain.fact import Fact
+from anew.domain.facts import TrafficShifted
 from anew.loop.job_name import job_ids
 from anew.loop.progress import read_progress, write_progress
 
@@ -27,12 +28,16 @@ def describe_run(state: Path, fact: Fact) -> Mapping[str, Any]:
     progress = read_progress(job_under_way(state / "jobs", fact.id).results)
     return {
         "id": fact.id,
-        "version": getattr(fact, "version", ""),
+        "version": fact.challenger[0] or fact.champion[0] if isinstance(fact, TrafficShifted) else _version(fact),
         "effect": fact.asks,
         "since": fact.at.isoformat(),
         "progress": None if progress is None else asdict(progress),
         "said": "under way" if progress is None else write_progress(progress),
     }
+
+
+def _version(fact: Fact) -> str:
+    return str(getattr(fact, "version", ""))
 
 
 class ProgressReporter:

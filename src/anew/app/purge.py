@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anew.app.settings import Settings
-from anew.app.stores import OpenStores
+from anew.app.stores import OpenStores, open_lake
 from anew.domain.boundary import reach
 from anew.domain.errors import NotFoundError
 from anew.domain.facts import SubjectPurgeAsked, SubjectPurged
 
-__all__ = ["order_purge", "subject_purge"]
+__all__ = ["order_purge", "stored_of", "subject_purge"]
 
 
 def order_purge(settings: Settings, command: str, key: str) -> None:
@@ -21,6 +21,14 @@ def order_purge(settings: Settings, command: str, key: str) -> None:
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         json.dump({"key": key}, opened)
+
+
+def stored_of(settings: Settings, key: str) -> Mapping[str, int]:
+    """Return how many stored rows of each table are of one subject; what is still in the journals is not counted."""
+    if not (settings.state / "lake.db").is_file():
+        return {}
+    with open_lake(settings) as lake:
+        return lake.having(key)
 
 
 def subject_purge(stores: OpenStores, state: Path) -> Callable[[SubjectPurgeAsked], SubjectPurged]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from anew.adapters.fact_reader import read_facts
+from anew.app.hold import Holding
 from anew.app.record_place import record_place
-from anew.app.routed import routed
+from anew.app.routed import routed, traffic_of
 from anew.app.status import state_folder
 from anew.domain.errors import AnewError, NotFoundError
 from anew.domain.evidence import Counts
@@ -15,7 +16,6 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     FreezeBegan,
     FreezeEnded,
-    Order,
     RolledBack,
     RolloutObserved,
     RolloutResumed,
@@ -55,20 +55,15 @@ class _Seen:
     """What is on record of who is on probation, and the words that go with it."""
 
     state: RolloutState = field(default_factory=RolloutState)
-    held: str = ""
+    holding: Holding = field(default_factory=Holding)
     stalled: dict[str, str] = field(default_factory=dict)
     frozen: str = ""
 
     def hear(self, fact: Fact) -> None:
         """Take note of the next fact."""
         self.state = Rollout().apply(self.state, fact)
+        self.holding.hear(fact)
         match fact:
-            case RolloutStarted() if len(self.state.arms) == 1:
-                self.held = ""
-            case TrafficOrdered() if fact.action is Order.HOLD:
-                self.held = f"{fact.by}: {fact.reason}"
-            case RolloutResumed():
-                self.held = ""
             case RolloutStalled():
                 self.stalled[fact.version] = fact.reason
             case FreezeBegan():
@@ -88,6 +83,8 @@ def rollout_status(project: Path) -> Mapping[str, Any]:
         No model was ever served here.
     """
     routing = routed(project)
+    traffic, model = traffic_of(project)
+    orders = traffic.ordered(model)  # before the record, which clears them
     plain: dict[str, Any] = {
         "model": routing.model,
         "epoch": routing.epoch,
@@ -104,13 +101,14 @@ def rollout_status(project: Path) -> Mapping[str, Any]:
     except (AnewError, NotFoundError) as exc:
         return plain | {"recorded": False, "problem": str(exc)}
     plain |= {"recorded": True, "problem": ""}
-    first = seen.state.arm(routing.challenger[0])
+    state, held = seen.state, seen.holding.held_after(orders)
+    first = state.arm(routing.challenger[0])
     if first is None:
         return plain
-    arms = [each for each in map(seen.state.arm, (arm.version for arm in routing.challengers)) if each is not None]
+    arms = [each for each in map(state.arm, (arm.version for arm in routing.challengers)) if each is not None]
     return plain | {
         "since": first.since.isoformat(),
-        "held": seen.held,
+        "held": f"{held.by}: {held.reason}" if held else "",
         "frozen": seen.frozen,
         **_told(first, seen),
         "arms": [

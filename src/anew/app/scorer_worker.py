@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anew.app.gateway_parts import named
+from anew.gateway.failure_log import FirstOfKind, describe_failure
 from anew.gateway.routing import Answerer, VersionLoader
 from anew.gateway.wire import HEAD, Question, Reply, decode_question, encode_frame
 
@@ -47,21 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(connection: socket.socket, answerer: Answerer) -> None:
     names = answerer.columns.names
-    stream = connection.makefile("rb")
+    stream, first = connection.makefile("rb"), FirstOfKind()
     while len(head := stream.read(HEAD.size)) == HEAD.size:
         (length,) = HEAD.unpack(head)
         question = decode_question(stream.read(length))
         if time.monotonic() < question.deadline:  # else nobody waits for the answer any more
-            connection.sendall(_reply(answerer, names, question))
+            connection.sendall(_reply(answerer, names, question, first))
 
 
-def _reply(answerer: Answerer, names: tuple[str, ...], question: Question) -> bytes:
+def _reply(answerer: Answerer, names: tuple[str, ...], question: Question, first: FirstOfKind) -> bytes:
     try:
         rows = [{name: row[name] for name in names} for row in question.rows]
         answers = list(answerer.answer(rows))
         return encode_frame(Reply(id=question.id, answers=answers, cpu_s=time.process_time()))
     except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; the gateway counts it as an error
-        return encode_frame(Reply(id=question.id, problem=type(exc).__name__))
+        kind = type(exc).__name__
+        return encode_frame(
+            Reply(id=question.id, problem=describe_failure(exc, question.rows) if first(kind) else kind)
+        )
 
 
 def _die_with_parent() -> None:

@@ -14,6 +14,7 @@ from anew.adapters.sqlite_errors import translate
 from anew.adapters.sqlite_reading import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.dashboard_status import dashboard_address
+from anew.app.hold import Holding
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
 from anew.app.progress import describe_run
@@ -29,6 +30,8 @@ from anew.domain.facts import (
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
+    RolloutHeld,
+    RolloutResumed,
     TrafficOrdered,
     TrafficShifted,
     VersionPromoted,
@@ -47,12 +50,17 @@ __all__ = [
     "project_status",
     "state_folder",
     "stored_rows",
+    "told_hold",
     "told_problem",
+    "told_run",
     "told_traffic",
     "unrecorded_order",
 ]
 
-_DECISIONS = (CandidateRefused, EffectFailed, RetrainRequested, RetrainWithheld, RolledBack, VersionPromoted)
+_DECISIONS = (
+    CandidateRefused, EffectFailed, RetrainRequested, RetrainWithheld, RolledBack, RolloutHeld, RolloutResumed,
+    VersionPromoted,
+)  # fmt: skip
 _UNSEEN = frozenset({"Ticked", "RolloutObserved"})
 
 
@@ -71,20 +79,19 @@ def project_status(project: Path) -> Mapping[str, Any]:
     """
     state = state_folder(project)
     registry, governance = Registry(), Governance()
-    versions, consent = registry.initial(), governance.initial()
+    versions, consent, holding = registry.initial(), governance.initial(), Holding()
     last: dict[str, Fact] = {}
     decisions: list[Fact] = []
     asked: dict[str, Fact] = {}
     attempt: list[Fact] | None = None
     scored: WindowScored | None = None
-    model, known = "", 0
+    model = ""
     for recorded in read_facts(record_place(state), kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
         model = fact.model
         versions, consent = registry.apply(versions, fact), governance.apply(consent, fact)
+        holding.hear(fact)
         last[fact.kind] = fact
-        if isinstance(fact, TrafficShifted | TrafficOrdered):
-            known = max(known, fact.epoch)
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
         if isinstance(fact, WindowScored) and (scored is None or scored.window <= fact.window):
@@ -98,7 +105,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         if fact.asks:
             asked[fact.id] = fact
     traffic, stored = last.get("TrafficShifted"), stored_rows(state)
-    order, problem = _order(state, model, known)
+    order, problem = _order(state, model, holding.known)
     closed, served = last.get("WindowClosed"), versions.champion or versions.challenger or consent.waiting
     return {
         "model": model,
@@ -113,6 +120,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "frozen": _frozen(consent),
         "held": None if consent.held is None else {"by": consent.held.requester},
         "traffic": _traffic(traffic) if isinstance(traffic, TrafficShifted) else None,
+        "rollout": _rollout(holding),
         "versions": [_version(record) for record in versions.versions.values()],
         "last_window": _window(closed) if isinstance(closed, WindowClosed) else None,
         "last_score": _score(scored, versions.champion) if scored else None,
@@ -139,6 +147,13 @@ def told_traffic(traffic: Mapping[str, Any]) -> str:
     return f"{traffic['stage']}{share} (epoch {traffic['epoch']}, fallback {traffic['fallback'] or 'none'})"
 
 
+def told_hold(rollout: Mapping[str, Any] | None) -> str:
+    """Say in a line who holds the rollout under way, and why; empty where nobody does."""
+    if rollout is None or rollout["held"] is None:
+        return ""
+    return f"of {', '.join(rollout['challengers'])} held by {rollout['held']['by']}: {rollout['held']['reason']}"
+
+
 def unrecorded_order(traffic: FileTraffic, model: str, known: int) -> TrafficOrdered | None:
     """Return the newest order that gateways obey and a record that ends at the epoch `known` has not heard of."""
     return next((each for each in reversed(traffic.ordered(model)) if each.epoch > known), None)
@@ -162,6 +177,11 @@ def _order(state: Path, model: str, known: int) -> tuple[Mapping[str, Any] | Non
 def told_problem(worker: str, epoch: int, problem: str) -> str:
     """Say in a line what keeps a gateway worker from what it was told to; without an `epoch` it has nobody to ask."""
     return f"worker {worker}{'' if epoch else ' answers nobody'}: {problem}"
+
+
+def told_run(run: Mapping[str, Any]) -> str:
+    """Say in a line which effect is under way, about which version where it is about one, and how far it is."""
+    return f"{' '.join(filter(None, (run['effect'], run['version'])))}: {run['said']}"
 
 
 def _version(record: VersionRecord | None) -> Mapping[str, Any] | None:
@@ -214,6 +234,17 @@ def _traffic(fact: TrafficShifted) -> Mapping[str, Any]:
         "challenger": fact.challenger[0],
         "fallback": fact.fallback[0],
         "arms": [{"version": arm.version, "share": arm.share} for arm in fact.arms],
+    }
+
+
+def _rollout(holding: Holding) -> Mapping[str, Any] | None:
+    """Return who is on probation, and who holds them there."""
+    held = holding.held
+    if not holding.arms:
+        return None
+    return {
+        "challengers": list(holding.arms),
+        "held": None if held is None else {"by": held.by, "reason": held.reason},
     }
 
 

@@ -1,7 +1,9 @@
 """What a project's lake needs from time to time: compaction, a look at every byte, and to lose what is too old."""
 
+import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from anew.adapters.delta_lake import DeltaLake
@@ -16,7 +18,7 @@ __all__ = ["Upkeep", "pinned_versions"]
 _LOG = logging.getLogger("anew.upkeep")
 
 EVERY_S = 86_400.0
-"""Seconds between two looks at every byte."""
+"""Seconds between two looks at every byte, and between two for what is too old."""
 KEPT_CHAMPIONS = 5
 """Champions, the latest, whose snapshots can be read again from the tables whatever retention says."""
 
@@ -44,6 +46,22 @@ def pinned_versions(facts: Iterable[Fact], running: Collection[str]) -> Mapping[
     return {table: frozenset(versions) for table, versions in pins.items()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """A look for what is too old: when it was, by both clocks, and the versions of the tables that it left."""
+
+    at: str
+    epoch: str
+    monotonic: float
+    versions: Mapping[str, int]
+
+    def age_s(self, clock: Clock) -> float:
+        """Return how long ago it was: by the wall clock, which may be set, only once the machine has started again."""
+        if self.epoch == clock.epoch() and self.monotonic <= clock.monotonic():
+            return clock.monotonic() - self.monotonic
+        return (clock.now() - datetime.fromisoformat(self.at)).total_seconds()
+
+
 class Upkeep:
     """Belongs to the thread of the loop.
 
@@ -57,8 +75,9 @@ class Upkeep:
         self._lake = lake
         self._journals = journals
         self._clock = clock
-        self._due = clock.monotonic() + EVERY_S
-        self._seen: Mapping[str, int] = {}
+        self._verify_at = clock.monotonic() + EVERY_S
+        if not lake.look():
+            self._note_look()
 
     def verify(self) -> tuple[str, ...]:
         """Compare every byte of the lake with what was stored, and repair what differs; return what was found.
@@ -79,19 +98,35 @@ class Upkeep:
     def tidy(self, now: datetime | None, keep: timedelta | None, pins: Mapping[str, Collection[int]]) -> None:
         """Make small files one; once a day look at every byte, and let go what is older than `keep`.
 
-        A file that left the tables stays until the next day's look, for whoever reads it now.
+        A file that left the tables stays until a look a day later, for whoever reads it now. The last look is noted
+        beside the tables, so that a loop that is started anew each day lets go as well.
         """
         self._lake.compact()  # every turn with traffic leaves small files
-        if self._clock.monotonic() < self._due:
+        if self._clock.monotonic() >= self._verify_at:
+            self._verify_at = self._clock.monotonic() + EVERY_S
+            self.verify()
+        last = _Look(**json.loads(self._lake.look()))
+        age_s = last.age_s(self._clock)
+        if 0 <= age_s < EVERY_S:
             return
-        self._due = self._clock.monotonic() + EVERY_S
-        self.verify()
-        if keep is not None and now is not None:
+        if keep is not None:
+            self._let_go(now, keep, pins, last.versions if age_s >= EVERY_S else {})
+        self._note_look()
+
+    def _let_go(
+        self, now: datetime | None, keep: timedelta, pins: Mapping[str, Collection[int]], seen: Mapping[str, int]
+    ) -> None:
+        """Take old rows out of the tables, and delete the files that had left them before the versions `seen`."""
+        if now is not None:
             rows = self._lake.expire(now - keep)
             if rows:
                 _LOG.info("rows expired rows=%d before=%s", rows, (now - keep).isoformat())
-        if keep is not None and self._seen:
-            files = self._lake.vacuum(pins, after=self._seen)
+        if seen:
+            files = self._lake.vacuum(pins, after=seen)
             if files:
                 _LOG.info("files deleted files=%d", files)
-        self._seen = dict(self._lake.versions())
+
+    def _note_look(self) -> None:
+        clock, versions = self._clock, dict(self._lake.versions())
+        look = _Look(at=clock.now().isoformat(), epoch=clock.epoch(), monotonic=clock.monotonic(), versions=versions)
+        self._lake.note_look(json.dumps(asdict(look)))

@@ -9,6 +9,7 @@ import typer
 
 from anew.app.accepted import accepted
 from anew.app.access import token_holder
+from anew.app.command import told_waiting
 from anew.app.consent import Signed, ready_consent
 from anew.app.narration import narrate
 from anew.cli._intent import Intent, agreed, check_champion
@@ -73,7 +74,7 @@ def sign(intent: Intent, kind: type[Signed], project: Path, asked: Asked, *, jso
     elif outcome == "planned":
         return
     elif not taken:
-        say("not taken yet: the signature is kept for the loop, which takes it when it runs (anew up)")
+        say(told_waiting(settings.state, "the signature"))
     elif not facts:
         say(f"signed; other gates of {asked.version} are still in the way")
     for fact in () if json else facts:

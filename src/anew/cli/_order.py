@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from anew.app.narration import narrate
-from anew.app.order import Ordered, order
+from anew.app.order import Ordered, check_order, order
 from anew.app.person import person_here
 from anew.app.routed import routed
 from anew.app.status import state_folder
@@ -28,6 +28,7 @@ def give_order(schema: str, action: Order, given: Namespace) -> None:
     """Give the order that `given` asks for, unless it would come to something else than was agreed to."""
     routing, intent = routed(given.project), Intent.of(given)
     check_champion(given.project, intent)
+    check_order(given.project, action)
     by = person_here(state_folder(given.project))
     planned = ordered(routing, action, command="planned", by=by, reason=given.reason)
     if not agreed(intent, f"come to: {narrate(planned)}", as_json=given.json):

@@ -10,6 +10,7 @@ from anew.app.settings import Settings, load
 from anew.cli._changing import changing
 from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
+from anew.domain.errors import ConflictError
 
 __all__ = ["run"]
 
@@ -32,12 +33,15 @@ def run(
     check_champion(project, intent)
     moved = _do(settings, to or wanted, revision, dry_run=True)
     what = f"bring {moved.target} back to revision {revision}" if revision else f"move {_said(moved)}"
+    if moved.holder and not intent.dry_run:
+        raise ConflictError(f"{moved.holder} runs this project's loop; stop it first, and then move")
+    what += f"; {moved.holder} runs the loop, and has to be stopped before" if moved.holder else ""
     done = agreed(intent, what, as_json=json)
     if done:
         moved = _do(settings, to or wanted, revision, dry_run=False)
     if json:
         data: dict[str, object] = {"moved": done, "from": moved.source, "to": moved.target}
-        data |= {"facts": moved.head.seq, "hash": moved.head.hash}
+        data |= {"running": bool(moved.holder), "facts": moved.head.seq, "hash": moved.head.hash}
         if moved.kept is not None:
             data["artifacts"] = dict(zip(("from", "to", "count"), moved.kept, strict=True))
         emit_json("anew.migrate/1", data | ({"revision": revision} if revision else {}))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anew.app.accepted import accepted
-from anew.app.command import command
+from anew.app.command import command, told_waiting
 from anew.app.narration import narrate
 from anew.cli._changing import changing
 from anew.cli._intent import Intent, agreed, check_champion, serving
@@ -41,7 +41,7 @@ def run(
             {"taken": taken, "withheld": withheld, "asked": True, "facts": [narrate(fact) for fact in facts]},
         )
     elif not taken:
-        say("not taken yet: the command is kept for the loop, which takes it when it runs (anew up)")
+        say(told_waiting(settings.state))
     for fact in () if json else facts:
         say(narrate(fact))
     if withheld:

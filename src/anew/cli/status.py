@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.app.standing import is_installation
-from anew.app.status import challengers, project_status, told_problem, told_traffic
+from anew.app.status import challengers, project_status, told_hold, told_problem, told_run, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 from anew.cli.models import show
@@ -43,6 +43,8 @@ def main(words: Sequence[str]) -> None:
         say(f"challenger  {_version(each)}")
     if status["traffic"]:
         say(f"traffic     {told_traffic(status['traffic'])}")
+    if held := told_hold(status["rollout"]):
+        say(f"rollout     {held}; let it go on with: anew rollout resume")
     for each in status["workers"]:
         if each["problem"]:
             say(f"gateway     {told_problem(each['worker'], each['epoch'], each['problem'])}")
@@ -53,7 +55,7 @@ def main(words: Sequence[str]) -> None:
     if status["mirror"]:
         say(f"mirror      {' '.join(filter(None, (status['mirror']['state'], status['mirror']['detail'])))}")
     for run in status["runs"]:
-        say(f"under way   {run['effect']} {run['version']}: {run['said']}")
+        say(f"under way   {told_run(run)}")
     if status["quarantined"]:
         say(f"quarantined {', '.join(status['quarantined'])}")
     for decision in status["decisions"][-5:]:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from anew.app.looks import Look, looks
 from anew.app.narration import narrate
-from anew.app.status import challengers, told_traffic
+from anew.app.status import challengers, told_hold, told_run, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.domain.fact import Fact
 
@@ -88,9 +88,7 @@ def _screen(look: Look, last: list[Fact], height: int) -> RenderableType:
         score = _score(status["last_score"], most=min(6, room))
         used += score.row_count
         parts.append(score)
-    parts += [
-        _line(f"under way   {each['effect']} {each['version']}: {each['said']}", "cyan") for each in status["runs"]
-    ]
+    parts += [_line(f"under way   {told_run(each)}", "cyan") for each in status["runs"]]
     decisions = Table.grid(padding=(0, 2), expand=True)
     decisions.add_column(no_wrap=True, style="dim")
     decisions.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -133,6 +131,8 @@ def _standing(status: Any, *, most_workers: int) -> Table:
         rows.append(("ordered", f"{status['ordered']['said']}; not on record yet"))
     if status["traffic"]:
         rows.append(("traffic", told_traffic(status["traffic"])))
+    if held := told_hold(status["rollout"]):
+        rows.append(("rollout", held))
     workers = sorted(status["workers"], key=lambda worker: not worker["problem"])
     for worker in workers[:most_workers]:
         counts = worker["counts"] or {}

@@ -21,7 +21,7 @@ from anew.dashboard.part import (
     series_of,
     standing,
 )
-from anew.dashboard.probation import OnProbation, on_probation
+from anew.dashboard.probation import OnProbation, on_probation, way_ahead
 from anew.dashboard.record import Record
 from anew.dashboard.source import InForce, Surroundings
 from anew.domain.errors import PolicyError
@@ -38,6 +38,7 @@ from anew.domain.facts import (
 )
 from anew.domain.order import ordered
 from anew.domain.unserved import ATTEMPT, Unserved, unserved
+from anew.lineage import returns_of
 from anew.registry import Standing as Registered
 
 __all__ = ["Budget", "Health", "LoopPage", "Origin", "WayBack", "loop_page", "way_back"]
@@ -106,6 +107,8 @@ class LoopPage:
         How far the loop is in the time of the data.
     unserved
         What keeps a first champion away, None for nothing.
+    way
+        What a candidate that has passed its gates goes through.
     probation, rivals
         The challenger under way, and the further arms of a trial.
     origins
@@ -132,6 +135,7 @@ class LoopPage:
     score: tuple[Measure, ...]
     labels: Labels | None
     series: Series | None
+    way: str
     probation: OnProbation | None
     rivals: tuple[OnProbation, ...]
     origins: tuple[Origin, ...]
@@ -170,6 +174,7 @@ def loop_page(asking: Asking) -> LoopPage:
         score=measured(own.evidence) if own else (),
         labels=None if score is None else labels_of(score),
         series=series_of(record),
+        way=way_ahead(policy.rollout),
         probation=next(iter(arms), None),
         rivals=arms[1:],
         origins=tuple(_origin(record, each, said) for each in _in_question(record, arms)),
@@ -289,7 +294,7 @@ def _origin(record: Record, version: str, said: Narrate) -> Origin:
     about = record.about(version)
     return Origin(
         version=version,
-        why=sentences(_why(record, about), said),
+        why=sentences([*_why(record, about), *_returns(record, version)], said),
         gates=gates_of(about),
         consents=sentences(_consents(record, about), said),
     )
@@ -301,6 +306,12 @@ def _why(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
     if plan is None:
         return ()
     return [each for each in reversed(list(record.causes(plan))) if each.kind != "RetrainApproved"]
+
+
+def _returns(record: Record, version: str) -> Sequence[Fact]:
+    """Return what brought a version back that serves again."""
+    serves = record.champion is not None and record.champion.version == version
+    return list(returns_of(record, version))[-1:] if serves else ()
 
 
 def _consents(record: Record, about: Sequence[Fact]) -> Sequence[Fact]:
@@ -327,7 +338,7 @@ def _ahead(
     found += [
         f"{run['version'] or run['effect']}: {run['effect']} is under way ({run['said']})." for run in beside.runs
     ]
-    found += [_step_ahead(each) for each in arms]
+    found += [_step_ahead(each, policy) for each in arms]
     if beside.to_review:
         found.append(f"{beside.to_review} answers wait to be judged by people.")
     held, many = record.standing(Registered.HELD, most=_MOST_HELD)
@@ -361,9 +372,11 @@ def _rest(record: Record, policy: InForce, at: datetime | None) -> datetime | No
     return None if rest is None or not policy.trigger.cooldown.length or (at is not None and rest <= at) else rest
 
 
-def _step_ahead(probation: OnProbation) -> str:
+def _step_ahead(probation: OnProbation, policy: InForce) -> str:
     if probation.held:
         return f"{probation.version} waits: held by {probation.held}."
+    if policy.rollout.blue_green and probation.stage != "ab":
+        return f"{probation.version} takes all traffic as soon as every worker has it loaded."
     short = max(0, probation.needed - probation.labels)
     lacking = f"{short} more mature labels are needed" if short else probation.reason
     stage = "its trial" if probation.stage == "ab" else probation.stage

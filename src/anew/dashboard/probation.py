@@ -24,7 +24,7 @@ from anew.stats.betting import (
 )
 from anew.stats.bound import Bounds
 
-__all__ = ["Look", "OnProbation", "on_probation"]
+__all__ = ["Look", "OnProbation", "on_probation", "way_ahead"]
 
 _MOST_LOOKS = 24
 
@@ -83,6 +83,15 @@ def on_probation(record: Record, rollout: Rollout) -> tuple[OnProbation, ...]:
     return tuple(_standing(record, rollout, each) for each in record.rollout.arms)
 
 
+def way_ahead(rollout: Rollout) -> str:
+    """Say what a candidate that has passed its gates goes through by the policy."""
+    if rollout.blue_green:
+        return "is loaded beside the champion, and takes all traffic at once when every worker has it"
+    if rollout.arms:
+        return "goes on trial beside the champion"
+    return "goes through shadow and canary" if rollout.steps else "goes through shadow"
+
+
 def _standing(record: Record, rollout: Rollout, probation: Probation) -> OnProbation:
     shadow = probation.stage is Stage.SHADOW
     judge = {Stage.SHADOW: rollout.shadow, Stage.AB: rollout.ab}.get(probation.stage, rollout.canary)
@@ -118,6 +127,8 @@ def _way(rollout: Rollout, probation: Probation) -> tuple[tuple[str, ...], int]:
     """Return the steps of the whole way, and where it stands among them."""
     if probation.stage is Stage.AB:
         return ("trial", "all"), 0
+    if rollout.blue_green:
+        return ("loaded beside it", "all"), 0
     shares = rollout.steps or (probation.share,)
     nearest = 1 + min(range(len(shares)), key=lambda i: abs(shares[i] - probation.share))
     steps = ("shadow", *(f"{step:.0%}" for step in rollout.steps), "all")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import subprocess
 import time
@@ -13,6 +14,7 @@ import msgspec
 from anew.domain.column import Columns, Value
 from anew.domain.errors import AnewError, UnavailableError
 from anew.domain.observation import Answer
+from anew.gateway.failure_log import FirstOfKind
 from anew.gateway.sanity import nonsense
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.wire import HEAD, Question, Reply, decode_reply, encode_frame
@@ -24,6 +26,8 @@ Launch = Callable[[int], Sequence[str]]
 
 _LOG = logging.getLogger("anew.gateway")
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.2, 30.0
+_ENDS_IN = 50
+"""Looks for the exit code of a process whose socket is closed, 20 ms apart."""
 
 
 class ChallengerError(AnewError):
@@ -61,6 +65,7 @@ class Challenger:
     _supervisor: asyncio.Task[None] | None = None
     _cpu_s: float = 0.0
     _ended_s: float = 0.0
+    _first: FirstOfKind = field(default_factory=FirstOfKind)
 
     @property
     def pid(self) -> int | None:
@@ -95,6 +100,7 @@ class Challenger:
             future.set_exception(ChallengerError("crashed"))
             return future
         if len(self._asked) >= self.settings.most_in_flight:
+            self._tell("overload", f"{len(self._asked)} questions wait for its answers")
             future.set_exception(ChallengerError("overload"))
             return future
         id, self._next = self._next, self._next + 1
@@ -130,7 +136,8 @@ class Challenger:
             ) from exc
         except (asyncio.IncompleteReadError, OSError, msgspec.MsgspecError) as exc:
             writer.close()
-            raise UnavailableError(f"the process of {self.version} ended while loading it") from exc
+            how = await self._how_ended()
+            raise UnavailableError(f"the process of {self.version} ended while loading it: {how}") from exc
         if reply.problem:
             writer.close()
             raise UnavailableError(f"{self.version} could not be loaded: {reply.problem}")
@@ -144,8 +151,11 @@ class Challenger:
             try:
                 while True:
                     self._settle(await self._read())
-            except (asyncio.IncompleteReadError, OSError, msgspec.MsgspecError) as exc:
-                _LOG.warning("challenger_ended version=%s reason=%s", self.version, type(exc).__name__)
+            except msgspec.MsgspecError as exc:
+                _LOG.warning("challenger_ended version=%s reason=what it said is no reply: %s", self.version, exc)
+            except (asyncio.IncompleteReadError, OSError):
+                self._hang_up()
+                _LOG.warning("challenger_ended version=%s reason=%s", self.version, await self._how_ended())
             self._end()
             if time.monotonic() - began > _LAST_PAUSE_S:
                 pause = _FIRST_PAUSE_S
@@ -157,6 +167,15 @@ class Challenger:
                 except OSError as exc:  # UnavailableError is one; others: no descriptor or process to be had
                     _LOG.warning("challenger_not_restarted version=%s problem=%s", self.version, exc)
                     self._end()
+
+    async def _how_ended(self) -> str:
+        """Return how the process ended that has closed its socket; it may take a moment to."""
+        for _ in range(_ENDS_IN):
+            code = None if self._process is None else self._process.poll()
+            if code is not None:
+                return f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
+            await asyncio.sleep(0.02)
+        return "it closed its socket, and did not end"
 
     async def _read(self) -> Reply:
         if self._reader is None:
@@ -174,8 +193,10 @@ class Challenger:
         if asked.future.done():
             return
         if reply.problem or reply.answers is None:
+            self._tell("error", reply.problem, kind=reply.problem.partition(" ")[0].rstrip(":"))
             asked.future.set_exception(ChallengerError("error"))
-        elif nonsense(reply.answers, asked.rows, self.columns):
+        elif problem := nonsense(reply.answers, asked.rows, self.columns):
+            self._tell("nonsense", problem)
             asked.future.set_exception(ChallengerError("nonsense"))
         else:
             asked.future.set_result(reply.answers)
@@ -185,22 +206,35 @@ class Challenger:
         if asked is None:
             return
         if not asked.future.done():
+            self._tell("deadline", f"no answer to {asked.rows} rows within {self.settings.deadline_ms:g} ms")
             asked.future.set_exception(ChallengerError("deadline"))
         self._misses += 1
         if self._misses >= self.settings.misses_before_kill and self._process is not None:
             _LOG.warning("challenger_killed version=%s misses=%d", self.version, self._misses)
             self._process.kill()
 
+    def _tell(self, reason: str, problem: str, *, kind: str = "") -> None:
+        """Log the first failure of each kind."""
+        if self._first(reason, kind):
+            _LOG.warning(
+                "challenger_failed version=%s reason=%s problem=%s; more of these are counted alone",
+                self.version, reason, problem,
+            )  # fmt: skip
+
     def _end(self) -> None:
         """Leave no process, no socket and no open question behind."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._hang_up()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
         self._ended_s, self._cpu_s = self.cpu_s, 0.0
+
+    def _hang_up(self) -> None:
+        """Close the socket; what is still asked for ends as crashed."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         asked, self._asked = self._asked, {}
         for entry in asked.values():
             entry.timer.cancel()

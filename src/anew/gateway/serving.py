@@ -19,6 +19,7 @@ from anew.gateway.admission import Admission
 from anew.gateway.ask import Asked, asks_for
 from anew.gateway.commit import GroupCommit
 from anew.gateway.entry import Answered, Entry
+from anew.gateway.failure_log import FirstOfKind, describe_failure
 from anew.gateway.identity import Draw, prediction_id
 from anew.gateway.logged import Logged, as_logged, stranger
 from anew.gateway.record import Round, Voice, answered_plainly
@@ -60,6 +61,7 @@ class Serving:
     _entered: deque[Entry] = field(default_factory=deque)
     _scheduled: bool = False
     _contested: int = 0
+    _first: FirstOfKind = field(default_factory=FirstOfKind)
     _draw: Draw = field(default_factory=Draw)
 
     @property
@@ -254,6 +256,7 @@ class Serving:
             guard.answered(len(rows), time.perf_counter() - started)
             return said.answers, ""
         self.counts["champion_failed"] += len(rows)
+        self._tell(route.champion.version, said, rows)
         if fallback is not None and not guard.tripped:
             instead = call_version(fallback, rows)
         if instead.answers is None:
@@ -268,6 +271,15 @@ class Serving:
                 guard.tripped,
             )  # fmt: skip
         return instead.answers, f"champion {said.reason}"
+
+    def _tell(self, version: str, said: Said, rows: Sequence[RequestRow]) -> None:
+        """Log the first failure of each kind of a version."""
+        if self._first(version, said.reason, "" if said.raised is None else said.detail):
+            told = said.detail if said.raised is None else describe_failure(said.raised, [each.values for each in rows])
+            _LOG.error(
+                "version_failed model=%s version=%s reason=%s problem=%s",
+                self.settings.model, version, said.reason, told,
+            )  # fmt: skip
 
     def _heard(self, route: Route, entry: Entry, _: Asked) -> None:
         """Go on with a request that waited for challengers, once the last has been heard."""

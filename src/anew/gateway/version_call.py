@@ -14,11 +14,12 @@ __all__ = ["Said", "call_version", "cells_for"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a version in this process said: answers, or the reason and the detail why there are none."""
+    """What a version in this process said: answers, or the reason and the detail why there are none, and its error."""
 
     answers: Sequence[Answer] | None = None
     reason: str = ""
     detail: str = ""
+    raised: Exception | None = None
 
 
 def call_version(version: Answerer, rows: Sequence[RequestRow]) -> Said:
@@ -27,7 +28,7 @@ def call_version(version: Answerer, rows: Sequence[RequestRow]) -> Said:
         answers = version.answer(cells_for(rows, version.columns.names))
         problem = nonsense(answers, len(rows), version.columns)
     except Exception as exc:  # noqa: BLE001 - the user's code may raise anything; the caller gets one kind of answer
-        return Said(reason="error", detail=type(exc).__name__)
+        return Said(reason="error", detail=type(exc).__name__, raised=exc)
     return Said(reason="nonsense", detail=problem) if problem else Said(answers=answers)
 
 

@@ -2,7 +2,7 @@
 
 from anew.lineage._graph import Edge, Lineage, Node, NodeKind, lineage_of
 from anew.lineage._index import FactIndex, Indexed, index, named_by, routed_by
-from anew.lineage._walk import causes, history_of
+from anew.lineage._walk import causes, history_of, returns_of
 
 __all__ = [
     "Edge",
@@ -16,5 +16,6 @@ __all__ = [
     "index",
     "lineage_of",
     "named_by",
+    "returns_of",
     "routed_by",
 ]

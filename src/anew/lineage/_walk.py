@@ -1,13 +1,14 @@
 """Lineage: from a version back to the window that began it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import dropwhile
 
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
-from anew.domain.facts import RetrainApproved
+from anew.domain.facts import RetrainApproved, RolledBack, RolloutStarted, VersionPromoted
 from anew.lineage._index import FactsById, Indexed
 
-__all__ = ["causes", "history_of"]
+__all__ = ["causes", "history_of", "returns_of"]
 
 _MOST_KNOWN = 20
 
@@ -28,7 +29,7 @@ def _cause(fact: Fact) -> str:
 def history_of(facts: Indexed, version: str) -> Sequence[Fact]:
     """Return why `version` exists and what became of it, oldest first.
 
-    The causes of its plan, and every later fact that names it.
+    The causes of its plan, every later fact that names it, and what brought it back as champion.
 
     Raises
     ------
@@ -42,4 +43,20 @@ def history_of(facts: Indexed, version: str) -> Sequence[Fact]:
         raise NotFoundError(f"there is no version {version!r}; {most} {', '.join(known) or 'none yet'}")
     before = list(reversed(causes(facts, plan)[1:]))
     known_before = {each.id for each in before}
-    return [*before, *(fact for fact in facts.naming(version) if fact.id not in known_before)]
+    after = [fact for fact in facts.naming(version) if fact.id not in known_before]
+    returns = list(returns_of(facts, version))
+    return [*before, *(facts.ordered([*after, *returns]) if returns else after)]
+
+
+def returns_of(facts: Indexed, version: str) -> Iterator[RolledBack]:
+    """Yield how each champion that took the place of `version` was taken back to it, in order.
+
+    Challengers that are taken back leave whom they were beside where it was, and are not among them.
+    """
+    for promoted in facts.naming(version):
+        if not isinstance(promoted, VersionPromoted) or promoted.previous != version:
+            continue
+        later = dropwhile(lambda fact, begin=promoted.id: fact.id != begin, facts.naming(promoted.version))  # type: ignore[misc]  # bound at once
+        end = next((fact for fact in later if isinstance(fact, RolledBack | RolloutStarted)), None)
+        if isinstance(end, RolledBack) and end.to == version:
+            yield end

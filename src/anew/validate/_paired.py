@@ -177,4 +177,11 @@ def judge_excess(each: Evidence, *, margin: float, at_least_rows: int, at_most_w
         return Judgement(
             verdict=Verdict.INCONCLUSIVE, reason=f"{found}; the interval may be {at_most_width:g} wide at most"
         )
-    return Judgement(verdict=Verdict.PASS, reason=f"{found}; not clearly above the margin {margin:g}")
+    return Judgement(verdict=Verdict.PASS, reason=f"{found}; {_passed(each.high, margin)}")
+
+
+def _passed(high: float, margin: float) -> str:
+    """Say what the end of the interval proves."""
+    if high < 0:
+        return "clearly below 0"
+    return f"{'clearly below' if high < margin else 'not clearly above'} the margin {margin:g}"
