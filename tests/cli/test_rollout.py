@@ -2,6 +2,8 @@
 
 import io
 import json
+import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from itertools import pairwise
@@ -428,3 +430,31 @@ def test_what_is_held_is_not_held_again_and_what_goes_on_is_not_resumed(run: Run
     assert run("rollout", "resume", project).code == 0
     assert run("rollout", "resume", project).code == 3
     assert [each.action for each in traffic.ordered("small")] == [Order.HOLD, Order.RESUME]
+
+
+@pytest.mark.parametrize("record_is", ["of another rollout", "torn", "silent"])
+def test_a_hold_goes_through_where_the_record_does_not_say_that_this_rollout_is_held(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_is: str
+) -> None:
+    project = write_record(tmp_path / "p")
+    traffic = published(project, challenger=("v9", "d9"))
+    started = RolloutStarted(model="small", at=AT, version="v9", digest="d9", champion="v1")
+    record(project, started)
+    assert run("rollout", "hold", project, "--reason", "weeks ago").code == 0
+    record(project, *traffic.ordered("small"))
+    torn = record_is == "torn"
+    if torn:  # what was ordered next cannot be read
+        assert run("rollout", "resume", project).code == 0
+        record(project, traffic.ordered("small")[-1])
+        with closing(sqlite3.connect(project / ".anew" / "anew.db")) as database, database:
+            database.execute("UPDATE fact SET body = '{' WHERE seq = (SELECT max(seq) FROM fact)")
+    release = threading.Event()
+    if record_is == "silent":
+        monkeypatch.setattr("anew.app.order.read_facts", lambda *_, **__: release.wait(60) or ())
+        monkeypatch.setattr("anew.app.order.read_lease", lambda *_, **__: None)
+    published(project, epoch=3000, challenger=("v9", "d9") if torn else ("v2", "d2"))
+    try:
+        assert run("rollout", "hold", project).code == 0
+    finally:
+        release.set()
+    assert traffic.ordered("small")[-1].action is Order.HOLD

@@ -240,3 +240,14 @@ def test_a_detector_that_says_what_none_may_say_is_an_incident_with_its_name(
     assert incident.message.startswith("slo(error<=0.2) cannot judge what it measured: TypeError: ")
     assert told in incident.message
     assert isinstance(alert, AlertRaised)
+
+
+def test_evidence_in_a_list_is_as_good_as_in_a_tuple(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Raising(metric="error", at_most=0.2)
+    evidence = (Evidence.of(own.key, 0.5, 100, subject="error", reference=0.1),)
+    found = Finding(severity=Severity.HIGH, message="much", evidence=list(evidence))  # type: ignore[arg-type]  # the list
+    monkeypatch.setattr(Raising, "judge", lambda *_: found)
+    stage = Monitor({own.key: own})
+    (alert,) = stage.decide(stage.initial(), window(WindowScored, evidence))
+    assert isinstance(alert, AlertRaised)
+    assert alert.evidence == evidence

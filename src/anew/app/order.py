@@ -1,9 +1,11 @@
 """Orders to the gateways: in force at once, whatever else is down, and on record as soon as there is one."""
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,6 @@ from anew.app.replica_loop import tell_routing
 from anew.app.routed import traffic_of
 from anew.app.status import state_folder
 from anew.domain.errors import (
-    AnewError,
     ConflictError,
     IntegrityError,
     NotFoundError,
@@ -34,6 +35,7 @@ __all__ = ["Ordered", "check_order", "order"]
 _LOG = logging.getLogger("anew.order")
 _PATIENCE_S = 10.0
 _LOOK_S = 0.5
+_READ_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,10 @@ def order(
 
 
 def check_order(project: Path, action: Order, *, command: str = "") -> None:
-    """Refuse to hold what is held, and to let go on what nobody holds, as far as is known while the record is away.
+    """Refuse to hold what is held, and to let go on what nobody holds, where that is known at once.
+
+    The gateways' own word counts, and the record's if it can be read whole within a second: an order may not wait for
+    a database. Where neither says that it is so already, the order goes through.
 
     Raises
     ------
@@ -121,18 +126,15 @@ def check_order(project: Path, action: Order, *, command: str = "") -> None:
         return
     traffic, model = traffic_of(project)
     orders, routing = traffic.ordered(model), traffic.published(model)  # before the record, with which orders go
-    holding, known = Holding(), True
-    try:
-        for each in read_facts(record_place(state_folder(project)), kinds=HOLDING):
-            holding.hear(each.fact)
-    except AnewError:
-        known = False
+    recorded = _recorded_hold(project)
+    holding = recorded or Holding()
     seen = {each.command for each in (*orders, *((holding.last,) if holding.last else ()))}
     if routing is None or not routing.challenger[0] or command in seen:
         return  # there is nothing under way, as `ordered` says; or it is the same order once more
     version, held = routing.challenger[0], holding.held_after(orders)
-    known = known and version in holding.arms
-    if action is Order.HOLD and held is not None:
+    under_way = {each.version for each in routing.challengers}
+    known = recorded is not None and version in holding.arms
+    if action is Order.HOLD and held is not None and under_way & {each.version for each in held.challengers}:
         raise PolicyError(
             f"nothing to hold: the rollout of {version} is held already, by {held.by}: {held.reason}; "
             "let it go on with: anew rollout resume"
@@ -140,6 +142,23 @@ def check_order(project: Path, action: Order, *, command: str = "") -> None:
     if action is Order.RESUME and held is None and (known or orders):
         waits = "; a freeze of the policy keeps it where it is until its end" if holding.frozen else ""
         raise PolicyError(f"nothing to resume: nobody holds the rollout of {version}{waits}")
+
+
+def _recorded_hold(project: Path) -> Holding | None:
+    """Return what the record says; None where it cannot be read whole, or not soon."""
+    found: list[Holding] = []
+
+    def read() -> None:
+        holding = Holding()
+        with suppress(Exception):  # whatever keeps it from being read, the order does not need it
+            for each in read_facts(record_place(state_folder(project)), kinds=HOLDING):
+                holding.hear(each.fact)
+            found.append(holding)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(_READ_S)
+    return found[0] if found else None
 
 
 def _recorded(project: Path, made: TrafficOrdered) -> Sequence[Fact] | None:

@@ -161,6 +161,6 @@ def _finding(said: object) -> Finding | None:
         raise TypeError(f"it returned {said!r:.80}; it has to return an anew.monitor.Finding, or None")
     if not isinstance(said.severity, Severity) or not isinstance(said.message, str):
         raise TypeError(f"it returned {said!r:.80}; severity has to be an anew.domain.severity.Severity, message text")
-    if not isinstance(said.evidence, tuple) or not all(isinstance(each, Evidence) for each in said.evidence):
+    if not isinstance(said.evidence, tuple | list) or not all(isinstance(each, Evidence) for each in said.evidence):
         raise TypeError(f"it returned the evidence {said.evidence!r:.80}; it has to be a tuple of Evidence")
-    return said
+    return replace(said, evidence=tuple(said.evidence))

@@ -13,7 +13,7 @@ from anew.validate._paired import Comparison
 
 __all__ = ["Objective", "SLOs"]
 
-_NO_OBJECTIVE = "no objective declared"
+_NO_OBJECTIVE = "no objective to ask held-out rows for"
 _BESIDE = ", excess over the champion"
 
 
