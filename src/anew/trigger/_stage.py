@@ -253,7 +253,7 @@ class Trigger:
         names = tuple(each.name for each in found)
         return Question(
             triggers=names,
-            reason=f"{' and '.join(names)}: intended for {intended.isoformat()}",
+            reason=f"{' and '.join(names)}: intended for {intended:%Y-%m-%d %H:%M}",
             intended=intended,
             past_cooldown=any(each.past_cooldown for each in found),
         )
@@ -304,7 +304,7 @@ class Trigger:
         )
         left += [(f"{each.of} left", f"{each.left(state.runs, at):.3g} of {each}") for each in self.allowances]
         return (
-            ("cooldown until", until.isoformat() if until else "none"),
+            ("cooldown until", f"{until:%Y-%m-%d %H:%M}" if until else "none"),
             *left,
             ("under way", self._busy(state) or "nothing"),
         )
@@ -326,7 +326,7 @@ class Trigger:
             return "busy", f"a retrain is under way already ({self._busy(state)})"
         until = self.cooldown.until(state.last)
         if until is not None and fact.at < until and not question.past_cooldown:
-            return "cooldown", f"the last request was at {state.last}; the cooldown lasts until {until}"
+            return "cooldown", f"after the request of {state.last:%Y-%m-%d %H:%M}, until {until:%Y-%m-%d %H:%M}"
         if self.budget is not None and self.budget.left(state.requests, fact.at) == 0:
             return "budget", f"{self.budget.retrains} retrains per {write_duration(self.budget.period)} are spent"
         if not question.revive:
