@@ -1,6 +1,6 @@
 """What a lake loses on purpose, and that nothing else is lost: retention, vacuum under pins, erasing a subject."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from anew.adapters._delta_file import FileReader
 from anew.adapters._lake_folder import LocalFolder, Stamp
+from anew.adapters._lake_mark import StoredFile
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.segment_journal import SegmentJournal
@@ -157,6 +159,31 @@ def test_what_a_purge_would_erase_is_what_it_erases(lake: DeltaLake) -> None:
     assert lake.versions() == before
     assert found == {"predictions": 4, "labels": 4, "feedback": 0, "history": 0} == lake.purge("k1")[0]
     assert set(lake.having("k1").values()) == set(lake.having("nobody").values()) == {0}
+
+
+def test_what_a_purge_would_erase_has_the_labels_of_predictions_that_only_old_versions_have(lake: DeltaLake) -> None:
+    fill(lake)
+    young = [timed(1, 0)[1], timed(1, 3)[1]]  # one file, which stays for the sake of the younger
+    lake.append("w0", 100, [replace(each, id=f"again-{each.id}") for each in young])
+    lake.expire(START + DAY)
+    assert (found := lake.having("k1")) == lake.purge("k1")[0]
+    assert (found["predictions"], found["labels"]) == (3, 5)
+
+
+def test_what_a_purge_would_erase_can_be_asked_while_it_erases(
+    lake: DeltaLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(lake)
+    read, purged = FileReader.read, list[str]()
+
+    def meanwhile(self: FileReader, files: Sequence[StoredFile], where: pl.Expr | None = None) -> pl.DataFrame:
+        if not purged:
+            purged.append("k1")
+            lake.purge("k1")
+        return read(self, files, where)
+
+    monkeypatch.setattr(FileReader, "read", meanwhile)
+    assert set(lake.having("k1").values()) == {0}
 
 
 def test_rows_that_a_purge_left_are_fresh_once_and_the_erased_ones_never(lake: DeltaLake) -> None:

@@ -7,13 +7,14 @@ import pytest
 
 from anew.adapters.sql_copy import Held, copy_record, held_by
 from anew.adapters.sql_database import open_database
+from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
-from anew.app.migrate import move_record
+from anew.app.migrate import _refuse_held, move_record
 from anew.app.record import open_record
 from anew.app.settings import load
 from anew.domain.errors import ConflictError, UnavailableError
-from anew.domain.facts import Ticked
+from anew.domain.facts import RetrainCommanded, Ticked
 from tests.cli.call import call
 from tests.cli.recorded import AT, record, write_record
 from tests.postgres_server import PostgresServer
@@ -30,6 +31,44 @@ def test_an_earlier_copy_of_a_record_is_told_from_another_record(tmp_path: Path)
         for folder, held in ((project, Held.BEFORE), (other, Held.OTHER)):
             with closing(open_record(folder / ".anew")) as source:
                 assert held_by(target, source) is held
+
+
+def test_commands_that_wait_there_alone_are_not_said_to_be_nothing(tmp_path: Path) -> None:
+    project, clock = write_record(tmp_path / "p"), SystemClock()
+    told = [RetrainCommanded(model="small", at=AT, id=id, command=id, by="ada", reason="now") for id in ("a", "b")]
+    with closing(open_record(project / ".anew")) as source, closing(open_database(tmp_path / "target.db")) as target:
+        SQLInbox(source, clock=clock).post(told[0])
+        copy_record(source, target)
+        record(project, Ticked(model="small", at=AT, wall=AT))
+        assert held_by(target, source) is Held.BEFORE
+        there = SQLInbox(target, clock=clock)
+        there.post(told[1])
+        assert held_by(target, source) is Held.WAITING
+        there.take(["b"])
+        assert held_by(target, source) is Held.BEFORE
+
+
+def test_what_has_no_facts_is_not_called_a_record(tmp_path: Path) -> None:
+    project, clock = write_record(tmp_path / "p"), SystemClock()
+    with closing(open_record(project / ".anew")) as source, closing(open_database(tmp_path / "target.db")) as target:
+        assert SQLLease(target, clock=clock).acquire("somebody", 1.0) is not None
+        assert held_by(target, source) is Held.BEGUN
+
+
+@pytest.mark.parametrize(
+    ("held", "said", "unsaid"),
+    [
+        (Held.BEFORE, "Nothing is lost with it", "commands"),
+        (Held.WAITING, "commands that no loop has taken. These are lost with it", "Nothing is lost"),
+        (Held.BEGUN, "no facts, of a project that was begun there", "record"),
+        (Held.OTHER, "a record that is not this one", "lost"),
+    ],
+)
+def test_what_is_in_the_way_is_called_what_it_is(held: Held, said: str, unsaid: str) -> None:
+    with pytest.raises(ConflictError) as caught:
+        _refuse_held(Path("target.db"), held)
+    assert said in str(caught.value)
+    assert unsaid not in str(caught.value)
 
 
 @pytest.mark.system

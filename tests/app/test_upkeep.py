@@ -1,5 +1,6 @@
 """A project's lake over time: looked at, mended, and relieved of what is old, but of nothing that is needed."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -126,6 +127,39 @@ def test_a_clock_that_was_set_back_deletes_no_file_early_and_holds_nothing_up(la
         clock.seconds += EVERY_S * (start > 1) + 60
     with pytest.raises(NotFoundError, match="cannot be read any more"):
         lake.predictions(EVER, versions=versions)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "{", "[]", "{}", "null",
+        '{"at": "2026-01-01T00:00:00+00:00", "epoch": "", "monotonic": "x", "versions": {}}',
+        '{"at": "yesterday", "epoch": "", "monotonic": 0.0, "versions": {}}',
+        '{"at": 5, "epoch": "", "monotonic": 0.0, "versions": {}}',
+        '{"at": "2026-01-01T00:00:00+00:00", "epoch": "", "monotonic": 0.0, "versions": []}',
+    ],
+)  # fmt: skip
+def test_a_note_that_cannot_be_read_is_none_and_the_days_begin_anew(
+    lake: DeltaLake, tmp_path: Path, note: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, rows = Clock(seconds=10 * EVERY_S), list[int]()
+    lake.note_look(note)
+    upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), clock)
+    for _ in range(2):
+        upkeep.tidy(START + 4 * DAY, 2 * DAY, {})
+        rows.append(lake.counts()["predictions"])
+        clock.seconds += EVERY_S
+    assert rows == [4, 2]
+    assert caplog.text.count("upkeep_note_unreadable") == 1
+
+
+def test_a_note_of_an_anew_that_notes_more_is_read(lake: DeltaLake, tmp_path: Path) -> None:
+    clock, reader = Clock(), SegmentReader(tmp_path / "journal")
+    Upkeep(lake, reader, clock)
+    lake.note_look(json.dumps(json.loads(lake.look()) | {"more": 1}))
+    clock.seconds = EVERY_S
+    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+    assert lake.counts()["predictions"] == 2
 
 
 def test_without_retention_nothing_is_ever_deleted(lake: DeltaLake, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ ROWS: Sequence[Mapping[str, Value]] = [{"amount": 1.0}]
 
 
 _FAILING = """
-import os, socket, sys
+import os, socket, sys, time
 from anew.app.scorer_worker import _serve
 from anew.domain.observation import Answer
 from anew.gateway.wire import Reply, encode_frame
@@ -37,6 +37,9 @@ class Version:
             os._exit(7)
         if amount == 8.0:
             return []
+        if amount == 9.0:
+            time.sleep(0.3)
+            raise OSError("too late")
         raise ValueError(f"boom at {amount}")
 
 line = socket.socket(fileno=int(sys.argv[1]))
@@ -45,8 +48,8 @@ _serve(line, Version())
 """
 
 
-def challenger(program: str = _READY) -> Challenger:
-    settings = GatewaySettings(model="fraud", columns=FAKE_COLUMNS)
+def challenger(program: str = _READY, deadline_ms: float = 1000.0) -> Challenger:
+    settings = GatewaySettings(model="fraud", columns=FAKE_COLUMNS, deadline_ms=deadline_ms)
     return Challenger("v2", "d2", FAKE_COLUMNS, settings, lambda line: [sys.executable, "-c", program, str(line)])
 
 
@@ -111,3 +114,22 @@ def test_the_log_says_why_it_failed_once_for_each_kind_and_without_values(caplog
     assert "1234" not in caplog.text
     assert any("reason=nonsense problem=0 answers to 1 rows" in each for each in said)
     assert any("challenger_ended version=v2 reason=exit code 7" in each for each in said)
+
+
+def test_the_log_says_why_it_failed_also_when_that_comes_after_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        ours = challenger(_FAILING, deadline_ms=100.0)
+        await ours.start()
+        try:
+            (problem,) = await asyncio.gather(
+                ours.ask([dict.fromkeys(FAKE_COLUMNS.names, 9.0)]), return_exceptions=True
+            )
+            assert str(problem) == "deadline"
+            async with asyncio.timeout(20):
+                while "too late" not in caplog.text:
+                    await asyncio.sleep(0.01)
+        finally:
+            ours.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())

@@ -76,6 +76,44 @@ def test_the_log_says_once_why_the_champion_failed_also_without_a_fallback(caplo
     assert "(fake_predictor.py, line " in said
 
 
+class WordlessError(Exception):
+    """Raises when it is asked what it says."""
+
+    def __str__(self) -> str:
+        """Raise."""
+        raise ValueError("nothing")
+
+
+@dataclass(frozen=True)
+class Raising(FakePredictor):
+    """Raises such a one."""
+
+    def answer(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Answer]:
+        """Raise it."""
+        raise WordlessError(len(rows))
+
+
+def test_an_exception_that_cannot_say_what_it_is_is_logged_and_the_fallback_answers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = make(FakeJournal(), Raising(version="v1", digest="d1"), fallback=FALLBACK)
+    assert post(app, "/predict", {"row": ROW})[0] == 200
+    assert "problem=WordlessError: <exception str() failed> (test_fallback.py, line " in caplog.text
+
+
+def test_a_version_that_serves_again_after_another_is_told_again(caplog: pytest.LogCaptureFixture) -> None:
+    app = make(FakeJournal(), champion("raise"))
+    switch = serving(app).switch
+    first = switch.route
+    assert first is not None
+    for champion_now in (first.champion, replace(FALLBACK, behaviour="raise"), first.champion):
+        switch.route = replace(first, champion=champion_now)
+        for _ in range(2):
+            assert post(app, "/predict", {"row": ROW})[0] == 500
+    said = [each.getMessage() for each in caplog.records if "version_failed" in each.getMessage()]
+    assert [each.split("version=")[1].split()[0] for each in said] == ["v1", "v0", "v1"]
+
+
 def test_only_when_the_fallback_fails_too_is_it_a_500_and_then_the_champion_is_not_to_blame() -> None:
     journal = FakeJournal()
     app = make(journal, champion("raise"), fallback=replace(FALLBACK, behaviour="nan"))

@@ -1,8 +1,9 @@
 """What a lake of Delta tables loses on purpose: what is too old, what no snapshot needs, what a person had erased."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import polars as pl
 
@@ -10,11 +11,14 @@ from anew.adapters._delta_file import FileReader
 from anew.adapters._delta_log import TableLog
 from anew.adapters._delta_writer import LakeWriter
 from anew.adapters._lake_frame import RANGED_BY
-from anew.adapters._lake_mark import Bound, LakeMark
+from anew.adapters._lake_mark import Bound, LakeMark, StoredFile
 from anew.domain.boundary import reach
 from anew.domain.observation import id_prefix
 
 __all__ = ["LakeUpkeep"]
+
+Rows = Callable[[str, Callable[[], Sequence[StoredFile]], pl.Expr], pl.DataFrame]
+"""Returns those rows of a table's files, as they are found, for which an expression holds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BY_KEY = ("predictions", "history")
@@ -63,15 +67,19 @@ class LakeUpkeep:
             deleted += len(dead)
         return deleted
 
-    def having(self, key: str) -> Mapping[str, int]:
-        """Return how many rows of each table, as it is now, `purge` would erase; changes nothing."""
-        counts = {table: self._having(table, pl.col("_key") == key).height for table in _BY_KEY}
-        ids = sorted(set(self._having("predictions", pl.col("_key") == key)["_id"]))
-        about = pl.col("_prediction").is_in(ids)
-        return counts | {table: self._having(table, about).height if ids else 0 for table in _BY_PREDICTION}
+    def having(self, key: str, rows: Rows) -> Mapping[str, int]:
+        """Return how many rows of each table, as it is now, `purge` would erase; changes nothing.
 
-    def _having(self, table: str, which: pl.Expr) -> pl.DataFrame:
-        return self.readers[table].read(self.mark.live(table), which)
+        Labels count that are about a prediction of any version, as they are what `purge` erases. Whoever only looks is
+        not the writer: `rows` looks again where it erased a file meanwhile.
+        """
+        mine = pl.col("_key") == key
+        counts = {table: rows(table, partial(self.mark.live, table), mine).height for table in _BY_KEY}
+        ids = sorted(set(rows("predictions", partial(self.mark.stored, "predictions"), mine)["_id"]))
+        about = pl.col("_prediction").is_in(ids)
+        return counts | {
+            table: rows(table, partial(self.mark.live, table), about).height if ids else 0 for table in _BY_PREDICTION
+        }
 
     def purge(self, key: str) -> tuple[Mapping[str, int], frozenset[str]]:
         """Erase all rows of one key, from the present and from every version before.

@@ -271,7 +271,7 @@ class DeltaLake:
 
     def having(self, key: str) -> Mapping[str, int]:
         """Return how many rows of each table, as it is now, are of one key; for whoever reads alone, too."""
-        return {} if self._empty else self._upkeep().having(key)
+        return {} if self._empty else self._upkeep().having(key, self._rows)
 
     @property
     def _empty(self) -> bool:

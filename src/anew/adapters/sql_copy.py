@@ -17,16 +17,22 @@ _PAGE = 500
 
 
 class Held(StrEnum):
-    """What a database holds, beside the record that is to be copied into it."""
+    """What a database holds, beside the record that is to be copied into it.
+
+    BEFORE are its first facts, WAITING these and commands that wait there alone; BEGUN is what a project has that has
+    no facts yet.
+    """
 
     NOTHING = "nothing"
     SAME = "same"
     BEFORE = "before"
+    WAITING = "waiting"
+    BEGUN = "begun"
     OTHER = "other"
 
 
 def held_by(target: SQLDatabase, source: SQLDatabase) -> Held:
-    """Return what `target` holds: the same as `source`, that of before (its first facts), or something else."""
+    """Return what `target` holds, as compared with `source`."""
     with source.read() as old, target.read() as new:
         return _held(old, new)
 
@@ -64,9 +70,14 @@ def _held(old: Connection, new: Connection) -> Held:
     count = _count(new, FACT)
     if count == _count(old, FACT) and _count(new, LEASE) and _same(old, new, FACT) and _same(old, new, INBOX):
         return Held.SAME
+    if not count:
+        return Held.BEGUN
     last = select(FACT.c.hash).where(FACT.c.seq == count)  # a hash says all that came before it
     mine, theirs = (connection.execute(last).scalar() for connection in (old, new))
-    return Held.BEFORE if mine is not None and mine == theirs else Held.OTHER
+    if mine is None or mine != theirs:
+        return Held.OTHER
+    waiting = new.execute(select(INBOX.c.id).where(INBOX.c.taken_at == "")).scalars()
+    return Held.WAITING if set(waiting) - set(old.execute(select(INBOX.c.id)).scalars()) else Held.BEFORE
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -15,7 +15,16 @@ from anew.adapters.system_clock import SystemClock
 from anew.app.alone import alone
 from anew.app.kept import count_kept, move_kept
 from anew.app.record import open_record
-from anew.app.record_place import artifact_place, has_record, owner_of, place_of, put_down, record_place, settled
+from anew.app.record_place import (
+    artifact_place,
+    effects_schema,
+    has_record,
+    owner_of,
+    place_of,
+    put_down,
+    record_place,
+    settled,
+)
 from anew.app.settings import Settings
 from anew.app.status import loop_holder
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
@@ -115,16 +124,18 @@ def _refuse_held(target: Place, held: Held) -> None:
     """Refuse a database that holds something else than the record that is to go there, and say what to do."""
     if held in (Held.NOTHING, Held.SAME):
         return
+    before = "this project's record of before, from when it was there: its first facts, all of which this one has, too"
     whose = {
-        Held.BEFORE: "holds this project's record of before, from when it was there: its first facts, all of which "
-        "this one has, too. Nothing is lost with it",
+        Held.BEFORE: f"holds {before}. Nothing is lost with it",
+        Held.WAITING: f"holds {before}, and commands that no loop has taken. These are lost with it: give them again "
+        "where they are meant still",
+        Held.BEGUN: "holds a lease or commands and no facts, of a project that was begun there. See that none uses it",
         Held.OTHER: "holds a record that is not this one. Keep it unless you know what it is",
     }
     if isinstance(target, Path):
         way = f"move {target} away"
     else:
-        effects = target.schema.replace("anew_", "dbos_", 1)
-        way = f'DROP SCHEMA "{target.schema}", "{effects}" CASCADE there'
+        way = f'DROP SCHEMA "{target.schema}", "{effects_schema(target.schema)}" CASCADE there'
     raise ConflictError(f"nothing was moved: {target} {whose[held]}: {way}, or name another database")
 
 

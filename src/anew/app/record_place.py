@@ -14,6 +14,7 @@ __all__ = [
     "SQLITE",
     "artifact_place",
     "effects_place",
+    "effects_schema",
     "had_record",
     "has_record",
     "owner_of",
@@ -69,7 +70,12 @@ def effects_place(state: Path) -> Place:
     place = record_place(state)
     if isinstance(place, Path):
         return place.with_name("dbos.db")
-    return PostgresPlace(url=place.url, schema=place.schema.replace("anew_", "dbos_", 1))
+    return PostgresPlace(url=place.url, schema=effects_schema(place.schema))
+
+
+def effects_schema(schema: str) -> str:
+    """Return the schema with the checkpoints of effects that stands beside the record's."""
+    return schema.replace("anew_", "dbos_", 1)
 
 
 def has_record(state: Path) -> bool:

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from anew.adapters.delta_lake import DeltaLake
 from anew.domain.errors import AnewError
@@ -50,16 +50,30 @@ def pinned_versions(facts: Iterable[Fact], running: Collection[str]) -> Mapping[
 class _Look:
     """A look for what is too old: when it was, by both clocks, and the versions of the tables that it left."""
 
-    at: str
+    at: datetime
     epoch: str
     monotonic: float
     versions: Mapping[str, int]
+
+    @classmethod
+    def read(cls, said: str) -> "_Look | None":
+        """Return the look that was noted; None for none, and for a note of another anew or a damaged one."""
+        try:
+            note = json.loads(said)
+            return cls(
+                at=datetime.fromisoformat(note["at"]).astimezone(UTC),
+                epoch=str(note["epoch"]),
+                monotonic=float(note["monotonic"]),
+                versions={str(table): int(version) for table, version in note["versions"].items()},
+            )
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            return None
 
     def age_s(self, clock: Clock) -> float:
         """Return how long ago it was: by the wall clock, which may be set, only once the machine has started again."""
         if self.epoch == clock.epoch() and self.monotonic <= clock.monotonic():
             return clock.monotonic() - self.monotonic
-        return (clock.now() - datetime.fromisoformat(self.at)).total_seconds()
+        return (clock.now() - self.at).total_seconds()
 
 
 class Upkeep:
@@ -105,7 +119,11 @@ class Upkeep:
         if self._clock.monotonic() >= self._verify_at:
             self._verify_at = self._clock.monotonic() + EVERY_S
             self.verify()
-        last = _Look(**json.loads(self._lake.look()))
+        last = _Look.read(self._lake.look())
+        if last is None:
+            _LOG.warning("upkeep_note_unreadable what=rows and files that are too old are looked for in a day")
+            self._note_look()
+            return
         age_s = last.age_s(self._clock)
         if 0 <= age_s < EVERY_S:
             return
@@ -128,5 +146,5 @@ class Upkeep:
 
     def _note_look(self) -> None:
         clock, versions = self._clock, dict(self._lake.versions())
-        look = _Look(at=clock.now().isoformat(), epoch=clock.epoch(), monotonic=clock.monotonic(), versions=versions)
-        self._lake.note_look(json.dumps(asdict(look)))
+        look = _Look(at=clock.now(), epoch=clock.epoch(), monotonic=clock.monotonic(), versions=versions)
+        self._lake.note_look(json.dumps(asdict(look) | {"at": look.at.isoformat()}))

@@ -186,14 +186,16 @@ class Challenger:
     def _settle(self, reply: Reply) -> None:
         self._misses = 0
         self._cpu_s = max(self._cpu_s, reply.cpu_s)
+        failed = reply.problem or reply.answers is None
+        if failed:  # also too late: it says why the first time alone
+            self._tell("error", reply.problem, kind=reply.problem.partition(" ")[0].rstrip(":"))
         asked = self._asked.pop(reply.id, None)
         if asked is None:
             return  # it came after the deadline
         asked.timer.cancel()
         if asked.future.done():
             return
-        if reply.problem or reply.answers is None:
-            self._tell("error", reply.problem, kind=reply.problem.partition(" ")[0].rstrip(":"))
+        if failed or reply.answers is None:
             asked.future.set_exception(ChallengerError("error"))
         elif problem := nonsense(reply.answers, asked.rows, self.columns):
             self._tell("nonsense", problem)

@@ -62,6 +62,7 @@ class Serving:
     _scheduled: bool = False
     _contested: int = 0
     _first: FirstOfKind = field(default_factory=FirstOfKind)
+    _told: str = ""
     _draw: Draw = field(default_factory=Draw)
 
     @property
@@ -256,9 +257,9 @@ class Serving:
             guard.answered(len(rows), time.perf_counter() - started)
             return said.answers, ""
         self.counts["champion_failed"] += len(rows)
-        self._tell(route.champion.version, said, rows)
         if fallback is not None and not guard.tripped:
             instead = call_version(fallback, rows)
+        self._tell(route.champion.version, said, rows)
         if instead.answers is None:
             guard.excused(len(rows), said.reason)
             raise RefusedError(500, "model_failed", f"version {route.champion.version} could not answer: {said.detail}")
@@ -273,8 +274,10 @@ class Serving:
         return instead.answers, f"champion {said.reason}"
 
     def _tell(self, version: str, said: Said, rows: Sequence[RequestRow]) -> None:
-        """Log the first failure of each kind of a version."""
-        if self._first(version, said.reason, "" if said.raised is None else said.detail):
+        """Log the first failure of each kind of a version, again when it serves again after another."""
+        if version != self._told:
+            self._told, self._first = version, FirstOfKind()
+        if self._first(said.reason, "" if said.raised is None else said.detail):
             told = said.detail if said.raised is None else describe_failure(said.raised, [each.values for each in rows])
             _LOG.error(
                 "version_failed model=%s version=%s reason=%s problem=%s",
