@@ -168,5 +168,11 @@ def test_help_imports_nothing_heavy() -> None:
     assert not held & HEAVY
 
 
+def test_who_only_asks_for_the_checks_of_a_project_imports_nothing_heavy() -> None:
+    held = modules_after("import anew.cli.ci")
+    assert "anew" in held
+    assert not held & HEAVY
+
+
 def test_heavy_import_would_be_seen() -> None:
     assert "numpy" in modules_after("import anew.monitor.psi; raise SystemExit")

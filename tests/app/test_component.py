@@ -53,8 +53,11 @@ plain = 3
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "anew_test_own.py").write_text(OWN)
     (tmp_path / "anew_test_broken.py").write_text("raise NameError('no luck')\n")
+    (tmp_path / "anew_test_needy.py").write_text("import anew_test\n")
+    (tmp_path / "anew_test_package").mkdir()
+    (tmp_path / "anew_test_package" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("anew_test_own", "anew_test_broken"):
+    for name in ("anew_test_own", "anew_test_broken", "anew_test_needy", "anew_test_package"):
         sys.modules.pop(name, None)
 
 
@@ -104,6 +107,8 @@ def test_a_stranger_is_found_by_module_and_class() -> None:
             "anew_test_missing:X",
             "ModuleNotFoundError: .*; install the package that it is in .* or name its folder in PYTHONPATH",
         ),
+        ("anew_test_package.sub.module:X", "No module named 'anew_test_package.sub'; install the package"),
+        ("anew_test_needy:X", "No module named 'anew_test'$"),
         ("anew_test_broken:X", "NameError: no luck"),
         (":X", "cannot be loaded"),
         (".x:X", "cannot be loaded"),

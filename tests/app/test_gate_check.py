@@ -170,3 +170,40 @@ def test_ci_reads_the_exit_code(
     called = call(capsys, monkeypatch, "gate", version, "--project", str(project), "--json")
     assert called.code == code, called
     assert not outcome or json.loads(called.out)["data"]["outcome"] == outcome
+
+
+LACKS = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from anew.domain.evidence import Evidence
+from anew.domain.verdict import Verdict
+from anew.validate import Judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacks:
+    needs_champion: ClassVar[bool] = False
+    key: ClassVar[str] = "lacks"
+
+    def measure(self, rows):
+        problems = {"told": "told already", "night": "no rows of the night"}
+        return tuple(Evidence.of(self.key, None, 0, subject=name, problem=said) for name, said in problems.items())
+
+    def judge(self, evidence):
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason="told already")
+"""
+
+
+def test_problems_of_evidence_that_the_reason_does_not_tell_are_printed(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gate_that_lacks.py").write_text(LACKS, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    checked(project, "v1", '{"gate_that_lacks:Lacks": {}}')
+    called = call(capsys, monkeypatch, "gate", "v1", "--project", str(project))
+    assert called.code == 3, called
+    assert [line.split() for line in called.out.splitlines()[:-1]] == [
+        ["INCONCLUSIVE", "lacks:", "told", "already"],
+        ["night:", "no", "rows", "of", "the", "night"],
+    ]

@@ -172,12 +172,28 @@ def test_features_that_lose_rows_are_said_to_have_made_too_few(tmp_path: Path) -
         replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
 
 
-def test_a_training_that_never_returns_is_ended_by_its_limit(tmp_path: Path) -> None:
-    pipeline = "def train(data, params):\n    while True:\n        pass\n"
-    settings = load(write_project(tmp_path / "p", YAML + "train: {timeout: 100ms}\n", pipeline))
-    with pytest.raises(NotFoundError, match=r"timeout: it ran longer than its limit of 0\.1 s"):
-        replay(settings, ReplayOptions(data=small(tmp_path, 400), windows=10))
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+LOOP = "while True:\n{0}try:\n{0}    float('x')\n{0}except Exception:\n{0}    pass\n"
+TRAINS = "def train(data, params):\n    "
+SPACE = "\n\ndef search_space(trial):\n    "
+FEW = "\n\ndef features(rows):\n    if rows.height > 300:\n        return rows\n    "
+SEARCH = "search: {trials: 1, folds: 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "pipeline"),
+    [
+        ("", TRAINS + LOOP.format(" " * 8)),
+        (SEARCH, TRAINS + LOOP.format(" " * 8) + SPACE + "return {}\n"),
+        (SEARCH, PIPELINE + SPACE + LOOP.format(" " * 8)),
+        ("", PIPELINE + FEW + LOOP.format(" " * 8)),
+    ],
+    ids=["fit", "search", "space", "proof"],
+)
+def test_a_training_that_never_returns_is_ended_by_its_limit(tmp_path: Path, more: str, pipeline: str) -> None:
+    settings = load(write_project(tmp_path / "p", YAML + "train: {timeout: 1s}\n" + more, pipeline))
+    with pytest.raises(NotFoundError, match=r"timeout: it ran longer than its limit of 1 s"):
+        replay(settings, ReplayOptions(data=small(tmp_path, 4000), windows=3))
+    assert signal.getitimer(signal.ITIMER_REAL)[1] == 0.0, "the timer goes on"
 
 
 BROKEN = """

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from anew.app.ci import judge_backtest
+from anew.app.ci_steps import judge_backtest
 from tests.app.small_project import PIPELINE, YAML, write_project
 from tests.cli.call import Called, call
 

@@ -2,11 +2,17 @@
 
 import subprocess
 import sys
+from datetime import datetime, timedelta
+from pathlib import Path
 
+import polars as pl
 import pytest
 
+from anew.cli import model
 from anew.cli._ending import heard
 from anew.domain.errors import AnewError
+from tests.app.small_project import PIPELINE, YAML, write_project
+from tests.cli.call import call
 
 ENDING = """
 import os
@@ -60,3 +66,65 @@ def test_a_command_ends_itself_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SystemExit) as ended:
         heard(run)()
     assert ended.value.code == 3
+
+
+EXITS = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exits:
+    needs_champion: ClassVar[bool] = False
+    key = measure = judge = None
+
+    def __post_init__(self):
+        raise SystemExit(0)
+"""
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Write rows that a replay can begin with."""
+    file, n = tmp_path / "rows.parquet", 400
+    at = [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(n)]  # noqa: DTZ001  as files often are
+    x = [float(i % 2) for i in range(n)]
+    pl.DataFrame({"at": at, "x": x, "z": x, "y": [i % 2 for i in range(n)]}).write_parquet(file)
+    return file
+
+
+@pytest.mark.parametrize("verb", ["replay", "backtest"])
+def test_no_command_passes_where_code_of_the_project_exits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rows: Path, verb: str
+) -> None:
+    (tmp_path / "ending_gate.py").write_text(EXITS, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    project = write_project(tmp_path / "p", YAML + 'validate:\n  - "ending_gate:Exits": {}\n')
+    done = call(capsys, monkeypatch, verb, project, "--data", rows, "--json")
+    assert (done.code, done.out) == (1, "")
+    assert "SystemExit: 0 at " in done.err
+    assert "ending_gate.py:12" in done.err
+
+
+@pytest.mark.system
+def test_no_command_passes_where_code_of_the_project_ends_the_process(tmp_path: Path, rows: Path) -> None:
+    project = write_project(
+        tmp_path / "p", pipeline=PIPELINE.replace("    settings", "    os._exit(0)\n    settings", 1)
+    )
+    (project / "pipeline.py").write_text("import os\n" + (project / "pipeline.py").read_text("utf-8"), "utf-8")
+    words = [sys.executable, "-m", "anew.cli", "replay", str(project), "--data", str(rows), "--windows", "10", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ended the command (os._exit(0))" in done.stderr
+
+
+def _exits() -> None:
+    raise SystemExit(0)
+
+
+def test_no_command_of_a_group_passes_either(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(model.COMMANDS, "list", _exits)  # as if code of a project were in it
+    done = call(capsys, monkeypatch, "model", "list")
+    assert (done.code, "SystemExit: 0 at " in done.err) == (1, True)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,14 +24,16 @@ Result = TypeVar("Result")
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 """Read when a library is loaded: Arrow's pool goes by the first."""
+_SAFE_PATH = "PYTHONSAFEPATH"
+"""Without it, `python -c`, by which processes begin, finds what it imports in the folder that it is called in."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalWorkers:
     """See `anew.ports.workers.Workers`. With one process, or one task, all is done in this one.
 
-    Each process works in one thread: as many as there are cores, each with a thread for each core, would spend their
-    time on taking turns.
+    Each of several processes works in one thread: as many as there are cores, each with a thread for each core, would
+    spend their time on taking turns. No file in the folder that we are in is taken for a module while one begins.
 
     Parameters
     ----------
@@ -61,11 +64,13 @@ class LocalWorkers:
         context = multiprocessing.get_context("spawn")
         count = min(self.processes, len(tasks))
         before = set(multiprocessing.active_children())
-        known = (begin, told, os.getpid())
+        known = (begin, told, os.getpid(), os.environ.get(_SAFE_PATH))
         working: set[BaseProcess] = set()
-        with ProcessPoolExecutor(count, mp_context=context, initializer=_told, initargs=known) as pool:
+        with _environment(count):  # the pool begins the process that tracks semaphores
+            pool = ProcessPoolExecutor(count, mp_context=context, initializer=_told, initargs=known)
+        with pool:
             try:
-                with _one_thread():
+                with _environment(count):
                     asked = {pool.submit(_work, work, task): number for number, task in enumerate(tasks)}
                 working = set(multiprocessing.active_children()) - before
                 for done in as_completed(asked):
@@ -82,9 +87,13 @@ class LocalWorkers:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let processes that begin now work in one thread, unless it is said from outside in how many."""
-    added = [name for name in _ONE_THREAD if name not in os.environ]
+def _environment(count: int) -> Iterator[None]:
+    """Let processes that begin now take no file of this folder for a module, and share the cores where they are many.
+
+    What is said of it from outside stands.
+    """
+    names = [_SAFE_PATH, *(_ONE_THREAD if count > 1 else ())]
+    added = [name for name in names if name not in os.environ]
     os.environ.update(dict.fromkeys(added, "1"))
     try:
         yield
@@ -95,21 +104,31 @@ def _one_thread() -> Iterator[None]:
 
 def _lost(working: Iterable[BaseProcess]) -> str:
     """Say how the first of the processes was lost; the others were ended by the pool, with SIGTERM."""
-    code = next((each.exitcode for each in working if each.exitcode is not None and each.exitcode >= 0), None)
-    if code is None:
-        return "a process that worked was killed; free some memory, or take fewer"
-    return (
-        f"a process that worked ended with exit code {code} before it was done: code that it ran, of the project or of "
-        "a library, ends the process (os._exit); have it raise an exception instead"
-    )
+    codes = [each.exitcode for each in working if each.exitcode is not None]
+    code = next((each for each in codes if each != -signal.SIGTERM), -signal.SIGTERM)
+    if code == 1:
+        return (
+            "a process that worked ended with exit code 1 before it was done; see the traceback above, or, where there "
+            "is none, have the code that ends it (os._exit) raise an exception instead"
+        )
+    if code >= 0:
+        return (
+            f"a process that worked ended with exit code {code} before it was done: code that it ran, of the project "
+            "or of a library, ends the process (os._exit); have it raise an exception instead"
+        )
+    known = -code in set(signal.Signals)
+    said = f"a process that worked was ended by {signal.Signals(-code).name if known else f'signal {-code}'}"
+    return f"{said}; where memory ran out, free some, or take fewer processes" if code == -signal.SIGKILL else said
 
 
 _batch: list[Any] = []
 _states: list[Any] = []
 
 
-def _told(begin: Callable[[Any], Any], told: object, parent: int) -> None:
+def _told(begin: Callable[[Any], Any], told: object, parent: int, safe_path: str | None) -> None:
     die_with(parent)
+    if safe_path is None:
+        os.environ.pop(_SAFE_PATH, None)  # it was for this process, and not for those that its work begins
     _batch[:] = [begin, told]
 
 

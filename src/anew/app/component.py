@@ -69,7 +69,7 @@ def _stranger(name: str) -> object:
 
 def _way(raised: BaseException, module: str) -> str:
     """Say what to do about a module of somebody's own that is not found: no folder of a project is looked into."""
-    if not isinstance(raised, ModuleNotFoundError) or raised.name not in (module, module.partition(".")[0]):
+    if not isinstance(raised, ModuleNotFoundError) or not f"{module}.".startswith(f"{raised.name}."):
         return ""
     return (
         "; install the package that it is in beside anew, or name its folder in PYTHONPATH for every command; a file "

@@ -31,7 +31,7 @@ from anew.app.training import training_of
 from anew.app.training_job import open_study, training_kit
 from anew.app.watch import Watch, watched_by
 from anew.app.wiring import stages
-from anew.domain.errors import SchemaError, SettingsError
+from anew.domain.errors import SchemaError, SettingsError, TrainingError
 from anew.feedback.outcome import THUMB
 from anew.feedback.window import WindowClock, WindowState
 from anew.loop.adopted import adopted_draft
@@ -48,6 +48,7 @@ from anew.loop.training_run import search_params
 from anew.ports.candidate import Candidate
 from anew.ports.pipeline import Pipeline, TrainingData
 from anew.ports.predictor import Loader, Predictions, Predictor
+from anew.ports.search import Attempt, Scores
 
 __all__ = ["ReplayOptions", "replay"]
 
@@ -204,16 +205,17 @@ def _length(frame: pl.DataFrame, windows: int) -> timedelta:
 
 
 class _Timed:
-    """The user's pipeline with its seconds counted apart."""
+    """The user's pipeline with its seconds counted apart, and its space asked within the limit of a trial."""
 
-    def __init__(self, pipeline: Pipeline, watch: Stopwatch) -> None:
+    def __init__(self, pipeline: Pipeline, watch: Stopwatch, limit_s: float) -> None:
         self._pipeline = pipeline
         self._watch = watch
         self.source = pipeline.source
         self.digest = pipeline.digest
         self.inputs_are_numbers = pipeline.inputs_are_numbers
         self.correct = pipeline.correct
-        self.search_space = pipeline.search_space
+        space = pipeline.search_space
+        self.search_space = space and (lambda trial: at_most(limit_s, lambda: space(trial)))
 
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Time and call the user's `features`."""
@@ -249,16 +251,20 @@ class _TimedPredictor:
 
 
 class _Trainer:
-    """Trains the versions of a replay in this process; a search ends by its trials, whatever the time."""
+    """Trains the versions of a replay in this process.
+
+    A search ends by its trials, whatever its own limit; `train.timeout` is one of time for each trial, each fit and
+    each proof of a draft.
+    """
 
     def __init__(self, settings: Settings, watched: Watch, pipeline: Pipeline, watch: Stopwatch) -> None:
         self._columns = settings.columns
         self._how = training_of(settings, watched)
         self._pipeline = pipeline
-        self._timed = _Timed(pipeline, watch)
+        self._limit_s = parse_duration(settings.policy.train.timeout).total_seconds()
+        self._timed = _Timed(pipeline, watch, self._limit_s)
         self._loader = ModelLoader()
         self._kit = replace(training_kit(), loader=_TimedLoader(self._loader, pipeline, watch))
-        self._limit_s = parse_duration(settings.policy.train.timeout).total_seconds()
         self._tried: tuple[Mapping[str, Any], ...] = ()
 
     def train(self, order: TrainingOrder) -> TrainedVersion:
@@ -267,20 +273,31 @@ class _Trainer:
         previous = (order.champion.alone or order.champion.predictor).model if order.champion else None
         rows = training_rows(order.rows, order.holdout_rows)
         if self._how.adopt is not None and order.champion is None:
-            return self._packed(adopted_draft(self._how.adopt, rows, recipe, self._timed, self._kit), order, recipe)
+            adopt = partial(adopted_draft, self._how.adopt, rows, recipe, self._timed, self._kit)
+            return self._packed(at_most(self._limit_s, adopt), order, recipe)
         record = b""
         if self._how.search is not None:
             plan = replace(self._how.search, timeout_s=math.inf, warm=self._tried)
-            scores = fold_scores(rows, recipe, plan, self._timed, self._kit, previous)
+            scores = self._limited(fold_scores(rows, recipe, plan, self._timed, self._kit, previous))
             found = search_params(plan, open_study(plan, order.seed, None), scores, self._timed, silent)
             recipe, record = replace(recipe, params={**recipe.params, **found.params}), found.record
             self._tried = (found.suggested,)
-        with at_most(self._limit_s):
-            made = replace(draft(rows, recipe, self._timed, self._kit, previous=previous), search=record)
-        return self._packed(made, order, recipe)
+        made = at_most(self._limit_s, lambda: draft(rows, recipe, self._timed, self._kit, previous=previous))
+        return self._packed(replace(made, search=record), order, recipe)
+
+    def _limited(self, scores: Scores) -> Scores:
+        """Return what scores attempts, each within the limit."""
+
+        def one(attempt: Attempt) -> float | str:
+            try:
+                return at_most(self._limit_s, lambda: scores([attempt])[0])
+            except TrainingError as exc:
+                return str(exc)
+
+        return lambda attempts: [one(each) for each in attempts]
 
     def _packed(self, made: Draft, order: TrainingOrder, recipe: Recipe) -> TrainedVersion:
-        fitted = finish(made, order.rows, recipe, self._timed, self._kit)
+        fitted = at_most(self._limit_s, lambda: finish(made, order.rows, recipe, self._timed, self._kit))
         predictor = self._loader.assemble(fitted.candidate, pipeline=self._pipeline, version=order.version)
         return TrainedVersion(predictor=predictor, yardstick=fitted.yardstick)
 
@@ -294,9 +311,12 @@ class _Trainer:
     def fit(self, order: TrainingOrder) -> Predictor:
         """Fit a model, and no more."""
         recipe = self._recipe(order)
-        with at_most(self._limit_s):
+
+        def fitted() -> Candidate:
             made = draft(order.rows, recipe, self._timed, self._kit)
-        candidate, _ = assemble(made, recipe, order.rows.height, self._timed, self._kit)
+            return assemble(made, recipe, order.rows.height, self._timed, self._kit)[0]
+
+        candidate = at_most(self._limit_s, fitted)
         return self._loader.assemble(candidate, pipeline=self._pipeline, version=order.version)
 
     def _recipe(self, order: TrainingOrder) -> Recipe:

@@ -1,4 +1,4 @@
-"""Commands that run code of a project's own: an end that this code makes is told, and is never the exit code 0."""
+"""Commands that run code of a project's own: its SystemExit and `os._exit` are told, and never the exit code 0."""
 
 import functools
 import os
@@ -17,10 +17,10 @@ _FAILED = 1
 
 
 def heard(run: Callable[P, None]) -> Callable[P, None]:
-    """Return the command so that nothing ends it without a word but itself.
+    """Return the command so that the usual ends that code of a project makes are told.
 
     What raises SystemExit outside of this package raises an AnewError; `os._exit` in this process says what it ends,
-    and its exit code is never 0.
+    and its exit code is never 0. What ends the process past Python's `os` (`posix._exit`, `exit` in C) is not heard.
     """
 
     @functools.wraps(run)

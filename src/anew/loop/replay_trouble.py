@@ -35,16 +35,20 @@ def _decided(facts: Sequence[Fact]) -> Iterator[tuple[str, str, str]]:
 
 
 def _unmeasured(facts: Sequence[Fact]) -> Iterator[tuple[str, str, str]]:
-    asked: dict[str, list[Evidence]] = {}
+    asked: dict[str, list[list[Evidence]]] = {}
     for fact in facts:
         if isinstance(fact, WindowClosed | WindowScored | RowsChecked):
+            here: dict[str, list[Evidence]] = {}
             for each in fact.evidence:
-                asked.setdefault(each.name, []).append(each)
-    for name, evidence in asked.items():
-        never = not any(each.measured for each in evidence)
-        for each in evidence:
-            if each.problem and (never or each.subject == BROKEN):
-                yield "unmeasured", name, each.problem
+                here.setdefault(each.name, []).append(each)
+            for name, evidence in here.items():
+                asked.setdefault(name, []).append(evidence)
+    for name, times in asked.items():
+        never = not any(each.measured for evidence in times for each in evidence)
+        for evidence in times:  # a detector that looks at many subjects fails once, not once for each
+            problems = [each.problem for each in evidence if each.problem and (never or each.subject == BROKEN)]
+            if problems:
+                yield "unmeasured", name, problems[0]
 
 
 def said_of(trouble: Mapping[str, object]) -> str:
