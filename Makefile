@@ -6,6 +6,8 @@ EXAMPLES ?= 5000
 SEED ?= $(shell date +%s)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# what has a target of its own is not run twice where its environment is there
+ALONE := $(addprefix --ignore=tests/,torch feast_store label_studio ray_cluster mlflow_server deploy)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -24,10 +26,10 @@ demo-cluster: build/ray/stamp ## the same with facts in PostgreSQL, rows in S3 a
 	@build/ray/bin/python -m tests.ray_cluster.cluster_demo anew-demo-cluster $(ARGS)
 
 test: check ## run lint, types, layers and all but the long tests
-	@$(BIN)/python -m pytest -m "not system" -n $(WORKERS) --reliability=build/reliability.json
+	@$(BIN)/python -m pytest -m "not system" $(ALONE) -n $(WORKERS) --reliability=build/reliability.json
 
 test-system: .venv/test.stamp ## run the tests with real programs and real faults
-	@$(BIN)/python -m pytest -m system -n $(WORKERS) --dist loadfile --reliability=build/reliability.json
+	@$(BIN)/python -m pytest -m system $(ALONE) -n $(WORKERS) --dist loadfile --reliability=build/reliability.json
 
 test-torch: build/torch/stamp ## run the tests that need PyTorch, which is installed beside .venv for them
 	@build/torch/bin/python -m pytest tests/torch
