@@ -17,7 +17,7 @@ from anew.adapters.sql_database import open_database
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.sql_lease import SQLLease
-from anew.adapters.sqlite_reading import read_only
+from anew.adapters.sqlite_opening import read_only
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.domain.facts import RetrainApproved
 from anew.testing.contract_eventlog import command

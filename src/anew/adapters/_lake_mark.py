@@ -6,6 +6,7 @@ ends the intent: what the mark says is stored, and what a crash cut off can be f
 
 import json
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,9 +15,12 @@ from threading import RLock
 from typing import Any
 
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_opening import write_ahead
 from anew.domain.errors import NotFoundError, SchemaError
 
 __all__ = ["Bound", "Change", "Intent", "LakeMark", "StoredFile", "shape_difference"]
+
+_PATIENCE_S = 10.0
 
 Bound = int | str
 """End of a file's range: an instant in microseconds, or a prediction's id."""
@@ -108,8 +112,8 @@ class LakeMark:
         self._lock = RLock()
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+            write_ahead(self._db, deadline=time.monotonic() + _PATIENCE_S)
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_TABLES)
         self._own("schema", str(SCHEMA))

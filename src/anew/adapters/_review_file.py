@@ -1,6 +1,7 @@
 """The file of the review queue: its tables, opened by whatever works on them."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +9,11 @@ from threading import RLock
 from typing import Any
 
 from anew.adapters.sqlite_errors import translate
+from anew.adapters.sqlite_opening import write_ahead
 
 __all__ = ["ReviewFile"]
+
+_PATIENCE_S = 10.0
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -51,9 +55,9 @@ class ReviewFile:
         self._lock = RLock()
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
             path.chmod(0o600)  # it holds rows
-            self._db.execute("PRAGMA journal_mode=WAL")
+            write_ahead(self._db, deadline=time.monotonic() + _PATIENCE_S)
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
             self._db.execute("PRAGMA secure_delete=ON")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from anew.adapters.fact_codec import decode
 from anew.adapters.postgres_link import NOW, Place, PostgresPlace, ServerClock, querying, streaming, watching
 from anew.adapters.sqlite_errors import translate
-from anew.adapters.sqlite_reading import read_only
+from anew.adapters.sqlite_opening import read_only
 from anew.domain.errors import NotFoundError
 from anew.ports.clock import Clock, is_past
 from anew.ports.eventlog import Grant, Recorded

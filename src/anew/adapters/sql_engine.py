@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from anew.adapters.file_system import NETWORK, mounted_on
 from anew.adapters.migrations import settle
 from anew.adapters.sqlite_errors import translate
-from anew.adapters.sqlite_reading import read_only
+from anew.adapters.sqlite_opening import read_only, write_ahead
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.ports.clock import Clock
 
@@ -45,7 +45,7 @@ def sqlite_engine(path: Path, *, busy_s: float = 5.0, writes: bool = True) -> En
         # We begin transactions ourselves: the driver would begin them late, after the reads, without the write lock.
         connection.isolation_level = None
         if writes:
-            _write_ahead(connection, deadline=time.monotonic() + busy_s)
+            write_ahead(connection, deadline=time.monotonic() + busy_s)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
@@ -55,19 +55,6 @@ def sqlite_engine(path: Path, *, busy_s: float = 5.0, writes: bool = True) -> En
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
-
-
-def _write_ahead(connection: sqlite3.Connection, *, deadline: float) -> None:
-    """Switch to the write-ahead log, which does not wait for locks by itself: two openers at once must both succeed."""
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 class Database:

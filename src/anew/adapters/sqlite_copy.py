@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anew.adapters.sealed_tree import sync_folder
 from anew.adapters.sqlite_errors import translate
-from anew.adapters.sqlite_reading import read_only
+from anew.adapters.sqlite_opening import read_only
 from anew.domain.errors import IntegrityError, NotFoundError
 
 __all__ = ["copy_database"]

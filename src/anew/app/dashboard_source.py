@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from anew.adapters.fact_reader import count_facts, read_facts, reading_facts
 from anew.adapters.segment_reader import SegmentReader
-from anew.adapters.sqlite_reading import read_only
+from anew.adapters.sqlite_opening import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.artifact_glance import artifact_of, logs_of

@@ -11,7 +11,7 @@ from anew.adapters.fact_reader import count_facts, read_facts, read_lease
 from anew.adapters.file_traffic import FileTraffic, is_living, routing_file
 from anew.adapters.signing import Verifier
 from anew.adapters.sqlite_errors import translate
-from anew.adapters.sqlite_reading import read_only
+from anew.adapters.sqlite_opening import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.dashboard_status import dashboard_address
 from anew.app.hold import Holding

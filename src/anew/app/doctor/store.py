@@ -14,7 +14,7 @@ from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
 from anew.adapters.signing import Signer
 from anew.adapters.sqlite_errors import DELETE_CHECKPOINTS, translate
-from anew.adapters.sqlite_reading import read_only
+from anew.adapters.sqlite_opening import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
