@@ -29,7 +29,7 @@ test: check ## run lint, types, layers and all but the long tests
 	@$(BIN)/python -m pytest -m "not system" $(ALONE) -n $(WORKERS) --reliability=build/reliability.json
 
 test-system: .venv/test.stamp ## run the tests with real programs and real faults
-	@$(BIN)/python -m pytest -m system $(ALONE) -n $(WORKERS) --dist loadfile --reliability=build/reliability.json
+	@$(BIN)/python -m pytest -m system $(ALONE) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --reliability=build/reliability.json
 
 test-torch: build/torch/stamp ## run the tests that need PyTorch, which is installed beside .venv for them
 	@build/torch/bin/python -m pytest tests/torch

@@ -7,6 +7,8 @@ import pytest
 from anew.domain.facts import TrafficApplied, VersionPromoted
 from tests.system.loop_project import HISTORY, QUIET, WINDOW, LoopProject, loop_project
 
+_LONGEST = frozenset({"test_demo.py", "test_rollout_examples.py"})
+
 
 @pytest.fixture(scope="session")
 def stale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopProject]:
@@ -33,3 +35,9 @@ def canary(stale: LoopProject, tmp_path_factory: pytest.TempPathFactory) -> Iter
         made.drive(lambda: made.facts(TrafficApplied, epoch=3))
         assert made.down() == 0
         yield made
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest first, which would else keep one processor busy long after the other has nothing left to do."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
