@@ -20,6 +20,7 @@ import pytest
 from tests.fault_rows import GROUPS, ROWS
 
 __all__ = [
+    "Collector",
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
@@ -61,10 +62,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Collect, unless this is a worker of xdist: its reports come to the controller."""
     if config.getoption(_OPTION) and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Collector(Path(config.getoption(_OPTION))))
+        config.pluginmanager.register(Collector(Path(config.getoption(_OPTION))))
 
 
-class _Collector:
+class Collector:
     """Hears every report."""
 
     def __init__(self, file: Path) -> None:

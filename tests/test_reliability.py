@@ -4,13 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fault_rows import ROWS
-from tests.reliability import written
+from tests.reliability import Collector, written
 
 ROOT = Path(__file__).parents[1]
 
@@ -150,3 +151,20 @@ def test_a_page_has_what_was_found_between_its_marks(tmp_path: Path) -> None:
     assert "O8 (old rows deleted while a run reads)" in page
     with pytest.raises(ValueError, match="no <!-- reliability"):
         written("before", found)
+
+
+def test_runs_that_end_in_the_same_moment_all_stand_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "reliability.json"
+
+    def run(number: int) -> None:
+        report = pytest.TestReport(
+            f"t{number}", ("t.py", number, "t"), {}, "passed", None, "call", user_properties=[("fault", "D1")]
+        )
+        collector = Collector(file)
+        collector.pytest_runtest_logreport(report)
+        collector.pytest_sessionfinish()
+
+    with ThreadPoolExecutor(8) as runs:
+        for each in [runs.submit(run, number) for number in range(40)]:
+            each.result()
+    assert len(json.loads(file.read_text())["tests"]) == 40

@@ -30,9 +30,9 @@ def alarms() -> Iterator[list[int]]:
 
 
 def _swallows_what_it_may() -> None:
-    while True:
+    for _ in range(3):  # it ends by itself, unheard, where it can swallow the alarm
         try:
-            int("x")
+            time.sleep(5)
         except Exception:  # noqa: BLE001, S112  as code of a project does
             continue
 

@@ -129,6 +129,19 @@ def test_a_clock_that_was_set_back_deletes_no_file_early_and_holds_nothing_up(la
         lake.predictions(EVER, versions=versions)
 
 
+def test_a_file_that_left_the_tables_stays_where_the_clock_was_set_back_since(lake: DeltaLake, tmp_path: Path) -> None:
+    clock, versions = Clock(set_by=400 * DAY), dict(lake.versions())
+    reader = SegmentReader(tmp_path / "journal")
+    Upkeep(lake, reader, clock)
+    clock.seconds += EVERY_S
+    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+    assert lake.counts()["predictions"] == 2
+    clock.set_by, clock.start, clock.started_s = timedelta(), "boot 1", clock.seconds
+    clock.seconds += 60
+    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+    assert lake.predictions(EVER, versions=versions).height == 4
+
+
 @pytest.mark.parametrize(
     "note",
     [
