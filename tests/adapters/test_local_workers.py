@@ -76,18 +76,30 @@ def test_only_processes_that_share_the_cores_are_held_to_one_thread(
     assert not set(names) & set(os.environ)
 
 
-BESIDE = """
+HERE = """
 from anew.adapters.local_workers import LocalWorkers
 if __name__ == "__main__":
     print(sorted(LocalWorkers(2).each(int, 6, max, [5, 7])))
 """
+ON_RAY = """
+from anew.adapters.ray_workers import RayWorkers
+from anew.domain.errors import MissingExtraError
+if __name__ == "__main__":
+    try:
+        list(RayWorkers("127.0.0.1:9").each(int, 6, max, [5, 7]))
+    except MissingExtraError:  # so far it came
+        print("no Ray here")
+"""
 
 
 @pytest.mark.system
-def test_a_file_that_has_the_name_of_a_module_is_not_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"), [(HERE, "[(0, 6), (1, 7)]\n"), (ON_RAY, "no Ray here\n")], ids=["here", "on Ray"]
+)
+def test_a_file_that_has_the_name_of_a_module_is_not_run(tmp_path: Path, text: str, said: str) -> None:
     program = tmp_path / "programs" / "program.py"
     program.parent.mkdir()
-    program.write_text(BESIDE, "utf-8")
+    program.write_text(text, "utf-8")
     for name in ("socket", "signal", "threading", "pickle"):
         (tmp_path / f"{name}.py").write_text(
             f"open('ran_{name}', 'w')\nraise ImportError('not the real one')\n", "utf-8"
@@ -96,4 +108,4 @@ def test_a_file_that_has_the_name_of_a_module_is_not_run(tmp_path: Path) -> None
         [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, sorted(tmp_path.glob("ran_*"))) == (0, []), done.stderr
-    assert done.stdout == "[(0, 6), (1, 7)]\n"
+    assert done.stdout == said

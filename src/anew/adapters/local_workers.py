@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from anew.adapters.job_worker import die_with
 from anew.domain.errors import UnavailableError
 
-__all__ = ["LocalWorkers"]
+__all__ = ["LocalWorkers", "beginning"]
 
 Told = TypeVar("Told")
 State = TypeVar("State")
@@ -66,11 +66,11 @@ class LocalWorkers:
         before = set(multiprocessing.active_children())
         known = (begin, told, os.getpid(), os.environ.get(_SAFE_PATH))
         working: set[BaseProcess] = set()
-        with _environment(count):  # the pool begins the process that tracks semaphores
+        with beginning(count):  # the pool begins the process that tracks semaphores
             pool = ProcessPoolExecutor(count, mp_context=context, initializer=_told, initargs=known)
         with pool:
             try:
-                with _environment(count):
+                with beginning(count):
                     asked = {pool.submit(_work, work, task): number for number, task in enumerate(tasks)}
                 working = set(multiprocessing.active_children()) - before
                 for done in as_completed(asked):
@@ -87,7 +87,7 @@ class LocalWorkers:
 
 
 @contextmanager
-def _environment(count: int) -> Iterator[None]:
+def beginning(count: int) -> Iterator[None]:
     """Let processes that begin now take no file of this folder for a module, and share the cores where they are many.
 
     What is said of it from outside stands.

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import anew
+from anew.adapters.local_workers import beginning
 from anew.domain.errors import MissingExtraError, UnavailableError
 
 __all__ = ["RayWorkers"]
@@ -64,7 +65,8 @@ class RayWorkers:
         ours, theirs = context.Pipe()
         batch = (self.address, self.cpus, begin, told, work)
         process = context.Process(target=_link, args=(theirs, batch, tasks), daemon=True)
-        process.start()
+        with beginning(1):
+            process.start()
         theirs.close()
         left = len(tasks)
         try:
