@@ -55,7 +55,12 @@ def test_one_that_is_loaded_again_under_another_pid_begins_anew() -> None:
 def test_asked_often_it_looks_once_a_second() -> None:
     looks: list[float] = []
     now = [0.0]
-    silence = Silence(lambda: looks.append(now[0]) or [], lambda: now[0])
+
+    def living() -> list[WorkerStatus]:
+        looks.append(now[0])
+        return []
+
+    silence = Silence(living, lambda: now[0])
     for _ in range(100):
         now[0] += 0.1
         silence.hung()
