@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
+from anew.app.status import living_workers
 from anew.domain.errors import IntegrityError, NotFoundError, PolicyError, UnavailableError
 from anew.domain.facts.rollout import Order, Stage, TrafficOrdered, TrafficShifted
 from anew.domain.order import ordered
@@ -271,6 +273,21 @@ def test_applied_counts_living_workers_and_their_smallest_epoch(tmp_path: Path) 
     (tmp_path / "workers" / "fraud-2.json").write_text(json.dumps({"half": 1}))
     assert ours.applied("fraud") == (0, 0)
     assert ours.applied("spam") == (0, 0)
+
+
+def test_a_worker_belongs_to_the_folder_that_it_serves_from_and_to_no_copy_of_it(tmp_path: Path) -> None:
+    ours = traffic(tmp_path / "ours")
+    ours.report(status("0", os.getpid(), 3))
+    shutil.copytree(tmp_path / "ours", tmp_path / "copy")
+    assert traffic(tmp_path / "copy").workers("fraud") == []
+    assert living_workers(tmp_path / "copy") == []
+    (tmp_path / "ours").rename(tmp_path / "moved")
+    assert traffic(tmp_path / "moved").workers("fraud") == [status("0", os.getpid(), 3)]
+    (said,) = living_workers(tmp_path / "moved")
+    assert said["epoch"] == 3
+    file = tmp_path / "moved" / "workers" / "fraud-0.json"
+    file.write_text(json.dumps(said))  # as a release wrote it that knew of no folder
+    assert traffic(tmp_path / "moved").workers("fraud") == [status("0", os.getpid(), 3)]
 
 
 def test_the_control_plane_is_heard(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def project(tmp_path: Path) -> Path:
 def test_without_secrets_the_key_comes_from_elsewhere(project: Path, tmp_path: Path) -> None:
     folder, _ = back_up(project, tmp_path / "backups", secrets=False)
     assert not list(folder.rglob("signing.key"))
+    with pytest.raises(NotFoundError, match="is no backup"):  # whatever keys there are
+        restore(tmp_path, tmp_path / "other", RestoreOptions())
     with pytest.raises(NotFoundError, match="--keys"):
         restore(folder, tmp_path / "elsewhere", RestoreOptions())
     Signer.load_or_create(tmp_path / "other")

@@ -37,3 +37,30 @@ def test_a_full_disk_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().err
     assert "tokens.json" in said
     assert "make room" in said
+
+
+@pytest.mark.parametrize(
+    ("owner", "raised", "said"),
+    [
+        (os.geteuid() + 1, PermissionError(errno.EACCES, "Permission denied"), "belongs to user {owner}: run this as"),
+        (os.geteuid(), PermissionError(errno.EACCES, "Permission denied"), "is yours, and its mode keeps you out"),
+        (os.geteuid(), OSError(errno.EROFS, "Read-only file system"), "is mounted read-only"),
+    ],
+)
+def test_what_may_not_be_read_or_written_is_said_with_what_to_do(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    owner: int,
+    raised: OSError,
+    said: str,
+) -> None:
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + uid - owner)  # the file is ours, so we are somebody else
+    raised.filename = str(tmp_path / "gone" / "record.json")
+    with pytest.raises(SystemExit) as ended, exits():
+        raise raised
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert "record.json" in told
+    assert said.format(owner=uid) in told

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.signing import Verifier
+from anew.app import silence
 from anew.app.accepted import accept
 from anew.app.settings import load
 from anew.app.workers import GatewayProcesses, free_port
@@ -198,3 +200,35 @@ def test_one_set_becomes_two_and_a_control_plane_that_comes_anew_makes_their_way
     finally:
         second.stop()
         first.stop()
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["", "control: where no report can be written"])
+def test_a_worker_that_hangs_is_killed_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, written: bool
+) -> None:
+    monkeypatch.setattr(silence, "MOST_SILENT_S", 4.0)
+    project = served_project(tmp_path / "p", "small", workers=1)
+    accept(load(project))
+    port = free_port("127.0.0.1")
+    ours = gateway(project, port, 1)
+    if not written:
+        monkeypatch.setattr(GatewayProcesses, "_can_be_written", lambda _: False)
+    said: list[str] = []
+    try:
+        ours.start()
+        wait(lambda: answered_by(port) == "0")
+        (hung,) = ours._workers
+        said += ours.keep()
+        hung.signal(signal.SIGSTOP)
+        until = time.monotonic() + 8.0
+        while time.monotonic() < until and hung.code() is None:
+            said += ours.keep()
+            time.sleep(0.1)
+        assert (hung.code() is not None) == written
+        assert any("has said nothing for" in each for each in said) == written
+        if written:
+            wait(lambda: not ours.keep() and answered_by(port) == "0", seconds=60)
+            assert ours._workers[0].pid != hung.pid
+    finally:
+        hung.signal(signal.SIGCONT)
+        ours.stop()

@@ -91,7 +91,16 @@ def test_artifacts_move_into_a_bucket_and_back_and_a_backup_has_them(
         assert done["artifacts"]["count"] == 2
         assert done["from"] == done["to"]
         assert "already" in ours.anew("migrate", code=5)
-        assert S3Bucket(f"{url}/models").tag(f"{digest}.json") is not None
+        models = S3Bucket(f"{url}/models")
+        signed = models.read(f"{digest}.json")
+        assert signed is not None
+        (whole,) = (each for each in ours.anew("doctor", code=0)["findings"] if each["name"] == "artifacts")
+        assert whole["health"] == "good"
+        models.remove(f"{digest}.json")
+        (lost,) = (each for each in ours.anew("doctor", code=1)["findings"] if each["name"] == "artifacts")
+        assert lost["found"] == "1 are copies here alone, and not in the bucket, v1 among them"
+        assert lost["health"] == "bad"
+        models.put(f"{digest}.json", signed)
         for name in ("models", "snapshots"):
             (ours.state / name).rename(ours.state / f"{name}.lost")  # copies alone
         made = ours.anew("backup", str(tmp_path / "backups"))

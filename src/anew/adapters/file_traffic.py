@@ -62,6 +62,12 @@ class _File(msgspec.Struct, kw_only=True):
     signature: str
 
 
+class _Home(msgspec.Struct):
+    """In whose folder a worker said what it said, beside its status; 0 where an earlier release wrote it."""
+
+    home: int = 0
+
+
 _FIELDS: Final = tuple(name for name in _Routing.__struct_fields__ if name != "orders")
 _Published = tuple[TrafficShifted, tuple[TrafficOrdered, ...]]
 
@@ -195,7 +201,8 @@ class FileTraffic:
         path = status_file(self.state, status)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._write(path, msgspec.json.encode(status), durable=False)
+            said = msgspec.to_builtins(status) | {"home": _home(path)}
+            self._write(path, msgspec.json.encode(said), durable=False)
         except OSError as exc:
             raise UnavailableError(f"the status of worker {status.worker} cannot be written: {exc}") from exc
 
@@ -204,10 +211,11 @@ class FileTraffic:
         found: list[WorkerStatus] = []
         for path in sorted((self.state / "workers").glob("*.json")):
             try:
-                status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+                said = path.read_bytes()
+                status, home = msgspec.json.decode(said, type=WorkerStatus), msgspec.json.decode(said, type=_Home).home
             except (OSError, msgspec.MsgspecError):
                 continue
-            if status.model == model and is_living(path, status.host, status.pid, status.started):
+            if status.model == model and is_living(path, status.host, status.pid, status.started, home):
                 found.append(status)
         return sorted(found, key=lambda status: status.worker)
 
@@ -269,11 +277,20 @@ def status_file(state: Path, status: WorkerStatus) -> Path:
     return state / "workers" / f"{status.model}-{status.worker}.json"
 
 
-def is_living(file: Path, host: str, pid: int, started: int) -> bool:
-    """Is the worker alive whose status is in `file`? One of another host is while its status is written again."""
-    if not host:
-        return process_started(pid) == started
+def is_living(file: Path, host: str, pid: int, started: int, home: int) -> bool:
+    """Is the worker alive whose status is in `file`, and does it serve from there?
+
+    One of another host is alive while its status is written again. In the copy of a folder the status of a living
+    worker is that of one that serves from the original: `home` tells.
+    """
     try:
-        return time.time() - file.stat().st_mtime < _HEARD_S
+        if host:
+            return time.time() - file.stat().st_mtime < _HEARD_S
+        return process_started(pid) == started and home in (0, _home(file))
     except OSError:
         return False
+
+
+def _home(file: Path) -> int:
+    """Return the number of the folder that has a status: it stays when the folder is moved, and no copy has it."""
+    return file.parent.stat().st_ino

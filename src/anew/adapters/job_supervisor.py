@@ -7,6 +7,7 @@ its lease. How the worker ended, a signal included, is known to its parent alone
 
 import ctypes
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -30,6 +31,7 @@ _LOOK_S = 0.2
 _GRACE_S = 2.0
 _SIZE_S = 1.0
 _GENERATIONS = 100
+_WARNING = re.compile(r"^\S.*:\d+: \w*Warning: .*\n?(?:[ \t]+.*\n?)?", re.MULTILINE)
 _PR_SET_CHILD_SUBREAPER = 36
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ", "VIRTUAL_ENV")
 _THREADS = ("MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
@@ -249,9 +251,11 @@ def _account(record: JobRecord, step: int, code: int, oom_kill: bool) -> tuple[s
 
 
 def _last_words(record: JobRecord) -> str:
+    """Return the last line that it wrote, warnings left out: a line of code, which nobody ended by, follows each."""
     log = record.folder / "stderr.log"
-    lines = log.read_text("utf-8", errors="replace").split("\n") if log.exists() else []
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+    said = log.read_text("utf-8", errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in _WARNING.sub("", said).split("\n")]
+    return next((line[:300] for line in reversed(lines) if line), "it said nothing")
 
 
 def _pump(pipe: IO[bytes] | None, log: Path) -> None:

@@ -13,7 +13,15 @@ from anew.adapters.sealed_tree import sync_folder
 from anew.adapters.signing import Signer, Verifier
 from anew.domain.errors import AnewError, IntegrityError, NotFoundError
 
-__all__ = ["MANIFEST", "Manifest", "copy_file", "digest_file", "read_manifest", "write_manifest"]
+__all__ = [
+    "MANIFEST",
+    "Manifest",
+    "copy_file",
+    "digest_file",
+    "read_manifest",
+    "refuse_other_folder",
+    "write_manifest",
+]
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -65,6 +73,12 @@ def write_manifest(folder: Path, manifest: Manifest, signer: Signer) -> None:
     sync_folder(folder)
 
 
+def refuse_other_folder(folder: Path) -> None:
+    """Raise NotFoundError where there is no manifest: no backup, or one that was never finished."""
+    if not (folder / MANIFEST).exists():
+        raise NotFoundError(f"{folder} is no backup, or one that was never finished: there is no {MANIFEST}")
+
+
 def read_manifest(folder: Path, verifier: Verifier | None = None) -> Manifest:
     """Read the manifest of a backup and check its signature, by `verifier` or else by the key that it came with.
 
@@ -76,6 +90,7 @@ def read_manifest(folder: Path, verifier: Verifier | None = None) -> Manifest:
         It was altered, signed with another key, or is of a newer anew.
     """
     file = folder / MANIFEST
+    refuse_other_folder(folder)
     try:
         told = json.loads(file.read_text("utf-8"))
         if told["schema"] != SCHEMA:
@@ -83,10 +98,8 @@ def read_manifest(folder: Path, verifier: Verifier | None = None) -> Manifest:
         body = told["manifest"]
         plain = json.loads(body)
         verifier = verifier or Verifier.load(folder / "state" / "keys")
-        verifier.verify(_CONTEXT + body.encode(), told["signature"])
+        _verify(verifier, file, body, told["signature"])
         manifest = Manifest(**plain | {"at": datetime.fromisoformat(plain["at"])})
-    except FileNotFoundError as exc:
-        raise NotFoundError(f"{folder} is no backup, or one that was never finished: there is no {MANIFEST}") from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         if isinstance(exc, AnewError):
             raise
@@ -97,6 +110,13 @@ def read_manifest(folder: Path, verifier: Verifier | None = None) -> Manifest:
         if kind not in _KINDS or any(part == ".." or not _NAME.fullmatch(part) for part in parts):
             raise IntegrityError(f"{file} names a file {path!r}, which no backup has")
     return manifest
+
+
+def _verify(verifier: Verifier, file: Path, body: str, signature: str) -> None:
+    try:
+        verifier.verify(_CONTEXT + body.encode(), signature)
+    except IntegrityError as exc:
+        raise IntegrityError(f"{file}: {exc}; use another backup") from exc
 
 
 def copy_file(source: Path, target: Path, *, size: int | None = None) -> str:

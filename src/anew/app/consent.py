@@ -132,7 +132,7 @@ def ready_consent(
         _check(candidate, kind, version, gate)
     signed = {_name(settings.state, name) for signed_for, name in candidate.signed if signed_for == gate}
     if kind is ApprovalSigned and person in signed:
-        raise ConflictError(f"{person} has signed for {gate} of {version} already, and counts once")
+        raise ConflictError(f"{person} has signed for {gate} of {version} already: to sign again changes nothing")
     if gate == _CARD and kind is ApprovalSigned:
         reason = _with_card(settings, reason)
     digest = candidate.trained.digest

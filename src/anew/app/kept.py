@@ -21,6 +21,7 @@ __all__ = [
     "fetch_kept",
     "kept_artifacts",
     "kept_snapshots",
+    "lost_kept",
     "move_kept",
     "settle_kept",
 ]
@@ -142,6 +143,23 @@ def damaged_kept(state: Path) -> Sequence[str]:
             except IntegrityError as exc:
                 found.append(str(exc))
     return found
+
+
+def lost_kept(state: Path) -> Sequence[str]:
+    """Return which artifacts and snapshots have copies here and are not in the bucket that they belong in.
+
+    Somebody emptied it, or they were pruned on another machine. The bucket is listed, and nothing read.
+    """
+    place = artifact_place(state)
+    if place == LOCAL:
+        return ()
+    artifacts, snapshots = _local_artifacts(state), LocalSnapshotStore(state / "snapshots")
+    here = (*artifacts.stored(), *snapshots.stored())  # first: what is put meanwhile is there by then
+    there = {
+        *S3ArtifactStore(bucket=_models(place), copies=artifacts).stored(),
+        *S3SnapshotStore(_snapshots(place), snapshots).stored(),
+    }
+    return [each for each in here if each not in there]
 
 
 def _local_artifacts(state: Path, signer: Signer | None = None) -> LocalArtifactStore:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anew.adapters.postgres_link import Place, PostgresPlace
 from anew.app.secret import is_reference, read_secret
-from anew.domain.errors import IntegrityError, SettingsError
+from anew.domain.errors import IntegrityError, SettingsError, UnavailableError
 
 __all__ = [
     "LOCAL",
@@ -135,6 +135,9 @@ def _put_down(state: Path) -> tuple[str, str, str]:
         return str(said["database"]), str(said["model"]), str(said.get("artifacts", LOCAL))
     except FileNotFoundError:
         return SQLITE, "", LOCAL
+    except PermissionError as exc:
+        said = "whoever brought the project up is its owner, and runs this"
+        raise UnavailableError(f"{state / _FILE} may not be read by this user: {said}") from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise IntegrityError(f"{state / _FILE} cannot be read ({exc!r}); restore it from a backup") from exc
 

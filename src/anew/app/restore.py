@@ -16,7 +16,7 @@ from anew.app.accepted import accepted
 from anew.app.alone import alone
 from anew.app.backup import check_backup
 from anew.app.backup_copy import ACCESS
-from anew.app.backup_manifest import Manifest, copy_file
+from anew.app.backup_manifest import Manifest, copy_file, refuse_other_folder
 from anew.app.obeyed import obeyed
 from anew.app.person import access_file, person_here, user_file
 from anew.app.settings import FILE
@@ -129,6 +129,7 @@ def _keys(backup: Path, state: Path, options: RestoreOptions) -> Path:
     keys = next((each for each in places if each is not None and (each / "signing.key").is_file()), None)
     if not backup.is_dir():
         raise NotFoundError(f"there is no backup {backup}")
+    refuse_other_folder(backup)
     if keys is None:
         raise NotFoundError(
             f"{backup} was made without its private key, and none is in {state}; give the folder that has it: "

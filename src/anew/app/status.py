@@ -316,9 +316,9 @@ def living_workers(state: Path) -> Sequence[Mapping[str, Any]]:
             said = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
             continue
-        if not is_living(file, said.get("host", ""), said.get("pid", 0), said.get("started", -1)):
-            continue
-        found.append(said)
+        pid, started = said.get("pid", 0), said.get("started", -1)
+        if is_living(file, said.get("host", ""), pid, started, said.pop("home", 0)):
+            found.append(said)
     return found
 
 

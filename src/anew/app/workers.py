@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from anew.adapters.connection_pass import way
 from anew.adapters.http_server import listen
 from anew.adapters.port_claim import claim_port
 from anew.adapters.process_table import process_started
+from anew.app.silence import Silence
 from anew.domain.errors import ConflictError, UnavailableError
 from anew.ports.traffic import WorkerStatus
 
@@ -24,6 +26,7 @@ _BACKOFF_S = (0.2, 1.0, 5.0)
 _GRACE_S = 10.0
 _READY_S = 90.0
 _SETTLED_S = 0.5
+_PROBE_BYTES = 1 << 16
 _MARKS = ("", *ascii_lowercase)
 _GREEN = "green"
 
@@ -77,7 +80,8 @@ class GatewayProcesses:
     """The workers of one project, or of several that share them, all on one port.
 
     With a `count` of 0 it keeps its hands off: a gateway shared with other projects serves this one. Workers outlive a
-    control plane that was killed, and go on serving; the next one takes them over as they are.
+    control plane that was killed, and go on serving; the next one takes them over as they are. One that hangs is
+    killed.
 
     The sockets are this process's, one for each worker, and stay open when one dies: callers who wait there are let in
     by the others, which know all of them. With a socket of its own a worker would take along who had just come.
@@ -109,6 +113,10 @@ class GatewayProcesses:
     _workers: list[_Worker] = field(default_factory=list, init=False)
     _change: _Change | None = field(default=None, init=False)
     _leaving: list[_Worker] = field(default_factory=list, init=False)
+    _silence: Silence = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._silence = Silence(self.living)
 
     def start(self) -> bool:
         """Take over the living workers of this port, end other ones, start the missing; say whether any lived.
@@ -160,9 +168,18 @@ class GatewayProcesses:
         """
         self._leaving = [each for each in self._leaving if not each.gone()]
         seen = self._renewed()
+        hung = self._silence.hung() if self._workers else {}
+        if hung and not self._can_be_written():  # where no report can be written, silence says nothing
+            hung = {}
         for place, worker in enumerate(self._workers):
             code = worker.code()
             if code is None:
+                if worker.pid in hung:
+                    worker.signal(signal.SIGKILL)
+                    seen.append(
+                        f"gateway worker {worker.name} has said nothing for {hung[worker.pid]:.0f} s and is killed: it "
+                        "hangs, most often in the model's code; if it does so again, anew rollback goes back"
+                    )
                 continue
             if worker.again_at is None:
                 worker.again_at = time.monotonic() + _BACKOFF_S[min(worker.deaths, len(_BACKOFF_S) - 1)]
@@ -191,6 +208,14 @@ class GatewayProcesses:
             except (ConflictError, UnavailableError) as exc:
                 return exc
         return None
+
+    def _can_be_written(self) -> bool:
+        try:
+            with tempfile.TemporaryFile(dir=self.log) as probe:
+                probe.write(bytes(_PROBE_BYTES))
+        except OSError:
+            return False
+        return True
 
     def _names(self, mark: str) -> list[str]:
         sides = ("", _GREEN)[: self.sets]

@@ -1,10 +1,12 @@
 """How a command ends: done, or with one sentence on stderr and the exit code of its error."""
 
+import errno
 import os
 import select
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NoReturn
 
 from anew.domain.errors import (
@@ -53,13 +55,31 @@ def exits() -> Iterator[None]:
         if what == "disk_full":
             _end(DiskFullError(f"{words} ({exc}): make room, and ask again"))
         if not _reader_left():
-            sys.stderr.write(f"anew: {exc}\n")
+            sys.stderr.write(f"anew: {exc}{_refused(exc)}\n")
         sys.exit(1)
 
 
 def _end(error: AnewError) -> NoReturn:
     sys.stderr.write(f"anew: {error}\n")
     sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+
+
+def _refused(error: OSError) -> str:
+    """Return what to do about a file that may not be read or written; empty where the error says enough."""
+    if error.errno == errno.EROFS:
+        return "; the file system is mounted read-only: mount it to be written, or bring the folder elsewhere"
+    if not isinstance(error, PermissionError) or not isinstance(error.filename, str):
+        return ""
+    place = Path(error.filename).absolute()
+    for folder in (place, *place.parents):
+        with suppress(OSError):
+            owner = folder.stat().st_uid
+            break
+    else:
+        return ""
+    if owner == os.geteuid():
+        return f"; {folder} is yours, and its mode keeps you out (chmod)"
+    return f"; {folder} belongs to user {owner}: run this as that user"
 
 
 def _reader_left() -> bool:

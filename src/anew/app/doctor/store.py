@@ -21,7 +21,7 @@ from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
 from anew.app.computing import cluster_of
 from anew.app.doctor.examined import Examined
-from anew.app.kept import count_kept, damaged_kept, kept_artifacts
+from anew.app.kept import count_kept, damaged_kept, kept_artifacts, lost_kept
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
 from anew.app.record import open_record
@@ -39,6 +39,7 @@ _BEAT_S = 30.0
 _COUNTED_FROM = ("VersionPromoted", "RetrainRequested")
 _FULL = 0.8
 _COPY_BACK = "copy it back from a backup (state/models, state/snapshots), or end that version: anew rollout prune"
+_PUT_AGAIN = "unless pruned elsewhere: `anew migrate` with stores: {artifacts: local}, then with the bucket again"
 _SKEW = timedelta(minutes=1)
 _TAKE_NOTE = "start the loop, which takes note of it: anew up"
 
@@ -205,6 +206,11 @@ def _artifacts(project: Examined) -> Finding:
         return Finding.bad("artifacts", str(exc), _COPY_BACK)
     versions = ", ".join(version for version, _ in named)
     # Of those in a bucket, what is here are copies, and a damaged one is fetched again.
+    if lost := set(lost_kept(project.state)) & set(lost_kept(project.state)):  # what is being put now is there by then
+        serving = [version for version, digest in named if digest in lost]
+        who = f", {', '.join(serving)} among them" if serving else ""
+        say = Finding.bad if serving else Finding.warning
+        return say("artifacts", f"{len(lost):,} are copies here alone, and not in the bucket{who}", _PUT_AGAIN)
     if not project.quick and artifact_place(project.state) == LOCAL:
         return _whole(project, versions)
     if not named:
