@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from anew.domain.observation import FeedbackEvent, Label
-from anew.gateway.label_request import DELIVERY, PREDICTION, delivery_id, known_value, said_by
+from anew.gateway.label_request import DELIVERY, PREDICTION, arrival, delivery_id, known_value, said_by
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.signed import Signed
@@ -63,11 +63,12 @@ class FeedbackParser:
         """
         request = decode(self._decoder, body, _count)
         limit = latest(now, self._settings.future_skew_s)
-        return [self._read(entry, f"feedback[{i}]", now, limit, signed) for i, entry in enumerate(request.feedback)]
+        return [self._read(entry, i, now, limit, signed) for i, entry in enumerate(request.feedback)]
 
     def _read(
-        self, entry: Any, path: str, now: datetime, limit: datetime, signed: Signed | None
+        self, entry: Any, place: int, now: datetime, limit: datetime, signed: Signed | None
     ) -> FeedbackEvent | Label:
+        path = f"feedback[{place}]"
         said = [name for name in _SAYS if getattr(entry, name) is not msgspec.UNSET]
         if len(said) != 1:
             raise RefusedError(422, "invalid", f"give exactly one of {', '.join(_SAYS)}", path)
@@ -82,9 +83,10 @@ class FeedbackParser:
         told = f"{entry.prediction} {what} {value!r} {at.isoformat()} {source}"
         id = delivery_id(entry.id, told, path, timed=timed, signed=signed)
         common = {"id": id, "model": self._settings.model, "prediction": entry.prediction, "source": source}
+        common |= {"at": at, "received_at": arrival(now, place)}
         if not what:
-            return Label(**common, at=at, received_at=now, value=value)
-        return FeedbackEvent(**common, at=at, received_at=now, event=what, value=float(value))
+            return Label(**common, value=value)
+        return FeedbackEvent(**common, event=what, value=float(value))
 
     def _said(self, kind: str, entry: Any, path: str) -> tuple[str, float | int | str]:
         """Return the event, empty for a correction, and its value."""
