@@ -102,6 +102,7 @@ def test_a_timed_repeat_is_the_same_delivery_and_an_untimed_one_is_not() -> None
         ({"event": "buoght"}, "feedback[0].event"),
         ({"event": "bought", "value": "3"}, "feedback[0].value"),
         ({"event": "bought", "value": True}, "feedback[0].value"),
+        ({"event": "bought", "value": 1e308}, "feedback[0].value"),
         ({"correction": 2}, "feedback[0].correction"),
         ({"correction": True}, "feedback[0].correction"),
         ({"thumb": "up", "at": "2026-05-01T00:00:00"}, "feedback[0].at"),
@@ -115,6 +116,11 @@ def test_entries_beside_the_contract_are_refused(entry: dict[str, Any], path: st
     with pytest.raises(RefusedError) as caught:
         parse(**entry)
     assert (caught.value.status, caught.value.path) == (422, path)
+
+
+def test_a_correction_that_no_mean_can_be_taken_of_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"^-1e\+308 is no number from -1e\+100 to 1e\+100$"):
+        parse(FeedbackParser(replace(SETTINGS, columns=FAKE_COLUMNS)), correction=-1e308)
 
 
 def test_a_key_that_comes_twice_is_refused() -> None:

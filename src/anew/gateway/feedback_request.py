@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from anew.domain.column import out_of_reach
 from anew.domain.observation import FeedbackEvent, Label
 from anew.gateway.label_request import DELIVERY, PREDICTION, arrival, delivery_id, known_value, said_by
 from anew.gateway.refusal import RefusedError
@@ -100,7 +101,10 @@ class FeedbackParser:
             raise RefusedError(
                 422, "unknown_event", f"{entry.event[:40]!r} is no event of the project; {hint}", f"{path}.event"
             )
-        return entry.event, 1.0 if entry.value is msgspec.UNSET else entry.value
+        value = 1.0 if entry.value is msgspec.UNSET else entry.value
+        if problem := out_of_reach(value):
+            raise RefusedError(422, "invalid", problem, f"{path}.value")
+        return entry.event, value
 
 
 def _count(request: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from anew.domain.column import Columns
+from anew.domain.column import Columns, out_of_reach
 from anew.domain.observation import IMPLIED, IMPORTED, REVIEWED, Label
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
@@ -144,6 +144,8 @@ def known_value(value: float | str, columns: Columns, path: str) -> float | int 
     if not columns.task.classifies:
         if isinstance(value, str):
             raise RefusedError(422, "invalid", "the label of a regression is a number, found a string", path)
+        if problem := out_of_reach(value):
+            raise RefusedError(422, "invalid", problem, path)
         return float(value)
     for known in columns.classes:
         if known == value and isinstance(known, str) == isinstance(value, str):
