@@ -239,6 +239,18 @@ def test_nonsense_is_no_answer(tmp_path: Path) -> None:
     assert broken([0.25]).answer([row])[0].proba == (0.75, 0.25)
 
 
+def test_an_answer_that_no_mean_can_be_taken_of_is_none(tmp_path: Path) -> None:
+    _, predictor, _ = trained(tmp_path, LIGHTGBM, Task.REGRESSION)
+
+    class Far:
+        def predict(self, _: object, **__: object) -> object:
+            return [1e100, -1e308]
+
+    row = {"a": 1.0, "b": None, "c": "x"}
+    with pytest.raises(SchemaError, match=r"answer to 1 of 2 rows is no number from -1e\+100 to 1e\+100"):
+        dataclasses.replace(predictor, model=Far(), served=None).answer([row, row])
+
+
 def test_rows_without_a_declared_column_or_of_another_kind_are_refused(tmp_path: Path) -> None:
     _, predictor, _ = trained(tmp_path, LIGHTGBM, Task.BINARY)
     with pytest.raises(SchemaError, match=r"\['c'\] are missing"):

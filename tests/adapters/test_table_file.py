@@ -80,6 +80,13 @@ def test_numbers_that_are_none_are_no_labels() -> None:
     assert labelled_rows(frame, declared(Task.REGRESSION, ()), "f")["_label"].to_list() == [2.5]
 
 
+def test_a_target_that_no_mean_can_be_taken_of_is_refused_with_its_row() -> None:
+    said = r"f: 2 of 3 rows have a target .* row 2: 'y': -1e\+308 is no number from -1e\+100 to 1e\+100"
+    with pytest.raises(SchemaError, match=said):
+        labelled_rows(table(y=[1e100, -1e308, 1e101]), declared(Task.REGRESSION, ()), "f")
+    assert labelled_rows(table(y=[1e100, -1e100, None]), declared(Task.REGRESSION, ()), "f").height == 2, "control"
+
+
 def test_a_column_of_nothing_may_be_a_number() -> None:
     assert labelled_rows(table(x=[None] * 3), declared(), "f")["x"].to_list() == [None] * 3
 

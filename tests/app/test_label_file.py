@@ -84,6 +84,43 @@ def test_a_row_may_take_its_word_back_and_bear_a_name_of_its_own(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+@pytest.mark.parametrize(
+    ("yes", "no"), [("yes", "no"), ("TRUE", "False"), (" Yes", "NO"), ("1", "0"), (1, 0), (1.0, 0.0), (True, False)]
+)
+def test_a_row_takes_its_word_back_where_it_says_so(tmp_path: Path, ending: str, yes: Any, no: Any) -> None:
+    columns: dict[str, Any] = {"prediction": IDS[:3], "value": [None, 2.5, 3.5], "withdraw": [yes, no, None]}
+    told, counts = sent(tmp_path, ending, **columns)
+    assert [each.get("value") for each in told] == [None, 2.5, 3.5]
+    assert [each.get("withdraw") for each in told] == [True, None, None]
+    assert (counts.labels, counts.withdrawn) == (3, 1)
+
+
+def test_a_withdraw_that_says_neither_is_refused_with_its_row_before_anything_is_sent(tmp_path: Path) -> None:
+    taker, file = Taker(), tmp_path / "labels.csv"
+    pl.DataFrame({"prediction": IDS[:2], "value": [1.5, 2.5], "withdraw": ["no", "n"]}).write_csv(file)
+    with pytest.raises(SchemaError, match=r"^row 2 of labels.csv: withdraw: 'n' is none of true, yes, 1, false, no, 0"):
+        send_labels(file, NAMED, "", taker, FAKE_COLUMNS)
+    assert taker.told == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ({"withdraw": ["no", "yes"]}, "row 2 of truth.csv: value: give either a `value` or `withdraw`: true"),
+        ({"revision": [1.0, 1.5]}, "row 2 of truth.csv: revision: Expected `int`"),
+        ({"revision": ["1", "two"]}, "row 2 of truth.csv: revision: Expected `int`"),
+    ],
+)
+def test_what_the_gateway_refuses_is_refused_of_a_row(tmp_path: Path, beside: dict[str, Any], said: str) -> None:
+    file, journal = tmp_path / "truth.csv", FakeJournal()
+    pl.DataFrame({"prediction": IDS[:2], "value": [1.5, 2.5]} | beside).write_csv(file)
+    with served(make(journal)) as place, pytest.raises(SchemaError) as raised:
+        send_labels(file, NAMED, "", LogTaker(f"http://{place}"), FAKE_COLUMNS)
+    assert str(raised.value).startswith(said)
+    assert len(journal.records) == 1, "what stands before it stays"
+
+
 def test_what_cannot_be_sent_says_why(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no file"):
         send_labels(tmp_path / "none.csv", NAMED, "", Taker(), FAKE_COLUMNS)

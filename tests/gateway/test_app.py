@@ -19,6 +19,7 @@ from anew.gateway.app import GatewayApp
 from anew.gateway.commit import GroupCommit
 from anew.gateway.endpoint import ModelEndpoint
 from anew.gateway.guard import Guard
+from anew.gateway.identity import prediction_id
 from anew.gateway.routing import Route, Switch
 from anew.gateway.serving import Serving
 from anew.gateway.settings import GatewaySettings, OnFull
@@ -155,6 +156,15 @@ def test_labels_are_journaled() -> None:
     entry = {"prediction": "0" * 32, "value": 2, "id": "d1"}
     assert post(make(journal), "/labels", {"labels": [entry]}) == (200, {"accepted": 1, "ids": ["d1"]})
     assert isinstance(journal.records[0], Label)
+
+
+def test_labels_and_feedback_about_ids_of_another_system_are_counted() -> None:
+    app = make(FakeJournal())
+    assert post(app, "/labels", {"labels": [{"prediction": prediction_id(NOW), "value": 2}]})[0] == 200
+    assert serving(app).counts["foreign_ids"] == 0
+    post(app, "/labels", {"labels": [{"prediction": each * 32, "value": 2} for each in "0f"]})
+    post(app, "/feedback", {"feedback": [{"prediction": "f" * 32, "thumb": "up"}]})
+    assert (serving(app).counts["labels"], serving(app).counts["foreign_ids"]) == (3, 3)
 
 
 def test_paths_and_methods_are_matched_exactly() -> None:

@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 
+from anew.adapters._lake_frame import frames
 from anew.domain.column import Task
 from anew.domain.observation import FeedbackEvent, Label
+from anew.feedback.join import last_labels
+from anew.feedback.outcome import Implicit, implied_labels, with_outcomes
 from anew.gateway.feedback_request import FeedbackParser
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
@@ -61,6 +65,27 @@ def test_a_correction_is_a_label_of_the_user() -> None:
     assert said == Label(id="c", model="m", prediction=ID, at=NOW, received_at=NOW, value=1, source="user")
 
 
+@pytest.mark.fault("L3")
+@pytest.mark.parametrize("more", [{}, {"at": "2026-05-01T00:00:00Z"}])
+def test_of_what_is_said_twice_in_one_request_the_later_counts(more: dict[str, Any]) -> None:
+    ids = [f"{i:032x}" for i in range(40)]
+    said = [{"prediction": id, "correction": value} | more for value in (0, 1) for id in ids]
+    said += [{"prediction": id, "thumb": thumb} | more for thumb in ("up", "down") for id in ids]
+    taken = frames(SETTINGS.columns, PARSER.parse(json.dumps({"feedback": said}).encode(), NOW))
+    assert last_labels(taken["labels"]).get_column("_value").to_list() == ["1"] * 40
+    answered = pl.DataFrame({"_id": ids})
+    assert with_outcomes(answered, taken["feedback"], ()).get_column("thumb").to_list() == [0.0] * 40
+
+
+def test_of_two_events_at_one_instant_the_one_that_is_said_first_labels() -> None:
+    ids = [f"{i:032x}" for i in range(40)]
+    said = [{"prediction": id, "event": "bought", "value": value} for value in (3, 4) for id in ids]
+    taken = frames(SETTINGS.columns, PARSER.parse(json.dumps({"feedback": said}).encode(), NOW))["feedback"]
+    rule = Implicit(event="bought", within=timedelta(hours=1), then=None, otherwise=0)
+    answered = pl.DataFrame({"_id": ids, "_at": [NOW] * 40}).cast({"_at": pl.Datetime("us", "UTC")})
+    assert implied_labels(answered, taken, rule).get_column("_event_value").to_list() == [3.0] * 40
+
+
 def test_a_timed_repeat_is_the_same_delivery_and_an_untimed_one_is_not() -> None:
     at = "2026-05-01T00:00:00Z"
     assert parse(thumb="up", at=at).id == parse(thumb="up", at=at).id != parse(thumb="down", at=at).id
@@ -77,6 +102,7 @@ def test_a_timed_repeat_is_the_same_delivery_and_an_untimed_one_is_not() -> None
         ({"event": "buoght"}, "feedback[0].event"),
         ({"event": "bought", "value": "3"}, "feedback[0].value"),
         ({"event": "bought", "value": True}, "feedback[0].value"),
+        ({"event": "bought", "value": 1e308}, "feedback[0].value"),
         ({"correction": 2}, "feedback[0].correction"),
         ({"correction": True}, "feedback[0].correction"),
         ({"thumb": "up", "at": "2026-05-01T00:00:00"}, "feedback[0].at"),
@@ -90,6 +116,11 @@ def test_entries_beside_the_contract_are_refused(entry: dict[str, Any], path: st
     with pytest.raises(RefusedError) as caught:
         parse(**entry)
     assert (caught.value.status, caught.value.path) == (422, path)
+
+
+def test_a_correction_that_no_mean_can_be_taken_of_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"^-1e\+308 is no number from -1e\+100 to 1e\+100$"):
+        parse(FeedbackParser(replace(SETTINGS, columns=FAKE_COLUMNS)), correction=-1e308)
 
 
 def test_a_key_that_comes_twice_is_refused() -> None:

@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from anew.gateway.identity import Draw, prediction_id
+from anew.gateway.identity import Draw, foreign_ids, prediction_id
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -22,6 +22,14 @@ def test_ids_are_unique_unless_the_caller_repeats_himself() -> None:
     assert prediction_id(AT, "m", "a") == prediction_id(AT, "m", "a")
     distinct = {prediction_id(AT, "m", "a"), prediction_id(AT, "n", "a"), prediction_id(AT, "m", "b")}
     assert len(distinct) == 3
+
+
+def test_ids_that_have_no_time_of_an_answer_in_them_are_another_systems() -> None:
+    ours = [prediction_id(AT - timedelta(days=days)) for days in range(3)]
+    assert foreign_ids(ours, AT) == 0
+    assert foreign_ids([prediction_id(AT + timedelta(seconds=1))], AT) == 1
+    assert foreign_ids(["0" * 32, f"{42:032x}", "f" * 32], AT) == 3
+    assert foreign_ids([uuid.uuid4().hex for _ in range(1000)], AT) > 950, "one in 160 has a time since 1970 in it"
 
 
 def test_digits_drawn_in_bites_never_come_twice() -> None:

@@ -56,12 +56,28 @@ def test_classes_come_back_as_declared() -> None:
 
 @pytest.mark.parametrize(
     ("parser", "value"),
-    [(BINARY, 2), (BINARY, "1"), (BINARY, True), (BINARY, None), (WORDS, 1), (WORDS, "eggs"), (REGRESSION, "3")],
+    [
+        (BINARY, 2),
+        (BINARY, "1"),
+        (BINARY, True),
+        (BINARY, None),
+        (WORDS, 1),
+        (WORDS, "eggs"),
+        (REGRESSION, "3"),
+        (REGRESSION, 1.1e100),
+        (REGRESSION, -1e308),
+    ],
 )
 def test_values_that_the_task_does_not_know_are_refused(parser: LabelParser, value: object) -> None:
     with pytest.raises(RefusedError) as caught:
         parse(parser, value=value)
     assert (caught.value.status, caught.value.path) == (422, "labels[0].value")
+
+
+def test_a_label_that_no_mean_can_be_taken_of_is_refused_with_how_far_labels_go() -> None:
+    with pytest.raises(RefusedError, match=r"^1e\+308 is no number from -1e\+100 to 1e\+100$"):
+        parse(REGRESSION, value=1e308)
+    assert parse(REGRESSION, value=-1e100).value == -1e100, "control"
 
 
 def test_a_class_of_another_kind_is_told_from_the_one_that_is_meant() -> None:

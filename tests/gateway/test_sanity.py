@@ -38,9 +38,13 @@ def test_no_answers_of_a_classifier(answer: Answer) -> None:
     assert nonsense([Answer(output=1), answer], 2, CLASSES).startswith(("answer 1", "the probabilities of answer 1"))
 
 
-@pytest.mark.parametrize("output", [math.nan, math.inf, "3", True])
+@pytest.mark.parametrize("output", [math.nan, math.inf, 1.1e100, -1e308, 10**400, "3", True])
 def test_no_answers_of_a_regression(output: float | str) -> None:
     assert nonsense([Answer(output=output)], 1, FAKE_COLUMNS)
+
+
+def test_the_furthest_answer_of_a_regression() -> None:
+    assert nonsense([Answer(output=1e100), Answer(output=-1e100)], 2, FAKE_COLUMNS) == ""
 
 
 def test_a_wrong_number_of_answers() -> None:

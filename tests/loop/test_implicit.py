@@ -63,6 +63,21 @@ def test_an_event_that_is_delivered_late_corrects_its_label_and_the_score(restar
     assert [(each.revision, each.evidence[0].value) for each in first] == [(0, 0.75), (1, 0.5)]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_happened_before_the_answer_did_not_follow_from_it(restarts: bool) -> None:
+    bed = started(restarts)
+    story(bed)
+    for name in ("nothing", "other"):
+        bed.happened(name, "bought", hour(0.1))
+    bed.happened("other", "bought", hour(0.2))
+    bed.turn(hour(5))
+    bed.turn(hour(6))
+    assert labels(bed) == {"in time": "1", "too late": "0", "nothing": "0", "other": "1"}, "at one instant it may have"
+    bed.happened("too late", "bought", hour(0.1))
+    bed.turn(hour(8))
+    assert labels(bed)["too late"] == "0"
+
+
 def test_what_people_say_outranks_what_followed() -> None:
     bed = started()
     story(bed)

@@ -148,6 +148,19 @@ def test_slo_measures_served_answers(n: int, wrong: int, found: bool) -> None:
     assert (slo.judge(slo.measure_scored(scored(n, wrong))) is not None) is found
 
 
+@pytest.mark.parametrize("metric", ["mae", "rmse", "quantile_loss(0.5)"])
+def test_an_error_too_large_for_a_number_breaks_its_objective(metric: str) -> None:
+    slo, output = SLO(metric=metric, at_most=5), np.zeros(100)
+    label = np.where(np.arange(100) < 2, 1.7e308, 27.0)
+    rows = ScoredRows(task=Task.REGRESSION, label=label, output=output, loss=np.ones(100), rows=100)
+    sums = slo.sums(rows)
+    assert sums is not None
+    for evidence in (slo.measure_scored(rows), slo.measure_sums(rows, [sums, sums])):
+        found = slo.judge(evidence)
+        assert found is not None
+        assert found.severity is Severity.HIGH
+
+
 @pytest.mark.parametrize(
     "given",
     [

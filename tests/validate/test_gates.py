@@ -93,6 +93,7 @@ KEEP = SLOs(objectives=(Objective(metric="mae", at_most=0.5), Objective(metric="
         (100, 0.5, Verdict.PASS),
         (100, 0.55, Verdict.FAIL),
         (100, 0.7, Verdict.FAIL),
+        (100, 1.7e308, Verdict.FAIL),
         (49, 0.1, Verdict.INCONCLUSIVE),
         (0, 0.1, Verdict.INCONCLUSIVE),
         (100, NAN, Verdict.INCONCLUSIVE),

@@ -6,7 +6,6 @@ Reference: Label Studio 1.23, API of projects, tasks, predictions, annotations a
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from anew.adapters.outbound import OutboundService, RefusedStatusError
-from anew.domain.column import Columns
+from anew.domain.column import Columns, out_of_reach
 from anew.domain.errors import AnewError, SettingsError, UnavailableError
 from anew.ports.labelling import PlacedTask, Placement, Reading
 from anew.ports.review import LabelValue
@@ -246,7 +245,7 @@ class LabelStudio:
             known = {str(each): each for each in self._columns.classes}
             return known.get(chosen[0]) if len(chosen) == 1 else None
         number = said[0].get("number")
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or out_of_reach(number):
             return None
         return float(number)
 

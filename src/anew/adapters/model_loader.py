@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +14,7 @@ import polars as pl
 from anew.adapters.model_format import DataFormats
 from anew.adapters.onnx_export import OnnxExporter
 from anew.adapters.pipeline_module import load_pipeline
-from anew.domain.column import ColumnKind, Columns, Value
+from anew.domain.column import GREATEST, ColumnKind, Columns, Value
 from anew.domain.errors import IntegrityError, MissingExtraError, SchemaError, SettingsError
 from anew.domain.manifest import Manifest
 from anew.domain.observation import Answer
@@ -127,7 +126,7 @@ class LoadedPredictor:
         )
 
     def _checked(self, inputs: Any, height: int) -> Scores:
-        """Ask the model and refuse nonsense: what is not finite or not of the right shape is no answer."""
+        """Ask the model and refuse nonsense: what no mean can be taken of, or not of the right shape, is no answer."""
         classify = self.columns.task.classifies
         scorer, model = (self.format, self.model) if self.served is None else self.served
         scores = scorer.score(model, inputs, classify=classify)
@@ -139,9 +138,10 @@ class LoadedPredictor:
             )
         # both are NaN where anything is
         low, high = np.minimum.reduce(found, axis=None), np.maximum.reduce(found, axis=None)
-        if not (isfinite(low) and isfinite(high)):
-            bad = int((~np.isfinite(found).reshape(height, -1).all(axis=1)).sum())
-            raise SchemaError(f"the model's answer to {bad} of {height} rows is not finite")
+        if not -GREATEST <= low <= high <= GREATEST:
+            bad = height - int((np.abs(found) <= GREATEST).reshape(height, -1).all(axis=1).sum())
+            reach = f"from {-GREATEST:g} to {GREATEST:g}"
+            raise SchemaError(f"the model's answer to {bad} of {height} rows is no number {reach}")
         if classify and (low < 0 or high > 1 + 1e-9):
             raise SchemaError(f"the model's probabilities run from {low} to {high}, not within [0, 1]")
         return scores

@@ -10,7 +10,7 @@ import polars as pl
 
 from anew.adapters.csv_file import read_csv
 from anew.adapters.iso_text import iso_problem
-from anew.domain.column import Column, ColumnKind, Columns
+from anew.domain.column import GREATEST, Column, ColumnKind, Columns, out_of_reach
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
 
@@ -184,7 +184,17 @@ def _label(label: pl.Series, columns: Columns, name: str) -> pl.Series:
                 f"{name}: the target {columns.target!r} is {label.dtype}, a number is needed", columns.target
             )
         numbers = label.cast(pl.Float64)
-        return numbers.set(~numbers.is_finite(), None)
+        numbers = numbers.set(~numbers.is_finite(), None)
+        far = (numbers.abs() > GREATEST).arg_true()
+        if far.len():
+            row = int(far[0])
+            raise SchemaError(
+                f"{name}: {far.len()} of {numbers.len()} rows have a target that no mean can be taken of, the first of "
+                f"them is row {row + 1}: {columns.target!r}: {out_of_reach(numbers[row])}. Correct them or leave them "
+                "out",
+                columns.target,
+            )
+        return numbers
     known = {str(each): each for each in columns.classes}
     text = _whole(label).cast(pl.String)
     strange = sorted(set(text.drop_nulls().unique().to_list()) - known.keys())

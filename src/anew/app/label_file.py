@@ -21,6 +21,8 @@ __all__ = ["LabelColumns", "LabelsSent", "send_labels"]
 _BATCH: Final = 1000
 _BESIDE: Final = ("at", "source", "revision", "withdraw", "id")
 """Columns that are read under these names where they are there, as the gateway calls them."""
+_WITHDRAWS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
+"""What a cell of ``withdraw`` may say, in letters of either size."""
 _NAMED: Final = re.compile(r"labels\[(?P<place>\d+)\]\.?")
 """How the gateway names a label of a request."""
 _Row = tuple[int, Mapping[str, Any]]
@@ -62,7 +64,8 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
     NotFoundError, SettingsError
         There is no such file, or it lacks a column.
     SchemaError, PolicyError, UnavailableError
-        As the gateway says, with the row, or the rows that were sent together; what stands before it stays.
+        As the gateway says, with the row, or the rows that were sent together; what stands before it stays. A
+        ``withdraw`` that says neither yes nor no is refused before anything is sent.
     """
     texts = any(isinstance(each, str) for each in columns.classes)
     try:
@@ -79,7 +82,8 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
     said = frame.get_column("value")
     values = said.to_list() if texts else _numbers(said)
     rows = [row | {"value": value} for row, value in zip(frame.to_dicts(), values, strict=True)]
-    labels = [(number, told) for number, row in enumerate(rows, 1) if (told := _label(row, source)) is not None]
+    read = ((number, _label(row, source, f"row {number} of {file.name}")) for number, row in enumerate(rows, 1))
+    labels = [(number, told) for number, told in read if told is not None]
     for start in range(0, len(labels), _BATCH):
         _send(labels[start : start + _BATCH], file.name, taker)
     withdrawn = sum("withdraw" in told for _, told in labels)
@@ -111,18 +115,27 @@ def _numbers(said: pl.Series) -> Sequence[Any]:
     return [(text or None) if number is None else number for text, number in zip(said, read, strict=True)]
 
 
-def _label(row: Mapping[str, Any], source: str) -> Mapping[str, Any] | None:
-    """Return a row as the gateway takes it; None for one that says nothing."""
+def _withdraws(cell: object, row: str) -> bool:
+    """Does a row take back what its source said?"""
+    text = "" if _is_nothing(cell) else str(cell).strip()
+    found = _WITHDRAWS.get(text.casefold().removesuffix(".0"))
+    if found is None:
+        known = ", ".join(filter(None, _WITHDRAWS))
+        raise SchemaError(f"{row}: withdraw: {text[:40]!r} is none of {known}, or nothing", "withdraw")
+    return found
+
+
+def _label(row: Mapping[str, Any], source: str, name: str) -> Mapping[str, Any] | None:
+    """Return a row, called `name`, as the gateway takes it, or refuses it; None for one that says nothing."""
+    withdraws = _withdraws(row.get("withdraw"), name)
     said = {name: value for name, value in row.items() if not _is_nothing(value)}
-    withdraws = said.pop("withdraw", False)
-    if withdraws:
-        said.pop("value", None)
-    elif "value" not in said:
+    if not withdraws and "value" not in said:
         return None
     told: dict[str, Any] = {"prediction": str(said["prediction"])} if "prediction" in said else {}
-    told |= {"withdraw": True} if withdraws else {"value": said["value"]}
+    told |= {"withdraw": True} if withdraws else {}
+    told |= {"value": said["value"]} if "value" in said else {}
     told |= {"source": str(said.get("source", source))} if said.get("source", source) else {}
-    told |= {"revision": int(said["revision"])} if "revision" in said else {}
+    told |= {"revision": _whole(said["revision"])} if "revision" in said else {}
     told |= {"at": _instant(said["at"])} if "at" in said else {}
     print_ = "\0".join(f"{name}={told[name]!r}" for name in sorted(told))
     return told | {"id": str(said.get("id", "")) or hashlib.sha256(print_.encode()).hexdigest()[:32]}
@@ -130,6 +143,12 @@ def _label(row: Mapping[str, Any], source: str) -> Mapping[str, Any] | None:
 
 def _is_nothing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _whole(value: object) -> int | str:
+    """Return a whole number as one; what is none as text, which the gateway refuses."""
+    text = str(value).strip().removesuffix(".0")
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,19}", text) else text
 
 
 def _instant(value: object) -> str:

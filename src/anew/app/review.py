@@ -14,6 +14,7 @@ from anew.app.person import ACCOUNT, person_of
 from anew.app.policy import ReviewPolicy
 from anew.app.settings import Settings
 from anew.app.stores import review_file
+from anew.domain.column import out_of_reach
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.feedback.choice import ReviewRule
 from anew.feedback.vote import Gold
@@ -105,8 +106,8 @@ def label_value(text: str, settings: Settings) -> LabelValue:
         number = float(text)
     except ValueError as exc:
         raise SchemaError(f"{text!r} is no number") from exc
-    if number != number or abs(number) == float("inf"):
-        raise SchemaError(f"{text!r} is no finite number")
+    if problem := out_of_reach(number):
+        raise SchemaError(problem)
     return number
 
 

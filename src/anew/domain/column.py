@@ -3,16 +3,30 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from anew.domain.errors import SchemaError
 
-__all__ = ["Column", "ColumnKind", "Columns", "Task", "Value"]
+__all__ = ["GREATEST", "Column", "ColumnKind", "Columns", "Task", "Value", "out_of_reach"]
 
 Value = float | str | tuple[float, ...] | None
 """A cell of a row: a number, a category, a vector or nothing."""
 
+GREATEST: Final = 1e100
+"""How far from 0 a number may lie that is averaged: a label, an answer, the value of an event. Of a few that lie
+further the mean, or that of the squares, is infinite, and then nothing is measured."""
+
 MOST_WIDTH = 4096
 _VECTOR = re.compile(r"vector\(([1-9][0-9]{0,3})\)")
+
+
+def out_of_reach(number: float) -> str:
+    """Return what is wrong with a number that is to be averaged, empty when nothing is.
+
+    >>> out_of_reach(1e308)
+    '1e+308 is no number from -1e+100 to 1e+100'
+    """
+    return "" if abs(number) <= GREATEST else f"{number!r:.20} is no number from {-GREATEST:g} to {GREATEST:g}"
 
 
 class Task(StrEnum):

@@ -25,8 +25,9 @@ class Implicit:
     Attributes
     ----------
     event, within
-        The event, and how long after its prediction it counts, in event time. Only then is it known of a prediction
-        that nothing happened, and only then do both kinds get their label: earlier ones would all be of one kind.
+        The event, and how long after its prediction it counts, in event time; what happened before did not follow from
+        it. Only then is it known of a prediction that nothing happened, and only then do both kinds get their label:
+        earlier ones would all be of one kind.
     then, otherwise
         The label where it happened, None for the event's own value; and where it did not.
     """
@@ -42,11 +43,11 @@ class Implicit:
 
 
 def with_outcomes(joined: pl.DataFrame, feedback: pl.DataFrame, events: Sequence[str]) -> pl.DataFrame:
-    """Return `joined` with a column for each event: the value of the latest of its kind, by (_at, _id).
+    """Return `joined` with a column for each event: the value of the latest of its kind, by (_at, _received_at, _id).
 
     Of a prediction without one a declared event is 0, it has not happened; a thumb is null, nobody gave one.
     """
-    latest = feedback.sort("_prediction", "_event", "_at", "_id").unique(
+    latest = feedback.sort("_prediction", "_event", "_at", "_received_at", "_id").unique(
         ["_prediction", "_event"], keep="last", maintain_order=True
     )
     for event in (*events, THUMB):
@@ -73,12 +74,12 @@ def implied_labels(predictions: pl.DataFrame, feedback: pl.DataFrame, rule: Impl
         ``_id`` and ``_at``, one row each, all older than `rule.within`.
     """
     events = feedback.filter(pl.col("_event") == rule.event).select(
-        _prediction="_prediction", _happened="_at", _event_value="_value", _delivery="_id"
+        _prediction="_prediction", _happened="_at", _event_value="_value", _received_at="_received_at", _delivery="_id"
     )
     met = predictions.select("_id", "_at").join(events, left_on="_id", right_on="_prediction", how="left")
-    counts = pl.col("_happened") <= pl.col("_at") + rule.within
+    counts = pl.col("_happened").is_between(pl.col("_at"), pl.col("_at") + rule.within)
     timely = met.with_columns(pl.when(counts).then(pl.col(each)).alias(each) for each in ("_happened", "_event_value"))
-    first = timely.sort("_id", "_happened", "_delivery", nulls_last=True).unique("_id", keep="first")
+    first = timely.sort("_id", "_happened", "_received_at", "_delivery", nulls_last=True).unique("_id", keep="first")
     found = first.select(
         _prediction="_id", _at=pl.coalesce("_happened", pl.col("_at") + rule.within), _event_value="_event_value"
     )

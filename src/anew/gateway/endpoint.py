@@ -15,6 +15,7 @@ from anew.domain.observation import FeedbackEvent, Label, Prediction
 from anew.gateway.caller_trace import traced
 from anew.gateway.enrich import Enricher
 from anew.gateway.feedback_request import FeedbackParser
+from anew.gateway.identity import foreign_ids
 from anew.gateway.infer_reply import InferReplies, metadata_body
 from anew.gateway.infer_request import InferParser
 from anew.gateway.label_request import LabelParser
@@ -27,6 +28,7 @@ from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.row import RequestRow
 from anew.gateway.serving import Answered, Serving
 from anew.gateway.signed import VerifySender, signed_by
+from anew.gateway.strict_json import latest
 from anew.ports.http import Reply, Request
 from anew.ports.traffic import WorkerStatus
 
@@ -117,6 +119,8 @@ class ModelEndpoint:
 
     async def _take(self, said: Sequence[Label | FeedbackEvent]) -> Reply:
         await self.serving.take(said)
+        limit = latest(self.now(), self.serving.settings.future_skew_s)
+        self.serving.counts["foreign_ids"] += foreign_ids((each.prediction for each in said), limit)
         return json_reply(200, {"accepted": len(said), "ids": [each.id for each in said]})
 
     def infer(self, request: Request, told: Told) -> Awaitable[Reply] | None:

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from anew.domain.column import out_of_reach
 from anew.domain.observation import FeedbackEvent, Label
-from anew.gateway.label_request import DELIVERY, PREDICTION, delivery_id, known_value, said_by
+from anew.gateway.label_request import DELIVERY, PREDICTION, arrival, delivery_id, known_value, said_by
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.signed import Signed
@@ -63,11 +64,12 @@ class FeedbackParser:
         """
         request = decode(self._decoder, body, _count)
         limit = latest(now, self._settings.future_skew_s)
-        return [self._read(entry, f"feedback[{i}]", now, limit, signed) for i, entry in enumerate(request.feedback)]
+        return [self._read(entry, i, now, limit, signed) for i, entry in enumerate(request.feedback)]
 
     def _read(
-        self, entry: Any, path: str, now: datetime, limit: datetime, signed: Signed | None
+        self, entry: Any, place: int, now: datetime, limit: datetime, signed: Signed | None
     ) -> FeedbackEvent | Label:
+        path = f"feedback[{place}]"
         said = [name for name in _SAYS if getattr(entry, name) is not msgspec.UNSET]
         if len(said) != 1:
             raise RefusedError(422, "invalid", f"give exactly one of {', '.join(_SAYS)}", path)
@@ -82,9 +84,10 @@ class FeedbackParser:
         told = f"{entry.prediction} {what} {value!r} {at.isoformat()} {source}"
         id = delivery_id(entry.id, told, path, timed=timed, signed=signed)
         common = {"id": id, "model": self._settings.model, "prediction": entry.prediction, "source": source}
+        common |= {"at": at, "received_at": arrival(now, place)}
         if not what:
-            return Label(**common, at=at, received_at=now, value=value)
-        return FeedbackEvent(**common, at=at, received_at=now, event=what, value=float(value))
+            return Label(**common, value=value)
+        return FeedbackEvent(**common, event=what, value=float(value))
 
     def _said(self, kind: str, entry: Any, path: str) -> tuple[str, float | int | str]:
         """Return the event, empty for a correction, and its value."""
@@ -98,7 +101,10 @@ class FeedbackParser:
             raise RefusedError(
                 422, "unknown_event", f"{entry.event[:40]!r} is no event of the project; {hint}", f"{path}.event"
             )
-        return entry.event, 1.0 if entry.value is msgspec.UNSET else entry.value
+        value = 1.0 if entry.value is msgspec.UNSET else entry.value
+        if problem := out_of_reach(value):
+            raise RefusedError(422, "invalid", problem, f"{path}.value")
+        return entry.event, value
 
 
 def _count(request: Any) -> int:

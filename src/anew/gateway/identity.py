@@ -2,12 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["Draw", "prediction_id"]
+from anew.domain.observation import id_prefix
 
+__all__ = ["Draw", "foreign_ids", "prediction_id"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BYTES: Final = 10
 _DIGITS: Final = 2 * _BYTES
 _AT_ONCE: Final = 800
@@ -61,3 +64,16 @@ def _ends(drawn: bytes) -> str:
     digits = 2 * len(drawn)
     shift = 4 * (_DIGITS * _AT_ONCE - digits)
     return f"{int.from_bytes(drawn) & _FREE_BITS >> shift | _FIXED_BITS >> shift:0{digits}x}"
+
+
+def foreign_ids(ids: Iterable[str], latest: datetime) -> int:
+    """Count the ids under which no gateway answers: the time that they begin with is none, or after `latest`.
+
+    Ids of another system, random ones above all, hardly ever begin with a time that may be an answer's.
+
+    >>> answered = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> foreign_ids(["0" * 32, "f" * 32, prediction_id(answered)], answered)
+    2
+    """
+    first, last = id_prefix(_EPOCH), id_prefix(latest)
+    return sum(not first < id[: len(first)] <= last for id in ids)

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from anew.domain.column import Columns
+from anew.domain.column import Columns, out_of_reach
 from anew.domain.observation import IMPLIED, IMPORTED, REVIEWED, Label
 from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.signed import Signed
 from anew.gateway.strict_json import check_text, decode, instant, latest
 
-__all__ = ["DELIVERY", "PREDICTION", "LabelParser", "delivery_id", "known_value", "said_by"]
+__all__ = ["DELIVERY", "PREDICTION", "LabelParser", "arrival", "delivery_id", "known_value", "said_by"]
 
 _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _MICRO: Final = timedelta(microseconds=1)
@@ -85,7 +85,7 @@ class LabelParser:
             model=self._settings.model,
             prediction=entry.prediction,
             at=at,
-            received_at=now + place * _MICRO,  # of what is said twice in one request, the later counts
+            received_at=arrival(now, place),
             value=value,
             source=source,
             revision=entry.revision,
@@ -96,6 +96,11 @@ class LabelParser:
         if withdrawn != (entry.value is msgspec.UNSET):
             raise RefusedError(422, "invalid", "give either a `value` or `withdraw`: true", f"{path}.value")
         return None if withdrawn else known_value(entry.value, self._settings.columns, f"{path}.value")
+
+
+def arrival(now: datetime, place: int) -> datetime:
+    """Return when the entry at `place` of a request arrived: of what is said twice in it, the later counts."""
+    return now + place * _MICRO
 
 
 def said_by(given: Any, usual: str, signed: Signed | None, settings: GatewaySettings, path: str) -> str:
@@ -139,6 +144,8 @@ def known_value(value: float | str, columns: Columns, path: str) -> float | int 
     if not columns.task.classifies:
         if isinstance(value, str):
             raise RefusedError(422, "invalid", "the label of a regression is a number, found a string", path)
+        if problem := out_of_reach(value):
+            raise RefusedError(422, "invalid", problem, path)
         return float(value)
     for known in columns.classes:
         if known == value and isinstance(known, str) == isinstance(value, str):

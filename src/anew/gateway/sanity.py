@@ -1,9 +1,8 @@
 """Is what a model said an answer at all?"""
 
-import math
 from collections.abc import Sequence
 
-from anew.domain.column import Columns
+from anew.domain.column import Columns, out_of_reach
 from anew.domain.observation import Answer
 
 __all__ = ["nonsense"]
@@ -18,15 +17,17 @@ def nonsense(answers: Sequence[Answer], rows: int, columns: Columns) -> str:
     >>> features = (Column(name="x", kind=ColumnKind.NUMBER),)
     >>> columns = Columns(time="t", target="y", features=features, task=Task.REGRESSION)
     >>> nonsense([Answer(output=float("nan"))], 1, columns)
-    'answer 0 is nan, not a finite number'
+    'answer 0: nan is no number from -1e+100 to 1e+100'
     """
     if len(answers) != rows:
         return f"{len(answers)} answers to {rows} rows"
     if not columns.task.classifies:
         for i, answer in enumerate(answers):
             output = answer.output
-            if isinstance(output, str | bool) or not math.isfinite(output):
-                return f"answer {i} is {output!r:.20}, not a finite number"
+            if isinstance(output, str | bool):
+                return f"answer {i}: {output!r:.20} is no number"
+            if problem := out_of_reach(output):
+                return f"answer {i}: {problem}"
         return ""
     known, classes = frozenset(columns.classes), len(columns.classes)
     for i, answer in enumerate(answers):

@@ -1,6 +1,7 @@
 """Losses of single rows, and metrics of many rows with their intervals."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -190,9 +191,12 @@ def pinball_losses(y: npt.ArrayLike, prediction: npt.ArrayLike, quantile: float)
 
 
 def mean_score(values: Moments, confidence: float) -> Score:
-    """Return the mean of values >= 0, one or more, with its t interval cut at 0."""
+    """Return the mean of values >= 0, one or more, with its t interval cut at 0.
+
+    One that is too large for a float64 is the largest there is: what it is held against, it is above.
+    """
     if not math.isfinite(values.mean) or not math.isfinite(values.variance):
-        return Score(values.mean, None, None, values.n)
+        return Score(min(values.mean, sys.float_info.max), None, None, values.n)
     low, high = mean_interval(values.n, values.mean, values.variance, confidence)
     return Score(values.mean, max(low, 0.0), high, values.n)
 
