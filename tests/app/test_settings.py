@@ -188,7 +188,9 @@ def test_feedback_is_read(tmp_path: Path) -> None:
     settings = load(write_project(tmp_path, YAML.replace("window: 1d", "window: 1d, label_delay: 1h") + given))
     assert settings.events == ("clicked", "bought")
     assert settings.label_rules.trust == ("audit",)
-    assert settings.implicit == Implicit(event="bought", within=timedelta(hours=1), then=1, otherwise=0)
+    assert settings.implicit == Implicit(
+        event="bought", within=timedelta(hours=1), then=1, otherwise=0, skew=timedelta(minutes=5)
+    )
 
 
 @pytest.mark.parametrize(

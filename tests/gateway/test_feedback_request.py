@@ -86,6 +86,19 @@ def test_of_two_events_at_one_instant_the_one_that_is_said_first_labels() -> Non
     assert implied_labels(answered, taken, rule).get_column("_event_value").to_list() == [3.0] * 40
 
 
+def test_clocks_may_differ_by_the_skew_and_a_label_is_not_before_its_prediction() -> None:
+    ids = {f"{i:032x}": at for i, at in enumerate(["11:54:00", "11:56:00", "12:30:00"])}
+    said = [{"prediction": id, "event": "bought", "at": f"2026-05-01T{at}Z"} for id, at in ids.items()]
+    at = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    taken = frames(SETTINGS.columns, PARSER.parse(json.dumps({"feedback": said}).encode(), NOW))["feedback"]
+    skew = timedelta(minutes=5)
+    rule = Implicit(event="bought", within=timedelta(hours=1), then=None, otherwise=0, skew=skew)
+    answered = pl.DataFrame({"_id": list(ids), "_at": [at] * 3}).cast({"_at": pl.Datetime("us", "UTC")})
+    found = implied_labels(answered, taken, rule).sort("_prediction")
+    assert found.get_column("_event_value").to_list() == [None, 1.0, 1.0]
+    assert found.get_column("_at").to_list() == [at + rule.within, at, at + timedelta(minutes=30)]
+
+
 def test_a_timed_repeat_is_the_same_delivery_and_an_untimed_one_is_not() -> None:
     at = "2026-05-01T00:00:00Z"
     assert parse(thumb="up", at=at).id == parse(thumb="up", at=at).id != parse(thumb="down", at=at).id

@@ -121,6 +121,7 @@ class Settings:
             within=parse_duration(given.within),
             then=last if given.then is None else given.then,
             otherwise=given.otherwise,
+            skew=parse_duration(self.policy.serving.future_skew),
         )
 
     @property

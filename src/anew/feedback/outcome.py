@@ -30,12 +30,15 @@ class Implicit:
         earlier ones would all be of one kind.
     then, otherwise
         The label where it happened, None for the event's own value; and where it did not.
+    skew
+        How much earlier than its prediction an event may be dated all the same: their clocks may differ.
     """
 
     event: str
     within: timedelta
     then: float | int | str | None
     otherwise: float | int | str
+    skew: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         if self.within <= timedelta(0):
@@ -77,10 +80,11 @@ def implied_labels(predictions: pl.DataFrame, feedback: pl.DataFrame, rule: Impl
         _prediction="_prediction", _happened="_at", _event_value="_value", _received_at="_received_at", _delivery="_id"
     )
     met = predictions.select("_id", "_at").join(events, left_on="_id", right_on="_prediction", how="left")
-    counts = pl.col("_happened").is_between(pl.col("_at"), pl.col("_at") + rule.within)
+    counts = pl.col("_happened").is_between(pl.col("_at") - rule.skew, pl.col("_at") + rule.within)
     timely = met.with_columns(pl.when(counts).then(pl.col(each)).alias(each) for each in ("_happened", "_event_value"))
     first = timely.sort("_id", "_happened", "_received_at", "_delivery", nulls_last=True).unique("_id", keep="first")
+    followed = pl.when(pl.col("_happened").is_null()).then(pl.col("_at") + rule.within)
     found = first.select(
-        _prediction="_id", _at=pl.coalesce("_happened", pl.col("_at") + rule.within), _event_value="_event_value"
+        _prediction="_id", _at=followed.otherwise(pl.max_horizontal("_happened", "_at")), _event_value="_event_value"
     )
     return found.sort("_at", "_prediction")
