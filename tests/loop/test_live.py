@@ -427,8 +427,8 @@ def test_other_settings_take_over_what_is_on_record() -> None:
     bed = Bed()
     bed.loop.submit(command("a"))
     (id,) = bed.loop.pending()
-    engine = bed.loop.reconfigure(bed.engine, LIMITS)
-    assert list(engine.pending) == [id]
+    bed.loop.reconfigure(bed.engine, LIMITS)
+    assert list(bed.loop.pending()) == [id]
     bed.turn()
     assert id in bed.effects.ids
 

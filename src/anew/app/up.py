@@ -166,7 +166,7 @@ class _Up:
             guardrails=guardrails(self._settings),
             data_clock=self._settings.policy.monitor.clock == "data",
         )
-        self._observer = self._observing(self._settings, engine)
+        self._observer = self._observing(self._settings)
         self._effects = LiveEffects(
             self._effect_stores(), jobs_of(self._settings), self._record(), label_delay=self._settings.label_delay
         )
@@ -174,7 +174,7 @@ class _Up:
         self._workers = self._gateway.processes
         try:
             self._begin(engine)
-            self._loop.tell_time()  # a freeze that began meanwhile is on record before any effect ends
+            self._loop.heed()  # an order, and a freeze that began, is on record before any effect ends
             effects.start()
             self._start()
             self._gateway.announce(self._options.ready)
@@ -339,18 +339,18 @@ class _Up:
             )
         if gateway_of(changed) != gateway_of(self._settings):
             self._workers.renew(changed.policy.serving.workers, sets_of(changed))
-        engine = self._loop.reconfigure(
+        self._loop.reconfigure(
             lambda: self._engine(changed, grant), guardrails(changed), lambda: self._record_revision(changed)
         )
         self._settings = changed
         self._stores.lake.rules = changed.label_rules
-        self._observer = self._observing(changed, engine)
+        self._observer = self._observing(changed)
         self._effects.reconfigure(jobs_of(self._settings), label_delay=changed.label_delay)
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
-    def _observing(self, settings: Settings, engine: Engine) -> Observer:
+    def _observing(self, settings: Settings) -> Observer:
         plan = observer_plan(settings, self._version, self._stores.review, self._stores.traffic)
-        return Observer(plan, engine, self._stores.lake)
+        return Observer(plan, self._loop, self._stores.lake)
 
     def _version(self, digest: str) -> Known:
         """Return yardstick and loss scale of a version, read from its verified artifact once."""

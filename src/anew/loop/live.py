@@ -111,10 +111,14 @@ class LiveLoop:
             return to_begin(self._engine.pending)
 
     def submit(self, fact: Fact) -> tuple[Fact, ...]:
-        """Record a fact from outside with all that follows from it; but first what people have ordered the gateways."""
+        """Record a fact from outside with all that follows from it; but first what people have ordered the gateways.
+
+        Nothing of a running loop reaches the engine but through here and `heed`: people were told that their order is
+        obeyed, and whatever is decided after that is decided on a record that has it.
+        """
         with self._lock:
             if fact.ends:
-                self.tell_time()  # a freeze that has begun holds what follows from this
+                self.heed()  # a freeze that has begun holds what follows from this
             self._take_orders()
             return self._engine.submit(fact)
 
@@ -125,7 +129,7 @@ class LiveLoop:
         """
         if not mail:
             return
-        self.tell_time()  # a freeze that has begun holds what follows from these
+        self.heed()  # a freeze that has begun holds what follows from these
         while mail:
             self.submit(self._from_now(mail[0]))
             mail.popleft()
@@ -137,7 +141,7 @@ class LiveLoop:
 
     def reconfigure(
         self, rebuild: Callable[[], Engine], guardrails: Guardrails, record: Callable[[], None] = lambda: None
-    ) -> Engine:
+    ) -> None:
         """Put another engine, folded from the same record under other settings, in the place of this one.
 
         Nothing is decided by it before `record` has put its revision on record.
@@ -146,7 +150,6 @@ class LiveLoop:
             self._engine = rebuild()
             self._guardrails = guardrails
             record()
-            return self._engine
 
     def turn(self, observer: Observer, effects: Effects) -> None:
         """Do what there is to do now.
@@ -160,9 +163,7 @@ class LiveLoop:
         """
         self._keep_lease()
         self._doubt()
-        with self._lock:
-            self._take_orders()
-        self.tell_time()
+        self.heed()
         self._take_commands()
         self._guard(self.event_time())  # before the lake: what needs no labels has to work while it does not answer
         self._ask(effects)
@@ -172,17 +173,21 @@ class LiveLoop:
         now = self.event_time()
         if now is not None and self._ports.clock.monotonic() - self._looked >= _OBSERVE_S:
             self._looked = self._ports.clock.monotonic()
-            self.tell_time()  # draining may have taken long: a freeze that began meanwhile holds what is decided now
+            self.heed()  # draining may have taken long
             with self._lock:
                 observer.turn(now, self._ports.clock.now(), self._first)
         self._ask(effects)
 
-    def tell_time(self) -> None:
-        """Put a tick on record where consent waits for the wall clock: a freeze begins or ends, something expires."""
-        wall, now = self._ports.clock.now(), self.event_time()
+    def heed(self) -> None:
+        """Put on record what outranks the loop: what people ordered the gateways, and what waits for the wall clock.
+
+        That is where consent does: a freeze begins or ends, something expires.
+        """
         with self._lock:
+            self._take_orders()
+            wall, now = self._ports.clock.now(), self.event_time()
             if now is not None and self._engine.due(wall):  # before any row there is nothing that could wait
-                self.submit(Ticked(model=self._model, at=now, wall=wall))
+                self._engine.submit(Ticked(model=self._model, at=now, wall=wall))
 
     def _ask(self, effects: Effects) -> None:
         for fact_id in self._to_begin():
