@@ -44,7 +44,8 @@ from anew.domain.facts import FIRST, ProjectChanged, RetrainCommanded
 from anew.domain.unserved import NO_ROWS
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
-from anew.loop.live import LEASE_S, LiveLoop, LivePorts
+from anew.loop.lease_keeper import LEASE_S
+from anew.loop.live import LiveLoop, LivePorts
 from anew.loop.live_effects import LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
 from anew.loop.observer_plan import Known
@@ -173,13 +174,14 @@ class _Up:
         effects = self._effects_runner(self._loop.work(self._effects), executor)
         self._workers = self._gateway.processes
         try:
-            self._begin(engine)
-            self._loop.heed()  # an order, and a freeze that began, is on record before any effect ends
-            effects.start()
-            self._start()
-            self._gateway.announce(self._options.ready)
-            with replicas(self._settings, stores.signer):
-                self._turns(stop, effects, grant)
+            with self._loop.at_work():
+                self._begin(engine)
+                self._loop.heed()  # an order, and a freeze that began, is on record before any effect ends
+                effects.start()
+                self._start()
+                self._gateway.announce(self._options.ready)
+                with replicas(self._settings, stores.signer):
+                    self._turns(stop, effects, grant)
         finally:
             effects.close()  # first: after the lease has passed on, each second of these disturbs the next holder's
             if stop.is_set():

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from anew.loop.engine import Engine
 from anew.loop.event_clock import EventClock
 from anew.loop.failure import failure
 from anew.loop.guardrail import Guardrails
+from anew.loop.lease_keeper import LeaseKeeper
 from anew.loop.live_effects import LiveEffects
 from anew.loop.observer import Observer
 from anew.loop.pending import beside, to_begin
@@ -29,8 +31,6 @@ from anew.rollout import RolloutState
 
 __all__ = ["LiveLoop", "LivePorts"]
 
-LEASE_S = 10.0
-"""Seconds after which another process may take over from one that says nothing."""
 _OBSERVE_S = 0.25
 _MICRO = timedelta(microseconds=1)
 _LOG = logging.getLogger("anew.loop")
@@ -67,12 +67,11 @@ class LiveLoop:
         self._model = model
         self._engine = engine
         self._ports = ports
-        self._grant = grant
+        self._keeper = LeaseKeeper(ports.lease, ports.traffic, ports.clock, grant)
         self._guardrails = guardrails
         self._data_clock = data_clock
         self._event_clock = EventClock(ports.clock)
         self._lock = threading.RLock()
-        self._renewed = float("-inf")
         self._looked = float("-inf")
         self._first: datetime | None = None
         self._newest: datetime | None = None
@@ -100,6 +99,10 @@ class LiveLoop:
                 self.submit(self._from_now(failure(fact, "exhausted", reason, effects.used(fact))))
 
         return Work(run=run, pending=self._to_begin, exhausted=exhausted)
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Keep the lease within the block, whatever a turn waits for, unless one takes minutes; see `LeaseKeeper`."""
+        return self._keeper.running()
 
     def pending(self) -> Collection[str]:
         """Return the ids of facts whose effects have not ended."""
@@ -161,7 +164,7 @@ class LiveLoop:
         UnavailableError
             A store does not answer; the next turn goes on where this one stopped.
         """
-        self._keep_lease()
+        self._keeper.move_on()
         self._doubt()
         self.heed()
         self._take_commands()
@@ -219,13 +222,6 @@ class LiveLoop:
                     message=said,
                 )
             )
-
-    def _keep_lease(self) -> None:
-        now = self._ports.clock.monotonic()
-        if now - self._renewed > LEASE_S / 4:
-            self._ports.lease.renew(self._grant, LEASE_S)
-            self._ports.traffic.beat()
-            self._renewed = now
 
     def _take_commands(self) -> None:
         for fact in self._ports.inbox.pending():
