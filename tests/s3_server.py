@@ -2,10 +2,12 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -69,6 +71,15 @@ class S3Server:
     def folder(self) -> S3Bucket:
         """Make a bucket and return a folder in it, for a process that knows the environment."""
         return S3Bucket(f"{self.bucket()}/some/folder")
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Let it take connections and answer nothing within the block."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End it."""

@@ -124,11 +124,11 @@ class Bed:
 
     def __post_init__(self) -> None:
         clock = ManualClock()
-        lease = InMemoryLease(clock)
-        grant = lease.acquire("test", 1e9)
+        self.lease = InMemoryLease(clock)
+        grant = self.lease.acquire("test", 1e9)
         assert grant is not None
         self.grant = grant
-        self.log = InMemoryEventLog(clock=clock, lease=lease)
+        self.log = InMemoryEventLog(clock=clock, lease=self.lease)
         self.boot()
 
     def boot(self) -> None:
@@ -142,7 +142,7 @@ class Bed:
         }
         self.engine = Engine(stages, self.log, self.grant)
         self.engine.recover()
-        plan = ObserverPlan(
+        self.plan = ObserverPlan(
             model="m",
             columns=self.columns,
             detectors=keyed,
@@ -162,7 +162,7 @@ class Bed:
             keep=self.keep,
             most=self.most,
         )
-        self.observer = Observer(plan, self.engine, self.lake)
+        self.observer = Observer(self.plan, self.engine, self.lake)
 
     def approve(self, version: str, at: datetime) -> None:
         """Let `version` begin its rollout, the first one as champion at once; its traffic is applied."""

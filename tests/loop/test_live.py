@@ -37,7 +37,8 @@ from anew.governance.freeze import Once
 from anew.loop.drain import Drainer, DrainReport
 from anew.loop.engine import Engine, Stages
 from anew.loop.guardrail import Guardrails
-from anew.loop.live import LEASE_S, LiveLoop, LivePorts
+from anew.loop.lease_keeper import LEASE_S
+from anew.loop.live import LiveLoop, LivePorts
 from anew.loop.live_effects import LiveEffects
 from anew.loop.observer import Observer
 from anew.ports.effects import Steps
@@ -133,6 +134,11 @@ class Bed:
         self.drainer = Drained()
         self.observer = Watching()
         self.effects = Asked()
+        self.data_clock = data_clock
+        self.begin()
+
+    def begin(self) -> None:
+        """Make the loop, of what is there now."""
         ports = LivePorts(
             lease=self.lease,
             inbox=self.inbox,
@@ -140,7 +146,7 @@ class Bed:
             drainer=cast("Drainer", self.drainer),
             clock=self.clock,
         )
-        self.loop = LiveLoop("m", self.engine(), ports, grant, guardrails=LIMITS, data_clock=data_clock)
+        self.loop = LiveLoop("m", self.engine(), ports, self.grant, guardrails=LIMITS, data_clock=self.data_clock)
 
     def engine(self) -> Engine:
         """Return an engine over what is on record."""
@@ -427,8 +433,8 @@ def test_other_settings_take_over_what_is_on_record() -> None:
     bed = Bed()
     bed.loop.submit(command("a"))
     (id,) = bed.loop.pending()
-    engine = bed.loop.reconfigure(bed.engine, LIMITS)
-    assert list(engine.pending) == [id]
+    bed.loop.reconfigure(bed.engine, LIMITS)
+    assert list(bed.loop.pending()) == [id]
     bed.turn()
     assert id in bed.effects.ids
 

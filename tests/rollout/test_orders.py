@@ -34,6 +34,20 @@ def test_a_rollback_goes_to_the_fallback_of_the_routing_and_outranks_every_epoch
     assert ("v2", "d-v2") in story.state.quarantined
 
 
+@pytest.mark.fault("P4")
+@pytest.mark.parametrize("published", [EPOCHS - 1, EPOCHS, 3 * EPOCHS - 1])
+def test_an_order_is_heard_of_also_where_the_loop_has_decided_the_next_round_epoch_meanwhile(published: int) -> None:
+    """What the loop decides after a routing has the epoch after that one's: no order may have the same."""
+    story = Story().champion().promoted("v2", "v1")
+    last = replace(story.shifts[-1], epoch=published)
+    story.state = replace(story.state, epoch=published)
+    story.hear(approved("v3", champion="v2"))
+    assert story.state.epoch == published + 1
+    made = ordering(last, Order.ROLLBACK)
+    assert made.epoch - published >= EPOCHS // 2
+    assert made.epoch % EPOCHS == 0
+
+
 @pytest.mark.parametrize("action", [Order.ABORT, Order.ROLLBACK])
 def test_while_a_challenger_is_on_probation_it_is_that_which_goes(action: Order) -> None:
     story = Story().champion().promoted("v2", "v1").challenger("v3", "v2")

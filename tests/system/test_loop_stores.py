@@ -14,6 +14,7 @@ from anew.adapters.s3_bucket import S3Bucket
 from anew.app.record_place import record_place
 from anew.app.workers import free_port
 from anew.domain.facts import CandidateTrained, RolledBack, TrafficApplied, TrainingEnded, VersionPromoted
+from anew.loop.lease_keeper import LEASE_S
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
 from tests.system.loop_project import HISTORY, QUIET, LoopProject, loop_project, wait, write
@@ -76,6 +77,28 @@ def test_a_project_keeps_its_rows_in_a_bucket(s3: S3Server, tmp_path: Path, monk
         monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     assert not (tmp_path / "project" / ".anew" / "lake").exists()
     assert any(name.endswith(".parquet") for name in S3Bucket(f"{url}/predictions").names())
+
+
+@pytest.mark.fault("D15")
+def test_a_loop_that_waits_for_a_bucket_is_known_to_run_for_longer_than_its_lease(s3: S3Server, tmp_path: Path) -> None:
+    stores = f"{{lake: '{s3.bucket()}/demand'}}"
+    with loop_project(tmp_path / "project", QUIET | {"policy": f"{{cooldown: 3h}}\nstores: {stores}"}) as ours:
+        ours.up()
+        assert ours.serves() == "v1"
+        ours.hour()
+        ours.settle()
+        holder = ours.status()["holder"]
+        with s3.silent():
+            ours.hour()
+            until = time.monotonic() + 1.5 * LEASE_S
+            while time.monotonic() < until:
+                assert ours.status()["holder"] == holder
+                assert "not heard" not in str(ours.ready())
+                time.sleep(0.5)
+            assert ours.stored() != ours.expected()
+        ours.settle()
+        assert ours.stored() == ours.expected()
+        assert ours.status()["holder"] == holder
 
 
 def test_artifacts_move_into_a_bucket_and_back_and_a_backup_has_them(

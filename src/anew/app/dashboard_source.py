@@ -257,7 +257,8 @@ class ProjectSource:
         """Order the gateways and say what became of it."""
         done = order(self._project, action, reason, by=who.name, command=command, expect=expect)
         said = [narrate(done.order), *map(narrate, done.facts)]
-        return said if done.recorded else [*said, "The gateways obey it now; it comes on record when the loop runs."]
+        later = "The gateways obey it now; it comes on record when the loop runs and is done with what it is at."
+        return said if done.recorded else [*said, later]
 
     def sign(
         self, how: Consent, *, who: Principal, candidate: tuple[str, str], gate: str, reason: str

@@ -44,7 +44,8 @@ from anew.domain.facts import FIRST, ProjectChanged, RetrainCommanded
 from anew.domain.unserved import NO_ROWS
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
-from anew.loop.live import LEASE_S, LiveLoop, LivePorts
+from anew.loop.lease_keeper import LEASE_S
+from anew.loop.live import LiveLoop, LivePorts
 from anew.loop.live_effects import LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
 from anew.loop.observer_plan import Known
@@ -166,20 +167,21 @@ class _Up:
             guardrails=guardrails(self._settings),
             data_clock=self._settings.policy.monitor.clock == "data",
         )
-        self._observer = self._observing(self._settings, engine)
+        self._observer = self._observing(self._settings)
         self._effects = LiveEffects(
             self._effect_stores(), jobs_of(self._settings), self._record(), label_delay=self._settings.label_delay
         )
         effects = self._effects_runner(self._loop.work(self._effects), executor)
         self._workers = self._gateway.processes
         try:
-            self._begin(engine)
-            self._loop.tell_time()  # a freeze that began meanwhile is on record before any effect ends
-            effects.start()
-            self._start()
-            self._gateway.announce(self._options.ready)
-            with replicas(self._settings, stores.signer):
-                self._turns(stop, effects, grant)
+            with self._loop.at_work():
+                self._begin(engine)
+                self._loop.heed()  # an order, and a freeze that began, is on record before any effect ends
+                effects.start()
+                self._start()
+                self._gateway.announce(self._options.ready)
+                with replicas(self._settings, stores.signer):
+                    self._turns(stop, effects, grant)
         finally:
             effects.close()  # first: after the lease has passed on, each second of these disturbs the next holder's
             if stop.is_set():
@@ -339,18 +341,18 @@ class _Up:
             )
         if gateway_of(changed) != gateway_of(self._settings):
             self._workers.renew(changed.policy.serving.workers, sets_of(changed))
-        engine = self._loop.reconfigure(
+        self._loop.reconfigure(
             lambda: self._engine(changed, grant), guardrails(changed), lambda: self._record_revision(changed)
         )
         self._settings = changed
         self._stores.lake.rules = changed.label_rules
-        self._observer = self._observing(changed, engine)
+        self._observer = self._observing(changed)
         self._effects.reconfigure(jobs_of(self._settings), label_delay=changed.label_delay)
         _LOG.info("settings changed revision=%s", changed.digest[:12])
 
-    def _observing(self, settings: Settings, engine: Engine) -> Observer:
+    def _observing(self, settings: Settings) -> Observer:
         plan = observer_plan(settings, self._version, self._stores.review, self._stores.traffic)
-        return Observer(plan, engine, self._stores.lake)
+        return Observer(plan, self._loop, self._stores.lake)
 
     def _version(self, digest: str) -> Known:
         """Return yardstick and loss scale of a version, read from its verified artifact once."""

@@ -51,4 +51,4 @@ def _tell(schema: str, made: TrafficOrdered, done: Ordered | None, *, as_json: b
     for sentence in facts:
         say(sentence)
     if done is not None and not recorded:
-        say("the gateways obey it now; it comes on record when the loop runs (anew up)")
+        say("the gateways obey it now; it comes on record when the loop runs (anew up) and is done with what it is at")

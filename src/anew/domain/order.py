@@ -11,7 +11,11 @@ __all__ = ["ordered"]
 
 _NOBODY = ("", "")
 _ROOM = 1_000
-"""Epochs between one order and what it outranks: more than a loop could publish before it hears of it."""
+"""Orders have epochs that are multiples of this, and at least the half of it lies between one and what it outranks.
+
+That is more than a loop could decide and publish before it hears of the order. One that stood at the loop's own next
+epoch would never be heard of.
+"""
 
 
 def ordered(routing: TrafficShifted, action: Order, *, command: str, by: str, reason: str) -> TrafficOrdered:
@@ -43,7 +47,7 @@ def ordered(routing: TrafficShifted, action: Order, *, command: str, by: str, re
         command=command,
         action=action,
         version=version,
-        epoch=(routing.epoch // _ROOM + 1) * _ROOM,
+        epoch=((routing.epoch + _ROOM // 2) // _ROOM + 1) * _ROOM,
         stage=stage,
         share=share,
         champion=champion,

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from anew.loop.engine import Engine
 from anew.loop.event_clock import EventClock
 from anew.loop.failure import failure
 from anew.loop.guardrail import Guardrails
+from anew.loop.lease_keeper import LeaseKeeper
 from anew.loop.live_effects import LiveEffects
 from anew.loop.observer import Observer
 from anew.loop.pending import beside, to_begin
@@ -29,8 +31,6 @@ from anew.rollout import RolloutState
 
 __all__ = ["LiveLoop", "LivePorts"]
 
-LEASE_S = 10.0
-"""Seconds after which another process may take over from one that says nothing."""
 _OBSERVE_S = 0.25
 _MICRO = timedelta(microseconds=1)
 _LOG = logging.getLogger("anew.loop")
@@ -67,12 +67,11 @@ class LiveLoop:
         self._model = model
         self._engine = engine
         self._ports = ports
-        self._grant = grant
+        self._keeper = LeaseKeeper(ports.lease, ports.traffic, ports.clock, grant)
         self._guardrails = guardrails
         self._data_clock = data_clock
         self._event_clock = EventClock(ports.clock)
         self._lock = threading.RLock()
-        self._renewed = float("-inf")
         self._looked = float("-inf")
         self._first: datetime | None = None
         self._newest: datetime | None = None
@@ -101,6 +100,10 @@ class LiveLoop:
 
         return Work(run=run, pending=self._to_begin, exhausted=exhausted)
 
+    def at_work(self) -> AbstractContextManager[None]:
+        """Keep the lease within the block, whatever a turn waits for, unless one takes minutes; see `LeaseKeeper`."""
+        return self._keeper.running()
+
     def pending(self) -> Collection[str]:
         """Return the ids of facts whose effects have not ended."""
         with self._lock:
@@ -111,10 +114,14 @@ class LiveLoop:
             return to_begin(self._engine.pending)
 
     def submit(self, fact: Fact) -> tuple[Fact, ...]:
-        """Record a fact from outside with all that follows from it; but first what people have ordered the gateways."""
+        """Record a fact from outside with all that follows from it; but first what people have ordered the gateways.
+
+        Nothing of a running loop reaches the engine but through here and `heed`: people were told that their order is
+        obeyed, and whatever is decided after that is decided on a record that has it.
+        """
         with self._lock:
             if fact.ends:
-                self.tell_time()  # a freeze that has begun holds what follows from this
+                self.heed()  # a freeze that has begun holds what follows from this
             self._take_orders()
             return self._engine.submit(fact)
 
@@ -125,7 +132,7 @@ class LiveLoop:
         """
         if not mail:
             return
-        self.tell_time()  # a freeze that has begun holds what follows from these
+        self.heed()  # a freeze that has begun holds what follows from these
         while mail:
             self.submit(self._from_now(mail[0]))
             mail.popleft()
@@ -137,7 +144,7 @@ class LiveLoop:
 
     def reconfigure(
         self, rebuild: Callable[[], Engine], guardrails: Guardrails, record: Callable[[], None] = lambda: None
-    ) -> Engine:
+    ) -> None:
         """Put another engine, folded from the same record under other settings, in the place of this one.
 
         Nothing is decided by it before `record` has put its revision on record.
@@ -146,7 +153,6 @@ class LiveLoop:
             self._engine = rebuild()
             self._guardrails = guardrails
             record()
-            return self._engine
 
     def turn(self, observer: Observer, effects: Effects) -> None:
         """Do what there is to do now.
@@ -158,11 +164,9 @@ class LiveLoop:
         UnavailableError
             A store does not answer; the next turn goes on where this one stopped.
         """
-        self._keep_lease()
+        self._keeper.move_on()
         self._doubt()
-        with self._lock:
-            self._take_orders()
-        self.tell_time()
+        self.heed()
         self._take_commands()
         self._guard(self.event_time())  # before the lake: what needs no labels has to work while it does not answer
         self._ask(effects)
@@ -172,17 +176,21 @@ class LiveLoop:
         now = self.event_time()
         if now is not None and self._ports.clock.monotonic() - self._looked >= _OBSERVE_S:
             self._looked = self._ports.clock.monotonic()
-            self.tell_time()  # draining may have taken long: a freeze that began meanwhile holds what is decided now
+            self.heed()  # draining may have taken long
             with self._lock:
                 observer.turn(now, self._ports.clock.now(), self._first)
         self._ask(effects)
 
-    def tell_time(self) -> None:
-        """Put a tick on record where consent waits for the wall clock: a freeze begins or ends, something expires."""
-        wall, now = self._ports.clock.now(), self.event_time()
+    def heed(self) -> None:
+        """Put on record what outranks the loop: what people ordered the gateways, and what waits for the wall clock.
+
+        That is where consent does: a freeze begins or ends, something expires.
+        """
         with self._lock:
+            self._take_orders()
+            wall, now = self._ports.clock.now(), self.event_time()
             if now is not None and self._engine.due(wall):  # before any row there is nothing that could wait
-                self.submit(Ticked(model=self._model, at=now, wall=wall))
+                self._engine.submit(Ticked(model=self._model, at=now, wall=wall))
 
     def _ask(self, effects: Effects) -> None:
         for fact_id in self._to_begin():
@@ -214,13 +222,6 @@ class LiveLoop:
                     message=said,
                 )
             )
-
-    def _keep_lease(self) -> None:
-        now = self._ports.clock.monotonic()
-        if now - self._renewed > LEASE_S / 4:
-            self._ports.lease.renew(self._grant, LEASE_S)
-            self._ports.traffic.beat()
-            self._renewed = now
 
     def _take_commands(self) -> None:
         for fact in self._ports.inbox.pending():

@@ -12,10 +12,10 @@ from anew.domain.interval import Interval
 from anew.feedback import FeedbackState
 from anew.feedback.address import rows_address
 from anew.feedback.window import WindowState
-from anew.loop.engine import Engine
 from anew.loop.implicit import ImplicitLabels
 from anew.loop.measure import measure_seen, seen_rows, spread
 from anew.loop.observer_plan import ObserverPlan
+from anew.loop.recorder import Recorder
 from anew.loop.reviewing import Reviewing
 from anew.loop.rollout_observer import RolloutObserver
 from anew.loop.scoring import Scoring
@@ -54,19 +54,19 @@ class Observer:
     Nothing is remembered that is not in the engine's folded state, so that a restart goes on where the record ends.
     """
 
-    def __init__(self, plan: ObserverPlan, engine: Engine, lake: Lake) -> None:
+    def __init__(self, plan: ObserverPlan, recorder: Recorder, lake: Lake) -> None:
         self._plan = plan
-        self._engine = engine
+        self._recorder = recorder
         self._lake = lake
         self._clock = plan.clock
-        self._scoring = Scoring(plan, engine, lake)
-        self._trial = RolloutObserver(plan, engine, lake, self._scoring.joined)
+        self._scoring = Scoring(plan, recorder, lake)
+        self._trial = RolloutObserver(plan, recorder, lake, self._scoring.joined)
         self._implicit = (
             None
             if plan.implicit is None
             else ImplicitLabels(plan.model, plan.implicit, lake, lateness=plan.lateness, pace=plan.pace / _BLIND_SHARE)
         )
-        self._reviewing = None if plan.review is None else Reviewing(plan, plan.review, engine, lake)
+        self._reviewing = None if plan.review is None else Reviewing(plan, plan.review, recorder, lake)
         self._counted: tuple[int, WindowState] | None = None
         self._first: datetime | None = None
         self._looked: datetime | None = None
@@ -93,7 +93,7 @@ class Observer:
             read = self._scoring.revise(now, scored)
             if due or read:
                 self._ticked = wall
-                self._engine.submit(
+                self._recorder.submit(
                     Ticked(
                         model=self._plan.model,
                         at=now,
@@ -107,12 +107,12 @@ class Observer:
 
     @property
     def _rollout(self) -> RolloutState:
-        state: RolloutState = self._engine.state("rollout")
+        state: RolloutState = self._recorder.state("rollout")
         return state
 
     @property
     def _windows(self) -> FeedbackState:
-        state: FeedbackState = self._engine.state("feedback")
+        state: FeedbackState = self._recorder.state("feedback")
         return state
 
     def _overdue(self, now: datetime, wall: datetime) -> bool:
@@ -140,7 +140,7 @@ class Observer:
         yardstick = self._plan.known(digest).yardstick
         evidence = measure_seen(self._plan.at_once, seen_rows(rows, self._plan.columns, yardstick, window))
         if any(each.value for each in evidence):
-            self._engine.submit(
+            self._recorder.submit(
                 RowsChecked(
                     model=self._plan.model, at=now, version=version, window=window, n=rows.height, evidence=evidence
                 )
@@ -186,7 +186,7 @@ class Observer:
         if rows.height:
             seen = seen_rows(spread(rows), self._plan.columns, self._plan.known(digest).yardstick, window)
             evidence = measure_seen(self._plan.detectors, self._kept(seen, digest, address))
-        self._engine.submit(
+        self._recorder.submit(
             WindowClosed(
                 model=self._plan.model,
                 at=now,

@@ -20,8 +20,8 @@ from anew.domain.observation import REVIEWED, Label
 from anew.feedback import FeedbackState
 from anew.feedback.choice import Chosen, choose, disagreeing, quota, unsure
 from anew.feedback.vote import Vote, decide_votes, vote_weight
-from anew.loop.engine import Engine
 from anew.loop.observer_plan import ObserverPlan, Review
+from anew.loop.recorder import Recorder
 from anew.monitor.ood import OOD
 from anew.ports.lake import Lake
 from anew.ports.review import Asked, LabelValue, ReviewItem, Word
@@ -43,10 +43,10 @@ class Reviewing:
     a fact that was submitted before changes nothing.
     """
 
-    def __init__(self, plan: ObserverPlan, review: Review, engine: Engine, lake: Lake) -> None:
+    def __init__(self, plan: ObserverPlan, review: Review, recorder: Recorder, lake: Lake) -> None:
         self._plan = plan
         self._review = review
-        self._engine = engine
+        self._recorder = recorder
         self._lake = lake
         self._heard = -1
         self._weights: dict[str, float] = {}
@@ -64,7 +64,7 @@ class Reviewing:
     # questions
 
     def _choose(self, now: datetime) -> None:
-        state: FeedbackState = self._engine.state("feedback")
+        state: FeedbackState = self._recorder.state("feedback")
         store = self._review.store
         if state.closed is not None and state.served is not None:
             since = store.reached() or max(state.served, state.closed - _DAY)
@@ -72,7 +72,7 @@ class Reviewing:
                 self._ask(Interval(start=since, end=state.closed))
         for window, items in groupby(store.untold(), key=lambda item: item.window):
             told = tuple((item.prediction, item.reason, item.propensity) for item in items)
-            self._engine.submit(ReviewQueued(model=self._plan.model, at=now, since=window, items=told))
+            self._recorder.submit(ReviewQueued(model=self._plan.model, at=now, since=window, items=told))
             store.told(window)
 
     def _ask(self, span: Interval) -> None:
@@ -104,7 +104,7 @@ class Reviewing:
 
     @property
     def _champion(self) -> tuple[str, str]:
-        champion: tuple[str, str] = self._engine.state("rollout").champion
+        champion: tuple[str, str] = self._recorder.state("rollout").champion
         return champion
 
     def _items(self, rows: pl.DataFrame, chosen: Sequence[Chosen], span: Interval) -> Iterator[ReviewItem]:
@@ -182,7 +182,7 @@ class Reviewing:
             fact = LabellerWeighed(
                 model=self._plan.model, at=now, labeller=labeller, right=right, asked=len(said), trusted=weight > 0
             )
-            self._engine.submit(fact)
+            self._recorder.submit(fact)
         return frozenset(turned)
 
     def _settle(self, asked: Asked, wall: datetime) -> None:
@@ -209,7 +209,7 @@ class Reviewing:
         """Put on record that something was said, but not what, and then store it: what is stored is on record."""
         words = self._review.store.words(self._lake.drained(REVIEWED))
         for word in words:
-            self._engine.submit(self._fact(word, now))
+            self._recorder.submit(self._fact(word, now))
         if words:
             self._lake.append(REVIEWED, words[-1].number, [self._label(word) for word in words])
             self._review.store.stored(words[-1].number)

@@ -9,10 +9,10 @@ import polars as pl
 from anew.domain.facts import GuardrailTripped, RolloutHeld, RolloutObserved, Stage
 from anew.domain.interval import Interval
 from anew.loop.breach import Breaches, RuleLimit, answers_of
-from anew.loop.engine import Engine
 from anew.loop.look import Counted, Outcomes, look
 from anew.loop.measure import Floats, as_values, losses
 from anew.loop.observer_plan import ObserverPlan
+from anew.loop.recorder import Recorder
 from anew.ports.lake import Lake
 from anew.rollout import KPI, Probation, RolloutState, next_look
 
@@ -29,10 +29,10 @@ class RolloutObserver:
     """
 
     def __init__(
-        self, plan: ObserverPlan, engine: Engine, lake: Lake, joined: Callable[[Interval], pl.DataFrame]
+        self, plan: ObserverPlan, recorder: Recorder, lake: Lake, joined: Callable[[Interval], pl.DataFrame]
     ) -> None:
         self._plan = plan
-        self._engine = engine
+        self._recorder = recorder
         self._lake = lake
         self._joined = joined
         self._told_s: dict[tuple[str, datetime], float] = {}
@@ -41,7 +41,7 @@ class RolloutObserver:
 
     @property
     def _rollout(self) -> RolloutState:
-        state: RolloutState = self._engine.state("rollout")
+        state: RolloutState = self._recorder.state("rollout")
         return state
 
     def guard(self, now: datetime) -> None:
@@ -67,11 +67,11 @@ class RolloutObserver:
         model, cause, reason = self._plan.model, self._rollout.shifts, broken.problem
         if not broken.measured and probation.stage is Stage.SHADOW and limit.steps:
             reason = f"guardrail {broken.name}: {reason}; no step while nobody can say that the rule is kept"
-            self._engine.submit(RolloutHeld(model=model, at=now, cause=cause, version=version, reason=reason))
+            self._recorder.submit(RolloutHeld(model=model, at=now, cause=cause, version=version, reason=reason))
             return
         if broken.measured:
             reason = f"{broken.value:.2%} of {broken.n} answers break it; allowed are {limit.at_most:.2%}"
-        self._engine.submit(
+        self._recorder.submit(
             GuardrailTripped(
                 model=model,
                 at=now,
@@ -109,7 +109,7 @@ class RolloutObserver:
             return
         users = self._counted(probation)
         counted = look(self._outcomes(rows, probation), users)
-        self._engine.submit(
+        self._recorder.submit(
             RolloutObserved(
                 model=self._plan.model,
                 at=now,

@@ -17,10 +17,10 @@ from anew.domain.observation import instant_of
 from anew.feedback import FeedbackState, Scored
 from anew.feedback.join import coverage, join
 from anew.feedback.outcome import standing_words, with_outcomes
-from anew.loop.engine import Engine
 from anew.loop.measure import as_values, losses, measure_scored, spread
 from anew.loop.observer_plan import Known, ObserverPlan
 from anew.loop.period import KeptSums, summing
+from anew.loop.recorder import Recorder
 from anew.monitor import ScoredRows
 from anew.ports.lake import Lake
 from anew.rollout import RolloutState
@@ -53,9 +53,9 @@ class Scoring:
     is not scored again for each of them.
     """
 
-    def __init__(self, plan: ObserverPlan, engine: Engine, lake: Lake) -> None:
+    def __init__(self, plan: ObserverPlan, recorder: Recorder, lake: Lake) -> None:
         self._plan = plan
-        self._engine = engine
+        self._recorder = recorder
         self._lake = lake
         self._late: _Late | None = None
         self._summing = summing(plan.detectors, len(plan.columns.classes))
@@ -77,7 +77,7 @@ class Scoring:
                 break
             if not scored:
                 self._refresh()
-            self._engine.submit(self._scored_window(ripe, now))
+            self._recorder.submit(self._scored_window(ripe, now))
             scored.append(ripe.start)
         return scored
 
@@ -100,7 +100,7 @@ class Scoring:
                 continue
             again = self._scored_window(window, now, before)
             if Scored.of(again).digest != before.digest:
-                self._engine.submit(again)
+                self._recorder.submit(again)
         if late.windows:
             return {}
         self._late = None
@@ -118,12 +118,12 @@ class Scoring:
 
     @property
     def _windows(self) -> FeedbackState:
-        state: FeedbackState = self._engine.state("feedback")
+        state: FeedbackState = self._recorder.state("feedback")
         return state
 
     @property
     def _rollout(self) -> RolloutState:
-        state: RolloutState = self._engine.state("rollout")
+        state: RolloutState = self._recorder.state("rollout")
         return state
 
     def _touched(self, now: datetime, versions: Mapping[str, int]) -> Sequence[Interval]:
