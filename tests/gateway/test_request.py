@@ -41,10 +41,13 @@ def test_rows_and_one_row_are_read() -> None:
         key="c",
         extra={"customer": "c"},
         client_id="x-1",
+        asked=two[0].asked,
     )
+    assert two[0].asked != two[1].asked
     assert two[1].values == {"amount": None, "shop": None, "count": 2.0}
     assert two[1].extra == {"customer": "c", "age": 7.0}
     assert parse({"row": ROW})[0].values == two[0].values
+    assert parse({"row": ROW})[0].asked == b""
     assert isinstance(two[0].values["count"], float)
 
 
