@@ -386,7 +386,11 @@ def _asked_elsewhere(**more: Any) -> str:
 
 def test_a_repeat_at_another_worker_is_the_same_prediction_and_another_row_is_another() -> None:
     at = {"at": "2026-05-01T00:00:00Z"}
-    others = [{"row": ROW | {"amount": 99.0}}, {"row": ROW | {"customer": "d"}}, {"ids": ["order-8"]}]
+    others: list[dict[str, Any]] = [
+        {"row": ROW | {"amount": 99.0}},
+        {"row": ROW | {"customer": "d"}},
+        {"ids": ["order-8"]},
+    ]
     first = _asked_elsewhere(**at)
     assert _asked_elsewhere(**at) == first
     assert len({first, *(_asked_elsewhere(**at, **each) for each in others)}) == 4

@@ -100,14 +100,28 @@ def test_huge_integers_are_refused_with_their_path(amount: bytes) -> None:
         (b'"\\u0000"', "rows[0].shop"),
         (b'"' + b"x" * 8193 + b'"', "rows[0].shop"),
         (b"5", "rows[0].shop"),
-        (b'"\\ud800"', ""),
-        (b'"\\udc00x"', ""),
+        (b'"\\ud800"', "rows[0].shop"),
+        (b'"\\udc00x"', "rows[0].shop"),
         (b'"\xff"', ""),
-        (b'"\xed\xa0\x80"', ""),
+        (b'"\xed\xa0\x80"', "rows[0].shop"),
     ],
 )
 def test_strings_that_are_none_are_refused(shop: bytes, path: str) -> None:
     assert refused(b'{"rows":[{"amount":1,"shop":' + shop + b',"count":1,"customer":"c"}]}').path == path
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"row":{"shop":"x\\ud800"}}', "row.shop"),
+        (b'{"row":{"shop\\ud800":"x"}}', "row"),
+        (b'{"\\udfff":1,"\\udfff":2}', ""),
+    ],
+)
+def test_half_of_a_character_is_called_that(body: bytes, path: str) -> None:
+    found = refused(body)
+    assert (found.status, found.code, found.path) == (400, "malformed", path)
+    assert str(found).startswith("the text is no Unicode: \\ud") and str(found).isascii()
 
 
 @pytest.mark.fault("V3")
