@@ -10,7 +10,7 @@ import pytest
 
 from anew.app.log_file import LogColumns, LogTaker, send_log
 from anew.app.settings import load
-from anew.domain.errors import SettingsError, UnavailableError
+from anew.domain.errors import SchemaError, SettingsError, UnavailableError
 from tests.app.small_project import YAML, write_project
 
 NAMED = LogColumns(output="said", id="request", version="by")
@@ -70,6 +70,55 @@ def test_what_cannot_be_sent_says_why(tmp_path: Path) -> None:
     file = written(tmp_path, settings)
     with pytest.raises(UnavailableError, match="is anew up running"):
         send_log(settings, file, NAMED, LogTaker("http://127.0.0.1:1"))
+
+
+class Strict(Taker):
+    """Refuses a request with a row, or a label, that is known by an id; and a version."""
+
+    def __init__(self, refused: str) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer as the gateway does."""
+        if path == "/log" and body["version"] == self.refused:
+            raise SchemaError(f"409 version: {self.refused} is not what answers now", "version")
+        known = body["asked"]["ids"] if path == "/log" else [each["prediction"] for each in body["labels"]]
+        if self.refused in known:
+            place = f"{'rows' if path == '/log' else 'labels'}[{known.index(self.refused)}].x"
+            raise SchemaError(f"422 {place}: too much", place)
+        return super().post(path, body)
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("13", "row 4 of log.parquet: x: too much (taken before it, in time order: 0 rows, 0 labels)"),
+        ("12", "row 3 of log.parquet: x: too much (taken before it, in time order: 1 rows, 1 labels)"),
+        ("10", "row 1 of log.parquet: x: too much (taken before it, in time order: 3 rows, 2 labels)"),
+        ("v2", "row 2 of log.parquet: version: v2 is not what answers now (taken before it, in time order: 2 rows, 2 "),
+        ("id-10", "row 1 of log.parquet: x: too much (taken before it, in time order: 4 rows, 2 labels)"),
+    ],
+)
+def test_the_row_that_is_refused_is_named_and_what_stands_before_it_taken(
+    tmp_path: Path, refused: str, said: str
+) -> None:
+    settings = project(tmp_path / "p")
+    file = written(tmp_path, settings, **{settings.columns.target: [1, None, 0, 1]})
+    with pytest.raises(SchemaError) as caught:
+        send_log(settings, file, NAMED, Strict(refused))
+    assert str(caught.value).startswith(said)
+
+
+def test_a_cell_that_is_no_number_is_named_before_anything_is_sent(tmp_path: Path) -> None:
+    settings, taker = project(tmp_path / "p"), Taker()
+    name = settings.columns.features[0].name
+    pl.read_parquet(written(tmp_path, settings)).with_columns(pl.Series(name, ["1", None, "abc", "2"])).write_csv(
+        tmp_path / "log.csv"
+    )
+    with pytest.raises(SettingsError, match=f"the column '{name}' has numbers, found 'abc' in row 3"):
+        send_log(settings, tmp_path / "log.csv", NAMED, taker)
+    assert taker.told == []
 
 
 def test_a_share_of_somebody_elses_traffic_cannot_be_steered(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from anew.app import score
 from anew.app.score import score_file
+from anew.cli.data import main
 from anew.domain.errors import AnewError, ConflictError, NotFoundError, SchemaError
 from tests.system.test_shared_gateway import served_project
 
@@ -59,11 +60,22 @@ def test_what_cannot_be_answered_leaves_no_file(
     assert {each.name for each in tmp_path.iterdir()} <= {"rows"}
 
 
+def test_rows_that_the_gateway_refuses_are_counted(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = pl.DataFrame({"z": [np.nan, np.inf, 1.0, None], "x": [-np.inf, 1.0, 1.0, None]})
+    strange.with_columns(id=np.nan).write_parquet(tmp_path / "rows")
+    monkeypatch.setattr(score, "_ROWS", 3)
+    assert score_file(project, tmp_path / "rows", tmp_path / "out").unlike == 2
+    main(["score", str(project), "--data", str(tmp_path / "rows"), "--to", str(tmp_path / "again")])
+    assert "2 of the rows have a NaN or an infinite number" in capsys.readouterr().out
+
+
 def test_nothing_is_written_over(project: Path, tmp_path: Path) -> None:
     rows_of(3).write_parquet(tmp_path / "rows")
     (tmp_path / "out").write_text("mine")
     with pytest.raises(ConflictError, match="there already"):
         score_file(project, tmp_path / "rows", tmp_path / "out")
     (tmp_path / "junk").write_text("no table")
-    with pytest.raises(SchemaError, match="Parquet"):
+    with pytest.raises(SchemaError, match="give a Parquet file"):
         score_file(project, tmp_path / "junk", tmp_path / "other")

@@ -385,3 +385,30 @@ def test_an_id_that_the_caller_repeats_gets_the_same_answer_and_one_row_and_anot
     assert first[0] == 200
     assert other[0] == 409
     assert len(journal.records) == 1
+
+
+def _asked_elsewhere(**more: Any) -> str:
+    """Ask a worker that was asked nothing before under an id, and return the prediction's."""
+    status, body = post(make(FakeJournal()), "/predict", {"row": ROW, "ids": ["order-7"]} | more)
+    assert status == 200
+    return str(body["predictions"][0]["id"])
+
+
+def test_a_repeat_at_another_worker_is_the_same_prediction_and_another_row_is_another() -> None:
+    at = {"at": "2026-05-01T00:00:00Z"}
+    others: list[dict[str, Any]] = [
+        {"row": ROW | {"amount": 99.0}},
+        {"row": ROW | {"customer": "d"}},
+        {"ids": ["order-8"]},
+    ]
+    first = _asked_elsewhere(**at)
+    assert _asked_elsewhere(**at) == first
+    assert len({first, *(_asked_elsewhere(**at, **each) for each in others)}) == 4
+
+
+def test_a_repeat_at_another_worker_without_an_event_time_is_a_prediction_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = _asked_elsewhere()
+    monkeypatch.setitem(globals(), "NOW", NOW.replace(second=1))
+    assert _asked_elsewhere() != first

@@ -51,6 +51,9 @@ def test_a_repeat_in_another_trace_is_the_same_request(body: dict[str, Any]) -> 
     told = [post(app, "/predict", body, {b"traceparent": each.encode()}) for each in (GOOD, other)]
     assert [status for status, _ in told] == [200, 200]
     assert (told[0] == told[1]) == ("ids" in body)
+    if "ids" in body:
+        elsewhere = post(make(FakeJournal()), "/predict", body, {b"traceparent": other.encode()})
+        assert elsewhere == told[0]
     assert json.loads(json.dumps(journal.records[0].extra))[CALLER_TRACE] == f"{TRACE}-{SPAN}"  # type: ignore[union-attr]  # it is a prediction
 
 

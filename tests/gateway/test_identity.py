@@ -19,8 +19,8 @@ def test_ids_are_valid_version_7_and_ordered_by_event_time() -> None:
 
 def test_ids_are_unique_unless_the_caller_repeats_himself() -> None:
     assert len({prediction_id(AT) for _ in range(10_000)}) == 10_000
-    assert prediction_id(AT, "m", "a") == prediction_id(AT, "m", "a")
-    distinct = {prediction_id(AT, "m", "a"), prediction_id(AT, "n", "a"), prediction_id(AT, "m", "b")}
+    assert prediction_id(AT, "m", b"a") == prediction_id(AT, "m", b"a")
+    distinct = {prediction_id(AT, "m", b"a"), prediction_id(AT, "n", b"a"), prediction_id(AT, "m", b"b")}
     assert len(distinct) == 3
 
 

@@ -38,9 +38,23 @@ def test_what_another_server_said_is_on_record_as_the_champions() -> None:
 
 def test_a_log_that_is_sent_again_has_the_same_ids() -> None:
     app = logging(FakeJournal())
-    asked = {"rows": [ROW], "ids": ["r1"], "at": "2024-01-01T00:00:00Z"}
-    ids = {post(app, "/log", {"asked": asked, "answers": [{"output": 1}]})[1]["predictions"][0]["id"] for _ in "ab"}
-    assert len(ids) == 1
+    assert log_again(app) == log_again(app)
+
+
+@pytest.mark.parametrize(
+    "other", [{"row": ROW | {"amount": 9.0}}, {"output": 2}, {"version": "v1"}, {"at": "2024-01-01T00:00:01Z"}]
+)
+def test_what_was_logged_otherwise_under_the_same_id_is_a_row_of_its_own(other: dict[str, Any]) -> None:
+    app = logging(FakeJournal())
+    assert log_again(app) != log_again(app, **other)
+    assert log_again(app, **other) == log_again(app, **other)
+
+
+def log_again(app: GatewayApp, row: Any = ROW, output: float = 1, at: str = "2024-01-01T00:00:00Z", **more: Any) -> str:
+    asked = {"rows": [row], "ids": ["r1"], "at": at}
+    status, said = post(app, "/log", {"asked": asked, "answers": [{"output": output}]} | more)
+    assert status == 200
+    return str(said["predictions"][0]["id"])
 
 
 def test_a_server_that_has_not_changed_over_yet_says_so() -> None:

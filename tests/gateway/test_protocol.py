@@ -125,6 +125,13 @@ def test_features_come_by_name_or_as_one_matrix_flat_or_nested() -> None:
         ([column("a", [1]), column("b", [1]), column("at", [None], "BYTES")], "inputs[2].data"),
         ([column("a", [1]), column("b", [1]), column("at", ["noon"], "BYTES")], "rows[0].at"),
         ([column("a", [2**63]), column("b", [1])], "inputs[0].data[0]"),
+        ([column("a", [1.5], "INT32"), column("b", [1])], "inputs[0].data"),
+        ([column("a", [1]), column("b", [300], "UINT8")], "inputs[1].data"),
+        ([column("a", [None, -129], "INT8"), column("b", [1, 1])], "inputs[0].data"),
+        ([column("x", [1, 1e39], "FP32", [1, 2])], "inputs[0].data"),
+        ([column("x", [1, -7e4], "FP16", [1, 2])], "inputs[0].data"),
+        ([column("x", [1, -1], "UINT64", [1, 2])], "inputs[0].data"),
+        ([column("x", [1, 1e19], "INT64", [1, 2])], "inputs[0].data"),
         ([], "inputs"),
     ],
 )
@@ -132,6 +139,33 @@ def test_tensors_beside_the_contract_are_refused(inputs: list[Any], path: str) -
     with pytest.raises(RefusedError) as caught:
         infer(PARSER, *inputs)
     assert (caught.value.status, caught.value.path) == (422, path)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ([column("a", ["1"]), column("b", [1])], "'a' has numbers, found texts"),
+        ([column("a", [1], "BYTES"), column("b", [1])], "'a' has numbers, found BYTES"),
+        ([column("a", [1, 2, 3]), column("b", [1, 2])], "the shape [2]; with the 3 rows of the first tensor it has"),
+        ([column("x", [1, 2, 3], shape=[1, 3])], "has the shape [1, 2] here, found [1, 3]"),
+        ([column("a", [1.5], "INT32"), column("b", [1])], "'a' is of INT32, which has no 1.5"),
+    ],
+)
+def test_what_is_said_of_a_tensor_is_what_was_found(inputs: list[Any], said: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        infer(PARSER, *inputs)
+    assert said in str(caught.value)
+
+
+def test_the_least_and_the_greatest_that_a_datatype_has_are_taken() -> None:
+    limits: dict[str, list[float]] = {
+        "INT8": [-128, 127.0], "UINT8": [0, 255], "INT64": [-(2**63), 2**63 - 1], "FP32": [-3.4028235e38, 3.4028235e38],
+        "FP16": [-65504, 65504],
+    }  # fmt: skip
+    for datatype, data in limits.items():
+        wanted = [{"a": float(data[0]), "b": float(data[1])}]
+        assert infer(PARSER, column("x", data, datatype, [1, 2])) == wanted
+        assert infer(PARSER, column("a", data[:1], datatype), column("b", data[1:], datatype)) == wanted
 
 
 CAREFUL = InferParser(GatewaySettings(model="m", columns=NUMBERS))
@@ -146,7 +180,7 @@ BODY = st.fixed_dictionaries(
     {"inputs": st.lists(st.fixed_dictionaries({
         "name": st.sampled_from(["x", "x", "a:b", "a", "at"]),
         "shape": st.one_of(st.just([1, 2]), st.just([2, 2]), st.lists(st.integers(-1, 3), max_size=3)),
-        "datatype": st.sampled_from(["FP64", "FP64", "INT64", "BYTES", "FP4"]),
+        "datatype": st.sampled_from(["FP64", "FP64", "FP32", "FP16", "INT64", "UINT8", "BYTES", "FP4"]),
         "data": st.one_of(st.lists(NUMBER, min_size=2, max_size=2), st.lists(CELL, max_size=5)),
     }), min_size=1, max_size=2)},
     optional={"id": st.sampled_from(["", "r:1", 7]), "outputs": st.just([{"name": "arm"}]), "more": st.just(1)},

@@ -41,10 +41,13 @@ def test_rows_and_one_row_are_read() -> None:
         key="c",
         extra={"customer": "c"},
         client_id="x-1",
+        asked=two[0].asked,
     )
+    assert two[0].asked != two[1].asked
     assert two[1].values == {"amount": None, "shop": None, "count": 2.0}
     assert two[1].extra == {"customer": "c", "age": 7.0}
     assert parse({"row": ROW})[0].values == two[0].values
+    assert parse({"row": ROW})[0].asked == b""
     assert isinstance(two[0].values["count"], float)
 
 
@@ -97,14 +100,28 @@ def test_huge_integers_are_refused_with_their_path(amount: bytes) -> None:
         (b'"\\u0000"', "rows[0].shop"),
         (b'"' + b"x" * 8193 + b'"', "rows[0].shop"),
         (b"5", "rows[0].shop"),
-        (b'"\\ud800"', ""),
-        (b'"\\udc00x"', ""),
+        (b'"\\ud800"', "rows[0].shop"),
+        (b'"\\udc00x"', "rows[0].shop"),
         (b'"\xff"', ""),
-        (b'"\xed\xa0\x80"', ""),
+        (b'"\xed\xa0\x80"', "rows[0].shop"),
     ],
 )
 def test_strings_that_are_none_are_refused(shop: bytes, path: str) -> None:
     assert refused(b'{"rows":[{"amount":1,"shop":' + shop + b',"count":1,"customer":"c"}]}').path == path
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"row":{"shop":"x\\ud800"}}', "row.shop"),
+        (b'{"row":{"shop\\ud800":"x"}}', "row"),
+        (b'{"\\udfff":1,"\\udfff":2}', ""),
+    ],
+)
+def test_half_of_a_character_is_called_that(body: bytes, path: str) -> None:
+    found = refused(body)
+    assert (found.status, found.code, found.path) == (400, "malformed", path)
+    assert str(found).startswith("the text is no Unicode: \\ud") and str(found).isascii()
 
 
 @pytest.mark.fault("V3")

@@ -122,6 +122,29 @@ def test_what_cannot_be_an_answer_is_refused(store: ReviewDB, body: Any, status:
     assert ask(gate(store), "/review/answer", "labeller-ann", body)[0] == status
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "path"),
+    [
+        (f'{{"item": "{NOBODY}", "value": 0, "value": 1}}', 422, "value"),
+        (f'{{"item": "{NOBODY}", "value": []}}', 422, "value"),
+        (f'{{"item": "{NOBODY}", "value": "a:b"}}', 422, "value"),
+        (f'{{"item": "{NOBODY}"}}', 422, "value"),
+        ('{"item": 7, "value": 1}', 422, "item"),
+        ("{", 400, ""),
+    ],
+)
+def test_an_answer_is_read_as_strictly_as_every_other_body(store: ReviewDB, text: str, status: int, path: str) -> None:
+    async def asked() -> Reply:
+        told: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        app(store)(Request("POST", "/review/answer", {b"host": b"localhost"}, text.encode(), "ann"), told.set_result)
+        return await told
+
+    reply = asyncio.run(asked())
+    error = json.loads(reply.body)["error"]
+    assert (reply.status, error["path"]) == (status, path)
+    assert "$" not in error["message"]
+
+
 def test_it_answers_as_the_document_says(store: ReviewDB) -> None:
     inner = app(store)
 

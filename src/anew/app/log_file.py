@@ -1,10 +1,11 @@
 """`anew data log`: the log of another server, sent to the gateway that keeps it for the loop."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import polars as pl
@@ -13,11 +14,16 @@ from anew.adapters.iso_text import iso_problem
 from anew.adapters.table_file import read_table
 from anew.app.settings import Settings
 from anew.app.status import gateway_address
+from anew.domain.column import ColumnKind, Columns
 from anew.domain.errors import PolicyError, SchemaError, SettingsError, UnavailableError
 
 __all__ = ["LogColumns", "LogSent", "LogTaker", "model_address", "send_log"]
 
 _BATCH = 1000
+_ROW: Final = "_row"
+"""The number of a row in the file."""
+_NAMED: Final = re.compile(r"(?:asked\.)?(?P<list>rows|ids|answers|labels)\[(?P<place>\d+)\]\.?")
+"""How the gateway names a row of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +79,16 @@ class LogTaker:
 
 
 def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker) -> LogSent:
-    """Send the rows of `file`, in time order; where it has the target, it goes as the label.
+    """Send the rows of `file`, in time order, up to the first that the gateway refuses; the target goes as the label.
 
     A row keeps its id, so that a log which is sent again, or grows, brings each request once.
 
     Raises
     ------
     SettingsError
-        The project does not take logs, or the file lacks a column.
+        The project does not take logs, or the file lacks a column, or has text where a number is declared.
     SchemaError, PolicyError, UnavailableError
-        As the gateway says; what was sent before stays.
+        As the gateway says, with the row of the file and how much was taken before it, which stays.
     """
     if not settings.policy.serving.log_only:
         where = settings.document.where(("serving",))
@@ -100,15 +106,67 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
         raise SettingsError(f"{file} has no column {', '.join(map(repr, missing))}; it has {', '.join(frame.columns)}")
     if frame.schema[columns.time] == pl.String and (why := iso_problem(frame.get_column(columns.time))):
         raise SettingsError(f"{file}: the time column {columns.time!r}: {why}")
+    _check_numbers(frame, columns, file)
+    frame = frame.with_columns(pl.int_range(1, pl.len() + 1).alias(_ROW))
     frame = frame.sort(columns.time, maintain_order=True).with_columns(pl.col(named.id).cast(pl.String))
     if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
         frame = frame.with_columns(pl.col(columns.time).dt.replace_time_zone("UTC"))
-    sent, labelled = 0, 0
+    sending = _Sending(settings, file.name, named, asked, taker)
     for part in _parts(frame, named.version):
-        said = taker.post("/log", _told(part, asked, named))["predictions"]
-        sent += len(said)
-        labelled += _label(part, settings, [each["id"] for each in said], taker)
-    return LogSent(predictions=sent, labels=labelled)
+        sending.send(part)
+    return LogSent(predictions=sending.predictions, labels=sending.labels)
+
+
+def _check_numbers(frame: pl.DataFrame, columns: Columns, file: Path) -> None:
+    """Refuse a cell that is no number, which makes text of a whole column of a CSV file."""
+    for column in columns.features:
+        said = frame.get_column(column.name)
+        if column.kind is not ColumnKind.NUMBER or said.dtype != pl.String:
+            continue
+        wrong = (said.cast(pl.Float64, strict=False).is_null() & said.is_not_null()).arg_true()
+        if len(wrong):
+            found = f"{said[wrong[0]]!r} in row {wrong[0] + 1}"
+            raise SettingsError(f"{file}: the column {column.name!r} has numbers, found {found}; nothing was sent")
+
+
+@dataclass(slots=True)
+class _Sending:
+    """Sends parts of a log, and counts what was taken."""
+
+    settings: Settings
+    file: str
+    named: LogColumns
+    asked: Sequence[str]
+    taker: LogTaker
+    predictions: int = 0
+    labels: int = 0
+
+    def send(self, part: pl.DataFrame) -> None:
+        """Send rows in one request, which is refused whole: then those before the one that is named, alone."""
+        try:
+            said = self.taker.post("/log", _told(part, self.asked, self.named))["predictions"]
+        except SchemaError as exc:
+            found = _NAMED.match(exc.path)
+            place = int(found["place"]) if found else 0
+            if place:
+                self.send(part.head(place))
+            raise self._refused(part.get_column(_ROW)[place], exc) from exc
+        self.predictions += len(said)
+        labels = _labels(part, self.settings.columns, [each["id"] for each in said])
+        if not labels:
+            return
+        try:
+            self.taker.post("/labels", {"labels": [label for _, label in labels]})
+        except SchemaError as exc:
+            found = _NAMED.match(exc.path)
+            raise self._refused(labels[int(found["place"]) if found else 0][0], exc) from exc
+        self.labels += len(labels)
+
+    def _refused(self, row: int, exc: SchemaError) -> SchemaError:
+        field = _NAMED.sub("", exc.path, count=1)
+        why = str(exc).partition(": ")[2]
+        taken = f"taken before it, in time order: {self.predictions} rows, {self.labels} labels"
+        return SchemaError(f"row {row} of {self.file}: {f'{field}: ' if field else ''}{why} ({taken})", exc.path)
 
 
 def _parts(frame: pl.DataFrame, version: str) -> Sequence[pl.DataFrame]:
@@ -134,15 +192,14 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _label(part: pl.DataFrame, settings: Settings, ids: Sequence[str], taker: LogTaker) -> int:
-    """Send labels as of the newest row of the batch: sent again they are the same deliveries."""
-    if settings.columns.target not in part.columns:
-        return 0
-    values = part.get_column(settings.columns.target).to_list()
-    known: Mapping[str, Any] = {id: value for id, value in zip(ids, values, strict=True) if value is not None}
-    if known:
-        newest = part.get_column(settings.columns.time)[-1]
-        at = newest if isinstance(newest, datetime) else datetime.fromisoformat(str(newest))
-        beside = {"at": (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(), "source": "log"}
-        taker.post("/labels", {"labels": [{"prediction": id, "value": value} | beside for id, value in known.items()]})
-    return len(known)
+def _labels(part: pl.DataFrame, columns: Columns, ids: Sequence[str]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+    """Return the labels, each with its row, as of the newest row of the batch: sent again they are the same."""
+    if columns.target not in part.columns:
+        return ()
+    newest = part.get_column(columns.time)[-1]
+    at = newest if isinstance(newest, datetime) else datetime.fromisoformat(str(newest))
+    beside = {"at": (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(), "source": "log"}
+    values = {id: (row, value) for row, id, value in zip(
+        part.get_column(_ROW), ids, part.get_column(columns.target), strict=True
+    ) if value is not None}  # fmt: skip
+    return [(row, {"prediction": id, "value": value} | beside) for id, (row, value) in values.items()]

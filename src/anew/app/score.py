@@ -12,6 +12,7 @@ from anew.adapters.signing import Verifier
 from anew.adapters.table_writer import TableWriter
 from anew.app.kept import kept_artifacts
 from anew.app.settings import load
+from anew.domain.column import ColumnKind
 from anew.domain.errors import ConflictError, NotFoundError, SchemaError
 from anew.ports.predictor import Predictor
 
@@ -22,11 +23,15 @@ _ROWS = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What was scored: how many rows, by which version, into which columns."""
+    """What was scored: how many rows, by which version, into which columns.
+
+    `unlike` counts the rows that the gateway refuses, since a number of theirs is NaN or infinite.
+    """
 
     rows: int
     version: str
     columns: tuple[str, ...]
+    unlike: int = 0
 
 
 def score_file(project: Path, source: Path, target: Path, *, version: str = "") -> Scored:
@@ -52,7 +57,7 @@ def score_file(project: Path, source: Path, target: Path, *, version: str = "") 
     if target.exists():
         raise ConflictError(f"{target} is there already; name a new file")
     names = _names(predictor)
-    rows = 0
+    rows = unlike = 0
     with TableWriter(target) as writer:
         for frame in _batches(source):
             taken = sorted(set(names) & set(frame.columns))
@@ -60,7 +65,8 @@ def score_file(project: Path, source: Path, target: Path, *, version: str = "") 
                 raise SchemaError(f"{source.name} has a column {taken[0]!r} already: rename it", taken[0])
             writer.write(frame.with_columns(_answers(predictor, frame, names)))
             rows += frame.height
-    return Scored(rows=rows, version=predictor.version, columns=names)
+            unlike += _unlike(predictor, frame)
+    return Scored(rows=rows, version=predictor.version, columns=names, unlike=unlike)
 
 
 def _loaded(project: Path, version: str) -> Predictor:
@@ -90,6 +96,13 @@ def _answers(predictor: Predictor, frame: pl.DataFrame, names: tuple[str, ...]) 
     return answers
 
 
+def _unlike(predictor: Predictor, frame: pl.DataFrame) -> int:
+    """Count the rows with a number that JSON does not have."""
+    numbers = [each.name for each in predictor.columns.features if each.kind is ColumnKind.NUMBER]
+    floats = [name for name in numbers if frame.schema[name].is_float()]
+    return frame.filter(pl.any_horizontal(~pl.col(floats).is_finite())).height if floats else 0
+
+
 def _batches(source: Path) -> Iterator[pl.DataFrame]:
     """Yield the rows, `_ROWS` at a time; of an empty file one empty frame, for its columns."""
     lazy, at = pl.scan_parquet(source), 0
@@ -102,4 +115,5 @@ def _batches(source: Path) -> Iterator[pl.DataFrame]:
                 return
             at += _ROWS
     except pl.exceptions.PolarsError as exc:
-        raise SchemaError(f"{source.name} cannot be read as Parquet: {exc}") from exc
+        said = f"{source.name} cannot be read as Parquet; give a Parquet file, and a whole one: {exc}"
+        raise SchemaError(said) from exc

@@ -61,11 +61,15 @@ class ServedGateway:
         if lived and not (same and whole):
             self.processes.renew(self._settings.policy.serving.workers, sets_of(self._settings))
 
-    def announce(self, ready: Callable[[str, int], None]) -> None:
-        """Say once, when it has begun, where it is served."""
-        if self._begun_by_us and not self._announced:
-            self._announced = True
+    def announce(self, ready: Callable[[str, int], None], told: Callable[[str], None]) -> None:
+        """Say once, when it has begun, where it is served; or, in words, that others are to serve it."""
+        if not self._begun_by_us or self._announced:
+            return
+        self._announced = True
+        if self.processes.count:
             ready(self.processes.host, self.processes.port)
+        else:
+            told(f"not serving (serving.workers is 0): to serve it, run: anew gateway {self._settings.root}")
 
     def problems(self) -> list[str]:
         """Return what keeps workers from what they were told to, each once when it begins."""

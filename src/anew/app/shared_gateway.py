@@ -1,6 +1,7 @@
 """`anew gateway`: worker processes that serve several projects, whose loops run elsewhere."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
@@ -20,6 +21,7 @@ __all__ = ["serve_projects"]
 
 _LOG = logging.getLogger("anew.gateway")
 _TURN_S = 0.2
+_BEGIN_S = 60.0
 
 
 def serve_projects(
@@ -29,18 +31,23 @@ def serve_projects(
     port: int | None = None,
     workers: int = 1,
     ready: Callable[[str, int], None] = lambda _host, _port: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve `projects` until `stop` is set; host and port are those of the first one, unless `port` is given.
 
-    An installation stands for all its projects that can be served; of the others it is logged why not.
+    An installation stands for all its projects that can be served; of the others it is logged why not. A project whose
+    `anew up` is only beginning is waited for, which `told` hears.
 
     Raises
     ------
     NotFoundError, SettingsError
-        There is no such project, two have a model of the same name, or one has workers of its own.
+        There is no such project, two have a model of the same name, one has workers of its own, or one was not brought
+        up within a minute.
     """
     settings = [each for project in projects for each in _of(project)]
     _check(settings)
+    if not all(_has_key(each, stop, told) for each in settings):
+        return
     first = settings[0]
     traffic = FileTraffic(first.state, verifier=Verifier.load(first.state / "keys"))
     serving = first.policy.serving
@@ -63,6 +70,24 @@ def serve_projects(
                 _LOG.error("%s", exc)
     finally:
         processes.stop()
+
+
+def _has_key(settings: Settings, stop: Event, told: Callable[[str], None]) -> bool:
+    """Wait for the key that `anew up` makes for a new project; False when `stop` came before it."""
+    until, waits = time.monotonic() + _BEGIN_S, False
+    while not stop.is_set():
+        try:
+            Verifier.load(settings.state / "keys")
+        except NotFoundError:
+            if time.monotonic() >= until:
+                raise
+        else:
+            return True
+        if not waits:
+            waits = True
+            told(f"waiting for: anew up {settings.root} (there is no signing key yet)")
+        stop.wait(_TURN_S)
+    return False
 
 
 def _of(project: Path) -> Sequence[Settings]:

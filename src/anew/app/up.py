@@ -68,7 +68,8 @@ _AGAIN_S = 0.5
 class UpOptions:
     """What the command line gives: a `port` instead of the settings', who hears each fact, who where it is served.
 
-    `progress` hears how far a long run is, now and then; `dashboard` the address of the pages.
+    `progress` hears how far a long run is, now and then, and who is to serve where `anew up` does not; `dashboard` the
+    address of the pages.
 
     Where it is one of several projects in one process: `shares` says that requests to retrain wait for their turn at
     shared compute, `pages` whether it has a dashboard of its own, `effects` makes what runs its effects, `begun` is
@@ -120,7 +121,7 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
                         silent_until = time.monotonic() + _REPEAT_S
                         _LOG.error("a store does not answer, tried again every %.1f s problem=%s", _AGAIN_S, exc)
                     gateway.stand_in()
-                    gateway.announce(options.ready)
+                    gateway.announce(options.ready, options.progress)
                     gateway.keep_until(_AGAIN_S, stop)
                 else:
                     return
@@ -179,7 +180,7 @@ class _Up:
                 self._loop.heed()  # an order, and a freeze that began, is on record before any effect ends
                 effects.start()
                 self._start()
-                self._gateway.announce(self._options.ready)
+                self._gateway.announce(self._options.ready, self._options.progress)
                 with replicas(self._settings, stores.signer):
                     self._turns(stop, effects, grant)
         finally:

@@ -13,6 +13,8 @@ def run(given: Namespace) -> None:
     scored = score_file(given.project, given.data, given.to, version=given.version)
     if given.json:
         plain = {"rows": scored.rows, "version": scored.version, "columns": list(scored.columns), "file": str(given.to)}
-        emit_json("anew.data.score/1", plain)
+        emit_json("anew.data.score/1", plain | {"unlike": scored.unlike})
     else:
         say(f"{scored.rows:,} rows answered by {scored.version} into {given.to}: {', '.join(scored.columns)}")
+        if scored.unlike:
+            say(f"{scored.unlike:,} of the rows have a NaN or an infinite number, which the gateway refuses: use null")

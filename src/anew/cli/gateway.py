@@ -48,8 +48,11 @@ def run(
             sys.stdout.flush()
         typer.echo(f"serving on http://{host}:{port}", err=True)
 
+    def told(said: str) -> None:
+        typer.echo(said, err=True)
+
     if not origin:
-        serve_projects(projects, stop, port=port, workers=workers or 1, ready=ready)
+        serve_projects(projects, stop, port=port, workers=workers or 1, ready=ready, told=told)
         return
     if len(projects) != 1 or not key:
         raise SettingsError("with --from, give one folder and --key env:NAME or file:PATH, the project's public key")

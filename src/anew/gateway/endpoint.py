@@ -186,7 +186,7 @@ class ModelEndpoint:
 
 def _seconds(wish: bytes) -> float:
     if not re.fullmatch(rb"[0-9]{1,9}", wish):
-        raise RefusedError(400, "malformed", "x-request-timeout-ms is a whole number of milliseconds")
+        raise RefusedError(400, "malformed", "x-request-timeout-ms is a whole number of milliseconds, up to 999999999")
     return int(wish) / 1000
 
 

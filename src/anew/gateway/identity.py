@@ -41,19 +41,20 @@ class Draw:
         return self._digits[at : self._at]
 
 
-def prediction_id(at: datetime, model: str = "", client_id: str = "", *, draw: Callable[[], str] | None = None) -> str:
+def prediction_id(at: datetime, model: str = "", asked: bytes = b"", *, draw: Callable[[], str] | None = None) -> str:
     """Return an id that begins with the event time `at` in milliseconds.
 
-    With a `client_id` the rest follows from it, so that a repeat at the same `at` has the same id at every worker;
-    else it is random, from what a `Draw` gives.
+    With `asked`, a digest of the caller's id and of what was asked under it, the rest follows from these, so that a
+    repeat at the same `at` has the same id at every worker, and nothing else has; without, it is random, from what a
+    `Draw` gives.
 
     >>> from datetime import UTC
     >>> at = datetime(2026, 1, 1, tzinfo=UTC)
-    >>> prediction_id(at, "m", "order-7") == prediction_id(at, "m", "order-7") != prediction_id(at, "m", "order-8")
+    >>> prediction_id(at, "m", b"order-7") == prediction_id(at, "m", b"order-7") != prediction_id(at, "m", b"order-8")
     True
     """
-    if client_id:
-        end = _ends(hashlib.sha256(f"{model}\n{client_id}".encode()).digest()[:_BYTES])
+    if asked:
+        end = _ends(hashlib.sha256(model.encode() + b"\n" + asked).digest()[:_BYTES])
     else:
         end = _ends(os.urandom(_BYTES)) if draw is None else draw()
     return f"{int(at.timestamp() * 1000) & _MILLIS:012x}{end}"

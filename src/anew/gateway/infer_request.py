@@ -27,6 +27,13 @@ _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _NUMBERS: Final = Literal[
     "FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8"
 ]
+_LIMITS: Final = {
+    **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+    "FP32": (-(2.0**128 - 2.0**103), 2.0**128 - 2.0**103),  # what is beyond would be rounded to infinity
+    "FP16": (-65520.0, 65520.0),
+}
+"""The least and the greatest number of each datatype that does not hold all that JSON has."""
 _Parameters: Any = dict[str, bool | _INTEGER | float | str | None]  # type: ignore[valid-type] # msgspec reads it
 
 
@@ -170,8 +177,8 @@ class InferParser:
         width = len(features)
         if list(tensor.shape) != [height, width]:
             raise RefusedError(
-                422, "invalid", f"{tensor.name[:40]!r} is no column, and as a matrix of all features it has the shape "
-                f"{[height, width]}, not {tensor.shape}", f"{path}.shape",
+                422, "invalid", f"{tensor.name[:40]!r} is no column, and a matrix of all features has the shape "
+                f"{[height, width]} here, found {tensor.shape}", f"{path}.shape",
             )  # fmt: skip
         flat = _flat(tensor, path)
         if None in flat:
@@ -188,8 +195,9 @@ class InferParser:
         shapes = ([height, width],) if width > 1 else ([height], [height, 1])
         if list(tensor.shape) not in shapes:
             raise RefusedError(
-                422, "invalid", f"{tensor.name!r} has the shape {shapes[0]}, not {tensor.shape}", f"{path}.shape"
-            )
+                422, "invalid", f"{tensor.name!r} has the shape {tensor.shape}; with the {height} rows of the first "
+                f"tensor it has to be {shapes[0]}", f"{path}.shape",
+            )  # fmt: skip
         flat = _flat(tensor, path)
         if column is None:
             return self._beside(tensor, flat, path)
@@ -211,12 +219,12 @@ class InferParser:
 
 
 def _usual(most_string: int) -> msgspec.json.Decoder[Any]:
-    """Return what reads a body of one tensor of numbers; whole numbers out of bounds are for the other reader."""
+    """Return what reads a body of one tensor of numbers; what its datatype may not hold is for the other reader."""
     text = Annotated[str, msgspec.Meta(max_length=most_string)]
     number = Annotated[float, msgspec.Meta(gt=-(2.0**63), lt=2.0**63)]
     tensor = msgspec.defstruct(
         "Matrix",
-        [("name", text), ("shape", list[int]), ("datatype", _NUMBERS), ("data", list[number])],
+        [("name", text), ("shape", list[int]), ("datatype", Literal["FP64", "FP32"]), ("data", list[number])],
         forbid_unknown_fields=True,
     )
     one = Annotated[list[tensor], msgspec.Meta(min_length=1, max_length=1)]  # type: ignore[valid-type] # made at run time
@@ -236,8 +244,21 @@ def _check(column: Column, tensor: Any, flat: Sequence[Any], path: str) -> None:
 
 
 def _check_numbers(tensor: Any, flat: Sequence[Any], path: str) -> None:
-    if tensor.datatype == "BYTES" or str in set(map(type, flat)):
-        raise RefusedError(422, "invalid", f"{tensor.name[:40]!r} has numbers, found {tensor.datatype}", f"{path}.data")
+    name, texts = tensor.name[:40], str in set(map(type, flat))
+    if tensor.datatype == "BYTES" or texts:
+        found = "texts" if texts else "BYTES"
+        raise RefusedError(422, "invalid", f"{name!r} has numbers, found {found}", f"{path}.data")
+    if tensor.datatype != "FP64":
+        _check_datatype(tensor.datatype, name, flat, path)
+
+
+def _check_datatype(datatype: str, name: str, flat: Sequence[Any], path: str) -> None:
+    """Refuse numbers that the datatype does not have."""
+    low, high = _LIMITS[datatype]
+    fractions = datatype.startswith("FP")
+    for cell in flat:
+        if cell is not None and not (low <= cell <= high and (fractions or cell == int(cell))):
+            raise RefusedError(422, "invalid", f"{name!r} is of {datatype}, which has no {cell}", f"{path}.data")
 
 
 def _flat(tensor: Any, path: str) -> list[Any]:

@@ -12,7 +12,7 @@ from anew.gateway.label_request import known_value
 from anew.gateway.refusal import RefusedError
 from anew.gateway.request import PredictParser
 from anew.gateway.routing import Route
-from anew.gateway.row import RequestRow
+from anew.gateway.row import RequestRow, digest
 from anew.gateway.sanity import nonsense
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.strict_json import decode
@@ -74,7 +74,15 @@ class LoggedParser:
         problem = nonsense(answers, len(rows), self._columns)
         if problem:
             raise RefusedError(422, "invalid", problem, "answers")
-        return rows, Logged(answers=answers, version="" if said.version is msgspec.UNSET else said.version)
+        logged = Logged(answers=answers, version="" if said.version is msgspec.UNSET else said.version)
+        return [_under(row, answer, logged.version) for row, answer in zip(rows, answers, strict=True)], logged
+
+
+def _under(row: RequestRow, answer: Answer, version: str) -> RequestRow:
+    """Return a row that is another one where something else was said to it under its id."""
+    if not row.client_id:
+        return row
+    return msgspec.structs.replace(row, asked=digest(row.asked, answer.output, answer.proba, version))
 
 
 def _count(said: Any) -> int:

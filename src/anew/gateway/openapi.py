@@ -117,7 +117,8 @@ def _schemas(settings: GatewaySettings) -> _Json:
     key = [columns.key] if columns.key in beside else []
     row = _object(properties | {columns.time: _INSTANT}, (*columns.names, *key))
     ids = {"type": "array", "items": _DELIVERY}
-    common = {"at": _INSTANT, "ids": ids}
+    again = "with `at`, a request is safe to repeat at any worker; alone, at the one that answered it"
+    common = {"at": _INSTANT, "ids": ids | {"description": again}}
     value: _Json = {"enum": list(columns.classes)} if columns.task.classifies else {"type": "number"}
     deliver = {"prediction": _ID, "at": _INSTANT, "id": _DELIVERY, "source": _SOURCE}
     label = deliver | {"value": value, "withdraw": {"type": "boolean"}, "revision": {"type": "integer", "minimum": 0}}

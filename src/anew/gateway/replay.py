@@ -1,12 +1,9 @@
 """The same client id again gets the same answer again."""
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-
-import msgspec
 
 from anew.domain.observation import Prediction
 from anew.gateway.refusal import RefusedError
@@ -20,7 +17,7 @@ _Answered = tuple[Route, Sequence[Prediction]]
 
 @dataclass(slots=True)
 class _Kept:
-    print: bytes
+    asked: bytes
     answer: asyncio.Future[tuple[Route, Prediction]]
 
 
@@ -28,8 +25,9 @@ class _Kept:
 class Replays:
     """Remembers the last `most` answers by client id, in this worker alone. Belongs to one event loop.
 
-    A repeat that reaches another worker, or comes after `most` others, is answered anew; if it gives the same event
-    time it has the same prediction id, so the lake keeps one row.
+    A repeat that reaches another worker, or comes after `most` others, is answered anew. If it gives the same event
+    time it has the same prediction id, so the lake keeps one row, the first; without one it is a prediction of its
+    own, as is another row under that id.
     """
 
     most: int
@@ -80,7 +78,7 @@ class Replays:
         entry = self._kept.get(row.client_id)
         if entry is None:
             return None
-        if entry.print != _print(row):
+        if entry.asked != row.asked:
             raise RefusedError(
                 409, "id_reused", f"the id {row.client_id!r} was used for another row; use a new one", path
             )
@@ -89,7 +87,7 @@ class Replays:
         return entry
 
     def _enter(self, row: RequestRow) -> _Kept:
-        entry = _Kept(_print(row), asyncio.get_running_loop().create_future())
+        entry = _Kept(row.asked, asyncio.get_running_loop().create_future())
         self._kept[row.client_id] = entry
         return entry
 
@@ -102,9 +100,3 @@ class Replays:
                     problem if isinstance(problem, Exception) else RefusedError(503, "interrupted", "try again")
                 )
                 entry.answer.exception()  # whoever waits is told; when nobody does, it is no mistake
-
-
-def _print(row: RequestRow) -> bytes:
-    """Return a digest of what was asked; an event time counts only where the caller gave it."""
-    at = row.at.isoformat() if row.timed else ""
-    return hashlib.sha256(msgspec.msgpack.encode((dict(row.values), dict(row.extra), at))).digest()

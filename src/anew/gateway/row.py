@@ -1,5 +1,6 @@
 """Makes the rows to answer out of cells that a body brought: exactly the declared columns, nothing guessed."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from anew.gateway.refusal import RefusedError
 from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.strict_json import check_text, instant, latest
 
-__all__ = ["RequestRow", "RowMaker", "Times"]
+__all__ = ["RequestRow", "RowMaker", "Times", "digest"]
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `values` holds exactly the declared features, but for those that the feature store is still to be asked for; `key`
     is empty when the prediction's id takes its place; `extra` has the key and sensitive columns that are no features;
-    `client_id` is empty when none was given.
+    `client_id` is empty when none was given; so is `asked`, a digest of that id and of what was asked under it.
     """
 
     values: Mapping[str, Value]
@@ -29,6 +30,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     extra: Mapping[str, Value] = msgspec.field(default_factory=dict)
     client_id: str = ""
+    asked: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Times:
     def limit(self) -> datetime:
         """The latest event time allowed; few requests bring one."""
         return latest(self.now, self.skew_s)
+
+
+def digest(*parts: Any) -> bytes:
+    """Return a digest of what was asked or said, which anything else does not have."""
+    return hashlib.sha256(msgspec.msgpack.encode(parts)).digest()
 
 
 class RowMaker:
@@ -103,6 +110,7 @@ class RowMaker:
             key=_key(extra.get(key, values.get(key))) if key else "",
             extra=extra,
             client_id=client_id,
+            asked=digest(client_id, values, extra, "" if at is None else at.isoformat()) if client_id else b"",
         )
 
     def of_numbers(self, cells: Sequence[float], now: datetime) -> RequestRow:

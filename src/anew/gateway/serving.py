@@ -222,7 +222,7 @@ class Serving:
 
     def _ids(self, rows: Sequence[RequestRow]) -> Sequence[str]:
         model, draw = self.settings.model, self._draw
-        return [prediction_id(row.at, model, row.client_id, draw=draw) for row in rows]
+        return [prediction_id(row.at, model, row.asked, draw=draw) for row in rows]
 
     def _answer(self, route: Route, batch: Sequence[Entry]) -> None:
         """Put the champion's answers, or the fallback's, into the entries; end those that nobody can answer."""

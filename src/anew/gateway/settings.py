@@ -42,7 +42,8 @@ class GatewaySettings:
     most_body_bytes, most_rows, most_string
         Bounds on a request: bytes, rows or labels, characters of one string.
     most_replayed
-        How many answers are kept for a repeated client id; older ones are forgotten, each worker has its own.
+        How many answers are kept for a repeated client id; older ones are forgotten, each worker has its own, and
+        loses them when it ends.
     most_in_flight
         Requests that a challenger may have before further ones count as failed by overload.
     misses_before_kill

@@ -20,6 +20,7 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _INSTANT: Final = Annotated[datetime, msgspec.Meta(tz=True)]
 _PLACE: Final = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FIELD: Final = re.compile(r"(?:missing required|unknown) field `(.*)`$", re.DOTALL)
 
 
@@ -105,7 +106,7 @@ class _Constant:
 
 
 def _search(body: bytes) -> RefusedError | None:
-    """Find the first key that comes twice, or number that JSON does not have; None when there is neither."""
+    """Find the first key that comes twice, number that JSON does not have, or text that is no Unicode; else None."""
     try:
         value = json.loads(
             body,
@@ -122,6 +123,8 @@ def _search(body: bytes) -> RefusedError | None:
 def _object(pairs: list[tuple[str, Any]]) -> Any:
     known: dict[str, Any] = {}
     for key, value in pairs:
+        if _SURROGATE.search(key):
+            return key  # is refused in the place of the object, for the text that it is
         if key in known:
             return _Twice(key)
         known[key] = value
@@ -135,6 +138,9 @@ def _walk(value: Any, path: str) -> RefusedError | None:
         )
     if isinstance(value, _Constant):
         return RefusedError(422, "invalid", f"{value.text} is not a number that JSON has; send null for missing", path)
+    if isinstance(value, str) and (half := _SURROGATE.search(value)) is not None:
+        said = f"the text is no Unicode: \\u{ord(half[0]):x} is one half of a surrogate pair"
+        return RefusedError(400, "malformed", said, path)
     items: list[tuple[str, Any]] = []
     if isinstance(value, dict):
         items = [(_join(path, key), child) for key, child in value.items()]

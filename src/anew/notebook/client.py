@@ -106,8 +106,8 @@ class Client:
     ) -> list[Prediction]:
         """Tell a gateway that answers nobody what another server said to `rows`; returns what is on record, in order.
 
-        `ids` are the other server's own, so that a repeat is the same request; `version` is the one that answered,
-        where it is not the champion. Raises as `predict` does.
+        `ids` are the other server's own, so that a repeat is the same request where the rows have their event time,
+        too; `version` is the one that answered, where it is not the champion. Raises as `predict` does.
         """
         found = []
         for start in range(0, len(rows), _BATCH):
