@@ -232,3 +232,23 @@ def test_a_worker_that_hangs_is_killed_and_started_again(
     finally:
         hung.signal(signal.SIGCONT)
         ours.stop()
+
+
+def test_workers_that_end_again_and_again_are_told_as_what_the_version_may_do(tmp_path: Path) -> None:
+    project = served_project(tmp_path / "p", "small", workers=1)
+    accept(load(project))
+    port = free_port("127.0.0.1")
+    ours = gateway(project, port, 1)
+    said: list[str] = []
+    try:
+        ours.start()
+        for ends in range(1, 4):
+            wait(lambda: answered_by(port) == "0", seconds=60)
+            ours._workers[0].signal(signal.SIGKILL)
+            while sum("ended with" in each for each in said) < ends:
+                said += ours.keep()
+                time.sleep(0.05)
+            assert any("anew rollback goes back" in each for each in said) == (ends == 3)
+            wait(lambda: not ours.keep() and ours._workers[0].again_at is None, seconds=60)
+    finally:
+        ours.stop()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ _SETTLED_S = 0.5
 _PROBE_BYTES = 1 << 16
 _MARKS = ("", *ascii_lowercase)
 _GREEN = "green"
+_UNSTEADY, _UNSTEADY_S = 3, 300.0
+"""Where workers end so often within so many seconds, it is the same that ends them."""
 
 
 def free_port(host: str) -> int:
@@ -114,6 +117,7 @@ class GatewayProcesses:
     _change: _Change | None = field(default=None, init=False)
     _leaving: list[_Worker] = field(default_factory=list, init=False)
     _silence: Silence = field(init=False)
+    _ends: deque[float] = field(default_factory=lambda: deque(maxlen=_UNSTEADY), init=False)
 
     def __post_init__(self) -> None:
         self._silence = Silence(self.living)
@@ -187,6 +191,7 @@ class GatewayProcesses:
                 seen.append(
                     f"gateway worker {worker.name} ended with code {code}; see {self.log}/gateway-{worker.name}.log"
                 )
+                seen += self._unsteady()
             elif time.monotonic() >= worker.again_at:
                 self._workers[place] = self._launch(worker.name)
                 self._workers[place].deaths = worker.deaths
@@ -216,6 +221,17 @@ class GatewayProcesses:
         except OSError:
             return False
         return True
+
+    def _unsteady(self) -> list[str]:
+        """Note that a worker ended, and say when they do so again and again."""
+        self._ends.append(time.monotonic())
+        if len(self._ends) < _UNSTEADY or self._ends[-1] - self._ends[0] > _UNSTEADY_S:
+            return []
+        self._ends.clear()
+        return [
+            f"gateway workers ended {_UNSTEADY} times within {_UNSTEADY_S / 60:.0f} minutes: where the code of the "
+            "version that serves ends them (os._exit, a crash), anew rollback goes back; nothing does so by itself"
+        ]
 
     def _names(self, mark: str) -> list[str]:
         sides = ("", _GREEN)[: self.sets]
