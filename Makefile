@@ -78,7 +78,7 @@ reliability: .venv/test.stamp ## write the rows of the fault matrix, with what t
 
 newcomer: .venv/test.stamp ## take a newcomer's path from the built wheel in an empty environment: demo, own CSV, dashboard
 	@rm -rf build/newcomer
-	@$(BIN)/python tests/docs/newcomer.py build/newcomer
+	@$(BIN)/python tests/docs/newcomer.py build/newcomer $(BESIDE)
 
 oldest: .venv/test.stamp ## take the same path with the oldest packages that pyproject.toml admits
 	@rm -rf build/oldest

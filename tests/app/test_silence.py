@@ -36,12 +36,33 @@ def test_one_that_stops_talking_hangs_a_minute_later_and_the_others_do_not() -> 
     assert ours.pass_s(1, 1, 2) == {}, "it was only slow"
 
 
-def test_time_in_which_nobody_looked_does_not_count() -> None:
+def test_where_all_of_them_slept_whoever_looks_first_takes_it_for_no_silence() -> None:
     ours = Workers()
     ours.pass_s(2, 1)
-    ours.now += 3600.0  # the machine slept
+    ours.now += 3600.0
     assert ours.silence.hung() == {}
-    assert ours.pass_s(int(MOST_SILENT_S) - 3) == {}
+    assert ours.pass_s(3) == {}
+    assert ours.pass_s(1, 1) == {}, "it is awake now"
+    assert ours.pass_s(int(MOST_SILENT_S) - 1) == {}
+
+
+def test_a_loop_that_looks_rarely_finds_it_as_well() -> None:
+    ours = Workers()
+    ours.pass_s(2, 1)
+    for _ in range(4):
+        ours.now += 25.0
+        assert ours.silence.hung() == {}
+    ours.now += 25.0
+    assert ours.silence.hung() == {1: 125.0}
+
+
+def test_what_could_not_be_written_down_is_forgotten() -> None:
+    ours = Workers()
+    ours.pass_s(2, 1)
+    assert ours.pass_s(int(MOST_SILENT_S)) == {1: MOST_SILENT_S}
+    ours.silence.forget()
+    assert ours.pass_s(1, 1) == {}
+    assert ours.pass_s(int(MOST_SILENT_S)) == {1: MOST_SILENT_S}
 
 
 def test_one_that_is_loaded_again_under_another_pid_begins_anew() -> None:

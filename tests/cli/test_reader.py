@@ -56,6 +56,7 @@ def test_what_may_not_be_read_or_written_is_said_with_what_to_do(
     said: str,
 ) -> None:
     uid = os.geteuid()
+    monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(os, "geteuid", lambda: uid + uid - owner)  # the file is ours, so we are somebody else
     raised.filename = str(tmp_path / "gone" / "record.json")
     with pytest.raises(SystemExit) as ended, exits():
@@ -64,3 +65,20 @@ def test_what_may_not_be_read_or_written_is_said_with_what_to_do(
     told = capsys.readouterr().err
     assert "record.json" in told
     assert said.format(owner=uid) in told
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        PermissionError(errno.EPERM, "Operation not permitted", "/"),  # no hard links there, an immutable file …
+        PermissionError(errno.EACCES, "Permission denied", "/"),  # of what is open to us: an ACL, say
+    ],
+)
+def test_what_is_no_matter_of_modes_is_not_told_as_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: OSError
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: Path("/").stat().st_uid)
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    with pytest.raises(SystemExit), exits():
+        raise raised
+    assert capsys.readouterr().err == f"anew: {raised}\n"

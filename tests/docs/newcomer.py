@@ -1,9 +1,9 @@
 """The path of somebody who is new, from the built wheel in an empty environment with the newest allowed packages.
 
-``python tests/docs/newcomer.py FOLDER [LOCK]`` builds the wheel and installs it into a fresh environment, with the
+``python tests/docs/newcomer.py FOLDER [LOCK] [--beside]`` builds the wheel and installs it into a fresh environment, with the
 packages of a lock instead where one is named. Then it runs the demo and every block of the tutorial there, fails when
 a step does, and prints what each took: three minutes are promised for all but the installation, on a machine that does
-nothing else.
+nothing else; with ``--beside`` others run beside it, and no more is said.
 """
 
 import json
@@ -55,7 +55,7 @@ def _check(folder: Path, environment: dict[str, str]) -> None:
         raise SystemExit(f"the tutorial's rows are not all stored: {status['stored']}")
 
 
-def main(folder: Path, lock: Path | None = None) -> None:
+def main(folder: Path, lock: Path | None = None, *, beside: bool = False) -> None:
     """Take the path."""
     folder.mkdir(parents=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
@@ -87,8 +87,10 @@ def main(folder: Path, lock: Path | None = None) -> None:
     total = sum(seen.values())
     print(f"wheel {spent:.0f} s, installation {installing:.0f} s, then {total:.0f} s:")
     print(", ".join(f"{name} {seconds:.0f} s" for name, seconds in seen.items()))
-    print(f"{'met   ' if total <= MOST_S else 'MISSED'} at most {MOST_S:.0f} s, where nothing else runs")
+    if not beside:
+        print(f"{'met   ' if total <= MOST_S else 'MISSED'} at most {MOST_S:.0f} s")
 
 
 if __name__ == "__main__":
-    main(*(Path(each).absolute() for each in sys.argv[1:]))
+    given = [each for each in sys.argv[1:] if each != "--beside"]
+    main(*(Path(each).absolute() for each in given), beside="--beside" in sys.argv)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from anew.domain.column import Column, ColumnKind, Columns, Task
+from anew.domain.column import Column, ColumnKind, Columns, Task, out_of_reach
 from anew.domain.errors import SchemaError
 from anew.domain.manifest import columns_from_json, columns_to_json
 
@@ -44,3 +44,20 @@ def test_a_row_contract_comes_back_and_an_old_one_is_read() -> None:
         {"name": "view", "kind": "vector", "nullable": True, "width": 384},
         {"name": "x", "kind": "number", "nullable": True},  # as before there were vectors
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [
+        (1e100, ""),
+        (-(10**100), ""),
+        (-1.2345678901234567e108, "-1.2345678901234566e+108 is no"),
+        (float("nan"), "nan is no"),
+        (10**5000, "one of 16610 bits is no"),
+    ],
+    ids=["bound", "whole bound", "seventeen digits", "nan", "digits without end"],
+)
+def test_a_number_that_is_out_of_reach_is_named_whole(number: float, found: str) -> None:
+    said = out_of_reach(number)
+    assert said.startswith(found)
+    assert bool(said) == bool(found)

@@ -77,13 +77,14 @@ def test_of_what_is_said_twice_in_one_request_the_later_counts(more: dict[str, A
     assert with_outcomes(answered, taken["feedback"], ()).get_column("thumb").to_list() == [0.0] * 40
 
 
-def test_of_two_events_at_one_instant_the_one_that_is_said_first_labels() -> None:
+def test_of_two_events_at_one_instant_the_one_that_is_said_later_labels_as_it_counts_elsewhere() -> None:
     ids = [f"{i:032x}" for i in range(40)]
     said = [{"prediction": id, "event": "bought", "value": value} for value in (3, 4) for id in ids]
     taken = frames(SETTINGS.columns, PARSER.parse(json.dumps({"feedback": said}).encode(), NOW))["feedback"]
     rule = Implicit(event="bought", within=timedelta(hours=1), then=None, otherwise=0)
     answered = pl.DataFrame({"_id": ids, "_at": [NOW] * 40}).cast({"_at": pl.Datetime("us", "UTC")})
-    assert implied_labels(answered, taken, rule).get_column("_event_value").to_list() == [3.0] * 40
+    assert implied_labels(answered, taken, rule).get_column("_event_value").to_list() == [4.0] * 40
+    assert with_outcomes(answered, taken, ("bought",)).get_column("bought").to_list() == [4.0] * 40
 
 
 def test_clocks_may_differ_by_the_skew_and_a_label_is_not_before_its_prediction() -> None:

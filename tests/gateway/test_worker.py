@@ -5,7 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from anew.gateway.app import GatewayApp
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.worker import GatewayWorker, Identity
 from anew.loop.guardrail import Guardrails
+from anew.ports.traffic import WorkerStatus
 from anew.rollout import RolloutState
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakeLoader, FakePredictor, FakeStore
@@ -39,6 +40,7 @@ class Bench:
     store: FakeStore = field(init=False)
     traffic: FileTraffic = field(init=False)
     epoch: int = 0
+    report_s: float = 60.0
 
     def __post_init__(self) -> None:
         signer = Signer.load_or_create(self.folder / "keys")
@@ -71,7 +73,7 @@ class Bench:
 
         async def told() -> None:
             worker = GatewayWorker(
-                settings=SETTINGS,
+                settings=replace(SETTINGS, report_s=self.report_s),
                 identity=Identity(worker="0", pid=os.getpid(), started=process_started(os.getpid()) or 0, port=1),
                 traffic=self.traffic,
                 store=self.store,
@@ -230,6 +232,31 @@ def test_where_the_champion_does_not_load_its_fallback_stands_in_and_the_control
         assert (said.version, said.tripped) == ("v1", "")
 
     bench.run(story)
+
+
+def test_a_worker_whose_champion_loads_for_long_is_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, report_s=0.01)
+    bench.shift(bench.version("v1"))
+    loaded, said, in_time = threading.Event(), list[datetime](), list[bool]()
+    load, report = FakeLoader.load, FileTraffic.report
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        in_time.append(loaded.wait(5))
+        return load(*arguments, **named)
+
+    def heard(traffic: FileTraffic, status: WorkerStatus) -> None:
+        said.append(status.at)
+        if len(said) == 4:
+            loaded.set()
+        report(traffic, status)
+
+    async def story(worker: GatewayWorker) -> None:
+        await until(lambda: worker.switch.route is not None)
+
+    monkeypatch.setattr(FakeLoader, "load", slow)
+    monkeypatch.setattr(FileTraffic, "report", heard)
+    bench.run(story)
+    assert in_time[0], "it reported while it loaded"
 
 
 def test_where_neither_loads_nobody_is_served(tmp_path: Path) -> None:

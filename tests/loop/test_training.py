@@ -134,7 +134,7 @@ def test_where_a_version_errs_is_measured_on_rows_that_it_was_not_trained_on(pip
         ({"memory": True}, "oom", "out of memory"),
         ({"return": "a text"}, "error", "no format keeps"),
         ({"other_labels": True}, "error", "['p', 'q'] are not the declared [0, 1]"),
-        ({"nan": True}, "error", "not finite"),
+        ({"nan": True}, "error", "is no number from"),
     ],
 )
 def test_what_train_does_wrong_ends_the_run_with_a_reason(

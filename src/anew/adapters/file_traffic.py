@@ -63,9 +63,9 @@ class _File(msgspec.Struct, kw_only=True):
 
 
 class _Home(msgspec.Struct):
-    """In whose folder a worker said what it said, beside its status; 0 where an earlier release wrote it."""
+    """In whose folder a worker said what it said, beside its status; empty where an earlier release wrote it."""
 
-    home: int = 0
+    home: str = ""
 
 
 _FIELDS: Final = tuple(name for name in _Routing.__struct_fields__ if name != "orders")
@@ -277,7 +277,7 @@ def status_file(state: Path, status: WorkerStatus) -> Path:
     return state / "workers" / f"{status.model}-{status.worker}.json"
 
 
-def is_living(file: Path, host: str, pid: int, started: int, home: int) -> bool:
+def is_living(file: Path, host: str, pid: int, started: int, home: str) -> bool:
     """Is the worker alive whose status is in `file`, and does it serve from there?
 
     One of another host is alive while its status is written again. In the copy of a folder the status of a living
@@ -286,11 +286,12 @@ def is_living(file: Path, host: str, pid: int, started: int, home: int) -> bool:
     try:
         if host:
             return time.time() - file.stat().st_mtime < _HEARD_S
-        return process_started(pid) == started and home in (0, _home(file))
+        return process_started(pid) == started and home in ("", _home(file))
     except OSError:
         return False
 
 
-def _home(file: Path) -> int:
-    """Return the number of the folder that has a status: it stays when the folder is moved, and no copy has it."""
-    return file.parent.stat().st_ino
+def _home(file: Path) -> str:
+    """Return device and number of the folder that has a status: they stay when it is moved, and no copy has both."""
+    found = file.parent.stat()
+    return f"{found.st_dev}:{found.st_ino}"

@@ -317,7 +317,7 @@ def living_workers(state: Path) -> Sequence[Mapping[str, Any]]:
         except (OSError, ValueError):
             continue
         pid, started = said.get("pid", 0), said.get("started", -1)
-        if is_living(file, said.get("host", ""), pid, started, said.pop("home", 0)):
+        if is_living(file, said.get("host", ""), pid, started, said.pop("home", "")):
             found.append(said)
     return found
 

@@ -50,6 +50,7 @@ class _Worker:
     started: int | None
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
+    killed: bool = False
     again_at: float | None = None
 
     def code(self) -> int | None:
@@ -174,11 +175,13 @@ class GatewayProcesses:
         seen = self._renewed()
         hung = self._silence.hung() if self._workers else {}
         if hung and not self._can_be_written():  # where no report can be written, silence says nothing
+            self._silence.forget()
             hung = {}
         for place, worker in enumerate(self._workers):
             code = worker.code()
             if code is None:
-                if worker.pid in hung:
+                if worker.pid in hung and not worker.killed:
+                    worker.killed = True
                     worker.signal(signal.SIGKILL)
                     seen.append(
                         f"gateway worker {worker.name} has said nothing for {hung[worker.pid]:.0f} s and is killed: it "

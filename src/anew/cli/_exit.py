@@ -68,7 +68,7 @@ def _refused(error: OSError) -> str:
     """Return what to do about a file that may not be read or written; empty where the error says enough."""
     if error.errno == errno.EROFS:
         return "; the file system is mounted read-only: mount it to be written, or bring the folder elsewhere"
-    if not isinstance(error, PermissionError) or not isinstance(error.filename, str):
+    if error.errno != errno.EACCES or not isinstance(error.filename, str):
         return ""
     place = Path(error.filename).absolute()
     for folder in (place, *place.parents):
@@ -78,7 +78,8 @@ def _refused(error: OSError) -> str:
     else:
         return ""
     if owner == os.geteuid():
-        return f"; {folder} is yours, and its mode keeps you out (chmod)"
+        closed = not os.access(folder, os.R_OK | os.W_OK)
+        return f"; {folder} is yours, and its mode keeps you out (chmod)" if closed else ""
     return f"; {folder} belongs to user {owner}: run this as that user"
 
 

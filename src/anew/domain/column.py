@@ -26,7 +26,10 @@ def out_of_reach(number: float) -> str:
     >>> out_of_reach(1e308)
     '1e+308 is no number from -1e+100 to 1e+100'
     """
-    return "" if abs(number) <= GREATEST else f"{number!r:.20} is no number from {-GREATEST:g} to {GREATEST:g}"
+    if abs(number) <= GREATEST:
+        return ""
+    found = f"one of {number.bit_length()} bits" if isinstance(number, int) else repr(number)
+    return f"{found} is no number from {-GREATEST:g} to {GREATEST:g}"
 
 
 class Task(StrEnum):

@@ -82,9 +82,9 @@ def implied_labels(predictions: pl.DataFrame, feedback: pl.DataFrame, rule: Impl
     met = predictions.select("_id", "_at").join(events, left_on="_id", right_on="_prediction", how="left")
     counts = pl.col("_happened").is_between(pl.col("_at") - rule.skew, pl.col("_at") + rule.within)
     timely = met.with_columns(pl.when(counts).then(pl.col(each)).alias(each) for each in ("_happened", "_event_value"))
-    first = timely.sort("_id", "_happened", "_received_at", "_delivery", nulls_last=True).unique("_id", keep="first")
+    latest = timely.sort("_id", "_happened", "_received_at", "_delivery", nulls_last=False).unique("_id", keep="last")
     followed = pl.when(pl.col("_happened").is_null()).then(pl.col("_at") + rule.within)
-    found = first.select(
+    found = latest.select(
         _prediction="_id", _at=followed.otherwise(pl.max_horizontal("_happened", "_at")), _event_value="_event_value"
     )
     return found.sort("_at", "_prediction")

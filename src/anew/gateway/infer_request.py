@@ -7,7 +7,7 @@ KServe, *Open Inference Protocol*, ``specification/protocol/inference_rest.md``.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from math import prod
+from math import nextafter, prod
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -30,8 +30,9 @@ _NUMBERS: Final = Literal[
 _LIMITS: Final = {
     **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
-    "FP32": (-(2.0**128 - 2.0**103), 2.0**128 - 2.0**103),  # what is beyond would be rounded to infinity
-    "FP16": (-65520.0, 65520.0),
+    # from here on they are rounded to infinity
+    "FP32": (-nextafter(2.0**128 - 2.0**103, 0), nextafter(2.0**128 - 2.0**103, 0)),
+    "FP16": (-nextafter(65520.0, 0), nextafter(65520.0, 0)),
 }
 """The least and the greatest number of each datatype that does not hold all that JSON has."""
 _Parameters: Any = dict[str, bool | _INTEGER | float | str | None]  # type: ignore[valid-type] # msgspec reads it
@@ -120,6 +121,7 @@ class InferParser:
             or tensor.shape != [height, width]
             or not 0 < len(data) == height * width
             or height > self._settings.most_rows
+            or (tensor.datatype == "INT64" and not all(map(float.is_integer, data)))
             or body.count(b":") != colons
             or b"\\u003" in body
         ):
@@ -224,7 +226,7 @@ def _usual(most_string: int) -> msgspec.json.Decoder[Any]:
     number = Annotated[float, msgspec.Meta(gt=-(2.0**63), lt=2.0**63)]
     tensor = msgspec.defstruct(
         "Matrix",
-        [("name", text), ("shape", list[int]), ("datatype", Literal["FP64", "FP32"]), ("data", list[number])],
+        [("name", text), ("shape", list[int]), ("datatype", Literal["FP64", "FP32", "INT64"]), ("data", list[number])],
         forbid_unknown_fields=True,
     )
     one = Annotated[list[tensor], msgspec.Meta(min_length=1, max_length=1)]  # type: ignore[valid-type] # made at run time

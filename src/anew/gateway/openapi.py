@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from anew import __version__
-from anew.domain.column import Column, ColumnKind
+from anew.domain.column import GREATEST, Column, ColumnKind
 from anew.gateway.infer_request import OUTPUTS
 from anew.gateway.settings import GatewaySettings
 from anew.gateway.signed import HEADERS
@@ -15,6 +15,7 @@ _Json = dict[str, Any]
 _INSTANT: Final[_Json] = {"type": "string", "format": "date-time", "description": "an instant with its zone"}
 _ID: Final[_Json] = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _DELIVERY: Final[_Json] = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
+_NUMBER: Final[_Json] = {"type": "number", "minimum": -GREATEST, "maximum": GREATEST}
 _SOURCE: Final[_Json] = {"type": "string", "minLength": 1, "maxLength": 200}
 _REASONS: Final[Mapping[int, str]] = {
     400: "this is no JSON",
@@ -119,12 +120,12 @@ def _schemas(settings: GatewaySettings) -> _Json:
     ids = {"type": "array", "items": _DELIVERY}
     again = "with `at`, a request is safe to repeat at any worker; alone, at the one that answered it"
     common = {"at": _INSTANT, "ids": ids | {"description": again}}
-    value: _Json = {"enum": list(columns.classes)} if columns.task.classifies else {"type": "number"}
+    value: _Json = {"enum": list(columns.classes)} if columns.task.classifies else _NUMBER
     deliver = {"prediction": _ID, "at": _INSTANT, "id": _DELIVERY, "source": _SOURCE}
     label = deliver | {"value": value, "withdraw": {"type": "boolean"}, "revision": {"type": "integer", "minimum": 0}}
     event = deliver | {
         "event": {"enum": list(settings.events)} if settings.events else {"type": "string"},
-        "value": {"type": "number"},
+        "value": _NUMBER,
         "thumb": {"enum": ["up", "down"]},
         "correction": value,
     }

@@ -90,8 +90,9 @@ class GatewayWorker:
         """
         await self.journal.open()
         self.report()
+        self._tasks = [asyncio.create_task(self._report_often())]  # one that is loading long is not silent
         await self._swapper.settle()
-        self._tasks = [asyncio.create_task(self._swapper.follow()), asyncio.create_task(self._report_often())]
+        self._tasks.append(asyncio.create_task(self._swapper.follow()))
 
     async def stop(self) -> None:
         """Stop following, end the challenger, and bring what was answered to disk."""

@@ -59,7 +59,7 @@ __all__ = ["Jobs", "LiveEffects", "Stores"]
 _POLL_S = 0.2
 _POLL_SOON_S = 10.0  # small jobs end soon, and somebody may be watching
 _POLL_MOST_S = 3.0  # a run that died shall be known to be dead within five seconds
-_SHIFT_PATIENCE_S = 120.0  # a worker that hangs is killed after a minute, and another started
+_SHIFT_PATIENCE_S = 120.0  # a worker that hangs is mostly killed, and another started, before
 _KEPT_JOBS = 20
 """Jobs that are kept after their effects have ended, for whoever asks why one failed."""
 

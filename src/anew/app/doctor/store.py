@@ -39,7 +39,10 @@ _BEAT_S = 30.0
 _COUNTED_FROM = ("VersionPromoted", "RetrainRequested")
 _FULL = 0.8
 _COPY_BACK = "copy it back from a backup (state/models, state/snapshots), or end that version: anew rollout prune"
-_PUT_AGAIN = "unless pruned elsewhere: `anew migrate` with stores: {artifacts: local}, then with the bucket again"
+_PUT_AGAIN = (
+    "where one is being put now, ask again later; where they were pruned on another machine, delete them from "
+    ".anew/models; else `anew migrate` with stores: {artifacts: local}, then with the bucket again"
+)
 _SKEW = timedelta(minutes=1)
 _TAKE_NOTE = "start the loop, which takes note of it: anew up"
 
@@ -206,7 +209,8 @@ def _artifacts(project: Examined) -> Finding:
         return Finding.bad("artifacts", str(exc), _COPY_BACK)
     versions = ", ".join(version for version, _ in named)
     # Of those in a bucket, what is here are copies, and a damaged one is fetched again.
-    if lost := set(lost_kept(project.state)) & set(lost_kept(project.state)):  # what is being put now is there by then
+    lost = set(lost_kept(project.state))
+    if lost := lost and lost & set(lost_kept(project.state)):  # one that is being put may be there by now
         serving = [version for version, digest in named if digest in lost]
         who = f", {', '.join(serving)} among them" if serving else ""
         say = Finding.bad if serving else Finding.warning
