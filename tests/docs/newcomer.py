@@ -1,9 +1,9 @@
 """The path of somebody who is new, from the built wheel in an empty environment with the newest allowed packages.
 
-``python tests/docs/newcomer.py FOLDER [LOCK] [--beside]`` builds the wheel and installs it into a fresh environment, with the
-packages of a lock instead where one is named. Then it runs the demo and every block of the tutorial there, fails when
-a step does, and prints what each took: three minutes are promised for all but the installation, on a machine that does
-nothing else; with ``--beside`` others run beside it, and no more is said.
+``python tests/docs/newcomer.py FOLDER [LOCK] [--beside]`` builds the wheel and installs it into a fresh environment,
+with the packages of a lock instead where one is named. Then it runs the demo and every block of the tutorial there,
+fails when a step does, and prints what each took: three minutes are promised for all but the installation, on a machine
+that does nothing else; with ``--beside`` others run beside it, and no more is said.
 """
 
 import json
