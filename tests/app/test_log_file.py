@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pytest
 
@@ -119,6 +120,44 @@ def test_a_cell_that_is_no_number_is_named_before_anything_is_sent(tmp_path: Pat
     with pytest.raises(SettingsError, match=f"the column '{name}' has numbers, found 'abc' in row 3"):
         send_log(settings, tmp_path / "log.csv", NAMED, taker)
     assert taker.told == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("column", ["x", "said", "y"])
+def test_a_number_that_is_not_finite_is_refused_with_its_row_before_anything_is_sent(
+    tmp_path: Path, column: str, number: float
+) -> None:
+    settings, taker = project(tmp_path / "p"), Taker()
+    file = written(tmp_path, settings, **{"y": [1.0, None, 0.0, 1.0]} | {column: [1.0, 0.0, number, None]})
+    if column == "y" and number != number:
+        assert send_log(settings, file, NAMED, taker).labels == 2, "NaN is no label"
+        return
+    with pytest.raises(SettingsError, match=f"column '{column}' has finite numbers, .* found {number} in row 3; no"):
+        send_log(settings, file, NAMED, taker)
+    assert taker.told == []
+
+
+def test_a_vector_with_a_number_that_is_not_finite_is_refused_with_its_row(tmp_path: Path) -> None:
+    settings = load(
+        write_project(
+            tmp_path / "p",
+            YAML.replace("z: number", "z: vector(2)") + "serving: {log_only: true}\nrollout: {canary: []}\n",
+        )
+    )
+    taker, vectors = Taker(), [[1.0, 2.0], None, [1.0, float("nan")], [3.0, 4.0]]
+    for kind in (pl.List(pl.Float64), pl.Array(pl.Float64, 2)):
+        file = written(tmp_path, settings, z=pl.Series(vectors, dtype=kind))
+        with pytest.raises(SettingsError, match=r"the column 'z' has finite .* found \[1\.0, nan\] in row 3; nothing"):
+            send_log(settings, file, NAMED, taker)
+    assert taker.told == []
+
+
+def test_a_taker_says_what_is_wrong_with_its_gateway_and_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="other than those of ASCII"):
+        LogTaker("http://127.0.0.1:1", "l\u00f6we")
+    monkeypatch.setattr("httpx.post", lambda *_, **__: httpx.Response(200, text="<html>"))
+    with pytest.raises(UnavailableError, match="answered 200 with something that is no JSON"):
+        LogTaker("http://127.0.0.1:1").post("/labels", {})
 
 
 def test_a_share_of_somebody_elses_traffic_cannot_be_steered(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
         There is no such file, or it lacks a column.
     SchemaError, PolicyError, UnavailableError
         As the gateway says, with the row, or the rows that were sent together; what stands before it stays. A
-        ``withdraw`` that says neither yes nor no is refused before anything is sent.
+        ``withdraw`` that says neither yes nor no, and an infinite value, are refused before anything is sent.
     """
     texts = any(isinstance(each, str) for each in columns.classes)
     try:
@@ -131,6 +131,9 @@ def _label(row: Mapping[str, Any], source: str, name: str) -> Mapping[str, Any] 
     said = {name: value for name, value in row.items() if not _is_nothing(value)}
     if not withdraws and "value" not in said:
         return None
+    value = said.get("value")
+    if isinstance(value, float) and math.isinf(value):
+        raise SchemaError(f"{name}: value: {value} is not finite; correct it, or leave it empty", "value")
     told: dict[str, Any] = {"prediction": str(said["prediction"])} if "prediction" in said else {}
     told |= {"withdraw": True} if withdraws else {}
     told |= {"value": said["value"]} if "value" in said else {}

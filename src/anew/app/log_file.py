@@ -49,9 +49,11 @@ def model_address(settings: Settings) -> str:
 
 
 class LogTaker:
-    """The gateway at `url`, told with `token` where it asks for one."""
+    """The gateway at `url`, told with `token` where it asks for one; SettingsError for one that cannot be sent."""
 
     def __init__(self, url: str, token: str = "") -> None:
+        if not token.isascii():
+            raise SettingsError("the token has characters other than those of ASCII, which no header has")
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
@@ -65,9 +67,13 @@ class LogTaker:
         """
         try:
             reply = httpx.post(f"{self._url}{path}", json=body, headers=self._headers, timeout=30)
-            said = reply.json()
-        except (httpx.HTTPError, ValueError) as exc:
+        except httpx.HTTPError as exc:
             raise UnavailableError(f"nobody answers at {self._url}: {exc}; is anew up running?") from exc
+        try:
+            said = reply.json()
+        except ValueError as exc:
+            told = f"{self._url} answered {reply.status_code} with something that is no JSON; is it anew's gateway?"
+            raise UnavailableError(told) from exc
         if reply.is_success and isinstance(said, Mapping):
             return said
         problem = said.get("error", {}) if isinstance(said, Mapping) else {}
@@ -86,7 +92,8 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
     Raises
     ------
     SettingsError
-        The project does not take logs, or the file lacks a column, or has text where a number is declared.
+        The project does not take logs, or the file lacks a column, or has text where a number is declared, or a number
+        that is not finite.
     SchemaError, PolicyError, UnavailableError
         As the gateway says, with the row of the file and how much was taken before it, which stays.
     """
@@ -106,7 +113,11 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
         raise SettingsError(f"{file} has no column {', '.join(map(repr, missing))}; it has {', '.join(frame.columns)}")
     if frame.schema[columns.time] == pl.String and (why := iso_problem(frame.get_column(columns.time))):
         raise SettingsError(f"{file}: the time column {columns.time!r}: {why}")
-    _check_numbers(frame, columns, file)
+    if columns.target in frame.columns:
+        needed.append(columns.target)
+        if frame.schema[columns.target].is_float():  # NaN is no label
+            frame = frame.with_columns(pl.col(columns.target).fill_nan(None))
+    _check_numbers(frame.select(list(dict.fromkeys(needed))), columns, file)
     frame = frame.with_columns(pl.int_range(1, pl.len() + 1).alias(_ROW))
     frame = frame.sort(columns.time, maintain_order=True).with_columns(pl.col(named.id).cast(pl.String))
     if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
@@ -118,15 +129,28 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
 
 
 def _check_numbers(frame: pl.DataFrame, columns: Columns, file: Path) -> None:
-    """Refuse a cell that is no number, which makes text of a whole column of a CSV file."""
-    for column in columns.features:
-        said = frame.get_column(column.name)
-        if column.kind is not ColumnKind.NUMBER or said.dtype != pl.String:
-            continue
-        wrong = (said.cast(pl.Float64, strict=False).is_null() & said.is_not_null()).arg_true()
-        if len(wrong):
-            found = f"{said[wrong[0]]!r} in row {wrong[0] + 1}"
-            raise SettingsError(f"{file}: the column {column.name!r} has numbers, found {found}; nothing was sent")
+    """Refuse a cell that is no number, which makes text of a whole column of a CSV file, or is not finite."""
+    numbers = {column.name for column in columns.features if column.kind is ColumnKind.NUMBER}
+    for said in frame:
+        if said.dtype == pl.String and said.name in numbers:
+            wrong, wanted = said.cast(pl.Float64, strict=False).is_null() & said.is_not_null(), "numbers"
+        else:
+            wrong, wanted = _endless(said), "finite numbers, or nothing"
+        row = wrong.arg_max()
+        if row is not None and wrong[row]:
+            found = f"{said.to_list()[row] if said.dtype.is_nested() else said[row]!r} in row {row + 1}"
+            raise SettingsError(f"{file}: the column {said.name!r} has {wanted}, found {found}; nothing was sent")
+
+
+def _endless(said: pl.Series) -> pl.Series:
+    """Return which cells are, or which vectors have, a number that JSON does not have."""
+    inner = getattr(said.dtype, "inner", said.dtype)
+    if not inner.is_float():
+        return pl.Series([False] * said.len(), dtype=pl.Boolean)
+    if not said.dtype.is_nested():
+        return ~said.is_finite()
+    lists = said.arr.to_list() if isinstance(said.dtype, pl.Array) else said
+    return lists.list.eval(~pl.element().is_finite()).list.any()
 
 
 @dataclass(slots=True)
