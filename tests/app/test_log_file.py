@@ -152,6 +152,15 @@ def test_a_vector_with_a_number_that_is_not_finite_is_refused_with_its_row(tmp_p
     assert taker.told == []
 
 
+def test_a_column_of_any_name_is_sent_as_it_is(tmp_path: Path) -> None:
+    settings, taker = project(tmp_path / "p"), Taker()
+    file = written(tmp_path, settings, _row=["a", "b", "c", "d"], _run=[1, 0, 1, 0])
+    send_log(settings, file, LogColumns(output="_run", id="_row", version="by"), taker)
+    logs = [body for _, body in taker.told]
+    assert [body["asked"]["ids"] for body in logs] == [["d", "c"], ["b", "a"]]
+    assert [[each["output"] for each in body["answers"]] for body in logs] == [[0, 1], [0, 1]]
+
+
 def test_a_taker_says_what_is_wrong_with_its_gateway_and_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="other than those of ASCII"):
         LogTaker("http://127.0.0.1:1", "l\u00f6we")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +21,6 @@ from anew.domain.errors import PolicyError, SchemaError, SettingsError, Unavaila
 __all__ = ["LogColumns", "LogSent", "LogTaker", "model_address", "send_log"]
 
 _BATCH = 1000
-_ROW: Final = "_row"
-"""The number of a row in the file."""
 _NAMED: Final = re.compile(r"(?:asked\.)?(?P<list>rows|ids|answers|labels)\[(?P<place>\d+)\]\.?")
 """How the gateway names a row of a request."""
 
@@ -118,13 +117,14 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
         if frame.schema[columns.target].is_float():  # NaN is no label
             frame = frame.with_columns(pl.col(columns.target).fill_nan(None))
     _check_numbers(frame.select(list(dict.fromkeys(needed))), columns, file)
-    frame = frame.with_columns(pl.int_range(1, pl.len() + 1).alias(_ROW))
-    frame = frame.sort(columns.time, maintain_order=True).with_columns(pl.col(named.id).cast(pl.String))
+    order = frame.select(pl.arg_sort_by(columns.time, maintain_order=True)).to_series()
+    frame = frame[order].with_columns(pl.col(named.id).cast(pl.String))
     if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
         frame = frame.with_columns(pl.col(columns.time).dt.replace_time_zone("UTC"))
+    rows = [place + 1 for place in order]
     sending = _Sending(settings, file.name, named, asked, taker)
-    for part in _parts(frame, named.version):
-        sending.send(part)
+    for start, n in _parts(frame, named.version):
+        sending.send(frame.slice(start, n), rows[start : start + n])
     return LogSent(predictions=sending.predictions, labels=sending.labels)
 
 
@@ -165,7 +165,7 @@ class _Sending:
     predictions: int = 0
     labels: int = 0
 
-    def send(self, part: pl.DataFrame) -> None:
+    def send(self, part: pl.DataFrame, rows: Sequence[int]) -> None:
         """Send rows in one request, which is refused whole: then those before the one that is named, alone."""
         try:
             said = self.taker.post("/log", _told(part, self.asked, self.named))["predictions"]
@@ -173,10 +173,10 @@ class _Sending:
             found = _NAMED.match(exc.path)
             place = int(found["place"]) if found else 0
             if place:
-                self.send(part.head(place))
-            raise self._refused(part.get_column(_ROW)[place], exc) from exc
+                self.send(part.head(place), rows)
+            raise self._refused(rows[place], exc) from exc
         self.predictions += len(said)
-        labels = _labels(part, self.settings.columns, [each["id"] for each in said])
+        labels = _labels(part, self.settings.columns, [each["id"] for each in said], rows)
         if not labels:
             return
         try:
@@ -193,13 +193,13 @@ class _Sending:
         return SchemaError(f"row {row} of {self.file}: {f'{field}: ' if field else ''}{why} ({taken})", exc.path)
 
 
-def _parts(frame: pl.DataFrame, version: str) -> Sequence[pl.DataFrame]:
-    """Cut into batches, each of one version."""
-    runs = frame.with_columns(_run=pl.col(version).rle_id()) if version else frame.with_columns(_run=pl.lit(0))
+def _parts(frame: pl.DataFrame, version: str) -> Sequence[tuple[int, int]]:
+    """Return where each batch begins and how many rows it has, all of one version."""
+    runs = frame.get_column(version).rle().struct.field("len").to_list() if version else [frame.height]
     return [
-        run.slice(start, _BATCH)
-        for run in runs.partition_by("_run", maintain_order=True)
-        for start in range(0, run.height, _BATCH)
+        (first + start, min(_BATCH, n - start))
+        for first, n in zip(accumulate(runs, initial=0), runs, strict=False)
+        for start in range(0, n, _BATCH)
     ]
 
 
@@ -216,7 +216,9 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _labels(part: pl.DataFrame, columns: Columns, ids: Sequence[str]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+def _labels(
+    part: pl.DataFrame, columns: Columns, ids: Sequence[str], rows: Sequence[int]
+) -> Sequence[tuple[int, Mapping[str, Any]]]:
     """Return the labels, each with its row, as of the newest row of the batch: sent again they are the same."""
     if columns.target not in part.columns:
         return ()
@@ -224,6 +226,6 @@ def _labels(part: pl.DataFrame, columns: Columns, ids: Sequence[str]) -> Sequenc
     at = newest if isinstance(newest, datetime) else datetime.fromisoformat(str(newest))
     beside = {"at": (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(), "source": "log"}
     values = {id: (row, value) for row, id, value in zip(
-        part.get_column(_ROW), ids, part.get_column(columns.target), strict=True
+        rows[: part.height], ids, part.get_column(columns.target), strict=True
     ) if value is not None}  # fmt: skip
     return [(row, {"prediction": id, "value": value} | beside) for id, (row, value) in values.items()]
