@@ -94,11 +94,12 @@ class Strict(Taker):
 @pytest.mark.parametrize(
     ("refused", "said"),
     [
-        ("13", "row 4 of log.parquet: x: too much (taken before it, in time order: 0 rows, 0 labels)"),
-        ("12", "row 3 of log.parquet: x: too much (taken before it, in time order: 1 rows, 1 labels)"),
-        ("10", "row 1 of log.parquet: x: too much (taken before it, in time order: 3 rows, 2 labels)"),
-        ("v2", "row 2 of log.parquet: version: v2 is not what answers now (taken before it, in time order: 2 rows, 2 "),
-        ("id-10", "row 1 of log.parquet: x: too much (taken before it, in time order: 4 rows, 2 labels)"),
+        ("13", "row 4 of log.parquet: x: too much (taken before it: 0 rows, 0 labels)"),
+        ("12", "row 3 of log.parquet: x: too much (taken before it: 1 rows, 1 labels)"),
+        ("10", "row 1 of log.parquet: x: too much (taken before it: 3 rows, 2 labels)"),
+        ("v2", "row 2 of log.parquet: version: v2 is not what answers now (taken before it: 2 rows, 2 "),
+        ("id-12", "row 3 of log.parquet: x: too much (taken before it: 2 rows, 1 labels)"),
+        ("id-10", "row 1 of log.parquet: x: too much (taken before it: 4 rows, 2 labels)"),
     ],
 )
 def test_the_row_that_is_refused_is_named_and_what_stands_before_it_taken(
@@ -106,9 +107,38 @@ def test_the_row_that_is_refused_is_named_and_what_stands_before_it_taken(
 ) -> None:
     settings = project(tmp_path / "p")
     file = written(tmp_path, settings, **{settings.columns.target: [1, None, 0, 1]})
+    taker = Strict(refused)
     with pytest.raises(SchemaError) as caught:
-        send_log(settings, file, NAMED, Strict(refused))
+        send_log(settings, file, NAMED, taker)
     assert str(caught.value).startswith(said)
+    rows = sum(len(body["answers"]) for path, body in taker.told if path == "/log")
+    labels = sum(len(body["labels"]) for path, body in taker.told if path == "/labels")
+    assert f"(taken before it: {rows} rows, {labels} labels)" in str(caught.value)
+
+
+class Lost(Taker):
+    """Answers a number of requests, and then no more."""
+
+    def __init__(self, answered: int) -> None:
+        super().__init__()
+        self.answered = answered
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer as the gateway does, while it does."""
+        if len(self.told) == self.answered:
+            raise UnavailableError("nobody answers")
+        return super().post(path, body)
+
+
+@pytest.mark.parametrize(
+    ("answered", "taken"), [(0, "0 rows, 0 labels"), (1, "2 rows, 0 labels"), (3, "4 rows, 2 labels")]
+)
+def test_what_was_taken_before_nobody_answered_is_counted(tmp_path: Path, answered: int, taken: str) -> None:
+    settings = project(tmp_path / "p")
+    file = written(tmp_path, settings, **{settings.columns.target: [1, None, 0, 1]})
+    with pytest.raises(UnavailableError) as caught:
+        send_log(settings, file, NAMED, Lost(answered))
+    assert str(caught.value) == f"nobody answers (of log.parquet taken before: {taken})"
 
 
 def test_a_cell_that_is_no_number_is_named_before_anything_is_sent(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from anew.adapters.table_file import read_table
-from anew.app.log_file import LogTaker
+from anew.app.log_file import LogTaker, until_refused
 from anew.domain.column import Columns
 from anew.domain.errors import AnewError, SchemaError, SettingsError
 
@@ -23,8 +23,6 @@ _BESIDE: Final = ("at", "source", "revision", "withdraw", "id")
 """Columns that are read under these names where they are there, as the gateway calls them."""
 _WITHDRAWS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 """What a cell of ``withdraw`` may say, in letters of either size."""
-_NAMED: Final = re.compile(r"labels\[(?P<place>\d+)\]\.?")
-"""How the gateway names a label of a request."""
 _Row = tuple[int, Mapping[str, Any]]
 """The number of a row in the file, and what it says."""
 
@@ -91,19 +89,16 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
 
 
 def _send(batch: Sequence[_Row], file: str, taker: LogTaker) -> None:
-    """Send rows in one request, which is refused whole: then those that stand before the one that is named, alone."""
+    """Send rows in one request, up to the first that is refused."""
+    told = [each for _, each in batch]
+    rows = f"rows {batch[0][0]} to {batch[-1][0]} of {file}"
     try:
-        taker.post("/labels", {"labels": [told for _, told in batch]})
+        refused = until_refused(lambda n: taker.post("/labels", {"labels": told[:n]}), len(told))
     except AnewError as exc:
-        path = exc.path if isinstance(exc, SchemaError) else ""
-        found = _NAMED.match(path)
-        if found is None:
-            raise type(exc)(f"rows {batch[0][0]} to {batch[-1][0]} of {file}: {exc}") from exc
-        place = int(found["place"])
-        if place:
-            _send(batch[:place], file, taker)
-        field, why = path[found.end() :], str(exc).partition(": ")[2]
-        raise SchemaError(f"row {batch[place][0]} of {file}: {f'{field}: ' if field else ''}{why}") from exc
+        raise type(exc)(f"{rows}: {exc}") from exc
+    if refused:
+        where = f"row {batch[refused.place][0]} of {file}" if refused.named else rows
+        raise SchemaError(f"{where}: {refused.why}") from refused.by
 
 
 def _numbers(said: pl.Series) -> Sequence[Any]:

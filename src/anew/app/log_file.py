@@ -1,7 +1,7 @@
 """`anew data log`: the log of another server, sent to the gateway that keeps it for the loop."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -18,7 +18,7 @@ from anew.app.status import gateway_address
 from anew.domain.column import ColumnKind, Columns
 from anew.domain.errors import PolicyError, SchemaError, SettingsError, UnavailableError
 
-__all__ = ["LogColumns", "LogSent", "LogTaker", "model_address", "send_log"]
+__all__ = ["LogColumns", "LogSent", "LogTaker", "Refused", "model_address", "send_log", "until_refused"]
 
 _BATCH = 1000
 _NAMED: Final = re.compile(r"(?:asked\.)?(?P<list>rows|ids|answers|labels)\[(?P<place>\d+)\]\.?")
@@ -83,6 +83,39 @@ class LogTaker:
         raise PolicyError(said_so) if reply.status_code in (401, 403) else UnavailableError(said_so)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The first of a batch that is refused: `place` of them stand before it, and are taken.
+
+    Attributes
+    ----------
+    named
+        Did the gateway name it? Else it refused them together, and this is the first.
+    """
+
+    place: int
+    named: bool
+    why: str
+    by: SchemaError
+
+
+def until_refused(post: Callable[[int], object], n: int) -> Refused | None:
+    """Have the first `n` of a batch sent by `post` in one request; None when they were taken.
+
+    A request is refused whole: then those before the one that is named are sent alone.
+    """
+    try:
+        post(n)
+    except SchemaError as exc:
+        found = _NAMED.match(exc.path)
+        place = int(found["place"]) if found else 0
+        if place and (before := until_refused(post, place)):
+            return before
+        field, why = exc.path[found.end() if found else 0 :], str(exc).partition(": ")[2]
+        return Refused(place=place, named=found is not None, why=f"{field}: {why}" if field else why, by=exc)
+    return None
+
+
 def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker) -> LogSent:
     """Send the rows of `file`, in time order, up to the first that the gateway refuses; the target goes as the label.
 
@@ -93,8 +126,10 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
     SettingsError
         The project does not take logs, or the file lacks a column, or has text where a number is declared, or a number
         that is not finite.
-    SchemaError, PolicyError, UnavailableError
+    SchemaError
         As the gateway says, with the row of the file and how much was taken before it, which stays.
+    PolicyError, UnavailableError
+        As the gateway says, with how much was taken before, which stays.
     """
     if not settings.policy.serving.log_only:
         where = settings.document.where(("serving",))
@@ -166,31 +201,41 @@ class _Sending:
     labels: int = 0
 
     def send(self, part: pl.DataFrame, rows: Sequence[int]) -> None:
-        """Send rows in one request, which is refused whole: then those before the one that is named, alone."""
+        """Send a part, whose `rows` in the file these are, and then its labels, up to the first that is refused."""
         try:
-            said = self.taker.post("/log", _told(part, self.asked, self.named))["predictions"]
-        except SchemaError as exc:
-            found = _NAMED.match(exc.path)
-            place = int(found["place"]) if found else 0
-            if place:
-                self.send(part.head(place), rows)
-            raise self._refused(rows[place], exc) from exc
-        self.predictions += len(said)
-        labels = _labels(part, self.settings.columns, [each["id"] for each in said], rows)
+            self._log(part, rows)
+        except (PolicyError, UnavailableError) as exc:
+            raise type(exc)(f"{exc} (of {self.file} {self._taken('before')})") from exc
+
+    def _log(self, part: pl.DataFrame, rows: Sequence[int]) -> None:
+        ids: list[str] = []
+
+        def post(n: int) -> None:
+            said = self.taker.post("/log", _told(part.head(n), self.asked, self.named))
+            ids.extend(each["id"] for each in said["predictions"])
+
+        refused = until_refused(post, part.height)
+        self.predictions += len(ids)
+        if ids:
+            self._label(_labels(part.head(len(ids)), self.settings.columns, ids, rows))
+        if refused:
+            raise self._refused(rows[refused.place], refused)
+
+    def _label(self, labels: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         if not labels:
             return
-        try:
-            self.taker.post("/labels", {"labels": [label for _, label in labels]})
-        except SchemaError as exc:
-            found = _NAMED.match(exc.path)
-            raise self._refused(labels[int(found["place"]) if found else 0][0], exc) from exc
-        self.labels += len(labels)
+        told = [label for _, label in labels]
+        refused = until_refused(lambda n: self.taker.post("/labels", {"labels": told[:n]}), len(told))
+        self.labels += refused.place if refused else len(told)
+        if refused:
+            raise self._refused(labels[refused.place][0], refused)
 
-    def _refused(self, row: int, exc: SchemaError) -> SchemaError:
-        field = _NAMED.sub("", exc.path, count=1)
-        why = str(exc).partition(": ")[2]
-        taken = f"taken before it, in time order: {self.predictions} rows, {self.labels} labels"
-        return SchemaError(f"row {row} of {self.file}: {f'{field}: ' if field else ''}{why} ({taken})", exc.path)
+    def _refused(self, row: int, refused: Refused) -> SchemaError:
+        said = f"row {row} of {self.file}: {refused.why} ({self._taken('before it')})"
+        return SchemaError(said, refused.by.path)
+
+    def _taken(self, when: str) -> str:
+        return f"taken {when}: {self.predictions} rows, {self.labels} labels"
 
 
 def _parts(frame: pl.DataFrame, version: str) -> Sequence[tuple[int, int]]:
