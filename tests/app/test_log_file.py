@@ -1,5 +1,6 @@
 """A log file is sent in batches of one version, with labels where it has them, and says what it lacks."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,6 +190,20 @@ def test_a_column_of_any_name_is_sent_as_it_is(tmp_path: Path) -> None:
     logs = [body for _, body in taker.told]
     assert [body["asked"]["ids"] for body in logs] == [["d", "c"], ["b", "a"]]
     assert [[each["output"] for each in body["answers"]] for body in logs] == [[0, 1], [0, 1]]
+
+
+def test_dates_and_categories_of_a_csv_file_are_sent_as_history_has_them(tmp_path: Path) -> None:
+    more = "serving: {log_only: true}\nrollout: {canary: []}\n"
+    yaml = YAML.replace("{x: number, z: number}", "{x: category, z: category}") + more
+    settings, taker = load(write_project(tmp_path / "p", yaml)), Taker()
+    days = [f"2026-01-0{i}" for i in range(1, 5)]
+    written(tmp_path, settings, at=days, x=days, z=[7, 8, 9, None], y=[1, 0, 1, 0])
+    pl.read_parquet(tmp_path / "log.parquet").write_csv(tmp_path / "log.csv")
+    assert send_log(settings, tmp_path / "log.csv", NAMED, taker).labels == 4
+    rows = [row for path, body in taker.told if path == "/log" for row in json.loads(json.dumps(body))["asked"]["rows"]]
+    assert rows == [
+        {"at": f"{day}T00:00:00+00:00", "x": day, "z": z} for day, z in zip(days, ["7", "8", "9", None], strict=True)
+    ]
 
 
 def test_a_taker_says_what_is_wrong_with_its_gateway_and_its_token(monkeypatch: pytest.MonkeyPatch) -> None:

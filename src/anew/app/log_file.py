@@ -153,9 +153,7 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
             frame = frame.with_columns(pl.col(columns.target).fill_nan(None))
     _check_numbers(frame.select(list(dict.fromkeys(needed))), columns, file)
     order = frame.select(pl.arg_sort_by(columns.time, maintain_order=True)).to_series()
-    frame = frame[order].with_columns(pl.col(named.id).cast(pl.String))
-    if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
-        frame = frame.with_columns(pl.col(columns.time).dt.replace_time_zone("UTC"))
+    frame = _declared(frame[order], columns).with_columns(pl.col(named.id).cast(pl.String))
     rows = [place + 1 for place in order]
     sending = _Sending(settings, file.name, named, asked, taker)
     for start, n in _parts(frame, named.version):
@@ -175,6 +173,17 @@ def _check_numbers(frame: pl.DataFrame, columns: Columns, file: Path) -> None:
         if row is not None and wrong[row]:
             found = f"{said.to_list()[row] if said.dtype.is_nested() else said[row]!r} in row {row + 1}"
             raise SettingsError(f"{file}: the column {said.name!r} has {wanted}, found {found}; nothing was sent")
+
+
+def _declared(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Return categories as text and dates as instants, as history has them; without a zone they are in UTC."""
+    texts = [column.name for column in columns.features if column.kind is ColumnKind.CATEGORY]
+    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in texts if not frame.schema[name].is_nested())
+    if frame.schema[columns.time] == pl.Date:
+        frame = frame.with_columns(pl.col(columns.time).cast(pl.Datetime("us")))
+    if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
+        frame = frame.with_columns(pl.col(columns.time).dt.replace_time_zone("UTC"))
+    return frame
 
 
 def _endless(said: pl.Series) -> pl.Series:
