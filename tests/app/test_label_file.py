@@ -104,6 +104,19 @@ def test_a_withdraw_that_says_neither_is_refused_with_its_row_before_anything_is
     assert taker.told == []
 
 
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+@pytest.mark.parametrize("number", [float("inf"), -float("inf")])
+def test_an_infinite_value_is_refused_with_its_row_before_anything_is_sent(
+    tmp_path: Path, ending: str, number: float
+) -> None:
+    file, taker = tmp_path / f"labels{ending}", Taker()
+    frame = pl.DataFrame({"prediction": IDS[:3], "value": [1.5, number, float("nan")]})
+    frame.write_csv(file) if ending == ".csv" else frame.write_parquet(file)
+    with pytest.raises(SchemaError, match=f"^row 2 of labels{ending}: value: {number} is not finite"):
+        send_labels(file, NAMED, "", taker, FAKE_COLUMNS)
+    assert taker.told == []
+
+
 @pytest.mark.parametrize(
     ("beside", "said"),
     [

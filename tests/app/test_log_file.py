@@ -1,10 +1,12 @@
 """A log file is sent in batches of one version, with labels where it has them, and says what it lacks."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pytest
 
@@ -93,11 +95,12 @@ class Strict(Taker):
 @pytest.mark.parametrize(
     ("refused", "said"),
     [
-        ("13", "row 4 of log.parquet: x: too much (taken before it, in time order: 0 rows, 0 labels)"),
-        ("12", "row 3 of log.parquet: x: too much (taken before it, in time order: 1 rows, 1 labels)"),
-        ("10", "row 1 of log.parquet: x: too much (taken before it, in time order: 3 rows, 2 labels)"),
-        ("v2", "row 2 of log.parquet: version: v2 is not what answers now (taken before it, in time order: 2 rows, 2 "),
-        ("id-10", "row 1 of log.parquet: x: too much (taken before it, in time order: 4 rows, 2 labels)"),
+        ("13", "row 4 of log.parquet: x: too much (taken before it: 0 rows, 0 labels)"),
+        ("12", "row 3 of log.parquet: x: too much (taken before it: 1 rows, 1 labels)"),
+        ("10", "row 1 of log.parquet: x: too much (taken before it: 3 rows, 2 labels)"),
+        ("v2", "row 2 of log.parquet: version: v2 is not what answers now (taken before it: 2 rows, 2 "),
+        ("id-12", "row 3 of log.parquet: x: too much (taken before it: 2 rows, 1 labels)"),
+        ("id-10", "row 1 of log.parquet: x: too much (taken before it: 4 rows, 2 labels)"),
     ],
 )
 def test_the_row_that_is_refused_is_named_and_what_stands_before_it_taken(
@@ -105,9 +108,38 @@ def test_the_row_that_is_refused_is_named_and_what_stands_before_it_taken(
 ) -> None:
     settings = project(tmp_path / "p")
     file = written(tmp_path, settings, **{settings.columns.target: [1, None, 0, 1]})
+    taker = Strict(refused)
     with pytest.raises(SchemaError) as caught:
-        send_log(settings, file, NAMED, Strict(refused))
+        send_log(settings, file, NAMED, taker)
     assert str(caught.value).startswith(said)
+    rows = sum(len(body["answers"]) for path, body in taker.told if path == "/log")
+    labels = sum(len(body["labels"]) for path, body in taker.told if path == "/labels")
+    assert f"(taken before it: {rows} rows, {labels} labels)" in str(caught.value)
+
+
+class Lost(Taker):
+    """Answers a number of requests, and then no more."""
+
+    def __init__(self, answered: int) -> None:
+        super().__init__()
+        self.answered = answered
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer as the gateway does, while it does."""
+        if len(self.told) == self.answered:
+            raise UnavailableError("nobody answers")
+        return super().post(path, body)
+
+
+@pytest.mark.parametrize(
+    ("answered", "taken"), [(0, "0 rows, 0 labels"), (1, "2 rows, 0 labels"), (3, "4 rows, 2 labels")]
+)
+def test_what_was_taken_before_nobody_answered_is_counted(tmp_path: Path, answered: int, taken: str) -> None:
+    settings = project(tmp_path / "p")
+    file = written(tmp_path, settings, **{settings.columns.target: [1, None, 0, 1]})
+    with pytest.raises(UnavailableError) as caught:
+        send_log(settings, file, NAMED, Lost(answered))
+    assert str(caught.value) == f"nobody answers (of log.parquet taken before: {taken})"
 
 
 def test_a_cell_that_is_no_number_is_named_before_anything_is_sent(tmp_path: Path) -> None:
@@ -119,6 +151,67 @@ def test_a_cell_that_is_no_number_is_named_before_anything_is_sent(tmp_path: Pat
     with pytest.raises(SettingsError, match=f"the column '{name}' has numbers, found 'abc' in row 3"):
         send_log(settings, tmp_path / "log.csv", NAMED, taker)
     assert taker.told == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("column", ["x", "said", "y"])
+def test_a_number_that_is_not_finite_is_refused_with_its_row_before_anything_is_sent(
+    tmp_path: Path, column: str, number: float
+) -> None:
+    settings, taker = project(tmp_path / "p"), Taker()
+    file = written(tmp_path, settings, **{"y": [1.0, None, 0.0, 1.0]} | {column: [1.0, 0.0, number, None]})
+    if column == "y" and number != number:
+        assert send_log(settings, file, NAMED, taker).labels == 2, "NaN is no label"
+        return
+    with pytest.raises(SettingsError, match=f"column '{column}' has finite numbers, .* found {number} in row 3; no"):
+        send_log(settings, file, NAMED, taker)
+    assert taker.told == []
+
+
+def test_a_vector_with_a_number_that_is_not_finite_is_refused_with_its_row(tmp_path: Path) -> None:
+    settings = load(
+        write_project(
+            tmp_path / "p",
+            YAML.replace("z: number", "z: vector(2)") + "serving: {log_only: true}\nrollout: {canary: []}\n",
+        )
+    )
+    taker, vectors = Taker(), [[1.0, 2.0], None, [1.0, float("nan")], [3.0, 4.0]]
+    for kind in (pl.List(pl.Float64), pl.Array(pl.Float64, 2)):
+        file = written(tmp_path, settings, z=pl.Series(vectors, dtype=kind))
+        with pytest.raises(SettingsError, match=r"the column 'z' has finite .* found \[1\.0, nan\] in row 3; nothing"):
+            send_log(settings, file, NAMED, taker)
+    assert taker.told == []
+
+
+def test_a_column_of_any_name_is_sent_as_it_is(tmp_path: Path) -> None:
+    settings, taker = project(tmp_path / "p"), Taker()
+    file = written(tmp_path, settings, _row=["a", "b", "c", "d"], _run=[1, 0, 1, 0])
+    send_log(settings, file, LogColumns(output="_run", id="_row", version="by"), taker)
+    logs = [body for _, body in taker.told]
+    assert [body["asked"]["ids"] for body in logs] == [["d", "c"], ["b", "a"]]
+    assert [[each["output"] for each in body["answers"]] for body in logs] == [[0, 1], [0, 1]]
+
+
+def test_dates_and_categories_of_a_csv_file_are_sent_as_history_has_them(tmp_path: Path) -> None:
+    more = "serving: {log_only: true}\nrollout: {canary: []}\n"
+    yaml = YAML.replace("{x: number, z: number}", "{x: category, z: category}") + more
+    settings, taker = load(write_project(tmp_path / "p", yaml)), Taker()
+    days = [f"2026-01-0{i}" for i in range(1, 5)]
+    written(tmp_path, settings, at=days, x=days, z=[7, 8, 9, None], y=[1, 0, 1, 0])
+    pl.read_parquet(tmp_path / "log.parquet").write_csv(tmp_path / "log.csv")
+    assert send_log(settings, tmp_path / "log.csv", NAMED, taker).labels == 4
+    rows = [row for path, body in taker.told if path == "/log" for row in json.loads(json.dumps(body))["asked"]["rows"]]
+    assert rows == [
+        {"at": f"{day}T00:00:00+00:00", "x": day, "z": z} for day, z in zip(days, ["7", "8", "9", None], strict=True)
+    ]
+
+
+def test_a_taker_says_what_is_wrong_with_its_gateway_and_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="other than those of ASCII"):
+        LogTaker("http://127.0.0.1:1", "l\u00f6we")
+    monkeypatch.setattr("httpx.post", lambda *_, **__: httpx.Response(200, text="<html>"))
+    with pytest.raises(UnavailableError, match="answered 200 with something that is no JSON"):
+        LogTaker("http://127.0.0.1:1").post("/labels", {})
 
 
 def test_a_share_of_somebody_elses_traffic_cannot_be_steered(tmp_path: Path) -> None:

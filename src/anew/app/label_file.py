@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from anew.adapters.table_file import read_table
-from anew.app.log_file import LogTaker
+from anew.app.log_file import LogTaker, until_refused
 from anew.domain.column import Columns
 from anew.domain.errors import AnewError, SchemaError, SettingsError
 
@@ -23,8 +23,6 @@ _BESIDE: Final = ("at", "source", "revision", "withdraw", "id")
 """Columns that are read under these names where they are there, as the gateway calls them."""
 _WITHDRAWS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 """What a cell of ``withdraw`` may say, in letters of either size."""
-_NAMED: Final = re.compile(r"labels\[(?P<place>\d+)\]\.?")
-"""How the gateway names a label of a request."""
 _Row = tuple[int, Mapping[str, Any]]
 """The number of a row in the file, and what it says."""
 
@@ -65,7 +63,7 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
         There is no such file, or it lacks a column.
     SchemaError, PolicyError, UnavailableError
         As the gateway says, with the row, or the rows that were sent together; what stands before it stays. A
-        ``withdraw`` that says neither yes nor no is refused before anything is sent.
+        ``withdraw`` that says neither yes nor no, and an infinite value, are refused before anything is sent.
     """
     texts = any(isinstance(each, str) for each in columns.classes)
     try:
@@ -91,19 +89,16 @@ def send_labels(file: Path, named: LabelColumns, source: str, taker: LogTaker, c
 
 
 def _send(batch: Sequence[_Row], file: str, taker: LogTaker) -> None:
-    """Send rows in one request, which is refused whole: then those that stand before the one that is named, alone."""
+    """Send rows in one request, up to the first that is refused."""
+    told = [each for _, each in batch]
+    rows = f"rows {batch[0][0]} to {batch[-1][0]} of {file}"
     try:
-        taker.post("/labels", {"labels": [told for _, told in batch]})
+        refused = until_refused(lambda n: taker.post("/labels", {"labels": told[:n]}), len(told))
     except AnewError as exc:
-        path = exc.path if isinstance(exc, SchemaError) else ""
-        found = _NAMED.match(path)
-        if found is None:
-            raise type(exc)(f"rows {batch[0][0]} to {batch[-1][0]} of {file}: {exc}") from exc
-        place = int(found["place"])
-        if place:
-            _send(batch[:place], file, taker)
-        field, why = path[found.end() :], str(exc).partition(": ")[2]
-        raise SchemaError(f"row {batch[place][0]} of {file}: {f'{field}: ' if field else ''}{why}") from exc
+        raise type(exc)(f"{rows}: {exc}") from exc
+    if refused:
+        where = f"row {batch[refused.place][0]} of {file}" if refused.named else rows
+        raise SchemaError(f"{where}: {refused.why}") from refused.by
 
 
 def _numbers(said: pl.Series) -> Sequence[Any]:
@@ -131,6 +126,9 @@ def _label(row: Mapping[str, Any], source: str, name: str) -> Mapping[str, Any] 
     said = {name: value for name, value in row.items() if not _is_nothing(value)}
     if not withdraws and "value" not in said:
         return None
+    value = said.get("value")
+    if isinstance(value, float) and math.isinf(value):
+        raise SchemaError(f"{name}: value: {value} is not finite; correct it, or leave it empty", "value")
     told: dict[str, Any] = {"prediction": str(said["prediction"])} if "prediction" in said else {}
     told |= {"withdraw": True} if withdraws else {}
     told |= {"value": said["value"]} if "value" in said else {}

@@ -1,9 +1,10 @@
 """`anew data log`: the log of another server, sent to the gateway that keeps it for the loop."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +18,9 @@ from anew.app.status import gateway_address
 from anew.domain.column import ColumnKind, Columns
 from anew.domain.errors import PolicyError, SchemaError, SettingsError, UnavailableError
 
-__all__ = ["LogColumns", "LogSent", "LogTaker", "model_address", "send_log"]
+__all__ = ["LogColumns", "LogSent", "LogTaker", "Refused", "model_address", "send_log", "until_refused"]
 
 _BATCH = 1000
-_ROW: Final = "_row"
-"""The number of a row in the file."""
 _NAMED: Final = re.compile(r"(?:asked\.)?(?P<list>rows|ids|answers|labels)\[(?P<place>\d+)\]\.?")
 """How the gateway names a row of a request."""
 
@@ -49,9 +48,11 @@ def model_address(settings: Settings) -> str:
 
 
 class LogTaker:
-    """The gateway at `url`, told with `token` where it asks for one."""
+    """The gateway at `url`, told with `token` where it asks for one; SettingsError for one that cannot be sent."""
 
     def __init__(self, url: str, token: str = "") -> None:
+        if not token.isascii():
+            raise SettingsError("the token has characters other than those of ASCII, which no header has")
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
@@ -65,9 +66,13 @@ class LogTaker:
         """
         try:
             reply = httpx.post(f"{self._url}{path}", json=body, headers=self._headers, timeout=30)
-            said = reply.json()
-        except (httpx.HTTPError, ValueError) as exc:
+        except httpx.HTTPError as exc:
             raise UnavailableError(f"nobody answers at {self._url}: {exc}; is anew up running?") from exc
+        try:
+            said = reply.json()
+        except ValueError as exc:
+            told = f"{self._url} answered {reply.status_code} with something that is no JSON; is it anew's gateway?"
+            raise UnavailableError(told) from exc
         if reply.is_success and isinstance(said, Mapping):
             return said
         problem = said.get("error", {}) if isinstance(said, Mapping) else {}
@@ -78,6 +83,39 @@ class LogTaker:
         raise PolicyError(said_so) if reply.status_code in (401, 403) else UnavailableError(said_so)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The first of a batch that is refused: `place` of them stand before it, and are taken.
+
+    Attributes
+    ----------
+    named
+        Did the gateway name it? Else it refused them together, and this is the first.
+    """
+
+    place: int
+    named: bool
+    why: str
+    by: SchemaError
+
+
+def until_refused(post: Callable[[int], object], n: int) -> Refused | None:
+    """Have the first `n` of a batch sent by `post` in one request; None when they were taken.
+
+    A request is refused whole: then those before the one that is named are sent alone.
+    """
+    try:
+        post(n)
+    except SchemaError as exc:
+        found = _NAMED.match(exc.path)
+        place = int(found["place"]) if found else 0
+        if place and (before := until_refused(post, place)):
+            return before
+        field, why = exc.path[found.end() if found else 0 :], str(exc).partition(": ")[2]
+        return Refused(place=place, named=found is not None, why=f"{field}: {why}" if field else why, by=exc)
+    return None
+
+
 def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker) -> LogSent:
     """Send the rows of `file`, in time order, up to the first that the gateway refuses; the target goes as the label.
 
@@ -86,9 +124,12 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
     Raises
     ------
     SettingsError
-        The project does not take logs, or the file lacks a column, or has text where a number is declared.
-    SchemaError, PolicyError, UnavailableError
+        The project does not take logs, or the file lacks a column, or has text where a number is declared, or a number
+        that is not finite.
+    SchemaError
         As the gateway says, with the row of the file and how much was taken before it, which stays.
+    PolicyError, UnavailableError
+        As the gateway says, with how much was taken before, which stays.
     """
     if not settings.policy.serving.log_only:
         where = settings.document.where(("serving",))
@@ -106,27 +147,54 @@ def send_log(settings: Settings, file: Path, named: LogColumns, taker: LogTaker)
         raise SettingsError(f"{file} has no column {', '.join(map(repr, missing))}; it has {', '.join(frame.columns)}")
     if frame.schema[columns.time] == pl.String and (why := iso_problem(frame.get_column(columns.time))):
         raise SettingsError(f"{file}: the time column {columns.time!r}: {why}")
-    _check_numbers(frame, columns, file)
-    frame = frame.with_columns(pl.int_range(1, pl.len() + 1).alias(_ROW))
-    frame = frame.sort(columns.time, maintain_order=True).with_columns(pl.col(named.id).cast(pl.String))
-    if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
-        frame = frame.with_columns(pl.col(columns.time).dt.replace_time_zone("UTC"))
+    if columns.target in frame.columns:
+        needed.append(columns.target)
+        if frame.schema[columns.target].is_float():  # NaN is no label
+            frame = frame.with_columns(pl.col(columns.target).fill_nan(None))
+    _check_numbers(frame.select(list(dict.fromkeys(needed))), columns, file)
+    order = frame.select(pl.arg_sort_by(columns.time, maintain_order=True)).to_series()
+    frame = _declared(frame[order], columns).with_columns(pl.col(named.id).cast(pl.String))
+    rows = [place + 1 for place in order]
     sending = _Sending(settings, file.name, named, asked, taker)
-    for part in _parts(frame, named.version):
-        sending.send(part)
+    for start, n in _parts(frame, named.version):
+        sending.send(frame.slice(start, n), rows[start : start + n])
     return LogSent(predictions=sending.predictions, labels=sending.labels)
 
 
 def _check_numbers(frame: pl.DataFrame, columns: Columns, file: Path) -> None:
-    """Refuse a cell that is no number, which makes text of a whole column of a CSV file."""
-    for column in columns.features:
-        said = frame.get_column(column.name)
-        if column.kind is not ColumnKind.NUMBER or said.dtype != pl.String:
-            continue
-        wrong = (said.cast(pl.Float64, strict=False).is_null() & said.is_not_null()).arg_true()
-        if len(wrong):
-            found = f"{said[wrong[0]]!r} in row {wrong[0] + 1}"
-            raise SettingsError(f"{file}: the column {column.name!r} has numbers, found {found}; nothing was sent")
+    """Refuse a cell that is no number, which makes text of a whole column of a CSV file, or is not finite."""
+    numbers = {column.name for column in columns.features if column.kind is ColumnKind.NUMBER}
+    for said in frame:
+        if said.dtype == pl.String and said.name in numbers:
+            wrong, wanted = said.cast(pl.Float64, strict=False).is_null() & said.is_not_null(), "numbers"
+        else:
+            wrong, wanted = _endless(said), "finite numbers, or nothing"
+        row = wrong.arg_max()
+        if row is not None and wrong[row]:
+            found = f"{said.to_list()[row] if said.dtype.is_nested() else said[row]!r} in row {row + 1}"
+            raise SettingsError(f"{file}: the column {said.name!r} has {wanted}, found {found}; nothing was sent")
+
+
+def _declared(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Return categories as text and dates as instants, as history has them; without a zone they are in UTC."""
+    texts = [column.name for column in columns.features if column.kind is ColumnKind.CATEGORY]
+    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in texts if not frame.schema[name].is_nested())
+    if frame.schema[columns.time] == pl.Date:
+        frame = frame.with_columns(pl.col(columns.time).cast(pl.Datetime("us")))
+    if frame.schema[columns.time] == pl.Datetime and getattr(frame.schema[columns.time], "time_zone", None) is None:
+        frame = frame.with_columns(pl.col(columns.time).dt.replace_time_zone("UTC"))
+    return frame
+
+
+def _endless(said: pl.Series) -> pl.Series:
+    """Return which cells are, or which vectors have, a number that JSON does not have."""
+    inner = getattr(said.dtype, "inner", said.dtype)
+    if not inner.is_float():
+        return pl.Series([False] * said.len(), dtype=pl.Boolean)
+    if not said.dtype.is_nested():
+        return ~said.is_finite()
+    lists = said.arr.to_list() if isinstance(said.dtype, pl.Array) else said
+    return lists.list.eval(~pl.element().is_finite()).list.any()
 
 
 @dataclass(slots=True)
@@ -141,41 +209,51 @@ class _Sending:
     predictions: int = 0
     labels: int = 0
 
-    def send(self, part: pl.DataFrame) -> None:
-        """Send rows in one request, which is refused whole: then those before the one that is named, alone."""
+    def send(self, part: pl.DataFrame, rows: Sequence[int]) -> None:
+        """Send a part, whose `rows` in the file these are, and then its labels, up to the first that is refused."""
         try:
-            said = self.taker.post("/log", _told(part, self.asked, self.named))["predictions"]
-        except SchemaError as exc:
-            found = _NAMED.match(exc.path)
-            place = int(found["place"]) if found else 0
-            if place:
-                self.send(part.head(place))
-            raise self._refused(part.get_column(_ROW)[place], exc) from exc
-        self.predictions += len(said)
-        labels = _labels(part, self.settings.columns, [each["id"] for each in said])
+            self._log(part, rows)
+        except (PolicyError, UnavailableError) as exc:
+            raise type(exc)(f"{exc} (of {self.file} {self._taken('before')})") from exc
+
+    def _log(self, part: pl.DataFrame, rows: Sequence[int]) -> None:
+        ids: list[str] = []
+
+        def post(n: int) -> None:
+            said = self.taker.post("/log", _told(part.head(n), self.asked, self.named))
+            ids.extend(each["id"] for each in said["predictions"])
+
+        refused = until_refused(post, part.height)
+        self.predictions += len(ids)
+        if ids:
+            self._label(_labels(part.head(len(ids)), self.settings.columns, ids, rows))
+        if refused:
+            raise self._refused(rows[refused.place], refused)
+
+    def _label(self, labels: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         if not labels:
             return
-        try:
-            self.taker.post("/labels", {"labels": [label for _, label in labels]})
-        except SchemaError as exc:
-            found = _NAMED.match(exc.path)
-            raise self._refused(labels[int(found["place"]) if found else 0][0], exc) from exc
-        self.labels += len(labels)
+        told = [label for _, label in labels]
+        refused = until_refused(lambda n: self.taker.post("/labels", {"labels": told[:n]}), len(told))
+        self.labels += refused.place if refused else len(told)
+        if refused:
+            raise self._refused(labels[refused.place][0], refused)
 
-    def _refused(self, row: int, exc: SchemaError) -> SchemaError:
-        field = _NAMED.sub("", exc.path, count=1)
-        why = str(exc).partition(": ")[2]
-        taken = f"taken before it, in time order: {self.predictions} rows, {self.labels} labels"
-        return SchemaError(f"row {row} of {self.file}: {f'{field}: ' if field else ''}{why} ({taken})", exc.path)
+    def _refused(self, row: int, refused: Refused) -> SchemaError:
+        said = f"row {row} of {self.file}: {refused.why} ({self._taken('before it')})"
+        return SchemaError(said, refused.by.path)
+
+    def _taken(self, when: str) -> str:
+        return f"taken {when}: {self.predictions} rows, {self.labels} labels"
 
 
-def _parts(frame: pl.DataFrame, version: str) -> Sequence[pl.DataFrame]:
-    """Cut into batches, each of one version."""
-    runs = frame.with_columns(_run=pl.col(version).rle_id()) if version else frame.with_columns(_run=pl.lit(0))
+def _parts(frame: pl.DataFrame, version: str) -> Sequence[tuple[int, int]]:
+    """Return where each batch begins and how many rows it has, all of one version."""
+    runs = frame.get_column(version).rle().struct.field("len").to_list() if version else [frame.height]
     return [
-        run.slice(start, _BATCH)
-        for run in runs.partition_by("_run", maintain_order=True)
-        for start in range(0, run.height, _BATCH)
+        (first + start, min(_BATCH, n - start))
+        for first, n in zip(accumulate(runs, initial=0), runs, strict=False)
+        for start in range(0, n, _BATCH)
     ]
 
 
@@ -192,7 +270,9 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _labels(part: pl.DataFrame, columns: Columns, ids: Sequence[str]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+def _labels(
+    part: pl.DataFrame, columns: Columns, ids: Sequence[str], rows: Sequence[int]
+) -> Sequence[tuple[int, Mapping[str, Any]]]:
     """Return the labels, each with its row, as of the newest row of the batch: sent again they are the same."""
     if columns.target not in part.columns:
         return ()
@@ -200,6 +280,6 @@ def _labels(part: pl.DataFrame, columns: Columns, ids: Sequence[str]) -> Sequenc
     at = newest if isinstance(newest, datetime) else datetime.fromisoformat(str(newest))
     beside = {"at": (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(), "source": "log"}
     values = {id: (row, value) for row, id, value in zip(
-        part.get_column(_ROW), ids, part.get_column(columns.target), strict=True
+        rows[: part.height], ids, part.get_column(columns.target), strict=True
     ) if value is not None}  # fmt: skip
     return [(row, {"prediction": id, "value": value} | beside) for id, (row, value) in values.items()]
