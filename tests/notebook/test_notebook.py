@@ -197,6 +197,8 @@ def test_the_client_asks_in_batches_and_says_what_is_wrong(monkeypatch: pytest.M
     other._http = httpx.Client(base_url="http://gateway", transport=transport)
     with other, pytest.raises(PolicyError, match="send a token"):
         other.predict({"x": 1.0})
+    with pytest.raises(SchemaError, match="rows from 0 on have a number that is not finite"):
+        other.predict({"x": float("nan")})
     with Client("http://127.0.0.1:9", timeout_s=2) as nobody, pytest.raises(UnavailableError, match="anew up"):
         nobody.predict({"x": 1.0})
 

@@ -145,6 +145,9 @@ class Client:
             reply = self._http.post(path, json=body)
         except httpx.HTTPError as exc:
             raise UnavailableError(f"nobody answers at {self._url}: {exc}; is anew up running?") from exc
+        except ValueError as exc:
+            rows = f"the rows from {start} on"
+            raise SchemaError(f"{rows} have a number that is not finite: give None for one that is missing") from exc
         said = _body(reply)
         if reply.is_success:
             return said
