@@ -1,18 +1,23 @@
-"""Orders to the gateways that are given while the loop is busy with rows: what it decides afterwards obeys them."""
+"""Orders to the gateways that are given while the loop is busy: what it decides afterwards obeys them.
 
-from collections.abc import Callable
+So does what it has decided and not published yet.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
 
 from anew.adapters.memory import InMemoryInbox, ManualClock
+from anew.domain.fact import Fact
 from anew.domain.facts import Order, RolledBack, RolloutApproved, Stage, TrafficApplied, TrafficShifted, VersionPromoted
 from anew.domain.order import ordered
 from anew.loop.drain import DrainReport
 from anew.loop.guardrail import Guardrails
 from anew.loop.live import LiveLoop, LivePorts
 from anew.loop.observer import Observer
+from anew.ports.eventlog import Grant
 from anew.rollout import Outcome, RolloutState
 from anew.testing.fake_traffic import FakeTraffic, worker_status
 from tests.loop.observed import WALL, Bed, hour
@@ -71,15 +76,7 @@ class Busy:
     def __post_init__(self) -> None:
         self.bed = Bed(taken_s=self.counting)
         self.clock = ManualClock(WALL)
-        ports = LivePorts(
-            lease=self.bed.lease,
-            inbox=InMemoryInbox(),
-            traffic=self.traffic,
-            drainer=self.drainer,  # type: ignore[arg-type]  # as much of a drainer as a turn needs
-            clock=self.clock,
-        )
-        self.loop = LiveLoop("m", self.bed.engine, ports, self.bed.grant, guardrails=LIMITS, data_clock=True)
-        self.observer = Observer(self.bed.plan, self.loop if self.heeds else self.bed.engine, self.bed.lake)
+        self.begin()
         self.traffic.report(worker_status("0"))
         self.bed.judge.outcome = Outcome.ADVANCE
         for version, steps in (("v0", 0), ("v1", 2), ("v2", 0 if self.stage is Stage.SHADOW else 1)):
@@ -89,6 +86,18 @@ class Busy:
         assert (self.rollout.champion[0], self.rollout.fallback[0]) == ("v1", "v0")
         assert self.rollout.probation is not None
         assert (self.rollout.probation.challenger[0], self.rollout.probation.stage) == ("v2", self.stage)
+
+    def begin(self) -> None:
+        """Begin as a loop that is started does."""
+        ports = LivePorts(
+            lease=self.bed.lease,
+            inbox=InMemoryInbox(),
+            traffic=self.traffic,
+            drainer=self.drainer,  # type: ignore[arg-type]  # as much of a drainer as a turn needs
+            clock=self.clock,
+        )
+        self.loop = LiveLoop("m", self.bed.engine, ports, self.bed.grant, guardrails=LIMITS, data_clock=True)
+        self.observer = Observer(self.bed.plan, self.loop if self.heeds else self.bed.engine, self.bed.lake)
 
     @property
     def rollout(self) -> RolloutState:
@@ -167,6 +176,49 @@ def test_what_is_ordered_while_rows_are_drained_or_looked_at_outranks_what_they_
     assert ended == (["v2"] if action in (Order.ABORT, Order.ROLLBACK) else [])
     busy.turn()
     assert (busy.routing() == routing) == (action is not Order.RESUME), "let go, it takes its step, and else none"
+
+
+def promoted_and_ordered(busy: Busy, action: Order, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn, so that v2 is promoted on record, and order `action` before the gateways hear of it."""
+    append = busy.bed.log.append
+
+    def slow(facts: Sequence[Fact], *, grant: Grant) -> None:
+        if any(isinstance(each, VersionPromoted) for each in facts):
+            busy.order(action)
+        append(facts, grant=grant)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(busy, "publish", lambda: None)
+        if when == "in the commit":
+            patch.setattr(busy.bed.log, "append", slow)
+        busy.turn()
+    assert busy.promoted() == ["v0", "v1", "v2"]
+    if when != "in the commit":
+        busy.order(action)
+    if when == "before a restart":
+        busy.bed.boot()
+        busy.begin()
+
+
+@pytest.mark.fault("P4")
+@pytest.mark.parametrize("when", ["in the commit", "after it", "before a restart"])
+@pytest.mark.parametrize("action", [Order.HOLD, Order.ABORT, Order.ROLLBACK])
+def test_what_is_ordered_before_a_promotion_on_record_is_published_takes_it_back(
+    action: Order, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = Busy(Stage.CANARY)
+    promoted_and_ordered(busy, action, when, monkeypatch)
+    for _ in range(2):
+        busy.turn()
+        assert busy.routing() == (Stage.STEADY, 0.0, ("v1", "d-v1"), ("", ""), ("v0", "d-v0"))
+    assert (busy.rollout.champion[0], busy.rollout.fallback[0]) == ("v1", "v0")
+    assert [(each.version, each.to) for each in busy.bed.facts(RolledBack)] == [("v2", "v1")]
+    known = busy.loop.state("registry")
+    assert [known.named(alias).version for alias in ("champion", "fallback")] == ["v1", "v0"]
+    before = busy.loop.state("rollout")
+    busy.bed.boot()
+    busy.begin()
+    assert busy.rollout == before, "and so it is read back"
 
 
 @pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.CANARY])

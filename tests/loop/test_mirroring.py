@@ -14,6 +14,8 @@ from anew.domain.facts import (
     CandidateTrained,
     RolledBack,
     RolloutStarted,
+    Stage,
+    TrafficShifted,
     TrainingEnded,
     VersionPromoted,
 )
@@ -52,6 +54,18 @@ def ended(version: str, outcome: str = "accepted") -> Fact:
 def promoted(version: str, previous: str = "") -> Fact:
     return VersionPromoted(
         model="m", at=AT, version=version, digest=version * 32, previous=previous, evidence=(), reason="good"
+    )
+
+
+def shifted(epoch: int, champion: str, fallback: str = "") -> Fact:
+    return TrafficShifted(
+        model="m",
+        at=AT,
+        epoch=epoch,
+        stage=Stage.STEADY,
+        share=0.0,
+        champion=(champion, champion * 32),
+        fallback=(fallback, fallback * 32),
     )
 
 
@@ -105,10 +119,10 @@ def test_aliases_follow_a_rollout_and_a_rollback(fetched: Path) -> None:
     facts.append(RolloutStarted(model="m", at=AT, version="v2", digest="v2" * 32, champion="v1"))
     ours.bring(wanted(facts))
     assert mirror.named == {"champion": "v1", "challenger": "v2"}
-    facts.append(promoted("v2", "v1"))
+    facts += [promoted("v2", "v1"), shifted(2, "v2", "v1")]
     ours.bring(wanted(facts))
     assert mirror.named == {"champion": "v2", "fallback": "v1"}
-    facts.append(RolledBack(model="m", at=AT, version="v2", to="v1", evidence=(), reason="bad"))
+    facts += [RolledBack(model="m", at=AT, version="v2", to="v1", evidence=(), reason="bad"), shifted(3, "v1")]
     ours.bring(wanted(facts))
     assert mirror.named == {"champion": "v1"}
 

@@ -11,6 +11,8 @@ from anew.domain.facts import (
     QuarantineReleased,
     RolledBack,
     RolloutStarted,
+    Stage,
+    TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
     VersionArchived,
@@ -57,6 +59,13 @@ def back(version: str, to: str) -> Fact:
     return RolledBack(model="m", at=T0, version=version, to=to, evidence=(), reason="harm")
 
 
+def shifted(champion: str, fallback: str = "") -> Fact:
+    pairs = [(each, f"d-{each}" if each else "") for each in (champion, fallback)]
+    return TrafficShifted(
+        model="m", at=T0, epoch=1, stage=Stage.STEADY, share=0.0, champion=pairs[0], fallback=pairs[1]
+    )
+
+
 def archived(version: str) -> Fact:
     return VersionArchived(
         model="m", at=T0, command=f"a-{version}", version=version, digest=f"d-{version}", by="ada", reason="room"
@@ -77,6 +86,7 @@ def ended(version: str, outcome: str) -> Fact:
 
 V1 = [planned("v1"), trained("v1"), started("v1"), promoted("v1")]
 V2 = [planned("v2"), trained("v2"), started("v2")]
+V3 = [planned("v3"), trained("v3"), started("v3")]
 
 
 def folded(facts: list[Fact]) -> RegistryState:
@@ -143,7 +153,10 @@ def test_aliases_follow_a_rollout_a_promotion_and_a_rollback() -> None:
     assert aliases([]) == ("", "", "")
     assert aliases([*V1]) == ("v1", "", "")
     assert aliases([*V1, *V2]) == ("v1", "v2", "")
-    assert aliases([*V1, *V2, promoted("v2", "v1")]) == ("v2", "", "v1")
-    assert aliases([*V1, *V2, promoted("v2", "v1"), back("v2", "v1")]) == ("v1", "", ""), "nobody to go back to"
-    assert aliases([*V1, *V2, back("v2", "")]) == ("v1", "", ""), "a challenger that goes is no champion's way back"
+    promotion = [*V1, *V2, promoted("v2", "v1"), shifted("v2", "v1")]
+    assert aliases(promotion) == ("v2", "", "v1")
+    assert aliases([*promotion, back("v2", "v1"), shifted("v1")]) == ("v1", "", ""), "nobody to go back to"
+    kept = aliases([*promotion, *V3, promoted("v3", "v2"), shifted("v3", "v2"), back("v3", "v2"), shifted("v2", "v1")])
+    assert kept == ("v2", "", "v1"), "the gateways never left v2, nor its fallback"
+    assert aliases([*V1, *V2, back("v2", ""), shifted("v1")]) == ("v1", "", ""), "a challenger is no way back"
     assert folded([*V1]).named("best") is None

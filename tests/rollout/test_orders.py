@@ -12,6 +12,7 @@ from anew.domain.facts import (
     RolloutHeld,
     Stage,
     TrafficApplied,
+    TrafficOrdered,
     TrafficShifted,
 )
 from anew.domain.order import ordered
@@ -129,21 +130,78 @@ def test_what_an_older_shift_comes_to_after_an_order_changes_nothing() -> None:
     assert story.state.in_force
 
 
-@pytest.mark.fault("P4")
-def test_a_rollback_that_met_a_promotion_takes_back_what_was_promoted() -> None:
-    """The loop promoted v2 in the moment in which a person ended its canary: the gateways never answered by that."""
-    story = Story().champion().challenger()
-    for hour, stage in ((1, Stage.SHADOW), (2, Stage.CANARY)):
+def met_by_a_promotion(action: Order, digest: str = "d-v2") -> tuple[Story, TrafficOrdered]:
+    """Return a story and an order: the loop promoted v2 in the moment in which a person steered its canary.
+
+    The gateways never answered by that: v1 serves there, and v0 is its fallback.
+    """
+    story = Story().champion("v0").promoted("v1", "v0").challenger("v2", "v1", digest)
+    for stage, hour in ((Stage.SHADOW, 4), (Stage.CANARY, 5)):
         story.hear(look("v2", stage, hour, 1.0))
         story.applied()
-    order = ordering(story.shifts[-1], Order.ROLLBACK)
-    assert "VersionPromoted" in kinds(story.hear(look("v2", Stage.CANARY, 3, 1.0)))
+    order = ordering(story.shifts[-1], action)
+    assert "VersionPromoted" in kinds(story.hear(look("v2", Stage.CANARY, 6, 1.0)))
+    return story, order
+
+
+@pytest.mark.fault("P4")
+@pytest.mark.parametrize("action", [Order.HOLD, Order.ABORT, Order.ROLLBACK])
+def test_an_order_that_met_a_promotion_takes_back_what_was_promoted(action: Order) -> None:
+    story, order = met_by_a_promotion(action)
     decided = story.hear(order)
     assert kinds(decided) == ["RolledBack", "TrafficShifted"]
     assert isinstance(decided[0], RolledBack)
     assert (decided[0].version, decided[0].to) == ("v2", "v1")
+    assert ("release v2 to try it again" in decided[0].reason) == (action is Order.HOLD), "a hold says no word of going"
+    assert routing(story) == ("v1", "", "v0", 0.0)
+    assert (story.state.champion, story.state.fallback) == (("v1", "d-v1"), ("v0", "d-v0"))
+    assert kinds(story.hear(tripped("v1"))) == ["RolledBack", "TrafficShifted"], "there is a way back as before"
+    assert routing(story) == ("v0", "", "", 0.0)
+
+
+def test_a_resume_that_met_a_promotion_leaves_it_what_it_is() -> None:
+    story, order = met_by_a_promotion(Order.RESUME)
+    assert kinds(story.hear(order)) == ["RolloutHeld", "TrafficShifted"]
+    assert routing(story) == ("v2", "", "v1", 0.0)
+
+
+def test_a_hold_of_nobody_leaves_a_promotion_what_it_is() -> None:
+    """As it is given where an older routing is restored, from before the rollout."""
+    story, order = met_by_a_promotion(Order.HOLD)
+    of_nobody = replace(order, version="v1", stage=Stage.STEADY, share=0.0, challenger=("", ""))
+    assert kinds(story.hear(of_nobody)) == ["RolloutHeld", "TrafficShifted"]
+    assert routing(story) == ("v2", "", "v1", 0.0)
+
+
+@pytest.mark.fault("P4")
+def test_a_fallback_with_the_bytes_of_what_is_taken_back_is_none_any_more() -> None:
+    story, order = met_by_a_promotion(Order.HOLD, digest="d-v0")
+    story.hear(order)
     assert routing(story) == ("v1", "", "", 0.0)
-    assert story.state.champion == ("v1", "d-v1")
+    assert story.state.fallback == ("", "")
+
+
+@pytest.mark.fault("P4")
+def test_what_began_beside_a_promotion_that_an_order_takes_back_ends_with_it() -> None:
+    story, order = met_by_a_promotion(Order.HOLD)
+    story.hear(approved("v3", champion="v2", digest="d-v0"))
+    decided = story.hear(order)
+    assert [each.version for each in decided if isinstance(each, RolledBack)] == ["v3", "v2"]
+    assert routing(story) == ("v1", "", "", 0.0), "the fallback has the bytes of v3, which went"
+
+
+@pytest.mark.fault("P4")
+@pytest.mark.parametrize("action", [Order.HOLD, Order.ABORT, Order.ROLLBACK])
+def test_an_order_about_a_trial_takes_back_whichever_arm_it_finds_promoted(action: Order) -> None:
+    story = Story(Rollout(arms=(0.2, 0.2), ab=ByMean())).champion()
+    story.challenger("v2", "v1").challenger("v3", "v1")
+    order = ordering(story.shifts[-1], action)
+    assert order.version == "v2"
+    assert "VersionPromoted" in kinds(story.hear(look("v3", Stage.AB, 1, 1.0)))
+    assert story.state.champion[0] == "v3"
+    decided = story.hear(order)
+    assert [each.version for each in decided if isinstance(each, RolledBack)] == ["v3"]
+    assert routing(story) == ("v1", "", "", 0.0)
 
 
 def test_an_order_that_came_too_late_says_so_and_serves_what_is_on_record() -> None:

@@ -27,10 +27,10 @@ _REGISTRY = Registry()
 _STANDS_STILL = frozenset(
     {
         "AlertRaised", "CandidateMeasured", "GateJudged", "IncidentRaised", "SnapshotTaken", "TrafficApplied",
-        "TrafficOrdered", "TrafficShifted", "WindowClosed", "WindowScored",
+        "TrafficOrdered", "WindowClosed", "WindowScored",
     }
 )  # fmt: skip
-"""Kinds, the most frequent, by which no version comes to stand elsewhere."""
+"""Kinds, the most frequent, by which no version comes to stand elsewhere, and no other is the fallback."""
 
 
 def hear(catalogue: Catalogue, digest: Digest, facts: Sequence[Recorded], mark: str, maker: str) -> None:

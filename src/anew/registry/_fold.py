@@ -18,6 +18,7 @@ from anew.domain.facts import (
     RolloutRefused,
     RolloutStarted,
     RolloutSuperseded,
+    TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
     VersionArchived,
@@ -137,16 +138,16 @@ class Registry:
             case RolloutStarted():
                 return _put(state, fact, fact.version, Standing.CHALLENGER)
             case VersionPromoted():
-                state = replace(_retire(state, fact, fact.previous), fallback=fact.previous)
+                state = _retire(state, fact, fact.previous)
                 return _put(state, fact, fact.version, Standing.CHAMPION, digest=fact.digest, reason=fact.reason)
             case RolledBack():
                 was = state.versions.get(fact.version)
-                if fact.version == state.fallback or (was is not None and was.standing is Standing.CHAMPION):
-                    state = replace(state, fallback="")
                 state = _put(state, fact, fact.version, Standing.QUARANTINED, reason=fact.reason)
                 if was is not None and was.standing is Standing.CHAMPION and fact.to:
                     state = _put(state, fact, fact.to, Standing.CHAMPION, reason=f"back from {fact.version}")
                 return state
+            case TrafficShifted() if fact.fallback[0] != state.fallback:
+                return replace(state, fallback=fact.fallback[0])
             case RolloutSuperseded():
                 return _put(state, fact, fact.version, Standing.RETIRED, reason=f"gave way to {fact.by}: {fact.reason}")
             case QuarantineReleased() if _stands(state, fact.version, Standing.QUARANTINED):

@@ -15,8 +15,11 @@ def answered(state: RolloutState, fact: TrafficOrdered) -> tuple[Fact, ...]:
     if fact.action in (Order.ABORT, Order.ROLLBACK):
         if about_challenger:
             return back(state, fact, state.arms, reason, ())
-        if state.champion[0] == fact.version and fact.champion not in state.quarantined:
+        if _never_left(state, fact) or (state.champion[0] == fact.version and fact.champion not in state.quarantined):
             return _gone_back(state, fact, reason)
+    elif fact.action is Order.HOLD and _never_left(state, fact) and _names_champion(state, fact):
+        met = f"the hold met a promotion that no gateway had heard of; release {state.champion[0]} to try it again"
+        return _gone_back(state, fact, f"{reason}; {met}")
     elif about_challenger and fact.action is Order.RESUME:
         return (
             RolloutResumed(model=fact.model, at=fact.at, version=fact.version, reason=reason),
@@ -34,11 +37,28 @@ def answered(state: RolloutState, fact: TrafficOrdered) -> tuple[Fact, ...]:
     )
 
 
+def _never_left(state: RolloutState, fact: TrafficOrdered) -> bool:
+    """Do the gateways answer by the champion before the one on record, whose promotion none of them had heard of?"""
+    return fact.champion == state.fallback != NOBODY
+
+
+def _names_champion(state: RolloutState, fact: TrafficOrdered) -> bool:
+    """Is the champion on record among those that are on probation by the order?"""
+    return state.champion in {arm.pair for arm in fact.challengers}
+
+
 def _gone_back(state: RolloutState, fact: TrafficOrdered, reason: str) -> tuple[Fact, ...]:
-    """Record that the champion gave way to whom the gateways went to; with it ends what was on probation beside it."""
-    ended = f"its champion {fact.version} was taken back; release it to try it on another"
+    """Record that the champion gave way to whom the gateways answer by; with it ends what was on probation beside it.
+
+    They keep the fallback that they have, unless it is among what is taken back.
+    """
+    ended = f"its champion {state.champion[0]} was taken back; release it to try it on another"
     beside = back(state, fact, state.arms, ended, ())[:-1]
     gone = RolledBack(
-        model=fact.model, at=fact.at, version=fact.version, to=fact.champion[0], evidence=(), reason=reason
+        model=fact.model, at=fact.at, version=state.champion[0], to=fact.champion[0], evidence=(), reason=reason
     )
-    return (*beside, gone, steady(state, fact, fact.champion, NOBODY))
+    barred = state.quarantined
+    for pair in (state.champion, *(each.challenger for each in state.arms)):
+        barred = barred.having(pair)
+    fallback = NOBODY if barred.bars(*fact.fallback) else fact.fallback
+    return (*beside, gone, steady(state, fact, fact.champion, fallback))

@@ -223,7 +223,7 @@ def _without(state: RolloutState, arm: Probation) -> RolloutState:
 
 
 def _shifted(state: RolloutState, fact: TrafficShifted) -> RolloutState:
-    state = replace(state, epoch=fact.epoch, shifts=fact.id, failed=False)
+    state = replace(state, epoch=fact.epoch, shifts=fact.id, failed=False, fallback=fact.fallback)
     return _in_step(state, fact)
 
 

@@ -201,7 +201,7 @@ def routing_agrees_with_registry(record: Transactions, settings: SmallSettings) 
 
 
 def orders_are_obeyed(record: Transactions, settings: SmallSettings) -> Iterator[str]:  # noqa: ARG001  as every law
-    """An order outranks all before it; whom it took off traffic is off, and a rollout that is held takes no step."""
+    """An order outranks all before it; whom it took off traffic is off, and who is held takes no step."""
     epoch, held = 0, None
     for fact in _all(record):
         match fact:
@@ -223,6 +223,10 @@ def orders_are_obeyed(record: Transactions, settings: SmallSettings) -> Iterator
             last = [each for each in transaction if isinstance(each, TrafficShifted)][-1:]
             if not last or order.version in _answered_by(last[0]):
                 yield f"the order {order.id} takes {order.version} off traffic, and the loop puts it back"
+        if isinstance(order, TrafficOrdered) and order.action is Order.HOLD:
+            last = [each for each in transaction if isinstance(each, TrafficShifted)][-1:]
+            if not last or last[0].champion in {arm.pair for arm in order.challengers}:
+                yield f"the order {order.id} holds {order.version}, and the loop has it serve everybody"
 
 
 def superseded_after_stalling(record: Transactions, settings: SmallSettings) -> Iterator[str]:
