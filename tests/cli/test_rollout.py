@@ -27,6 +27,8 @@ from anew.domain.facts import (
     Arm,
     CandidateTrained,
     Order,
+    QuarantineReleased,
+    RolledBack,
     RolloutStarted,
     SpanFitted,
     Stage,
@@ -316,9 +318,10 @@ def test_what_is_deleted_is_archived_on_record_and_the_first_champion_stays(run:
     assert "nothing of v2 is stored: retired before; archived by" in shown.err
 
 
-def posted(project: Path) -> list[VersionArchived]:
+def posted(project: Path) -> list[VersionArchived | QuarantineReleased]:
     with closing(Database(project / ".anew" / "anew.db")) as database:
-        return [each for each in SQLInbox(database, clock=SystemClock()).pending() if isinstance(each, VersionArchived)]
+        pending = SQLInbox(database, clock=SystemClock()).pending()
+    return [each for each in pending if isinstance(each, VersionArchived | QuarantineReleased)]
 
 
 def test_models_that_were_compared_go_once_others_are(run: Run, tmp_path: Path) -> None:
@@ -458,3 +461,30 @@ def test_a_hold_goes_through_where_the_record_does_not_say_that_this_rollout_is_
     finally:
         release.set()
     assert traffic.ordered("small")[-1].action is Order.HOLD
+
+
+def test_a_version_that_was_taken_back_is_released_by_a_persons_word(tmp_path: Path, run: Run) -> None:
+    project = write_record(tmp_path / "p")
+    trained = CandidateTrained(
+        model="small", at=AT, version="v2", champion="v1", digest="d" * 64, snapshot="", rows=1, compute_s=0.0
+    )
+    back = RolledBack(model="small", at=AT, version="v2", to="v1", evidence=(), reason="outage of the store")
+    record(project, trained, back)
+    words = ("rollout", "release", "v2", project, "--reason", "the store failed, not the version")
+    assert "required: --reason" in run("rollout", "release", "v2", project).err
+    none = run("rollout", "release", "v9", project, "--reason", "x")
+    assert (none.code, none.err) == (4, "anew: there is no version 'v9'; quarantined: v2\n")
+    kept = run("rollout", "release", "v1", project, "--reason", "x")
+    assert kept.code == 5
+    assert "v1 is champion, not quarantined; quarantined: v2" in kept.err
+    assert run(*words, "--expect-champion", "v7").code == 5
+    assert run(*words, "--dry-run").out.startswith("would release v2 from quarantine")
+    assert posted(project) == []
+    assert json.loads(run(*words, "--json").out)["data"] == {"version": "v2", "asked": True, "taken": False}
+    (fact,) = posted(project)
+    assert isinstance(fact, QuarantineReleased)
+    assert (fact.version, fact.reason) == ("v2", "the store failed, not the version")
+    record(project, fact)
+    (found,) = (each for each in list_versions(project) if each["version"] == "v2")
+    assert found["standing"] == "retired"
+    assert run(*words).code == 5

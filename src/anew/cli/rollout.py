@@ -6,7 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from anew.app.accepted import accepted
+from anew.app.command import told_waiting
 from anew.app.prune import prune
+from anew.app.release import refuse_release
+from anew.app.release import release as let_go
 from anew.app.rollout_status import rollout_status
 from anew.cli._intent import Intent, agreed, check_champion, intent_options
 from anew.cli._order import give_order, order_options
@@ -14,7 +18,7 @@ from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Commands, run_command
 from anew.domain.facts import Order
 
-__all__ = ["COMMANDS", "abort", "hold", "main", "prune_", "resume", "status"]
+__all__ = ["COMMANDS", "abort", "hold", "main", "prune_", "release", "resume", "status"]
 
 
 def main(words: Sequence[str]) -> None:
@@ -40,6 +44,27 @@ def resume(given: Namespace) -> None:
 def abort(given: Namespace) -> None:
     """Take the challenger off traffic; it is quarantined, the champion serves on."""
     _do(Order.ABORT, given)
+
+
+def release(given: Namespace) -> None:
+    """Let the bytes of a version that was taken back go into a rollout again; by itself it comes back no more."""
+    settings, intent = accepted(given.project), Intent.of(given)
+    check_champion(given.project, intent)
+    refuse_release(settings, given.version)
+    would = f"release {given.version} from quarantine: a candidate of the same bytes may be served again"
+    asked = agreed(intent, would, as_json=given.json)
+    taken = asked and let_go(settings, given.version, given.reason)[0]
+    if given.json:
+        emit_json("anew.rollout.release/1", {"version": given.version, "asked": asked, "taken": taken})
+    elif asked:
+        say(f"{given.version} is released from quarantine" if taken else told_waiting(settings.state))
+
+
+def _release_options(parser: ArgumentParser) -> None:
+    parser.add_argument("version", help="the version that was taken back")
+    _options(parser, command="release")
+    parser.add_argument("--reason", required=True, help="why, for the record")
+    intent_options(parser)
 
 
 def status(given: Namespace) -> None:
@@ -117,6 +142,7 @@ COMMANDS: Commands = {
     "abort": (partial(_order_options, action=Order.ABORT), abort),
     "hold": (partial(_order_options, action=Order.HOLD), hold),
     "prune": (_prune_options, prune_),
+    "release": (_release_options, release),
     "resume": (partial(_order_options, action=Order.RESUME), resume),
     "status": (partial(_options, command="status"), status),
 }

@@ -172,7 +172,7 @@ class Rollout:
 
     def _hindrance(self, state: RolloutState, fact: RolloutApproved) -> str:
         if state.quarantined.bars(fact.version, fact.digest):
-            return "this version or one with the same digest is quarantined; a person has to release it first"
+            return "this version or one with the same digest is quarantined; release it first (anew rollout release)"
         if fact.digest == state.champion[1]:
             return f"its bytes are those of the champion {state.champion[0]}: nothing would change"
         if fact.champion != state.champion[0]:
