@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -40,6 +40,7 @@ from tests.cli.call import Called, call
 from tests.cli.recorded import AT, record, write_record
 
 Run = Callable[..., Called]
+_Kind = TypeVar("_Kind", bound=Fact)
 
 
 @pytest.fixture
@@ -305,12 +306,14 @@ def test_what_is_deleted_is_archived_on_record_and_the_first_champion_stays(run:
         "deleted": ["v2", "v3"],
         "pinned": ["v1", "v4", "v5"],
     }
-    assert posted(project) == []
+    assert posted(project, VersionArchived) == []
     assert "deleted v2, v3" in run("rollout", "prune", project, "--keep", "2", "--yes").out
-    assert [(each.version, each.digest) for each in posted(project)] == [(v, digests[v]) for v in ("v2", "v3")]
+    assert [(each.version, each.digest) for each in posted(project, VersionArchived)] == [
+        (v, digests[v]) for v in ("v2", "v3")
+    ]
     assert [store.has(digests[name]) for name in names] == [False, False, True, True]
     assert run("rollout", "prune", project, "--keep", "2", "--yes").out.startswith("deleted nothing")
-    record(project, *posted(project))
+    record(project, *posted(project, VersionArchived))
     standings = {each["version"]: each["standing"] for each in list_versions(project)}
     assert standings == {"v1": "retired", "v2": "archived", "v3": "archived", "v4": "retired", "v5": "champion"}
     shown = run("model", "show", "v2", "--project", project)
@@ -318,10 +321,9 @@ def test_what_is_deleted_is_archived_on_record_and_the_first_champion_stays(run:
     assert "nothing of v2 is stored: retired before; archived by" in shown.err
 
 
-def posted(project: Path) -> list[VersionArchived | QuarantineReleased]:
+def posted(project: Path, kind: type[_Kind]) -> list[_Kind]:
     with closing(Database(project / ".anew" / "anew.db")) as database:
-        pending = SQLInbox(database, clock=SystemClock()).pending()
-    return [each for each in pending if isinstance(each, VersionArchived | QuarantineReleased)]
+        return [each for each in SQLInbox(database, clock=SystemClock()).pending() if isinstance(each, kind)]
 
 
 def test_models_that_were_compared_go_once_others_are(run: Run, tmp_path: Path) -> None:
@@ -479,10 +481,9 @@ def test_a_version_that_was_taken_back_is_released_by_a_persons_word(tmp_path: P
     assert "v1 is champion, not quarantined; quarantined: v2" in kept.err
     assert run(*words, "--expect-champion", "v7").code == 5
     assert run(*words, "--dry-run").out.startswith("would release v2 from quarantine")
-    assert posted(project) == []
+    assert posted(project, QuarantineReleased) == []
     assert json.loads(run(*words, "--json").out)["data"] == {"version": "v2", "asked": True, "taken": False}
-    (fact,) = posted(project)
-    assert isinstance(fact, QuarantineReleased)
+    (fact,) = posted(project, QuarantineReleased)
     assert (fact.version, fact.reason) == ("v2", "the store failed, not the version")
     record(project, fact)
     (found,) = (each for each in list_versions(project) if each["version"] == "v2")
