@@ -25,9 +25,11 @@ class Slow(FakeJournal):
     """Waits in its first commit until told to go on."""
 
     gate = threading.Event()
+    begun = False
 
     def append(self, observations: Sequence[Observation | ShadowAnswer]) -> int:
         """Wait, then keep."""
+        self.begun = True
         assert self.gate.wait(20)
         return FakeJournal.append(self, observations)
 
@@ -143,8 +145,10 @@ def test_after_a_slow_sync_those_who_were_told_and_come_again_share_the_next() -
             await commit.append([label("a2")])
 
         first = asyncio.ensure_future(twice())
-        while commit.waiting_s < 0.005:  # a slow disk
+        while not journal.begun:
             await asyncio.sleep(0.001)
+        await asyncio.sleep(0.005)  # a slow disk
+        assert commit.waiting_s >= 0.005
         second = asyncio.ensure_future(commit.append([label("b")]))
         await asyncio.sleep(0)
         journal.gate.set()
