@@ -2,6 +2,8 @@
 PYTHON ?= python3
 UV ?= uv
 WORKERS ?= 2
+# a third of what these take they wait
+SYSTEM_WORKERS ?= 3
 EXAMPLES ?= 5000
 SEED ?= $(shell date +%s)
 BIN := .venv/bin
@@ -29,7 +31,7 @@ test: check ## run lint, types, layers and all but the long tests
 	@$(BIN)/python -m pytest -m "not system" $(ALONE) -n $(WORKERS) --reliability=build/reliability.json
 
 test-system: .venv/test.stamp ## run the tests with real programs and real faults
-	@$(BIN)/python -m pytest -m system $(ALONE) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --reliability=build/reliability.json
+	@$(BIN)/python -m pytest -m system $(ALONE) -n $(SYSTEM_WORKERS) --dist loadfile --no-loadscope-reorder --reliability=build/reliability.json
 
 test-torch: build/torch/stamp ## run the tests that need PyTorch, which is installed beside .venv for them
 	@build/torch/bin/python -m pytest tests/torch
