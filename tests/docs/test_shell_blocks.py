@@ -336,7 +336,7 @@ def canary(shell: Shell, epoch: int) -> None:
 def steer(shell: Shell) -> None:
     """Steer a canary, and go back when nothing is left to go back to."""
     canary(shell, 5_000)
-    shell.type("rollout-1", inside=True, codes={"anew rollback": 3})
+    shell.type("rollout-1", inside=True, codes={"rollout release": 5, "anew rollback": 3})  # v1 was never taken back
     canary(shell, 9_000)
     shell.type("incident-canary-2")
 
