@@ -34,9 +34,8 @@ def release(settings: Settings, version: str, reason: str) -> Answered:
     """Put on record that a person released a version, by the loop or, when none runs, as soon as one does.
 
     It serves no more for that: a candidate of the same bytes may go into a rollout again, where it was refused before.
-    Raises what `refuse_release` and `command` raise.
+    Of a version that is not quarantined it changes nothing; see `refuse_release`. Raises what `command` raises.
     """
-    refuse_release(settings, version)
     return command(
         settings,
         lambda id, by, at: QuarantineReleased(

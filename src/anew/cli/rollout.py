@@ -47,7 +47,7 @@ def abort(given: Namespace) -> None:
 
 
 def release(given: Namespace) -> None:
-    """Let the bytes of a version that was taken back go into a rollout again; by itself it comes back no more."""
+    """Let a version that was taken back be tried again, once a retrain makes its bytes anew."""
     settings, intent = accepted(given.project), Intent.of(given)
     check_champion(given.project, intent)
     refuse_release(settings, given.version)

@@ -122,7 +122,8 @@ class LiveLoop:
         with self._lock:
             if fact.ends:
                 self.heed()  # a freeze that has begun holds what follows from this
-            self._take_orders()
+            else:
+                self._take_orders()
             return self._engine.submit(fact)
 
     def hear(self, mail: deque[Fact], effects: Effects) -> None:

@@ -41,7 +41,7 @@ _FULL = 0.8
 _COPY_BACK = "copy it back from a backup (state/models, state/snapshots), or end that version: anew rollout prune"
 _PUT_AGAIN = (
     "where one is being put now, ask again later; where they were pruned on another machine, delete them from "
-    ".anew/models; else `anew migrate` with stores: {artifacts: local}, then with the bucket again"
+    ".anew/models and .anew/snapshots; else `anew migrate` with stores: {artifacts: local}, then with the bucket again"
 )
 _SKEW = timedelta(minutes=1)
 _TAKE_NOTE = "start the loop, which takes note of it: anew up"
