@@ -68,16 +68,16 @@ def test_what_may_not_be_read_or_written_is_said_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "raised",
+    ("raised", "stranger"),
     [
-        PermissionError(errno.EPERM, "Operation not permitted", "/"),  # no hard links there, an immutable file …
-        PermissionError(errno.EACCES, "Permission denied", "/"),  # of what is open to us: an ACL, say
+        (PermissionError(errno.EPERM, "Operation not permitted", "/"), True),  # no hard links there, immutable …
+        (PermissionError(errno.EACCES, "Permission denied", "/"), False),  # of what is open to us: an ACL, say
     ],
 )
 def test_what_is_no_matter_of_modes_is_not_told_as_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: OSError
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: OSError, *, stranger: bool
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: Path("/").stat().st_uid)
+    monkeypatch.setattr(os, "geteuid", lambda: Path("/").stat().st_uid + stranger)
     monkeypatch.setattr(os, "access", lambda *_: True)
     with pytest.raises(SystemExit), exits():
         raise raised
