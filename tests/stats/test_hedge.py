@@ -68,18 +68,6 @@ def test_posterior_equals_conditioning_of_the_joint_normal() -> None:
     assert found.expected[0] == pytest.approx(-0.2 * slope, abs=2e-3)
 
 
-def test_leader_follows_the_models_own_losses() -> None:
-    hedge = SpanHedge()
-    assert hedge.leader((LONG, SHORT), (), at=40.0) == 0
-    assert hedge.leader((LONG, SHORT), (seen(-0.2),), at=41.0) == 1
-    again = SpanFit(name="again", length=5.0)
-    # A model of the same length that was not seen inherits less of it.
-    both = hedge.leader((again, SHORT), (seen(-0.2),), at=41.0)
-    assert both == 1
-    with pytest.raises(InvariantError, match="no model"):
-        hedge.leader((), (), at=0.0)
-
-
 def test_comparison_is_relative_and_paired() -> None:
     ours, theirs = np.array([1.0, 0.0, 1.0, 0.0]), np.array([1.0, 1.0, 1.0, 1.0])
     found = compare_spans(3.0, LONG, SHORT, (ours, theirs), inflation=1.0)

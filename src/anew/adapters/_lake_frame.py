@@ -22,7 +22,6 @@ __all__ = [
     "history_frame",
     "schema_of",
     "shape_of",
-    "table_frame",
     "with_sensitive",
 ]
 
@@ -37,19 +36,8 @@ _INSTANT = pl.Datetime("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 
-_DEFAULTS: Mapping[str, str | int] = {
-    "_key": "",
-    "_arm": "champion",
-    "_epoch": 0,
-    "_latency_us": 0,
-    "_shadow_version": "",
-    "_shadow_problem": "",
-    "_source": "api",
-    "_revision": 0,
-}
-"""What a frame may leave out, with the value it then has; `_proba`, `_shadow_output` and `_extra` are null then."""
-
-_OPTIONAL = frozenset({"_proba", "_shadow_output", "_extra", *_DEFAULTS})
+_OPTIONAL: Mapping[str, str | None] = {"_key": "", "_extra": None}
+"""What history may leave out, and what stands there then."""
 
 
 def _feature(column: Column) -> pl.DataType:
@@ -222,25 +210,9 @@ def _series(name: str, cells: list[Any], kind: pl.DataType) -> pl.Series:
         return pl.Series(name, [c and c.encode("utf-8", "replace").decode() for c in cells], dtype=kind)
 
 
-def table_frame(columns: Columns, table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Bring `frame` into the schema of `table`: columns in order, types exact, optional system columns filled in.
-
-    Raises
-    ------
-    SchemaError
-        A column is missing or of a type that does not convert, or an instant has no zone.
-    """
-    schema = schema_of(columns)[table]
-    missing = [name for name in schema if name not in frame.columns and name not in _OPTIONAL]
-    if missing:
-        raise SchemaError(f"rows for {table} lack the columns {missing}; they have {frame.columns}", missing[0])
-    given = [_converted(frame, name, kind) for name, kind in schema.items()]
-    return frame.select(given)
-
-
 def _converted(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Series:
     if name not in frame.columns:
-        return pl.Series(name, [_DEFAULTS.get(name)], dtype=kind).new_from_index(0, frame.height)
+        return pl.Series(name, [_OPTIONAL[name]], dtype=kind).new_from_index(0, frame.height)
     series = frame[name]
     if kind == _INSTANT and isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
         raise SchemaError(
@@ -276,7 +248,11 @@ def history_frame(columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
         named = named.with_columns(_source=pl.lit(IMPORTED))
     if columns.key in frame.columns and "_key" not in frame.columns:
         named = named.with_columns(_key=pl.col(columns.key).cast(pl.String).fill_null(""))
-    rows = table_frame(columns, "history", named)
+    schema = schema_of(columns)["history"]
+    missing = [name for name in schema if name not in named.columns and name not in _OPTIONAL]
+    if missing:
+        raise SchemaError(f"rows for history lack the columns {missing}; they have {named.columns}", missing[0])
+    rows = named.select([_converted(named, name, kind) for name, kind in schema.items()])
     for name, meant in (("_at", columns.time), ("_label", columns.target)):
         if rows[name].null_count():
             raise SchemaError(f"{rows[name].null_count()} of {rows.height} rows have no {meant}; leave them out", meant)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of, table_frame
+from anew.adapters._lake_frame import RANGED_BY, frames, history_frame, schema_of
 from anew.adapters._lake_read import about, at_version, feedback_of, labelled_rows, labels_of, within
 from anew.adapters.lake_batch import prepare, unpack
 from anew.domain.column import Columns
@@ -74,19 +74,6 @@ class MemoryLake:
             self._add(table, frame)
         self._drained[journal] = position
         return sum(frame.height for frame in rows.values())
-
-    def append_frame(self, table: str, frame: pl.DataFrame) -> None:
-        """Store rows of ``predictions``, ``labels`` or ``feedback`` as one commit, without objects or a journal.
-
-        Optional system columns (`_key`, `_arm`, `_proba`, `_epoch`, `_latency_us`, `_shadow_*`, `_extra`, `_source`)
-        may be left out.
-
-        Raises
-        ------
-        SchemaError
-            A column is missing or of a type that does not convert, or an instant has no zone.
-        """
-        self._add(table, table_frame(self._columns, table, frame))
 
     def import_history(self, frame: pl.DataFrame, *, source: str) -> int:
         """Store labelled rows from before anew served, once per `source`; returns the rows stored now."""

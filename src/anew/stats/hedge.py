@@ -217,19 +217,6 @@ class SpanHedge:
             weight=float(ndtr((mean[beside] - mean[best]) / math.sqrt(max(variance, 1e-24)))),
         )
 
-    def leader(self, fits: Sequence[SpanFit], seen: Sequence[SpanComparison], *, at: float) -> int:
-        """Return which of `fits` is expected to lose least at the instant `at`; the first of those that are alike.
-
-        Raises
-        ------
-        InvariantError
-            There is none.
-        """
-        if not fits:
-            raise InvariantError("there is no model to choose from")
-        mean, _ = self._posterior(fits, seen, at)
-        return int(np.argmin(np.round(mean, 12)))
-
     def _posterior(self, fits: Sequence[SpanFit], seen: Sequence[SpanComparison], at: float) -> tuple[_Floats, _Floats]:
         """Return mean `(k,)` and covariance `(k, k)` of the relative losses of `fits` at the instant `at`."""
         asked = _Points.of([(fit, at) for fit in fits])
