@@ -107,7 +107,7 @@ release: .venv/test.stamp ## build, describe and sign a release of the commit in
 verify-release: .venv/test.stamp ## say whether DIST, a folder with a release, is what the holder of KEY=public.pem signed
 	@$(BIN)/python -m tests.supply.release verify "$(or $(DIST),dist)" --key "$(KEY)"
 
-bench-%: .venv/test.stamp ## run bench/NAME.py, as in `make bench-gateway`
+bench-%: .venv/test.stamp ## run bench/NAME.py, as in `make bench-serve`
 	@test -f bench/$(subst -,_,$*).py || { echo "there is no bench/$(subst -,_,$*).py; there are: $$(ls bench)" >&2; exit 2; }
 	@$(BIN)/python bench/$(subst -,_,$*).py $(ARGS)
 

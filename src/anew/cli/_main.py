@@ -26,7 +26,7 @@ VERBS = {
     "ci": "Check a project as continuous integration does: its policy, a backtest, its gates; or print the pipeline.",
     "completion": "Print the script that completes commands and options in bash, zsh or fish.",
     "data": "Compare sets of rows, take back what a source taught, answer a file: `anew data drift`, `purge`, `score`.",
-    "demo": "Watch a model go stale and come back: the whole loop on real data, in a minute and a half.",
+    "demo": "Watch a model go stale and come back: the whole loop on real data, in about a minute.",
     "doctor": "Look at everything that a project stands on, and say what to do where it is not well.",
     "explain": "Say why a version exists and what became of it.",
     "gateway": "Serve the models of several projects on one port, beside the loops that keep them.",
