@@ -90,14 +90,48 @@ def test_every_arm_of_a_trial_is_judged() -> None:
         (VersionHealth(version="v3", asked=200, latency=(0,) * 70 + (200,)), "p99_ms"),
         (VersionHealth(version="v3", asked=100, failed={"deadline": 4}), ""),
         (VersionHealth(version="v3", asked=500, failed={"deadline": 10}), ""),
-        (VersionHealth(version="v3", asked=199, latency=(0,) * 70 + (199,)), ""),
+        (VersionHealth(version="v3", asked=5, latency=(0,) * 70 + (5,)), "p99_ms"),
+        (VersionHealth(version="v3", asked=4, latency=(0,) * 70 + (4,)), ""),
+        (VersionHealth(version="v3", asked=199, latency=(193, *(0,) * 69, 6)), ""),
+        (VersionHealth(version="v3", asked=200, latency=(197, *(0,) * 69, 3)), "p99_ms"),
     ],
-    ids=["all rows", "last rows", "slow", "too few errors", "not above the share", "too few answers"],
+    ids=[
+        "all rows",
+        "last rows",
+        "slow",
+        "too few errors",
+        "not above the share",
+        "slow from the first on",
+        "too few slow ones",
+        "slow by chance",
+        "slow by its percentile",
+    ],
 )
 def test_a_challenger_is_judged_by_all_its_rows_and_by_the_last(health: VersionHealth, guardrail: str) -> None:
     found = broken(replace(CHAMPION, probation=PROBATION), status(GOOD, health))
     assert ("" if found is None else found.guardrail) == guardrail
     assert broken(CHAMPION, status(GOOD, health)) is None  # it is on probation no more
+
+
+def test_latency_is_judged_over_all_workers() -> None:
+    state = replace(CHAMPION, probation=PROBATION)
+    few = status(GOOD, VersionHealth(version="v3", asked=3, latency=(0,) * 70 + (3,)))
+    assert broken(state, few) is None
+    found = broken(state, few, replace(few, worker="8"))
+    assert found is not None
+    assert found.reason == "6 of 6 answers took longer than 1000 ms; one in a hundred may"
+    assert [(each.n, each.reference) for each in found.evidence] == [(6, 1000.0)]
+
+
+def test_a_champion_that_took_all_traffic_at_once_is_held_to_the_latency_at_first() -> None:
+    slow = replace(GOOD, latency=(0,) * 70 + (20,))
+    switched = replace(LIMITS, switched=True)
+    found = switched.broken(CHAMPION, [status(slow)], "m", T0)
+    assert found is not None
+    assert (found.version, found.guardrail) == ("v2", "p99_ms")
+    assert switched.broken(replace(CHAMPION, fallback=("", "")), [status(slow)], "m", T0) is None
+    later = replace(GOOD, latency=(0,) * 70 + (10_001,))
+    assert switched.broken(CHAMPION, [status(later)], "m", T0) is None, "then it is the machine rather"
 
 
 @pytest.mark.fault("P8")

@@ -97,8 +97,14 @@ def judged_by(
 
 def guardrails(settings: Settings) -> Guardrails:
     """Return the limits on what the workers report."""
-    limits = settings.policy.rollout.guardrails
-    return Guardrails(error_rate=limits.error_rate, at_least_errors=limits.at_least_errors, p99_ms=limits.p99_ms)
+    policy = settings.policy.rollout
+    limits = policy.guardrails
+    return Guardrails(
+        error_rate=limits.error_rate,
+        at_least_errors=limits.at_least_errors,
+        p99_ms=limits.p99_ms,
+        switched=policy.strategy == "blue_green",
+    )
 
 
 def _kpi(settings: Settings, name: str) -> KPI:

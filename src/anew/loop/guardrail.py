@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
+from typing import Final
+
+from scipy.special import bdtrc
 
 from anew.domain.evidence import Evidence
 from anew.domain.facts import GuardrailTripped
@@ -11,51 +15,102 @@ from anew.rollout import RolloutState
 
 __all__ = ["Guardrails"]
 
-_P99_FROM = 200
+_Broken = tuple[str, Evidence, str]
+"""Version, what was measured, and why that is too much."""
+
+_P99_FROM: Final = 200
+_P99_UNTIL: Final = 10_000
+"""Answers of a version that took all traffic at once which are held against the limit on its latency."""
+_CHANCE: Final = 1e-6
+"""That a version within the limit shows so many slow answers; small, since it is looked at all the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrails:
     """Limits on a version that need no labels.
 
-    `error_rate` in (0, 1) is judged from `at_least_errors` failures on; `p99_ms` of a challenger, where there is such a
-    limit, from 200 answers on.
+    `error_rate` in (0, 1) is judged from `at_least_errors` failures on. `p99_ms` of a challenger, where there is such a
+    limit, is judged by the answers of all workers: from 200 on by their 99th percentile, before by more slow ones, at
+    least `at_least_errors`, than a version within the limit would show.
+
+    Attributes
+    ----------
+    switched
+        Do versions take all traffic at once? Then `p99_ms` is held against a champion's first answers instead.
     """
 
     error_rate: float
     at_least_errors: int
     p99_ms: float | None
+    switched: bool = False
 
     def broken(
         self, rollout: RolloutState, workers: Sequence[WorkerStatus], model: str, at: datetime
     ) -> GuardrailTripped | None:
-        """Return the first limit that is broken at a worker by a challenger, or by a champion with a fallback.
+        """Return the first limit that is broken by a challenger, or by a champion with a fallback.
 
         The fact is caused by the routing under which it happened, so that it comes once for each: a version that a
         person has released may break the same limit again.
         """
-        champion = rollout.champion[0] if rollout.fallback[0] else ""
+        found = self._failing(rollout, workers) or self._slow(rollout, workers)
+        if found is None:
+            return None
+        version, evidence, reason = found
+        return GuardrailTripped(
+            model=model,
+            at=at,
+            cause=rollout.shifts,
+            version=version,
+            guardrail=evidence.name,
+            evidence=(evidence,),
+            reason=reason,
+        )
+
+    def _failing(self, rollout: RolloutState, workers: Sequence[WorkerStatus]) -> _Broken | None:
+        """Look for too many failures at a single worker."""
+        champion = _replaceable(rollout)
         for worker in workers:
             found = None
             for challenger in worker.challengers:
                 if found is None and rollout.arm(challenger.version) is not None:
-                    found = self._tripped(challenger) or self._over(challenger)
+                    found = self._tripped(challenger) or self._failed(challenger)
             if found is None and worker.champion is not None and worker.champion.version == champion:
                 found = self._tripped(worker.champion)
             if found is not None:
                 version, evidence, reason = found
-                return GuardrailTripped(
-                    model=model,
-                    at=at,
-                    cause=rollout.shifts,
-                    version=version,
-                    guardrail=evidence.name,
-                    evidence=(evidence,),
-                    reason=f"worker {worker.worker}: {reason}",
-                )
+                return version, evidence, f"worker {worker.worker}: {reason}"
         return None
 
-    def _tripped(self, health: VersionHealth) -> tuple[str, Evidence, str] | None:
+    def _slow(self, rollout: RolloutState, workers: Sequence[WorkerStatus]) -> _Broken | None:
+        """Look for a version that is slow over all workers."""
+        if self.p99_ms is None:
+            return None
+        healths = [each for worker in workers for each in worker.challengers if rollout.arm(each.version) is not None]
+        champion = _replaceable(rollout)
+        if self.switched:
+            healths += [each.champion for each in workers if each.champion and each.champion.version == champion]
+        for version in dict.fromkeys(each.version for each in healths):
+            times = zip_longest(*(each.latency for each in healths if each.version == version), fillvalue=0)
+            found = self._late(VersionHealth(version=version, latency=tuple(map(sum, times))), self.p99_ms)
+            if found is not None and (version != champion or found[1].n <= _P99_UNTIL):
+                return found
+        return None
+
+    def _late(self, health: VersionHealth, limit: float) -> _Broken | None:
+        answered, p99 = sum(health.latency), health.latency_ms(0.99)
+        if p99 is None or p99 <= limit:
+            return None
+        evidence = Evidence.of("p99_ms", p99, answered, reference=limit)
+        if answered >= _P99_FROM:
+            reason = f"99 % of {answered} answers came within {p99:.0f} ms; allowed are {limit:g} ms"
+            return health.version, evidence, reason
+        above = health.slower(limit)
+        if above < self.at_least_errors or bdtrc(above - 1, answered, 0.01) > _CHANCE:
+            return None
+        reason = f"{above} of {answered} answers took longer than {limit:g} ms; one in a hundred may"
+        return health.version, evidence, reason
+
+    def _tripped(self, health: VersionHealth) -> _Broken | None:
         """Judge by the last rows, as the worker did: however much went well before, it outweighs nothing."""
         if not health.tripped or not health.recent_asked:
             return None
@@ -63,7 +118,7 @@ class Guardrails:
         evidence = Evidence.of("error_rate", share, health.recent_asked, reference=self.error_rate)
         return health.version, evidence, health.tripped
 
-    def _over(self, health: VersionHealth) -> tuple[str, Evidence, str] | None:
+    def _failed(self, health: VersionHealth) -> _Broken | None:
         """Judge by all rows."""
         failed = sum(health.failed.values())
         if health.asked and failed >= self.at_least_errors and failed > self.error_rate * health.asked:
@@ -73,12 +128,9 @@ class Guardrails:
                 Evidence.of("error_rate", failed / health.asked, health.asked, reference=self.error_rate),
                 f"{failed} of {health.asked} rows without a usable answer ({reasons})",
             )
-        p99 = health.latency_ms(0.99)
-        answered = sum(health.latency)
-        if self.p99_ms is not None and p99 is not None and answered >= _P99_FROM and p99 > self.p99_ms:
-            return (
-                health.version,
-                Evidence.of("p99_ms", p99, answered, reference=self.p99_ms),
-                f"99 % of {answered} answers came within {p99:.0f} ms; allowed are {self.p99_ms:g} ms",
-            )
         return None
+
+
+def _replaceable(rollout: RolloutState) -> str:
+    """Return the champion that there is a fallback for; empty without one."""
+    return rollout.champion[0] if rollout.fallback[0] else ""

@@ -51,6 +51,10 @@ class VersionHealth:
                 return float(0.1 * 2 ** (i / 4))
         return None
 
+    def slower(self, limit_ms: float) -> int:
+        """Return how many of its answers certainly took longer than `limit_ms`."""
+        return sum(count for i, count in enumerate(self.latency) if i and 0.1 * 2 ** ((i - 1) / 4) >= limit_ms)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
