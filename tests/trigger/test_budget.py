@@ -10,6 +10,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    ProjectChanged,
     RetrainCommanded,
     RetrainRequested,
     RetrainWithheld,
@@ -134,3 +135,20 @@ def test_what_learns_from_other_code_or_corrected_rows_is_never_stale() -> None:
     _, state = answer(stage, TriggerState(), 0)
     state = stage.apply(state, ended(0, 1.0))
     assert isinstance(answer(stage, state, 1, labelled=0)[0], RetrainRequested)
+
+
+def test_a_person_who_changed_the_code_since_the_last_request_gets_a_retrain_without_a_new_label() -> None:
+    stage = stage_of()
+    known = ProjectChanged(model="m", at=T0, code="a", settings="s")
+    _, state = answer(stage, stage.apply(TriggerState(), known), 0)
+    state = stage.apply(state, ended(0, 1.0))
+    _, state = answer(stage, state, 1, labelled=0)
+    command = RetrainCommanded(model="m", at=T0 + 2 * H, command="c", by="ada", reason="mended")
+    assert isinstance(stage.decide(state, command)[0], RetrainWithheld)
+    state = stage.apply(state, replace(known, code="b"))
+    state = stage.apply(state, replace(known, code="b", settings="t"))  # whatever else changed after it
+    (asked,) = stage.decide(state, command)
+    assert isinstance(asked, RetrainRequested)
+    state = stage.apply(stage.apply(state, asked), ended(2, 1.0))
+    _, state = answer(stage, state, 3, labelled=0)
+    assert isinstance(stage.decide(state, replace(command, at=T0 + 4 * H))[0], RetrainWithheld)

@@ -25,7 +25,8 @@ def run(arguments: Mapping[str, str], folder: Path) -> None:
     pipeline = load_pipeline(settings.pipeline, find_code(order.code, (kept_code(settings),)))
     if order.code and pipeline.digest != order.code:
         raise TrainingError(
-            "error", f"{settings.pipeline} has changed since this run was planned; the change asks for a run of its own"
+            "error",
+            f"{settings.pipeline} has changed since this run was planned; for one that takes the change: anew retrain",
         )
     rows = pl.read_parquet(order.rows)
     rules = watched_by(settings).rules

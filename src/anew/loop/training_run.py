@@ -292,7 +292,8 @@ def planned_pipeline(run: TrainingRun, load: LoadPipeline) -> Pipeline:
     pipeline = load(run.pipeline, Path(run.source).read_bytes() if run.source else None)
     if run.code and pipeline.digest != run.code:
         raise TrainingError(
-            "error", f"{run.pipeline} has changed since this run was planned; the change asks for a run of its own"
+            "error",
+            f"{run.pipeline} has changed since this run was planned; for one that takes the change: anew retrain",
         )
     return pipeline
 

@@ -72,8 +72,8 @@ class TriggerState:
         Start of the window of the last alert.
     fired
         The same of the alert at which each condition last asked.
-    code, settings, changed
-        The project's revision, and what of it the last ProjectChanged changed.
+    code, settings, changed, mended
+        The project's revision, what of it the last ProjectChanged changed, and has anything since the last request?
     labelled, unlabelled
         Labelled rows scored since the last retrain was requested, and windows scored without one label.
     unlearned
@@ -101,6 +101,7 @@ class TriggerState:
     code: str = ""
     settings: str = ""
     changed: frozenset[str] = frozenset()
+    mended: bool = False
     labelled: int = 0
     unlabelled: int = 0
     unlearned: int = 0
@@ -169,7 +170,7 @@ class Trigger:
                 return replace(state, streaks=streaks_after(state.streaks, fact), alerted=fact.window.start)
             case RetrainRequested():
                 requests = (*state.requests, fact.at)[-_KEPT:]
-                asked = replace(state, running=True, version="", requests=requests, answered=True)
+                asked = replace(state, running=True, version="", requests=requests, answered=True, mended=False)
                 unlearned = state.unlearned + state.labelled
                 return _answered(replace(asked, labelled=0, unlabelled=0, unlearned=unlearned), fact)
             case RetrainWithheld():
@@ -293,7 +294,8 @@ class Trigger:
     def _answer_command(self, state: TriggerState, command: RetrainCommanded) -> Fact:
         """Answer a person, whom cooldown, budget and broken data do not hold."""
         # by the time of the rows it can come before the last request, which no cooldown is then to be read into
-        question = Question(triggers=("command",), reason=f"{command.by}: {command.reason}", past_cooldown=True)
+        said = f"{command.by}: {command.reason}"
+        question = Question(triggers=("command",), reason=said, past_cooldown=True, fresh=state.mended)
         answer = Trigger(arms=self.arms)._answer(state, command, question)
         return replace(answer, considered=self._considered(state, command.at))
 
@@ -379,15 +381,9 @@ def _answered(state: TriggerState, fact: RetrainRequested | RetrainWithheld) -> 
 
 
 def _revised(state: TriggerState, fact: ProjectChanged) -> TriggerState:
-    changed = {
-        each
-        for each, before, now in (
-            ("code", state.code, fact.code),
-            ("policy", state.settings, fact.settings),
-        )
-        if before not in ("", now)
-    }
-    return replace(state, code=fact.code, settings=fact.settings, changed=frozenset(changed))
+    told = (("code", state.code, fact.code), ("policy", state.settings, fact.settings))
+    changed = frozenset(each for each, before, now in told if before not in ("", now))
+    return replace(state, code=fact.code, settings=fact.settings, changed=changed, mended=state.mended or bool(changed))
 
 
 def _changed_hands(state: TriggerState, champion: str) -> TriggerState:
