@@ -73,7 +73,9 @@ class AccessPolicy(Section):
     anonymous: Literal["machine", "nobody"] = Field(
         default="machine", description="what requests without a token may: predict and label, or nothing"
     )
-    hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
+    hosts: tuple[str, ...] = Field(
+        default=(), description="names that the gateway is called by besides localhost, and networks: 10.244.0.0/16"
+    )
     oidc: OIDCPolicy | None = Field(default=None, description="a provider at which people sign in to the dashboard")
 
 
