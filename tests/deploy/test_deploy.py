@@ -3,9 +3,11 @@
 No container and no cluster runs here; `make test-deploy` installs what reads them.
 """
 
+import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from anew.app.alone import alone, lock_of, turned
 from anew.app.policy import ProjectPolicy
 from anew.cli._main import VERBS
 from tests.app.small_project import YAML
@@ -143,6 +146,33 @@ def test_gateways_elsewhere_serve_what_the_project_publishes_and_have_no_more_th
     assert container["envFrom"] == [{"secretRef": {"name": "anew-gateways"}}]
     claims = {each["metadata"]["name"] for each in gateways["spec"]["volumeClaimTemplates"]}
     assert {each["name"] for each in container["volumeMounts"]} == claims  # none that pods would share
+
+
+def probes_of_the_loop() -> list[list[str]]:
+    """Return the commands by which Kubernetes and Compose ask whether the loop hangs."""
+    control = documents("kubernetes/anew.yaml")[0]["spec"]["template"]["spec"]["containers"][0]
+    (compose,) = documents("compose.yaml")
+    kind, command = compose["services"]["control"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    return [control["livenessProbe"]["exec"]["command"], ["sh", "-c", command]]
+
+
+@pytest.mark.parametrize("command", probes_of_the_loop())
+def test_a_loop_lives_while_its_lock_is_young(command: list[str], tmp_path: Path) -> None:
+    lock = lock_of(tmp_path / ".anew")
+    here = [word.replace("/project/", f"{tmp_path}/") for word in command]
+
+    def asked() -> bool:
+        return subprocess.run(here, capture_output=True, check=False).returncode == 0
+
+    assert here != command
+    assert not asked(), "there is no lock"
+    with alone(lock):
+        assert asked()
+        os.utime(lock, (time.time() - 660, time.time() - 660))
+        assert not asked(), "it hangs"
+        turned(tmp_path / ".anew")
+        assert asked()
 
 
 def test_no_secret_and_no_latest_image_stands_in_them() -> None:
