@@ -119,6 +119,7 @@ def test_compose_wires_what_it_names() -> None:
     environment = services["control"]["environment"]
     (project,) = documents("project.yaml")
     policy = ProjectPolicy.model_validate(yaml.safe_load(YAML) | project)
+    assert (policy.access.anonymous, policy.serving.host) == ("nobody", "0.0.0.0")  # noqa: S104  held, not bound
     assert policy.stores.database.removeprefix("env:") in environment
     assert "@postgres:5432/" in environment["ANEW_DATABASE"]
     assert policy.stores.compute == "ray://ray-head:10001"
@@ -129,6 +130,22 @@ def test_compose_wires_what_it_names() -> None:
     assert policy.serving.workers == 0  # the gateway is a service of its own
     assert services["gateway"]["pid"] == "service:control"
     assert all(port.startswith("127.0.0.1:") for each in services.values() for port in each.get("ports", ()))
+
+
+def test_each_service_is_called_by_a_name_that_is_declared() -> None:
+    (project,), (compose,) = documents("project.yaml"), documents("compose.yaml")
+    (kustomization,) = documents("kubernetes/kustomization.yaml")
+    every = [each for name in _MANIFESTS for each in documents(f"kubernetes/{name}.yaml")]
+    services = [each["metadata"]["name"] for each in every if each["kind"] == "Service"]
+    services += [f"{each['metadata']['name']}-predictor" for each in documents("kubernetes/kserve.yaml")]
+    space = kustomization["namespace"]
+    wanted = {f"{name}{rest}" for name in services for rest in ("", f".{space}", f".{space}.svc")}
+    wanted |= {f"{name}.{space}.svc.cluster.local" for name in services}
+    wanted |= {name for name, each in compose["services"].items() if "gateway" in each.get("command", ())[:1]}
+    assert wanted == set(project["access"]["hosts"])
+    told = (ROOT / "docs/how-to/kubernetes.md").read_text()
+    (control,) = {each["metadata"]["name"] for each in documents("kubernetes/anew.yaml")}
+    assert set(re.findall(r"kubectl (?:exec|port-forward) .*?([a-z]+-\d)", told)) == {f"{control}-0"}
 
 
 def test_gateways_elsewhere_serve_what_the_project_publishes_and_have_no_more_than_they_need() -> None:
