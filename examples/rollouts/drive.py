@@ -115,9 +115,10 @@ class Project:
 
 
 def steps(project: Project) -> dict[int, str]:
-    """Return the step of each epoch on record: what every answer names."""
+    """Return the step of each epoch that an answer may name: of those on record, and of 0, which is on none."""
     found = project.anew("audit", "show", str(project.folder), "--kind", "TrafficShifted")["facts"]
-    return {entry["fact"]["epoch"]: step_of(entry["fact"]) for entry in found}
+    told = {entry["fact"]["epoch"]: step_of(entry["fact"]) for entry in found}
+    return {0: "a worker began", **told}  # the challenger is not loaded yet: the champion answers everybody
 
 
 def promoted(project: Project) -> str:

@@ -2,10 +2,15 @@
 
 import json
 import logging
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -96,3 +101,106 @@ def test_no_secret_of_a_url_reaches_a_message_or_a_log(tmp_path: Path, caplog: p
     with pytest.raises(SettingsError) as wrong:
         AppriseSink("notify-0", "s3cret", write=write, memory=tmp_path / "m.json", now=lambda: NOW)
     assert "s3cret" not in f"{down.value} {wrong.value} {caplog.text}"
+
+
+HANGS_S = 60.0
+"""Longer than anything here takes that does not hang."""
+
+
+@dataclass
+class Dripper:
+    """Answers byte by byte until it is to come to an end; `asked` counts who came."""
+
+    url: str = ""
+    asked: int = 0
+    ending: Event = field(default_factory=Event)
+
+
+@contextmanager
+def dripping() -> Iterator[Dripper]:
+    """Run one."""
+    kept = Dripper()
+
+    def answer(peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            peer.recv(65_536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+            while not kept.ending.wait(0.05):
+                peer.sendall(b".")
+
+    def listen(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = server.accept()
+                kept.asked += 1
+                Thread(target=answer, args=(peer,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=listen, args=(server,), daemon=True).start()
+        kept.url = f"json://127.0.0.1:{server.getsockname()[1]}/hook"
+        try:
+            yield kept
+        finally:
+            kept.ending.set()
+
+
+def at(dripper: Dripper, folder: Path, timeout_s: float) -> AppriseSink:
+    memory = folder / "drips.json"
+    return AppriseSink("notify-1", dripper.url, write=write, memory=memory, now=lambda: NOW, timeout_s=timeout_s)
+
+
+def test_an_address_that_drips_its_answer_silences_no_other(there: Receiver, tmp_path: Path) -> None:
+    with dripping() as dripper:
+        slow = at(dripper, tmp_path, 0.01)
+        for kind in ("IncidentRaised", "RolledBack") * 20:
+            with pytest.raises(UnavailableError, match="notify-1: no answer"):
+                slow.take(recorded(kind))
+        sink(there, tmp_path).take(recorded())
+    assert told(there) == ["see IncidentRaised"]
+    assert dripper.asked <= 1, "it is asked nothing while it answers"
+
+
+def test_what_a_slow_address_took_late_is_told_once(tmp_path: Path) -> None:
+    with dripping() as dripper:
+        slow = at(dripper, tmp_path, 0.01)
+        with pytest.raises(UnavailableError):
+            slow.take(recorded())
+        dripper.ending.set()
+        slow._timeout_s = HANGS_S
+        slow.take(recorded())
+        slow.take(recorded("RolledBack"))
+    assert dripper.asked == 2
+    assert json.loads((tmp_path / "drips.json").read_text()).keys() == {"IncidentRaised", "RolledBack"}
+
+
+def test_another_notice_follows_one_that_was_given_up(tmp_path: Path) -> None:
+    with dripping() as dripper:
+        slow = at(dripper, tmp_path, 0.01)
+        with pytest.raises(UnavailableError):
+            slow.take(recorded())
+        dripper.ending.set()
+        slow._timeout_s = HANGS_S
+        slow.take(recorded("RolledBack"))  # the first is a day old meanwhile, and is not offered again
+    assert dripper.asked == 2
+    assert json.loads((tmp_path / "drips.json").read_text()).keys() == {"IncidentRaised", "RolledBack"}
+
+
+ENDS = """
+import sys
+from pathlib import Path
+from tests.adapters import test_apprise_sink as here
+
+dripper = here.Dripper(url=sys.argv[1])
+try:
+    here.at(dripper, Path(sys.argv[2]), 1.0).take(here.recorded())
+except here.UnavailableError as exc:
+    print(exc)
+"""
+
+
+def test_an_address_that_drips_keeps_no_program_from_its_end(tmp_path: Path) -> None:
+    with dripping() as dripper:
+        words = [sys.executable, "-c", ENDS, dripper.url, str(tmp_path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=HANGS_S)
+    assert done.stdout == "notify-1: no answer to a notification within 1 s\n", done.stderr
+    assert done.returncode == 0

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import Key, KeySet, RSAKey
+from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 
 from anew.adapters import oidc_provider as adapter
 from anew.adapters.oidc_provider import OIDCProvider
@@ -369,6 +369,47 @@ def test_a_new_key_of_the_provider_is_fetched_and_a_made_up_one_once_a_minute(pr
         with pytest.raises(ForbiddenError):
             made.claims({"code": "c"}, **ASKED)
     assert len([each for each in provider.asked if each[0] == "/keys"]) == before, "no sooner than in a minute"
+
+
+@pytest.mark.parametrize(
+    ("kid", "key"),
+    [
+        (None, RSAKey.generate_key(2048)),
+        (None, ECKey.generate_key("P-256")),
+        ("1", POSED),
+    ],
+    ids=["without a name", "of another kind", "under the same name"],
+)
+def test_a_new_key_that_no_name_tells_from_the_old_is_fetched(
+    provider: Provider, kid: str | None, key: RSAKey | ECKey
+) -> None:
+    def sign(by: RSAKey | ECKey) -> Callable[[Provider], str]:
+        named = {} if kid is None else {"kid": kid}
+        alg = "RS256" if isinstance(by, RSAKey) else "ES256"
+        return lambda provider: jwt.encode({"alg": alg} | named, provider.claims, by)
+
+    def fetched() -> int:
+        return len([each for each in provider.asked if each[0] == "/keys"])
+
+    clock = [NOW]
+    made = client(provider, now=lambda: clock[0])
+    provider.token = sign(KEY)
+    made.claims({"code": "c"}, **ASKED)
+    provider.token, provider.keys = sign(key), [key]
+    with pytest.raises(ForbiddenError, match="the provider's word is not good"):
+        made.claims({"code": "c"}, **ASKED)
+    assert fetched() == 1, "no sooner than in a minute"
+    clock[0] += timedelta(minutes=2)
+    assert made.claims({"code": "c"}, **ASKED)["sub"] == "7"
+    provider.token = sign(OTHER)
+    with pytest.raises(ForbiddenError):
+        made.claims({"code": "c"}, **ASKED)
+    assert fetched() == 2
+    clock[0] += timedelta(minutes=2)
+    for _ in range(5):
+        with pytest.raises(ForbiddenError):
+            made.claims({"code": "c"}, **ASKED)
+    assert fetched() == 3, "once a minute, whatever is made up"
 
 
 KEYS: Mapping[str, object] = {

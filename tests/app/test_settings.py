@@ -1,5 +1,6 @@
 """What is wrong with a project is told at once, all of it, each with its place."""
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -83,10 +84,46 @@ def test_a_project_is_read_with_its_revision(tmp_path: Path) -> None:
         ("model: small", "model: small\nserving: {workers: 65}", "serving.workers"),
         ("model: small", "model: small\nserving: {workers: yes}", "true is a truth value"),
         ("model: small", "model: small\ntrain: {timeout: 0h}", "train.timeout"),
+        ("  target: y", "  target: y\n  key: y", "anew.yaml:6:3: columns.key: 'y' is the target"),
+        *(
+            ("model: small", f"model: small\naccess: {{hosts: ['{host}']}}", f"access.hosts: '{host}': write names")
+            for host in (
+                "http://x:80/",
+                "x:80",
+                "x y",
+                "",
+                "*.x",
+                "10.0.0.7/8",
+                "x/y",
+                "fd00::7",
+                "[x]",
+                "[10.0.0.7]",
+                ".x",
+            )
+        ),
+        ("model: small", "model: small\nevents: {traces: {url: x}}", "events.traces.url: it is no http or https URL"),
+        ("model: small", "model: small\nevents: {traces: {url: 'http://'}}", "events.traces.url: it is no http"),
+        ("model: small", "model: small\nevents: {openlineage: x}", "events.openlineage: it is no http or https URL"),
+        ("model: small", "model: small\nevents: {openlineage: 'env:X'}", "events.openlineage: it is no http"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_place(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert any(said in problem for problem in problems(tmp_path, old, new))
+
+
+def test_control_what_a_gateway_can_be_called_by_is_taken(tmp_path: Path) -> None:
+    hosts = [
+        "anew",
+        "models.Example.org",
+        "xn--bcher-kva.example.",
+        "a_b.c-d",
+        "10.0.0.7",
+        "[fd00::7]",
+        "10.0.0.0/8",
+        "fd00::/8",
+    ]
+    write_project(tmp_path, f"{YAML}access: {{hosts: {json.dumps(hosts)}}}\n")
+    assert load(tmp_path).policy.access.hosts == tuple(hosts)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "192.168.1.2", "example.com", "", "127.0.0.1.evil.test"])  # noqa: S104  what has to be refused

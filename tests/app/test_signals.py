@@ -130,6 +130,15 @@ def test_metrics_that_make_no_sense_are_refused_with_their_place(tmp_path: Path)
         watched_by(load(write_project(tmp_path, yaml)))
 
 
+def test_slices_without_metrics_are_refused_since_nothing_would_be_measured(tmp_path: Path) -> None:
+    yaml = WITHOUT.replace("window: 1d", "window: 1d, slices: [x]")
+    with pytest.raises(SettingsError, match=r"anew\.yaml:9:\d+: slices \['x'\]: .*write monitor\.metrics"):
+        watched_by(load(write_project(tmp_path / "a", yaml)))
+    yaml = WITHOUT.replace("window: 1d", "window: 1d, metrics: [accuracy], slices: [nosuch]")
+    with pytest.raises(SettingsError, match=r"'nosuch' is no feature \(known: x, z\)"):
+        watched_by(load(write_project(tmp_path / "b", yaml)))
+
+
 def test_only_a_project_that_reads_feedback_reads_it(tmp_path: Path) -> None:
     assert not watched(tmp_path / "a", "slos: [{metric: error, at_most: 0.3}]\n").feedback
     business = "business: {m: avg(thumb)}\nslos: [{metric: business.m, at_least: 0.3}]\n"

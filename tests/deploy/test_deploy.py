@@ -3,9 +3,11 @@
 No container and no cluster runs here; `make test-deploy` installs what reads them.
 """
 
+import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from anew.app.alone import alone, lock_of, turned
 from anew.app.policy import ProjectPolicy
 from anew.cli._main import VERBS
 from tests.app.small_project import YAML
@@ -116,6 +119,7 @@ def test_compose_wires_what_it_names() -> None:
     environment = services["control"]["environment"]
     (project,) = documents("project.yaml")
     policy = ProjectPolicy.model_validate(yaml.safe_load(YAML) | project)
+    assert (policy.access.anonymous, policy.serving.host) == ("nobody", "0.0.0.0")  # noqa: S104  held, not bound
     assert policy.stores.database.removeprefix("env:") in environment
     assert "@postgres:5432/" in environment["ANEW_DATABASE"]
     assert policy.stores.compute == "ray://ray-head:10001"
@@ -126,6 +130,22 @@ def test_compose_wires_what_it_names() -> None:
     assert policy.serving.workers == 0  # the gateway is a service of its own
     assert services["gateway"]["pid"] == "service:control"
     assert all(port.startswith("127.0.0.1:") for each in services.values() for port in each.get("ports", ()))
+
+
+def test_each_service_is_called_by_a_name_that_is_declared() -> None:
+    (project,), (compose,) = documents("project.yaml"), documents("compose.yaml")
+    (kustomization,) = documents("kubernetes/kustomization.yaml")
+    every = [each for name in _MANIFESTS for each in documents(f"kubernetes/{name}.yaml")]
+    services = [each["metadata"]["name"] for each in every if each["kind"] == "Service"]
+    services += [f"{each['metadata']['name']}-predictor" for each in documents("kubernetes/kserve.yaml")]
+    space = kustomization["namespace"]
+    wanted = {f"{name}{rest}" for name in services for rest in ("", f".{space}", f".{space}.svc")}
+    wanted |= {f"{name}.{space}.svc.cluster.local" for name in services}
+    wanted |= {name for name, each in compose["services"].items() if "gateway" in each.get("command", ())[:1]}
+    assert wanted == set(project["access"]["hosts"])
+    told = (ROOT / "docs/how-to/kubernetes.md").read_text()
+    (control,) = {each["metadata"]["name"] for each in documents("kubernetes/anew.yaml")}
+    assert set(re.findall(r"kubectl (?:exec|port-forward) .*?([a-z]+-\d)", told)) == {f"{control}-0"}
 
 
 def test_gateways_elsewhere_serve_what_the_project_publishes_and_have_no_more_than_they_need() -> None:
@@ -143,6 +163,33 @@ def test_gateways_elsewhere_serve_what_the_project_publishes_and_have_no_more_th
     assert container["envFrom"] == [{"secretRef": {"name": "anew-gateways"}}]
     claims = {each["metadata"]["name"] for each in gateways["spec"]["volumeClaimTemplates"]}
     assert {each["name"] for each in container["volumeMounts"]} == claims  # none that pods would share
+
+
+def probes_of_the_loop() -> list[list[str]]:
+    """Return the commands by which Kubernetes and Compose ask whether the loop hangs."""
+    control = documents("kubernetes/anew.yaml")[0]["spec"]["template"]["spec"]["containers"][0]
+    (compose,) = documents("compose.yaml")
+    kind, command = compose["services"]["control"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    return [control["livenessProbe"]["exec"]["command"], ["sh", "-c", command]]
+
+
+@pytest.mark.parametrize("command", probes_of_the_loop())
+def test_a_loop_lives_while_its_lock_is_young(command: list[str], tmp_path: Path) -> None:
+    lock = lock_of(tmp_path / ".anew")
+    here = [word.replace("/project/", f"{tmp_path}/") for word in command]
+
+    def asked() -> bool:
+        return subprocess.run(here, capture_output=True, check=False).returncode == 0
+
+    assert here != command
+    assert not asked(), "there is no lock"
+    with alone(lock):
+        assert asked()
+        os.utime(lock, (time.time() - 660, time.time() - 660))
+        assert not asked(), "it hangs"
+        turned(tmp_path / ".anew")
+        assert asked()
 
 
 def test_no_secret_and_no_latest_image_stands_in_them() -> None:

@@ -1,8 +1,10 @@
 """The gate: who is let through to what, by a generated matrix, and every trick with paths, hosts and headers."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -125,7 +127,46 @@ def test_a_name_that_is_not_ours_is_refused_even_with_a_token(host: str) -> None
     by = gate(Role.MACHINE)
     for _ in range(2):
         assert ask("/predict", "machine", host=host, by=by).status == 421
-        assert ask("/v2/health/live", host=host, by=by).status == 421
+        assert ask("/v2/health/live/", host=host, by=by).status == 421
+
+
+def probes() -> dict[str, str]:
+    """Return the paths that the manifests of Kubernetes have a kubelet ask, each with the file it stands in."""
+    asked = re.compile(r"httpGet: \{path: ([^,]+), port")
+    files = sorted((Path(__file__).parents[2] / "deploy/kubernetes").glob("*.yaml"))
+    return {path: file.name for file in files for path in asked.findall(file.read_text())}
+
+
+@pytest.mark.fault("H5")
+def test_a_kubelet_that_asks_by_the_address_of_a_pod_is_answered_and_learns_no_more() -> None:
+    host = "10.244.0.7:8080"
+    assert {path for path in probes() if ask(path, host=host).status == 200} == set(probes()) == EXEMPT
+    app = GatewayApp([make(FakeJournal()).endpoints[0]])
+    before = Gate(app, app.asked, Rules(verify=verify), now=lambda: NOW)
+    said = {path: ask(path, host=host, by=before) for path in app.asked}
+    assert {path for path, reply in said.items() if reply.status != 421} == EXEMPT
+    assert json.loads(said["/v2/health/live"].body) == {"live": True}
+    assert json.loads(said["/v2/health/ready"].body).keys() == {"ready"}
+
+
+@pytest.mark.fault("H5")
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("10.244.0.7:8080", True),
+        ("10.244.255.1", True),
+        ("[fd00::7]:8080", True),
+        ("10.245.0.7:8080", False),
+        ("[fd01::7]", False),
+        ("10.244.0.7.evil.example", False),
+        ("10.244.0.7:x", False),
+        ("10.244.7", False),
+        ("10.244.0.0/16", False),
+    ],
+)
+def test_a_network_is_declared_for_who_asks_by_address(host: str, ours: bool) -> None:
+    by = Gate(Inner(), ASKED, Rules(verify=verify, hosts=frozenset({"10.244.0.0/16", "fd00::/16"})), now=lambda: NOW)
+    assert ask("/predict", "machine", host=host, by=by).status == (200 if ours else 421)
 
 
 @pytest.mark.fault("H5")

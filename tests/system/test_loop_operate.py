@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from anew.app.alone import lock_of
 from anew.domain.facts import AccessGranted, AccessRevoked, EffectFailed, ProjectChanged, TrafficApplied
 from tests.system.loop_project import ANEW, PATIENCE_S, QUIET, LoopProject, loop_project, wait, write
 
@@ -81,6 +82,9 @@ def test_a_second_loop_is_refused_and_a_locked_database_is_waited_for(stale: Loo
         assert second.returncode == 5
         assert f"pid {first.pid}" in second.stderr
         assert first.poll() is None
+        lock = lock_of(ours.state)
+        os.utime(lock, (1, 1))
+        wait(lambda: lock.stat().st_mtime > 1, ours.log)  # it says that it turns
 
         began = time.monotonic()
         with closing(sqlite3.connect(ours.state / "anew.db", isolation_level=None)) as other:

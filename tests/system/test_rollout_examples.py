@@ -3,7 +3,7 @@
 import importlib.util
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -19,6 +19,12 @@ def script() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_answers_of_a_worker_that_has_just_begun_are_named_too() -> None:
+    shifted = {"epoch": 2, "stage": "canary", "share": 0.1}
+    project = SimpleNamespace(folder="p", anew=lambda *_: {"facts": [{"fact": shifted}]})
+    assert script().steps(project) == {0: "a worker began", 2: "canary 10%"}
 
 
 @pytest.mark.parametrize(

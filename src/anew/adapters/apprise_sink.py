@@ -5,7 +5,9 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
 from anew.domain.errors import SettingsError, UnavailableError
 from anew.domain.fact import Fact
@@ -19,11 +21,35 @@ _SILENCE = timedelta(days=1)
 _MOST = 1_000
 
 
+class _Sending:
+    """A notice under way, in a thread of its own that holds up no program's end."""
+
+    def __init__(self, key: str, at: datetime, send: Callable[[], object]) -> None:
+        self.key = key
+        self.at = at
+        self.taken = False
+        self._send = send
+        self._thread = Thread(target=self._run, name="notice", daemon=True)
+        self._thread.start()
+
+    def has_ended(self, timeout_s: float) -> bool:
+        """Wait so long for its end."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        self.taken = bool(self._send())
+
+
 class AppriseSink:
     """Tells one address of those facts that `write` has a notice for; see `anew.ports.sink.Sink`.
 
     The same notice is told once a day at most, over restarts too, and what was recorded more than a day ago not at all:
     who begins to listen is not told of history.
+
+    One notice at a time is under way. An address that drips its answer is sent no other until that one has ended: it
+    costs one thread, and what it took late counts as told. Apprise's own deadlines are off: it gives each that it gives
+    up a thread of a pool which all addresses of the process share, and which is waited for when the process ends.
 
     Parameters
     ----------
@@ -58,25 +84,37 @@ class AppriseSink:
         self._now = now
         self._timeout_s = timeout_s
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-        self._apprise = apprise.Apprise(asset=apprise.AppriseAsset(app_id="anew", app_desc="anew", async_mode=False))
+        asset = apprise.AppriseAsset(app_id="anew", app_desc="anew", async_mode=False, service_timeout=0)
+        self._apprise = apprise.Apprise(asset=asset)
         if not self._apprise.add(url):
             raise SettingsError(
                 "it is no URL that Apprise knows (what it is, is not repeated here: it may hold a secret)"
             )
         self._plain, self._urgent = apprise.NotifyType.INFO, apprise.NotifyType.WARNING
         self._told = self._remembered()
+        self._sending: _Sending | None = None
 
     def take(self, recorded: Recorded) -> None:
         """Tell of the fact where there is a notice of it; raises UnavailableError when the address takes nothing."""
         if self._now() - recorded.recorded_at > _SILENCE:
             return
         notice = self._write(recorded.fact)
-        if notice is None or self._is_known(notice.key, recorded.recorded_at):
+        if notice is None:
             return
+        while not self._is_known(notice.key, recorded.recorded_at):
+            sending = self._sending = self._sending or self._begin(notice, recorded.recorded_at)
+            if not sending.has_ended(self._timeout_s):
+                raise UnavailableError(f"{self.name}: no answer to a notification within {self._timeout_s:g} s")
+            self._sending = None
+            if sending.taken:
+                self._remember(sending.key, sending.at)
+            elif sending.key == notice.key:
+                raise UnavailableError(f"{self.name}: the notification was not taken")
+
+    def _begin(self, notice: Notice, at: datetime) -> _Sending:
         kind = self._urgent if notice.urgent else self._plain
-        if not self._apprise.notify(body=notice.body, title=notice.title, notify_type=kind, timeout=self._timeout_s):
-            raise UnavailableError(f"{self.name}: the notification was not taken")
-        self._remember(notice.key, recorded.recorded_at)
+        send = partial(self._apprise.notify, body=notice.body, title=notice.title, notify_type=kind)
+        return _Sending(notice.key, at, send)
 
     def _is_known(self, key: str, at: datetime) -> bool:
         told = self._told.get(key)

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]  # it ships no types
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError, KeyParameterError
 from joserfc.jwk import Key, KeySet
 
 from anew.domain.errors import AnewError, ForbiddenError, UnavailableError
@@ -221,7 +221,7 @@ class OIDCProvider:
         """Return a token that the provider signed; raises what joserfc does of any other."""
         try:
             return jwt.decode(token, self._key_set(), algorithms=list(_ALGORITHMS))
-        except InvalidKeyIdError:  # it signs with a new key since
+        except (InvalidKeyIdError, BadSignatureError, KeyParameterError):  # a new key since, under a new name or none
             return jwt.decode(token, self._key_set(again=True), algorithms=list(_ALGORITHMS))
 
     def _more(self, metadata: Mapping[str, Any], tokens: Mapping[str, Any], sub: str) -> Mapping[str, Any]:

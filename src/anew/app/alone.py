@@ -3,12 +3,12 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anew.domain.errors import ConflictError
 
-__all__ = ["alone"]
+__all__ = ["alone", "lock_of", "turned"]
 
 
 @contextmanager
@@ -28,3 +28,14 @@ def alone(path: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def lock_of(state: Path) -> Path:
+    """Return the lock of whoever runs the loop of this data folder."""
+    return state / "run" / "up.lock"
+
+
+def turned(state: Path) -> None:
+    """Say, by the age of the lock's file, that the loop does not hang; it says so with its database away, too."""
+    with suppress(OSError):
+        lock_of(state).touch()

@@ -20,7 +20,7 @@ from anew.adapters.webhook_sink import WebhookSink
 from anew.app.kept import kept_artifacts
 from anew.app.notice import notice
 from anew.app.record import open_record
-from anew.app.secret import is_reference, read_secret
+from anew.app.secret import is_reference, is_url, read_secret
 from anew.app.settings import Settings
 from anew.app.traces import trace_sink
 from anew.domain.errors import AnewError, SettingsError
@@ -59,11 +59,7 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
             place = settings.document.where(("notify", number))
             problems += [f"{place}: notify.{number}: {each}" for each in exc.problems]
     if events.openlineage:
-        try:
-            found.append(_openlineage(events.openlineage, settings.root))
-        except SettingsError as exc:
-            place = settings.document.where(("events", "openlineage"))
-            problems += [f"{place}: events.openlineage: {each}" for each in exc.problems]
+        found.append(_openlineage(events.openlineage, settings.root))
     if events.traces is not None:
         try:
             found.append(trace_sink(settings))
@@ -99,11 +95,11 @@ def _notifier(settings: Settings, number: int, reference: str) -> Sink:
 def _openlineage(to: str, root: Path) -> Sink:
     if to.startswith("file:") and is_reference(to):
         return OpenLineageSink(FileEvents(root / to.removeprefix("file:")))
-    return OpenLineageSink(HttpEvents(Outbound(_url(to))))
+    return OpenLineageSink(HttpEvents(Outbound(to)))
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or not text.partition("://")[2].strip("/"):
+    if not is_url(text):
         raise SettingsError("it is no http or https URL (what it is, is not repeated here: it may hold a secret)")
     return text
 

@@ -17,7 +17,7 @@ from anew.adapters.dbos_effects import DBOSEffects, EffectSettings
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.shared_effects import SharedEffects
 from anew.adapters.system_clock import SystemClock
-from anew.app.alone import alone
+from anew.app.alone import alone, lock_of
 from anew.app.installation import Installation, load_installation
 from anew.app.record_place import has_record, record_place
 from anew.app.settings import FILE, load
@@ -71,7 +71,7 @@ def up_installation(folder: Path, options: HostOptions, stop: Event) -> None:
     """
     installation = load_installation(folder)
     installation.state.mkdir(mode=0o700, exist_ok=True)
-    with alone(installation.state / "run" / "up.lock"):
+    with alone(lock_of(installation.state)):
         Host(installation, options).run(stop)
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
+from anew.app.component import hint, known_components
 from anew.app.duration import parse_amount, parse_duration
 from anew.app.policy_section import Section
 from anew.app.settings import FILE
@@ -16,6 +18,9 @@ from anew.domain.errors import AnewError, SettingsError
 from anew.trigger import Sharing
 
 __all__ = ["ComputePolicy", "Installation", "InstallationPolicy", "load_installation"]
+
+_OTHERS = ("all", "any", "changed", "command", "economic", "webhook")
+"""Kinds of triggers that are no detectors."""
 
 
 class ComputePolicy(Section):
@@ -28,6 +33,23 @@ class ComputePolicy(Section):
         default=("command", "rule", "slo"),
         description="triggers that do not wait for their rank: kinds, such as slo, or whole names",
     )
+
+    @field_validator("hours", mode="before")
+    @classmethod
+    def _in_a_period(cls, value: object) -> object:
+        if isinstance(value, int | float):
+            raise PydanticCustomError("amount", "write how many in which period, e.g. 20 per 1d")
+        return value
+
+    @field_validator("first")
+    @classmethod
+    def _some_trigger(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a word that no trigger is called by; a whole name has more in it than letters."""
+        known = sorted({*known_components("monitor"), *_OTHERS})
+        wrong = [f"{word!r}{hint(word, known)}" for word in words if word.isidentifier() and word not in known]
+        if wrong:
+            raise ValueError(f"no trigger is called {', '.join(wrong)}; of others write the whole name, as on record")
+        return words
 
 
 class InstallationPolicy(Section):

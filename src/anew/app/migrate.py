@@ -12,7 +12,7 @@ from anew.adapters.sql_database import SQLDatabase, is_there, open_database
 from anew.adapters.sql_eventlog import ChainHead, SQLEventLog
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
-from anew.app.alone import alone
+from anew.app.alone import alone, lock_of
 from anew.app.kept import count_kept, move_kept
 from anew.app.record import open_record
 from anew.app.record_place import (
@@ -116,7 +116,7 @@ def _undisturbed(state: Path, *, dry_run: bool) -> Iterator[None]:
     if dry_run:
         yield
         return
-    with alone(state / "run" / "up.lock"):
+    with alone(lock_of(state)):
         yield
 
 

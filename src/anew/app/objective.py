@@ -99,6 +99,12 @@ def performance(settings: Settings) -> Performance | None:
     """Return what measures the metrics that the project wants on record; None when it names none."""
     monitor = settings.policy.monitor
     if not monitor.metrics:
+        if monitor.slices:
+            known = ", ".join(known_for(settings.task))
+            raise SettingsError(
+                f"slices {list(monitor.slices)}: nothing is measured on them, as no metrics are named; write "
+                f"monitor.metrics as well (known: {known}), or leave slices out"
+            )
         return None
     problems = [
         f"{each!r} makes no sense for {settings.task} (known: {', '.join(known_for(settings.task))})"

@@ -12,7 +12,7 @@ from anew.app.policy_governance import GovernancePolicy
 from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
 from anew.app.policy_section import Section
 from anew.app.policy_stores import StoresPolicy
-from anew.app.secret import is_reference
+from anew.app.secret import is_reference, is_url
 from anew.domain.column import Column, Task
 from anew.domain.facts import FACTS
 
@@ -276,6 +276,17 @@ class TracesPolicy(Section):
     )
     requests: int = Field(default=20, ge=0, le=1000, description="requests of each window that are spans")
 
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, text: str) -> str:
+        if not is_url(text) and not is_reference(text):
+            raise PydanticCustomError(
+                "reference",
+                "it is no http or https URL; write one, e.g. http://localhost:4318/v1/traces, "
+                "or where it is, env:NAME or file:PATH",
+            )
+        return text
+
 
 class EventsPolicy(Section):
     """Facts sent out, apart from the loop, which waits for nobody."""
@@ -283,6 +294,13 @@ class EventsPolicy(Section):
     webhooks: tuple[WebhookPolicy, ...] = Field(default=(), description="CloudEvents, signed as Standard Webhooks")
     traces: TracesPolicy | None = Field(default=None, description="spans from request to promotion; none: nowhere")
     openlineage: str = Field(default="", description="where run events go: file:PATH or an http(s) URL; empty: nowhere")
+
+    @field_validator("openlineage")
+    @classmethod
+    def _an_address(cls, text: str) -> str:
+        if text and not is_url(text) and not (is_reference(text) and text.startswith("file:")):
+            raise PydanticCustomError("reference", "it is no http or https URL; write one, or file:PATH of a file")
+        return text
 
 
 class FeatureStorePolicy(Section):

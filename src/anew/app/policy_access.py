@@ -1,5 +1,7 @@
 """What `access` and `dashboard` of `anew.yaml` may say: who is let in, and by what way."""
 
+import re
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from anew.app.secret import is_reference
 from anew.domain.access import Role
 
 __all__ = ["AccessPolicy", "DashboardPolicy", "OIDCPolicy"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
 class OIDCPolicy(Section):
@@ -73,8 +77,22 @@ class AccessPolicy(Section):
     anonymous: Literal["machine", "nobody"] = Field(
         default="machine", description="what requests without a token may: predict and label, or nothing"
     )
-    hosts: tuple[str, ...] = Field(default=(), description="names that the gateway is called by besides localhost")
+    hosts: tuple[str, ...] = Field(
+        default=(), description="names that the gateway is called by besides localhost, and networks: 10.244.0.0/16"
+    )
     oidc: OIDCPolicy | None = Field(default=None, description="a provider at which people sign in to the dashboard")
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what nobody can call the gateway by."""
+        wrong = [each for each in hosts if not _is_host(each)]
+        if wrong:
+            raise ValueError(
+                f"{', '.join(map(repr, wrong))}: write names without scheme and port, such as models.example.org, "
+                "addresses ([fd00::7]), or networks (10.244.0.0/16)"
+            )
+        return hosts
 
 
 class DashboardPolicy(Section):
@@ -106,3 +124,15 @@ class DashboardPolicy(Section):
         if "@" in parts.netloc or text != text.lower():
             raise PydanticCustomError("origin", "write it as browsers do, in small letters: https://anew.example.org")
         return text
+
+
+def _is_host(text: str) -> bool:
+    """Can a Host header say this without its port, or is it a network?"""
+    try:
+        if "/" in text:
+            ip_network(text)
+        elif text.startswith("["):
+            return text.endswith("]") and ip_address(text[1:-1]).version == 6
+    except ValueError:
+        return False
+    return "/" in text or _NAME.fullmatch(text) is not None

@@ -13,7 +13,7 @@ from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.sealed_tree import sync_folder
 from anew.adapters.signing import Signer, Verifier
 from anew.app.accepted import accepted
-from anew.app.alone import alone
+from anew.app.alone import alone, lock_of
 from anew.app.backup import check_backup
 from anew.app.backup_copy import ACCESS
 from anew.app.backup_manifest import Manifest, copy_file, refuse_other_folder
@@ -232,7 +232,7 @@ def _put(
     if not state.exists():
         _renamed(draft, project, manifest, None)
         return None
-    with alone(state / "run" / "up.lock"):
+    with alone(lock_of(state)):
         living = [str(each["pid"]) for each in living_workers(state) if not each.get("host")]
         if living:
             raise ConflictError(

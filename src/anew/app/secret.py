@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anew.domain.errors import SettingsError
 
-__all__ = ["is_reference", "may_be_secret", "read_secret"]
+__all__ = ["is_reference", "is_url", "may_be_secret", "read_secret"]
 
 _KINDS = ("env:", "file:")
 _KEYS = frozenset({"client_secret", "database", "headers", "notify", "registry", "secret", "secrets", "token", "url"})
@@ -16,6 +16,11 @@ _KEYS = frozenset({"client_secret", "database", "headers", "notify", "registry",
 def is_reference(text: str) -> bool:
     """Does `text` say where a secret is: ``env:NAME`` or ``file:PATH``?"""
     return text.startswith(_KINDS) and len(text.partition(":")[2]) > 0
+
+
+def is_url(text: str) -> bool:
+    """Is it an http or https URL, with somebody to speak to?"""
+    return text.startswith(("http://", "https://")) and bool(text.partition("://")[2].strip("/"))
 
 
 def may_be_secret(path: Sequence[str | int]) -> bool:

@@ -241,6 +241,8 @@ def _columns_problems(document: Document, policy: ProjectPolicy) -> list[str]:
         problems.append(("classes", f"task binary has 2 classes, found {len(texts)}; use task: multiclass"))
     if declared.time == declared.target:
         problems.append(("target", f"{declared.target!r} is the time column as well"))
+    if declared.key == declared.target:
+        problems.append(("key", f"{declared.key!r} is the target, which no request brings; name another column"))
     shared = sorted(set(declared.sensitive) & {*declared.features, declared.target})
     if shared:
         problems.append(("sensitive", f"{', '.join(shared)}: what is kept from the model is no feature and no target"))

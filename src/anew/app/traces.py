@@ -13,7 +13,7 @@ from anew.adapters.outbound import Outbound
 from anew.adapters.sql_eventlog import SQLEventLog
 from anew.adapters.system_clock import SystemClock
 from anew.app.record import open_record
-from anew.app.secret import is_reference, read_secret
+from anew.app.secret import is_reference, is_url, read_secret
 from anew.app.settings import Settings
 from anew.app.stores import open_lake
 from anew.domain.errors import AnewError, SettingsError
@@ -39,7 +39,7 @@ def trace_sink(settings: Settings) -> OTLPSink:
     policy = settings.policy.events.traces
     assert policy is not None, "a project that has one"  # noqa: S101  our invariant
     url = read_secret(policy.url, settings.root) if is_reference(policy.url) else policy.url
-    if not url.startswith(("http://", "https://")):
+    if not is_url(url):
         raise SettingsError("it is no http or https URL (what it is, is not repeated here: it may hold a secret)")
     headers = {name.lower(): read_secret(reference, settings.root) for name, reference in policy.headers.items()}
 

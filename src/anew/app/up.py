@@ -15,7 +15,7 @@ from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
 from anew.app.accepted import accept, is_accepted, revision
-from anew.app.alone import alone
+from anew.app.alone import alone, lock_of, turned
 from anew.app.beside import Beside
 from anew.app.consent import admits
 from anew.app.draining import draining, waits_for_start
@@ -106,11 +106,12 @@ def up(project: Path, options: UpOptions, stop: Event) -> None:
     settings.state.mkdir(mode=0o700, exist_ok=True)
     followers = Followers(settings)
     beside = Beside(settings, options.dashboard, pages=options.pages)
-    with alone(settings.state / "run" / "up.lock"), beside:
+    with alone(lock_of(settings.state)), beside:
         known = has_record(settings.state)
         with closing(ServedGateway(settings, options.port)) as gateway:
             silent_until = 0.0
             while not stop.is_set():
+                turned(settings.state)
                 try:
                     with open_stores(settings) as stores, followers:
                         _Up(settings, stores, options, beside, gateway).run(stop)
@@ -207,6 +208,7 @@ class _Up:
             self._stores.lease.release(left)  # this folder's lock is ours: who held the lease from here is dead
         file.write_text(executor, "utf-8")
         while not stop.is_set():
+            turned(self._settings.state)
             grant = self._stores.lease.acquire(executor, LEASE_S)
             if grant is not None:
                 return grant
@@ -238,6 +240,7 @@ class _Up:
                     _LOG.warning("%s", problem)
 
         while not stop.wait(self._options.pace()):
+            turned(self._settings.state)
             self._tried(lambda: self._loop.hear(self._options.mail(), effects))  # a turn that fails keeps none of it
             self._tried(turn)
             try:

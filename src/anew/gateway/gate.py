@@ -1,9 +1,10 @@
 """The one layer that every request passes: from where it may come, who sends it, and whether that one may."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from anew.domain.access import Permission, Principal, Role
@@ -16,7 +17,11 @@ from anew.ports.http import Handler, Reply, Request, Respond
 __all__ = ["EXEMPT", "LOOPBACK", "OPEN", "Asked", "Gate", "Rules", "Verify", "together"]
 
 EXEMPT: Final = frozenset({"/v2/health/live", "/v2/health/ready"})
-"""Paths that anybody may ask, exactly as written here: what a balancer needs, and nothing about any model."""
+"""Paths that anybody may ask, exactly as written here: what a balancer needs, and nothing about any model.
+
+They are answered under any name, since balancers and kubelets ask by addresses that nobody can declare. A page of
+another site that had its name point here would learn yes or no, and nothing is changed by them.
+"""
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """What everybody calls this machine."""
@@ -38,7 +43,7 @@ class Rules:
         Finds the holder of a token.
     hosts
         Names by which the gateway may be called, without ports: a page of another site that had its name point here
-        would call it by that name.
+        would call it by that name. With a slash, a network: a name can be made to point here, an address cannot.
     anonymous
         The role of who sends no token; None lets nobody in.
     """
@@ -87,7 +92,8 @@ class Gate:
         self._asked = asked
         self._verify = rules.verify
         self._now = now
-        self._hosts = frozenset(host.lower().encode() for host in rules.hosts)
+        self._hosts = frozenset(host.lower().encode() for host in rules.hosts if "/" not in host)
+        self._networks = tuple(ip_network(host) for host in rules.hosts if "/" in host)
         role = rules.anonymous
         self._anonymous = None if role is None else Principal(id="anonymous", name="anonymous", role=role)
         stranger = self._anonymous
@@ -114,11 +120,13 @@ class Gate:
         return self._handler.refusal(status, message)
 
     def _hindrance(self, request: Request) -> RefusedError | None:
+        if request.path in EXEMPT:
+            return None
         host = request.headers.get(b"host", b"")
         if host not in self._known and not self._is_ours(host):
             return RefusedError(421, "host", "this server is not called by that name; see access.hosts in anew.yaml")
         asked = self._asked.get(request.path)
-        if request.path in EXEMPT or (asked is not None and asked[0] is None):
+        if asked is not None and asked[0] is None:
             return None
         if request.path in self._free and b"authorization" not in request.headers:
             return None
@@ -147,7 +155,18 @@ class Gate:
         name, colon, port = host.rpartition(b":")
         if not colon or not port.isdigit():
             name = host
-        ours = name.lower() in self._hosts
+        ours = name.lower() in self._hosts or _is_in(name, self._networks)
         if ours and len(self._known) < 64:
             self._known.add(host)
         return ours
+
+
+def _is_in(host: bytes, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Is it an address, of one of the networks?"""
+    if not networks:
+        return False
+    try:
+        address = ip_address(host.decode("ascii").removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
