@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -16,6 +15,7 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, TrainingError
 from anew.domain.manifest import Manifest
+from anew.domain.raised import place_of, text_of
 from anew.loop.columns import profile_columns
 from anew.loop.export import export
 from anew.loop.held_loss import LOSSES, held_losses, loss_scale
@@ -387,10 +387,9 @@ def user_code(what: str, call: Callable[[], T]) -> T:
     except MemoryError as exc:
         raise TrainingError("oom", f"{what} ran out of memory") from exc
     except (Exception, SystemExit) as exc:  # the user's code may raise anything; it ends this run, nothing else
-        frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.endswith("pipeline.py")]
-        place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        said = "" if isinstance(exc, SchemaError) and not frames else f"{what} raised {type(exc).__name__}{place}: "
-        raise TrainingError("error", f"{said}{exc}") from exc
+        place = place_of(exc)
+        said = "" if isinstance(exc, SchemaError) and not place else f"{what} raised {type(exc).__name__}{place}: "
+        raise TrainingError("error", f"{said}{text_of(exc)}") from exc
 
 
 def _translated(call: Callable[[], T]) -> T:
