@@ -9,7 +9,7 @@ import pytest
 
 from anew.app.up import UpOptions
 from anew.domain.errors import SettingsError
-from anew.domain.facts import EffectFailed
+from anew.domain.facts import EffectFailed, Ticked, TrafficApplied, TrafficShifted
 from tests.adapters.fact_samples import sample
 from tests.cli.call import call
 from tests.cli.recorded import write_record
@@ -36,6 +36,18 @@ def test_what_a_training_raised_is_written_out_by_the_loop_that_tells_it(
     assert "raised ValueError: \\x1b[31mred" in told.out
     assert "\\x1b[31mred" in told.err
     assert "\x1b" not in told.out + told.err
+
+
+def test_the_loop_tells_when_traffic_is_asked_for_and_when_it_is_in_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def up(_project: Path, options: UpOptions, _stop: Event) -> None:
+        options.told([sample(TrafficShifted), sample(TrafficApplied), sample(Ticked)])
+
+    monkeypatch.setattr("anew.cli.up.up", up)
+    asked, applied = call(capsys, monkeypatch, "up", write_record(tmp_path / "p")).out.splitlines()
+    assert "traffic: " in asked
+    assert "is in force at" in applied
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from anew.domain.fact import Fact
 
 __all__ = ["run"]
 
-_QUIET = frozenset({"Ticked", "RolloutObserved", "TrafficApplied", "CandidateMeasured", "RetrainApproved"})
+_QUIET = frozenset({"Ticked", "RolloutObserved", "CandidateMeasured", "RetrainApproved"})
 
 
 def run(
