@@ -59,9 +59,32 @@ def test_kinds_follow_from_types() -> None:
         "level": ("u",),
     }
     assert [note.split(":")[0] for note in found.notes] == [
-        f"column {name!r}" for name in ("when", "several", "ragged", "broken", "_own")
+        f"column {name!r}" for name in ("flag", "when", "several", "ragged", "broken", "_own")
     ]
     assert next(column.width for column in found.columns.features if column.name == "vector") == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pl.Series([2**53] * N), ColumnKind.NUMBER),
+        (pl.Series([-(2**53), None] * (N // 2)), ColumnKind.NUMBER),
+        (pl.Series([255] * N, dtype=pl.UInt8), ColumnKind.NUMBER),
+        (pl.Series([2.0**60] * N), ColumnKind.NUMBER),
+        (pl.Series([2**53 + 1, None] * (N // 2)), ColumnKind.CATEGORY),
+        (pl.Series([-(2**53) - 1] * N), ColumnKind.CATEGORY),
+        (pl.Series([2**63 - 1] * N), ColumnKind.CATEGORY),
+        (pl.Series([2**64 - 1] * N, dtype=pl.UInt64), ColumnKind.CATEGORY),
+    ],
+    ids=["2^53", "-2^53", "short", "a float", "2^53+1", "-2^53-1", "longest", "longest unsigned"],
+)
+def test_whole_numbers_that_would_be_rounded_are_names(values: pl.Series, kind: ColumnKind) -> None:
+    found = infer_schema(table(id=values), ROLES)
+    assert {column.name: column.kind for column in found.columns.features}["id"] is kind
+    named = kind is ColumnKind.CATEGORY
+    assert [note for note in found.notes if "'id'" in note and "callers send text" in note] == list(found.notes)
+    assert bool(found.notes) is named
+    assert found.vocabulary == ({"id": (str(values[0]),)} if named else {})
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,10 @@ def _champion_to_come(project: Path) -> None:
     record(project, promoted, Ticked(model="small", at=AT + timedelta(days=3), wall=AT))
 
 
+def _ticked_to_come(project: Path) -> None:
+    record(project, Ticked(model="small", at=datetime.now(UTC) + timedelta(days=1), wall=AT))
+
+
 FAULTS: dict[str, tuple[str, Health, Plant]] = {
     "fsync fails": ("fsync", Health.BAD, lambda _, m: m.setattr(os, "fdatasync", _fails)),
     "fsync lies": ("fsync", Health.BAD, lambda _, m: m.setattr(os, "pread", lambda *_: b"other")),
@@ -144,6 +148,7 @@ FAULTS: dict[str, tuple[str, Health, Plant]] = {
     "record": ("record", Health.BAD, lambda p, _: _break_chain(p)),
     "future": ("recorded times", Health.BAD, lambda p, _: _future(p)),
     "champion of the future": ("event time", Health.BAD, lambda p, _: _champion_to_come(p)),
+    "event time of the future": ("event time", Health.BAD, lambda p, _: _ticked_to_come(p)),
     "mark gone": ("high-water mark", Health.BAD, lambda p, _: (p / ".anew" / "lake.db").unlink()),
     "newer gateways": ("routing", Health.BAD, lambda p, _: _newer_routing(p)),
     "order not on record": ("routing", Health.WARNING, lambda p, _: _order(p)),

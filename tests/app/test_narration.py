@@ -16,6 +16,7 @@ from anew.domain.facts import (
     RollbackCommanded,
     SpansCompared,
     Stage,
+    TrafficApplied,
     TrafficShifted,
 )
 from anew.domain.interval import Interval
@@ -71,6 +72,12 @@ def test_traffic_is_told_by_its_stage(stage: Stage, share: float, said: str) -> 
         model="m", at=AT, epoch=3, stage=stage, share=share, champion=("v1", "d1"), challenger=challenger
     )
     assert narrate(shifted) == said
+
+
+@pytest.mark.parametrize(("workers", "at"), [(1, "1 gateway worker"), (2, "2 gateway workers")])
+def test_traffic_that_is_in_force_is_told_apart_from_what_was_asked_for(workers: int, at: str) -> None:
+    applied = TrafficApplied(model="m", at=AT, epoch=3, workers=workers)
+    assert narrate(applied) == f"traffic of epoch 3 is in force at {at}"
 
 
 @pytest.mark.fault("H9")

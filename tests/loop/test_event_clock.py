@@ -65,6 +65,33 @@ def test_a_clock_that_is_set_back_lets_event_time_stand_and_never_turns_it() -> 
     assert event.steps() == (-1 * H,)
 
 
+def test_a_clock_that_is_behind_the_record_at_the_beginning_is_one_that_was_set_back() -> None:
+    clock = ManualClock(START)
+    since = START + 24 * H
+    event = EventClock(clock, since)
+    shown = [event.now()]
+    assert event.steps() == (-24 * H,)
+    for _ in range(25 * 60):
+        clock.advance(60)
+        shown.append(event.now())
+    assert shown[0] == since
+    assert shown == sorted(shown)
+    assert shown[-1] == clock.now()
+    assert shown.count(since + timedelta(seconds=PATIENCE_S - 60)) > 23 * 60, "it stands once the clock is believed"
+    assert event.steps() == ()
+
+
+@pytest.mark.parametrize("behind", [timedelta(seconds=1), timedelta(0), -24 * H, None])
+def test_a_clock_that_is_hardly_behind_the_record_or_ahead_of_it_is_believed(behind: timedelta | None) -> None:
+    clock = ManualClock(START)
+    since = None if behind is None else START + behind
+    event = EventClock(clock, since)
+    assert event.now() == max(START, since or START)
+    clock.advance(2)
+    assert event.now() == clock.now()
+    assert event.steps() == ()
+
+
 def asked(clock: ManualClock, read: EventClock | ManualClock, steps: dict[int, timedelta]) -> list[datetime]:
     """Tick each minute for six hours while the clock steps; return for which instants a retrain was asked for."""
     trigger = Trigger(schedules=(Every(length=H),))

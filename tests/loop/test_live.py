@@ -480,6 +480,53 @@ def test_a_clock_that_steps_is_an_incident_and_the_lease_is_kept() -> None:
     assert bed.lease.current() == bed.grant
 
 
+@pytest.mark.fault("L7")
+def test_a_clock_that_is_behind_the_record_after_a_restart_is_an_incident_and_event_time_does_not_run_backwards() -> (
+    None
+):
+    bed = Bed()
+    bed.inbox.post(command("before"))
+    bed.turn()
+    bed.clock.step(timedelta(days=-1))
+    bed.begin()
+    bed.inbox.post(command("after"))
+    bed.turn()
+    bed.turn()
+    (found,) = bed.facts(IncidentRaised)
+    assert isinstance(found, IncidentRaised)
+    assert found.evidence[0].value == pytest.approx(-86_400)
+    assert f"has come to {found.at.isoformat()} on record" in found.message
+    assert "monitoring stands still" in found.message
+    times = [each.fact.at for each in bed.log.read()]
+    assert times == sorted(times)
+    assert [each.at for each in bed.facts(RetrainCommanded)] == [times[0], found.at]
+    assert bed.observer.turns[-1][0] >= found.at
+
+
+@pytest.mark.parametrize("step", [timedelta(seconds=-1), timedelta(days=1)])
+def test_a_clock_that_is_hardly_behind_the_record_after_a_restart_or_ahead_of_it_is_believed(step: timedelta) -> None:
+    bed = Bed()
+    bed.inbox.post(command("before"))
+    bed.turn()
+    bed.clock.step(step)
+    bed.begin()
+    bed.turn(2.0)
+    assert bed.facts(IncidentRaised) == []
+    assert bed.loop.event_time() == bed.clock.now()
+
+
+def test_by_the_data_s_clock_a_wall_clock_that_is_behind_the_record_is_nothing() -> None:
+    bed = Bed(data_clock=True)
+    bed.drainer.next.append(DrainReport(oldest=WALL, newest=WALL))
+    bed.turn()
+    bed.inbox.post(command("before", WALL))
+    bed.turn()
+    bed.clock.step(timedelta(days=-1))
+    bed.begin()
+    bed.turn()
+    assert bed.facts(IncidentRaised) == []
+
+
 def test_mail_is_on_record_whatever_the_turn_after_it_meets_and_a_freeze_that_began_meanwhile_before_it() -> None:
     bed = Bed()
     freeze = Once(name="x", start=WALL + timedelta(hours=1), end=WALL + timedelta(hours=2))

@@ -17,7 +17,7 @@ from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import SettingsError, TrainingError
 from anew.domain.manifest import Manifest
 from anew.loop.held_loss import LOSSES, loss_scale
-from anew.loop.training import Kit, Recipe, fit, label_series
+from anew.loop.training import Kit, Recipe, fit, known_classes, label_series
 from anew.loop.training_run import TrainingRun, read_outcome, run_training
 from anew.ports.pipeline import Pipeline, TrainingData
 from anew.stats.loss_profile import LossProfile
@@ -144,6 +144,33 @@ def test_what_train_does_wrong_ends_the_run_with_a_reason(
         fit(rows(), Recipe(columns=columns(), seed=0, params=params), pipeline, KIT)
     assert caught.value.reason == reason
     assert says in caught.value.detail
+
+
+@pytest.mark.parametrize("classes", [["high", "low", "mid"], [1, 2, 10]])
+def test_a_model_that_takes_positions_alone_answers_with_the_classes(classes: list[int | str], tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.py"
+    path.write_text(f"""
+import xgboost
+def train(data, params):
+    y = [{classes!r}.index(each) for each in data.y]
+    return xgboost.XGBClassifier(n_estimators=20, max_depth=2, n_jobs=1).fit(data.x.to_numpy(), y)
+""")
+    a = rows().get_column("a")
+    label = pl.Series([classes[int(each > -0.5) + int(each > 0.5)] for each in a])
+    recipe = Recipe(columns=columns(Task.MULTICLASS, classes), seed=0)
+    candidate = fit(rows(label=label), recipe, load_pipeline(path), KIT).candidate
+    assert candidate.manifest.classes == tuple(classes)
+    assert candidate.manifest.metrics["training_error"] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("found", "declared"),
+    [([0, 1], ["a", "b", "c"]), ([1, 0, 2], ["a", "b", "c"]), ([0, 1, 2], [1, 2])],
+    ids=["one is missing", "in another order", "more than there are"],
+)
+def test_positions_that_may_mean_other_classes_are_refused(found: list[int], declared: list[int | str]) -> None:
+    with pytest.raises(TrainingError, match="on the positions of all of these"):
+        known_classes(found, columns(Task.MULTICLASS, declared))
 
 
 @pytest.mark.fault("V5")

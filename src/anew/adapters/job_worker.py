@@ -18,6 +18,7 @@ from typing import cast
 from anew.adapters.confinement import LANDLOCK, SECCOMP, confine
 from anew.adapters.job_record import JobRecord
 from anew.domain.errors import PolicyError, SettingsError, TrainingError
+from anew.domain.raised import place_of, text_of
 from anew.domain.shortage import shortage
 from anew.ports.compute import Job, Limits, Step
 
@@ -76,7 +77,7 @@ def reason_of(exc: BaseException) -> tuple[str, str]:
 
     What was raised because memory or disk ran out is named after that, in the user's code as well.
     """
-    said = exc.detail if isinstance(exc, TrainingError) else f"{type(exc).__name__}: {exc}"
+    said = exc.detail if isinstance(exc, TrainingError) else f"{type(exc).__name__}{place_of(exc)}: {text_of(exc)}"
     if isinstance(exc, TrainingError) and exc.reason != "error":
         return exc.reason, said
     reason, words = shortage(exc)

@@ -67,8 +67,9 @@ class Inferred:
 def infer_schema(frame: pl.DataFrame, roles: Roles, *, latest: datetime | None = None) -> Inferred:
     """Infer the row contract of `frame`.
 
-    Integers stay numbers, however few values they have; text, booleans, categoricals and enums are categories; lists of
-    numbers that are all of one length are vectors. Columns of any other type are left out, with a note.
+    Integers stay numbers, however few values they have, unless they are too long to be told apart as such; these, text,
+    booleans, categoricals and enums are categories; lists of numbers that are all of one length are vectors. Columns of
+    any other type are left out, with a note.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def infer_schema(frame: pl.DataFrame, roles: Roles, *, latest: datetime | None =
         features.append(column)
         if column.kind is ColumnKind.CATEGORY:
             vocabulary[series.name], note = _levels(series)
-            notes += [each for each in (note, _nearly_numbers(series)) if each]
+            notes += [each for each in (note, _nearly_numbers(series), _sent_as_text(series)) if each]
     try:
         columns = Columns(
             time=roles.time,
@@ -220,6 +221,8 @@ def _kind(series: pl.Series) -> tuple[ColumnKind | None, str]:
     kind = series.dtype
     if series.name.startswith("_"):
         return None, "left out; names that begin with an underscore are anew's own"
+    if kind.is_integer() and _rounded(series):
+        return ColumnKind.CATEGORY, ""
     if kind.is_numeric() or kind == pl.Null:
         return ColumnKind.NUMBER, ""
     if kind in (pl.String, pl.Boolean, pl.Categorical) or isinstance(kind, pl.Enum):
@@ -237,6 +240,23 @@ def _levels(series: pl.Series) -> tuple[tuple[str, ...], str]:
         levels,
         f"column {series.name!r}: has {frame.height} levels; all but the {MAX_VOCABULARY} most frequent are unseen",
     )
+
+
+def _rounded(whole: pl.Series) -> bool:
+    """Is any of these integers, such as an id, another number as a float?"""
+    return bool(whole.cast(pl.Float64).cast(whole.dtype, strict=False).ne_missing(whole).any())
+
+
+def _sent_as_text(series: pl.Series) -> str:
+    """Return what to say of a category whose values are no text in the file; empty for others."""
+    if series.dtype == pl.Boolean:
+        return f'column {series.name!r}: booleans are a category, whose callers send the texts "true" and "false"'
+    if series.dtype.is_integer():
+        return (
+            f"column {series.name!r}: has whole numbers beyond 2^53, which are rounded as numbers; it is a category, "
+            "whose callers send text"
+        )
+    return ""
 
 
 def _nearly_numbers(series: pl.Series) -> str:

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from anew.app.settings import FILE, Settings, load
 
-__all__ = ["accept", "accepted", "accepted_folder", "is_accepted", "kept_code", "revision"]
+__all__ = ["accept", "accepted", "accepted_folder", "is_accepted", "kept_code", "revision", "touched"]
 
 
 def accept(settings: Settings) -> None:
@@ -52,6 +53,16 @@ def is_accepted(settings: Settings) -> bool:
 def revision(settings: Settings) -> str:
     """Return the digests of the project's files as they are now: those of its settings, of its code."""
     return "/".join(_digest(settings.root / name) for name in (FILE, settings.policy.pipeline))
+
+
+def touched(settings: Settings) -> tuple[tuple[int, int, int], ...]:
+    """Return what tells, without reading them, that the project's files were written since; nothing of one gone."""
+    found = []
+    for name in (FILE, settings.policy.pipeline):
+        with suppress(OSError):
+            seen = (settings.root / name).stat()
+            found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns))
+    return tuple(found)
 
 
 def _digest(path: Path) -> str:

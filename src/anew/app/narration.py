@@ -307,7 +307,8 @@ def _(fact: TrafficShifted) -> str:
 
 @_told.register
 def _(fact: TrafficApplied) -> str:
-    return f"traffic of epoch {fact.epoch} answered by {fact.workers} workers"
+    workers = "1 gateway worker" if fact.workers == 1 else f"{fact.workers} gateway workers"
+    return f"traffic of epoch {fact.epoch} is in force at {workers}"
 
 
 @_told.register

@@ -19,6 +19,7 @@ from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
 from anew.app.progress import describe_run
 from anew.app.record_place import record_place
+from anew.app.standstill import Standstill
 from anew.domain.errors import IntegrityError, NotFoundError, UnavailableError
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
@@ -85,12 +86,14 @@ def project_status(project: Path) -> Mapping[str, Any]:
     asked: dict[str, Fact] = {}
     attempt: list[Fact] | None = None
     scored: WindowScored | None = None
+    standing = Standstill()
     model = ""
     for recorded in read_facts(record_place(state), kinds=FACTS.keys() - _UNSEEN):
         fact = recorded.fact
         model = fact.model
         versions, consent = registry.apply(versions, fact), governance.apply(consent, fact)
         holding.hear(fact)
+        standing.hear(fact)
         last[fact.kind] = fact
         if isinstance(fact, _DECISIONS):
             decisions = [*decisions[-9:], fact]
@@ -111,6 +114,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "model": model,
         "facts": count_facts(record_place(state)),
         "holder": loop_holder(state),
+        "standstill": standing.until(SystemClock().now()),
         "ordered": order,
         "routing_problem": problem,
         "champion": _version(versions.champion),

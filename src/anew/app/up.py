@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
-from anew.app.accepted import accept, is_accepted, revision
+from anew.app.accepted import accept, is_accepted, revision, touched
 from anew.app.alone import alone, lock_of, turned
 from anew.app.beside import Beside
 from anew.app.consent import admits
@@ -223,24 +223,29 @@ class _Up:
         reporter = ProgressReporter(self._settings.state, self._progress)
         upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock)
         upkeep.verify()
-        reload_at, tidy_at = 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
+        seen, reload_at, tidy_at = touched(self._settings), 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
+
+        def read() -> None:
+            nonlocal seen, reload_at
+            now, found = self._stores.clock.monotonic(), touched(self._settings)
+            if found != seen or now >= reload_at:
+                seen, reload_at = found, now + _RELOAD_S
+                self._reload(grant)
+                for problem in self._gateway.problems():
+                    _LOG.warning("%s", problem)
 
         def turn() -> None:
-            nonlocal reload_at, tidy_at
+            nonlocal tidy_at
             self._loop.turn(self._observer, effects)
             reporter.look(self._loop.pending())
             self._beside.keep()
             if self._stores.clock.monotonic() >= tidy_at:
                 tidy_at = self._stores.clock.monotonic() + _TIDY_S
                 self._tidy(upkeep)
-            if self._stores.clock.monotonic() >= reload_at:
-                reload_at = self._stores.clock.monotonic() + _RELOAD_S
-                self._reload(grant)
-                for problem in self._gateway.problems():
-                    _LOG.warning("%s", problem)
 
         while not stop.wait(self._options.pace()):
             turned(self._settings.state)
+            self._tried(read)  # first: whoever edits and then asks for a retrain means the new code
             self._tried(lambda: self._loop.hear(self._options.mail(), effects))  # a turn that fails keeps none of it
             self._tried(turn)
             try:

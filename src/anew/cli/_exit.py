@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
+from anew.cli._output import remark
 from anew.domain.errors import (
     AnewError,
     ConflictError,
@@ -55,12 +56,12 @@ def exits() -> Iterator[None]:
         if what == "disk_full":
             _end(DiskFullError(f"{words} ({exc}): make room, and ask again"))
         if not _reader_left():
-            sys.stderr.write(f"anew: {exc}{_refused(exc)}\n")
+            remark(f"anew: {exc}{_refused(exc)}")
         sys.exit(1)
 
 
 def _end(error: AnewError) -> NoReturn:
-    sys.stderr.write(f"anew: {error}\n")
+    remark(f"anew: {error}")
     sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
 
 

@@ -12,7 +12,7 @@ import typer
 from anew.app.log_line import log_to_stderr
 from anew.app.replica_gateway import ReplicaOptions, serve_replica
 from anew.app.shared_gateway import serve_projects
-from anew.cli._output import emit_json
+from anew.cli._output import emit_json, remark
 from anew.domain.errors import SettingsError
 
 __all__ = ["run"]
@@ -49,7 +49,7 @@ def run(
         typer.echo(f"serving on http://{host}:{port}", err=True)
 
     def told(said: str) -> None:
-        typer.echo(said, err=True)
+        remark(said)
 
     if not origin:
         serve_projects(projects, stop, port=port, workers=workers or 1, ready=ready, told=told)

@@ -10,7 +10,7 @@ from anew.app.alias import version_of
 from anew.app.model import card_of, card_sections, list_versions, show_version
 from anew.app.model_card import card_differences, card_problems, model_card, write_section
 from anew.app.reproduce import reproduce
-from anew.cli._output import emit_json, minute, say
+from anew.cli._output import emit_json, minute, remark, say
 
 __all__ = ["COMMANDS"]
 
@@ -74,7 +74,7 @@ def _reproduce(
     Ends with 0 when digest, model or metrics are identical, with 3 when neither is.
     """
     version = version_of(project, version)
-    found = reproduce(project, version, lambda said: typer.echo(f"{version}: {said}", err=True))
+    found = reproduce(project, version, lambda said: remark(f"{version}: {said}"))
     if json:
         emit_json("anew.model.reproduce/1", asdict(found))
     else:
@@ -124,7 +124,7 @@ def _card(
         for line in card.splitlines():
             say(line)
     for each in () if json else (*missing, *differences):
-        typer.echo(each, err=True)
+        remark(each)
     if missing or differences:
         raise typer.Exit(3)
 

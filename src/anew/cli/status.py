@@ -28,6 +28,8 @@ def main(words: Sequence[str]) -> None:
         return
     say(f"model       {status['model']}   ({status['facts']} facts on record)")
     say(f"loop        {'run by ' + status['holder'] if status['holder'] else 'not running'}")
+    if status["standstill"]:
+        say(f"event time  ahead of the clock: until {minute(status['standstill'])} nothing is watched; see anew doctor")
     if status["dashboard"]:
         say(f"dashboard   {status['dashboard']}")
     if status["ordered"]:

@@ -17,11 +17,12 @@ from anew.app.log_line import log_to_stderr
 from anew.app.narration import narrate
 from anew.app.standing import is_installation
 from anew.app.up import UpOptions, up
+from anew.cli._output import remark, say
 from anew.domain.fact import Fact
 
 __all__ = ["run"]
 
-_QUIET = frozenset({"Ticked", "RolloutObserved", "TrafficApplied", "CandidateMeasured", "RetrainApproved"})
+_QUIET = frozenset({"Ticked", "RolloutObserved", "CandidateMeasured", "RetrainApproved"})
 
 
 def run(
@@ -43,14 +44,11 @@ def run(
                 sys.stdout.write(_line(fact) + "\n")
             elif fact.kind not in _QUIET:
                 whose = f"{fact.model}  " if of_many else ""
-                sys.stdout.write(f"{fact.at:%Y-%m-%d %H:%M}  {whose}{narrate(fact)}\n")
+                say(f"{fact.at:%Y-%m-%d %H:%M}  {whose}{narrate(fact)}")
         sys.stdout.flush()
 
     def ready(host: str, port: int) -> None:
         typer.echo(f"serving on http://{host}:{port}", err=True)
-
-    def progress(said: str) -> None:
-        typer.echo(said, err=True)
 
     def all_ready(well: int, broken: int) -> None:
         typer.echo(f"{well} models run, {broken} are broken: anew models {project}", err=True)
@@ -61,7 +59,7 @@ def run(
     if of_many:
         up_installation(project, HostOptions(told=told, dashboard=dashboard, ready=all_ready), stop)
         return
-    up(project, UpOptions(port=port, told=told, ready=ready, progress=progress, dashboard=dashboard), stop)
+    up(project, UpOptions(port=port, told=told, ready=ready, progress=remark, dashboard=dashboard), stop)
 
 
 def _line(fact: Fact) -> str:

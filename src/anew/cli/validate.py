@@ -14,7 +14,7 @@ from anew.app.pace import pace_notes
 from anew.app.settings import load
 from anew.app.status import stored_rows
 from anew.app.wiring import stages
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, remark, say
 from anew.domain.errors import SettingsError
 
 __all__ = ["run"]
@@ -47,6 +47,6 @@ def run(
             say(f"note: {note}")
     else:
         for problem in problems:
-            typer.echo(problem, err=True)
+            remark(problem)
     if problems:
         raise typer.Exit(2)

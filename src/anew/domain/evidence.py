@@ -6,6 +6,7 @@ from functools import lru_cache
 from operator import add, mul
 
 from anew.domain.errors import InvariantError
+from anew.domain.raised import text_of
 from anew.domain.shortage import shortage
 
 __all__ = ["BROKEN", "Counts", "Evidence", "failure"]
@@ -140,5 +141,5 @@ def failure(raised: BaseException) -> str:
     'oom: out of memory: MemoryError: 2 GB'
     """
     reason, words = shortage(raised)
-    said = f"{type(raised).__name__}: {raised}"
+    said = f"{type(raised).__name__}: {text_of(raised)}"
     return (f"{reason}: {words}: {said}" if reason else said)[:300]

@@ -3,6 +3,7 @@
 import errno
 
 from anew.domain.errors import TrainingError
+from anew.domain.raised import text_of
 
 __all__ = ["shortage"]
 
@@ -10,6 +11,8 @@ _WORDS = {
     "oom": "out of memory",
     "disk_full": "the disk is full",
 }
+
+_SAID_BY_LIBRARIES = ("bad_alloc", "bad allocation")
 
 
 def shortage(raised: BaseException) -> tuple[str, str]:
@@ -22,7 +25,7 @@ def shortage(raised: BaseException) -> tuple[str, str]:
     while behind is not None:
         if isinstance(behind, TrainingError) and behind.reason in _WORDS:
             return behind.reason, _WORDS[behind.reason]
-        if isinstance(behind, MemoryError) or "bad_alloc" in str(behind) or "bad allocation" in str(behind):
+        if isinstance(behind, MemoryError) or any(each in text_of(behind) for each in _SAID_BY_LIBRARIES):
             return "oom", _WORDS["oom"]
         if isinstance(behind, OSError) and behind.errno in (errno.ENOSPC, errno.EDQUOT):
             return "disk_full", _WORDS["disk_full"]

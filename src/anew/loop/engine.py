@@ -8,6 +8,7 @@ from typing import Any
 
 from anew.domain.errors import ConflictError, InvariantError
 from anew.domain.fact import Fact
+from anew.domain.facts import OF_THE_WALL
 from anew.loop.pending import Pending, pending_after
 from anew.ports.decider import Decider, Timed
 from anew.ports.eventlog import EventLog, Grant
@@ -27,6 +28,7 @@ class _World:
 
     states: Mapping[str, Any]
     pending: Pending
+    newest: datetime | None = None
 
 
 class Engine:
@@ -78,6 +80,11 @@ class Engine:
     def pending(self) -> Mapping[str, Fact]:
         """Facts that asked for an effect which has not ended, by id, oldest first."""
         return self._world.pending.facts
+
+    @property
+    def newest(self) -> datetime | None:
+        """The latest event time that any fact on record bears; None before the first."""
+        return self._world.newest
 
     def due(self, wall: datetime) -> bool:
         """Does any stage wait for a tick at `wall`?"""
@@ -132,7 +139,10 @@ class Engine:
 
     def _applied(self, world: _World, fact: Fact) -> _World:
         states = {name: stage.apply(world.states[name], fact) for name, stage in self._stages.items()}
-        return _World(states=MappingProxyType(states), pending=pending_after(world.pending, fact))
+        newest = world.newest
+        if not isinstance(fact, OF_THE_WALL):
+            newest = fact.at if newest is None else max(newest, fact.at)
+        return _World(states=MappingProxyType(states), pending=pending_after(world.pending, fact), newest=newest)
 
 
 class _Drain:

@@ -4,7 +4,10 @@ from datetime import datetime, timedelta
 
 from anew.ports.clock import Clock
 
-__all__ = ["EventClock"]
+__all__ = ["CLOCK", "TOLERANCE", "EventClock"]
+
+CLOCK = "clock at "
+"""How the detector of an incident about the wall clock begins."""
 
 TOLERANCE = timedelta(minutes=1)
 """By how much the wall clock may leave the monotonic one between two readings: a clock that is slewed stays within."""
@@ -17,17 +20,20 @@ class EventClock:
 
     While the wall clock is in doubt, event time goes on by the monotonic clock. A clock that stepped ahead and came
     back has moved nothing; one that stays ahead is followed after a while. One that was set back lets event time stand
-    until it has caught up: nothing is asked for twice.
+    until it has caught up: nothing is asked for twice. So does one that is behind the record when a process begins.
 
     Parameters
     ----------
     clock
         Both of this machine's clocks. A machine that slept counts as one whose wall clock stepped ahead.
+    since
+        How far event time had come on record; None when it begins.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, since: datetime | None = None) -> None:
         self._clock = clock
-        self._anchor = (clock.now(), clock.monotonic())
+        wall = clock.now()
+        self._anchor = (wall if since is None else max(wall, since), clock.monotonic())
         self._shown = self._anchor[0]
         self._doubt: tuple[timedelta, float] | None = None
         self._steps: list[timedelta] = []

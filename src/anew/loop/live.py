@@ -15,7 +15,7 @@ from anew.domain.facts import IncidentRaised, Ticked
 from anew.domain.interval import Interval
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
-from anew.loop.event_clock import EventClock
+from anew.loop.event_clock import CLOCK, EventClock
 from anew.loop.failure import failure
 from anew.loop.guardrail import Guardrails
 from anew.loop.lease_keeper import LeaseKeeper
@@ -34,6 +34,10 @@ __all__ = ["LiveLoop", "LivePorts"]
 _OBSERVE_S = 0.25
 _MICRO = timedelta(microseconds=1)
 _LOG = logging.getLogger("anew.loop")
+_BEHIND = (
+    ": it has come to {} on record, and until the clock has passed that, too, monitoring stands still: what is "
+    "answered meanwhile is stored, but late for its window"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class LiveLoop:
         self._keeper = LeaseKeeper(ports.lease, ports.traffic, ports.clock, grant)
         self._guardrails = guardrails
         self._data_clock = data_clock
-        self._event_clock = EventClock(ports.clock)
+        self._event_clock = EventClock(ports.clock, engine.newest)
         self._lock = threading.RLock()
         self._looked = float("-inf")
         self._first: datetime | None = None
@@ -211,12 +215,13 @@ class LiveLoop:
                 continue
             said = (
                 f"the wall clock stepped by {seconds:+.0f} s to {wall.isoformat()}; event time does not follow it yet"
+                f"{_BEHIND.format(now.isoformat()) if wall < now else ''}"
             )
             self.submit(
                 IncidentRaised(
                     model=self._model,
                     at=now,
-                    detector=f"clock at {wall.isoformat()}",
+                    detector=f"{CLOCK}{wall.isoformat()}",
                     version=self._engine.state("rollout").champion[0],
                     window=Interval(start=now, end=now + _MICRO),
                     evidence=(Evidence.of("clock", seconds, 1),),

@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -16,6 +15,7 @@ import polars as pl
 from anew.domain.column import Columns
 from anew.domain.errors import SchemaError, TrainingError
 from anew.domain.manifest import Manifest
+from anew.domain.raised import place_of, text_of
 from anew.loop.columns import profile_columns
 from anew.loop.export import export
 from anew.loop.held_loss import LOSSES, held_losses, loss_scale
@@ -351,16 +351,17 @@ def label_series(labels: pl.Series, columns: Columns) -> pl.Series:
 
 
 def known_classes(found: Sequence[object] | None, columns: Columns) -> tuple[int | str, ...]:
-    """Return the declared classes that a model knows, in its order; all of them where it names none."""
+    """Return the declared classes that a model knows, in its order; all where it names none, or their positions."""
     if not columns.task.classifies:
         return ()
-    if found is None:
+    if found is None or list(found) == list(range(len(columns.classes))):
         return columns.classes
     unknown = [label for label in found if label not in columns.classes]
     if unknown:
         raise TrainingError(
             "error",
-            f"the model's classes {list(found)} are not the declared {list(columns.classes)}; fit it on data.y",
+            f"the model's classes {list(found)} are not the declared {list(columns.classes)}; fit it on data.y, or on "
+            "the positions of all of these, from 0 on, where it takes no other labels",
         )
     return tuple(columns.classes[columns.classes.index(label)] for label in found)
 
@@ -387,10 +388,9 @@ def user_code(what: str, call: Callable[[], T]) -> T:
     except MemoryError as exc:
         raise TrainingError("oom", f"{what} ran out of memory") from exc
     except (Exception, SystemExit) as exc:  # the user's code may raise anything; it ends this run, nothing else
-        frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename.endswith("pipeline.py")]
-        place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        said = "" if isinstance(exc, SchemaError) and not frames else f"{what} raised {type(exc).__name__}{place}: "
-        raise TrainingError("error", f"{said}{exc}") from exc
+        place = place_of(exc)
+        said = "" if isinstance(exc, SchemaError) and not place else f"{what} raised {type(exc).__name__}{place}: "
+        raise TrainingError("error", f"{said}{text_of(exc)}") from exc
 
 
 def _translated(call: Callable[[], T]) -> T:

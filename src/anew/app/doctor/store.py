@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anew.adapters.fact_reader import count_facts, read_facts, read_lease, reading_facts
+from anew.adapters.fact_reader import count_facts, read_lease
 from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
@@ -21,6 +21,7 @@ from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
 from anew.app.computing import cluster_of
 from anew.app.doctor.examined import Examined
+from anew.app.doctor.times import event_time, recorded_times
 from anew.app.kept import count_kept, damaged_kept, kept_artifacts, lost_kept
 from anew.app.mirror_status import mirror_status
 from anew.app.narration import narrate
@@ -36,14 +37,12 @@ __all__ = ["STORE"]
 
 _BACKUP_AGE = timedelta(days=7)
 _BEAT_S = 30.0
-_COUNTED_FROM = ("VersionPromoted", "RetrainRequested")
 _FULL = 0.8
 _COPY_BACK = "copy it back from a backup (state/models, state/snapshots), or end that version: anew rollout prune"
 _PUT_AGAIN = (
     "where one is being put now, ask again later; where they were pruned on another machine, delete them from "
     ".anew/models and .anew/snapshots; else `anew migrate` with stores: {artifacts: local}, then with the bucket again"
 )
-_SKEW = timedelta(minutes=1)
 _TAKE_NOTE = "start the loop, which takes note of it: anew up"
 
 
@@ -91,34 +90,6 @@ def _record(project: Examined) -> Finding:
         return Finding.skipped("record", "not verified: --quick")
     head = verify(project.settings.root)
     return Finding.good("record", f"the hash chain of {head.seq:,} facts holds, head {head.hash[:12]}")
-
-
-def _future(project: Examined) -> Finding:
-    now, place = datetime.now(UTC), record_place(project.state)
-    last = read_facts(place, after=max(0, count_facts(place) - 1))
-    newest = next((each.recorded_at for each in reversed(list(last))), None)
-    if newest is not None and newest > now + _SKEW:
-        fix = "set the clock: it went back since then"
-        return Finding.bad("recorded times", f"the newest fact was recorded at {newest:%Y-%m-%d %H:%M:%S} UTC", fix)
-    said = "nothing on record" if newest is None else f"newest {newest:%Y-%m-%d %H:%M:%S} UTC"
-    return Finding.good("recorded times", said)
-
-
-def _event_time(project: Examined) -> Finding:
-    """Is what windows and retrains are counted from dated later than event time has come to since?"""
-    with reading_facts(record_place(project.state)) as reader:
-        ticked = reader.last("Ticked")
-        dated = [each for kind in _COUNTED_FROM if (each := reader.last(kind)) is not None]
-    if ticked is None:
-        return Finding.skipped("event time", "no time has passed yet")
-    now = ticked.fact.at
-    ahead = [each.fact for each in dated if each.seq < ticked.seq and each.fact.at > now + _SKEW]
-    if ahead:
-        newest = max(ahead, key=lambda fact: fact.at)
-        found = f"it is {now:%Y-%m-%d %H:%M}, and {newest.kind} bears {newest.at:%Y-%m-%d %H:%M}"
-        fix = "until then nothing is watched or asked for: restore a backup from before, or begin in another folder"
-        return Finding.bad("event time", found, fix)
-    return Finding.good("event time", f"it is {now:%Y-%m-%d %H:%M}, and nothing lies after it")
 
 
 def _mark(project: Examined) -> Finding:
@@ -378,8 +349,8 @@ STORE: Mapping[str, Callable[[Examined], Finding]] = {
     "signing key": _keys,
     "database": _database,
     "record": _record,
-    "recorded times": _future,
-    "event time": _event_time,
+    "recorded times": recorded_times,
+    "event time": event_time,
     "high-water mark": _mark,
     "review queue": _queue,
     "effects": _effects,
