@@ -106,6 +106,25 @@ def test_a_rule_of_the_business_is_kept_by_every_answer() -> None:
         Rules(keep=("prediction >",))
 
 
+@pytest.mark.parametrize("known", [0, 49, 50])
+def test_a_rule_is_judged_by_the_rows_on_which_it_is_true_or_false(known: int) -> None:
+    limit = [2.0] * known + [None] * (N - known)
+    rows = replace(binary(0.1), numbered=True, table=pl.DataFrame({"limit": limit}, schema={"limit": pl.Float64}))
+    gate = Rules(keep=("prediction <= limit",))
+    (found,) = gate.measure(rows)
+    assert found.n == known
+    assert gate.judge((found,)).verdict is (PASS if known >= 50 else INCONCLUSIVE)
+    assert judged(Rules(keep=("prediction <= limit - 2",)), rows) is (FAIL if known >= 50 else INCONCLUSIVE)
+
+
+def test_a_rule_that_is_null_on_all_rows_proves_nothing() -> None:
+    rows = replace(binary(0.1), numbered=True, table=pl.DataFrame({"x": np.ones(N)}))
+    for keep in ("prediction <= NULLIF(x, x)", "CASE WHEN x < 0 THEN TRUE END"):
+        gate = Rules(keep=(keep, "prediction >= 0"))
+        said = gate.judge(gate.measure(rows))
+        assert (said.verdict, said.reason) == (INCONCLUSIVE, f"{keep} broken: it is null on all {N} rows")
+
+
 def answering(change: Callable[[pl.DataFrame], Any]) -> Callable[[pl.DataFrame], Answers]:
     return lambda rows: Answers(np.asarray(change(rows)), None)
 
