@@ -17,9 +17,9 @@ from anew.validate._gate import HeldOut, Judgement
 from anew.validate._limit import all_of, at_most, is_too_small, naming, too_small, unmeasured
 from anew.validate._paired import judge_excess
 
-__all__ = ["Fairness"]
+__all__ = ["OVER", "Fairness"]
 
-_OVER = ", over the champion"
+OVER = ", over the champion"
 _AGREE = 1e-9
 _NAMED = 10
 """Sizes of groups too small to be compared that are told at the most."""
@@ -145,7 +145,7 @@ class Fairness:
             label, ours, theirs = (each == part.positive for each in (part.label, part.challenger, part.champion))
             over = disparity_excess(self.metric, label, ours, theirs, number, level)
             interval = (over.low, over.high)
-            yield Evidence.of(self.key, over.value, over.n, subject=f"{name}{_OVER}", interval=interval)
+            yield Evidence.of(self.key, over.value, over.n, subject=f"{name}{OVER}", interval=interval)
 
     def _left_out(self, name: str, group: npt.NDArray[np.str_]) -> Iterator[Evidence]:
         sizes = sorted(np.unique(group, return_counts=True)[1].tolist(), reverse=True)
@@ -188,6 +188,6 @@ class Fairness:
         return naming(all_of(map(self._judged, asked)), evidence)
 
     def _judged(self, each: Evidence) -> Judgement:
-        if each.subject.endswith(_OVER) and self.margin is not None:
+        if each.subject.endswith(OVER) and self.margin is not None:
             return judge_excess(each, margin=self.margin, at_least_rows=self.at_least_rows, at_most_width=2.0)
         return at_most(each, self.at_most, self.at_least_rows)
