@@ -620,10 +620,15 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
     made = signed_in(ToldSource(told, "x"))
     page = made.get("/rollout", headers=HTML).text
     assert "All arms of the trial" in page
-    assert "on trial at 25 %" in page
+    assert "beside v1x, on trial, since" in page
     for shown in ("v2x", "v3x", "Undecided"):
         assert shown in page
     twin = made.get("/rollout.json").json()["data"]
+    for path in ("/rollout", "/"):
+        shown = unescape(made.get(path, headers=HTML).text)
+        assert "Takes v2x, v3x off traffic; v1x serves on. Each is quarantined until somebody releases it." in shown
+        assert "Roll back from v2x, v3x to v1x" in shown
+    assert "Hold v2x, v3x" in unescape(made.get("/rollout", headers=HTML).text)
     assert [(each["version"], each["labels"]) for each in (twin["probation"], *twin["rivals"])] == [
         ("v2x", 180),
         ("v3x", 180),
