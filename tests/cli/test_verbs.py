@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,12 @@ def test_status_tells_the_newest_window_though_an_older_one_was_scored_again(run
     told = json.loads(run("status", project, "--json").out)["data"]["last_score"]
     assert (told["end"], told["revision"]) == ((AT + timedelta(days=5)).isoformat(), 1)
     assert "up to 2024-01-06 00:00" in run("status", project).out
+
+
+def test_status_says_how_long_labels_take_as_the_pages_do(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    record(project, replace(scored(4, 0), delay_p50_s=0.005))
+    assert "half of them within 5 ms\n" in run("status", project).out
 
 
 def test_status_hides_nothing_that_was_measured_of_one_metric(run: Run, tmp_path: Path) -> None:

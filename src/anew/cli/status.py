@@ -10,6 +10,7 @@ from anew.app.status import challengers, project_status, told_hold, told_problem
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 from anew.cli.models import show
+from anew.domain.duration import lasting
 
 __all__ = ["main", "told_waiting"]
 
@@ -102,7 +103,7 @@ def _say_score(score: Mapping[str, Any] | None, champion: Mapping[str, Any] | No
         say(f"measured    {champion['version']} not yet, since it serves; these are the numbers of {whose}")
     labels = score["labels"]
     if labels["coverage"] is not None:
-        late = "" if labels["delay_p50_s"] is None else f", half of them within {labels['delay_p50_s']:.0f} s"
+        late = "" if labels["delay_p50_s"] is None else f", half of them within {lasting(labels['delay_p50_s'])}"
         say(f"labels      of {labels['coverage']:.0%} of the answers up to {minute(score['end'])}{late}")
     for metric, found in score["metrics"].items():
         if found["problem"]:
