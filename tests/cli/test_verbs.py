@@ -3,8 +3,10 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,11 +20,14 @@ from anew.cli._main import EXIT_CODES, VERBS
 from anew.domain import errors
 from anew.domain.evidence import Evidence
 from anew.domain.facts import (
+    CandidateHeld,
+    CandidateTrained,
     FreezeBegan,
     RetrainCommanded,
     RetrainHeld,
     RetrainRequested,
     RolledBack,
+    Ticked,
     VersionPromoted,
     WindowScored,
 )
@@ -191,6 +196,33 @@ def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:
     assert "error       0.1 (0.05 to 0.2) on 60 labels" in text
 
 
+def test_status_tells_which_candidate_waits_at_a_gate_while_a_champion_serves(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+
+    def asking() -> Any:
+        data = json.loads(run("status", project, "--json").out)["data"]
+        assert data["waiting"] is None
+        return data["asking"]
+
+    def trained(version: str) -> CandidateTrained:
+        return CandidateTrained(
+            **common, version=version, champion="v1", digest=f"d{version}", snapshot="", rows=1, compute_s=0.0
+        )
+
+    common: dict[str, Any] = {"model": "small", "at": AT + timedelta(days=3)}
+    assert asking() is None
+    assert "waiting " not in run("status", project).out
+    gates = ("leakage", "fairness(error)")
+    said = "leakage FAIL: 0.9 better; fairness(error) FAIL: 0.3 apart"
+    held = CandidateHeld(**common, version="v2", champion="v1", digest="dv2", gates=gates, reason=said)
+    record(project, trained("v2"), held)
+    assert asking() == {"version": "v2", "gates": list(gates), "since": held.at.isoformat(), "reason": said}
+    how = "anew approve v2 leakage --reason …; anew approve v2 'fairness(error)' --reason …"
+    assert f"waiting     v2: {said} ({how})\n" in run("status", project).out
+    record(project, Ticked(**common, wall=AT), trained("v3"))
+    assert asking() is None, "who came later has its place"
+
+
 def test_status_does_not_tell_the_numbers_of_one_version_as_those_of_another(run: Run, tmp_path: Path) -> None:
     project = write_record(tmp_path / "p")
     assert json.loads(run("status", project, "--json").out)["data"]["last_score"]["of_champion"] is True
@@ -234,6 +266,12 @@ def test_status_tells_the_newest_window_though_an_older_one_was_scored_again(run
     told = json.loads(run("status", project, "--json").out)["data"]["last_score"]
     assert (told["end"], told["revision"]) == ((AT + timedelta(days=5)).isoformat(), 1)
     assert "up to 2024-01-06 00:00" in run("status", project).out
+
+
+def test_status_says_how_long_labels_take_as_the_pages_do(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    record(project, replace(scored(4, 0), delay_p50_s=0.005))
+    assert "half of them within 5 ms\n" in run("status", project).out
 
 
 def test_status_hides_nothing_that_was_measured_of_one_metric(run: Run, tmp_path: Path) -> None:

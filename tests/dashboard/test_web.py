@@ -13,8 +13,10 @@ from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
@@ -25,7 +27,7 @@ from anew.dashboard.shield import Shield, headers_of
 from anew.dashboard.source import Desk, Neighbour, Shift
 from anew.dashboard.web import _Web, dashboard_app
 from anew.domain.access import Principal
-from anew.domain.column import Value
+from anew.domain.column import Task, Value
 from anew.domain.errors import UnavailableError
 from anew.domain.evidence import Counts, Evidence
 from anew.domain.facts import (
@@ -48,7 +50,10 @@ from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
 from anew.ports.eventlog import Recorded
+from anew.validate import HeldOut
 from anew.validate.beats_champion import BETTER, WORSE
+from anew.validate.leakage import LEAP, Leakage
+from anew.validate.slos import BESIDE
 from tests.dashboard.hostile import PAYLOADS
 from tests.dashboard.story import AT, DAY, ToldSource, among_others, dashboard_over, story
 
@@ -474,6 +479,30 @@ def test_too_much_is_refused() -> None:
     assert made.post("/rollback", content=iter([b"x"]), headers=HERE).status_code == 413
 
 
+def _told_by_leakage() -> tuple[Evidence, ...]:
+    label = np.zeros(400)
+    ours, theirs = (np.where(np.arange(400) % 10 < share, 1.0, 0.0) for share in (1, 3))
+    rows = HeldOut(
+        task=Task.REGRESSION, label=label, challenger=label, challenger_loss=ours, champion=label, champion_loss=theirs
+    )
+    return Leakage().measure(rows)
+
+
+def test_what_would_change_is_measured_of_both_on_the_same_rows() -> None:
+    told = story("x")
+    common: dict[str, Any] = {"model": "m", "at": AT, "verdict": Verdict.PASS, "required": True, "reason": ""}
+    before = Evidence.of("slos", 0.2, 400, subject="mae at most 2")
+    now = Evidence.of("slos", 1.9, 400, subject="mae at most 2", reference=3.1)
+    excess = Evidence.of("beats_champion", -0.15, 400, subject="excess loss", reference=0.3)
+    for version, gate, evidence in (("v1x", "slos", before), ("v3x", "slos", now), ("v3x", "beats_champion", excess)):
+        judged = GateJudged(**common, version=version, gate=gate, evidence=(evidence,))
+        told.append(judged.caused_by("trained"))
+    found = signed_in(ToldSource(told, "x")).get("/approvals.json").json()["data"]
+    assert found["version"] == "v3x"
+    measured = [each for each in found["changes"] if ": " in each["what"]]
+    assert measured == [{"what": "slos: mae at most 2", "before": "3.1", "after": "1.9"}]
+
+
 def test_where_candidate_and_champion_disagree_is_shown_and_how_sure_it_may_be() -> None:
     told = story("x")
     empty = signed_in(ToldSource(told, "x")).get("/compare?version=v2x", headers=HTML).text
@@ -482,7 +511,14 @@ def test_where_candidate_and_champion_disagree_is_shown_and_how_sure_it_may_be()
     shares = [Evidence.of("beats_champion", share, 400, subject=name) for name, share in ((BETTER, 0.2), (WORSE, 0.05))]
     excess = Evidence.of("beats_champion", -0.15, 400, subject="excess loss", reference=0.3, interval=(-0.2, -0.1))
     sure = Evidence.of("calibration", 0.0625, 400, subject="calibration error", reference=0.09, interval=(0.03, 0.1))
-    for gate, evidence in (("beats_champion", (excess, *shares)), ("calibration", (sure,))):
+    missed = Evidence.of("slos", 1.9, 400, subject="mae at most 1", reference=3.1)
+    beside = Evidence.of("slos", -1.2, 400, subject=f"mae at most 1{BESIDE}", reference=3.1)
+    for gate, evidence in (
+        ("beats_champion", (excess, *shares)),
+        ("calibration", (sure,)),
+        ("slos", (missed, beside)),
+        ("leakage", _told_by_leakage()),
+    ):
         judged = GateJudged(
             model="m",
             at=AT,
@@ -497,8 +533,15 @@ def test_where_candidate_and_champion_disagree_is_shown_and_how_sure_it_may_be()
     made = signed_in(ToldSource(told, "x"))
     found = made.get("/compare.json?version=v2x").json()["data"]
     assert found["held_out"] == {"n": 400, "gain": 0.15, "better": 0.2, "same": pytest.approx(0.75), "worse": 0.05}
-    assert [each["subject"] for each in found["measures"]] == ["x", "x", "excess loss"]
-    assert [each["value"] for each in found["calibration"]] == [0.0625]
+    theirs = {each["subject"]: each["reference"] for each in found["measures"] if each["subject"] != "x"}
+    assert theirs == {
+        "excess loss": None,
+        "mae at most 1": 3.1,
+        f"mae at most 1{BESIDE}": None,
+        "loss": pytest.approx(0.3),
+        LEAP: None,
+    }, "what the champion has of the same kind, or nothing"
+    assert [(each["value"], each["reference"]) for each in found["calibration"]] == [(0.0625, 0.09)]
     page = made.get("/compare?version=v2x", headers=HTML).text
     assert "better on <strong>20 %</strong> and worse on <strong>5 %</strong>" in page and "0.0625" in page
 
@@ -577,10 +620,15 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
     made = signed_in(ToldSource(told, "x"))
     page = made.get("/rollout", headers=HTML).text
     assert "All arms of the trial" in page
-    assert "on trial at 25 %" in page
+    assert "beside v1x, on trial, since" in page
     for shown in ("v2x", "v3x", "Undecided"):
         assert shown in page
     twin = made.get("/rollout.json").json()["data"]
+    for path in ("/rollout", "/"):
+        shown = unescape(made.get(path, headers=HTML).text)
+        assert "Takes v2x, v3x off traffic; v1x serves on. Each is quarantined until somebody releases it." in shown
+        assert "Roll back from v2x, v3x to v1x" in shown
+    assert "Hold v2x, v3x" in unescape(made.get("/rollout", headers=HTML).text)
     assert [(each["version"], each["labels"]) for each in (twin["probation"], *twin["rivals"])] == [
         ("v2x", 180),
         ("v3x", 180),

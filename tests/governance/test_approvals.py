@@ -245,6 +245,7 @@ def test_what_has_changed_or_was_rejected_is_refused_at_once(meanwhile: Fact, sa
     (refused,) = told.hear(meanwhile)
     assert isinstance(refused, RolloutRefused)
     assert said in refused.reason
+    assert refused.by == ("bob" if meanwhile.kind == "RejectionSigned" else Governance().by)
     assert kinds(told.hear(signed(by="bob"))) == ["ApprovalRefused"]
     assert told.hear(changed()) == []
 

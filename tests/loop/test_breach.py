@@ -53,6 +53,17 @@ def test_a_rule_that_cannot_be_read_is_neither_kept_nor_broken() -> None:
     assert (broken.name, broken.value) == ("rule(prediction >= 0)", 9 / 12), "what is broken for sure comes first"
 
 
+def test_an_answer_on_which_a_rule_is_null_is_not_counted() -> None:
+    seen = Breaches(limit(0.25, "prediction >= 0 OR NULLIF(x, 1) > 0"))
+    assert seen.silent == ""
+    assert seen.add(rows(-1, -1, -1)) is None
+    assert seen.silent == "rule(prediction >= 0 OR NULLIF(x, 1) > 0)"
+    assert seen.add(rows(1, 1, 1)) is None
+    assert seen.silent == ""
+    found = seen.add(rows(-1, 1).with_columns(x=2.0 * pl.col("_output")))
+    assert found is None, "-2 is above 0 no more than -1 is: one of five"
+
+
 def test_its_answers_are_those_to_callers_and_those_in_shadow() -> None:
     frame = pl.DataFrame(
         {
@@ -94,6 +105,22 @@ def test_where_a_rule_cannot_be_read_a_challenger_takes_no_step_and_answers_no_u
     assert not bed.facts(RolledBack)
     assert not bed.facts(GuardrailTripped)
     assert [each.span.end for each in bed.facts(RolloutObserved)] == [hour(1.1)], "it was looked at before alone"
+
+
+def test_while_a_rule_is_null_on_all_answers_a_challenger_in_shadow_takes_no_step() -> None:
+    bed = Bed(rules=limit(0.0, "prediction >= NULLIF(x, 1)"))
+    bed.approve("v1", START)
+    bed.approve("v2", hour(1))
+    bed.judge.outcome = Outcome.ADVANCE
+    for name, x, at in (("a", 1.0, 1.2), ("b", 0.0, 1.5)):
+        bed.serve(name, hour(at), row={"x": x}, shadow_version="v2", shadow=Answer(output=1))
+        bed.label(name, 1, hour(at + 0.05))
+        bed.turn(hour(at + 0.1))
+        bed.turn(hour(at + 0.2))
+        (held,) = bed.facts(RolloutHeld)
+        assert held.reason.startswith("guardrail rule(prediction >= NULLIF(x, 1)): it is null on all 1 answers; no")
+        assert bool(bed.facts(RolloutObserved)) is (name == "b")
+    assert not bed.facts(RolledBack)
 
 
 def test_where_no_step_is_looked_at_a_challenger_whose_answers_cannot_be_checked_is_taken_back() -> None:

@@ -31,12 +31,13 @@ def rows(output: list[float | None], stock: list[float | None] | None = None) ->
 def test_broken_rows_are_counted(keep: str, output: list[float | None], broken: int) -> None:
     rule = Rule(keep=keep)
     (evidence,) = rule.measure_seen(seen(rows(output), YARDSTICK))
-    assert (evidence.value, evidence.n) == (broken, len(output))
+    known = sum(each is not None for each in output)
+    assert (evidence.value, evidence.n) == (broken, known)
     finding = rule.judge((evidence,))
     assert (finding is not None) is (broken > 0)
     if finding:
         assert finding.severity is Severity.HIGH
-        assert finding.message == f"{broken} of {len(output)} rows break the rule {keep}"
+        assert finding.message == f"{broken} of {known} rows break the rule {keep}"
 
 
 def test_some_may_be_tolerated() -> None:
@@ -71,6 +72,13 @@ def test_what_cannot_be_read_measures_nothing_and_never_counts_as_kept(keep: str
     (evidence,) = Rule(keep=keep).measure_seen(seen(rows([1.0, 2.0]), YARDSTICK))
     assert not evidence.measured
     assert "could not be read" in evidence.problem
+
+
+def test_a_rule_that_is_null_on_all_rows_measures_nothing() -> None:
+    rule = Rule(keep="prediction <= stock")
+    (evidence,) = rule.measure_seen(seen(pl.DataFrame({"stock": [None, None], "_output": [1.0, 2.0]}), YARDSTICK))
+    assert (evidence.measured, evidence.problem) == (False, "the rule is null on all 2 rows")
+    assert rule.judge((evidence,)) is None
 
 
 def test_it_needs_no_labels_and_does_not_wait() -> None:

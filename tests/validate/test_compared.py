@@ -219,6 +219,37 @@ def test_a_first_champion_is_held_to_the_absolute_limit_of_its_slices() -> None:
     assert judged(Slices(by=("country",)), rows) is INCONCLUSIVE
 
 
+def test_a_slice_above_the_absolute_limit_never_passes() -> None:
+    rows = replace(sliced("IT", 0.9), champion=None, champion_loss=None)
+    gate = Slices(by=("country",))
+    loss = max(each.value or 0.0 for each in replace(gate, at_most=0.5).measure(rows))
+    assert judged(replace(gate, at_most=loss - 0.01), rows) is INCONCLUSIVE
+    said = (near := replace(gate, at_most=loss + 0.001)).judge(near.measure(rows))
+    assert said.verdict is PASS
+    assert said.reason.startswith(f"3 slices, the worst loss of country = IT {loss:.4g} (")
+    assert said.reason.endswith(f" on 200 rows, at most {loss + 0.001:.4g}")
+
+
+def test_slices_that_are_too_small_are_named_the_largest_first() -> None:
+    shop = np.array([f"s{min(at // 10, 40)}" for at in range(N)])
+    shop[:15] = "s0"
+    rows = replace(sliced("none"), table=pl.DataFrame({"shop": shop}))
+    gate = Slices(by=("shop",), at_most=0.5)
+    found = gate.measure(rows)
+    small = [each for each in found if each.problem]
+    assert (small[0].subject, small[0].n, len(small)) == ("shop = s0", 15, 11)
+    assert small[0].problem == "too small to be compared: 15 rows, 50 are needed"
+    assert (small[-1].subject, small[-1].n) == ("30 more", 295)
+    said = gate.judge(found)
+    assert said.verdict is PASS
+    assert said.reason.startswith("1 slice, the worst shop = s40: excess ")
+    assert "; too small to be compared: shop = s0 (15 rows), " in said.reason
+    assert said.reason.endswith("30 more (295 rows)")
+    assert judged(gate, rows) is PASS
+    none = replace(gate, at_least_rows=500)
+    assert none.judge(none.measure(rows)).reason.startswith("no slice: none has 500 rows; too small to be compared: ")
+
+
 def test_many_slices_seldom_find_one_that_is_not_there() -> None:
     chance = np.random.default_rng(4)
 

@@ -87,6 +87,41 @@ def test_groups_that_are_too_small_prove_nothing() -> None:
     assert judged(gate, replace(grouped(0.0), task=Task.MULTICLASS)) is ERROR
 
 
+def test_groups_that_are_too_small_are_counted_and_their_values_are_not_told() -> None:
+    rows = grouped(0.0)
+    sex = np.where(np.arange(rows.n) % 40 == 0, "x", np.where(np.arange(rows.n) % 2 == 0, "f", "m"))
+    rows = replace(rows, table=rows.table.with_columns(sex=pl.Series(sex)))
+    gate = Fairness(metric="demographic_parity", columns=("sex", "age"), at_least_rows=51)
+    found = gate.measure(rows)
+    small = [(each.subject, each.n) for each in found if each.problem]
+    assert small == [("1 group of sex", 50), ("2 groups of sex & age", 50)]
+    assert found[0].problem == "too small to be compared: 50 rows, 51 are needed in every rate"
+    said = gate.judge(found)
+    assert said.verdict is PASS
+    assert said.reason.endswith("too small to be compared: 1 group of sex (50 rows), 2 groups of sex & age (50 rows)")
+    assert judged(gate, rows) is PASS, "the evidence with a problem does not make an error of it"
+
+
+def test_a_column_whose_groups_cannot_be_compared_proves_nothing_and_crossed_groups_do_not_stop_it() -> None:
+    rows = grouped(0.0)
+    single = Fairness(metric="demographic_parity", columns=("sex", "age"), at_least_rows=600)
+    said = single.judge(single.measure(rows))
+    assert said.verdict is PASS
+    assert said.reason.endswith(f"too small to be compared: sex & age ({rows.n} rows)")
+    rows = replace(rows, table=rows.table.with_columns(age=pl.lit("old")))
+    for crossed in (True, False):
+        gate = replace(single, crossed=crossed, at_most=0.5)
+        said = gate.judge(gate.measure(rows))
+        assert (said.verdict, said.reason.split("; ")[0]) == (
+            INCONCLUSIVE,
+            "age: groups with 600 rows in every rate: 1, two are needed",
+        )
+        assert judged(gate, rows) is INCONCLUSIVE
+    assert judged(replace(single, at_most=0.1), replace(grouped(0.6), table=rows.table)) is FAIL, (
+        "what is clear is said"
+    )
+
+
 def test_fair_candidates_are_seldom_refused() -> None:
     gate = Fairness(metric="demographic_parity", columns=("sex", "age"), at_most=0.001)
     assert sum(judged(gate, grouped(0.0, seed=seed)) is FAIL for seed in range(100)) <= 6
@@ -104,6 +139,25 @@ def test_a_rule_of_the_business_is_kept_by_every_answer() -> None:
     assert judged(Rules(keep=("no_such_column > 1",)), rows) is ERROR
     with pytest.raises(InvariantError, match="no condition in SQL"):
         Rules(keep=("prediction >",))
+
+
+@pytest.mark.parametrize("known", [0, 49, 50])
+def test_a_rule_is_judged_by_the_rows_on_which_it_is_true_or_false(known: int) -> None:
+    limit = [2.0] * known + [None] * (N - known)
+    rows = replace(binary(0.1), numbered=True, table=pl.DataFrame({"limit": limit}, schema={"limit": pl.Float64}))
+    gate = Rules(keep=("prediction <= limit",))
+    (found,) = gate.measure(rows)
+    assert found.n == known
+    assert gate.judge((found,)).verdict is (PASS if known >= 50 else INCONCLUSIVE)
+    assert judged(Rules(keep=("prediction <= limit - 2",)), rows) is (FAIL if known >= 50 else INCONCLUSIVE)
+
+
+def test_a_rule_that_is_null_on_all_rows_proves_nothing() -> None:
+    rows = replace(binary(0.1), numbered=True, table=pl.DataFrame({"x": np.ones(N)}))
+    for keep in ("prediction <= NULLIF(x, x)", "CASE WHEN x < 0 THEN TRUE END"):
+        gate = Rules(keep=(keep, "prediction >= 0"))
+        said = gate.judge(gate.measure(rows))
+        assert (said.verdict, said.reason) == (INCONCLUSIVE, f"{keep} broken: it is null on all {N} rows")
 
 
 def answering(change: Callable[[pl.DataFrame], Any]) -> Callable[[pl.DataFrame], Answers]:

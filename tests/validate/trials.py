@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,15 @@ import polars as pl
 
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import InvariantError
+from anew.domain.facts import CandidateMeasured, CandidateTrained, GateJudged
 from anew.domain.manifest import Manifest
 from anew.domain.verdict import Verdict
-from anew.validate import Answers, Examinee, Gate, HeldOut, Package
+from anew.validate import Answers, Examinee, Gate, HeldOut, Package, Validate
 
 __all__ = ["N", "binary", "examined", "judged", "unusable", "with_suite"]
 
 N = 600
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
 COLUMNS = Columns(
     time="at",
     target="y",
@@ -94,5 +97,10 @@ def examined(
 
 
 def judged(gate: Gate, rows: HeldOut) -> Verdict:
-    """Measure and judge."""
-    return gate.judge(gate.measure(rows)).verdict
+    """Measure and judge, as a candidate is: what passes has to rest on what was measured."""
+    about: Any = {"model": "m", "at": T0, "version": "v2", "champion": "v1", "digest": "d2"}
+    asked = CandidateTrained(**about, id="asked", snapshot="", rows=1, compute_s=0.0)
+    stage = Validate(gates={gate.key: (gate, True)})
+    found = CandidateMeasured(**about, cause="asked", evidence=gate.measure(rows))
+    said = stage.decide(stage.apply(stage.initial(), asked), found)
+    return next(each.verdict for each in said if isinstance(each, GateJudged))

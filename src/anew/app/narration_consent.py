@@ -79,7 +79,7 @@ def _(fact: RolloutApproved) -> str:
 
 @narrate_consent.register
 def _(fact: RolloutRefused) -> str:
-    return f"rollout of {fact.version} refused by {fact.by}: {fact.reason}"
+    return f"rollout of {fact.version} refused: {fact.reason}"
 
 
 @narrate_consent.register

@@ -26,7 +26,9 @@ from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
     CandidateAccepted,
+    CandidateHeld,
     CandidateRefused,
+    CandidateTrained,
     EffectFailed,
     RetrainRequested,
     RetrainWithheld,
@@ -41,7 +43,7 @@ from anew.domain.facts import (
 )
 from anew.domain.unserved import ATTEMPT, Unserved, unserved
 from anew.governance import Governance, GovernanceState
-from anew.registry import Registry, Standing, VersionRecord
+from anew.registry import Registry, RegistryState, Standing, VersionRecord
 
 __all__ = [
     "challengers",
@@ -121,6 +123,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "unserved": None if served else _unserved(unserved(attempt, stored)),
         "challenger": _version(versions.challenger),
         "waiting": _waiting(consent),
+        "asking": _asking(last, versions),
         "frozen": _frozen(consent),
         "held": None if consent.held is None else {"by": consent.held.requester},
         "traffic": _traffic(traffic) if isinstance(traffic, TrafficShifted) else None,
@@ -221,6 +224,24 @@ def _waiting(consent: GovernanceState) -> Mapping[str, Any] | None:
         "barred": list(asked.barred) if asked else [],
         "expires": asked.expires.isoformat() if asked else None,
         "delayed": waiting.delayed,
+    }
+
+
+def _asking(last: Mapping[str, Fact], versions: RegistryState) -> Mapping[str, Any] | None:
+    """Return the newest candidate where it waits for a person at gates that ask; an older one waits no more."""
+    held, newest, accepted = (last.get(each) for each in ("CandidateHeld", "CandidateTrained", "CandidateAccepted"))
+    if not isinstance(held, CandidateHeld) or versions.versions[held.version].standing is not Standing.HELD:
+        return None
+    about = (held.version, held.digest)
+    if isinstance(newest, CandidateTrained) and (newest.version, newest.digest) != about:
+        return None
+    if isinstance(accepted, CandidateAccepted) and (accepted.version, accepted.digest) == about:
+        return None
+    return {
+        "version": held.version,
+        "gates": list(held.gates),
+        "since": held.at.isoformat(),
+        "reason": held.reason,
     }
 
 

@@ -1,5 +1,6 @@
 """Show what serves, what is on probation, what was decided last, and whether everything acknowledged is stored."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from anew.app.status import challengers, project_status, told_hold, told_problem
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 from anew.cli.models import show
+from anew.domain.duration import lasting
 
-__all__ = ["main"]
+__all__ = ["main", "told_waiting"]
 
 
 def main(words: Sequence[str]) -> None:
@@ -73,15 +75,26 @@ def _version(record: Mapping[str, Any] | None) -> str:
 
 
 def _say_consent(status: Mapping[str, Any]) -> None:
-    waiting, frozen = status["waiting"], status["frozen"]
-    if waiting and waiting["needed"]:
-        persons = f"{len(waiting['signed'])} of {waiting['needed']} approvals, until {minute(waiting['expires'])}"
-        say(f"waiting     {waiting['version']}: {persons} (anew approve {waiting['version']} --reason …)")
+    frozen = status["frozen"]
+    if (waits := told_waiting(status)) and not (status["unserved"] and status["asking"]):
+        say(f"waiting     {waits}")
     if frozen:
         say(f"frozen      {frozen['window']}, until {minute(frozen['until'])}")
     if status["held"]:
         asked = f" that {status['held']['by']} asked for" if status["held"]["by"] else ""
         say(f"held        a retrain{asked} waits for the end of the freeze")
+
+
+def told_waiting(status: Mapping[str, Any]) -> str:
+    """Say in a line which candidate waits for persons, and by which command it goes on; empty where none does."""
+    waiting, asking = status["waiting"], status["asking"]
+    if waiting and waiting["needed"]:
+        persons = f"{len(waiting['signed'])} of {waiting['needed']} approvals, until {minute(waiting['expires'])}"
+        return f"{waiting['version']}: {persons} (anew approve {waiting['version']} --reason …)"
+    if asking is None:
+        return ""
+    how = "; ".join(f"anew approve {asking['version']} {shlex.quote(gate)} --reason …" for gate in asking["gates"])
+    return f"{asking['version']}: {asking['reason']} ({how})"
 
 
 def _say_score(score: Mapping[str, Any] | None, champion: Mapping[str, Any] | None) -> None:
@@ -92,7 +105,7 @@ def _say_score(score: Mapping[str, Any] | None, champion: Mapping[str, Any] | No
         say(f"measured    {champion['version']} not yet, since it serves; these are the numbers of {whose}")
     labels = score["labels"]
     if labels["coverage"] is not None:
-        late = "" if labels["delay_p50_s"] is None else f", half of them within {labels['delay_p50_s']:.0f} s"
+        late = "" if labels["delay_p50_s"] is None else f", half of them within {lasting(labels['delay_p50_s'])}"
         say(f"labels      of {labels['coverage']:.0%} of the answers up to {minute(score['end'])}{late}")
     for metric, found in score["metrics"].items():
         if found["problem"]:

@@ -17,6 +17,7 @@ from anew.app.looks import Look, looks
 from anew.app.narration import narrate
 from anew.app.status import challengers, told_hold, told_run, told_traffic
 from anew.cli._output import emit_json, minute, say
+from anew.cli.status import told_waiting
 from anew.domain.fact import Fact
 
 __all__ = ["run"]
@@ -133,6 +134,8 @@ def _standing(status: Any, *, most_workers: int) -> Table:
         rows.append(("traffic", told_traffic(status["traffic"])))
     if held := told_hold(status["rollout"]):
         rows.append(("rollout", held))
+    if waits := told_waiting(status):
+        rows.append(("waiting", waits))
     workers = sorted(status["workers"], key=lambda worker: not worker["problem"])
     for worker in workers[:most_workers]:
         counts = worker["counts"] or {}

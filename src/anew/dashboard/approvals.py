@@ -1,11 +1,11 @@
 """What waits for a person, with what would change, and what persons have said so far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from anew.dashboard.asking import Asking
-from anew.dashboard.part import Gate, Said, gates_of, sentences
+from anew.dashboard.part import Gate, Said, champions_own, gates_of, sentences
 from anew.dashboard.record import Record
 from anew.domain.fact import Fact
 from anew.domain.facts import CandidateTrained, GateJudged, SnapshotTaken, TrainingPlanned
@@ -120,12 +120,24 @@ def _asked(about: Sequence[Fact]) -> tuple[Asked, ...]:
 
 
 def _changes(record: Record, champion: str, version: str) -> tuple[Change, ...]:
-    old, new = _facets(record.about(champion)), _facets(record.about(version))
-    return tuple(
+    about = record.about(version)
+    old, new = _facets(record.about(champion)), _facets(about)
+    made = [
         Change(what=name, before=old.get(name, "nothing"), after=value)
         for name, value in new.items()
         if old.get(name) != value
-    )
+    ]
+    return (*made, *_measured(about))
+
+
+def _measured(about: Sequence[Fact]) -> Iterator[Change]:
+    """Return what gates measured of both on the same rows; a champion's own gates were asked about other rows."""
+    for gate in gates_of(about):
+        for each in gate.evidence:
+            theirs = champions_own(gate.gate, each)
+            if each.value is not None and theirs is not None and theirs != each.value:
+                what = f"{gate.gate}: {each.subject or each.name}"
+                yield Change(what=what, before=f"{theirs:.4g}", after=f"{each.value:.4g}")
 
 
 def _facets(about: Sequence[Fact]) -> dict[str, str]:
@@ -141,8 +153,4 @@ def _facets(about: Sequence[Fact]) -> dict[str, str]:
                 found["rows"] = str(fact.rows)
             case CandidateTrained():
                 found["artifact"] = fact.digest[:12]
-            case GateJudged():
-                for each in fact.evidence[:1]:
-                    if each.value is not None:
-                        found[f"{fact.gate}: {each.subject or each.name}"] = f"{each.value:.4g}"
     return found

@@ -1,10 +1,10 @@
 """A candidate beside the champion it was judged against: the same rows, the same measures, the same requests."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anew.dashboard.asking import Asking
-from anew.dashboard.part import Gate, Measure, gates_of
+from anew.dashboard.part import Gate, Measure, champions_own, gates_of
 from anew.dashboard.record import Record
 from anew.domain.evidence import Counts
 from anew.domain.facts import TrainingPlanned
@@ -36,7 +36,7 @@ class ComparePage:
     versions
         Candidates that gates have judged, the newest first.
     measures
-        What was measured of the candidate, `reference` being the champion's value or the limit.
+        What was measured of the candidate, `reference` being the champion's own value of the same kind.
     slices
         The same, part by part of the rows.
     calibration
@@ -63,7 +63,11 @@ def compare_page(asking: Asking) -> ComparePage:
     version = asked if record.is_judged(asked) else newest[0] if newest else ""
     gates = gates_of(record.about(version))
     plan = next((each for each in record.about(version) if isinstance(each, TrainingPlanned)), None)
-    evidence = [(_part_of(gate.gate), each) for gate in gates for each in gate.evidence]
+    evidence = [
+        (_part_of(gate.gate), replace(each, reference=champions_own(gate.gate, each)))
+        for gate in gates
+        for each in gate.evidence
+    ]
     return ComparePage(
         version=version,
         champion=plan.champion if plan else "",

@@ -9,6 +9,9 @@ from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import GateJudged, VersionPromoted, WindowScored
 from anew.registry import VersionRecord
+from anew.validate.fairness import OVER
+from anew.validate.leakage import LEAP
+from anew.validate.slos import BESIDE
 
 __all__ = [
     "Gate",
@@ -19,6 +22,7 @@ __all__ = [
     "Said",
     "Series",
     "Standing",
+    "champions_own",
     "gates_of",
     "labels_of",
     "measured",
@@ -30,6 +34,8 @@ __all__ = [
 Narrate = Callable[[Fact], str]
 
 _MOST_POINTS = 120
+_LIKE = ("slos", "calibration", "fairness", "leakage")
+"""Gates whose evidence is a number of the candidate itself, and its reference the same number of the champion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +150,15 @@ def measured(evidence: Iterable[Evidence]) -> tuple[Measure, ...]:
         )
         for each in evidence
     )
+
+
+def champions_own(gate: str, each: Evidence | Measure) -> float | None:
+    """Return what a gate measured of the champion in the same way on the same rows; None where nothing is.
+
+    By how much a candidate is worse, or how many times as bad, is no number that a champion has.
+    """
+    alike = gate.partition("(")[0] in _LIKE and not each.subject.endswith((BESIDE, OVER, LEAP))
+    return each.reference if alike else None
 
 
 def sentences(facts: Iterable[Fact], narrate: Narrate) -> tuple[Said, ...]:

@@ -18,6 +18,7 @@ from anew.dashboard.asset import Assets
 from anew.dashboard.backtest_svg import backtest_svg
 from anew.dashboard.lineage_svg import lineage_svg
 from anew.domain.column import Value
+from anew.domain.duration import lasting
 
 __all__ = ["View", "plain_json"]
 
@@ -26,7 +27,6 @@ _NONE, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _FLOAT32 = Struct("f")
 _WHOLE = 2.0**53
 """Below it every whole number is told from the next."""
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def plain_json(name: str, page: object) -> bytes:
@@ -131,12 +131,4 @@ def _lasting(length: float | timedelta | None) -> str:
     """Write a length of time, in seconds or as one, in its largest two units."""
     if length is None:
         return _NONE
-    left = length.total_seconds() if isinstance(length, timedelta) else float(length)
-    if left < 1:
-        return f"{1_000 * left:.0f} ms"
-    said: list[str] = []
-    for unit, name in _UNITS:
-        if left >= unit and len(said) < 2:
-            said.append(f"{int(left // unit)} {name}")
-            left %= unit
-    return " ".join(said)
+    return lasting(length.total_seconds() if isinstance(length, timedelta) else float(length))

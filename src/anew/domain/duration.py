@@ -2,9 +2,28 @@
 
 from datetime import timedelta
 
-__all__ = ["write_duration"]
+__all__ = ["lasting", "write_duration"]
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+
+
+_NAMES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def lasting(seconds: float) -> str:
+    """Write how long something took in its largest two units, as people read it.
+
+    >>> lasting(0.005), lasting(3725)
+    ('5 ms', '1 h 2 min')
+    """
+    if seconds < 1:
+        return f"{1_000 * seconds:.0f} ms"
+    said: list[str] = []
+    for unit, name in _NAMES:
+        if seconds >= unit and len(said) < 2:
+            said.append(f"{int(seconds // unit)} {name}")
+            seconds %= unit
+    return " ".join(said)
 
 
 def write_duration(length: timedelta) -> str:

@@ -1,5 +1,6 @@
 """Why a project has no champion, and what to do: a first candidate that came to nothing is not tried again."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ def unserved(attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None) -
             found = f"{fact.version} was refused ({fact.verdict.name}): {fact.reason}"
             return Unserved(version=fact.version, found=found, fix=_way_past(fact, asks))
         case CandidateHeld() as fact:
-            said = "; ".join(f"anew approve {fact.version} {gate} --reason …" for gate in fact.gates)
+            said = "; ".join(f"anew approve {fact.version} {shlex.quote(gate)} --reason …" for gate in fact.gates)
             return Unserved(version=fact.version, found=f"{fact.version} waits for persons: {fact.reason}", fix=said)
         case EffectFailed() as fact:
             found = f"{fact.effect} of {fact.version} failed ({fact.reason}): {fact.detail}"
@@ -65,7 +66,7 @@ def _way_past(refused: CandidateRefused, asks: set[str]) -> str:
     """Return how a refused candidate goes on all the same, and how another one comes to be."""
     mend = "change slos in anew.yaml to what it can keep" if "slos" in refused.gates else "mend what they refuse"
     signed = "; ".join(
-        f"anew {'approve' if gate in asks else 'override'} {refused.version} {gate} --reason …"
+        f"anew {'approve' if gate in asks else 'override'} {refused.version} {shlex.quote(gate)} --reason …"
         for gate in refused.gates
     )
     if not signed:

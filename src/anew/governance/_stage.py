@@ -258,7 +258,7 @@ class Governance:
         objection, waiting = self._objection(state, fact), state.waiting
         if objection or waiting is None:
             return (_not_counted(fact, objection),)
-        return (self._refused(waiting, fact, f"{fact.by} said no: {fact.reason}"),)
+        return (self._refused(waiting, fact, f"{fact.by} said no: {fact.reason}", by=fact.by),)
 
     def _approved(self, waiting: Waiting, fact: Fact, by: str) -> RolloutApproved:
         accepted = waiting.accepted
@@ -271,10 +271,11 @@ class Governance:
             by=by,
         )
 
-    def _refused(self, waiting: Waiting, fact: Fact, reason: str) -> RolloutRefused:
-        accepted = waiting.accepted
+    def _refused(self, waiting: Waiting, fact: Fact, reason: str, by: str = "") -> RolloutRefused:
+        """Refuse it in the name of a person, of the policy where there is none."""
+        version, digest = waiting.accepted.version, waiting.accepted.digest
         return RolloutRefused(
-            model=fact.model, at=fact.at, version=accepted.version, digest=accepted.digest, by=self.by, reason=reason
+            model=fact.model, at=fact.at, version=version, digest=digest, by=by or self.by, reason=reason
         )
 
 

@@ -31,10 +31,14 @@ class RuleLimit:
 
 @dataclass(slots=True)
 class Breaches:
-    """What one challenger's answers have broken since its rollout began; shares of all that it answered."""
+    """What one challenger's answers have broken since its rollout began.
+
+    Shares are of the answers on which a rule is true or false, `known`; where it is null, nobody knows.
+    """
 
     limit: RuleLimit
     asked: int = 0
+    known: dict[str, int] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
     unread: Evidence | None = None
 
@@ -47,17 +51,26 @@ class Breaches:
         self.asked += rows.height
         found = None
         for rule in self.limit.rules:
+            count = known = 0
             try:
-                count = int(rule.broken(rows, numbered=self.limit.numbered).sum()) if rows.height else 0
+                if rows.height:
+                    each = rule.broken(rows, numbered=self.limit.numbered)
+                    count, known = int(each.sum()), each.count()
             except pl.exceptions.PolarsError as exc:
-                count, why = 0, str(exc).partition("\n")[0]
+                why = str(exc).partition("\n")[0]
                 problem = f"it could not be read on {rows.height} answers: {why}"
                 self.unread = self.unread or Evidence.of(rule.key, None, rows.height, problem=problem)
             self.broken[rule.key] = self.broken.get(rule.key, 0) + count
-            share = self.broken[rule.key] / self.asked if self.asked else 0.0
+            self.known[rule.key] = n = self.known.get(rule.key, 0) + known
+            share = self.broken[rule.key] / n if n else 0.0
             if found is None and share > self.limit.at_most:
-                found = Evidence.of(rule.key, share, self.asked, reference=self.limit.at_most)
+                found = Evidence.of(rule.key, share, n, reference=self.limit.at_most)
         return found or self.unread
+
+    @property
+    def silent(self) -> str:
+        """Key of a rule that is null on all answers so far; empty where each rule says something."""
+        return next((key for key, n in self.known.items() if self.asked and not n), "")
 
 
 def answers_of(rows: pl.DataFrame, version: str) -> pl.DataFrame:

@@ -73,7 +73,7 @@ def _broken(rows: pl.DataFrame, rules: Sequence[Rule], columns: Columns) -> pl.S
     seen = rows.with_columns(prediction=as_answered(rows.get_column("_label"), numbered=columns.numbered))
     for rule in rules:
         try:
-            broken |= rule.broken(seen)
+            broken |= rule.broken(seen).fill_null(value=False)
         except pl.exceptions.PolarsError as exc:
             raise TrainingError("error", f"the rule {rule.keep} cannot be read on the history: {exc}") from exc
     return broken

@@ -66,8 +66,7 @@ class RolloutObserver:
             return
         model, cause, reason = self._plan.model, self._rollout.shifts, broken.problem
         if not broken.measured and probation.stage is Stage.SHADOW and limit.steps:
-            reason = f"guardrail {broken.name}: {reason}; no step while nobody can say that the rule is kept"
-            self._recorder.submit(RolloutHeld(model=model, at=now, cause=cause, version=version, reason=reason))
+            self._hold(version, f"guardrail {broken.name}: {reason}", now)
             return
         if broken.measured:
             reason = f"{broken.value:.2%} of {broken.n} answers break it; allowed are {limit.at_most:.2%}"
@@ -95,10 +94,24 @@ class RolloutObserver:
         """Is there a rule that could not be read on the challenger's answers?"""
         return version in self._breaches and self._breaches[version][1].unread is not None
 
+    def _silent(self, probation: Probation, now: datetime) -> bool:
+        """Hold a challenger in shadow while a rule is null on all of its answers."""
+        version, limit = probation.challenger[0], self._plan.rule_limit
+        if version not in self._breaches or limit is None or not limit.steps or probation.stage is not Stage.SHADOW:
+            return False
+        seen = self._breaches[version][1]
+        if seen.silent:
+            self._hold(version, f"guardrail {seen.silent}: it is null on all {seen.asked} answers", now)
+        return bool(seen.silent)
+
+    def _hold(self, version: str, why: str, now: datetime) -> None:
+        reason, cause = f"{why}; no step while nobody can say that the rule is kept", self._rollout.shifts
+        self._recorder.submit(RolloutHeld(model=self._plan.model, at=now, cause=cause, version=version, reason=reason))
+
     def _look(self, probation: Probation, now: datetime) -> None:
         number, since = next_look(probation)
         until = now - max(self._plan.label_delay, self._plan.lateness)
-        if until <= since:
+        if until <= since or self._silent(probation, now):
             return
         span = Interval(start=since, end=until)
         short = span.length < self._plan.pace / _BLIND_SHARE

@@ -23,8 +23,9 @@ class Rule:
     ----------
     keep
         What every row must keep: a condition in SQL over the declared features and ``prediction``, e.g.
-        ``prediction >= 0`` or ``prediction <= capacity``. A row for which it is null keeps it. The prediction is what
-        callers are answered: of classes that are declared as numbers a number, of others text.
+        ``prediction >= 0`` or ``prediction <= capacity``. A row for which it is null does not break it and is not
+        counted; where it is null on all rows, nothing is measured. The prediction is what callers are answered: of
+        classes that are declared as numbers a number, of others text.
     data
         ``corrected``: the retrain that follows is trained on history in which every row keeps the rule, read with the
         label in the prediction's place (rows are repaired by the pipeline's ``correct``, or left out).
@@ -64,7 +65,7 @@ class Rule:
         return names_in(self.keep)
 
     def broken(self, rows: pl.DataFrame, *, numbered: bool = False) -> pl.Series:
-        """Return which of `rows` break the rule, as booleans of the same length; raises PolarsError.
+        """Return which of `rows` break the rule, null where nobody knows, as long as they are; raises PolarsError.
 
         Where they have no column ``prediction``, it is ``_output``, as `as_answered` returns that.
         """
@@ -73,12 +74,14 @@ class Rule:
         return broken(self.keep, rows)
 
     def measure_seen(self, seen: SeenRows) -> tuple[Evidence, ...]:
-        """Count the rows that break the rule."""
+        """Count the rows that break the rule, of those on which it is true or false."""
         try:
-            count = int(self.broken(seen.rows, numbered=seen.numbered).sum())
+            found = self.broken(seen.rows, numbered=seen.numbered)
         except pl.exceptions.PolarsError as exc:
             return (Evidence.of(self.key, None, seen.n, problem=f"the rule could not be read on these rows: {exc}"),)
-        return (Evidence.of(self.key, float(count), seen.n),)
+        if seen.n and not found.count():
+            return (Evidence.of(self.key, None, 0, problem=f"the rule is null on all {seen.n} rows"),)
+        return (Evidence.of(self.key, float(found.sum()), found.count()),)
 
     def measure_scored(self, rows: ScoredRows) -> tuple[Evidence, ...]:  # noqa: ARG002  the detector's contract
         """Measure nothing: a rule needs no labels."""

@@ -28,12 +28,14 @@ def as_answered(said: pl.Series, *, numbered: bool) -> pl.Series:
 def broken(keep: str, rows: pl.DataFrame) -> pl.Series:
     """Return which of `rows` do not keep the condition, as booleans of the same length; raises PolarsError.
 
-    A row for which it is null keeps it. Where the rows have no column ``prediction``, it is ``_output``.
+    A row for which it is null does not break it, as in SQL, and is no evidence that it is kept: there it is null. So
+    ``sum()`` counts the rows that break it, and ``count()`` those on which anything is known. Where the rows have no
+    column ``prediction``, it is ``_output``.
 
     Examples
     --------
     >>> broken("prediction >= 0", pl.DataFrame({"prediction": [1.0, -1.0, None]})).to_list()
-    [False, True, False]
+    [False, True, None]
     """
     if "prediction" not in rows.columns:
         rows = rows.with_columns(prediction=pl.col("_output"))
@@ -42,4 +44,4 @@ def broken(keep: str, rows: pl.DataFrame) -> pl.Series:
         raise pl.exceptions.InvalidOperationError(f"{keep} gives {kept.dtype}, not true or false")
     if kept.len() != rows.height:
         raise pl.exceptions.InvalidOperationError(f"{keep} is one value for all rows, not one for each")
-    return ~kept.fill_null(value=True)
+    return ~kept

@@ -1,17 +1,43 @@
 """What gates have in common: whether evidence may be judged at all, and judgements by limits on intervals."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict, worst
 from anew.validate._gate import Judgement
 
-__all__ = ["all_of", "at_most", "lacking", "unmeasured"]
+__all__ = ["all_of", "at_most", "is_too_small", "lacking", "naming", "too_small", "unmeasured"]
+
+_TOO_SMALL = "too small to be compared: "
 
 
 def unmeasured(name: str, subject: str, problem: str, n: int = 0) -> Evidence:
     """Return the evidence of nothing, with why."""
     return Evidence.of(name, None, n, subject=subject, problem=problem)
+
+
+def too_small(name: str, subject: str, n: int, why: str) -> Evidence:
+    """Return the evidence of rows that a gate leaves out, as they are too few to be judged by themselves."""
+    return unmeasured(name, subject, f"{_TOO_SMALL}{why}", n)
+
+
+def is_too_small(each: Evidence) -> bool:
+    """Is it evidence of rows that were left out?"""
+    return each.problem.startswith(_TOO_SMALL)
+
+
+def naming(said: Judgement, evidence: Sequence[Evidence]) -> Judgement:
+    """Return the judgement with what was left out in its reason.
+
+    Examples
+    --------
+    >>> left_out = too_small("slices", "shop = 9", 7, "7 rows, 50 are needed")
+    >>> naming(Judgement(verdict=Verdict.PASS, reason="2 slices"), [left_out]).reason
+    '2 slices; too small to be compared: shop = 9 (7 rows)'
+    """
+    small = ", ".join(f"{each.subject} ({each.n} rows)" for each in evidence if is_too_small(each))
+    return replace(said, reason=f"{said.reason}; {_TOO_SMALL}{small}") if small else said
 
 
 def lacking(each: Evidence, at_least_rows: int) -> Judgement | None:

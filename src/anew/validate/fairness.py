@@ -14,13 +14,15 @@ from anew.domain.evidence import Evidence
 from anew.stats.column import Floats
 from anew.stats.disparity import disparity, disparity_excess, rate_flags
 from anew.validate._gate import HeldOut, Judgement
-from anew.validate._limit import all_of, at_most, unmeasured
+from anew.validate._limit import all_of, at_most, is_too_small, naming, too_small, unmeasured
 from anew.validate._paired import judge_excess
 
-__all__ = ["Fairness"]
+__all__ = ["OVER", "Fairness"]
 
-_OVER = ", over the champion"
+OVER = ", over the champion"
 _AGREE = 1e-9
+_NAMED = 10
+"""Sizes of groups too small to be compared that are told at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Fairness:
     crossed
         Look at the groups of all columns together, too.
     at_least_rows
-        Rows that a group needs in every rate to be looked at; smaller ones are left out.
+        Rows that a group needs in every rate to be compared; of smaller ones it is said how many they are.
     confidence
         Of all groupings together; each interval allows for their number and for that of its pairs of groups
         (Bonferroni).
@@ -51,9 +53,10 @@ class Fairness:
     -----
     It describes how groups are treated on these rows and cannot declare a model fair: which difference matters is a
     question for people. Do not use `demographic_parity` where base rates differ and answers should. INCONCLUSIVE when
-    no grouping has two groups that are large enough. A model that treats all groups alike is refused for the limit with
-    a chance of ``1 - confidence`` at most. Where a second opinion (fairlearn's own value) is at hand and differs,
-    the evidence is an ERROR.
+    a column does not have two groups that are large enough; where the columns together do not, that is said and no
+    more. The values of groups are not: they may be personal. A model that treats all groups alike is refused for the
+    limit with a chance of ``1 - confidence`` at most. Where a second opinion (fairlearn's own value) is at hand and
+    differs, the evidence is an ERROR.
 
     References
     ----------
@@ -73,6 +76,7 @@ class Fairness:
     """
 
     needs_champion: ClassVar[bool] = False
+    partial: ClassVar[bool] = True
 
     metric: Literal["demographic_parity", "equal_opportunity", "equalized_odds", "error"] = "equalized_odds"
     at_most: float = 0.1
@@ -117,9 +121,11 @@ class Fairness:
         large = self._large(rows, group)
         kept = np.isin(group, large)
         if len(large) < 2:
-            problem = f"{len(large)} groups have {self.at_least_rows} rows in every rate, two are needed"
-            yield unmeasured(self.key, name, problem, 0)
+            problem = f"groups with {self.at_least_rows} rows in every rate: {len(large)}, two are needed"
+            single = name in self.columns
+            yield unmeasured(self.key, name, problem) if single else too_small(self.key, name, len(group), problem)
             return
+        yield from self._left_out(name, group[~kept])
         part, names = rows.at(kept), group[kept]
         number = np.searchsorted(large, names)
         found = disparity(self._rates(part), number, len(large), level)
@@ -139,7 +145,15 @@ class Fairness:
             label, ours, theirs = (each == part.positive for each in (part.label, part.challenger, part.champion))
             over = disparity_excess(self.metric, label, ours, theirs, number, level)
             interval = (over.low, over.high)
-            yield Evidence.of(self.key, over.value, over.n, subject=f"{name}{_OVER}", interval=interval)
+            yield Evidence.of(self.key, over.value, over.n, subject=f"{name}{OVER}", interval=interval)
+
+    def _left_out(self, name: str, group: npt.NDArray[np.str_]) -> Iterator[Evidence]:
+        sizes = sorted(np.unique(group, return_counts=True)[1].tolist(), reverse=True)
+        if sizes:
+            said = ", ".join(map(str, sizes[:_NAMED])) + (", …" if len(sizes) > _NAMED else "")
+            subject = f"{len(sizes)} {'group' if len(sizes) == 1 else 'groups'} of {name}"
+            why = f"{said} rows, {self.at_least_rows} are needed in every rate"
+            yield too_small(self.key, subject, len(group), why)
 
     def _rates(self, rows: HeldOut) -> list[tuple[npt.NDArray[np.bool_], Floats]]:
         if self.metric == "error":
@@ -169,11 +183,11 @@ class Fairness:
         return "" if abs(said - value) < _AGREE else f"two computations differ: {value:.6g} and {said:.6g}"
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
-        """PASS when every grouping that could be measured keeps the limits, and at least one could."""
-        some = [each for each in evidence if each.n] or list(evidence)
-        return all_of(map(self._judged, some))
+        """PASS when each column was measured and keeps the limits, as the columns together do if they could be."""
+        asked = [each for each in evidence if not is_too_small(each)]
+        return naming(all_of(map(self._judged, asked)), evidence)
 
     def _judged(self, each: Evidence) -> Judgement:
-        if each.subject.endswith(_OVER) and self.margin is not None:
+        if each.subject.endswith(OVER) and self.margin is not None:
             return judge_excess(each, margin=self.margin, at_least_rows=self.at_least_rows, at_most_width=2.0)
         return at_most(each, self.at_most, self.at_least_rows)

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
+from anew.domain.verdict import Verdict
 from anew.validate._gate import HeldOut, Judgement
-from anew.validate._limit import all_of, at_most, unmeasured
+from anew.validate._limit import all_of, lacking, unmeasured
 
 __all__ = ["Footprint"]
 
@@ -33,8 +34,9 @@ class Footprint:
     Examples
     --------
     >>> gate = Footprint(size_mb=100)
-    >>> gate.judge((Evidence.of("footprint", 240.0, 7, subject="size, MB", interval=(240.0, 240.0)),)).verdict
-    <Verdict.FAIL: 3>
+    >>> said = gate.judge((Evidence.of("footprint", 240.0, 7, subject="size, MB"),))
+    >>> said.verdict.name, said.reason
+    ('FAIL', 'size, MB 240 in 7 files, at most 100')
     """
 
     needs_champion: ClassVar[bool] = False
@@ -53,21 +55,31 @@ class Footprint:
         return "footprint"
 
     def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
-        """Measure size and memory."""
+        """Measure size, which rests on so many files, and memory."""
         if rows.candidate is None or rows.candidate.package is None:
             return (unmeasured(self.key, _SIZE, "nothing is packaged here"),)
         package = rows.candidate.package()
         size = sum(package.files.values()) / 1e6
-        found = [Evidence.of(self.key, size, len(package.files), subject=_SIZE, interval=(size, size))]
+        found = [Evidence.of(self.key, size, len(package.files), subject=_SIZE)]
         if self.memory_mb is not None:
             memory = package.memory_bytes / 1e6
             problem = "" if package.memory_bytes else "resident memory cannot be read here"
-            found.append(Evidence.of(self.key, memory, 1, subject=_MEMORY, interval=(memory, memory), problem=problem))
+            found.append(Evidence.of(self.key, memory, 1, subject=_MEMORY, problem=problem))
         return tuple(found)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
         """PASS when the limits are kept."""
         asked = (_SIZE,) if self.memory_mb is None else (_SIZE, _MEMORY)
         limits = {_SIZE: self.size_mb, _MEMORY: self.memory_mb or 0.0}
-        judged = (at_most(each, limits.get(each.subject, 0.0), 1) for each in evidence)
+        judged = (_judged(each, limits.get(each.subject, 0.0)) for each in evidence)
         return all_of(judged, asked=asked, found=[each.subject for each in evidence])
+
+
+def _judged(each: Evidence, limit: float) -> Judgement:
+    """Judge a number that is as it is: no sample of rows, so without an interval."""
+    problem = lacking(each, 1)
+    if problem or each.value is None:
+        return problem or Judgement(verdict=Verdict.ERROR, reason=f"{each.subject}: nothing measured")
+    files = f" in {each.n} files" if each.subject == _SIZE else ""
+    reason = f"{each.subject} {each.value:.4g}{files}, at most {limit:.4g}"
+    return Judgement(verdict=Verdict.FAIL if each.value > limit else Verdict.PASS, reason=reason)

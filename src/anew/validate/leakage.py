@@ -15,9 +15,9 @@ from anew.validate._gate import HeldOut, Judgement
 from anew.validate._limit import all_of, lacking, unmeasured
 from anew.validate._paired import loss_excess
 
-__all__ = ["Leakage"]
+__all__ = ["LEAP", "Leakage"]
 
-_LEAP = "loss beside the champion's"
+LEAP = "loss beside the champion's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,8 @@ class Leakage:
         """Measure the loss, the leap over the champion, and what each column tells alone."""
         if rows.n < self.at_least_rows:
             return (unmeasured(self.key, "loss", f"{rows.n} rows, {self.at_least_rows} are needed", rows.n),)
-        found = [Evidence.of(self.key, float(rows.challenger_loss.mean()), rows.n, subject="loss")]
+        theirs = None if rows.champion_loss is None else float(rows.champion_loss.mean())
+        found = [Evidence.of(self.key, float(rows.challenger_loss.mean()), rows.n, subject="loss", reference=theirs)]
         if rows.champion_loss is not None:
             found.append(self._leap(rows, rows.champion_loss))
         names = [name for name in rows.table.columns if not name.startswith("_")]
@@ -93,12 +94,12 @@ class Leakage:
         try:
             _, bounds = loss_excess(rows.challenger_loss, theirs, 0.95)
         except InvariantError as exc:
-            return unmeasured(self.key, _LEAP, str(exc), rows.n)
+            return unmeasured(self.key, LEAP, str(exc), rows.n)
         if not reference:
-            return Evidence.of(self.key, 1.0, rows.n, subject=_LEAP, interval=(1.0, 1.0), reference=0.0)
+            return Evidence.of(self.key, 1.0, rows.n, subject=LEAP, interval=(1.0, 1.0), reference=0.0)
         ratio = float(rows.challenger_loss.mean()) / reference
         interval = (1 + bounds.low / reference, 1 + bounds.high / reference)
-        return Evidence.of(self.key, ratio, rows.n, subject=_LEAP, interval=interval, reference=reference)
+        return Evidence.of(self.key, ratio, rows.n, subject=LEAP, interval=interval, reference=reference)
 
     def _column(self, rows: HeldOut, name: str) -> Iterator[Evidence]:
         values = rows.table.get_column(name)
@@ -119,7 +120,7 @@ class Leakage:
             return problem or Judgement(verdict=Verdict.ERROR, reason="nothing measured")
         if each.subject == "loss":
             good, said = each.value < self.loss_at_least, f"a loss of {each.value:.4g} on {each.n} rows is next to none"
-        elif each.subject == _LEAP:
+        elif each.subject == LEAP:
             high = each.value if each.high is None else each.high
             good = high < 1 - self.better_by
             said = f"the loss is {each.value:.2f} times the champion's on {each.n} rows, clearly a leap"

@@ -27,7 +27,7 @@ class Rules:
     at_most
         Share of rows that may break each rule.
     at_least_rows
-        Rows needed.
+        Rows needed on which a rule is true or false; one on which it is null says nothing.
 
     Notes
     -----
@@ -74,12 +74,13 @@ class Rules:
 
     def _measure(self, keep: str, answered: pl.DataFrame) -> Evidence:
         try:
-            count = int(broken(keep, answered).sum())
+            found = broken(keep, answered)
         except pl.exceptions.PolarsError as exc:
             return unmeasured(self.key, f"{keep} broken", f"it could not be read: {exc}", self.at_least_rows)
-        n = answered.height
+        count, n = int(found.sum()), found.count()
         if not n:
-            return unmeasured(self.key, f"{keep} broken", "no rows")
+            problem = f"it is null on all {answered.height} rows" if answered.height else "no rows"
+            return unmeasured(self.key, f"{keep} broken", problem)
         share = count / n
         # Whoever tolerates nothing is told of every row; otherwise only what is clearly too much fails.
         interval = wilson_interval(count, n) if self.at_most else None

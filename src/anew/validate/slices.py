@@ -1,6 +1,6 @@
 """Gate: no slice of the held-out rows gets a clearly worse model than it had."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,13 +13,16 @@ from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
 from anew.stats.interval import mean_interval
 from anew.validate._gate import HeldOut, Judgement
-from anew.validate._limit import all_of, at_most, unmeasured
+from anew.validate._limit import all_of, at_most, is_too_small, naming, too_small, unmeasured
 from anew.validate._paired import judge_excess, loss_excess
 
 __all__ = ["Slices"]
 
 _QUARTERS = 4
 _NO_SLICE = "no slice"
+_LOSS = "loss of "
+_NAMED = 10
+"""Slices too small to be judged that are named at the most; of the others it is said how many they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +36,18 @@ class Slices:
     margin
         Excess of the bounded loss over the champion's that is tolerated on a slice.
     at_most
-        Loss that a slice may have in absolute terms; None for any. A first champion is held to this alone.
+        Loss that a slice may have in absolute terms; None for any. A first champion is held to this alone. FAIL when
+        clearly above, INCONCLUSIVE when above, not clearly.
     at_least_rows
-        Rows that a slice needs to be looked at.
+        Rows that a slice needs to be compared; smaller ones are left out and named.
     confidence
         Of all slices together: with k of them each interval has ``1 - (1 - confidence) / k`` (Bonferroni), so that a
         candidate which is as good everywhere is refused with a chance of ``(1 - confidence) / 2`` at most.
 
     Notes
     -----
-    Slices that are too small are not looked at; when none is large enough, the gate is INCONCLUSIVE. Do not slice by
-    many columns at once: each slice takes from the power of all others.
+    When no slice is large enough, the gate is INCONCLUSIVE. Do not slice by many columns at once: each slice takes from
+    the power of all others.
 
     Examples
     --------
@@ -85,13 +89,28 @@ class Slices:
         missing = [name for name in self.by if name not in rows.table.columns]
         if missing:
             return (unmeasured(self.key, ", ".join(missing), "the rows have no such column", self.at_least_rows),)
-        slices = [(name, marked) for name, marked in self._slices(rows.table) if marked.sum() >= self.at_least_rows]
+        sizes = [(name, marked, int(marked.sum())) for name, marked in self._slices(rows.table)]
+        slices = [(name, marked) for name, marked, n in sizes if n >= self.at_least_rows]
+        left_out = self._left_out({name: n for name, _, n in sizes if 0 < n < self.at_least_rows})
         if not slices:
-            return (unmeasured(self.key, _NO_SLICE, f"none has {self.at_least_rows} rows", rows.n),)
+            return (unmeasured(self.key, _NO_SLICE, f"none has {self.at_least_rows} rows", rows.n), *left_out)
         looks = len(slices) * ((rows.champion_loss is not None) + (self.at_most is not None))
         level = 1 - (1 - self.confidence) / max(looks, 1)
         found = [each for name, marked in slices for each in self._measure(name, rows.at(marked), level)]
-        return tuple(found) or (unmeasured(self.key, _NO_SLICE, "no champion, and no limit in absolute terms", rows.n),)
+        if not found:
+            return (unmeasured(self.key, _NO_SLICE, "no champion, and no limit in absolute terms", rows.n),)
+        return (*found, *left_out)
+
+    def _left_out(self, small: Mapping[str, int]) -> Iterator[Evidence]:
+        """Name the largest of those that are too small, by their rows, and say how many the others are."""
+        by_size = sorted(small.items(), key=lambda each: -each[1])
+        for name, n in by_size[:_NAMED]:
+            yield too_small(self.key, name, n, f"{n} rows, {self.at_least_rows} are needed")
+        rest = by_size[_NAMED:]
+        if rest:
+            yield too_small(
+                self.key, f"{len(rest)} more", sum(n for _, n in rest), f"{rest[0][1]} rows at the most each"
+            )
 
     def _slices(self, table: pl.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
         for column in self.by:
@@ -111,7 +130,7 @@ class Slices:
             if self.at_most is not None:
                 loss = rows.challenger_loss
                 bounds = mean_interval(rows.n, float(loss.mean()), float(loss.var(ddof=1)), level)
-                yield self._evidence(f"loss of {name}", float(loss.mean()), rows.n, bounds, level, None)
+                yield self._evidence(f"{_LOSS}{name}", float(loss.mean()), rows.n, bounds, level, None)
         except InvariantError as exc:
             yield unmeasured(self.key, name, str(exc), rows.n)
 
@@ -121,26 +140,25 @@ class Slices:
         return Evidence.of(self.key, value, n, subject=name, interval=bounds, confidence=level, reference=reference)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
-        """FAIL when any slice is clearly worse; PASS when slices were measured and none is."""
+        """FAIL when any slice is clearly worse; PASS when slices were measured, and none is, nor above `at_most`."""
         if not evidence or evidence[0].subject == _NO_SLICE:
             why = evidence[0].problem if evidence else "nothing measured"
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=f"no slice: {why}")
-        worst = all_of(self._judged(each) for each in evidence)
-        if worst.verdict is not Verdict.PASS:
-            return worst
-        measured = [each for each in evidence if each.value is not None]
-        largest = max(measured, key=lambda each: each.value or 0.0)
-        return Judgement(
-            verdict=Verdict.PASS,
-            reason=f"{len(measured)} slices, the worst {largest.subject} {largest.value:+.4f} on {largest.n} rows",
-        )
+            return naming(Judgement(verdict=Verdict.INCONCLUSIVE, reason=f"no slice: {why}"), evidence)
+        asked = [each for each in evidence if not is_too_small(each)]
+        said = all_of(map(self._judged, asked))
+        return naming(said if said.verdict is not Verdict.PASS else self._passed(asked), evidence)
+
+    def _passed(self, evidence: Sequence[Evidence]) -> Judgement:
+        """Say of slices that all pass which is the worst, by its excess and by its loss."""
+        losses = [each for each in evidence if each.subject.startswith(_LOSS)]
+        excesses = [each for each in evidence if not each.subject.startswith(_LOSS)]
+        worst = [max(each, key=lambda one: one.value or 0.0) for each in (excesses, losses) if each]
+        said, count = "; ".join(self._judged(each).reason for each in worst), len(excesses or losses)
+        return Judgement(verdict=Verdict.PASS, reason=f"{count} slice{'s' * (count != 1)}, the worst {said}")
 
     def _judged(self, each: Evidence) -> Judgement:
-        if each.subject.startswith("loss of ") and self.at_most is not None:
-            judged = at_most(each, self.at_most, self.at_least_rows)
-            # A slice's loss near the limit is not clearly above it, which is all that so many slices can be asked.
-            clear = judged.verdict is not Verdict.INCONCLUSIVE or not each.measured
-            return judged if clear else Judgement(verdict=Verdict.PASS, reason=judged.reason)
+        if each.subject.startswith(_LOSS) and self.at_most is not None:
+            return at_most(each, self.at_most, self.at_least_rows)
         return judge_excess(each, margin=self.margin, at_least_rows=self.at_least_rows, at_most_width=2.0)
 
 

@@ -11,10 +11,10 @@ from anew.stats.outcome import METRIC_NAMES, is_known
 from anew.validate._gate import HeldOut, Judgement
 from anew.validate._paired import Comparison
 
-__all__ = ["Objective", "SLOs"]
+__all__ = ["BESIDE", "Objective", "SLOs"]
 
 _NO_OBJECTIVE = "no objective to ask held-out rows for"
-_BESIDE = ", excess over the champion"
+BESIDE = ", excess over the champion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class SLOs:
     def _beside(self, objective: Objective, rows: HeldOut) -> Evidence:
         """Measure by how much the candidate is further from an objective that it misses than the champion."""
         comparison = Comparison(metric=objective.metric, at_least_rows=self.at_least_rows)
-        return comparison.evidence(self.key, f"{objective}{_BESIDE}", rows)
+        return comparison.evidence(self.key, f"{objective}{BESIDE}", rows)
 
     def _measure(self, objective: Objective, rows: HeldOut, n: int) -> Evidence:
         if n < self.at_least_rows:
@@ -133,7 +133,7 @@ class SLOs:
                 return Judgement(verdict=Verdict.INCONCLUSIVE, reason=f"{subject}: {lacking}")
         for objective in self.objectives:
             each = by_subject[str(objective)]
-            beside = by_subject.get(f"{objective}{_BESIDE}")
+            beside = by_subject.get(f"{objective}{BESIDE}")
             if each.value is None or not (objective.kept_by(each.value) or self._closer(beside)):
                 return Judgement(
                     verdict=Verdict.FAIL, reason=f"{objective}: measured {each.value:.4g} on {each.n} rows"
