@@ -100,6 +100,7 @@ class Bed:
     label_delay: timedelta = timedelta(0)
     lateness: timedelta = timedelta(0)
     restarts: bool = False
+    blue_green: bool = False
     detectors: tuple[Detector, ...] = DETECTORS
     rules: RuleLimit | None = None
     columns: Columns = COLUMNS
@@ -138,7 +139,7 @@ class Bed:
             "feedback": Feedback(),
             "registry": Registry(),
             "monitor": Monitor(keyed),
-            "rollout": Rollout(shadow=self.judge, canary=self.judge, steps=(0.5,)),
+            "rollout": Rollout(shadow=self.judge, canary=self.judge, steps=(0.5,), blue_green=self.blue_green),
         }
         self.engine = Engine(stages, self.log, self.grant)
         self.engine.recover()

@@ -148,3 +148,40 @@ def test_where_users_hear_it_a_challenger_whose_answers_cannot_be_checked_is_tak
     (back,) = bed.facts(RolledBack)
     assert "it could not be read on 1 answers" in back.reason
     assert "%" not in back.reason
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_champion_that_took_all_traffic_at_once_is_taken_back_for_a_rule_that_its_answers_break(
+    *, restarts: bool
+) -> None:
+    bed = Bed(rules=replace(limit(0.0, "prediction < 1"), steps=False), blue_green=True, restarts=restarts)
+    bed.approve("v1", START)
+    bed.serve("before", hour(0.5))  # the version before it may break what it likes: there is none to go back to
+    bed.approve("v2", hour(1))
+    assert bed.engine.state("rollout").champion[0] == "v2"
+    bed.apply()
+    bed.serve("a", hour(1.2), version="v2", answer=Answer(output=0))
+    bed.turn(hour(1.3))
+    assert not bed.facts(GuardrailTripped)
+    bed.serve("b", hour(1.4), version="v2")
+    bed.turn(hour(1.5))
+    (tripped,) = bed.facts(GuardrailTripped)
+    assert (tripped.version, tripped.reason) == ("v2", "50.00% of 2 answers break it; allowed are 0.00%")
+    assert bed.engine.state("rollout").champion[0] == "v1"
+    bed.apply()
+    bed.serve("c", hour(1.6))
+    bed.turn(hour(1.7))
+    assert len(bed.facts(GuardrailTripped)) == 1
+
+
+@pytest.mark.parametrize(("steps", "later"), [(False, 25.0), (True, 1.2)])
+def test_a_champion_that_is_no_new_one_or_was_a_challenger_is_left_to_the_triggers(
+    *, steps: bool, later: float
+) -> None:
+    bed = Bed(rules=replace(limit(0.0, "prediction < 1"), steps=steps), blue_green=True)
+    bed.approve("v1", START)
+    bed.approve("v2", hour(1))
+    bed.apply()
+    bed.serve("a", hour(later), version="v2")
+    bed.turn(hour(later + 0.1))
+    assert not bed.facts(GuardrailTripped)

@@ -14,7 +14,7 @@ from anew.adapters.signing import Signer
 from anew.domain.facts import GuardrailTripped, QuarantineReleased, RolloutHeld, Stage, TrafficShifted
 from anew.ports.traffic import VersionHealth, WorkerStatus
 from anew.registry import Standing
-from anew.rollout import Probation, RolloutState
+from anew.rollout import WATCHED, Probation, RolloutState
 from tests.guarded_loop import LIMITS, GuardedLoop
 
 T0 = datetime(2026, 6, 1, tzinfo=UTC)
@@ -124,14 +124,14 @@ def test_latency_is_judged_over_all_workers() -> None:
 
 
 def test_a_champion_that_took_all_traffic_at_once_is_held_to_the_latency_at_first() -> None:
-    slow = replace(GOOD, latency=(0,) * 70 + (20,))
-    switched = replace(LIMITS, switched=True)
-    found = switched.broken(CHAMPION, [status(slow)], "m", T0)
+    slow = [status(replace(GOOD, latency=(0,) * 70 + (20,)))]
+    switched, state = replace(LIMITS, switched=True), replace(CHAMPION, promoted=T0)
+    found = switched.broken(state, slow, "m", T0)
     assert found is not None
     assert (found.version, found.guardrail) == ("v2", "p99_ms")
-    assert switched.broken(replace(CHAMPION, fallback=("", "")), [status(slow)], "m", T0) is None
-    later = replace(GOOD, latency=(0,) * 70 + (10_001,))
-    assert switched.broken(CHAMPION, [status(later)], "m", T0) is None, "then it is the machine rather"
+    assert LIMITS.broken(state, slow, "m", T0) is None, "it was a challenger before"
+    assert switched.broken(replace(state, fallback=("", "")), slow, "m", T0) is None
+    assert switched.broken(state, slow, "m", T0 + WATCHED) is None, "then it is the machine rather"
 
 
 @pytest.mark.fault("P8")

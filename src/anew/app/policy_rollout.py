@@ -44,7 +44,7 @@ class GuardrailPolicy(Section):
     """Limits on the challenger that need no labels."""
 
     error_rate: Share = Field(default=0.02, description="share of failed or nonsensical answers")
-    at_least_errors: int = Field(default=5, gt=0, description="failures below which nothing trips")
+    at_least_errors: int = Field(default=5, gt=0, description="failures, or slow answers, below which nothing trips")
     p99_ms: float | None = Field(
         default=None, gt=0, description="99th percentile of the challenger's latency; below the deadline"
     )

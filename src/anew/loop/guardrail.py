@@ -19,8 +19,6 @@ _Broken = tuple[str, Evidence, str]
 """Version, what was measured, and why that is too much."""
 
 _P99_FROM: Final = 200
-_P99_UNTIL: Final = 10_000
-"""Answers of a version that took all traffic at once which are held against the limit on its latency."""
 _CHANCE: Final = 1e-6
 """That a version within the limit shows so many slow answers; small, since it is looked at all the time."""
 
@@ -36,7 +34,7 @@ class Guardrails:
     Attributes
     ----------
     switched
-        Do versions take all traffic at once? Then `p99_ms` is held against a champion's first answers instead.
+        Do versions take all traffic at once? Then `p99_ms` is held against a new champion, too.
     """
 
     error_rate: float
@@ -52,7 +50,7 @@ class Guardrails:
         The fact is caused by the routing under which it happened, so that it comes once for each: a version that a
         person has released may break the same limit again.
         """
-        found = self._failing(rollout, workers) or self._slow(rollout, workers)
+        found = self._failing(rollout, workers) or self._slow(rollout, workers, at)
         if found is None:
             return None
         version, evidence, reason = found
@@ -68,7 +66,7 @@ class Guardrails:
 
     def _failing(self, rollout: RolloutState, workers: Sequence[WorkerStatus]) -> _Broken | None:
         """Look for too many failures at a single worker."""
-        champion = _replaceable(rollout)
+        champion = rollout.champion[0] if rollout.fallback[0] else ""
         for worker in workers:
             found = None
             for challenger in worker.challengers:
@@ -81,18 +79,18 @@ class Guardrails:
                 return version, evidence, f"worker {worker.worker}: {reason}"
         return None
 
-    def _slow(self, rollout: RolloutState, workers: Sequence[WorkerStatus]) -> _Broken | None:
+    def _slow(self, rollout: RolloutState, workers: Sequence[WorkerStatus], at: datetime) -> _Broken | None:
         """Look for a version that is slow over all workers."""
         if self.p99_ms is None:
             return None
         healths = [each for worker in workers for each in worker.challengers if rollout.arm(each.version) is not None]
-        champion = _replaceable(rollout)
         if self.switched:
-            healths += [each.champion for each in workers if each.champion and each.champion.version == champion]
+            new = rollout.newcomer(at)
+            healths += [each.champion for each in workers if each.champion and each.champion.version == new]
         for version in dict.fromkeys(each.version for each in healths):
             times = zip_longest(*(each.latency for each in healths if each.version == version), fillvalue=0)
             found = self._late(VersionHealth(version=version, latency=tuple(map(sum, times))), self.p99_ms)
-            if found is not None and (version != champion or found[1].n <= _P99_UNTIL):
+            if found is not None:
                 return found
         return None
 
@@ -129,8 +127,3 @@ class Guardrails:
                 f"{failed} of {health.asked} rows without a usable answer ({reasons})",
             )
         return None
-
-
-def _replaceable(rollout: RolloutState) -> str:
-    """Return the champion that there is a fallback for; empty without one."""
-    return rollout.champion[0] if rollout.fallback[0] else ""

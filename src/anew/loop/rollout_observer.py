@@ -48,16 +48,21 @@ class RolloutObserver:
         """Report a challenger whose new answers break a rule too often, or cannot be read; once for each routing.
 
         Where a rule cannot be read, users are spared such answers; in shadow, where none hears them, it takes no step.
+        Where a version takes all traffic at once, it is a new champion of which that is reported.
         """
-        limit, arms = self._plan.rule_limit, self._rollout.arms
-        self._breaches = {name: seen for name, seen in self._breaches.items() if self._rollout.arm(name)}
-        if limit is not None:
-            for probation in arms:
-                self._guard(probation, limit, now)
+        limit, rollout = self._plan.rule_limit, self._rollout
+        if limit is None:
+            return
+        watched = {each.challenger[0]: (each.since, each.stage) for each in rollout.arms}
+        new = "" if limit.steps else rollout.newcomer(now)
+        if new and rollout.promoted is not None:
+            watched[new] = (rollout.promoted, Stage.STEADY)
+        self._breaches = {name: seen for name, seen in self._breaches.items() if name in watched}
+        for version, (began, stage) in watched.items():
+            self._guard(version, began, stage, limit, now)
 
-    def _guard(self, probation: Probation, limit: RuleLimit, now: datetime) -> None:
-        version = probation.challenger[0]
-        since, seen = self._breaches.get(version, (probation.since, Breaches(limit)))
+    def _guard(self, version: str, began: datetime, stage: Stage, limit: RuleLimit, now: datetime) -> None:
+        since, seen = self._breaches.get(version, (began, Breaches(limit)))
         if now <= since:
             return
         self._breaches[version] = (now, seen)
@@ -65,7 +70,7 @@ class RolloutObserver:
         if broken is None:
             return
         model, cause, reason = self._plan.model, self._rollout.shifts, broken.problem
-        if not broken.measured and probation.stage is Stage.SHADOW and limit.steps:
+        if not broken.measured and stage is Stage.SHADOW and limit.steps:
             self._hold(version, f"guardrail {broken.name}: {reason}", now)
             return
         if broken.measured:

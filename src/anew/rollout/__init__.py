@@ -6,10 +6,11 @@ from anew.rollout._quarantine import Quarantine
 from anew.rollout._side import Side, Sides, held_by, sides_after
 from anew.rollout._split import answered_by, position
 from anew.rollout._stage import Rollout, next_look
-from anew.rollout._state import Probation, RolloutState
+from anew.rollout._state import WATCHED, Probation, RolloutState
 
 __all__ = [
     "KPI",
+    "WATCHED",
     "Judge",
     "Outcome",
     "Probation",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from anew.domain.evidence import Counts
 from anew.domain.fact import Fact
@@ -35,6 +35,9 @@ Served = tuple[str, str]
 """A version and its digest; two empty strings for none."""
 
 NOBODY: Served = ("", "")
+
+WATCHED = timedelta(days=1)
+"""Event time for which a champion counts as a new one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,8 @@ class RolloutState:
         Digest of the policy in force.
     frozen
         Does a freeze of the policy keep every challenger where it is?
+    promoted
+        Event time of the champion's promotion; None of one that was gone back to.
     rivals
         The further arms of a trial, by place; `probation` is the first.
     trial
@@ -142,6 +147,7 @@ class RolloutState:
     passed_over: int = 0
     settings: str = ""
     frozen: bool = False
+    promoted: datetime | None = None
 
     @property
     def in_force(self) -> bool:
@@ -156,6 +162,11 @@ class RolloutState:
     def arm(self, version: str) -> Probation | None:
         """Return the probation of a challenger, None when it is not on probation."""
         return next((each for each in self.arms if each.challenger[0] == version), None)
+
+    def newcomer(self, at: datetime) -> str:
+        """Return the champion while it is a new one at `at`, and there is one to go back to; else an empty text."""
+        new = self.promoted is not None and at - self.promoted < WATCHED
+        return self.champion[0] if new and self.fallback[0] else ""
 
     def with_arms(self, arms: Sequence[Probation]) -> "RolloutState":
         """Return the state with these on probation alone."""
@@ -276,6 +287,7 @@ def _promoted(state: RolloutState, fact: VersionPromoted) -> RolloutState:
         probation=None,
         rivals=(),
         passed_over=0,
+        promoted=fact.at,
     )
 
 
@@ -324,6 +336,7 @@ def _rolled_back(state: RolloutState, fact: RolledBack) -> RolloutState:
     if state.champion[0] == fact.version and fact.to:
         to = state.fallback if state.fallback[0] == fact.to else (fact.to, state.digest(fact.to))
         quarantined = state.quarantined.having(state.champion)
-        return replace(state, champion=to, fallback=NOBODY, probation=None, rivals=(), quarantined=quarantined)
+        state = replace(state, champion=to, fallback=NOBODY, promoted=None, quarantined=quarantined)
+        return replace(state, probation=None, rivals=())
     # Turned away before it got traffic: nothing was seen of its bytes, which may serve by another name.
     return replace(state, quarantined=state.quarantined.having((fact.version, "")))
