@@ -290,6 +290,7 @@ def test_status_hides_nothing_that_was_measured_of_one_metric(run: Run, tmp_path
 
 def test_status_says_what_keeps_a_worker_from_answering(run: Run, tmp_path: Path) -> None:
     project = write_record(tmp_path / "p")
+    assert "gateway     nobody answers: no worker of it is alive; start it with anew up" in run("status", project).out
     report_worker(project, "v1 is not what was signed")
     assert "gateway     worker 0 answers nobody: v1 is not what was signed" in run("status", project).out
     report_worker(project, "v2 is not what was signed", epoch=3)

@@ -49,6 +49,8 @@ def main(words: Sequence[str]) -> None:
         say(f"traffic     {told_traffic(status['traffic'])}")
     if held := told_hold(status["rollout"]):
         say(f"rollout     {held}; let it go on with: anew rollout resume")
+    if status["champion"] and not status["workers"]:
+        say("gateway     nobody answers: no worker of it is alive; start it with anew up, or anew gateway")
     for each in status["workers"]:
         if each["problem"]:
             say(f"gateway     {told_problem(each['worker'], each['epoch'], each['problem'])}")
