@@ -185,3 +185,11 @@ def test_a_champion_that_is_no_new_one_or_was_a_challenger_is_left_to_the_trigge
     bed.serve("a", hour(later), version="v2")
     bed.turn(hour(later + 0.1))
     assert not bed.facts(GuardrailTripped)
+
+
+def test_a_share_is_of_all_answers_also_where_a_rule_is_null_on_most() -> None:
+    seen = Breaches(limit(0.1, "prediction >= 0 OR NULLIF(x, 1) IS NULL AND NULL"))
+    assert seen.add(rows(*[-1.0] * 100)) is None
+    broken = rows(-1.0).with_columns(x=pl.lit(2.0))
+    assert seen.add(broken) is None
+    assert (seen.broken, seen.asked) == ({seen.limit.rules[0].key: 1}, 101)

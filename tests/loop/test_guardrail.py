@@ -93,7 +93,10 @@ def test_every_arm_of_a_trial_is_judged() -> None:
         (VersionHealth(version="v3", asked=5, latency=(0,) * 70 + (5,)), "p99_ms"),
         (VersionHealth(version="v3", asked=4, latency=(0,) * 70 + (4,)), ""),
         (VersionHealth(version="v3", asked=199, latency=(193, *(0,) * 69, 6)), ""),
-        (VersionHealth(version="v3", asked=200, latency=(197, *(0,) * 69, 3)), "p99_ms"),
+        (VersionHealth(version="v3", asked=2000, latency=(1970, *(0,) * 69, 30)), ""),
+        (VersionHealth(version="v3", asked=2000, latency=(1955, *(0,) * 69, 45)), "p99_ms"),
+        (VersionHealth(version="v3", asked=200, latency=(0,) * 54 + (200,)), ""),
+        (VersionHealth(version="v3", asked=200, latency=(0,) * 55 + (200,)), "p99_ms"),
     ],
     ids=[
         "all rows",
@@ -104,7 +107,10 @@ def test_every_arm_of_a_trial_is_judged() -> None:
         "slow from the first on",
         "too few slow ones",
         "slow by chance",
-        "slow by its percentile",
+        "by chance among many",
+        "slow among many",
+        "in the step of the limit",
+        "in the step above it",
     ],
 )
 def test_a_challenger_is_judged_by_all_its_rows_and_by_the_last(health: VersionHealth, guardrail: str) -> None:

@@ -163,14 +163,29 @@ def train(data, params):
     assert candidate.manifest.metrics["training_error"] < 0.05
 
 
-@pytest.mark.parametrize(
-    ("found", "declared"),
-    [([0, 1], ["a", "b", "c"]), ([1, 0, 2], ["a", "b", "c"]), ([0, 1, 2], [1, 2])],
-    ids=["one is missing", "in another order", "more than there are"],
-)
-def test_positions_that_may_mean_other_classes_are_refused(found: list[int], declared: list[int | str]) -> None:
-    with pytest.raises(TrainingError, match="on the positions of all of these"):
-        known_classes(found, columns(Task.MULTICLASS, declared))
+@pytest.mark.parametrize("found", [[0, 1], [False, True]])
+def test_labels_of_ones_own_that_a_model_names_are_no_positions(found: list[object]) -> None:
+    """``label == "bad"`` is 1 where the first of the sorted classes is meant."""
+    with pytest.raises(TrainingError, match="are not the declared"):
+        known_classes(found, columns(Task.BINARY, ["bad", "good"]))
+
+
+def test_positions_of_some_classes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.py"
+    path.write_text("""
+import xgboost
+def train(data, params):
+    y = [int(each == "high") for each in data.y]
+    return xgboost.XGBClassifier(n_estimators=2, n_jobs=1).fit(data.x.to_numpy(), y)
+""")
+    label = pl.Series([["high", "low", "mid"][int(a > -0.5) + int(a > 0.5)] for a in rows().get_column("a")])
+    with pytest.raises(TrainingError, match=r"expected \(\d+, 3\)"):
+        fit(
+            rows(label=label),
+            Recipe(columns=columns(Task.MULTICLASS, ["high", "low", "mid"]), seed=0),
+            load_pipeline(path),
+            KIT,
+        )
 
 
 @pytest.mark.fault("V5")

@@ -149,6 +149,10 @@ def test_a_person_who_changed_the_code_since_the_last_request_gets_a_retrain_wit
     state = stage.apply(state, replace(known, code="b", settings="t"))  # whatever else changed after it
     (asked,) = stage.decide(state, command)
     assert isinstance(asked, RetrainRequested)
-    state = stage.apply(stage.apply(state, asked), ended(2, 1.0))
+    state = stage.apply(state, asked)
+    failed = stage.apply(state, replace(ended(2, 1.0), outcome="failed", version=state.version))
+    _, failed = answer(stage, failed, 3, labelled=0)
+    assert isinstance(stage.decide(failed, replace(command, at=T0 + 4 * H))[0], RetrainRequested), "nothing learned it"
+    state = stage.apply(state, ended(2, 1.0))
     _, state = answer(stage, state, 3, labelled=0)
     assert isinstance(stage.decide(state, replace(command, at=T0 + 4 * H))[0], RetrainWithheld)

@@ -250,6 +250,17 @@ def test_slices_that_are_too_small_are_named_the_largest_first() -> None:
     assert none.judge(none.measure(rows)).reason.startswith("no slice: none has 500 rows; too small to be compared: ")
 
 
+def test_what_a_few_rows_hold_is_not_named_and_what_is_named_is_short_and_on_one_line() -> None:
+    shop = np.array(["big"] * N, dtype=object)
+    shop[:4], shop[4:10] = "ada", "\x1b[2J\n" + "x" * 100
+    rows = replace(sliced("none"), table=pl.DataFrame({"shop": pl.Series(shop, dtype=pl.String)}))
+    gate = Slices(by=("shop",))
+    found = [each for each in gate.measure(rows) if each.problem]
+    assert [(each.subject, each.n) for each in found[1:]] == [("1 more", 4)]
+    assert found[0].subject == "shop = '\\x1b[2J\\n" + "x" * 50 + "…"
+    assert "ada" not in gate.judge(gate.measure(rows)).reason
+
+
 def test_many_slices_seldom_find_one_that_is_not_there() -> None:
     chance = np.random.default_rng(4)
 

@@ -37,10 +37,9 @@ class XGBoostFormat:
         """Is it an XGBoost model? Known by name, so that XGBoost is not imported for other models."""
         return any(kind.__module__.startswith("xgboost.") and kind.__name__ in _TYPES for kind in type(model).__mro__)
 
-    def classes(self, model: object) -> Sequence[object] | None:
-        """Return the wrapper's classes; a bare Booster was trained on positions 0 … k-1 and names none."""
-        found = getattr(model, "classes_", None)
-        return None if found is None else cast("list[object]", np.asarray(found).tolist())
+    def classes(self, model: object) -> Sequence[object] | None:  # noqa: ARG002  the same for all
+        """Return None: whatever it is, XGBoost takes positions 0 … k-1 for labels, and its classes name nothing."""
+        return None
 
     def encode(self, model: object) -> bytes:
         """Write the JSON, up to the best iteration where there was early stopping."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["emit_json", "minute", "remark", "say"]
+__all__ = ["emit_json", "minute", "remark", "say", "written_out"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Signs that a terminal obeys, line breaks and tabs apart, or that put what follows in another order."""
@@ -25,12 +25,17 @@ def minute(at: str) -> str:
 
 def say(text: str = "") -> None:
     """Print a line for people on stdout; what would steer a terminal is written out."""
-    sys.stdout.write(_CONTROL.sub(_written_out, text) + "\n")
+    sys.stdout.write(written_out(text) + "\n")
 
 
 def remark(text: str) -> None:
     """Print a line for people on stderr; what would steer a terminal is written out."""
-    sys.stderr.write(_CONTROL.sub(_written_out, text) + "\n")
+    sys.stderr.write(written_out(text) + "\n")
+
+
+def written_out(text: str) -> str:
+    """Return a text in which what would steer a terminal is written out."""
+    return _CONTROL.sub(_written_out, text)
 
 
 def _written_out(found: re.Match[str]) -> str:

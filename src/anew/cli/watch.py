@@ -16,7 +16,7 @@ from rich.text import Text
 from anew.app.looks import Look, looks
 from anew.app.narration import narrate
 from anew.app.status import challengers, told_hold, told_run, told_traffic
-from anew.cli._output import emit_json, minute, say
+from anew.cli._output import emit_json, minute, say, written_out
 from anew.cli.status import told_waiting
 from anew.domain.fact import Fact
 
@@ -94,12 +94,12 @@ def _screen(look: Look, last: list[Fact], height: int) -> RenderableType:
     decisions.add_column(no_wrap=True, style="dim")
     decisions.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for fact in last[-max(_LEAST_DECISIONS, height - used - 1) :]:
-        decisions.add_row(f"{fact.at:%m-%d %H:%M}", Text(narrate(fact)))
+        decisions.add_row(f"{fact.at:%m-%d %H:%M}", Text(written_out(narrate(fact))))
     return Group(*parts, Text("decisions", style="bold"), decisions)
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
+    return Text(written_out(text), style, no_wrap=True, overflow="ellipsis")
 
 
 def _named(rows: Iterable[tuple[str, str]]) -> Table:
@@ -108,7 +108,7 @@ def _named(rows: Iterable[tuple[str, str]]) -> Table:
     table.add_column(no_wrap=True, min_width=10)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for name, said in rows:
-        table.add_row(Text(name), Text(said))
+        table.add_row(Text(written_out(name)), Text(written_out(said)))
     return table
 
 

@@ -33,7 +33,7 @@ class RuleLimit:
 class Breaches:
     """What one challenger's answers have broken since its rollout began.
 
-    Shares are of the answers on which a rule is true or false, `known`; where it is null, nobody knows.
+    Shares are of all answers; `known` are those on which a rule is true or false: where it is null, nobody knows.
     """
 
     limit: RuleLimit
@@ -61,10 +61,10 @@ class Breaches:
                 problem = f"it could not be read on {rows.height} answers: {why}"
                 self.unread = self.unread or Evidence.of(rule.key, None, rows.height, problem=problem)
             self.broken[rule.key] = self.broken.get(rule.key, 0) + count
-            self.known[rule.key] = n = self.known.get(rule.key, 0) + known
-            share = self.broken[rule.key] / n if n else 0.0
+            self.known[rule.key] = self.known.get(rule.key, 0) + known
+            share = self.broken[rule.key] / self.asked if self.asked else 0.0
             if found is None and share > self.limit.at_most:
-                found = Evidence.of(rule.key, share, n, reference=self.limit.at_most)
+                found = Evidence.of(rule.key, share, self.asked, reference=self.limit.at_most)
         return found or self.unread
 
     @property

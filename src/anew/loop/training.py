@@ -351,17 +351,16 @@ def label_series(labels: pl.Series, columns: Columns) -> pl.Series:
 
 
 def known_classes(found: Sequence[object] | None, columns: Columns) -> tuple[int | str, ...]:
-    """Return the declared classes that a model knows, in its order; all where it names none, or their positions."""
+    """Return the declared classes that a model knows, in its order; all of them where it names none."""
     if not columns.task.classifies:
         return ()
-    if found is None or list(found) == list(range(len(columns.classes))):
+    if found is None:
         return columns.classes
     unknown = [label for label in found if label not in columns.classes]
     if unknown:
         raise TrainingError(
             "error",
-            f"the model's classes {list(found)} are not the declared {list(columns.classes)}; fit it on data.y, or on "
-            "the positions of all of these, from 0 on, where it takes no other labels",
+            f"the model's classes {list(found)} are not the declared {list(columns.classes)}; fit it on data.y",
         )
     return tuple(columns.classes[columns.classes.index(label)] for label in found)
 

@@ -123,7 +123,8 @@ class Rollout:
         """End what has waited too long, the challengers one by one; or say that it stalls."""
         for each in state.arms:
             if fact.at - each.progress > self.expire:
-                return back(state, fact, (each,), f"expired: no step and no label since {each.progress}", ())
+                said = f"expired: no step, and no label that counts, since {each.progress}"
+                return back(state, fact, (each,), said, ())
             if fact.at - each.since > _MOST_EXPIRIES * self.expire:
                 return back(state, fact, (each,), f"expired: labels came, but no decision since {each.since}", ())
         stall = (each for each in state.arms if self._stalls(state, each, fact.at))

@@ -72,8 +72,10 @@ class TriggerState:
         Start of the window of the last alert.
     fired
         The same of the alert at which each condition last asked.
-    code, settings, changed, mended
-        The project's revision, what of it the last ProjectChanged changed, and has anything since the last request?
+    code, settings, changed
+        The project's revision, and what of it the last ProjectChanged changed.
+    mended, unproven
+        Has any of it changed since the last request; or before it, and no run has ended well since?
     labelled, unlabelled
         Labelled rows scored since the last retrain was requested, and windows scored without one label.
     unlearned
@@ -102,6 +104,7 @@ class TriggerState:
     settings: str = ""
     changed: frozenset[str] = frozenset()
     mended: bool = False
+    unproven: bool = False
     labelled: int = 0
     unlabelled: int = 0
     unlearned: int = 0
@@ -170,7 +173,8 @@ class Trigger:
                 return replace(state, streaks=streaks_after(state.streaks, fact), alerted=fact.window.start)
             case RetrainRequested():
                 requests = (*state.requests, fact.at)[-_KEPT:]
-                asked = replace(state, running=True, version="", requests=requests, answered=True, mended=False)
+                asked = replace(state, running=True, version="", requests=requests, answered=True)
+                asked = replace(asked, mended=False, unproven=state.unproven or state.mended)
                 unlearned = state.unlearned + state.labelled
                 return _answered(replace(asked, labelled=0, unlabelled=0, unlearned=unlearned), fact)
             case RetrainWithheld():
@@ -294,8 +298,8 @@ class Trigger:
     def _answer_command(self, state: TriggerState, command: RetrainCommanded) -> Fact:
         """Answer a person, whom cooldown, budget and broken data do not hold."""
         # by the time of the rows it can come before the last request, which no cooldown is then to be read into
-        said = f"{command.by}: {command.reason}"
-        question = Question(triggers=("command",), reason=said, past_cooldown=True, fresh=state.mended)
+        said, fresh = f"{command.by}: {command.reason}", state.mended or state.unproven
+        question = Question(triggers=("command",), reason=said, past_cooldown=True, fresh=fresh)
         answer = Trigger(arms=self.arms)._answer(state, command, question)
         return replace(answer, considered=self._considered(state, command.at))
 
@@ -351,7 +355,7 @@ def _charged(state: TriggerState, fact: Fact) -> TriggerState:
     if not isinstance(fact, TrainingEnded) or fact.version in state.books.revives:
         return state
     if fact.outcome != "failed":
-        state = replace(state, unlearned=0)
+        state = replace(state, unlearned=0, unproven=False)
     return replace(state, runs=(*state.runs, Run(at=fact.at, compute_s=fact.compute_s))[-_KEPT:])
 
 

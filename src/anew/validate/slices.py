@@ -21,6 +21,7 @@ __all__ = ["Slices"]
 _QUARTERS = 4
 _NO_SLICE = "no slice"
 _LOSS = "loss of "
+_LONGEST, _HANDFUL = 60, 5
 _NAMED = 10
 """Slices too small to be judged that are named at the most; of the others it is said how many they are."""
 
@@ -89,9 +90,15 @@ class Slices:
         missing = [name for name in self.by if name not in rows.table.columns]
         if missing:
             return (unmeasured(self.key, ", ".join(missing), "the rows have no such column", self.at_least_rows),)
-        sizes = [(name, marked, int(marked.sum())) for name, marked in self._slices(rows.table)]
-        slices = [(name, marked) for name, marked, n in sizes if n >= self.at_least_rows]
-        left_out = self._left_out({name: n for name, _, n in sizes if 0 < n < self.at_least_rows})
+        slices: list[tuple[str, npt.NDArray[np.bool_]]] = []
+        small: dict[str, int] = {}
+        for name, marked in self._slices(rows.table):
+            n = int(marked.sum())
+            if n >= self.at_least_rows:
+                slices.append((name, marked))
+            elif n:
+                small[name] = small.get(name, 0) + n
+        left_out = [*self._left_out(small)]
         if not slices:
             return (unmeasured(self.key, _NO_SLICE, f"none has {self.at_least_rows} rows", rows.n), *left_out)
         looks = len(slices) * ((rows.champion_loss is not None) + (self.at_most is not None))
@@ -102,11 +109,15 @@ class Slices:
         return (*found, *left_out)
 
     def _left_out(self, small: Mapping[str, int]) -> Iterator[Evidence]:
-        """Name the largest of those that are too small, by their rows, and say how many the others are."""
+        """Name the largest of those that are too small, by their rows, and say how many the others are.
+
+        Of a handful of rows no value is named: they may be a single person's, or what a caller has made up.
+        """
         by_size = sorted(small.items(), key=lambda each: -each[1])
-        for name, n in by_size[:_NAMED]:
+        named = [(name, n) for name, n in by_size[:_NAMED] if n >= _HANDFUL]
+        for name, n in named:
             yield too_small(self.key, name, n, f"{n} rows, {self.at_least_rows} are needed")
-        rest = by_size[_NAMED:]
+        rest = by_size[len(named) :]
         if rest:
             yield too_small(
                 self.key, f"{len(rest)} more", sum(n for _, n in rest), f"{rest[0][1]} rows at the most each"
@@ -120,7 +131,7 @@ class Slices:
                 continue
             text = values.cast(pl.String).fill_null("(missing)")
             for value in text.unique(maintain_order=True).to_list():
-                yield f"{column} = {value}", (text == value).to_numpy()
+                yield f"{column} = {_written(value)}", (text == value).to_numpy()
 
     def _measure(self, name: str, rows: HeldOut, level: float) -> Iterator[Evidence]:
         try:
@@ -160,6 +171,12 @@ class Slices:
         if each.subject.startswith(_LOSS) and self.at_most is not None:
             return at_most(each, self.at_most, self.at_least_rows)
         return judge_excess(each, margin=self.margin, at_least_rows=self.at_least_rows, at_most_width=2.0)
+
+
+def _written(value: str) -> str:
+    """Return a value of a caller's as it may stand in a reason: short, and on one line."""
+    shown = value if value.isprintable() else repr(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
 
 
 def _quarters(column: str, values: npt.NDArray[np.float64]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
