@@ -26,9 +26,11 @@ from anew.app.hook import check_secrets
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
 from anew.app.kept_columns import keep_columns
+from anew.app.known_past import known_past
 from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
+from anew.app.reading import Reading, Step
 from anew.app.record_place import SQLITE, effects_place, has_record
 from anew.app.replica_loop import replicas
 from anew.app.served_gateway import ServedGateway
@@ -49,7 +51,6 @@ from anew.loop.live import LiveLoop, LivePorts
 from anew.loop.live_effects import LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
 from anew.loop.observer_plan import Known
-from anew.loop.past import Record
 from anew.ports.effects import Effects, Work
 from anew.ports.eventlog import Grant
 
@@ -58,7 +59,6 @@ __all__ = ["UpOptions", "up"]
 _LOG = logging.getLogger("anew.up")
 _TURN_S = 0.1
 _MICRO = timedelta(microseconds=1)
-_RELOAD_S = 1.0
 _TIDY_S = 300.0
 _REPEAT_S = 60.0
 _AGAIN_S = 0.5
@@ -171,7 +171,10 @@ class _Up:
         )
         self._observer = self._observing(self._settings)
         self._effects = LiveEffects(
-            self._effect_stores(), jobs_of(self._settings), self._record(), label_delay=self._settings.label_delay
+            self._effect_stores(),
+            jobs_of(self._settings),
+            known_past(self._loop, self._stores.log),
+            label_delay=self._settings.label_delay,
         )
         effects = self._effects_runner(self._loop.work(self._effects), executor)
         self._workers = self._gateway.processes
@@ -223,16 +226,13 @@ class _Up:
         reporter = ProgressReporter(self._settings.state, self._progress)
         upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock)
         upkeep.verify()
-        seen, reload_at, tidy_at = touched(self._settings), 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
+        reading = Reading(lambda: touched(self._settings), self._stores.clock)
+        tidy_at = self._stores.clock.monotonic() + _TIDY_S / 10
 
         def read() -> None:
-            nonlocal seen, reload_at
-            now, found = self._stores.clock.monotonic(), touched(self._settings)
-            if found != seen or now >= reload_at:
-                seen, reload_at = found, now + _RELOAD_S
-                self._reload(grant)
-                for problem in self._gateway.problems():
-                    _LOG.warning("%s", problem)
+            self._reload(grant)
+            for problem in self._gateway.problems():
+                _LOG.warning("%s", problem)
 
         def turn() -> None:
             nonlocal tidy_at
@@ -245,7 +245,10 @@ class _Up:
 
         while not stop.wait(self._options.pace()):
             turned(self._settings.state)
-            self._tried(read)  # first: whoever edits and then asks for a retrain means the new code
+            if (step := reading.look()) is Step.WAIT:
+                continue
+            if step is Step.READ:
+                self._tried(read)  # first: whoever edits and then asks for a retrain means the new code
             self._tried(lambda: self._loop.hear(self._options.mail(), effects))  # a turn that fails keeps none of it
             self._tried(turn)
             try:
@@ -379,22 +382,3 @@ class _Up:
             traffic=stores.traffic,
             purge=subject_purge(stores, self._settings.state),
         )
-
-    def _record(self) -> Record:
-        def find(id: str) -> Fact | None:
-            recorded = self._stores.log.find(id)
-            return None if recorded is None else recorded.fact
-
-        def newest() -> str:
-            trained = [each.digest for each in self._loop.state("registry").versions.values() if each.digest]
-            return trained[-1] if trained else ""
-
-        def first() -> str:
-            served = self._loop.state("registry").served
-            return served[0] if served else ""
-
-        def digest_of(version: str) -> str:
-            digest: str = self._loop.state("rollout").digest(version)
-            return digest
-
-        return Record(digest_of=digest_of, find=find, newest=newest, first_champion=first)
