@@ -224,7 +224,8 @@ class _Up:
 
     def _turns(self, stop: Event, effects: Effects, grant: Grant) -> None:
         reporter = ProgressReporter(self._settings.state, self._progress)
-        upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock)
+        upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock, self._alive)
+        self._alive()
         upkeep.verify()
         reading = Reading(lambda: touched(self._settings), self._stores.clock)
         tidy_at = self._stores.clock.monotonic() + _TIDY_S / 10
@@ -267,6 +268,11 @@ class _Up:
         except AnewError as exc:
             self._complain(exc)
 
+    def _alive(self) -> None:
+        """Say within a turn that takes long that it comes on: what hangs says nothing."""
+        turned(self._settings.state)
+        self._loop.come_on()
+
     def _tidy(self, upkeep: Upkeep) -> None:
         keep = self._settings.keep
         running = set(self._loop.state("train").runs.values())
@@ -296,6 +302,7 @@ class _Up:
     def _begin(self, engine: Engine) -> None:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
         keep_one_history(self._settings, self._stores.traffic, self._loop.state("rollout").epoch)
+        self._alive()
         newest = take_history(self._settings, self._stores.lake, self._stores.clock.now())
         self._resume(newest)
         self._record_revision(self._settings)

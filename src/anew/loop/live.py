@@ -108,6 +108,10 @@ class LiveLoop:
         """Keep the lease within the block, whatever a turn waits for, unless one takes minutes; see `LeaseKeeper`."""
         return self._keeper.running()
 
+    def come_on(self) -> None:
+        """Say within a turn that does one long thing after another that it does not hang."""
+        self._keeper.come_on()
+
     def pending(self) -> Collection[str]:
         """Return the ids of facts whose effects have not ended."""
         with self._lock:
