@@ -167,7 +167,7 @@ class _Up:
             ports,
             grant,
             guardrails=guardrails(self._settings),
-            data_clock=self._settings.policy.monitor.clock == "data",
+            data_clock=self._data_clock(),
         )
         self._observer = self._observing(self._settings)
         self._effects = LiveEffects(
@@ -307,6 +307,8 @@ class _Up:
         self._resume(newest)
         self._record_revision(self._settings)
         at = newest + _MICRO if newest is not None else self._stores.clock.now()
+        if not self._data_clock():
+            at = min(at, self._loop.event_time() or at)  # rows may lie ahead; event time on record must not
         served = engine.state("rollout").champion[0]
         if not served and newest is None and not self._stores.lake.counts().get("history"):
             _LOG.warning("%s; %s", NO_ROWS.found, NO_ROWS.fix)
@@ -322,6 +324,9 @@ class _Up:
         """Let event time go on where the record, the lake and the imported history end."""
         first, newest = rows_seen(self._stores.lake, self._loop.state("feedback"))
         self._loop.resume(first, max(filter(None, (newest, history)), default=None))
+
+    def _data_clock(self) -> bool:
+        return self._settings.policy.monitor.clock == "data"
 
     def _record_revision(self, settings: Settings) -> None:
         train = self._loop.state("train")
