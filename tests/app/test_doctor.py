@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -261,3 +262,11 @@ def test_a_token_that_is_somebody_s_or_can_neither_ask_nor_sign_is_well(project:
     _token(project, "ann")
     access_file(project / ".anew").create("app", Role.MACHINE, now=AT)
     assert _finding(project, "tokens").health is Health.GOOD
+
+
+def test_time_that_has_passed_before_anything_was_asked_for_is_well(project: Path) -> None:
+    """As where nothing is promoted or asked for since a freeze is in force."""
+    shutil.rmtree(project / ".anew")
+    (project / ".anew").mkdir(mode=0o700)
+    record(project, Ticked(model="small", at=AT, wall=AT))
+    assert _finding(project, "event time").health is Health.GOOD

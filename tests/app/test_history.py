@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from anew.app.history import history_problems, take_history
 from anew.app.settings import load
 from anew.app.stores import OpenStores, open_stores
+from anew.app.up import UpOptions, _Up
 from anew.domain.errors import NotFoundError, SchemaError
 from tests.app.small_project import YAML, write_project
 
@@ -99,3 +102,30 @@ def test_a_history_that_is_not_there_is_no_problem_of_the_settings(tmp_path: Pat
     assert not history_problems(
         load(write_project(tmp_path / "p", YAML.replace("{span", "{history: no.csv, span"))), NOW
     )
+
+
+@pytest.mark.parametrize(
+    ("clock", "newest_min", "asked"),
+    [
+        ("wall", 5, NOW),
+        ("wall", -5, NOW - 5 * MINUTE + timedelta(microseconds=1)),
+        ("data", 5, NOW + 5 * MINUTE + timedelta(microseconds=1)),
+    ],
+)
+def test_a_first_champion_is_asked_for_no_later_than_event_time_by_the_wall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str, newest_min: int, asked: datetime
+) -> None:
+    """Else a start within those minutes would find the clock behind the record."""
+    project = write_project(tmp_path / "p", YAML.replace("monitor: {", f"monitor: {{clock: {clock}, "))
+    loop = _Up(load(project), MagicMock(), UpOptions(), MagicMock(), MagicMock())
+    for name in ("keep_one_history", "rows_seen"):
+        monkeypatch.setattr(f"anew.app.up.{name}", lambda *_: (None, None))
+    newest = NOW + newest_min * MINUTE
+    monkeypatch.setattr("anew.app.up.take_history", lambda *_: newest)
+    monkeypatch.setattr(loop, "_record_revision", lambda _: None)
+    loop._loop, engine = MagicMock(), MagicMock()
+    loop._loop.event_time.return_value = newest if clock == "data" else NOW
+    engine.state.return_value = SimpleNamespace(champion=("", ""), running=(), planned=0)
+    loop._begin(engine)
+    (told,) = loop._loop.submit.call_args.args
+    assert told.at == asked

@@ -1,6 +1,7 @@
 """The host of many loops, with loops that only turn: what goes wrong around them stops neither them nor the host."""
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from anew.app import host
+from anew.app.alone import lock_of
 from anew.app.host import HostOptions, up_installation
 from anew.app.standing import say_standing
 from anew.app.up import UpOptions, up
@@ -115,6 +117,17 @@ def test_a_full_disk_is_said_and_outlived(
         assert raised == []
     assert set(states(root).values()) == {"stopped"}
     assert len([each for each in caplog.messages if "No space left" in each]) == 1
+
+
+def test_a_host_that_turns_keeps_its_lock_young(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:
+    root = installation(tmp_path)
+    project(root / "models" / "m", "m")
+    loops(quick, {})
+    with hosting(root):
+        wait(lambda: states(root) == {"models/m": "runs"}, 20)
+        lock = lock_of(root / ".anew")
+        os.utime(lock, (1, 1))
+        wait(lambda: lock.stat().st_mtime > 1, 20)
 
 
 def test_what_ends_the_host_ends_its_loops(tmp_path: Path, quick: pytest.MonkeyPatch) -> None:

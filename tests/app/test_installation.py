@@ -46,7 +46,21 @@ def installation(root: Path, text: str = "models: [models/*]\n") -> Path:
     return root
 
 
-@pytest.mark.parametrize("word", ["command", "economic", "webhook", "changed", "new_data>=100", "mine(x)", "every 24h"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "command",
+        "economic",
+        "webhook",
+        "changed",
+        "new_data",
+        "new_data>=100",
+        "every 24h",
+        "psi>0.5",
+        "mine",
+        "mine(x)",
+    ],
+)
 def test_control_a_trigger_goes_first_by_its_kind_or_by_its_whole_name(tmp_path: Path, word: str) -> None:
     assert load_installation(installation(tmp_path, f"compute: {{first: ['{word}']}}\n")).sharing.first == (word,)
 
@@ -70,7 +84,7 @@ def test_its_file_says_what_all_share(tmp_path: Path) -> None:
         ("compute: {hour: 1}\n", "unknown key 'compute.hour' (known: at_once, first, hours, patience)"),
         ("compute: {hours: 20}\n", "compute.hours: write how many in which period, e.g. 20 per 1d (found 20)"),
         ("compute: {first: [command, slos]}\n", "no trigger is called 'slos'; did you mean slo?"),
-        ("compute: {first: [new_data]}\n", "no trigger is called 'new_data'"),
+        ("compute: {first: [' ']}\n", "no trigger is called ' ' (known: ab_outcome, "),
         ("compute: {hours: 0 per 1d}\n", "compute"),
         ("compute: {patience: soon}\n", "compute"),
         ("compute: {at_once: 0}\n", "compute.at_once"),

@@ -74,10 +74,17 @@ def test_traffic_is_told_by_its_stage(stage: Stage, share: float, said: str) -> 
     assert narrate(shifted) == said
 
 
-@pytest.mark.parametrize(("workers", "at"), [(1, "1 gateway worker"), (2, "2 gateway workers")])
-def test_traffic_that_is_in_force_is_told_apart_from_what_was_asked_for(workers: int, at: str) -> None:
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        (0, "is published; no gateway worker runs yet"),
+        (1, "is in force at 1 gateway worker"),
+        (2, "is in force at 2 gateway workers"),
+    ],
+)
+def test_traffic_that_is_in_force_is_told_apart_from_what_was_asked_for(workers: int, said: str) -> None:
     applied = TrafficApplied(model="m", at=AT, epoch=3, workers=workers)
-    assert narrate(applied) == f"traffic of epoch 3 is in force at {at}"
+    assert narrate(applied) == f"traffic of epoch 3 {said}"
 
 
 @pytest.mark.fault("H9")

@@ -10,6 +10,7 @@ import pytest
 
 from anew.adapters.memory import ManualClock
 from anew.app.accepted import touched
+from anew.app.reading import Reading, Step
 from anew.app.settings import load
 from anew.app.up import UpOptions, _Up
 from anew.domain.errors import SettingsError
@@ -60,8 +61,35 @@ def test_a_changed_file_is_read_before_the_next_command_is_taken(
         with (project / "pipeline.py").open("a") as code:
             code.write("# mended\n")
 
-    said = _ordered(project, monkeypatch, lambda: None, lambda: None, edit, lambda: None)
+    said = _ordered(project, monkeypatch, lambda: None, lambda: None, edit, lambda: None, lambda: None)
     assert said == ["read", "hear", "turn", "hear", "turn", "read", "hear", "turn", "hear", "turn"]
+
+
+def test_a_file_that_is_being_written_is_waited_for_and_holds_up_no_more_than_a_second() -> None:
+    clock, looks = ManualClock(), 0
+    reading = Reading(lambda: looks, clock)
+    assert (reading.look(), reading.look()) == (Step.READ, Step.GO)
+    for _ in range(3):
+        looks += 1
+        assert reading.look() is Step.WAIT
+    assert (reading.look(), reading.look()) == (Step.READ, Step.GO), "it was written, and looks the same twice"
+    steps = []
+    for _ in range(30):
+        looks += 1
+        clock.advance(0.1)
+        steps.append(reading.look())
+    assert Step.READ not in steps
+    assert 2 <= steps.count(Step.GO) <= 3
+    looks += 1
+    assert (reading.look(), reading.look()) == (Step.WAIT, Step.READ)
+
+
+def test_control_files_that_look_the_same_are_read_each_second() -> None:
+    clock = ManualClock()
+    reading = Reading(lambda: "same", clock)
+    assert (reading.look(), reading.look()) == (Step.READ, Step.GO)
+    clock.advance(1.0)
+    assert (reading.look(), reading.look()) == (Step.READ, Step.GO)
 
 
 def test_what_cannot_be_read_keeps_no_turn_from_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

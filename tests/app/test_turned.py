@@ -2,14 +2,20 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from anew.adapters.memory import ManualClock
 from anew.app import up as module
 from anew.app.alone import lock_of
-from anew.app.up import UpOptions, up
+from anew.app.settings import load
+from anew.app.up import UpOptions, _Up, up
 from anew.domain.errors import UnavailableError
 from tests.app.small_project import YAML, write_project
 
@@ -42,3 +48,27 @@ def test_a_loop_whose_database_is_away_turns(tmp_path: Path, monkeypatch: pytest
         stop.set()
         loop.join(HANGS_S)
     assert not loop.is_alive()
+
+
+def test_a_loop_that_looks_at_every_byte_of_a_large_lake_says_after_each_file_that_it_turns(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p")
+    lock, young = lock_of(project / ".anew"), list[bool]()
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+
+    def verify(seen: Callable[[], None]) -> tuple[str, ...]:
+        for _ in range(3):
+            os.utime(lock, (1, 1))
+            seen()
+            young.append(lock.stat().st_mtime > 1)
+        return ()
+
+    lake = MagicMock()
+    lake.verify.side_effect = verify
+    stores: Any = SimpleNamespace(clock=ManualClock(), lake=lake, journals=MagicMock(), log=MagicMock())
+    loop = _Up(load(project), stores, UpOptions(), MagicMock(), MagicMock())
+    loop._loop, stop = MagicMock(), Event()
+    stop.set()
+    loop._turns(stop, MagicMock(), MagicMock())
+    assert young == [True] * 3
+    assert loop._loop.come_on.call_count >= 3

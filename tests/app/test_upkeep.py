@@ -184,6 +184,17 @@ def test_without_retention_nothing_is_ever_deleted(lake: DeltaLake, tmp_path: Pa
     assert lake.predictions(EVER, versions=versions).height == lake.predictions(EVER).height == 4
 
 
+def test_a_look_at_every_byte_says_after_each_file_that_it_comes_on(lake: DeltaLake, tmp_path: Path) -> None:
+    said = list[int]()
+    upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), Clock(), lambda: said.append(1))
+    assert upkeep.verify() == ()
+    assert len(said) >= len(list((tmp_path / "lake" / "predictions").glob("*.parquet"))) == 4
+    next((tmp_path / "lake" / "predictions").glob("*.parquet")).unlink()
+    said.clear()
+    assert upkeep.verify() != ()
+    assert len(said) >= 8, "so does one that mends what is damaged"
+
+
 @pytest.mark.fault("D13")
 def test_damage_is_found_by_itself_and_mended_from_the_journal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -178,6 +178,9 @@ def probes_of_the_loop() -> list[list[str]]:
 def test_a_loop_lives_while_its_lock_is_young(command: list[str], tmp_path: Path) -> None:
     lock = lock_of(tmp_path / ".anew")
     here = [word.replace("/project/", f"{tmp_path}/") for word in command]
+    key = tmp_path / ".anew" / "keys" / "signing.pub"
+    key.parent.mkdir(parents=True)
+    key.touch()
 
     def asked() -> bool:
         return subprocess.run(here, capture_output=True, check=False).returncode == 0
@@ -190,6 +193,17 @@ def test_a_loop_lives_while_its_lock_is_young(command: list[str], tmp_path: Path
         assert not asked(), "it hangs"
         turned(tmp_path / ".anew")
         assert asked()
+
+
+def test_by_compose_a_loop_is_healthy_once_there_is_the_key_that_replicas_mount(tmp_path: Path) -> None:
+    (compose,), (_, command) = documents("compose.yaml"), probes_of_the_loop()
+    key = Path(compose["services"]["replica"]["volumes"][-1].split(":")[0].replace("./project", str(tmp_path)))
+    here = [word.replace("/project/", f"{tmp_path}/") for word in command]
+    with alone(lock_of(tmp_path / ".anew")):
+        assert subprocess.run(here, capture_output=True, check=False).returncode != 0
+        key.parent.mkdir(parents=True)
+        key.touch()
+        assert subprocess.run(here, capture_output=True, check=False).returncode == 0
 
 
 def test_no_secret_and_no_latest_image_stands_in_them() -> None:

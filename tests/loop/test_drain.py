@@ -68,7 +68,11 @@ class StubbornLake(MemoryLake):
             raise self.problems.pop(0)
         return super().append(journal, position, observations)
 
-    def rebuild(self, journals: JournalReader) -> Sequence[str]:
+    def rebuild(
+        self,
+        journals: JournalReader,
+        seen: Callable[[], None] = lambda: None,  # noqa: ARG002  as every lake
+    ) -> Sequence[str]:
         """Say what was mended, from these journals."""
         return self.repairs if journals.journals() else ()
 

@@ -99,6 +99,17 @@ def test_a_loop_that_hangs_for_minutes_loses_the_lease() -> None:
     assert lease.current() is not None, "it did not hang after all, and nobody has come"
 
 
+def test_a_turn_that_does_one_long_thing_after_another_and_says_so_keeps_the_lease() -> None:
+    clock = ManualClock(WALL)
+    lease = InMemoryLease(clock)
+    ours = keeper(lease, clock)
+    for _ in range(int(STEP_S)):
+        clock.advance(3.0)
+        ours.come_on()
+        ours.stand_in()
+    assert lease.acquire("two", LEASE_S) is None
+
+
 def test_who_has_lost_the_lease_does_not_get_it_back_and_hears_of_it_at_its_next_turn() -> None:
     clock = ManualClock(WALL)
     lease = InMemoryLease(clock)

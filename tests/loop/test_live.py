@@ -500,7 +500,29 @@ def test_a_clock_that_is_behind_the_record_after_a_restart_is_an_incident_and_ev
     times = [each.fact.at for each in bed.log.read()]
     assert times == sorted(times)
     assert [each.at for each in bed.facts(RetrainCommanded)] == [times[0], found.at]
-    assert bed.observer.turns[-1][0] >= found.at
+    assert bed.observer.turns[-1][0] == found.at == times[0], "event time stands"
+
+
+@pytest.mark.fault("L7")
+def test_however_often_it_begins_behind_the_record_one_standstill_is_one_incident() -> None:
+    bed = Bed()
+    bed.inbox.post(command("before"))
+    bed.turn()
+    stood = bed.loop.event_time()
+    bed.clock.step(timedelta(days=-1))
+    for _ in range(3):
+        bed.begin()
+        bed.turn(60.0)
+        assert bed.loop.event_time() == stood
+    assert len(bed.facts(IncidentRaised)) == 1
+    bed.clock.step(timedelta(days=2))
+    bed.begin()
+    bed.inbox.post(command("after"))
+    bed.turn()
+    bed.clock.step(timedelta(days=-1))
+    bed.begin()
+    bed.turn()
+    assert len(bed.facts(IncidentRaised)) == 2, "another standstill is another incident"
 
 
 @pytest.mark.parametrize("step", [timedelta(seconds=-1), timedelta(days=1)])

@@ -40,7 +40,11 @@ class TroubledLake(MemoryLake):
         self.stored.append((batch.journal, batch.after, batch.position))
         return rows
 
-    def rebuild(self, journals: JournalReader) -> Sequence[str]:
+    def rebuild(
+        self,
+        journals: JournalReader,
+        seen: Callable[[], None] = lambda: None,  # noqa: ARG002  as every lake
+    ) -> Sequence[str]:
         """Say what was mended, from these journals."""
         return self.repairs if journals.journals() else ()
 

@@ -89,6 +89,30 @@ def test_the_highest_share_of_its_price_an_hour_is_next_and_what_is_not_known_la
     assert order == ["high", "middle", "low", "unknown"]
 
 
+@pytest.mark.parametrize(
+    ("word", "name", "goes"),
+    [
+        ("slo", "slo(f1>=0.8)", True),
+        ("psi", "psi>0.5", True),
+        ("domain_classifier", "domain_classifier>0.7", True),
+        ("every", "every 24h", True),
+        ("mine", "mine", True),
+        ("psi>0.5", "psi>0.5", True),
+        ("psi", "psi_of_mine>0.5", False),
+        ("psi>0.5", "psi>0.55", False),
+        ("drift", "label_drift>0.1", False),
+    ],
+)
+def test_who_goes_first_is_told_by_a_kind_or_a_whole_name(word: str, name: str, goes: bool) -> None:
+    world = World(Sharing(at_once=1, first=(word,)))
+    world.ask("busy", 1.0)
+    world.turn()
+    world.ask("hard", None, name)
+    world.ask("rich", 9.0)
+    world.end("busy")
+    assert world.turn() == ["hard" if goes else "rich"]
+
+
 def test_what_is_not_a_number_counts_as_not_known() -> None:
     world = World(Sharing())
     fact = RetrainRequested(

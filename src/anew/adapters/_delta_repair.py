@@ -1,6 +1,6 @@
 """Finds what is damaged in a lake of Delta tables, and repairs it bit for bit from what was kept."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -38,14 +38,14 @@ class LakeRepair:
     done: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
-    def verify(self) -> list[str]:
-        """Return one sentence per damage."""
+    def verify(self, seen: Callable[[], None] = lambda: None) -> list[str]:
+        """Return one sentence per damage; call `seen` after each file."""
         problems = [f"the high-water mark itself is damaged: {found}"] if (found := self.mark.check()) else []
         for table, log in self.logs.items():
-            problems += self._verified(table, log)
+            problems += self._verified(table, log, seen)
         return problems
 
-    def _verified(self, table: str, log: TableLog) -> Iterator[str]:
+    def _verified(self, table: str, log: TableLog, seen: Callable[[], None]) -> Iterator[str]:
         version = self.mark.version(table)
         if version is None:
             if any(log.present()):
@@ -61,6 +61,7 @@ class LakeRepair:
         for file in self.mark.stored(table):
             if damage := damage_of(log.folder, file):
                 yield f"table {table}: file {file.path} with {file.rows} rows {damage}"
+            seen()
         if not bad:
             yield from self._beside(table, log, version)
 
@@ -98,7 +99,7 @@ class LakeRepair:
             return False
         return digest_of(log.checkpoint(version) or b"") != digest
 
-    def rebuild(self, journals: JournalReader) -> None:
+    def rebuild(self, journals: JournalReader, seen: Callable[[], None] = lambda: None) -> None:
         """Repair what can be; `done` and `left` have one sentence each for what was, and what was not."""
         for table, log in self.logs.items():
             if self.mark.version(table) is None:
@@ -108,7 +109,7 @@ class LakeRepair:
                 log.drop_checkpoints(above=-1)
                 self.mark.checkpointed(table, -1, "")
                 self.done.append(f"table {table}: a damaged checkpoint was taken away, the commits have it all")
-            self._rebuild_files(table, log, journals)
+            self._rebuild_files(table, log, journals, seen)
             if not any(self._bad_commits(table, log)):
                 self.left += self._beside(table, log, self.mark.version(table) or 0)
 
@@ -131,12 +132,13 @@ class LakeRepair:
                 log.folder.set_aside(log.name(version))
                 self.done.append(f"table {table}: a broken commit of version {version}, never marked, was set aside")
 
-    def _rebuild_files(self, table: str, log: TableLog, journals: JournalReader) -> None:
+    def _rebuild_files(self, table: str, log: TableLog, journals: JournalReader, seen: Callable[[], None]) -> None:
         # Oldest first: a compacted file is repaired from files that were repaired before it.
         intent = self.mark.intent()
         begun = [f for c in (intent.changes if intent else ()) if c.table == table for f in c.added]
         for file in [*self.mark.stored(table), *begun]:
             damage = damage_of(log.folder, file)
+            seen()
             if not damage:
                 continue
             content, why = self._content(table, file, journals)

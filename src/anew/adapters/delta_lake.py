@@ -200,17 +200,20 @@ class DeltaLake:
         """Return the rows stored in each table."""
         return {table: self._mark.rows(table) for table in RANGED_BY}
 
-    def verify(self) -> Sequence[str]:
-        """Read every commit and every file and compare them with the mark; return one sentence per damage."""
-        with self._lock:
-            return self._repair().verify()
+    def verify(self, seen: Callable[[], None] = lambda: None) -> Sequence[str]:
+        """Read every commit and every file and compare them with the mark; return one sentence per damage.
 
-    def rebuild(self, journals: JournalReader) -> Sequence[str]:
+        `seen` is called after each file, for whoever has to say that it is alive.
+        """
+        with self._lock:
+            return self._repair().verify(seen)
+
+    def rebuild(self, journals: JournalReader, seen: Callable[[], None] = lambda: None) -> Sequence[str]:
         """Repair commits from their copies, files from `journals` or from what they were compacted from."""
         with self._lock:
             self._writer.own()
             repair = self._repair()
-            repair.rebuild(journals)
+            repair.rebuild(journals, seen)
             if repair.left:
                 raise IntegrityError("\n".join(repair.left))
             return repair.done

@@ -1,6 +1,6 @@
 """A lake in memory: for replay, backtests and tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -127,11 +127,15 @@ class MemoryLake:
         """Return the rows stored in each table."""
         return {table: sum(chunk.frame.height for chunk in chunks) for table, chunks in self._chunks.items()}
 
-    def verify(self) -> Sequence[str]:
+    def verify(self, seen: Callable[[], None] = lambda: None) -> Sequence[str]:  # noqa: ARG002 - the port's signature
         """Memory has no marks to compare with: nothing to say."""
         return ()
 
-    def rebuild(self, journals: JournalReader) -> Sequence[str]:  # noqa: ARG002 - the port's signature
+    def rebuild(
+        self,
+        journals: JournalReader,  # noqa: ARG002 - the port's signature
+        seen: Callable[[], None] = lambda: None,  # noqa: ARG002 - the port's signature
+    ) -> Sequence[str]:
         """Nothing in memory needs repair."""
         return ()
 

@@ -17,7 +17,7 @@ from anew.adapters.dbos_effects import DBOSEffects, EffectSettings
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.shared_effects import SharedEffects
 from anew.adapters.system_clock import SystemClock
-from anew.app.alone import alone, lock_of
+from anew.app.alone import alone, lock_of, turned
 from anew.app.installation import Installation, load_installation
 from anew.app.record_place import has_record, record_place
 from anew.app.settings import FILE, load
@@ -135,6 +135,7 @@ class Host:
         look_at = say_at = 0.0
         try:
             while not stop.wait(_TURN_S if self._threads else 0.0):
+                turned(self._installation.state)
                 if monotonic() >= look_at:
                     look_at = monotonic() + _LOOK_S
                     self._tried(lambda: self._find(stop))

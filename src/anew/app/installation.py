@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from anew.trigger import Sharing
 
 __all__ = ["ComputePolicy", "Installation", "InstallationPolicy", "load_installation"]
 
-_OTHERS = ("all", "any", "changed", "command", "economic", "webhook")
+_OTHERS = ("all", "any", "changed", "command", "economic", "every", "new_data", "webhook")
 """Kinds of triggers that are no detectors."""
+_NEAR = 0.8
+"""How like a known kind an unknown word is that is taken for a slip of the pen, by `difflib`."""
 
 
 class ComputePolicy(Section):
@@ -44,11 +47,13 @@ class ComputePolicy(Section):
     @field_validator("first")
     @classmethod
     def _some_trigger(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse a word that no trigger is called by; a whole name has more in it than letters."""
+        """Refuse what is no name, and a slip of the pen; a detector of somebody's own may be called by any other."""
         known = sorted({*known_components("monitor"), *_OTHERS})
-        wrong = [f"{word!r}{hint(word, known)}" for word in words if word.isidentifier() and word not in known]
+        wrong = [each for each in words if not each.strip()]
+        wrong += [each for each in words if each not in known and get_close_matches(each, known, 1, _NEAR)]
         if wrong:
-            raise ValueError(f"no trigger is called {', '.join(wrong)}; of others write the whole name, as on record")
+            said = ", ".join(f"{each!r}{hint(each, known)}" for each in wrong)
+            raise ValueError(f"no trigger is called {said}; write a kind, or a whole name, as on record")
         return words
 
 

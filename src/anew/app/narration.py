@@ -307,6 +307,8 @@ def _(fact: TrafficShifted) -> str:
 
 @_told.register
 def _(fact: TrafficApplied) -> str:
+    if not fact.workers:
+        return f"traffic of epoch {fact.epoch} is published; no gateway worker runs yet"
     workers = "1 gateway worker" if fact.workers == 1 else f"{fact.workers} gateway workers"
     return f"traffic of epoch {fact.epoch} is in force at {workers}"
 

@@ -26,9 +26,11 @@ from anew.app.hook import check_secrets
 from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
 from anew.app.kept_columns import keep_columns
+from anew.app.known_past import known_past
 from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
+from anew.app.reading import Reading, Step
 from anew.app.record_place import SQLITE, effects_place, has_record
 from anew.app.replica_loop import replicas
 from anew.app.served_gateway import ServedGateway
@@ -49,7 +51,6 @@ from anew.loop.live import LiveLoop, LivePorts
 from anew.loop.live_effects import LiveEffects, Stores
 from anew.loop.observer import Observer, rows_seen
 from anew.loop.observer_plan import Known
-from anew.loop.past import Record
 from anew.ports.effects import Effects, Work
 from anew.ports.eventlog import Grant
 
@@ -58,7 +59,6 @@ __all__ = ["UpOptions", "up"]
 _LOG = logging.getLogger("anew.up")
 _TURN_S = 0.1
 _MICRO = timedelta(microseconds=1)
-_RELOAD_S = 1.0
 _TIDY_S = 300.0
 _REPEAT_S = 60.0
 _AGAIN_S = 0.5
@@ -167,11 +167,14 @@ class _Up:
             ports,
             grant,
             guardrails=guardrails(self._settings),
-            data_clock=self._settings.policy.monitor.clock == "data",
+            data_clock=self._data_clock(),
         )
         self._observer = self._observing(self._settings)
         self._effects = LiveEffects(
-            self._effect_stores(), jobs_of(self._settings), self._record(), label_delay=self._settings.label_delay
+            self._effect_stores(),
+            jobs_of(self._settings),
+            known_past(self._loop, self._stores.log),
+            label_delay=self._settings.label_delay,
         )
         effects = self._effects_runner(self._loop.work(self._effects), executor)
         self._workers = self._gateway.processes
@@ -221,18 +224,16 @@ class _Up:
 
     def _turns(self, stop: Event, effects: Effects, grant: Grant) -> None:
         reporter = ProgressReporter(self._settings.state, self._progress)
-        upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock)
+        upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock, self._alive)
+        self._alive()
         upkeep.verify()
-        seen, reload_at, tidy_at = touched(self._settings), 0.0, self._stores.clock.monotonic() + _TIDY_S / 10
+        reading = Reading(lambda: touched(self._settings), self._stores.clock)
+        tidy_at = self._stores.clock.monotonic() + _TIDY_S / 10
 
         def read() -> None:
-            nonlocal seen, reload_at
-            now, found = self._stores.clock.monotonic(), touched(self._settings)
-            if found != seen or now >= reload_at:
-                seen, reload_at = found, now + _RELOAD_S
-                self._reload(grant)
-                for problem in self._gateway.problems():
-                    _LOG.warning("%s", problem)
+            self._reload(grant)
+            for problem in self._gateway.problems():
+                _LOG.warning("%s", problem)
 
         def turn() -> None:
             nonlocal tidy_at
@@ -245,7 +246,10 @@ class _Up:
 
         while not stop.wait(self._options.pace()):
             turned(self._settings.state)
-            self._tried(read)  # first: whoever edits and then asks for a retrain means the new code
+            if (step := reading.look()) is Step.WAIT:
+                continue
+            if step is Step.READ:
+                self._tried(read)  # first: whoever edits and then asks for a retrain means the new code
             self._tried(lambda: self._loop.hear(self._options.mail(), effects))  # a turn that fails keeps none of it
             self._tried(turn)
             try:
@@ -263,6 +267,11 @@ class _Up:
             raise
         except AnewError as exc:
             self._complain(exc)
+
+    def _alive(self) -> None:
+        """Say within a turn that takes long that it comes on: what hangs says nothing."""
+        turned(self._settings.state)
+        self._loop.come_on()
 
     def _tidy(self, upkeep: Upkeep) -> None:
         keep = self._settings.keep
@@ -293,10 +302,13 @@ class _Up:
     def _begin(self, engine: Engine) -> None:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
         keep_one_history(self._settings, self._stores.traffic, self._loop.state("rollout").epoch)
+        self._alive()
         newest = take_history(self._settings, self._stores.lake, self._stores.clock.now())
         self._resume(newest)
         self._record_revision(self._settings)
         at = newest + _MICRO if newest is not None else self._stores.clock.now()
+        if not self._data_clock():
+            at = min(at, self._loop.event_time() or at)  # rows may lie ahead; event time on record must not
         served = engine.state("rollout").champion[0]
         if not served and newest is None and not self._stores.lake.counts().get("history"):
             _LOG.warning("%s; %s", NO_ROWS.found, NO_ROWS.fix)
@@ -312,6 +324,9 @@ class _Up:
         """Let event time go on where the record, the lake and the imported history end."""
         first, newest = rows_seen(self._stores.lake, self._loop.state("feedback"))
         self._loop.resume(first, max(filter(None, (newest, history)), default=None))
+
+    def _data_clock(self) -> bool:
+        return self._settings.policy.monitor.clock == "data"
 
     def _record_revision(self, settings: Settings) -> None:
         train = self._loop.state("train")
@@ -379,22 +394,3 @@ class _Up:
             traffic=stores.traffic,
             purge=subject_purge(stores, self._settings.state),
         )
-
-    def _record(self) -> Record:
-        def find(id: str) -> Fact | None:
-            recorded = self._stores.log.find(id)
-            return None if recorded is None else recorded.fact
-
-        def newest() -> str:
-            trained = [each.digest for each in self._loop.state("registry").versions.values() if each.digest]
-            return trained[-1] if trained else ""
-
-        def first() -> str:
-            served = self._loop.state("registry").served
-            return served[0] if served else ""
-
-        def digest_of(version: str) -> str:
-            digest: str = self._loop.state("rollout").digest(version)
-            return digest
-
-        return Record(digest_of=digest_of, find=find, newest=newest, first_champion=first)

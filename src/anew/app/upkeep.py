@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -83,12 +83,17 @@ class Upkeep:
     ----------
     lake, journals
         What is looked after, and what damage is repaired from.
+    alive
+        Called after each file that is looked at: all of them may take longer than a loop may be silent.
     """
 
-    def __init__(self, lake: DeltaLake, journals: JournalReader, clock: Clock) -> None:
+    def __init__(
+        self, lake: DeltaLake, journals: JournalReader, clock: Clock, alive: Callable[[], None] = lambda: None
+    ) -> None:
         self._lake = lake
         self._journals = journals
         self._clock = clock
+        self._alive = alive
         self._verify_at = clock.monotonic() + EVERY_S
         if not lake.look():
             self._note_look()
@@ -98,12 +103,12 @@ class Upkeep:
 
         What cannot be repaired is logged, again at each look, and refused when it is read: serving goes on.
         """
-        problems = tuple(self._lake.verify())
+        problems = tuple(self._lake.verify(self._alive))
         for problem in problems:
             _LOG.error("lake damaged problem=%s", problem)
         if problems:
             try:
-                for sentence in self._lake.rebuild(self._journals):
+                for sentence in self._lake.rebuild(self._journals, self._alive):
                     _LOG.warning("lake repaired what=%s", sentence)
             except AnewError as exc:
                 _LOG.error("lake not repaired, a person has to look problem=%s", exc)

@@ -20,7 +20,8 @@ class EventClock:
 
     While the wall clock is in doubt, event time goes on by the monotonic clock. A clock that stepped ahead and came
     back has moved nothing; one that stays ahead is followed after a while. One that was set back lets event time stand
-    until it has caught up: nothing is asked for twice. So does one that is behind the record when a process begins.
+    until it has caught up: nothing is asked for twice. One that is behind the record when a process begins lets it
+    stand at once: however often one begins, event time gains no lead on the clock.
 
     Parameters
     ----------
@@ -33,10 +34,12 @@ class EventClock:
     def __init__(self, clock: Clock, since: datetime | None = None) -> None:
         self._clock = clock
         wall = clock.now()
-        self._anchor = (wall if since is None else max(wall, since), clock.monotonic())
-        self._shown = self._anchor[0]
+        shown = wall if since is None else max(wall, since)
+        behind = shown - wall > TOLERANCE
+        self._anchor = (wall if behind else shown, clock.monotonic())
+        self._shown = shown
         self._doubt: tuple[timedelta, float] | None = None
-        self._steps: list[timedelta] = []
+        self._steps = [wall - shown] if behind else []
 
     def now(self) -> datetime:
         """Return the present event time."""

@@ -45,8 +45,12 @@ class LeaseKeeper:
         UnavailableError
             The store does not answer.
         """
-        self._moved = self._clock.monotonic()
+        self.come_on()
         self._renew()
+
+    def come_on(self) -> None:
+        """Say that the loop does not hang, within a turn that does one long thing after another."""
+        self._moved = self._clock.monotonic()
 
     def stand_in(self) -> None:
         """Renew the lease where that is due, for a loop that has moved on within `STEP_S`; fail in silence."""

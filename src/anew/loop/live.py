@@ -108,6 +108,10 @@ class LiveLoop:
         """Keep the lease within the block, whatever a turn waits for, unless one takes minutes; see `LeaseKeeper`."""
         return self._keeper.running()
 
+    def come_on(self) -> None:
+        """Say within a turn that does one long thing after another that it does not hang."""
+        self._keeper.come_on()
+
     def pending(self) -> Collection[str]:
         """Return the ids of facts whose effects have not ended."""
         with self._lock:
@@ -210,18 +214,19 @@ class LiveLoop:
         now = self.event_time()
         for step in self._event_clock.steps():
             wall, seconds = self._ports.clock.now(), step.total_seconds()
+            behind = now is not None and wall < now
             _LOG.error("clock stepped seconds=%+.0f wall=%s event_time=%s", seconds, wall.isoformat(), now)
             if now is None:
                 continue
             said = (
                 f"the wall clock stepped by {seconds:+.0f} s to {wall.isoformat()}; event time does not follow it yet"
-                f"{_BEHIND.format(now.isoformat()) if wall < now else ''}"
+                f"{_BEHIND.format(now.isoformat()) if behind else ''}"
             )
             self.submit(
                 IncidentRaised(
                     model=self._model,
                     at=now,
-                    detector=f"{CLOCK}{wall.isoformat()}",
+                    detector=f"{CLOCK}{(now if behind else wall).isoformat()}",  # one while event time stands
                     version=self._engine.state("rollout").champion[0],
                     window=Interval(start=now, end=now + _MICRO),
                     evidence=(Evidence.of("clock", seconds, 1),),

@@ -1,6 +1,6 @@
 """The observation store: predictions, labels and imported history, append-only and versioned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -171,12 +171,17 @@ class Lake(Protocol):
         """Return the rows stored in each table: ``predictions``, ``labels``, ``feedback``, ``history``."""
         ...
 
-    def verify(self) -> Sequence[str]:
-        """Compare the tables with their high-water marks; return one sentence per damage, none when whole."""
+    def verify(self, seen: Callable[[], None] = lambda: None) -> Sequence[str]:
+        """Compare the tables with their high-water marks; return one sentence per damage, none when whole.
+
+        `seen` is called after each file.
+        """
         ...
 
-    def rebuild(self, journals: JournalReader) -> Sequence[str]:
+    def rebuild(self, journals: JournalReader, seen: Callable[[], None] = lambda: None) -> Sequence[str]:
         """Repair what is damaged from what was kept and from `journals`; return one sentence per repair.
+
+        `seen` is called after each file.
 
         Raises
         ------

@@ -1,5 +1,6 @@
 """Sharing: whose retrain is next, where several models share one compute budget."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -250,7 +251,7 @@ class Sharing:
 
     def _due(self, asked: Asked, wall: datetime) -> datetime:
         since = wall if asked.since is None else asked.since
-        hard = any(each == word or each.startswith(f"{word}(") for each in asked.triggers for word in self.first)
+        hard = any(re.match(rf"{re.escape(word)}(?!\w)", each) for each in asked.triggers for word in self.first)
         return since if hard else since + self.patience
 
     def _hindrance(self, state: SharingState, place: Place, now: "_Now", before: str) -> tuple[str, str]:

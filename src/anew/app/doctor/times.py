@@ -33,7 +33,7 @@ def event_time(project: Examined) -> Finding:
     if ticked is None:
         return Finding.skipped("event time", "no time has passed yet")
     now = ticked.fact.at
-    wall, latest = datetime.now(UTC), max(now, *(each.fact.at for each in dated))
+    wall, latest = datetime.now(UTC), max((now, *(each.fact.at for each in dated)))
     if project.settings.policy.monitor.clock == "wall" and latest > wall + _SKEW:
         found = f"it is {latest:%Y-%m-%d %H:%M} on record, and {wall:%Y-%m-%d %H:%M} by this machine's clock"
         fix = (
