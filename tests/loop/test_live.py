@@ -545,6 +545,7 @@ def test_by_the_data_s_clock_a_wall_clock_that_is_behind_the_record_is_nothing()
     bed.turn()
     bed.clock.step(timedelta(days=-1))
     bed.begin()
+    bed.loop.resume(WALL, WALL)
     bed.turn()
     assert bed.facts(IncidentRaised) == []
 

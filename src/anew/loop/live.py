@@ -74,7 +74,7 @@ class LiveLoop:
         self._keeper = LeaseKeeper(ports.lease, ports.traffic, ports.clock, grant)
         self._guardrails = guardrails
         self._data_clock = data_clock
-        self._event_clock = EventClock(ports.clock, engine.newest)
+        self._event_clock = EventClock(ports.clock, None if data_clock else engine.newest)
         self._lock = threading.RLock()
         self._looked = float("-inf")
         self._first: datetime | None = None
