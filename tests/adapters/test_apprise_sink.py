@@ -122,8 +122,11 @@ def dripping() -> Iterator[Dripper]:
     kept = Dripper()
 
     def answer(peer: socket.socket) -> None:
-        with peer, suppress(OSError):
-            peer.recv(65_536)
+        with peer, suppress(OSError), peer.makefile("rb") as asked:
+            length = next(int(line[15:]) for line in asked if line.lower().startswith(b"content-length:"))
+            while asked.readline().strip():
+                pass
+            asked.read(length)  # whole: who closes with something unread resets the connection
             peer.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
             while not kept.ending.wait(0.05):
                 peer.sendall(b".")
