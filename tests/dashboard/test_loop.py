@@ -13,6 +13,7 @@ from anew.domain.facts import (
     AccessGranted,
     ApprovalAsked,
     CandidateAccepted,
+    CandidateHeld,
     CandidateRefused,
     CandidateTrained,
     FreezeBegan,
@@ -162,6 +163,16 @@ def test_a_first_version_that_waits_for_signatures_is_not_said_to_be_missing() -
     found = loop([REQUESTED, PLANNED, TRAINED, accepted, asked])
     assert found["health"]["detail"] == "v1 is accepted, and is to be the first champion."
     assert found["ahead"] == ["v1 waits for a person: waits for 2 approvals (policy)."]
+
+
+def test_a_candidate_at_a_gate_that_asks_waits_until_a_newer_one_takes_its_place() -> None:
+    held = CandidateHeld(
+        model="m", at=AT, version="v1", champion="", digest="1" * 64, gates=("leakage",), reason="too good"
+    ).caused_by(TRAINED.id)
+    told = [REQUESTED, PLANNED, TRAINED, held]
+    assert "v1 waits for a person: too good." in loop(told)["ahead"]
+    newer = replace(TRAINED, version="v2", digest="2" * 64)
+    assert not any("waits for a person" in each for each in loop([*told, newer])["ahead"])
 
 
 def test_a_project_without_rows_is_told_where_to_name_them() -> None:

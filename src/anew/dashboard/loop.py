@@ -341,10 +341,10 @@ def _ahead(
     found += [_step_ahead(each, policy) for each in arms]
     if beside.to_review:
         found.append(f"{beside.to_review} answers wait to be judged by people.")
-    held, many = record.standing(Registered.HELD, most=_MOST_HELD)
-    found += [f"{each.version} waits for a person: {each.reason}." for each in held]
-    if many > len(held):
-        found.append(f"So do {many - len(held)} before these.")
+    trained, waiting = record.last("CandidateTrained"), record.governance.waiting
+    asked = {getattr(trained, "version", ""), waiting.accepted.version if waiting else ""}
+    held, _ = record.standing(Registered.HELD, most=_MOST_HELD)  # an older one waits no more: nobody can sign for it
+    found += [f"{each.version} waits for a person: {each.reason}." for each in held if each.version in asked]
     found += _frozen(record)
     if record.champion is None or record.governance.held is not None:
         return tuple(found)  # without answers no window closes, and what is held has been asked for
