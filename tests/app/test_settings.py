@@ -74,7 +74,21 @@ def test_a_project_is_read_with_its_revision(tmp_path: Path) -> None:
         ("task: binary", "task: regression", "only a classification has classes"),
         ("model: small", "model: small\npipeline: ../other.py", "pipeline"),
         ("model: small", "model: small\npipeline: other.py", "anew.yaml:2:1: pipeline: "),
-        ("model: small", "model: small\npolicy: {budget: {retrains: 8}}", "policy.budget.retrains"),
+        (
+            "model: small",
+            "model: small\npolicy: {budget: {retrains: 8}}",
+            "policy.budget.retrains: write how many in wh",
+        ),
+        (
+            "model: small",
+            "model: small\npolicy: {cost: {retrain: 0}}",
+            "retrain: write a number above 0, or measured (found 0)",
+        ),
+        (
+            "model: small",
+            "model: small\npolicy: {cost: {retrain: much}}",
+            "a number above 0, or measured (found 'much')",
+        ),
         ("model: small", "model: small\npolicy: {budget: {retrains: 8 a week}}", "'8 a week' is no rate"),
         ("model: small", "model: small\npolicy: {budget: {euros: 8 per 7d}}", "policy.budget.euros"),
         ("model: small", "model: small\nrollout: {expire: 0d}", "anew.yaml:2:11: rollout.expire"),

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
 
 from anew.app.component import hint, known_components
 from anew.app.duration import parse_amount, parse_duration
-from anew.app.policy_section import Section
+from anew.app.policy_section import Section, in_a_period
 from anew.app.settings import FILE
 from anew.app.standing import INSTALLATION
 from anew.app.yaml_file import Document, read_yaml
@@ -40,9 +39,7 @@ class ComputePolicy(Section):
     @field_validator("hours", mode="before")
     @classmethod
     def _in_a_period(cls, value: object) -> object:
-        if isinstance(value, int | float):
-            raise PydanticCustomError("amount", "write how many in which period, e.g. 20 per 1d")
-        return value
+        return in_a_period(value)
 
     @field_validator("first")
     @classmethod

@@ -10,7 +10,7 @@ from anew.app.policy_access import AccessPolicy, DashboardPolicy, OIDCPolicy
 from anew.app.policy_feedback import FeedbackPolicy, ImplicitPolicy, Reference, ReviewPolicy
 from anew.app.policy_governance import GovernancePolicy
 from anew.app.policy_rollout import CanaryPolicy, GuardrailPolicy, KPIPolicy, RolloutPolicy, ShadowPolicy
-from anew.app.policy_section import Section
+from anew.app.policy_section import Section, in_a_period
 from anew.app.policy_stores import StoresPolicy
 from anew.app.secret import is_reference, is_url
 from anew.domain.column import Column, Task
@@ -187,6 +187,14 @@ class CostPolicy(Section):
         default=1.0, gt=0, description="without `error`: a retrain is worth what a new model loses in so many windows"
     )
 
+    @field_validator("retrain", mode="before")
+    @classmethod
+    def _a_price(cls, value: object) -> object:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        if not number and value != "measured":
+            raise PydanticCustomError("price", "write a number above 0, or measured")
+        return value
+
 
 class BudgetPolicy(Section):
     """How much retraining a period of event time may hold; a person's command is not held by it."""
@@ -194,6 +202,11 @@ class BudgetPolicy(Section):
     retrains: str = Field(default="", description="requests: 8 per 7d; empty: any number")
     compute_hours: str = Field(default="", description="hours of CPU of runs and their gates: 20 per 30d; empty: any")
     cost: str = Field(default="", description="money by `cost`: 50 per 30d; empty: any")
+
+    @field_validator("retrains", "compute_hours", "cost", mode="before")
+    @classmethod
+    def _in_a_period(cls, value: object) -> object:
+        return in_a_period(value)
 
 
 class LoopPolicy(Section):

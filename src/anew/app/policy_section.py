@@ -1,8 +1,9 @@
 """A section of `anew.yaml`: it knows all its keys."""
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-__all__ = ["Section"]
+__all__ = ["Section", "in_a_period"]
 
 
 class Section(BaseModel):
@@ -20,3 +21,10 @@ class Section(BaseModel):
             if isinstance(each, bool):
                 raise ValueError(f"{str(each).lower()} is a truth value; put words such as yes and no in quotes")
         return value
+
+
+def in_a_period(value: object) -> object:
+    """Return the value of an amount as it was written; raises what pydantic tells of a number without a period."""
+    if isinstance(value, int | float):
+        raise PydanticCustomError("amount", "write how many in which period, e.g. 20 per 1d")
+    return value
