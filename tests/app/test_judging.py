@@ -90,6 +90,7 @@ def test_control_a_guardrail_with_its_signal_is_taken(tmp_path: Path) -> None:
     assert [each.keep for each in found.rules.rules] == ["x > -1000"]
     assert found.rules.steps
     assert guardrails(settings).p99_ms == 150
+    assert not guardrails(settings).switched
 
 
 def test_blue_green_takes_no_steps_in_which_a_rule_could_wait(tmp_path: Path) -> None:
@@ -103,6 +104,7 @@ def test_blue_green_takes_no_steps_in_which_a_rule_could_wait(tmp_path: Path) ->
     found = judged_by(settings, watched_by(settings))
     assert found.rules is not None
     assert not found.rules.steps
+    assert guardrails(settings).switched
 
 
 def test_a_trial_is_judged_at_a_level_that_its_arms_share(tmp_path: Path) -> None:

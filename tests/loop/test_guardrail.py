@@ -11,10 +11,10 @@ import pytest
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
-from anew.domain.facts import GuardrailTripped, QuarantineReleased, RolloutHeld, Stage, TrafficShifted
+from anew.domain.facts import GuardrailTripped, QuarantineReleased, RolledBack, RolloutHeld, Stage, TrafficShifted
 from anew.ports.traffic import VersionHealth, WorkerStatus
 from anew.registry import Standing
-from anew.rollout import WATCHED, Probation, RolloutState
+from anew.rollout import WATCHED, Probation, Rollout, RolloutState
 from tests.guarded_loop import LIMITS, GuardedLoop
 
 T0 = datetime(2026, 6, 1, tzinfo=UTC)
@@ -138,6 +138,14 @@ def test_a_champion_that_took_all_traffic_at_once_is_held_to_the_latency_at_firs
     assert LIMITS.broken(state, slow, "m", T0) is None, "it was a challenger before"
     assert switched.broken(replace(state, fallback=("", "")), slow, "m", T0) is None
     assert switched.broken(state, slow, "m", T0 + WATCHED) is None, "then it is the machine rather"
+
+
+def test_a_champion_that_was_gone_back_to_is_no_new_one() -> None:
+    state = replace(CHAMPION, promoted=T0)
+    assert state.newcomer(T0) == "v2"
+    back = RolledBack(model="m", at=T0, version="v2", to="v1", evidence=(), reason="")
+    after = replace(Rollout().apply(state, back), fallback=("v0", "d0"))  # gateways may have kept one
+    assert (after.champion[0], after.newcomer(T0)) == ("v1", "")
 
 
 @pytest.mark.fault("P8")
