@@ -163,27 +163,17 @@ def test_an_address_that_drips_its_answer_silences_no_other(there: Receiver, tmp
     assert dripper.asked <= 1, "it is asked nothing while it answers"
 
 
-def test_what_a_slow_address_took_late_is_told_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("offered_again", [True, False], ids=["told once", "given up"])
+def test_what_a_slow_address_took_late_counts_as_told(*, offered_again: bool, tmp_path: Path) -> None:
     with dripping() as dripper:
         slow = at(dripper, tmp_path, 0.01)
         with pytest.raises(UnavailableError):
             slow.take(recorded())
         dripper.ending.set()
         slow._timeout_s = HANGS_S
-        slow.take(recorded())
+        if offered_again:  # else it is a day old meanwhile
+            slow.take(recorded())
         slow.take(recorded("RolledBack"))
-    assert dripper.asked == 2
-    assert json.loads((tmp_path / "drips.json").read_text()).keys() == {"IncidentRaised", "RolledBack"}
-
-
-def test_another_notice_follows_one_that_was_given_up(tmp_path: Path) -> None:
-    with dripping() as dripper:
-        slow = at(dripper, tmp_path, 0.01)
-        with pytest.raises(UnavailableError):
-            slow.take(recorded())
-        dripper.ending.set()
-        slow._timeout_s = HANGS_S
-        slow.take(recorded("RolledBack"))  # the first is a day old meanwhile, and is not offered again
     assert dripper.asked == 2
     assert json.loads((tmp_path / "drips.json").read_text()).keys() == {"IncidentRaised", "RolledBack"}
 

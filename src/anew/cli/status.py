@@ -1,6 +1,5 @@
 """Show what serves, what is on probation, what was decided last, and whether everything acknowledged is stored."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 from anew.cli.models import show
 from anew.domain.duration import lasting
+from anew.domain.unserved import signatures
 
 __all__ = ["main", "told_waiting"]
 
@@ -95,8 +95,7 @@ def told_waiting(status: Mapping[str, Any]) -> str:
         return f"{waiting['version']}: {persons} (anew approve {waiting['version']} --reason …)"
     if asking is None:
         return ""
-    how = "; ".join(f"anew approve {asking['version']} {shlex.quote(gate)} --reason …" for gate in asking["gates"])
-    return f"{asking['version']}: {asking['reason']} ({how})"
+    return f"{asking['version']}: {asking['reason']} ({signatures(asking['version'], asking['gates'])})"
 
 
 def _say_score(score: Mapping[str, Any] | None, champion: Mapping[str, Any] | None) -> None:

@@ -1,13 +1,13 @@
 """Why a project has no champion, and what to do: a first candidate that came to nothing is not tried again."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from anew.domain.fact import Fact
 from anew.domain.facts import CandidateHeld, CandidateRefused, EffectFailed, GateJudged, RolloutRefused
 
-__all__ = ["ATTEMPT", "NO_ROWS", "Unserved", "unserved"]
+__all__ = ["ATTEMPT", "NO_ROWS", "Unserved", "signatures", "unserved"]
 
 ATTEMPT = (GateJudged, CandidateHeld, CandidateRefused, EffectFailed, RolloutRefused)
 """What is on record of a candidate that has not come to traffic."""
@@ -50,8 +50,8 @@ def unserved(attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None) -
             found = f"{fact.version} was refused ({fact.verdict.name}): {fact.reason}"
             return Unserved(version=fact.version, found=found, fix=_way_past(fact, asks))
         case CandidateHeld() as fact:
-            said = "; ".join(f"anew approve {fact.version} {shlex.quote(gate)} --reason …" for gate in fact.gates)
-            return Unserved(version=fact.version, found=f"{fact.version} waits for persons: {fact.reason}", fix=said)
+            found = f"{fact.version} waits for persons: {fact.reason}"
+            return Unserved(version=fact.version, found=found, fix=signatures(fact.version, fact.gates))
         case EffectFailed() as fact:
             found = f"{fact.effect} of {fact.version} failed ({fact.reason}): {fact.detail}"
             return Unserved(version=fact.version, found=found, fix=f"mend that, then: {_AGAIN}")
@@ -62,13 +62,20 @@ def unserved(attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None) -
             return None
 
 
+def signatures(version: str, gates: Iterable[str], asking: Collection[str] | None = None) -> str:
+    """Return the commands that sign for gates, one after another; for all but those that are `asking`, an override.
+
+    >>> signatures("v2", ["leakage", "skew(x)"])
+    "anew approve v2 leakage --reason …; anew approve v2 'skew(x)' --reason …"
+    """
+    verbs = {gate: "approve" if asking is None or gate in asking else "override" for gate in gates}
+    return "; ".join(f"anew {verb} {version} {shlex.quote(gate)} --reason …" for gate, verb in verbs.items())
+
+
 def _way_past(refused: CandidateRefused, asks: set[str]) -> str:
     """Return how a refused candidate goes on all the same, and how another one comes to be."""
     mend = "change slos in anew.yaml to what it can keep" if "slos" in refused.gates else "mend what they refuse"
-    signed = "; ".join(
-        f"anew {'approve' if gate in asks else 'override'} {refused.version} {shlex.quote(gate)} --reason …"
-        for gate in refused.gates
-    )
+    signed = signatures(refused.version, refused.gates, asks)
     if not signed:
         return f"require a gate in anew.yaml, then: {_AGAIN}"
     return f"good enough all the same: {signed}; otherwise {mend}, then: {_AGAIN}"
