@@ -608,6 +608,9 @@ def test_every_arm_of_a_trial_is_shown_with_what_was_seen_of_it() -> None:
     )  # fmt: skip
     told.append(shift.caused_by("join"))
     told.append(TrafficApplied(model="m", at=at, cause=shift.caused_by("join").id, epoch=3, workers=1).caused_by("in"))
+    young = signed_in(ToldSource(told, "x"))
+    for path in ("/rollout", "/"):
+        assert "All arms of the trial" in young.get(path, headers=HTML).text, "v3x was not looked at yet"
     for arm, wrong in zip(arms, (20, 5), strict=True):
         look = RolloutObserved(
             model="m", at=at + DAY, version=arm.version, stage=Stage.AB, look=1, span=Interval(start=at, end=at + DAY),
