@@ -15,6 +15,8 @@ from anew.domain.facts import (
     ApprovalAsked,
     ApprovalCounted,
     ApprovalRefused,
+    CandidateHeld,
+    RetrainRequested,
     RolloutApproved,
     RolloutStarted,
     TrafficShifted,
@@ -109,4 +111,17 @@ def test_a_first_champion_that_is_approved_after_access_was_given_is_watched(tmp
         for _ in range(3):
             ours.hour()
         ours.wait_for(WindowClosed)
+        assert ours.down() == 0
+
+
+def test_a_first_candidate_that_waits_at_a_gate_is_not_trained_again_by_a_start(tmp_path: Path) -> None:
+    asking = {"- slos": "{or_closer: true}\n  - {footprint: {size_mb: 0.000001}, mode: ask}"}
+    with loop_project(tmp_path / "project", QUIET | asking) as ours:
+        ours.up()
+        ours.wait_for(CandidateHeld)
+        assert ours.down() == 0
+        ours.up()
+        ours.anew("approve", "v1", "footprint", "--reason", "looked into it")
+        assert ours.serves() == "v1"
+        assert len(ours.facts(RetrainRequested)) == 1
         assert ours.down() == 0

@@ -362,8 +362,9 @@ HELD, ACCEPTED, REFUSED = "CandidateHeld", "CandidateAccepted", "CandidateRefuse
 def test_a_gate_that_asks_waits_for_its_own_approval(
     values: dict[str, float | None], signatures: list[Fact], found: list[str]
 ) -> None:
-    _, decided = heard([trained(), measured(values), *signatures], asking=ASKS)
+    state, decided = heard([trained(), measured(values), *signatures], asking=ASKS)
     assert outcomes(decided) == found
+    assert state.waits is (found[-1:] == [HELD])
     for fact in decided:
         if isinstance(fact, CandidateHeld):
             assert (fact.gates, fact.digest) == (("b",), "d2")

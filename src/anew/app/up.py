@@ -312,7 +312,9 @@ class _Up:
         served = engine.state("rollout").champion[0]
         if not served and newest is None and not self._stores.lake.counts().get("history"):
             _LOG.warning("%s; %s", NO_ROWS.found, NO_ROWS.fix)
-        if not served and newest is not None and not engine.state("trigger").running:
+        trigger = engine.state("trigger")
+        waits = engine.state("validate").waits and not trigger.mended  # for a person: no other is asked for
+        if not served and newest is not None and not (trigger.running or waits):
             command = f"{FIRST}{engine.state('train').planned}"
             self._loop.submit(
                 RetrainCommanded(

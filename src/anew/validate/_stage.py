@@ -60,6 +60,11 @@ class Candidacy:
         """Gates that a person overrode; or approved, where they ask for that."""
         return self.overridden | {gate for gate in self.approved if gate in self.judged and self.judged[gate].ask}
 
+    @property
+    def waits(self) -> bool:
+        """Is it neither accepted nor refused, because all that is in its way asks a person?"""
+        return self.is_judged and not self.accepted and all(each.ask for each in self.in_the_way)
+
 
 @dataclass(frozen=True, slots=True)
 class ValidateState:
@@ -67,6 +72,11 @@ class ValidateState:
 
     candidacy: Candidacy | None = None
     capped: tuple[SourceCapped, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Does the latest candidate wait for a person at gates that ask?"""
+        return self.candidacy is not None and self.candidacy.waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +175,7 @@ class Validate:
         in_the_way = after.in_the_way
         if after.is_judged and not in_the_way:
             return (*judged, _accepted(candidacy, fact))
-        if after.is_judged and all(each.ask for each in in_the_way):
+        if after.waits:
             return (*judged, _held(candidacy, fact, in_the_way))
         refused = CandidateRefused(
             model=fact.model,
@@ -222,7 +232,7 @@ def _after_signature(candidacy: Candidacy, fact: Fact) -> tuple[Fact, ...]:
     in_the_way = candidacy.in_the_way
     if not in_the_way:
         return (_accepted(candidacy, fact),)
-    return (_held(candidacy, fact, in_the_way),) if all(each.ask for each in in_the_way) else ()
+    return (_held(candidacy, fact, in_the_way),) if candidacy.waits else ()
 
 
 def _accepted(candidacy: Candidacy, fact: Fact) -> CandidateAccepted:
