@@ -261,6 +261,26 @@ def test_the_span_reaches_back_from_the_newest_mature_label(tmp_path: Path) -> N
     assert (live.span, replayed.span) == (Span(length=timedelta(days=13)), Span(length=timedelta(days=11)))
 
 
+@pytest.mark.parametrize(
+    ("span", "least", "said"),
+    [
+        ("10d", "13d", "data.span: 10d and monitor.label_delay are 13d"),
+        ("all", "4d", "a window and monitor.label_delay are 4d"),
+        (
+            "since_change",
+            "8d",
+            "the 5 windows that data.span: since_change has at least and monitor.label_delay are 8d",
+        ),
+    ],
+)
+def test_rows_are_kept_until_they_were_trained_on(tmp_path: Path, span: str, least: str, said: str) -> None:
+    yaml = YAML.replace("window: 1d", "window: 1d, label_delay: 3d").replace("span: 10d", f"span: {span}, keep: %s")
+    (problem,) = refused(tmp_path / "short", yaml % "3d")
+    assert problem.startswith("anew.yaml:8:")
+    assert f"data.keep: 3d deletes rows before they are trained on: {said}; keep that or longer" in problem
+    assert stages(settings_of(tmp_path / "enough", yaml % least))
+
+
 def test_spans_that_are_chosen_and_what_a_snapshot_may_hold(tmp_path: Path) -> None:
     data = "data: {span: %s, holdout: 0.2, rehearsal: 0.1, max_source_share: 0.3, uncapped_sources: [history]}"
     for number, (text, kind) in enumerate([("auto", AutoSpan), ("since_change", SinceChange), ("all", Span)]):

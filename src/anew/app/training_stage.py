@@ -5,6 +5,7 @@ from datetime import timedelta
 from anew.app.duration import parse_duration
 from anew.app.gates import chosen_gates
 from anew.app.settings import Settings
+from anew.domain.duration import write_duration
 from anew.domain.errors import SettingsError
 from anew.train import Train
 from anew.train.auto_span import AutoSpan
@@ -26,10 +27,12 @@ def training_stage(
     Raises
     ------
     SettingsError
-        A span is to be chosen by windows of time, and windows are so many rows.
+        A span is to be chosen by windows of time, and windows are so many rows; or rows are deleted before they are
+        trained on.
     """
     data = settings.policy.data
     delay = settings.label_delay if label_delay is None else label_delay
+    _refuse_short_keep(settings)
     return Train(
         span=_span(settings, delay, settings.window if window is None else window),
         holdout_share=data.holdout,
@@ -56,3 +59,20 @@ def _span(settings: Settings, delay: timedelta, window: timedelta | None) -> Spa
     if text == "auto":
         return AutoSpan(window=window, delay=delay, shortest=LEAST_WINDOWS)
     return SinceChange(least=LEAST_WINDOWS * window, delay=delay)
+
+
+def _refuse_short_keep(settings: Settings) -> None:
+    """Refuse to delete rows that the shortest span reaches back to, or whose labels are not mature."""
+    text, window = settings.policy.data.span, settings.window or timedelta(0)
+    if text == "all":
+        least, said = window, "a window"
+    elif text in ("auto", "since_change"):
+        least, said = LEAST_WINDOWS * window, f"the {LEAST_WINDOWS} windows that data.span: {text} has at least"
+    else:
+        least, said = parse_duration(text), f"data.span: {text}"
+    least += settings.label_delay
+    if settings.keep is not None and settings.keep < least:
+        raise SettingsError(
+            f"{settings.document.where(('data', 'keep'))}: data.keep: {settings.policy.data.keep} deletes rows before "
+            f"they are trained on: {said} and monitor.label_delay are {write_duration(least)}; keep that or longer"
+        )
