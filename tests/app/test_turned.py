@@ -1,6 +1,8 @@
 """What a probe of liveness looks at: the loop's lock grows old when it hangs, and not when others are away."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from anew.adapters.memory import ManualClock
 from anew.app import up as module
-from anew.app.alone import lock_of
+from anew.app.alone import alone, lock_of, turning
 from anew.app.settings import load
 from anew.app.up import UpOptions, _Up, up
 from anew.domain.errors import UnavailableError
@@ -72,3 +74,18 @@ def test_a_loop_that_looks_at_every_byte_of_a_large_lake_says_after_each_file_th
     loop._turns(stop, MagicMock(), MagicMock())
     assert young == [True] * 3
     assert loop._loop.come_on.call_count >= 3
+
+
+def test_a_loop_turns_where_its_process_lives_and_said_so_a_moment_ago(tmp_path: Path) -> None:
+    lock = lock_of(tmp_path)
+    assert turning(tmp_path) is None
+    with alone(lock):
+        assert turning(tmp_path) == os.getpid()
+        os.utime(lock, (1, 1))
+        assert turning(tmp_path) is None, "it hangs, or is another's of long ago"
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    lock.write_text(str(ended.pid), "ascii")
+    assert turning(tmp_path) is None, "it was killed"
+    lock.write_text("", "ascii")
+    assert turning(tmp_path) is None

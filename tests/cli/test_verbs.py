@@ -1,6 +1,7 @@
 """Every verb: its help, its data on stdout, its refusals as sentences on stderr with the exit code that they have."""
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from anew.adapters.sql_engine import Database
 from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.system_clock import SystemClock
+from anew.app.alone import alone, lock_of
 from anew.cli._help import commands
 from anew.cli._main import EXIT_CODES, VERBS
 from anew.domain import errors
@@ -194,6 +196,17 @@ def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:
     text = run("status", project).out
     assert "champion    v1 since 2024-01-01 00:00" in text
     assert "error       0.1 (0.05 to 0.2) on 60 labels" in text
+
+
+def test_a_loop_that_lives_without_its_lease_is_told_and_not_to_be_started(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    assert "loop        not running" in run("status", project).out
+    with alone(lock_of(project / ".anew")):
+        assert json.loads(run("status", project, "--json").out)["data"]["without_lease"] == os.getpid()
+        assert f"loop        process {os.getpid()} runs and does not hold the lease" in run("status", project).out
+        said = run("doctor", project).out
+    assert f"process {os.getpid()} runs without the lease" in said
+    assert "start it: anew up" not in said
 
 
 def test_status_tells_which_candidate_waits_at_a_gate_while_a_champion_serves(run: Run, tmp_path: Path) -> None:

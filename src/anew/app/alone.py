@@ -2,13 +2,16 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anew.domain.errors import ConflictError
 
-__all__ = ["alone", "lock_of", "turned"]
+__all__ = ["alone", "lock_of", "turned", "turning"]
+
+_TURN_S = 30.0
 
 
 @contextmanager
@@ -39,3 +42,14 @@ def turned(state: Path) -> None:
     """Say, by the age of the lock's file, that the loop does not hang; it says so with its database away, too."""
     with suppress(OSError):
         lock_of(state).touch()
+
+
+def turning(state: Path) -> int | None:
+    """Return the pid of the loop that last said so half a minute ago or less; None for none here."""
+    lock = lock_of(state)
+    with suppress(OSError, ValueError):
+        if time.time() - lock.stat().st_mtime <= _TURN_S:
+            pid = int(lock.read_text("ascii"))
+            os.kill(pid, 0)
+            return pid
+    return None

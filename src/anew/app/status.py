@@ -13,6 +13,7 @@ from anew.adapters.signing import Verifier
 from anew.adapters.sqlite_errors import translate
 from anew.adapters.sqlite_opening import read_only
 from anew.adapters.system_clock import SystemClock
+from anew.app.alone import turning
 from anew.app.dashboard_status import dashboard_address
 from anew.app.hold import Holding
 from anew.app.mirror_status import mirror_status
@@ -54,6 +55,7 @@ __all__ = [
     "state_folder",
     "stored_rows",
     "told_hold",
+    "told_loop",
     "told_problem",
     "told_run",
     "told_traffic",
@@ -115,7 +117,7 @@ def project_status(project: Path) -> Mapping[str, Any]:
     return {
         "model": model,
         "facts": count_facts(record_place(state)),
-        "holder": loop_holder(state),
+        **_loop(state),
         "standstill": standing.until(SystemClock().now()),
         "ordered": order,
         "routing_problem": problem,
@@ -140,6 +142,18 @@ def project_status(project: Path) -> Mapping[str, Any]:
         "mirror": mirror_status(state),
         "dashboard": dashboard_address(state),
     }
+
+
+def told_loop(status: Mapping[str, Any]) -> str:
+    """Say in a line who runs the loop."""
+    if status["holder"]:
+        return f"run by {status['holder']}"
+    if status["without_lease"]:
+        return (
+            f"process {status['without_lease']} runs and does not hold the lease: it begins, or the record cannot be "
+            "written (is the disk full?); see what anew up says"
+        )
+    return "not running"
 
 
 def challengers(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -225,6 +239,11 @@ def _waiting(consent: GovernanceState) -> Mapping[str, Any] | None:
         "expires": asked.expires.isoformat() if asked else None,
         "delayed": waiting.delayed,
     }
+
+
+def _loop(state: Path) -> Mapping[str, Any]:
+    holder = loop_holder(state)
+    return {"holder": holder, "without_lease": None if holder else turning(state)}
 
 
 def _asking(last: Mapping[str, Fact], versions: RegistryState) -> Mapping[str, Any] | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.app.standing import is_installation
-from anew.app.status import challengers, project_status, told_hold, told_problem, told_run, told_traffic
+from anew.app.status import challengers, project_status, told_hold, told_loop, told_problem, told_run, told_traffic
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 from anew.cli.models import show
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> None:
         emit_json("anew.status/1", status)
         return
     say(f"model       {status['model']}   ({status['facts']} facts on record)")
-    say(f"loop        {'run by ' + status['holder'] if status['holder'] else 'not running'}")
+    say(f"loop        {told_loop(status)}")
     if status["standstill"]:
         say(f"event time  ahead of the clock: until {minute(status['standstill'])} nothing is watched; see anew doctor")
     if status["dashboard"]:

@@ -116,7 +116,8 @@ def _head(look: Look) -> list[Text]:
     status, now = look.status, datetime.now(UTC)
     line = _line(f"{status['model']}", "bold")
     line.append(f"   {status['facts']:,} facts   ")
-    line.append("loop running" if status["holder"] else "loop not running", "green" if status["holder"] else "bold red")
+    loop = "running" if status["holder"] else "without its lease" if status["without_lease"] else "not running"
+    line.append(f"loop {loop}", "green" if status["holder"] else "bold red")
     line.append(f"   {now:%H:%M:%S} UTC   Ctrl-C ends", "dim")
     return [line, _line(look.problem, "bold red")] if look.problem else [line]
 

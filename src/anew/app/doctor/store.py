@@ -16,6 +16,7 @@ from anew.adapters.signing import Signer
 from anew.adapters.sqlite_errors import DELETE_CHECKPOINTS, translate
 from anew.adapters.sqlite_opening import read_only
 from anew.adapters.system_clock import SystemClock
+from anew.app.alone import turning
 from anew.app.audit import verify
 from anew.app.backup_copy import record_epoch
 from anew.app.backup_record import last_backup
@@ -241,6 +242,8 @@ def _problem(file: Path) -> str:
 def _loop(project: Examined) -> Finding:
     grant = read_lease(record_place(project.state), clock=SystemClock())
     age = project.traffic.beaten_s()
+    if grant is None and (pid := turning(project.state)) is not None:
+        return Finding.warning("loop", f"process {pid} runs without the lease", "is the disk full? anew up says why")
     if grant is None:
         return Finding.warning("loop", "not running", "start it: anew up")
     if age is not None and age > _BEAT_S:
