@@ -11,11 +11,12 @@ import pytest
 from anew.adapters.delta_lake import DeltaLake
 from anew.adapters.segment_journal import SegmentJournal
 from anew.adapters.segment_reader import SegmentReader
-from anew.app.upkeep import EVERY_S, Upkeep, pinned_versions
+from anew.app.upkeep import EVERY_S, Pins, Upkeep
 from anew.domain.errors import NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.facts import SnapshotTaken, Stage, TrafficShifted
 from anew.domain.interval import Interval
+from anew.ports.eventlog import Recorded
 from anew.testing.contract_lake import COLUMNS, DAY, EVER, START, prediction
 
 
@@ -65,11 +66,22 @@ def routed(epoch: int, champion: str, fallback: str = "") -> TrafficShifted:
 
 
 @pytest.mark.fault("O8")
-def test_snapshots_of_whoever_may_be_needed_are_pinned() -> None:
+def test_snapshots_of_whoever_may_be_needed_are_pinned_and_the_record_is_read_once() -> None:
     facts: list[Fact] = [snapshot(f"v{i}", 10 * i) for i in range(1, 10)]
     facts += [routed(i, f"v{i}", f"v{i - 1}" if i > 1 else "") for i in range(1, 8)]
-    assert pinned_versions(facts, {"v9"}) == {"predictions": frozenset({30, 40, 50, 60, 70, 90})}
-    assert pinned_versions([], ()) == {}
+    read = list[int]()
+
+    def after(seq: int) -> Iterator[Recorded]:
+        for number, fact in enumerate(facts[seq:], seq + 1):
+            read.append(number)
+            yield Recorded(seq=number, recorded_at=START, fact=fact)
+
+    pins = Pins(after)
+    assert pins.now({"v9"}) == {"predictions": frozenset({30, 40, 50, 60, 70, 90})}
+    facts.append(routed(8, "v8", "v7"))
+    assert pins.now(()) == {"predictions": frozenset({40, 50, 60, 70, 80})}
+    assert read == list(range(1, 18)), "only what is new"
+    assert Pins(lambda _: ()).now(()) == {}
 
 
 @pytest.mark.fault("O8")
@@ -79,9 +91,10 @@ def test_old_rows_leave_after_a_day_and_their_files_after_another(lake: DeltaLak
 
     def day(number: float, pins: dict[str, set[int]] | None = None) -> None:
         clock.seconds = number * EVERY_S
-        upkeep.tidy(START + 4 * DAY, 2 * DAY, pins or {})
+        upkeep.tidy(START + 4 * DAY, 2 * DAY, lambda: pins or {})
 
-    day(0.5)
+    clock.seconds = 0.5 * EVERY_S
+    upkeep.tidy(START + 4 * DAY, 2 * DAY, lambda: pytest.fail("the record was read, and nothing can go"))
     assert lake.counts()["predictions"] == 4  # it is not time yet
     day(1.0)
     assert lake.counts()["predictions"] == 2
@@ -105,7 +118,7 @@ def test_a_loop_that_never_lives_a_day_lets_go_as_well(lake: DeltaLake, tmp_path
         upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), clock)
         for hour in range(4):
             clock.seconds += 3600.0 * (hour > 0)
-            upkeep.tidy(START + 4 * DAY, 2 * DAY, {})
+            upkeep.tidy(START + 4 * DAY, 2 * DAY, dict)
         rows.append(lake.counts()["predictions"])
         if start == 1:
             assert lake.predictions(EVER, versions=versions).height == 4  # somebody may be reading it
@@ -120,7 +133,7 @@ def test_a_clock_that_was_set_back_deletes_no_file_early_and_holds_nothing_up(la
     Upkeep(lake, reader, clock)
     for start, height in enumerate((4, 4, 0), 1):
         clock.set_by, clock.start, clock.started_s = timedelta(), f"boot {start}", clock.seconds
-        Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+        Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, dict)
         assert lake.counts()["predictions"] == 2
         if height:
             assert lake.predictions(EVER, versions=versions).height == height
@@ -134,11 +147,11 @@ def test_a_file_that_left_the_tables_stays_where_the_clock_was_set_back_since(la
     reader = SegmentReader(tmp_path / "journal")
     Upkeep(lake, reader, clock)
     clock.seconds += EVERY_S
-    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, dict)
     assert lake.counts()["predictions"] == 2
     clock.set_by, clock.start, clock.started_s = timedelta(), "boot 1", clock.seconds
     clock.seconds += 60
-    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, dict)
     assert lake.predictions(EVER, versions=versions).height == 4
 
 
@@ -159,7 +172,7 @@ def test_a_note_that_cannot_be_read_is_none_and_the_days_begin_anew(
     lake.note_look(note)
     upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), clock)
     for _ in range(2):
-        upkeep.tidy(START + 4 * DAY, 2 * DAY, {})
+        upkeep.tidy(START + 4 * DAY, 2 * DAY, dict)
         rows.append(lake.counts()["predictions"])
         clock.seconds += EVERY_S
     assert rows == [4, 2]
@@ -171,7 +184,7 @@ def test_a_note_of_an_anew_that_notes_more_is_read(lake: DeltaLake, tmp_path: Pa
     Upkeep(lake, reader, clock)
     lake.note_look(json.dumps(json.loads(lake.look()) | {"more": 1}))
     clock.seconds = EVERY_S
-    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, {})
+    Upkeep(lake, reader, clock).tidy(START + 4 * DAY, 2 * DAY, dict)
     assert lake.counts()["predictions"] == 2
 
 
@@ -180,7 +193,7 @@ def test_without_retention_nothing_is_ever_deleted(lake: DeltaLake, tmp_path: Pa
     upkeep = Upkeep(lake, SegmentReader(tmp_path / "journal"), clock)
     for number in range(1, 5):
         clock.seconds = number * EVERY_S
-        upkeep.tidy(START + 400 * DAY, None, {})
+        upkeep.tidy(START + 400 * DAY, None, dict)
     assert lake.predictions(EVER, versions=versions).height == lake.predictions(EVER).height == 4
 
 

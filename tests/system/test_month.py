@@ -79,7 +79,7 @@ class Month:
         while self.retrains < RETRAINS * (number + 1) / DAYS:
             self.story()
         self.clock.advance(EVERY_S + 1)
-        self.upkeep.tidy(START + (number + 1) * DAY, KEEP, {})
+        self.upkeep.tidy(START + (number + 1) * DAY, KEEP, dict)
 
     def story(self) -> None:
         """Tell one loop a story of trouble, from its first champion to its settled end, and hold it to the laws."""

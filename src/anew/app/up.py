@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from anew.adapters.dbos_effects import DBOSEffects
+from anew.adapters.fact_reader import read_facts
 from anew.app.accepted import accept, is_accepted, revision, touched
 from anew.app.alone import alone, lock_of, turned
 from anew.app.beside import Beside
@@ -31,13 +32,13 @@ from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
 from anew.app.reading import Reading, Step
-from anew.app.record_place import SQLITE, effects_place, has_record
+from anew.app.record_place import SQLITE, effects_place, has_record, record_place
 from anew.app.replica_loop import replicas
 from anew.app.served_gateway import ServedGateway
 from anew.app.settings import FILE, Settings, load
 from anew.app.split_history import keep_one_history
 from anew.app.stores import OpenStores, open_stores
-from anew.app.upkeep import Upkeep, pinned_versions
+from anew.app.upkeep import Pins, Upkeep
 from anew.app.wiring import stages
 from anew.app.yardstick import read_known
 from anew.domain.errors import AnewError, FencedError, SettingsError, UnavailableError
@@ -225,6 +226,7 @@ class _Up:
     def _turns(self, stop: Event, effects: Effects, grant: Grant) -> None:
         reporter = ProgressReporter(self._settings.state, self._progress)
         upkeep = Upkeep(self._stores.lake, self._stores.journals, self._stores.clock, self._alive)
+        pins = Pins(lambda after: read_facts(record_place(self._settings.state), after, Pins.KINDS))
         self._alive()
         upkeep.verify()
         reading = Reading(lambda: touched(self._settings), self._stores.clock)
@@ -242,7 +244,7 @@ class _Up:
             self._beside.keep()
             if self._stores.clock.monotonic() >= tidy_at:
                 tidy_at = self._stores.clock.monotonic() + _TIDY_S
-                self._tidy(upkeep)
+                self._tidy(upkeep, pins)
 
         while not stop.wait(self._options.pace()):
             turned(self._settings.state)
@@ -273,11 +275,9 @@ class _Up:
         turned(self._settings.state)
         self._loop.come_on()
 
-    def _tidy(self, upkeep: Upkeep) -> None:
-        keep = self._settings.keep
+    def _tidy(self, upkeep: Upkeep, pins: Pins) -> None:
         running = set(self._loop.state("train").runs.values())
-        pins = pinned_versions((each.fact for each in self._stores.log.read()), running)
-        upkeep.tidy(self._loop.event_time(), keep, pins)
+        upkeep.tidy(self._loop.event_time(), self._settings.keep, lambda: pins.now(running))
         self._effects.tidy(self._loop.pending())
 
     def _progress(self, id: str, said: str) -> None:

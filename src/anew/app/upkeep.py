@@ -2,18 +2,20 @@
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from anew.adapters.delta_lake import DeltaLake
 from anew.domain.errors import AnewError
-from anew.domain.fact import Fact
 from anew.domain.facts import SnapshotTaken, TrafficShifted
 from anew.ports.clock import Clock
+from anew.ports.eventlog import Recorded
 from anew.ports.journal import JournalReader
 
-__all__ = ["Upkeep", "pinned_versions"]
+__all__ = ["Pins", "Upkeep"]
 
 _LOG = logging.getLogger("anew.upkeep")
 
@@ -23,27 +25,42 @@ KEPT_CHAMPIONS = 5
 """Champions, the latest, whose snapshots can be read again from the tables whatever retention says."""
 
 
-def pinned_versions(facts: Iterable[Fact], running: Collection[str]) -> Mapping[str, frozenset[int]]:
-    """Return, by table, the versions that snapshots read which somebody may need again.
+class Pins:
+    """Versions of the tables, by table, that snapshots read which somebody may need again.
 
-    These are the snapshots of the versions `running` now, of those in the present routing, and of the last champions.
+    These are the snapshots of versions in training, of those in the present routing, and of the last champions.
+
+    Parameters
+    ----------
+    facts
+        Yields the facts on record of the kinds `KINDS` after a number; asked for what is new only.
     """
-    taken: dict[str, SnapshotTaken] = {}
-    champions: list[str] = []
-    routed: set[str] = set()
-    for fact in facts:
-        if isinstance(fact, SnapshotTaken):
-            taken[fact.version] = fact
-        elif isinstance(fact, TrafficShifted):
-            routed = {version for version, _ in fact.named}
-            if fact.champion[0] not in champions[-1:]:
-                champions.append(fact.champion[0])
-    needed = routed | set(running) | set(champions[-KEPT_CHAMPIONS:])
-    pins: dict[str, set[int]] = {}
-    for version in needed & set(taken):
-        for table, at in taken[version].tables:
-            pins.setdefault(table, set()).add(at)
-    return {table: frozenset(versions) for table, versions in pins.items()}
+
+    KINDS: ClassVar = frozenset({"SnapshotTaken", "TrafficShifted"})
+
+    def __init__(self, facts: Callable[[int], Iterable[Recorded]]) -> None:
+        self._facts = facts
+        self._seen = 0
+        self._tables: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._routed: set[str] = set()
+        self._champions = deque[str](maxlen=KEPT_CHAMPIONS)
+
+    def now(self, running: Collection[str]) -> Mapping[str, frozenset[int]]:
+        """Return them, where the versions `running` are in training."""
+        for recorded in self._facts(self._seen):
+            fact = recorded.fact
+            if isinstance(fact, SnapshotTaken):
+                self._tables[fact.version] = fact.tables
+            elif isinstance(fact, TrafficShifted):
+                self._routed = {version for version, _ in fact.named}
+                if fact.champion[0] not in list(self._champions)[-1:]:
+                    self._champions.append(fact.champion[0])
+            self._seen = recorded.seq
+        pins: dict[str, set[int]] = {}
+        for version in self._routed | set(running) | set(self._champions):
+            for table, at in self._tables.get(version, ()):
+                pins.setdefault(table, set()).add(at)
+        return {table: frozenset(versions) for table, versions in pins.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +131,14 @@ class Upkeep:
                 _LOG.error("lake not repaired, a person has to look problem=%s", exc)
         return problems
 
-    def tidy(self, now: datetime | None, keep: timedelta | None, pins: Mapping[str, Collection[int]]) -> None:
+    def tidy(
+        self, now: datetime | None, keep: timedelta | None, pins: Callable[[], Mapping[str, Collection[int]]]
+    ) -> None:
         """Make small files one; once a day look at every byte, and let go what is older than `keep`.
 
-        A file that left the tables stays until a look a day later, for whoever reads it now. The last look is noted
-        beside the tables, so that a loop that is started anew each day lets go as well.
+        A file that left the tables stays until a look a day later, for whoever reads it now, and longer where a version
+        in `pins`, which is asked for only then, has it. The last look is noted beside the tables, so that a loop that
+        is started anew each day lets go as well.
         """
         self._lake.compact()  # every turn with traffic leaves small files
         if self._clock.monotonic() >= self._verify_at:
@@ -133,17 +153,19 @@ class Upkeep:
         if 0 <= age_s < EVERY_S:
             return
         if keep is not None:
-            self._let_go(now, keep, pins, last.versions if age_s >= EVERY_S else {})
+            if now is not None:
+                self._expire(now - keep)
+            if age_s >= EVERY_S:
+                self._vacuum(pins(), last.versions)
         self._note_look()
 
-    def _let_go(
-        self, now: datetime | None, keep: timedelta, pins: Mapping[str, Collection[int]], seen: Mapping[str, int]
-    ) -> None:
-        """Take old rows out of the tables, and delete the files that had left them before the versions `seen`."""
-        if now is not None:
-            rows = self._lake.expire(now - keep)
-            if rows:
-                _LOG.info("rows expired rows=%d before=%s", rows, (now - keep).isoformat())
+    def _expire(self, before: datetime) -> None:
+        rows = self._lake.expire(before)
+        if rows:
+            _LOG.info("rows expired rows=%d before=%s", rows, before.isoformat())
+
+    def _vacuum(self, pins: Mapping[str, Collection[int]], seen: Mapping[str, int]) -> None:
+        """Delete the files that had left the tables before the versions `seen`."""
         if seen:
             files = self._lake.vacuum(pins, after=seen)
             if files:
