@@ -32,6 +32,7 @@ MADE_AGAIN = {
     "workers/*": "what living gateways say of themselves",
     "run/control": "the heartbeat of the loop",
     "run/holder": "who runs the loop",
+    "run/marks/*": "in whose code living gateways are",
     "run/loop.json": "how the loop does",
     "run/dashboard.json": "where the dashboard listens",
     "access/ended.json": "sessions that were signed out of; without it none is good",

@@ -219,7 +219,7 @@ def test_where_the_champion_does_not_load_its_fallback_stands_in_and_the_control
         await until(lambda: bool((said := bench.traffic.workers("m")[0].champion) and said.version == "v2"))
         said = bench.traffic.workers("m")[0].champion
         assert said is not None
-        assert "it cannot be loaded" in said.tripped
+        assert "it cannot be served" in said.tripped
         found = Guardrails(error_rate=0.02, at_least_errors=5, p99_ms=1000.0).broken(
             RolloutState(champion=bad, fallback=good, shifts="s"), bench.traffic.workers("m"), "m", datetime.now(UTC)
         )

@@ -21,6 +21,7 @@ from anew.adapters.http_server import listen
 from anew.adapters.journal_process import JournalProcess
 from anew.adapters.segment_journal import SegmentReader
 from anew.adapters.signing import Signer, Verifier
+from anew.adapters.version_mark_file import VersionMarkFile
 from anew.app.gateway_parts import GatewayParts
 from anew.domain.facts.rollout import Stage, TrafficShifted
 from anew.domain.observation import Observation
@@ -56,6 +57,7 @@ def parts(project: Path, worker: str) -> GatewayParts:
         store=FakeStore(state / "models"),
         journal=JournalProcess(state / "journal" / worker, most_bytes=most_bytes, segment_bytes=segment_bytes),
         loader=loader,
+        mark=VersionMarkFile(state / "run" / "marks", worker),
     )
 
 

@@ -1,42 +1,53 @@
 """A champion that begins to fail on live rows after its promotion: real workers, and the loop that guards them."""
 
+import http.client
+import os
+import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from anew.app.workers import GatewayProcesses, free_port
 from anew.domain.observation import Prediction
 from anew.registry import Standing
 from tests.guarded_loop import GuardedLoop
-from tests.system.gateway_bed import MODEL, Bed, Client, bed, wait
+from tests.system.gateway_bed import MODEL, Bed, Client, Load, bed, wait
 
 pytestmark = pytest.mark.system
 
 
 @contextmanager
-def guarded(ours: Bed) -> Iterator[GuardedLoop]:
-    """Guard the workers of a bed as the control plane does."""
-    plane, stop = GuardedLoop(MODEL, ours.traffic, ours.project / ".anew"), threading.Event()
-    problems: list[BaseException] = []
+def turning(turn: Callable[[], object]) -> Iterator[None]:
+    """Turn again and again beside the block, as a control plane does."""
+    stop, problems = threading.Event(), list[BaseException]()
 
-    def turn() -> None:
+    def turns() -> None:
         try:
             while not stop.wait(0.05):
-                plane.turn()
+                turn()
         except BaseException as exc:  # noqa: BLE001 - it is raised by the test
             problems.append(exc)
 
-    thread = threading.Thread(target=turn)
+    thread = threading.Thread(target=turns)
     thread.start()
     try:
-        yield plane
+        yield
     finally:
         stop.set()
         thread.join()
     assert problems == []
+
+
+@contextmanager
+def guarded(ours: Bed) -> Iterator[GuardedLoop]:
+    """Guard the workers of a bed as the control plane does."""
+    plane = GuardedLoop(MODEL, ours.traffic, ours.project / ".anew")
+    with turning(plane.turn):
+        yield plane
 
 
 def ask(client: Client, count: int, amount: float) -> Counter[tuple[int, str, str]]:
@@ -92,3 +103,87 @@ def test_control_without_a_fallback_the_caller_is_told_that_it_failed(tmp_path: 
         assert plane.rollout.champion[0] == "v2"
         assert plane.trips() == []
         assert plane.back() == []
+
+
+@contextmanager
+def kept_alive(ours: Bed) -> Iterator[int]:
+    """Have workers started again, as `anew up` does; yields their port."""
+    made = GatewayProcesses(
+        projects=(ours.project,), log=ours.project / "logs", host="127.0.0.1", port=free_port("127.0.0.1"), count=2,
+        living=lambda: ours.traffic.workers(MODEL), parts="tests.system.gateway_bed:parts",
+    )  # fmt: skip
+    made.start()
+    with turning(made.keep):
+        yield made.port
+    made.stop()
+
+
+def asked(ours: Bed, port: int, amount: float) -> str:
+    """Return the version that answers; empty where the connection breaks or nobody does."""
+    try:
+        status, body = ours.client(port).predict(amount=amount)
+    except (OSError, http.client.HTTPException):
+        return ""
+    return str(body["version"]) if status == 200 else ""
+
+
+def promoted(ours: Bed, plane: GuardedLoop, **told: str) -> None:
+    """Have v1 serve, and then v2 in its place."""
+    for version in (ours.version("v1"), ours.version("v2", **told)):
+        plane.approve(version)
+        wait(lambda: plane.rollout.in_force, ours.log)
+    plane.promote()
+    wait(lambda: plane.rollout.in_force, ours.log)
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers find the parts of a bed."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+@pytest.mark.usefixtures("importable")
+@pytest.mark.fault("P5")
+def test_a_champion_that_ends_the_processes_that_serve_it_goes_back(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours, guarded(ours) as plane, kept_alive(ours) as port:
+        promoted(ours, plane, behaviour="crash_sometimes")
+        wait(lambda: asked(ours, port, 1.0) == "v2", ours.log)
+        wait(lambda: asked(ours, port, 100.0) == "v1" == plane.rollout.champion[0], ours.log, seconds=60.0)
+        assert plane.trips() == ["v2"]
+        assert plane.back() == [("v2", "v1")]
+        assert [each.version for each in plane.registry.standing(Standing.QUARANTINED)] == ["v2"]
+
+
+@pytest.mark.usefixtures("importable")
+@pytest.mark.fault("P5")
+def test_control_workers_that_are_killed_from_outside_take_no_champion_back(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours, guarded(ours) as plane, kept_alive(ours) as port:
+        promoted(ours, plane, behaviour="slow", seconds="0.2")
+        load = Load(port).start(4)
+        for _ in range(4):
+            before = {each.pid for each in ours.traffic.workers(MODEL)}
+            os.kill(min(before), signal.SIGKILL)
+
+            def again(before: set[int] = before) -> bool:
+                return len({each.pid for each in ours.traffic.workers(MODEL)} - before) == 1
+
+            wait(again, ours.log)
+        load.stop()
+        assert asked(ours, port, 1.0) == "v2"
+        assert plane.trips() == []
+
+
+@pytest.mark.usefixtures("importable")
+@pytest.mark.fault("P5")
+def test_a_champion_that_ends_every_process_while_it_is_loaded_is_not_loaded_again_and_again(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours, kept_alive(ours) as port:
+        good, bad = ours.version("v1"), ours.version("v2", load="crash")
+        ours.shift(good)
+        wait(lambda: asked(ours, port, 1.0) == "v1", ours.log)
+        ours.shift(bad, fallback=good)
+
+        def stands_in() -> bool:
+            said = [each.champion for each in ours.traffic.workers(MODEL) if each.champion and each.champion.tripped]
+            return [each.version for each in said] == ["v2", "v2"] and asked(ours, port, 1.0) == "v1"
+
+        wait(stands_in, ours.log, seconds=60.0)

@@ -2,12 +2,13 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anew.domain.errors import SettingsError
 from anew.gateway.gate import OPEN, Rules
+from anew.gateway.marked import Unmarked
 from anew.gateway.metrics import Loop
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.review_desk import ReviewDesk
@@ -17,6 +18,7 @@ from anew.ports.artifact import ArtifactStore
 from anew.ports.feature_store import OnlineFeatures
 from anew.ports.journal import JournalWriter
 from anew.ports.traffic import Traffic
+from anew.ports.version_mark import VersionMark
 
 __all__ = ["GatewayParts", "PartsMaker", "named"]
 
@@ -40,6 +42,7 @@ class GatewayParts:
     meter: Callable[[], Loop] | None = None
     features: OnlineFeatures | None = None
     rules: Rules = OPEN
+    mark: VersionMark = field(default_factory=Unmarked)
 
 
 PartsMaker = Callable[[Path, str], GatewayParts]

@@ -1,10 +1,12 @@
 """The parts of a project's gateway workers."""
 
+import logging
 from pathlib import Path
 
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.journal_process import JournalProcess
 from anew.adapters.signing import Verifier
+from anew.adapters.version_mark_file import VersionMarkFile
 from anew.app.accepted import accepted
 from anew.app.door import rules
 from anew.app.duration import parse_duration
@@ -16,10 +18,13 @@ from anew.app.metering import read_loop
 from anew.app.review import review_desk
 from anew.app.settings import Settings
 from anew.app.stores import journal_folder
+from anew.gateway.marked import Unmarked
 from anew.gateway.settings import EventClock, GatewaySettings, OnFull
+from anew.ports.version_mark import VersionMark
 
 __all__ = ["LOADER", "gateway_of", "gateway_parts", "gateway_settings", "parts_by", "sets_of"]
 
+_LOG = logging.getLogger("anew.gateway")
 LOADER = "anew.adapters.model_loader:ModelLoader"
 
 
@@ -81,7 +86,16 @@ def parts_by(settings: Settings, worker: str, *, signed: bool = True) -> Gateway
         meter=read_loop(state),
         features=online_features(settings),
         rules=rules(settings),
+        mark=_mark(state / "run" / "marks", worker),
     )
+
+
+def _mark(folder: Path, worker: str) -> VersionMark:
+    try:
+        return VersionMarkFile(folder, worker)
+    except OSError as exc:
+        _LOG.warning("mark_not_kept worker=%s problem=%s", worker, exc)
+        return Unmarked()
 
 
 def _journal_bytes(settings: Settings) -> int:

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--beside", type=int, action="append", default=[], help="descriptor of another worker's socket")
     parser.add_argument("--side", type=Side, choices=list(Side), help="which of two sets of workers it belongs to")
     parser.add_argument("--peer", type=int, help="descriptor of the way to the worker of the other set")
+    parser.add_argument("--after-end", action="store_true", help="the one before it, of its name, ended by itself")
     parser.add_argument("--parts", default=_PARTS, help="package.module:function that makes the parts")
     given = parser.parse_args(arguments)
     # the loop shares the interpreter with threads that load versions: 5 ms would be a long wait for its turn
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make: PartsMaker = named(given.parts)
         parts = [make(project, given.worker) for project in given.project]
+        for each in parts if given.after_end else ():
+            each.mark.blame()
         with ExitStack() as held:
             inherited = [held.enter_context(socket(fileno=each)) for each in given.beside]
             bound = listen(parts[0].host, given.port) if given.listener is None else socket(fileno=given.listener)
@@ -154,6 +157,7 @@ def _worker(parts: GatewayParts, name: str, port: int) -> GatewayWorker:
         hook=parts.hook,
         verify=parts.verify,
         features=parts.features,
+        mark=parts.mark,
     )
 
 

@@ -28,6 +28,7 @@ _GRACE_S = 10.0
 _READY_S = 90.0
 _SETTLED_S = 0.5
 _PROBE_BYTES = 1 << 16
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 _MARKS = ("", *ascii_lowercase)
 _GREEN = "green"
 _UNSTEADY, _UNSTEADY_S = 3, 300.0
@@ -196,7 +197,9 @@ class GatewayProcesses:
                 )
                 seen += self._unsteady()
             elif time.monotonic() >= worker.again_at:
-                self._workers[place] = self._launch(worker.name)
+                # who was killed from outside, or by whom nobody knows, says nothing of the version that it served
+                by_itself = worker.killed or (worker.process is not None and code not in _FROM_OUTSIDE)
+                self._workers[place] = self._launch(worker.name, after_end=by_itself)
                 self._workers[place].deaths = worker.deaths
         return seen
 
@@ -233,7 +236,8 @@ class GatewayProcesses:
         self._ends.clear()
         return [
             f"gateway workers ended {_UNSTEADY} times within {_UNSTEADY_S / 60:.0f} minutes: where the code of the "
-            "version that serves ends them (os._exit, a crash), anew rollback goes back; nothing does so by itself"
+            "version that serves ends them, its fallback answers and the loop goes back to that; without one nothing "
+            "does, and the version has to be replaced"
         ]
 
     def _names(self, mark: str) -> list[str]:
@@ -292,8 +296,9 @@ class GatewayProcesses:
             self._ways[pair] = way()
         return {"--side": "green" if green else "blue", "--peer": str(self._ways[pair][green].fileno())}
 
-    def _launch(self, name: str) -> _Worker:
+    def _launch(self, name: str, *, after_end: bool = False) -> _Worker:
         command = [sys.executable, "-m", "anew.app.gateway_worker"]
+        command += ["--after-end"] if after_end else []
         command += [word for project in self.projects for word in ("--project", str(project))]
         command += ["--parts", self.parts] if self.parts else []
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}

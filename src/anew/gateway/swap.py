@@ -13,10 +13,12 @@ from anew.domain.errors import SchemaError, UnavailableError
 from anew.domain.facts.rollout import Arm, Stage, TrafficShifted
 from anew.gateway.challenger import Challenger
 from anew.gateway.guard import Guard
+from anew.gateway.marked import MOST_ENDS, Marked, Unmarked
 from anew.gateway.routing import Answerer, Contest, Route, Switch, VersionLoader
 from anew.gateway.settings import GatewaySettings
 from anew.ports.artifact import ArtifactStore
 from anew.ports.traffic import Traffic, VersionHealth
+from anew.ports.version_mark import VersionMark
 
 __all__ = ["LaunchVersion", "Swapper"]
 
@@ -56,6 +58,7 @@ class Swapper:
     loader: VersionLoader
     launch: LaunchVersion
     report: Callable[[], None]
+    mark: VersionMark = field(default_factory=Unmarked)
     refused: int = 0
     problem: str = ""
     stillborn: VersionHealth | None = None
@@ -129,6 +132,9 @@ class Swapper:
     async def _swap(self, order: TrafficShifted) -> None:
         """Load what the order names, then change the one reference."""
         old = self.switch.route
+        version = order.champion[0]
+        if order.champion not in self._warm and order.fallback[0] and (ends := self.mark.ends(version)) >= MOST_ENDS:
+            raise UnavailableError(f"{version} ended {ends} gateway processes within minutes while it answered")
         champion = await self._load(order.champion)
         if order.challenger[0] and (old is None or old.champion is not champion):
             old = self._alone(order, champion, old)
@@ -151,7 +157,7 @@ class Swapper:
         self._free(order, old)
 
     async def _stand_in(self, order: TrafficShifted, *, again: bool) -> None:
-        """Let the fallback answer where nobody does, for a champion that does not load, under no epoch at all.
+        """Let the fallback answer where nobody does, for a champion that is not loaded, under no epoch at all.
 
         From its second refusal on the control plane hears of the champion as of one that fails every request.
         """
@@ -167,7 +173,7 @@ class Swapper:
             self.switch.route = Route(epoch=0, stage=Stage.STEADY, champion=fallback, guard=guard)
             _LOG.error("fallback_stands_in model=%s version=%s", self.settings.model, fallback.version)
         if again:
-            reason = f"it cannot be loaded: {self.problem}"
+            reason = f"it cannot be served: {self.problem}"
             self.unloadable = VersionHealth(
                 version=order.champion[0], asked=1, failed={"load": 1}, recent_asked=1, recent_failed=1, tripped=reason
             )
@@ -234,14 +240,24 @@ class Swapper:
             return self._warm[pair]
         version, digest = pair
         async with asyncio.timeout(self.settings.load_timeout_s):
-            loaded = await _in_thread(lambda: self.loader.load(self.store.get(digest), version=version, digest=digest))
+            loaded = await _in_thread(lambda: self._loaded(version, digest))
         unknown = sorted(set(loaded.columns.names) - set(self.settings.columns.names))
         if unknown:
             raise SchemaError(
                 f"{version} needs the columns {unknown}, which requests do not carry; declare them", "columns"
             )
-        self._warm[pair] = loaded
-        return loaded
+        self._warm[pair] = Marked(loaded, self.mark)
+        return self._warm[pair]
+
+    def _loaded(self, version: str, digest: str) -> Answerer:
+        if (ends := self.mark.ends(version, loading=True)) >= MOST_ENDS:
+            raise UnavailableError(f"{version} ended {ends} gateway processes within minutes while it was loaded")
+        folder = self.store.get(digest)
+        self.mark.load(version)
+        try:
+            return self.loader.load(folder, version=version, digest=digest)
+        finally:
+            self.mark.loaded(version)
 
     async def _warm_up(self, order: TrafficShifted) -> None:
         """Load the fallback, so that it can answer in place of the champion and going back needs no disk."""

@@ -10,6 +10,7 @@ from anew.domain.errors import IntegrityError, UnavailableError
 from anew.gateway.commit import GroupCommit
 from anew.gateway.endpoint import ModelEndpoint
 from anew.gateway.enrich import Enricher
+from anew.gateway.marked import Unmarked
 from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.routing import Switch, VersionLoader
 from anew.gateway.serving import Serving
@@ -21,6 +22,7 @@ from anew.ports.clock import Clock
 from anew.ports.feature_store import OnlineFeatures
 from anew.ports.journal import JournalWriter
 from anew.ports.traffic import Traffic, VersionHealth, WorkerStatus
+from anew.ports.version_mark import VersionMark
 
 __all__ = ["GatewayWorker", "Identity"]
 
@@ -52,6 +54,7 @@ class GatewayWorker:
     hook: RetrainHook | None = None
     verify: VerifySender | None = None
     features: OnlineFeatures | None = None
+    mark: VersionMark = field(default_factory=Unmarked)
     endpoint: ModelEndpoint = field(init=False)
     switch: Switch = field(default_factory=Switch, init=False)
     _commit: GroupCommit = field(init=False)
@@ -69,6 +72,7 @@ class GatewayWorker:
             loader=self.loader,
             launch=self.launch,
             report=self.report,
+            mark=self.mark,
         )
         serving = Serving(self.settings, self.switch, self._commit, self.clock.now)
         self.endpoint = ModelEndpoint(
