@@ -16,7 +16,7 @@ from anew.adapters.sql_lease import SQLLease
 from anew.adapters.sql_tables import FACT, LEASE
 from anew.domain.errors import FencedError
 from anew.domain.fact import Fact
-from anew.domain.facts import RolledBack, RolloutApproved, VersionPromoted
+from anew.domain.facts import RolloutApproved, RolloutSuperseded, VersionPromoted
 from anew.loop.engine import Engine
 from anew.ports.eventlog import EventLog, Grant, Lease
 from anew.registry import Registry
@@ -59,7 +59,7 @@ def promote(engine: Engine, version: str) -> str:
         facts = engine.submit(approved)
     except FencedError:
         return "fenced"
-    if any(isinstance(each, RolledBack) and "but the champion is" in each.reason for each in facts):
+    if any(isinstance(each, RolloutSuperseded) and "but the champion is" in each.reason for each in facts):
         return "stale"
     return "promoted" if any(isinstance(each, VersionPromoted) for each in facts) else "nothing"
 

@@ -60,7 +60,7 @@ def test_candidates_join_until_every_place_is_taken() -> None:
     assert arms(story) == [("v2", 0.0, 0.25), ("v3", 0.25, 0.25), ("v4", 0.5, 0.2)]
     assert {shift.trial for shift in story.shifts if shift.arms} == {"v2"}
     late = story.hear(approved("v5", champion="v1"))
-    assert kinds(late) == ["RolledBack"]
+    assert kinds(late) == ["RolloutSuperseded"]
     assert [arm.version for arm in story.shifts[-1].arms] == ["v2", "v3", "v4"]
 
 
@@ -87,7 +87,7 @@ def test_no_place_is_given_twice_in_a_trial() -> None:
     story.applied()
     story.hear(approved("v4", champion="v1"))
     assert arms(story) == [("v3", 0.25, 0.25), ("v4", 0.5, 0.2)]
-    assert kinds(story.hear(approved("v5", champion="v1"))) == ["RolledBack"], "three have joined"
+    assert kinds(story.hear(approved("v5", champion="v1"))) == ["RolloutSuperseded"], "three have joined"
 
 
 def test_a_trial_whose_arms_are_all_gone_makes_room_for_a_new_one() -> None:
@@ -176,7 +176,7 @@ def test_a_trial_that_is_held_keeps_its_arms_and_takes_back_what_harms() -> None
     story.applied()
     assert [arm.version for arm in story.shifts[-1].arms] == ["v2", "v3"]
     assert story.hear(seen("v2", 1, 1.0)) == [], "held: no promotion"
-    assert kinds(story.hear(approved("v4", champion="v1"))) == ["RolledBack"]
+    assert kinds(story.hear(approved("v4", champion="v1"))) == ["RolloutSuperseded"]
     assert kinds(story.hear(seen("v3", 1, -1.0))) == ["RolledBack", "TrafficShifted"]
     story.applied()
     story.hear(ordering(story.shifts[-1], Order.RESUME, "go"))

@@ -7,7 +7,6 @@ import pytest
 from anew.domain.facts import (
     Order,
     RetrainRequested,
-    RolledBack,
     RolloutStalled,
     RolloutSuperseded,
     Stage,
@@ -61,7 +60,7 @@ def test_one_that_goes_on_after_all_is_not_pushed_aside() -> None:
     found = stalled()
     found.hear(look("v2", Stage.SHADOW, 5, 1.0))
     found.applied()
-    assert kinds(found.hear(approved("v3", champion="v1", hour=5))) == ["RolledBack"]
+    assert kinds(found.hear(approved("v3", champion="v1", hour=5))) == ["RolloutSuperseded"]
     assert routing(found) == ("v1", "v2", "", 0.1)
 
 
@@ -69,7 +68,7 @@ def test_one_that_a_person_holds_is_not_pushed_aside() -> None:
     found = stalled()
     found.hear(ordering(found.shifts[-1], Order.HOLD))
     (turned_away,) = found.hear(approved("v3", champion="v1", hour=5))
-    assert isinstance(turned_away, RolledBack)
+    assert isinstance(turned_away, RolloutSuperseded)
     assert turned_away.reason == "v2 is on probation already, and held by a person"
     held = story()
     held.hear(ordering(held.shifts[-1], Order.HOLD))
@@ -77,7 +76,7 @@ def test_one_that_a_person_holds_is_not_pushed_aside() -> None:
 
 
 def test_its_own_bytes_do_not_take_its_place() -> None:
-    assert kinds(stalled().hear(approved("v3", champion="v1", digest="d-v2", hour=5))) == ["RolledBack"]
+    assert kinds(stalled().hear(approved("v3", champion="v1", digest="d-v2", hour=5))) == ["RolloutSuperseded"]
 
 
 def test_each_that_gave_way_doubles_the_patience_with_the_next_and_a_decision_ends_that() -> None:

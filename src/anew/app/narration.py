@@ -346,7 +346,7 @@ def _(fact: RolloutStalled) -> str:
 
 @_told.register
 def _(fact: RolloutSuperseded) -> str:
-    return f"{fact.version} gives way to {fact.by}: {fact.reason}"
+    return f"{fact.version} gives way to {fact.by or 'nobody'}: {fact.reason}"
 
 
 @_told.register

@@ -17,6 +17,7 @@ from anew.domain.facts import (
     RolloutHeld,
     RolloutRefused,
     RolloutStalled,
+    RolloutSuperseded,
     SourceCapped,
     VersionPromoted,
 )
@@ -51,6 +52,8 @@ def notice(fact: Fact) -> Notice | None:
             return _made(fact, "", "a source of labels was capped", urgent=True)
         case CandidateRefused() | RolloutRefused():
             return _made(fact, fact.version, "a candidate was refused")
+        case RolloutSuperseded():
+            return _made(fact, fact.version, "a candidate gave way")
         case VersionPromoted():
             return _made(fact, fact.version, "a version was promoted")
     return None

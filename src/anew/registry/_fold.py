@@ -149,7 +149,8 @@ class Registry:
             case TrafficShifted() if fact.fallback[0] != state.fallback:
                 return replace(state, fallback=fact.fallback[0])
             case RolloutSuperseded():
-                return _put(state, fact, fact.version, Standing.RETIRED, reason=f"gave way to {fact.by}: {fact.reason}")
+                reason = f"gave way to {fact.by or 'nobody'}: {fact.reason}"
+                return _put(state, fact, fact.version, Standing.RETIRED, reason=reason)
             case QuarantineReleased() if _stands(state, fact.version, Standing.QUARANTINED):
                 return _put(state, fact, fact.version, Standing.RETIRED, reason=f"released by {fact.by}: {fact.reason}")
             case VersionArchived() if fact.version in state.versions:

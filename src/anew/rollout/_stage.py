@@ -20,6 +20,7 @@ from anew.domain.facts import (
     RolloutResumed,
     RolloutStalled,
     RolloutStarted,
+    RolloutSuperseded,
     Stage,
     Ticked,
     TrafficApplied,
@@ -132,18 +133,16 @@ class Rollout:
 
     def _start(self, state: RolloutState, fact: RolloutApproved) -> tuple[Fact, ...]:
         challenger = (fact.version, fact.digest)
-        hindrance = self._hindrance(state, fact)
-        if hindrance:
+        if state.quarantined.bars(fact.version, fact.digest):
+            reason = "this version or one with the same digest is quarantined; release it first (anew rollout release)"
             return (
                 RolledBack(
-                    model=fact.model,
-                    at=fact.at,
-                    version=fact.version,
-                    to=state.champion[0],
-                    evidence=(),
-                    reason=hindrance,
+                    model=fact.model, at=fact.at, version=fact.version, to=state.champion[0], evidence=(), reason=reason
                 ),
             )
+        if hindrance := self._hindrance(state, fact):
+            by, reason = hindrance
+            return (RolloutSuperseded(model=fact.model, at=fact.at, version=fact.version, by=by, reason=reason),)
         started = RolloutStarted(
             model=fact.model, at=fact.at, version=fact.version, digest=fact.digest, champion=state.champion[0]
         )
@@ -171,21 +170,21 @@ class Rollout:
             return False
         return state.taken + self.arms[state.joined] < 1
 
-    def _hindrance(self, state: RolloutState, fact: RolloutApproved) -> str:
-        if state.quarantined.bars(fact.version, fact.digest):
-            return "this version or one with the same digest is quarantined; release it first (anew rollout release)"
+    def _hindrance(self, state: RolloutState, fact: RolloutApproved) -> tuple[str, str] | None:
+        """Return to whom it gives way, and why: nothing is held against it."""
+        champion = state.champion[0]
         if fact.digest == state.champion[1]:
-            return f"its bytes are those of the champion {state.champion[0]}: nothing would change"
-        if fact.champion != state.champion[0]:
-            against, now = fact.champion or "nobody", state.champion[0] or "nobody"
-            return f"validated against {against}, but the champion is {now} now"
+            return champion, f"its bytes are those of the champion {champion}: nothing would change"
+        if fact.champion != champion:
+            against, now = fact.champion or "nobody", champion or "nobody"
+            return champion, f"validated against {against}, but the champion is {now} now"
         joins = self._joins(state)
         for each in state.arms:
             if each.held:
-                return f"{each.challenger[0]} is on probation already, and held by a person"
+                return each.challenger[0], f"{each.challenger[0]} is on probation already, and held by a person"
             if fact.digest == each.challenger[1] or not (each.stalled or joins):
-                return f"{each.challenger[0]} is on probation already"
-        return ""
+                return each.challenger[0], f"{each.challenger[0]} is on probation already"
+        return None
 
     def _stalls(self, state: RolloutState, probation: Probation, at: datetime) -> bool:
         """Is the challenger going nowhere, and nobody has said so yet?"""

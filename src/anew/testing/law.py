@@ -255,7 +255,7 @@ def superseded_after_stalling(record: Transactions, settings: SmallSettings) -> 
                 since = stepped.get(fact.version)
                 if since is None or fact.at - since <= settings.patience * 2**passed:
                     yield f"{fact.version} is said to stall at {fact.at}, and took a step at {since}"
-            case RolloutSuperseded() if fact.by not in stepped:
+            case RolloutSuperseded() if fact.version in stepped and fact.by not in stepped:
                 stepped.pop(fact.version, None)
                 passed += not stepped
                 if fact.version not in stalled:
