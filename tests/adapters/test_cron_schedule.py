@@ -58,6 +58,8 @@ def test_what_was_missed_is_due_once() -> None:
         ({"expression": "* * * * *"}, "more than once an hour"),
         ({"expression": "0 3 * *"}, "write minute hour day month weekday"),
         ({"expression": "61 3 * * *"}, "is no cron expression"),
+        ({"expression": "R 3 * * *"}, "is no cron expression"),
+        ({"expression": "0 R(1-5) * * *"}, "is no cron expression"),
         ({"expression": "@daily"}, "is no cron expression"),
         ({"expression": "0 3 30 2 *"}, "there is no such day"),
         ({"expression": "0 3 * * *", "zone": "Berlin"}, "'Berlin' is no time zone"),

@@ -68,7 +68,7 @@ ENDS: dict[str, tuple[Sequence[Fact], Sequence[str], Sequence[str]]] = {
         ("v1 was refused",),
         ("anew override v1 rules --reason", "anew approve v1 fairness --reason", "mend what they refuse"),
     ),
-    "no gate": ((refused(),), ("v1 was refused",), ("require a gate", "anew retrain")),
+    "no gate": ((refused(),), ("v1 was refused",), ("require a gate in anew.yaml that looks at", "retrain")),
     "held": (
         (judged("fairness", ask=True),
          CandidateHeld(**COMMON, champion="", digest="d", gates=("fairness",), reason="x")),

@@ -174,6 +174,10 @@ def test_without_a_required_gate_nothing_is_proved_and_no_override_helps() -> No
     _, decided = heard([trained(), measured({"c": 0}), signed("c")], advisory)
     assert outcomes(decided) == ["CandidateRefused"]
     assert outcomes(heard([trained(), measured({})], {})[1]) == ["CandidateRefused"]
+    compared = {"b": (Compared(key="b"), True)}
+    _, (refused,) = heard([trained(champion=""), measured({}, champion="")], compared)
+    assert isinstance(refused, CandidateRefused)
+    assert refused.reason.startswith("no required gate looks at a first champion (b: beside one)")
 
 
 @pytest.mark.parametrize(

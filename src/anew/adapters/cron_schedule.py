@@ -1,5 +1,6 @@
 """Schedules written as cron expressions in a time zone (croniter)."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -39,7 +40,8 @@ class CronSchedule:
             raise SettingsError(
                 f"{self.zone!r} is no time zone; write one of the tz database, e.g. Europe/Berlin"
             ) from exc
-        if len(self.expression.split()) != 5 or not croniter.is_valid(self.expression):
+        drawn = re.search(r"(?<![A-Z])[RH](?![A-Z])", self.expression.upper())  # croniter's: another time at each look
+        if len(self.expression.split()) != 5 or drawn or not croniter.is_valid(self.expression):
             raise SettingsError(
                 f"{self.expression!r} is no cron expression; write minute hour day month weekday, e.g. '0 3 * * MON'"
             )

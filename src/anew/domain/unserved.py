@@ -77,5 +77,5 @@ def _way_past(refused: CandidateRefused, asks: set[str]) -> str:
     mend = "change slos in anew.yaml to what it can keep" if "slos" in refused.gates else "mend what they refuse"
     signed = signatures(refused.version, refused.gates, asks)
     if not signed:
-        return f"require a gate in anew.yaml, then: {_AGAIN}"
+        return f"require a gate in anew.yaml that looks at a version by itself, such as slos, then: {_AGAIN}"
     return f"good enough all the same: {signed}; otherwise {mend}, then: {_AGAIN}"

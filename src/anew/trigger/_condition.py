@@ -108,7 +108,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewData:
-    """Asks for a retrain once so many labelled rows have come since the last one was planned."""
+    """Asks for a retrain once so many labelled rows have come since the last one was asked for."""
 
     rows: int
 

@@ -208,7 +208,7 @@ class Trigger:
             case AlertRaised() if state.concerns(fact.version) and not state.answered:
                 question = self._asked_by_alert(state, fact)
             case WindowScored() if self.new_data is not None and state.labelled >= self.new_data.rows:
-                count = f"{state.labelled} labelled rows have come since the last training was planned"
+                count = f"{state.labelled} labelled rows have come since the last retrain was asked for"
                 question = Question(triggers=(self.new_data.name,), reason=count)
             case WindowScored() if self.economy is not None:
                 return self.economy.ask(state.books, fact)

@@ -183,9 +183,15 @@ class Validate:
             version=candidacy.version,
             verdict=worst(each.verdict for each in in_the_way),
             gates=tuple(each.gate for each in in_the_way),
-            reason=_said(in_the_way) or "no required gate is configured, so nothing was proved",
+            reason=_said(in_the_way) or self._nothing_proved(),
         )
         return (*judged, refused)
+
+    def _nothing_proved(self) -> str:
+        beside = ", ".join(key for key, (gate, required) in self.gates.items() if required and gate.needs_champion)
+        if beside:
+            return f"no required gate looks at a first champion ({beside}: beside one), so nothing was proved"
+        return "no required gate is configured, so nothing was proved"
 
     def _verdict(
         self,
