@@ -65,7 +65,7 @@ class _Seen:
         self.holding.hear(fact)
         match fact:
             case RolloutStalled():
-                self.stalled[fact.version] = fact.reason
+                self.stalled[fact.version] = f"{fact.reason} (said at {fact.at:%Y-%m-%d %H:%M} of event time)"
             case FreezeBegan():
                 self.frozen = f"{fact.window}, until {fact.until.isoformat()}"
             case FreezeEnded():
