@@ -6,6 +6,7 @@ WORKERS ?= 2
 SYSTEM_WORKERS ?= 3
 EXAMPLES ?= 5000
 SEED ?= $(shell date +%s)
+SEEDS ?= 20
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # what has a target of its own is not run twice where its environment is there
@@ -111,12 +112,13 @@ bench-%: .venv/test.stamp ## run bench/NAME.py, as in `make bench-serve`
 	@test -f bench/$(subst -,_,$*).py || { echo "there is no bench/$(subst -,_,$*).py; there are: $$(ls bench)" >&2; exit 2; }
 	@$(BIN)/python bench/$(subst -,_,$*).py $(ARGS)
 
-soak: .venv/test.stamp ## run the campaigns: laws on many stories, a month, kills, disks, backups, old and new dependencies (EXAMPLES, SEED)
+soak: .venv/test.stamp ## run the campaigns, which take hours: laws on many stories, a month, kills, swaps, disks, backups, old and new dependencies (EXAMPLES, SEED, SEEDS)
 	@echo "The laws on $(EXAMPLES) stories each, then the rows $(CAMPAIGN); seed $(SEED)."
 	@ANEW_LAWS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/laws --hypothesis-seed=$(SEED) --timeout=0 --reliability=build/reliability.json
-	@ANEW_SOAK_SEED=$(SEED) ANEW_SOAK_DAYS=30 ANEW_SOAK_EVENTS=1000000 ANEW_SOAK_RETRAINS=100 ANEW_SOAK_KILLS=50 ANEW_SOAK_DEPENDENCIES=1 \
+	@ANEW_SOAK_SEED=$(SEED) ANEW_SOAK_DAYS=30 ANEW_SOAK_EVENTS=1000000 ANEW_SOAK_RETRAINS=100 ANEW_SOAK_KILLS=50 \
+	  ANEW_SOAK_SEEDS=$(SEEDS) ANEW_SOAK_KILLS_A_SEED=200 ANEW_SOAK_SWAPS=1000 ANEW_SOAK_DEPENDENCIES=1 \
 	  $(BIN)/python -m pytest tests --rows=$(CAMPAIGN) --randomly-seed=$(SEED) --reliability=build/reliability.json
-CAMPAIGN := K9,D3,D4,D5,D7,D8,D18,D19,D20,D21,O4,O5
+CAMPAIGN := K2,K9,S1,D3,D4,D5,D7,D8,D18,D19,D20,D21,O4,O5
 
 # One resolution of everything, which the locks are then cut from: they cannot disagree. It starts from nothing, since uv
 # takes an output that exists for a wish.

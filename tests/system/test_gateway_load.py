@@ -279,5 +279,16 @@ def test_both_versions_of_a_canary_get_the_columns_that_they_know(tmp_path: Path
         assert client.predict()[1]["predictions"][0]["output"] == 1.0
 
 
+@pytest.mark.fault("V11")
+def test_control_a_version_that_were_given_the_new_column_too_would_answer_otherwise(tmp_path: Path) -> None:
+    """The same canary, but the old version says that it knows every column."""
+    with bed(tmp_path, deadline_ms=5000) as ours:
+        ours.shift(ours.version("v1", behaviour="width"), ours.version("v2", behaviour="width"), share=0.5)
+        client = ours.client(ours.begin())
+        ours.applied(1)
+        replies = [client.predict(customer=str(i))[1]["predictions"][0] for i in range(40)]
+        assert {(entry["version"], entry["output"]) for entry in replies} == {("v1", 3.0), ("v2", 3.0)}
+
+
 def _descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  the kernel's own folder

@@ -1,15 +1,20 @@
 """Orders to real gateway workers while everything else is down: record, artifacts, lake and control plane."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from anew.adapters.delta_lake import DeltaLake
+from anew.adapters.segment_reader import SegmentReader
 from anew.app.order import order
 from anew.domain.errors import PolicyError
 from anew.domain.facts import Order
 from anew.domain.order import ordered
+from anew.loop.drain import Drainer
 from anew.ports.traffic import WorkerStatus
+from anew.testing.fake_predictor import FAKE_COLUMNS
 from tests.system.gateway_bed import MODEL, Bed, Client, bed, wait
 
 pytestmark = pytest.mark.system
@@ -37,19 +42,34 @@ def statuses(ours: Bed) -> list[WorkerStatus]:
     return list(ours.traffic.workers(MODEL))
 
 
+def lose(state: Path) -> None:
+    """Take away all but what gateways and orders live by: no artifact, no record that can be read, and no lake.
+
+    The lake had rows, and where it was, none can be made again.
+    """
+    with closing(DeltaLake(state / "lake", FAKE_COLUMNS, MODEL, state / "lake.db")) as lake:
+        while Drainer(SegmentReader(state / "journal"), lake, keep=100).drain_once().read:
+            pass
+        assert lake.counts()["predictions"]
+    for name in ("models", "lake"):
+        shutil.rmtree(state / name)
+    for name in ("anew.db", "lake.db", "lake"):
+        (state / name).write_bytes(b"no database " * 100)
+    assert {each.name for each in state.iterdir() if each.is_dir()} <= {"journal", "keys", "routing", "run", "workers"}
+
+
 @pytest.mark.fault("P13")
 @pytest.mark.fault("P14")
-def test_a_rollback_needs_neither_record_nor_artifacts_nor_control_plane(tmp_path: Path) -> None:
+def test_a_rollback_needs_neither_record_nor_artifacts_nor_lake_nor_control_plane(tmp_path: Path) -> None:
     """The fallback is loaded in every worker: not even the deletion of its artifact keeps it from serving."""
     with bed(tmp_path) as ours:
-        clients = served(ours)
-        shutil.rmtree(ours.project / ".anew" / "models")
-        (ours.project / ".anew" / "anew.db").write_bytes(b"no database " * 100)
+        clients = served(ours, workers=4)
+        lose(ours.project / ".anew")
         done = order(ours.project, Order.ROLLBACK, "it answers nonsense")
         assert not done.recorded
         ours.applied(done.order.epoch)
-        assert [answered(client) for client in clients] == ["v1", "v1"]
-        assert [each.problem for each in statuses(ours)] == ["", ""]
+        assert [answered(client) for client in clients] == ["v1"] * 4
+        assert [each.problem for each in statuses(ours)] == [""] * 4
 
 
 @pytest.mark.fault("P14")

@@ -1,7 +1,11 @@
-"""The control plane killed at every boundary of a retraining, a promotion and a rollback: each goes on, once."""
+"""The control plane killed at every boundary of a retraining, a promotion and a rollback: each goes on, once.
+
+At random moments it is killed until one retraining is through; `make soak` kills it 200 times for each of many seeds.
+"""
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -80,6 +84,9 @@ RULED = QUIET | {
 ORDERED = 1_000
 """Epoch of the first order to the gateways."""
 
+KILLS, SEEDS = int(os.environ.get("ANEW_SOAK_KILLS_A_SEED", "1")), int(os.environ.get("ANEW_SOAK_SEEDS", "1"))
+"""At least so many at random moments for each seed; the last retraining of a seed is seen through."""
+
 TWO_WORKERS = QUIET | {
     "monitor": "{window: 1d, label_delay: 1h, clock: data}",
     "serving": "{deadline_ms: 10000, workers: 2}",
@@ -119,12 +126,26 @@ def _retrain_under_kills(stale: LoopProject, root: Path, kills: Sequence[str]) -
 
 
 @pytest.mark.fault("K2")
+@pytest.mark.timeout(400 + 20 * SEEDS * KILLS)
 def test_a_retraining_survives_kills_at_random_moments(
     stale: LoopProject, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    seed = int(os.environ.get("ANEW_LAWS_SEED", time.time_ns() % 10**6))
-    chance, kills = random.Random(seed), 0
-    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+    first = int(os.environ.get("ANEW_SOAK_SEED", os.environ.get("ANEW_LAWS_SEED", time.time_ns() % 10**6)))
+    kills = runs = 0
+    for seed in range(first, first + SEEDS):
+        chance, upto = random.Random(seed), kills + KILLS
+        while kills < upto:
+            runs += 1
+            kills += _killed_at_random(stale, tmp_path / f"seed-{seed}-run-{runs}", chance)
+    said = "a retraining was" if runs == 1 else f"{runs} retrainings were"
+    seeds = f"seed {first}" if SEEDS == 1 else f"seeds {first} to {first + SEEDS - 1}"
+    record_property("figure", f"{kills} kills at random moments until {said} through, {seeds}")
+
+
+def _killed_at_random(stale: LoopProject, root: Path, chance: random.Random) -> int:
+    """Kill a retraining until it is through; return how often."""
+    kills = 0
+    with loop_project(root, QUIET, like=stale) as ours:
         assert ours.anew("retrain")["taken"] is False
         while kills < 40 and not ours.facts(TrafficApplied, epoch=2):
             ours.start()
@@ -136,7 +157,8 @@ def test_a_retraining_survives_kills_at_random_moments(
         ours.up()
         ours.wait_for(TrafficApplied, epoch=2)
         _once(ours)
-    record_property("figure", f"{kills} kills at random moments until a retraining was through, seed {seed}")
+    shutil.rmtree(root, ignore_errors=True)  # a campaign has hundreds of them
+    return kills
 
 
 @pytest.mark.fault("K1")

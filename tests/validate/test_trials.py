@@ -14,6 +14,7 @@ from anew.domain.errors import InvariantError
 from anew.domain.verdict import Verdict
 from anew.validate import Answers, Gate, HeldOut, Package
 from anew.validate.artifact import Artifact
+from anew.validate.beats_champion import BeatsChampion
 from anew.validate.calibration import Calibration
 from anew.validate.fairness import Fairness
 from anew.validate.footprint import Footprint
@@ -23,6 +24,7 @@ from anew.validate.model_card import ModelCard
 from anew.validate.robustness import Robustness
 from anew.validate.rules import Rules
 from anew.validate.skew import Skew
+from anew.validate.slos import Objective, SLOs
 from anew.validate.training_rows import TrainingRows
 from tests.validate.trials import N, binary, examined, judged
 
@@ -233,6 +235,15 @@ def test_a_column_that_gives_the_answer_away_is_too_good(column: Callable[[Any],
     found = Leakage().judge(Leakage().measure(rows))
     assert found.verdict is verdict
     assert verdict is PASS or "leak alone tells the label" in found.reason
+
+
+@pytest.mark.fault("V10")
+@pytest.mark.parametrize("gate", [SLOs(objectives=(Objective(metric="error", at_most=0.1),)), BeatsChampion()])
+def test_control_gates_that_ask_only_how_good_it_is_pass_what_the_answer_was_given_away_to(gate: Gate) -> None:
+    rows = binary(0.0, 0.1)
+    rows = replace(rows, table=rows.table.with_columns(leak=pl.Series(rows.label)))
+    assert judged(gate, rows) is PASS
+    assert judged(Leakage(), rows) is FAIL
 
 
 @pytest.mark.fault("V10")
