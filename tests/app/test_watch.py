@@ -170,6 +170,7 @@ def test_a_budget_that_is_none_is_refused_at_its_place(tmp_path: Path, rate: str
         ("{all: [{psi: {}}, {pis: {}}]}", "anew.yaml:13:5: number 2: 'pis' is no component of monitor"),
         ("{all: [{psi: {}}, {psi: {}}]}", "anew.yaml:13:5: a detector stands twice in it"),
         ("{any: [{psi: {}}, psi]}", "anew.yaml:13:5: number 2: found 'psi'; write {NAME: OPTIONS}"),
+        ("{any: [{psi: {}}, {every: 24h}]}", "number 2: 'every' is no detector of windows; let it stand by itself"),
         ("{at_least: 3, of: [{psi: {}}, {label_shift: {}}]}", "at_least: found 3; write a number from 1 to 2"),
         ("{at_least: 1}", "of: found None"),
         ("{psi: {}, severity: severe}", "severity: found 'severe'; known are low, medium, high, critical"),

@@ -234,6 +234,9 @@ def _combine(found: Watch, settings: Settings, special: str, entry: Mapping[str,
             problems.append(f"number {i + 1}: found {each!r}; write {{NAME: OPTIONS}}")
             continue
         ((name, options),) = each.items()
+        if name in _SPECIAL and name != "rule":
+            problems.append(f"number {i + 1}: {name!r} is no detector of windows; let it stand by itself")
+            continue
         make = partial(_rule, each) if name == "rule" else partial(_component, settings, name, options)
         detector = collect(problems, f"number {i + 1}", partial(_detector, settings, make))
         made += [] if detector is None else [detector]
