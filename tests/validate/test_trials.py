@@ -270,6 +270,22 @@ def test_values_that_are_the_same_tell_nothing_whatever_order_the_rows_are_in() 
     assert judged(Leakage(), rows) is PASS
 
 
+@pytest.mark.fault("V10")
+def test_a_handful_of_rows_of_a_class_and_vectors_are_not_told() -> None:
+    rows = binary(0.1, None, n=200)
+    label = np.array(["0"] * 200)
+    label[[0, 1]] = "1"
+    first = np.where(label == "1", 9.0, np.random.default_rng(3).normal(size=200))
+    table = pl.DataFrame({"first": first, "kind": np.where(label == "1", "rare", "common")})
+    embedding = pl.Series("embedding", np.random.default_rng(4).normal(size=(200, 3)), dtype=pl.Array(pl.Float64, 3))
+    rows = replace(rows, label=label, table=table.with_columns(embedding))
+    assert [each.subject for each in Leakage().measure(rows)] == ["loss"]
+    assert judged(Leakage(), rows) is PASS
+    label[2:12], first[2:12] = "1", 9.0
+    found = Leakage().judge(Leakage().measure(replace(rows, table=table.with_columns(embedding, first=first))))
+    assert "first alone tells the label" in found.reason
+
+
 def test_a_leap_over_the_champion_and_a_loss_next_to_none_are_too_good() -> None:
     assert judged(Leakage(), binary(0.02, 0.4)) is FAIL
     assert judged(Leakage(), binary(0.0, None)) is FAIL
