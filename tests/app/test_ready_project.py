@@ -14,6 +14,7 @@ from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.app.wiring import stages
 from anew.domain.errors import ConflictError, MissingExtraError, SettingsError
+from anew.domain.facts import CandidateHeld
 
 HERE = [name for name, each in TEMPLATES.items() if not each.extra]
 
@@ -29,6 +30,7 @@ def test_a_template_is_a_working_project_that_retrains_when_its_world_changes(na
     data = report.data
     assert data["promotions"] > 1
     assert data["loss"] < data["loss_never_retrained"]
+    assert not any(isinstance(fact, CandidateHeld) for fact in report.facts), "nobody is asked about honest rows"
 
 
 def test_the_rows_are_those_that_its_script_makes(tmp_path: Path) -> None:

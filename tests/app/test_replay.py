@@ -15,7 +15,7 @@ from anew.app.project_template import create_from_file
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
 from anew.domain.errors import NotFoundError, SchemaError, SettingsError
-from anew.domain.facts import SnapshotTaken
+from anew.domain.facts import SnapshotTaken, VersionPromoted
 from anew.loop.replay import ReplayReport
 from anew.loop.replay_trouble import said_of
 from tests.app.small_project import PIPELINE, YAML, write_project
@@ -246,6 +246,42 @@ def test_what_breaks_on_the_way_is_counted_and_said(tmp_path: Path, monkeypatch:
     assert "kpi boom" in found["unmeasured", "slo(business.margin>=0)"]["said"]
     assert not any("nothing" in name for _, name in found)
     assert "first: RuntimeError: boom" in said_of(found["unmeasured", "broken in measure"])
+
+
+def leaking(folder: Path, since: int) -> Path:
+    """Return the folder of a project as init writes it, with the file: `later` is the label and noise from some row."""
+    label, chance = np.array(labels("binary", True)), np.random.default_rng(2)
+    known = np.where(np.arange(N) < since, chance.random(N), label)
+    pl.DataFrame(columns() | {"y": label, "later": known + chance.normal(scale=0.1, size=N)}).write_parquet(
+        folder / "rows.parquet"
+    )
+    create_from_file(folder, folder / "rows.parquet", Roles(time="at", target="y", task="classification"), name="leaks")
+    with (folder / "leaks" / "anew.yaml").open("a") as policy:
+        policy.write("train: {params: {n_estimators: 30}}\n")
+    return folder / "leaks"
+
+
+@pytest.mark.fault("V10")
+def test_what_init_writes_promotes_nothing_that_learned_from_a_leaking_column(tmp_path: Path) -> None:
+    project, options = leaking(tmp_path, 0), ReplayOptions(data=tmp_path / "rows.parquet", windows=40)
+    with pytest.raises(NotFoundError, match=r"later alone tells the label .* a replay has nobody to ask"):
+        replay(load(project), options)
+    policy = project / "anew.yaml"
+    text, gate = policy.read_text(), "  - leakage: {column_at_most: 0.99, better_by: 1, loss_at_least: 0"
+    assert text.count(gate) == 1
+    policy.write_text(text.replace("    mode: ask", "    mode: advisory"))
+    report = replay(load(project), options)
+    assert any(isinstance(fact, VersionPromoted) for fact in report.facts), "without it, such a model serves"
+    assert not any(each["kind"] == "held" for each in report.data["troubles"])
+
+
+@pytest.mark.fault("V10")
+def test_candidates_that_wait_for_a_person_are_told_as_what_stood_in_the_way(tmp_path: Path) -> None:
+    project = leaking(tmp_path, N // 2)
+    data = replay(load(project), ReplayOptions(data=tmp_path / "rows.parquet", windows=40)).data
+    (held,) = [each for each in data["troubles"] if each["kind"] == "held"]
+    assert (held["name"], held["count"] > 0) == ("leakage", True)
+    assert said_of(held).startswith(f"held leakage, {held['count']} times, first: leakage FAIL: later alone tells")
 
 
 def test_windows_of_so_many_rows_are_replayed_as_they_are_served(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from anew.validate import Answers, Gate, HeldOut, Package
 from anew.validate.artifact import Artifact
 from anew.validate.beats_champion import BeatsChampion
 from anew.validate.calibration import Calibration
-from anew.validate.fairness import Fairness
+from anew.validate.fairness import OVER, Fairness
 from anew.validate.footprint import Footprint
 from anew.validate.latency import Latency
 from anew.validate.leakage import Leakage
@@ -75,10 +75,37 @@ def test_a_candidate_that_treats_a_group_worse_is_refused(metric: Any) -> None:
     assert judged(gate, replace(fair, disparity=lambda *_: 0.5)) is ERROR, "two computations that differ prove nothing"
 
 
-def test_a_candidate_clearly_less_fair_than_the_champion_is_refused_within_the_limit() -> None:
-    gate = Fairness(metric="demographic_parity", columns=("sex",), at_most=0.9, margin=0.05)
+@pytest.mark.parametrize("metric", ["demographic_parity", "equal_opportunity", "equalized_odds", "error"])
+def test_a_candidate_clearly_less_fair_than_the_champion_is_refused_within_the_limit(metric: Any) -> None:
+    gate = Fairness(metric=metric, columns=("sex",), at_most=0.9, margin=0.05)
     assert judged(gate, grouped(0.6)) is FAIL
     assert judged(gate, grouped(0.0)) is PASS
+    assert judged(replace(gate, at_least_rows=1100), grouped(0.6)) is INCONCLUSIVE
+    assert judged(gate, replace(grouped(0.0), champion=None, champion_loss=None)) is PASS, "nobody to be held against"
+
+
+@pytest.mark.parametrize("task", [Task.MULTICLASS, Task.REGRESSION])
+def test_the_error_of_groups_is_held_against_the_champion_for_any_task(task: Task) -> None:
+    rows = grouped(0.6)
+    chance = np.random.default_rng(8).random(rows.n) / 10
+    loss = rows.challenger_loss if task.classifies else 0.3 * rows.challenger_loss + chance
+    theirs = np.asarray(rows.champion != rows.label, float) if task.classifies else chance
+    rows = replace(rows, task=task, challenger_loss=loss, champion_loss=theirs)
+    gate = Fairness(metric="error", columns=("sex", "age"), at_most=0.9, margin=0.02)
+    found = {each.subject: each for each in gate.measure(rows)}
+    assert set(found) == {f"{name}{over}" for name in ("sex", "age", "sex & age") for over in ("", OVER)}
+    ours, over = found["sex"], found[f"sex{OVER}"]
+    assert ours.value is not None and ours.reference is not None
+    assert over.value == pytest.approx(ours.value - ours.reference)
+    assert over.low is not None and over.low > 0.02
+    assert judged(gate, rows) is FAIL
+    assert judged(replace(gate, margin=0.5), rows) is PASS
+    assert judged(gate, replace(rows, challenger_loss=theirs)) is PASS
+
+
+def test_candidates_as_fair_as_the_champion_are_seldom_refused_for_the_margin() -> None:
+    gate = Fairness(metric="error", columns=("sex", "age"), at_most=0.9, margin=0.0)
+    assert sum(judged(gate, grouped(0.0, seed=seed)) is FAIL for seed in range(100)) <= 6
 
 
 def test_groups_that_are_too_small_prove_nothing() -> None:
@@ -252,6 +279,22 @@ def test_values_that_are_the_same_tell_nothing_whatever_order_the_rows_are_in() 
     rows = rows.at(np.argsort(rows.label, kind="stable"))
     rows = replace(rows, table=rows.table.with_columns(same=pl.lit(1.0)))
     assert judged(Leakage(), rows) is PASS
+
+
+@pytest.mark.fault("V10")
+def test_a_handful_of_rows_of_a_class_and_vectors_are_not_told() -> None:
+    rows = binary(0.1, None, n=200)
+    label = np.array(["0"] * 200)
+    label[[0, 1]] = "1"
+    first = np.where(label == "1", 9.0, np.random.default_rng(3).normal(size=200))
+    table = pl.DataFrame({"first": first, "kind": np.where(label == "1", "rare", "common")})
+    embedding = pl.Series("embedding", np.random.default_rng(4).normal(size=(200, 3)), dtype=pl.Array(pl.Float64, 3))
+    rows = replace(rows, label=label, table=table.with_columns(embedding))
+    assert [each.subject for each in Leakage().measure(rows)] == ["loss"]
+    assert judged(Leakage(), rows) is PASS
+    label[2:12], first[2:12] = "1", 9.0
+    found = Leakage().judge(Leakage().measure(replace(rows, table=table.with_columns(embedding, first=first))))
+    assert "first alone tells the label" in found.reason
 
 
 def test_a_leap_over_the_champion_and_a_loss_next_to_none_are_too_good() -> None:

@@ -341,7 +341,8 @@ class Replay:
             if isinstance(fact, CandidateRefused):
                 return fact.reason
             if isinstance(fact, TrainingEnded):
-                return fact.detail
+                nobody = "; a replay has nobody to ask: mend this, or give the gate mode: advisory"
+                return fact.detail + nobody * (fact.outcome == "held")
         return f"fewer windows than the {self._plan.warmup} that a first champion is trained on"
 
     def _report(self, began: int, started: float) -> ReplayReport:

@@ -4,7 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from anew.domain.evidence import BROKEN, Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import EffectFailed, GateJudged, IncidentRaised, RowsChecked, WindowClosed, WindowScored
+from anew.domain.facts import (
+    CandidateHeld,
+    EffectFailed,
+    GateJudged,
+    IncidentRaised,
+    RowsChecked,
+    WindowClosed,
+    WindowScored,
+)
 from anew.domain.verdict import Verdict
 
 __all__ = ["said_of", "troubles"]
@@ -14,7 +22,8 @@ def troubles(facts: Sequence[Fact]) -> list[dict[str, object]]:
     """Return each trouble once: its kind, whose it is, how often it came, and what was said of it first.
 
     The kinds are ``incident``, of a detector, which holds retrains; ``unmeasured``, of a detector that failed to
-    measure, or never had anything to judge; ``gate``, an ERROR; and ``failed``, an effect that came to nothing.
+    measure, or never had anything to judge; ``gate``, an ERROR; ``held``, a candidate that waits for a person, who is
+    not there; and ``failed``, an effect that came to nothing.
     """
     found: dict[tuple[str, str], tuple[int, str]] = {}
     for kind, name, said in (*_decided(facts), *_unmeasured(facts)):
@@ -30,6 +39,8 @@ def _decided(facts: Sequence[Fact]) -> Iterator[tuple[str, str, str]]:
                 yield "incident", fact.detector, fact.message
             case GateJudged() if fact.verdict is Verdict.ERROR:
                 yield "gate", fact.gate, fact.reason
+            case CandidateHeld():
+                yield "held", ", ".join(fact.gates), fact.reason
             case EffectFailed():
                 yield "failed", fact.effect, f"{fact.reason}: {fact.detail}"
 

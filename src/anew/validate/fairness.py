@@ -1,7 +1,7 @@
 """Gate: the candidate treats groups no more differently than allowed, nor clearly more so than the champion."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,8 +11,7 @@ import polars as pl
 from anew.domain.column import Task
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
-from anew.stats.column import Floats
-from anew.stats.disparity import disparity, disparity_excess, rate_flags
+from anew.stats.disparity import Rates, disparity, disparity_excess, rates_of
 from anew.validate._gate import HeldOut, Judgement
 from anew.validate._limit import all_of, at_most, is_too_small, naming, too_small, unmeasured
 from anew.validate._paired import judge_excess
@@ -38,7 +37,7 @@ class Fairness:
     at_most
         Difference that is tolerated in absolute terms. FAIL when clearly above, INCONCLUSIVE when above, not clearly.
     margin
-        Difference over the champion's that is tolerated; None for any. Binary tasks; FAIL when clearly above.
+        Difference over the champion's on the same rows that is tolerated; None for any. FAIL when clearly above.
     columns
         Sensitive columns; none named: all that the project declares.
     crossed
@@ -55,7 +54,8 @@ class Fairness:
     question for people. Do not use `demographic_parity` where base rates differ and answers should. INCONCLUSIVE when
     a column does not have two groups that are large enough; where the columns together do not, that is said and no
     more. The values of groups are not: they may be personal. A model that treats all groups alike is refused for the
-    limit with a chance of ``1 - confidence`` at most. Where a second opinion (fairlearn's own value) is at hand and
+    limit with a chance of ``1 - confidence`` at most, one whose true difference exceeds the champion's by no more than
+    the margin with half of that. Where a second opinion (fairlearn's own value) is at hand and
     differs, the evidence is an ERROR.
 
     References
@@ -89,8 +89,8 @@ class Fairness:
     def __post_init__(self) -> None:
         if not (0 < self.at_most < 1 and 0 < self.confidence < 1 and self.at_least_rows > 1):
             raise InvariantError(f"{self} is no gate: at_most in (0, 1), confidence in (0, 1), at least 2 rows")
-        if self.margin is not None and (not 0 <= self.margin < 1 or self.metric == "error"):
-            raise InvariantError(f"fairness: margin {self.margin} has to lie in [0, 1), and `error` has none")
+        if self.margin is not None and not 0 <= self.margin < 1:
+            raise InvariantError(f"fairness: margin {self.margin} has to lie in [0, 1)")
 
     @property
     def key(self) -> str:
@@ -128,24 +128,22 @@ class Fairness:
         yield from self._left_out(name, group[~kept])
         part, names = rows.at(kept), group[kept]
         number = np.searchsorted(large, names)
-        found = disparity(self._rates(part), number, len(large), level)
-        problem = self._second_opinion(part, names, found.value)
-        reference = self._theirs(part, number, len(large))
+        ours, theirs = self._rates(part), self._rates_of_champion(part)
+        found = disparity(ours, number, len(large), level)
         yield Evidence.of(
             self.key,
             found.value,
             found.n,
             subject=name,
             interval=(found.low, found.high),
-            reference=reference,
+            reference=None if theirs is None else disparity(theirs, number, len(large)).value,
             confidence=level,
-            problem=problem,
+            problem=self._second_opinion(part, names, found.value),
         )
-        if self.margin is not None and part.champion is not None:
-            label, ours, theirs = (each == part.positive for each in (part.label, part.challenger, part.champion))
-            over = disparity_excess(self.metric, label, ours, theirs, number, level)
-            interval = (over.low, over.high)
-            yield Evidence.of(self.key, over.value, over.n, subject=f"{name}{OVER}", interval=interval)
+        if self.margin is not None and theirs is not None:
+            over = disparity_excess(ours, theirs, number, len(large), level)
+            bounds, subject = (over.low, over.high), f"{name}{OVER}"
+            yield Evidence.of(self.key, over.value, over.n, subject=subject, interval=bounds, confidence=level)
 
     def _left_out(self, name: str, group: npt.NDArray[np.str_]) -> Iterator[Evidence]:
         sizes = sorted(np.unique(group, return_counts=True)[1].tolist(), reverse=True)
@@ -155,23 +153,21 @@ class Fairness:
             why = f"{said} rows, {self.at_least_rows} are needed in every rate"
             yield too_small(self.key, subject, len(group), why)
 
-    def _rates(self, rows: HeldOut) -> list[tuple[npt.NDArray[np.bool_], Floats]]:
+    def _rates(self, rows: HeldOut) -> Rates:
         if self.metric == "error":
-            return [(np.ones(rows.n, dtype=np.bool_), rows.challenger_loss)]
-        flags = rate_flags(self.metric, rows.label == rows.positive, rows.challenger == rows.positive)
-        return [(counts, up.astype(np.float64)) for counts, up in flags]
+            return ((np.ones(rows.n, dtype=np.bool_), rows.challenger_loss),)
+        return rates_of(self.metric, rows.label == rows.positive, rows.challenger == rows.positive)
+
+    def _rates_of_champion(self, rows: HeldOut) -> Rates | None:
+        if rows.champion is None or rows.champion_loss is None:
+            return None
+        return self._rates(replace(rows, challenger=rows.champion, challenger_loss=rows.champion_loss))
 
     def _large(self, rows: HeldOut, group: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
         """Return the groups that have enough rows in every rate, sorted."""
         counts = [dict(zip(*np.unique(group[each], return_counts=True), strict=True)) for each, _ in self._rates(rows)]
         enough = [each for each in np.unique(group) if all(n.get(each, 0) >= self.at_least_rows for n in counts)]
         return np.array(enough, dtype=group.dtype)
-
-    def _theirs(self, rows: HeldOut, number: npt.NDArray[np.intp], groups: int) -> float | None:
-        if rows.champion is None or self.metric == "error":
-            return None
-        flags = rate_flags(self.metric, rows.label == rows.positive, rows.champion == rows.positive)
-        return disparity([(counts, up.astype(np.float64)) for counts, up in flags], number, groups).value
 
     def _second_opinion(self, rows: HeldOut, group: npt.NDArray[np.str_], value: float) -> str:
         if rows.disparity is None:

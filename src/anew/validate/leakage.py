@@ -18,6 +18,8 @@ from anew.validate._paired import loss_excess
 __all__ = ["LEAP", "Leakage"]
 
 LEAP = "loss beside the champion's"
+_OF_A_CLASS = 10
+"""Rows that a class needs to be told by a column: one row or two stand at an end of any column often enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,8 @@ class Leakage:
     -----
     FAIL says "too good", not "leaking". A champion that has gone stale makes every good candidate a leap: where the
     world changes at once, give `better_by` room. Categories are looked at by the share of their rows that has the
-    commonest label. Do not use it where a column may rightly tell nearly all, such as yesterday's value in a forecast.
+    commonest label. A class of fewer than ten rows is told by chance, and vectors by what they are; neither is looked
+    at. Do not use it where a column may rightly tell nearly all, such as yesterday's value in a forecast.
 
     References
     ----------
@@ -103,6 +106,8 @@ class Leakage:
 
     def _column(self, rows: HeldOut, name: str) -> Iterator[Evidence]:
         values = rows.table.get_column(name)
+        if values.dtype.is_nested():
+            return
         told = _numbers_tell(rows, values) if values.dtype.is_numeric() else _levels_tell(rows, values)
         if told is not None:
             yield Evidence.of(self.key, told, rows.n, subject=name)
@@ -144,7 +149,7 @@ def _numbers_tell(rows: HeldOut, values: pl.Series) -> float | None:
     for label in np.unique(rows.label):
         up = rows.label == label
         m, n = int(up.sum()), int((~up).sum())
-        if m and n:
+        if min(m, n) >= _OF_A_CLASS:
             area = (float(ranks[up].sum()) - m * (m + 1) / 2) / (m * n)
             areas.append(max(area, 1 - area))
     # Every class has to be told from the rest: one class that a column singles out is no leak of the others.
@@ -156,12 +161,15 @@ def _levels_tell(rows: HeldOut, values: pl.Series) -> float | None:
     if text.n_unique() * 5 > rows.n or not rows.task.classifies:
         return None  # levels that are met hardly more than once say nothing
     labels = rows.label.astype(str)
-    commonest = float(np.unique(labels, return_counts=True)[1].max()) / rows.n
+    most = int(np.unique(labels, return_counts=True)[1].max())
+    if rows.n - most < _OF_A_CLASS:
+        return None
+    commonest = most / rows.n
     frame = pl.DataFrame({"level": text, "label": pl.Series(labels)})
     counts = frame.group_by("level", "label").len().group_by("level").agg(pl.col("len").max())
     told = float(counts.get_column("len").sum()) / rows.n
     # As good as a constant is 0.5, as on the scale of the other columns.
-    return 0.5 + (told - commonest) / (1 - commonest) / 2 if commonest < 1 else None
+    return 0.5 + (told - commonest) / (1 - commonest) / 2
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
