@@ -217,6 +217,8 @@ def test_the_wishes_of_the_caller_are_kept() -> None:
         assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         wire.send(b"ab")
         assert (await wire.reply())[2]["body"] == "ab"
+        wire.send(POST + b"expect: 200-ok\r\ncontent-length: 2\r\n\r\nab")
+        assert (await wire.reply())[0] == 200
         wire.send(b"HEAD /x HTTP/1.1\r\n\r\nGET /y HTTP/1.1\r\nconnection: close\r\n\r\n")
         assert (await wire.reply(bare=True))[0] == 200
         status, headers, body = await wire.reply()

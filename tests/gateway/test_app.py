@@ -173,7 +173,9 @@ def test_paths_and_methods_are_matched_exactly() -> None:
         assert asyncio.run(call(app, path))[0] == 404
     assert asyncio.run(call(app, "/predict", method="GET"))[0] == 405
     assert asyncio.run(call(app, "/live", method="POST"))[0] == 405
-    assert asyncio.run(call(app, "/live", method="GET")) == (200, {"status": "live"})
+    for method in ("GET", "HEAD"):  # the server leaves the body of the latter out
+        assert asyncio.run(call(app, "/live", method=method)) == (200, {"status": "live"})
+    assert asyncio.run(call(app, "/predict", method="HEAD"))[0] == 405
 
 
 def test_bodies_in_another_dress_are_refused() -> None:

@@ -214,7 +214,7 @@ class Connection(asyncio.Protocol):
         length = self.headers.get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > self.service.settings.most_body_bytes:
             self._too_big()
-        elif b"expect" in self.headers and self.transport is not None and not self.busy and not self.refused:
+        elif self._waits_to_send() and self.transport is not None and not self.busy and not self.refused:
             self.transport.write(_CONTINUE)
 
     def on_body(self, part: bytes) -> None:
@@ -327,6 +327,10 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and self.paused and not self.waiting:
             self.paused = False
             self.transport.resume_reading()
+
+    def _waits_to_send(self) -> bool:
+        """Does the caller wait to be told to send the body? Other expectations are not of HTTP."""
+        return self.headers.get(b"expect", b"").lower() == b"100-continue"
 
     def _begin(self, request: Request, lasting: bool) -> None:
         self.busy, self.closing, self.bare = True, not lasting, request.method == "HEAD"

@@ -138,10 +138,11 @@ class GatewayApp:
             raise RefusedError(
                 404, "not_found", f"there is no {request.path[:100]!r}; known: {self._known(request.path)}"
             )
-        if request.method != spot.method:
-            wrong = RefusedError(405, "method", f"{request.path} takes {spot.method}, not {request.method}")
-            reply = _refused(wrong, request.path)
-            reply.headers = ((b"allow", spot.method.encode()),)
+        takes = ("GET", "HEAD") if spot.method == "GET" else (spot.method,)
+        if request.method not in takes:
+            said = f"{request.path} takes {' and '.join(takes)}, not {request.method}"
+            reply = _refused(RefusedError(405, "method", said), request.path)
+            reply.headers = ((b"allow", ", ".join(takes).encode()),)
             spot.counts["refusals"] += 1
             told(reply)
             return
