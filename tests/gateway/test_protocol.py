@@ -235,6 +235,15 @@ def test_columns_of_other_kinds_are_refused(change: dict[str, Any], path: str) -
     assert (caught.value.status, caught.value.path) == (422, path)
 
 
+def test_a_vector_has_numbers_that_have_a_mean() -> None:
+    features = (Column(name="view", kind=ColumnKind.VECTOR, width=2),)
+    parser = InferParser(GatewaySettings(model="m", columns=replace(NUMBERS, features=features)))
+    assert infer(parser, column("view", [1, -1e100], shape=[1, 2])) == [{"view": (1.0, -1e100)}]
+    for data, said in (([1, 1e308], "1e\\+308 is no number from"), ([1, None], "may not be null")):
+        with pytest.raises(RefusedError, match=f"'view'.*{said}"):
+            infer(parser, column("view", data, shape=[1, 2]))
+
+
 def test_unknown_outputs_keys_twice_and_other_numbers_than_json_has_are_refused() -> None:
     good = [column("x", [1, 2], shape=[1, 2])]
     with pytest.raises(RefusedError, match="no output 'score'"):

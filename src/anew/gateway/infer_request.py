@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from anew.domain.column import Column, ColumnKind
+from anew.domain.column import Column, ColumnKind, out_of_reach
 from anew.gateway.refusal import RefusedError
 from anew.gateway.row import RequestRow, RowMaker, Times
 from anew.gateway.settings import GatewaySettings
@@ -243,6 +243,9 @@ def _check(column: Column, tensor: Any, flat: Sequence[Any], path: str) -> None:
     vector = column.kind is ColumnKind.VECTOR
     if (vector or not column.nullable) and None in flat:
         raise RefusedError(422, "invalid", f"{column.name!r} may not be null", f"{path}.data")
+    far = next((problem for cell in flat if (problem := out_of_reach(cell))), "") if vector else ""
+    if far:
+        raise RefusedError(422, "invalid", f"{column.name!r}: {far}", f"{path}.data")
 
 
 def _check_numbers(tensor: Any, flat: Sequence[Any], path: str) -> None:
