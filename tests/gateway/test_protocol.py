@@ -17,7 +17,7 @@ from anew.domain.observation import Prediction
 from anew.gateway.app import GatewayApp
 from anew.gateway.infer_request import InferParser
 from anew.gateway.refusal import RefusedError
-from anew.gateway.settings import GatewaySettings
+from anew.gateway.settings import EventClock, GatewaySettings
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
 from tests.gateway.served import served
@@ -242,6 +242,23 @@ def test_a_vector_has_numbers_that_have_a_mean() -> None:
     for data, said in (([1, 1e308], "1e\\+308 is no number from"), ([1, None], "may not be null")):
         with pytest.raises(RefusedError, match=f"'view'.*{said}"):
             infer(parser, column("view", data, shape=[1, 2]))
+
+
+def test_where_time_comes_with_the_data_a_client_finds_that_it_is_an_input() -> None:
+    app = make(FakeJournal(), champion(), replace(SETTINGS, clock=EventClock.DATA))
+    inputs = asyncio.run(call(app, "/v2/models/m", method="GET"))[1]["inputs"]
+    assert inputs[-1] == {"name": "at", "datatype": "BYTES", "shape": [-1]}
+    cells: dict[str, list[Any]] = {
+        "amount": [1.0],
+        "shop": ["x"],
+        "count": [2],
+        "customer": ["c"],
+        "at": ["2026-01-01T00:00:00Z"],
+    }
+    whole = {"inputs": [column(each["name"], cells[each["name"]], each["datatype"]) for each in inputs]}
+    assert post(app, "/v2/models/m/infer", whole)[0] == 200
+    status, said = post(app, "/v2/models/m/infer", {"inputs": whole["inputs"][:-1]})
+    assert (status, said["message"], said["path"]) == (422, "the tensor 'at' is missing", "inputs")
 
 
 def test_unknown_outputs_keys_twice_and_other_numbers_than_json_has_are_refused() -> None:

@@ -15,7 +15,7 @@ import msgspec
 from anew.domain.column import Column, ColumnKind, out_of_reach
 from anew.gateway.refusal import RefusedError
 from anew.gateway.row import RequestRow, RowMaker, Times
-from anew.gateway.settings import GatewaySettings
+from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.strict_json import decode
 
 __all__ = ["OUTPUTS", "InferParser", "InferRequest"]
@@ -158,7 +158,8 @@ class InferParser:
         maker, key = self._maker, self._settings.columns.key
         needed = self._needed if matrix is None else []
         beside = [key] if key and key not in self._kinds and key not in self._settings.fetched else []
-        missing = [name for name in needed + beside if name not in given]
+        timed = [maker.names[-1]] if self._settings.clock is EventClock.DATA else []
+        missing = [name for name in needed + beside + timed if name not in given]
         if missing:
             raise RefusedError(422, "invalid", f"the tensor {missing[0]!r} is missing", "inputs")
         if matrix is not None and not self._kinds.keys().isdisjoint(given):
