@@ -50,7 +50,8 @@ def test_a_real_client_asks_and_is_answered() -> None:
         assert client.is_model_ready("m")
         assert client.get_server_metadata()["name"] == "anew"
         about = client.get_model_metadata("m")
-        assert about["versions"] == ["v1"]
+        assert "versions" not in about, "who answers is not the caller's to choose"
+        assert not client.is_model_ready("m", "v1")
         assert [(each["name"], each["datatype"]) for each in about["inputs"]] == [
             ("amount", "FP64"), ("shop", "BYTES"), ("count", "FP64"), ("customer", "BYTES"),
         ]  # fmt: skip
@@ -71,6 +72,8 @@ def test_a_real_client_asks_and_is_answered() -> None:
         assert [each["name"] for each in one.get_response()["outputs"]] == ["arm"]
         with pytest.raises(InferenceServerException, match="'count' is missing"):
             client.infer("m", [*inputs[:2], inputs[3]])
+        with pytest.raises(InferenceServerException, match=r"no version is chosen here.*: /v2/models/m/infer"):
+            client.infer("m", inputs, model_version="v1")
         with pytest.raises(InferenceServerException, match="binary_data=False"):
             inputs[0].set_data_from_numpy(np.array([1.5, 2.5]))
             client.infer("m", inputs)

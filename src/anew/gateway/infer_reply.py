@@ -87,8 +87,11 @@ class InferReplies:
         ]
 
 
-def metadata_body(settings: GatewaySettings, versions: Sequence[str]) -> Mapping[str, Any]:
-    """Return what the model is called, what it cannot do without, and what it gives."""
+def metadata_body(settings: GatewaySettings) -> Mapping[str, Any]:
+    """Return what the model is called, what it cannot do without, and what it gives.
+
+    It names no versions: a version that is named may be asked for, and who answers is not the caller's to choose.
+    """
     columns = settings.columns
     inputs = [_described(column) for column in columns.features]
     if columns.key and columns.key not in columns.names:
@@ -99,7 +102,7 @@ def metadata_body(settings: GatewaySettings, versions: Sequence[str]) -> Mapping
     if columns.task.classifies:
         outputs.append({"name": "proba", "datatype": "FP64", "shape": [-1, len(columns.classes)]})
     outputs += [{"name": name, "datatype": _BYTES, "shape": [-1]} for name in ("prediction_id", "version", "arm")]
-    return {"name": settings.model, "versions": versions, "platform": "anew", "inputs": inputs, "outputs": outputs}
+    return {"name": settings.model, "platform": "anew", "inputs": inputs, "outputs": outputs}
 
 
 def _described(column: Column) -> Mapping[str, Any]:
