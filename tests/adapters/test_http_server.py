@@ -57,6 +57,11 @@ class Wire:
         body = b"" if bare else await self.reader.readexactly(int(headers["content-length"]))
         return int(first.split()[1]), headers, json.loads(body) if body else None
 
+    async def reply_to(self, data: bytes) -> tuple[int, dict[str, str], Any]:
+        """Write, and read one reply."""
+        self.send(data)
+        return await self.reply()
+
     async def ended(self) -> bool:
         """Wait for the other side to close."""
         return await self.reader.read() == b""
@@ -212,6 +217,8 @@ def test_the_wishes_of_the_caller_are_kept() -> None:
         assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         wire.send(b"ab")
         assert (await wire.reply())[2]["body"] == "ab"
+        wire.send(POST + b"expect: 200-ok\r\ncontent-length: 2\r\n\r\nab")
+        assert (await wire.reply())[0] == 200
         wire.send(b"HEAD /x HTTP/1.1\r\n\r\nGET /y HTTP/1.1\r\nconnection: close\r\n\r\n")
         assert (await wire.reply(bare=True))[0] == 200
         status, headers, body = await wire.reply()
@@ -281,5 +288,42 @@ def test_callers_who_go_away_in_the_middle_leave_nothing_behind() -> None:
                 await asyncio.sleep(0.001)
             echo.waiting.pop()(Reply(200, b"{}"))  # what comes after is told nobody
         assert {request.path for request in echo.seen} == {"/later"}
+
+    tell(story)
+
+
+async def _asked(echo: Echo, number: int) -> None:
+    while len(echo.waiting) < number:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.fault("S7")
+@pytest.mark.parametrize("number", [1, 3])
+def test_who_sends_no_more_is_answered_all_the_same_and_the_connection_closed(number: int) -> None:
+    async def story(echo: Echo, connect: Callable[[], Awaitable[Wire]], _: asyncio.Event) -> None:
+        wire = await connect()
+        wire.send(b"POST /later HTTP/1.1\r\ncontent-length: 2\r\n\r\nab" * number)
+        await _asked(echo, 1)
+        wire.writer.write_eof()
+        await (await connect()).reply_to(b"GET /x HTTP/1.1\r\n\r\n")  # by now the end has come, too
+        for i in range(number):
+            await _asked(echo, i + 1)
+            echo.waiting[i](Reply(200, b"{}"))
+            assert (await wire.reply())[0] == 200
+        assert await wire.ended()
+
+    tell(story)
+
+
+def test_who_ends_in_the_middle_of_a_request_is_answered_what_was_whole() -> None:
+    async def story(echo: Echo, connect: Callable[[], Awaitable[Wire]], _: asyncio.Event) -> None:
+        wire = await connect()
+        wire.send(b"GET /later HTTP/1.1\r\n\r\n" + POST + b"content-length: 5\r\n\r\nab")
+        await _asked(echo, 1)
+        wire.writer.write_eof()
+        await (await connect()).reply_to(b"GET /x HTTP/1.1\r\n\r\n")
+        echo.waiting[0](Reply(200, b"{}"))
+        assert (await wire.reply())[0] == 200
+        assert await wire.ended()
 
     tell(story)

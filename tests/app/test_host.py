@@ -17,9 +17,10 @@ from anew.app.alone import lock_of
 from anew.app.host import HostOptions, up_installation
 from anew.app.standing import say_standing
 from anew.app.up import UpOptions, up
+from anew.cli.models import show
 from anew.domain.errors import UnavailableError
 from anew.domain.fact import Fact
-from anew.domain.facts import RetrainAdmitted, RetrainQueued, RetrainRequested
+from anew.domain.facts import RetrainAdmitted, RetrainQueued, RetrainRequested, TrainingEnded, VersionPromoted
 from anew.domain.severity import Severity
 from anew.loop.drain import Drainer, DrainReport
 from tests.app.test_installation import installation, project, states, wait
@@ -235,3 +236,34 @@ def queued(request: str) -> RetrainQueued:
     return RetrainQueued(
         model="m", at=AT, wall=AT, request=request, reason="turn", detail="", due=AT, place=1, of=1
     ).caused_by(request)
+
+
+def test_a_model_without_a_champion_is_named_with_what_its_last_run_came_to(
+    tmp_path: Path, quick: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = installation(tmp_path)
+    project(root / "models" / "m", "m")
+    ended = TrainingEnded(model="m", at=AT, version="v1", outcome="failed", detail="0 rows", compute_s=1.0)
+    promoted = VersionPromoted(model="m", at=AT, version="v2", digest="d", previous="", evidence=(), reason="")
+    served = threading.Event()
+
+    def failing(options: UpOptions, stop: threading.Event) -> None:
+        options.begun()
+        options.told([ended])
+        while not stop.wait(0.01):
+            options.mail().clear()
+            if served.is_set():
+                options.told([promoted])
+
+    loops(quick, {"m": failing})
+
+    def said() -> str:
+        if states(root) != {"models/m": "runs"}:
+            return "nothing"
+        show(root, as_json=False)
+        return capsys.readouterr().out
+
+    with hosting(root):
+        wait(lambda: f"unserved    models/m: v1 failed: 0 rows; what to do says: anew status {root}/models/m" in said())
+        served.set()
+        wait(lambda: "1 with a champion" in (text := said()) and "unserved" not in text)

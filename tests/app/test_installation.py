@@ -207,7 +207,7 @@ def test_nothing_is_said_to_run_after_its_process_was_killed(
 ) -> None:
     root = installation(tmp_path)
     (root / ".anew").mkdir()
-    model = {"project": "models/m", "model": "m", "state": "runs", "champion": "v1", "problem": ""}
+    model = {"project": "models/m", "model": "m", "state": "runs", "champion": "v1", "problem": "", "unserved": ""}
     compute = {"at_once": 1, "under_way": ["m"], "limit": "1 run at a time", "left_s": None}
     queue = [{"place": 1, "model": "m", "reason": "turn", "detail": "next", "rate": None, "since": AT, "due": AT}]
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

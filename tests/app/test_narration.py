@@ -11,7 +11,9 @@ from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     FACTS,
+    Arm,
     CandidateAccepted,
+    Order,
     RetiredScored,
     RollbackCommanded,
     SpansCompared,
@@ -20,6 +22,7 @@ from anew.domain.facts import (
     TrafficShifted,
 )
 from anew.domain.interval import Interval
+from anew.domain.order import ordered
 from anew.loop.retired import retired_losses
 from tests.adapters.fact_samples import sample
 
@@ -96,3 +99,21 @@ def test_what_people_wrote_makes_no_line_of_its_own() -> None:
 
 def test_what_a_person_signed_for_is_not_told_as_passed() -> None:
     assert narrate(sample(CandidateAccepted)).endswith("accepted: each required gate passed or was signed for")
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (Order.HOLD, "hold of v2, v3"),
+        (Order.RESUME, "resume of v2, v3"),
+        (Order.ABORT, "abort of the trial with v2"),
+        (Order.ROLLBACK, "rollback of the trial with v2"),
+    ],
+)
+def test_an_order_about_a_trial_names_more_than_its_first_arm(action: Order, said: str) -> None:
+    arms = (Arm(version="v2", digest="d2", share=0.2), Arm(version="v3", digest="d3", low=0.2, share=0.3))
+    routing = TrafficShifted(
+        model="m", at=AT, epoch=1, stage=Stage.AB, share=0.2, champion=("v1", "d1"), challenger=("v2", "d2"),
+        arms=arms, trial="v2",
+    )  # fmt: skip
+    assert narrate(ordered(routing, action, command="c", by="ann", reason="r")).startswith(f"{said} ordered at the")

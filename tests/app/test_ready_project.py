@@ -7,6 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from anew.adapters.model_format import DataFormats
+from anew.adapters.model_loader import ModelLoader
+from anew.adapters.pipeline_module import load_pipeline
+from anew.adapters.table_file import labelled_rows
 from anew.app import ready_project
 from anew.app.hard_start import hard_start
 from anew.app.ready_project import HISTORY, STREAM, TEMPLATES, ReadyProject, create_from_template
@@ -15,6 +19,8 @@ from anew.app.settings import load
 from anew.app.wiring import stages
 from anew.domain.errors import ConflictError, MissingExtraError, SettingsError
 from anew.domain.facts import CandidateHeld
+from anew.domain.observation import Answer
+from anew.loop.training import Kit, Recipe, fit
 
 HERE = [name for name, each in TEMPLATES.items() if not each.extra]
 
@@ -31,6 +37,22 @@ def test_a_template_is_a_working_project_that_retrains_when_its_world_changes(na
     assert data["promotions"] > 1
     assert data["loss"] < data["loss_never_retrained"]
     assert not any(isinstance(fact, CandidateHeld) for fact in report.facts), "nobody is asked about honest rows"
+
+
+def answer_to_nothing(folder: Path) -> Answer:
+    """Train a template's model and ask it about a row in which all is missing."""
+    settings = load(folder)
+    rows = labelled_rows(pl.read_parquet(folder / HISTORY), settings.columns, HISTORY)
+    kit, pipeline = Kit(formats=DataFormats(), loader=ModelLoader()), load_pipeline(folder / "pipeline.py")
+    candidate = fit(rows, Recipe(columns=settings.columns, seed=0, holdout_rows=100), pipeline, kit).candidate
+    predictor = kit.loader.assemble(candidate, pipeline=pipeline, version="v1")
+    (answer,) = predictor.answer([dict.fromkeys(settings.columns.names)])
+    return answer
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_row_in_which_all_is_missing_is_answered(name: str, tmp_path: Path) -> None:
+    assert answer_to_nothing(create_from_template(tmp_path, name).folder).output is not None
 
 
 def test_the_rows_are_those_that_its_script_makes(tmp_path: Path) -> None:

@@ -68,7 +68,22 @@ def test_rows_that_the_gateway_refuses_are_counted(
     monkeypatch.setattr(score, "_ROWS", 3)
     assert score_file(project, tmp_path / "rows", tmp_path / "out").unlike == 2
     main(["score", str(project), "--data", str(tmp_path / "rows"), "--to", str(tmp_path / "again")])
-    assert "2 of the rows have a NaN or an infinite number" in capsys.readouterr().out
+    assert "2 of the rows have a NaN, an infinite number, or" in capsys.readouterr().out
+
+
+def test_a_boolean_for_a_number_is_answered_as_in_training_and_counted(project: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"z": [0.0, 0.0, 0.0], "x": [True, False, None]}).write_parquet(tmp_path / "rows")
+    assert score_file(project, tmp_path / "rows", tmp_path / "out").unlike == 2
+    pl.DataFrame({"z": [0.0, 0.0, 0.0], "x": [1.0, 0.0, None]}).write_parquet(tmp_path / "numbers")
+    assert score_file(project, tmp_path / "numbers", tmp_path / "same").unlike == 0
+    found, same = (pl.read_parquet(tmp_path / name).drop("x") for name in ("out", "same"))
+    assert found.equals(same)
+
+
+def test_a_folder_that_is_not_there_is_named(project: Path, tmp_path: Path) -> None:
+    rows_of(3).write_parquet(tmp_path / "rows")
+    with pytest.raises(NotFoundError, match=r"there is no folder .*nowhere to write out.parquet into"):
+        score_file(project, tmp_path / "rows", tmp_path / "nowhere" / "out.parquet")
 
 
 def test_nothing_is_written_over(project: Path, tmp_path: Path) -> None:

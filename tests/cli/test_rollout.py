@@ -475,6 +475,9 @@ def test_a_version_that_was_taken_back_is_released_by_a_persons_word(tmp_path: P
     words = ("rollout", "release", "v2", project, "--reason", "the store failed, not the version")
     assert "required: --reason" in run("rollout", "release", "v2", project).err
     none = run("rollout", "release", "v9", project, "--reason", "x")
+    for mixed in (("v9", "--reason", "x", project), ("--reason", "x", "v9", project)):
+        assert run("rollout", "release", *mixed).err == none.err
+    assert "required: version" in run("rollout", "release", "--reason", "x").err
     assert (none.code, none.err) == (4, "anew: there is no version 'v9'; quarantined: v2\n")
     kept = run("rollout", "release", "v1", project, "--reason", "x")
     assert kept.code == 5

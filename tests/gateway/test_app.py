@@ -133,6 +133,21 @@ def test_a_journal_that_takes_nothing_follows_the_policy() -> None:
     assert (serving(app).counts["dropped"], serving(app).counts["predictions"]) == (2, 0)
 
 
+def test_an_id_that_comes_with_an_event_time_is_for_one_row_too() -> None:
+    app = make(FakeJournal())
+
+    async def story() -> None:
+        body = {"row": ROW, "ids": ["a"], "at": "2026-06-01T11:00:00Z"}
+        first = await call(app, "/predict", json.dumps(body).encode())
+        assert await call(app, "/predict", json.dumps(body).encode()) == first
+        for other in ({"row": ROW | {"amount": 2.5}}, {"at": "2026-06-01T11:30:00Z"}):
+            status, said = await call(app, "/predict", json.dumps(body | other).encode())
+            assert (status, said["error"]["code"]) == (409, "id_reused")
+            assert "for another row" in said["error"]["message"]
+
+    asyncio.run(story())
+
+
 def test_a_refused_id_may_be_tried_again() -> None:
     journal = FakeJournal(problem="full")
     app = make(journal)
@@ -173,7 +188,9 @@ def test_paths_and_methods_are_matched_exactly() -> None:
         assert asyncio.run(call(app, path))[0] == 404
     assert asyncio.run(call(app, "/predict", method="GET"))[0] == 405
     assert asyncio.run(call(app, "/live", method="POST"))[0] == 405
-    assert asyncio.run(call(app, "/live", method="GET")) == (200, {"status": "live"})
+    for method in ("GET", "HEAD"):  # the server leaves the body of the latter out
+        assert asyncio.run(call(app, "/live", method=method)) == (200, {"status": "live"})
+    assert asyncio.run(call(app, "/predict", method="HEAD"))[0] == 405
 
 
 def test_bodies_in_another_dress_are_refused() -> None:

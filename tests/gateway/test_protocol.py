@@ -17,7 +17,7 @@ from anew.domain.observation import Prediction
 from anew.gateway.app import GatewayApp
 from anew.gateway.infer_request import InferParser
 from anew.gateway.refusal import RefusedError
-from anew.gateway.settings import GatewaySettings
+from anew.gateway.settings import EventClock, GatewaySettings
 from anew.testing.fake_journal import FakeJournal
 from anew.testing.fake_predictor import FAKE_COLUMNS, FakePredictor
 from tests.gateway.served import served
@@ -50,7 +50,8 @@ def test_a_real_client_asks_and_is_answered() -> None:
         assert client.is_model_ready("m")
         assert client.get_server_metadata()["name"] == "anew"
         about = client.get_model_metadata("m")
-        assert about["versions"] == ["v1"]
+        assert "versions" not in about, "who answers is not the caller's to choose"
+        assert not client.is_model_ready("m", "v1")
         assert [(each["name"], each["datatype"]) for each in about["inputs"]] == [
             ("amount", "FP64"), ("shop", "BYTES"), ("count", "FP64"), ("customer", "BYTES"),
         ]  # fmt: skip
@@ -71,6 +72,8 @@ def test_a_real_client_asks_and_is_answered() -> None:
         assert [each["name"] for each in one.get_response()["outputs"]] == ["arm"]
         with pytest.raises(InferenceServerException, match="'count' is missing"):
             client.infer("m", [*inputs[:2], inputs[3]])
+        with pytest.raises(InferenceServerException, match=r"no version is chosen here.*: /v2/models/m/infer"):
+            client.infer("m", inputs, model_version="v1")
         with pytest.raises(InferenceServerException, match="binary_data=False"):
             inputs[0].set_data_from_numpy(np.array([1.5, 2.5]))
             client.infer("m", inputs)
@@ -233,6 +236,32 @@ def test_columns_of_other_kinds_are_refused(change: dict[str, Any], path: str) -
     with pytest.raises(RefusedError) as caught:
         infer(MIXED, *inputs)
     assert (caught.value.status, caught.value.path) == (422, path)
+
+
+def test_a_vector_has_numbers_that_have_a_mean() -> None:
+    features = (Column(name="view", kind=ColumnKind.VECTOR, width=2),)
+    parser = InferParser(GatewaySettings(model="m", columns=replace(NUMBERS, features=features)))
+    assert infer(parser, column("view", [1, -1e100], shape=[1, 2])) == [{"view": (1.0, -1e100)}]
+    for data, said in (([1, 1e308], "1e\\+308 is no number from"), ([1, None], "may not be null")):
+        with pytest.raises(RefusedError, match=f"'view'.*{said}"):
+            infer(parser, column("view", data, shape=[1, 2]))
+
+
+def test_where_time_comes_with_the_data_a_client_finds_that_it_is_an_input() -> None:
+    app = make(FakeJournal(), champion(), replace(SETTINGS, clock=EventClock.DATA))
+    inputs = asyncio.run(call(app, "/v2/models/m", method="GET"))[1]["inputs"]
+    assert inputs[-1] == {"name": "at", "datatype": "BYTES", "shape": [-1]}
+    cells: dict[str, list[Any]] = {
+        "amount": [1.0],
+        "shop": ["x"],
+        "count": [2],
+        "customer": ["c"],
+        "at": ["2026-01-01T00:00:00Z"],
+    }
+    whole = {"inputs": [column(each["name"], cells[each["name"]], each["datatype"]) for each in inputs]}
+    assert post(app, "/v2/models/m/infer", whole)[0] == 200
+    status, said = post(app, "/v2/models/m/infer", {"inputs": whole["inputs"][:-1]})
+    assert (status, said["message"], said["path"]) == (422, "the tensor 'at' is missing", "inputs")
 
 
 def test_unknown_outputs_keys_twice_and_other_numbers_than_json_has_are_refused() -> None:

@@ -280,6 +280,8 @@ def test_a_vector_is_read_as_so_many_numbers() -> None:
         ("[true, 2, 3]", "rows[0].view[0]"),
         ("[1, [2], 3]", "rows[0].view[1]"),
         ("[1, 1e999, 3]", "rows[0].view[1]"),
+        ("[1, 1e308, 3]", "rows[0].view[1]"),
+        ("[1, 2, -1.1e100]", "rows[0].view[2]"),
         ("[1, NaN, 3]", "rows[0].view[1]"),
         ("[1, 2, -Infinity]", "rows[0].view[2]"),
     ],

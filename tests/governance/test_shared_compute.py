@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from anew.domain.facts import RetrainAdmitted, RetrainApproved, RetrainHeld, RetrainQueued, RetrainRequested
+import pytest
+
+from anew.domain.facts import RetrainAdmitted, RetrainApproved, RetrainHeld, RetrainQueued, RetrainRequested, Ticked
 from anew.governance import Governance
-from tests.governance.test_approvals import FREEZE, T0, Told, kinds, requested
+from tests.governance.test_approvals import FREEZE, T0, Told, kinds, promoted, requested
 
 
 def admitted(request: RetrainRequested, after: timedelta = timedelta(0)) -> RetrainAdmitted:
@@ -72,3 +74,24 @@ def test_what_a_freeze_held_while_compute_was_shared_goes_on_alone_after_it() ->
     alone = Told(Governance(freezes=(FREEZE,), holds_retrains=True))
     alone.state = late.state
     assert kinds(alone.tick(FREEZE.end)) == ["RetrainApproved"]
+
+
+@pytest.mark.parametrize("champion", [False, True])
+def test_a_first_run_is_consented_to_as_of_its_request_and_a_later_one_as_of_its_turn(champion: bool) -> None:
+    """A first one is of a history that may end long ago; what came while a later one waited is learned from."""
+    told, request, later = Told(Governance(shares=True)), requested(), T0 + timedelta(days=300)
+    told.hear(*([promoted("v1")] if champion else []), request)
+    (approved,) = told.hear(replace(admitted(request), at=later))
+    assert approved.at == (later if champion else request.at)
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_first_run_that_a_freeze_held_is_consented_to_as_of_its_request(shares: bool) -> None:
+    told, request = Told(Governance(shares=shares, freezes=(FREEZE,), holds_retrains=True)), requested()
+    told.tick(FREEZE.start)
+    told.hear(request, *([admitted(request)] if shares else []))
+    assert told.state.held is not None
+    later = told.hear(Ticked(model="m", at=FREEZE.end, wall=FREEZE.end))
+    if shares:
+        later = told.hear(replace(admitted(request, timedelta(hours=1)), at=FREEZE.end))
+    assert (later[-1].kind, later[-1].at) == ("RetrainApproved", request.at)

@@ -12,7 +12,9 @@ from anew.domain.facts import (
     Arm,
     Order,
     RolledBack,
+    RolloutHeld,
     RolloutObserved,
+    RolloutResumed,
     RolloutSuperseded,
     Stage,
     TrafficOrdered,
@@ -172,14 +174,18 @@ def test_an_abort_takes_an_arm_too_that_joined_before_the_record_heard_of_it() -
 
 def test_a_trial_that_is_held_keeps_its_arms_and_takes_back_what_harms() -> None:
     story = trial("v2", "v3")
-    story.hear(ordering(story.shifts[-1], Order.HOLD))
+    held = story.hear(ordering(story.shifts[-1], Order.HOLD))[0]
+    assert isinstance(held, RolloutHeld)
+    assert (held.version, held.reason.partition("; ")[2]) == ("v2", "so is that of v3")
     story.applied()
     assert [arm.version for arm in story.shifts[-1].arms] == ["v2", "v3"]
     assert story.hear(seen("v2", 1, 1.0)) == [], "held: no promotion"
     assert kinds(story.hear(approved("v4", champion="v1"))) == ["RolloutSuperseded"]
     assert kinds(story.hear(seen("v3", 1, -1.0))) == ["RolledBack", "TrafficShifted"]
     story.applied()
-    story.hear(ordering(story.shifts[-1], Order.RESUME, "go"))
+    resumed = story.hear(ordering(story.shifts[-1], Order.RESUME, "go"))[0]
+    assert isinstance(resumed, RolloutResumed)
+    assert "; so does" not in resumed.reason, "it is alone now"
     story.applied()
     assert "VersionPromoted" in kinds(story.hear(seen("v2", 2, 1.0)))
 

@@ -249,7 +249,7 @@ def test_workers_that_end_again_and_again_are_told_as_what_the_version_may_do(tm
             while sum("ended with" in each for each in said) < ends:
                 said += ours.keep()
                 time.sleep(0.05)
-            assert any("anew rollback goes back" in each for each in said) == (ends == 3)
+            assert any("the loop goes back to that" in each for each in said) == (ends == 3)
             wait(lambda: not ours.keep() and ours._workers[0].again_at is None, seconds=60)
     finally:
         ours.stop()

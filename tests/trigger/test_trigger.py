@@ -10,12 +10,15 @@ from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
+    Arm,
     RetrainCommanded,
     RetrainRefused,
     RetrainRequested,
     RetrainWithheld,
     RolledBack,
     RolloutStarted,
+    Stage,
+    TrafficShifted,
     TrainingEnded,
     TrainingPlanned,
     VersionPromoted,
@@ -226,6 +229,20 @@ def test_a_command_is_not_held_by_a_request_that_is_dated_later(length: timedelt
 def test_a_command_while_busy_is_withheld() -> None:
     _, decided = heard(trigger(), [command(1, "a"), command(2, "b")])
     assert [each.kind for each in decided] == ["RetrainRequested", "RetrainWithheld"]
+
+
+def test_a_command_while_a_trial_has_no_place_left_is_told_that() -> None:
+    arms = (Arm(version="v2", digest="d2", share=0.2), Arm(version="v3", digest="d3", low=0.2, share=0.3))
+    routing = TrafficShifted(
+        model="m", at=T0, epoch=1, stage=Stage.AB, share=0.2, champion=("v1", "d1"), challenger=("v2", "d2"),
+        arms=arms, trial="v2",
+    )  # fmt: skip
+    _, (withheld,) = heard(Trigger(arms=2), [promoted("v1"), routing, command(1, "a")])
+    assert isinstance(withheld, RetrainWithheld)
+    assert (withheld.reason, withheld.detail) == ("busy", "no place is left in the trial (v2 v3)")
+    _, decided = heard(Trigger(arms=3), [promoted("v1"), routing, command(1, "a"), command(2, "b")])
+    assert isinstance(decided[1], RetrainWithheld)
+    assert decided[1].detail == "a retrain is under way (requested)"
 
 
 @pytest.mark.parametrize(("hour", "left"), [(9, 0), (10, 1), (11, 1), (12, 2)])

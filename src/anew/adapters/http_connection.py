@@ -121,8 +121,8 @@ class Connection(asyncio.Protocol):
     """One connection: requests in, replies out, in order, one at a time."""
 
     __slots__ = (
-        "bare", "began", "busy", "closing", "headers", "held", "last", "parser", "parts", "paused", "reading",
-        "refused", "service", "size", "target", "transport", "waiting", "whole",
+        "bare", "began", "busy", "closing", "ended", "headers", "held", "last", "parser", "parts", "paused",
+        "reading", "refused", "service", "size", "target", "transport", "waiting", "whole",
     )  # fmt: skip
 
     def __init__(self, service: Service, read: bytes = b"") -> None:
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self.parser = httptools.HttpRequestParser(self)
         self.transport: asyncio.Transport | None = None
         self.waiting: deque[tuple[Request, bool]] = deque()
-        self.bare = self.busy = self.closing = self.paused = self.refused = False
+        self.bare = self.busy = self.closing = self.ended = self.paused = self.refused = False
         self.last = 0.0
         self.on_message_begin()
         self.reading = self.whole = False
@@ -152,6 +152,11 @@ class Connection(asyncio.Protocol):
         self.service.open.discard(self)
         self.transport = None
         self.waiting.clear()
+
+    def eof_received(self) -> bool:
+        """Answer all that was asked before the caller said that it sends no more; say whether there is any."""
+        self.ended = True
+        return self.busy
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -209,7 +214,7 @@ class Connection(asyncio.Protocol):
         length = self.headers.get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > self.service.settings.most_body_bytes:
             self._too_big()
-        elif b"expect" in self.headers and self.transport is not None and not self.busy and not self.refused:
+        elif self._waits_to_send() and self.transport is not None and not self.busy and not self.refused:
             self.transport.write(_CONTINUE)
 
     def on_body(self, part: bytes) -> None:
@@ -249,7 +254,7 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        closing = self.closing or self.service.draining
+        closing = self.closing or self.service.draining or (self.ended and not self.waiting)
         transport.write(self._bytes(reply, closing=closing))
         if closing:
             transport.close()
@@ -322,6 +327,10 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and self.paused and not self.waiting:
             self.paused = False
             self.transport.resume_reading()
+
+    def _waits_to_send(self) -> bool:
+        """Does the caller wait to be told to send the body? Other expectations are not of HTTP."""
+        return self.headers.get(b"expect", b"").lower() == b"100-continue"
 
     def _begin(self, request: Request, lasting: bool) -> None:
         self.busy, self.closing, self.bare = True, not lasting, request.method == "HEAD"

@@ -11,6 +11,7 @@ from anew.adapters.fact_reader import StoredFact, read_stored
 from anew.adapters.signing import Signer, Verifier
 from anew.adapters.sql_eventlog import ChainHead
 from anew.app.audit import SignedHead, told, verify
+from anew.app.new_file import require_new
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
@@ -29,7 +30,10 @@ def export(project: Path, to: Path) -> SignedHead:
         The record does not verify; nothing is written.
     ConflictError
         The file is there already: an export is never written over.
+    NotFoundError
+        There is no folder for it.
     """
+    require_new(to)
     found = verify(project)
     signer = Signer.load(state_folder(project) / "keys")
     head = SignedHead.by(signer, found)

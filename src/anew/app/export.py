@@ -13,9 +13,10 @@ import polars as pl
 from anew.adapters._lake_frame import with_sensitive
 from anew.adapters.pseudonym import Pseudonyms
 from anew.adapters.table_writer import TableWriter
+from anew.app.new_file import require_new
 from anew.app.settings import Settings
 from anew.app.stores import open_lake
-from anew.domain.errors import ConflictError, NotFoundError, SettingsError
+from anew.domain.errors import NotFoundError, SettingsError
 from anew.domain.interval import Interval
 from anew.ports.lake import Lake
 
@@ -53,12 +54,11 @@ def export_rows(settings: Settings, span: Interval, to: Path, *, personal: bool 
     ConflictError
         The file is there already.
     NotFoundError
-        There is no answer in that time, or nothing to make pseudonyms with.
+        There is no answer in that time, no folder for the file, or nothing to make pseudonyms with.
     """
     if to.suffix not in FORMATS:
         raise SettingsError(f"{to.name} has to end in {', '.join(FORMATS)}: the ending says the format")
-    if to.exists():
-        raise ConflictError(f"{to} is there already; name another file")
+    require_new(to)
     hidden = () if personal else settings.policy.columns.personal
     pseudonyms = Pseudonyms(settings.state / "keys") if hidden else None
     rows = labelled = 0

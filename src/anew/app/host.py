@@ -25,7 +25,7 @@ from anew.app.standing import say_standing
 from anew.app.up import UpOptions, up
 from anew.domain.errors import AnewError, SettingsError
 from anew.domain.fact import Fact
-from anew.domain.facts import RolledBack, VersionPromoted
+from anew.domain.facts import RolledBack, TrainingEnded, VersionPromoted
 from anew.ports.effects import Effects, Work
 from anew.trigger import SHARED, Sharing, SharingState
 
@@ -86,6 +86,7 @@ class _Keeper:
     begun: bool = False
     turned: float = field(default_factory=monotonic)
     champion: str = ""
+    unserved: str = ""
     mail: deque[Fact] = field(default_factory=deque)
     mailed: float = 0.0
     opening: bool = False
@@ -247,7 +248,7 @@ class Host:
     def _begun(self, keeper: _Keeper) -> None:
         """Fold what is on record of a model whose loop has just read it, in the place of what was known of it."""
         alone = self._sharing.initial()
-        keeper.champion, keeper.mail = "", deque()
+        keeper.champion, keeper.unserved, keeper.mail = "", "", deque()
         state = keeper.root / ".anew"
         if has_record(state):
             for recorded in read_facts(record_place(state), kinds=_KINDS):
@@ -300,6 +301,7 @@ class Host:
                     "state": each.state(now),
                     "champion": each.champion,
                     "problem": each.problem,
+                    "unserved": "" if each.champion else each.unserved,
                 }
                 for each in keepers
             ],
@@ -337,10 +339,13 @@ def _standing(sharing: Sharing, shared: SharingState, wall: datetime, absent: fr
 
 
 def _crown(keeper: _Keeper, fact: Fact) -> None:
+    """Note who is champion, and what became of the last run: that is why there is none."""
     if isinstance(fact, VersionPromoted):
         keeper.champion = fact.version
     if isinstance(fact, RolledBack) and fact.to:
         keeper.champion = fact.to
+    if isinstance(fact, TrainingEnded):
+        keeper.unserved = "" if fact.outcome == "accepted" else f"{fact.version} {fact.outcome}: {fact.detail}"
 
 
 def _revision(root: Path) -> Sequence[tuple[str, int]]:

@@ -16,6 +16,7 @@ from anew.domain.facts import (
     GateJudged,
     GuardrailTripped,
     IncidentRaised,
+    Order,
     ProjectChanged,
     QuarantineReleased,
     RetiredScored,
@@ -330,7 +331,10 @@ def _(fact: RolloutHeld) -> str:
 
 @_told.register
 def _(fact: TrafficOrdered) -> str:
-    about = f"{fact.action} of {fact.version} ordered at the gateways by {fact.by}"
+    named = ", ".join(each.version for each in fact.challengers) or fact.version
+    ends = fact.trial and fact.action in (Order.ABORT, Order.ROLLBACK)  # it names none of the arms any more but one
+    whom = f"the trial with {fact.version}" if ends else named
+    about = f"{fact.action} of {whom} ordered at the gateways by {fact.by}"
     return f"{about} (epoch {fact.epoch}, {fact.champion[0]} serves): {fact.reason}"
 
 

@@ -133,15 +133,16 @@ def check_order(project: Path, action: Order, *, command: str = "") -> None:
         return  # there is nothing under way, as `ordered` says; or it is the same order once more
     version, held = routing.challenger[0], holding.held_after(orders)
     under_way = {each.version for each in routing.challengers}
+    named = ", ".join(sorted(under_way))
     known = recorded is not None and version in holding.arms
     if action is Order.HOLD and held is not None and under_way & {each.version for each in held.challengers}:
         raise PolicyError(
-            f"nothing to hold: the rollout of {version} is held already, by {held.by}: {held.reason}; "
+            f"nothing to hold: the rollout of {named} is held already, by {held.by}: {held.reason}; "
             "let it go on with: anew rollout resume"
         )
     if action is Order.RESUME and held is None and (known or orders):
         waits = "; a freeze of the policy keeps it where it is until its end" if holding.frozen else ""
-        raise PolicyError(f"nothing to resume: nobody holds the rollout of {version}{waits}")
+        raise PolicyError(f"nothing to resume: nobody holds the rollout of {named}{waits}")
 
 
 def _recorded_hold(project: Path) -> Holding | None:

@@ -11,9 +11,10 @@ from anew.adapters.model_loader import ModelLoader
 from anew.adapters.signing import Verifier
 from anew.adapters.table_writer import TableWriter
 from anew.app.kept import kept_artifacts
+from anew.app.new_file import require_new
 from anew.app.settings import load
 from anew.domain.column import ColumnKind
-from anew.domain.errors import ConflictError, NotFoundError, SchemaError
+from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.predictor import Predictor
 
 __all__ = ["Scored", "score_file"]
@@ -25,7 +26,7 @@ _ROWS = 50_000
 class Scored:
     """What was scored: how many rows, by which version, into which columns.
 
-    `unlike` counts the rows that the gateway refuses, since a number of theirs is NaN or infinite.
+    `unlike` counts the rows that the gateway refuses, since a number of theirs is NaN, infinite or a boolean.
     """
 
     rows: int
@@ -45,7 +46,7 @@ def score_file(project: Path, source: Path, target: Path, *, version: str = "") 
     Raises
     ------
     NotFoundError
-        There is no such project, file or version.
+        There is no such project, file or version, or no folder for `target`.
     ConflictError
         `target` is there already.
     SchemaError
@@ -54,8 +55,7 @@ def score_file(project: Path, source: Path, target: Path, *, version: str = "") 
     predictor = _loaded(project, version)
     if not source.is_file():
         raise NotFoundError(f"there is no file {source}")
-    if target.exists():
-        raise ConflictError(f"{target} is there already; name a new file")
+    require_new(target)
     names = _names(predictor)
     rows = unlike = 0
     with TableWriter(target) as writer:
@@ -97,10 +97,11 @@ def _answers(predictor: Predictor, frame: pl.DataFrame, names: tuple[str, ...]) 
 
 
 def _unlike(predictor: Predictor, frame: pl.DataFrame) -> int:
-    """Count the rows with a number that JSON does not have."""
+    """Count the rows with a number that JSON does not have, or does not hold to be one: true counts as 1 here."""
     numbers = [each.name for each in predictor.columns.features if each.kind is ColumnKind.NUMBER]
-    floats = [name for name in numbers if frame.schema[name].is_float()]
-    return frame.filter(pl.any_horizontal(~pl.col(floats).is_finite())).height if floats else 0
+    odd = [~pl.col(name).is_finite() for name in numbers if frame.schema[name].is_float()]
+    odd += [pl.col(name).is_not_null() for name in numbers if frame.schema[name] == pl.Boolean]
+    return frame.filter(pl.any_horizontal(odd)).height if odd else 0
 
 
 def _batches(source: Path) -> Iterator[pl.DataFrame]:

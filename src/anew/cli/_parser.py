@@ -26,9 +26,10 @@ def run_command(verb: str, about: str | None, commands: Commands, words: Sequenc
     """Run the command of `verb` that `words` name; without any, show what there is and exit 2."""
     parser = Parser(prog=f"anew {verb}", description=about, allow_abbrev=False)
     choices = parser.add_subparsers(title="Commands", metavar="COMMAND")
+    known: dict[str, ArgumentParser] = {}
     for name, (describe, run) in commands.items():
         described = cleandoc(run.__doc__ or "")
-        command = choices.add_parser(
+        known[name] = command = choices.add_parser(
             name,
             help=described.partition("\n")[0],
             description=described,
@@ -40,7 +41,9 @@ def run_command(verb: str, about: str | None, commands: Commands, words: Sequenc
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
         # Argparse would take the option's value for the command.
         parser.error(f"unrecognized arguments: {words[0]}")
-    given = parser.parse_args(words)
+    own = known.get(words[0]) if words else None
+    # By itself a command takes what may be left out after its options, too.
+    given = parser.parse_args(words) if own is None else own.parse_intermixed_args(words[1:])
     if not hasattr(given, "run"):
         parser.print_help(sys.stderr)
         sys.exit(2)

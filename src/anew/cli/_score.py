@@ -17,4 +17,5 @@ def run(given: Namespace) -> None:
     else:
         say(f"{scored.rows:,} rows answered by {scored.version} into {given.to}: {', '.join(scored.columns)}")
         if scored.unlike:
-            say(f"{scored.unlike:,} of the rows have a NaN or an infinite number, which the gateway refuses: use null")
+            odd = "a NaN, an infinite number, or a boolean for a number"
+            say(f"{scored.unlike:,} of the rows have {odd}, which the gateway refuses: use null, or 1 and 0")

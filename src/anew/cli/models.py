@@ -1,5 +1,6 @@
 """Show how the models of an installation stand, what is under way, and whose retrain is next."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ def show(installation: Path, *, as_json: bool) -> None:
     for each in troubled[:_MOST]:
         say(f"{each['state']:<11} {each['project']}: {each['problem'] or 'its loop has not turned for a minute'}")
     _say_rest(len(troubled))
+    unserved = [each for each in models if each["unserved"]]
+    for each in unserved[:_MOST]:
+        place = shlex.quote(str(installation / each["project"]))
+        say(f"unserved    {each['project']}: {each['unserved']}; what to do says: anew status {place}")
+    _say_rest(len(unserved))
 
 
 def _counted(models: Sequence[Mapping[str, Any]]) -> str:

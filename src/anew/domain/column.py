@@ -13,8 +13,8 @@ Value = float | str | tuple[float, ...] | None
 """A cell of a row: a number, a category, a vector or nothing."""
 
 GREATEST: Final = 1e100
-"""How far from 0 a number may lie that is averaged: a label, an answer, the value of an event. Of a few that lie
-further the mean, or that of the squares, is infinite, and then nothing is measured."""
+"""How far from 0 a number may lie that is averaged: a label, an answer, the value of an event, one of a vector. Of a
+few that lie further the mean, or that of the squares, is infinite, and then nothing is measured."""
 
 MOST_WIDTH = 4096
 _VECTOR = re.compile(r"vector\(([1-9][0-9]{0,3})\)")

@@ -135,13 +135,12 @@ class GatewayApp:
 
     def _begin(self, spot: _Spot | None, request: Request, told: Told) -> None:
         if spot is None:
-            raise RefusedError(
-                404, "not_found", f"there is no {request.path[:100]!r}; known: {self._known(request.path)}"
-            )
-        if request.method != spot.method:
-            wrong = RefusedError(405, "method", f"{request.path} takes {spot.method}, not {request.method}")
-            reply = _refused(wrong, request.path)
-            reply.headers = ((b"allow", spot.method.encode()),)
+            raise RefusedError(404, "not_found", f"there is no {request.path[:100]!r}; {self._instead(request.path)}")
+        takes = ("GET", "HEAD") if spot.method == "GET" else (spot.method,)
+        if request.method not in takes:
+            said = f"{request.path} takes {' and '.join(takes)}, not {request.method}"
+            reply = _refused(RefusedError(405, "method", said), request.path)
+            reply.headers = ((b"allow", ", ".join(takes).encode()),)
             spot.counts["refusals"] += 1
             told(reply)
             return
@@ -151,10 +150,20 @@ class GatewayApp:
         if work is not None:
             self._finish(request.path, work, told)
 
-    def _known(self, path: str) -> str:
-        """Return the paths of each model that end so; all where there are none, whole as far as there is room."""
+    def _instead(self, path: str) -> str:
+        """Say what there is: the model of a version, the paths of each model that end so, or what there is room for.
+
+        A caller chooses no version: it might be one that was taken back, or is on trial.
+        """
+        model, of_version, rest = path.partition("/versions/")
+        if of_version and model in self._table:
+            found = model + "".join(rest.partition("/")[1:])
+            return (
+                f"no version is chosen here, each answer says whose it is: {found if found in self._table else model}"
+            )
         below = [each for endpoint in self.endpoints if (each := f"/models/{endpoint.model}{path}") in self._table]
-        return shorten(", ".join(below or sorted(self._table)), _MOST_KNOWN, placeholder=" … (all: /openapi.json)")
+        known = ", ".join(below or sorted(self._table))
+        return f"known: {shorten(known, _MOST_KNOWN, placeholder=' … (all: /openapi.json)')}"
 
     def _of(self, endpoint: ModelEndpoint) -> dict[str, _Spot]:
         post = partial(_Spot, "POST", counts=endpoint.serving.counts, latency=endpoint.latency, model=endpoint.model)

@@ -134,8 +134,7 @@ class ModelEndpoint:
 
     def metadata(self) -> Reply:
         """Return what ``/v2/models/NAME`` says."""
-        route = self.serving.switch.route
-        return json_reply(200, metadata_body(self.serving.settings, [] if route is None else [route.champion.version]))
+        return json_reply(200, metadata_body(self.serving.settings))
 
     def model_ready(self) -> Reply:
         """Return what ``/v2/models/NAME/ready`` says."""

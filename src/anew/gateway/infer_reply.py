@@ -10,7 +10,7 @@ from anew.domain.column import Column, ColumnKind, Columns
 from anew.domain.observation import Prediction
 from anew.gateway.infer_request import OUTPUTS, InferRequest
 from anew.gateway.routing import Route
-from anew.gateway.settings import GatewaySettings
+from anew.gateway.settings import EventClock, GatewaySettings
 from anew.ports.http import Reply
 
 __all__ = ["InferReplies", "metadata_body"]
@@ -87,17 +87,22 @@ class InferReplies:
         ]
 
 
-def metadata_body(settings: GatewaySettings, versions: Sequence[str]) -> Mapping[str, Any]:
-    """Return what the model is called, takes and gives."""
+def metadata_body(settings: GatewaySettings) -> Mapping[str, Any]:
+    """Return what the model is called, what it cannot do without, and what it gives.
+
+    It names no versions: a version that is named may be asked for, and who answers is not the caller's to choose.
+    """
     columns = settings.columns
     inputs = [_described(column) for column in columns.features]
     if columns.key and columns.key not in columns.names:
         inputs.append({"name": columns.key, "datatype": _BYTES, "shape": [-1]})
+    if settings.clock is EventClock.DATA:
+        inputs.append({"name": columns.time, "datatype": _BYTES, "shape": [-1]})
     outputs = [{"name": "output", "datatype": _datatype(columns), "shape": [-1]}]
     if columns.task.classifies:
         outputs.append({"name": "proba", "datatype": "FP64", "shape": [-1, len(columns.classes)]})
     outputs += [{"name": name, "datatype": _BYTES, "shape": [-1]} for name in ("prediction_id", "version", "arm")]
-    return {"name": settings.model, "versions": versions, "platform": "anew", "inputs": inputs, "outputs": outputs}
+    return {"name": settings.model, "platform": "anew", "inputs": inputs, "outputs": outputs}
 
 
 def _described(column: Column) -> Mapping[str, Any]:

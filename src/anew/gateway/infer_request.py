@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from anew.domain.column import Column, ColumnKind
+from anew.domain.column import Column, ColumnKind, out_of_reach
 from anew.gateway.refusal import RefusedError
 from anew.gateway.row import RequestRow, RowMaker, Times
-from anew.gateway.settings import GatewaySettings
+from anew.gateway.settings import EventClock, GatewaySettings
 from anew.gateway.strict_json import decode
 
 __all__ = ["OUTPUTS", "InferParser", "InferRequest"]
@@ -158,7 +158,8 @@ class InferParser:
         maker, key = self._maker, self._settings.columns.key
         needed = self._needed if matrix is None else []
         beside = [key] if key and key not in self._kinds and key not in self._settings.fetched else []
-        missing = [name for name in needed + beside if name not in given]
+        timed = [maker.names[-1]] if self._settings.clock is EventClock.DATA else []
+        missing = [name for name in needed + beside + timed if name not in given]
         if missing:
             raise RefusedError(422, "invalid", f"the tensor {missing[0]!r} is missing", "inputs")
         if matrix is not None and not self._kinds.keys().isdisjoint(given):
@@ -243,6 +244,9 @@ def _check(column: Column, tensor: Any, flat: Sequence[Any], path: str) -> None:
     vector = column.kind is ColumnKind.VECTOR
     if (vector or not column.nullable) and None in flat:
         raise RefusedError(422, "invalid", f"{column.name!r} may not be null", f"{path}.data")
+    far = next((problem for cell in flat if (problem := out_of_reach(cell))), "") if vector else ""
+    if far:
+        raise RefusedError(422, "invalid", f"{column.name!r}: {far}", f"{path}.data")
 
 
 def _check_numbers(tensor: Any, flat: Sequence[Any], path: str) -> None:

@@ -203,8 +203,7 @@ def _cell(column: Column, settings: GatewaySettings) -> _Json:
         return {"type": ["number", *null]}
     if column.kind is ColumnKind.CATEGORY:
         return {"type": ["string", *null], "maxLength": settings.most_string}
-    items = {"type": "number"}
-    return {"type": ["array", *null], "items": items, "minItems": column.width, "maxItems": column.width}
+    return {"type": ["array", *null], "items": _NUMBER, "minItems": column.width, "maxItems": column.width}
 
 
 def _list(item: _Json, settings: GatewaySettings) -> _Json:

@@ -27,7 +27,7 @@ class Replays:
 
     A repeat that reaches another worker, or comes after `most` others, is answered anew. If it gives the same event
     time it has the same prediction id, so the lake keeps one row, the first; without one it is a prediction of its
-    own, as is another row under that id.
+    own, as is another row under that id, which is refused where that is remembered.
     """
 
     most: int

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from anew.domain.column import Column, ColumnKind
+from anew.domain.column import GREATEST, Column, ColumnKind
 from anew.gateway.refusal import RefusedError
 from anew.gateway.row import RequestRow, RowMaker, Times
 from anew.gateway.settings import GatewaySettings
@@ -15,6 +15,7 @@ from anew.gateway.strict_json import decode
 __all__ = ["PredictParser"]
 
 _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_InReach = Annotated[float, msgspec.Meta(ge=-GREATEST, le=GREATEST)]
 _CLIENT_IDS: Final = list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]]
 
 
@@ -95,5 +96,5 @@ class PredictParser:
 def _type(column: Column, text: Any) -> Any:
     kind = _INTEGER | float if column.kind is ColumnKind.NUMBER else text
     if column.kind is ColumnKind.VECTOR:
-        kind = Annotated[list[float], msgspec.Meta(min_length=column.width, max_length=column.width)]
+        kind = Annotated[list[_InReach], msgspec.Meta(min_length=column.width, max_length=column.width)]
     return kind | None if column.nullable else kind

@@ -123,7 +123,7 @@ class Governance:
         frozen = _in_force(state)
         if frozen is not None and self.holds_retrains:
             return RetrainHeld(model=fact.model, at=fact.at, by=self.by, reason=_frozen_by(frozen), until=frozen.until)
-        return self._released(request, fact)
+        return self._released(state, request, fact)
 
     def _left(self, state: GovernanceState) -> Request | None:
         """Return a request that waits for a turn that nobody gives any more: compute is not shared now."""
@@ -157,17 +157,22 @@ class Governance:
         if frozen is None and state.frozen is not None:
             decided.append(FreezeEnded(model=fact.model, at=fact.at, window=state.frozen.window))
         if frozen is None and state.held is not None and not self.shares:
-            decided.append(self._released(state.held, fact))
+            decided.append(self._released(state, state.held, fact))
         elif (left := self._left(state)) is not None:
             decided.append(self._consent_to_retrain(state, fact, left))
         if state.waiting is not None:
             decided += self._advanced(state.waiting, fact, frozen)
         return tuple(decided)
 
-    def _released(self, request: Request, fact: Fact) -> RetrainApproved:
+    def _released(self, state: GovernanceState, request: Request, fact: Fact) -> RetrainApproved:
+        """Consent as of now, so that what came while it waited is learned from; to a first champion as of its request.
+
+        That is of the end of the history that there is, which may lie long before the present.
+        """
+        as_asked = fact.at if state.ground.champion or request.at is None else min(request.at, fact.at)
         return RetrainApproved(
             model=fact.model,
-            at=fact.at,
+            at=as_asked,
             by=self.by,
             corrected=request.corrected,
             revive=request.revive,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -58,9 +59,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The last request to retrain: its fact's id, who asked (empty: an alert or a schedule), and how severe it was."""
+    """The last request to retrain: its fact's id, of when it is, who asked (empty: nobody), and how severe it was."""
 
     id: str = ""
+    at: datetime | None = None
     requester: str = ""
     severity: Severity = Severity.LOW
     corrected: bool = False
@@ -161,6 +163,7 @@ def _retraining(state: GovernanceState, fact: Fact) -> GovernanceState:
             command, by = state.commanded
             request = Request(
                 id=fact.id,
+                at=fact.at,
                 requester=by if fact.cause == command else "",
                 severity=fact.severity,
                 corrected=fact.corrected,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from anew.domain.column import Column, ColumnKind, Columns
+from anew.domain.column import GREATEST, Column, ColumnKind, Columns
 from anew.domain.errors import SchemaError
 from anew.ports.pipeline import Pipeline
 
@@ -56,7 +56,7 @@ def vectors(series: pl.Series, width: int) -> pl.Series:
     Raises
     ------
     SchemaError
-        It holds something else, a vector has another width, or a number in one is missing or not finite.
+        It holds something else, a vector has another width, or a number in one is missing or out of reach.
     """
     name, kind = series.name, series.dtype
     if kind == pl.Null:
@@ -71,9 +71,10 @@ def vectors(series: pl.Series, width: int) -> pl.Series:
         found = f"{other.len()} of its values, the first with {other.list.len()[0]}"
         raise SchemaError(f"column {name!r} is declared as vectors of {width} numbers; not so {found}", name)
     flat = known.explode(empty_as_null=False).cast(pl.Float64) if known.len() else pl.Series(dtype=pl.Float64)
-    bad = flat.len() - int(flat.is_finite().fill_null(value=False).sum())
+    bad = flat.len() - int(flat.is_between(-GREATEST, GREATEST).fill_null(value=False).sum())
     if bad:
-        raise SchemaError(f"column {name!r}: {bad} numbers in its vectors are missing or not finite", name)
+        said = f"{bad} numbers in its vectors are missing or not from {-GREATEST:g} to {GREATEST:g}"
+        raise SchemaError(f"column {name!r}: {said}", name)
     return lists.cast(pl.List(pl.Float64)).list.to_array(width)
 
 

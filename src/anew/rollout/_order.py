@@ -21,13 +21,15 @@ def answered(state: RolloutState, fact: TrafficOrdered) -> tuple[Fact, ...]:
         met = f"the hold met a promotion that no gateway had heard of; release {state.champion[0]} to try it again"
         return _gone_back(state, fact, f"{reason}; {met}")
     elif about_challenger and fact.action is Order.RESUME:
+        said = f"{reason}{_so(state, fact, 'does')}"
         return (
-            RolloutResumed(model=fact.model, at=fact.at, version=fact.version, reason=reason),
+            RolloutResumed(model=fact.model, at=fact.at, version=fact.version, reason=said),
             restate(state, fact),
         )
     elif about_challenger:
+        said = f"{reason}{_so(state, fact, 'is')}"
         return (
-            RolloutHeld(model=fact.model, at=fact.at, version=fact.version, reason=reason),
+            RolloutHeld(model=fact.model, at=fact.at, version=fact.version, reason=said),
             restate(state, fact),
         )
     late = f"{reason}; it came too late for {fact.version}: {state.champion[0]} serves"
@@ -35,6 +37,12 @@ def answered(state: RolloutState, fact: TrafficOrdered) -> tuple[Fact, ...]:
         RolloutHeld(model=fact.model, at=fact.at, version=state.champion[0], reason=late),
         restate(state, fact),
     )
+
+
+def _so(state: RolloutState, fact: TrafficOrdered, verb: str) -> str:
+    """Say that an order about one arm of a trial is about all of them."""
+    others = ", ".join(arm.challenger[0] for arm in state.arms if arm.challenger[0] != fact.version)
+    return f"; so {verb} that of {others}" if others else ""
 
 
 def _never_left(state: RolloutState, fact: TrafficOrdered) -> bool:

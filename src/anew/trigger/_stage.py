@@ -328,8 +328,9 @@ class Trigger:
                 "incident",
                 "the window's data is broken: the feed has to be mended, the model learns nothing from it",
             )
-        if self._busy(state):
-            return "busy", f"a retrain is under way already ({self._busy(state)})"
+        if under_way := self._busy(state):
+            full = under_way == " ".join(state.trial.arms)
+            return "busy", f"{'no place is left in the trial' if full else 'a retrain is under way'} ({under_way})"
         until = self.cooldown.until(state.last)
         if until is not None and fact.at < until and not question.past_cooldown:
             return "cooldown", f"after the request of {state.last:%Y-%m-%d %H:%M}, until {until:%Y-%m-%d %H:%M}"
