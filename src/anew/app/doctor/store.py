@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anew.adapters.fact_reader import count_facts, read_lease
+from anew.adapters.lake_position import stored_positions
 from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
@@ -127,10 +128,9 @@ def _journal(project: Examined) -> Finding:
     limit = project.settings.policy.serving.journal_mb << 20
     size = sum(file.stat().st_size for name in reader.journals() for file in segments(folder / name))
     behind = 0
-    with _reading(project.state / "lake.db") as connection:
-        stored = dict(connection.execute("SELECT journal, position FROM positions").fetchall())
+    stored = stored_positions(project.state / "lake.db")
     for name in reader.journals():
-        after = int(stored.get(name, 0))
+        after = stored.get(name, 0)
         behind += len(reader.read(name, after=after, most=10_000).observations)
     waiting = f"{behind:,}{'+' if behind >= 10_000 else ''} observations not stored yet"
     said = f"{size / 1e6:,.1f} MB of {limit / 1e6:,.0f} MB, {waiting}"
