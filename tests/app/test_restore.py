@@ -59,6 +59,7 @@ def test_an_older_backup_is_not_put_beneath_newer_gateways(project: Path, tmp_pa
     for options in (RestoreOptions(replace=True), RestoreOptions(replace=True, dry_run=True)):
         with pytest.raises(ConflictError, match="epoch 2, and this backup ends at 1"):
             restore(folder, project, options)
+    assert restore(folder, project, RestoreOptions(replace=True, supersede=True, dry_run=True)).epoch == 1000
     done = restore(folder, project, RestoreOptions(replace=True, supersede=True))
     assert done.epoch == 1000
     assert done.aside is not None

@@ -29,6 +29,7 @@ from anew.domain.facts.rollout import Order, TrafficOrdered, TrafficShifted
 __all__ = ["RestoreOptions", "Restored", "restore"]
 
 _ROOM = 1_000
+"""The epoch of a superseding order is the next multiple of it: gateways may obey some that nobody here knows of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +106,17 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
     keys = _keys(backup, state, options)
     manifest = check_backup(backup, Verifier.load(keys))
     epoch = _allowed(project, manifest, options, keys)
-    ends, aside, kept = max(epoch, manifest.epoch), None, list[str]()
+    ends, aside, kept = manifest.epoch, None, list[str]()
+    if epoch > manifest.epoch:
+        ends = (epoch // _ROOM + 1) * _ROOM
     access = _known(state, options)
     if not options.dry_run:
         project.mkdir(parents=True, exist_ok=True)
         draft = project / f".anew.restoring-{os.getpid()}"
         try:
             _filled(backup, draft, keys, manifest)
-            if epoch > manifest.epoch:
-                ends = _supersede(state_folder(draft), manifest.model, epoch)
+            if ends > manifest.epoch:
+                _supersede(state_folder(draft), manifest.model, ends)
             kept = _kept(draft, project, manifest)
             _settle_access(state_folder(draft), state, access)
             aside = _put(draft, project, manifest, options, keys, epoch)
@@ -267,8 +270,8 @@ def _renamed(draft: Path, project: Path, manifest: Manifest, aside: Path | None)
         sync_folder(folder)
 
 
-def _supersede(state: Path, model: str, newest: int) -> int:
-    """Order gateways back to the restored champion, by an epoch above all that they have obeyed."""
+def _supersede(state: Path, model: str, epoch: int) -> None:
+    """Order gateways back to the restored champion by `epoch`, which is above all that they have obeyed."""
     signer = Signer.load(state / "keys")
     traffic = FileTraffic(state, verifier=signer.verifier, signer=signer)
 
@@ -279,7 +282,7 @@ def _supersede(state: Path, model: str, newest: int) -> int:
             command=uuid.uuid4().hex,
             action=Order.HOLD,
             version=routing.challenger[0] or routing.champion[0],
-            epoch=(newest // _ROOM + 1) * _ROOM,
+            epoch=epoch,
             stage=routing.stage,
             share=routing.share,
             champion=routing.champion,
@@ -291,4 +294,4 @@ def _supersede(state: Path, model: str, newest: int) -> int:
             trial=routing.trial,
         ).caused_by("")
 
-    return traffic.order(model, back).epoch
+    traffic.order(model, back)
