@@ -17,6 +17,7 @@ from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
 from anew.app.backup import back_up
 from anew.app.backup_manifest import digest_file
+from anew.app.backup_record import BackupRecord, last_backup
 from anew.app.person import access_file, user_file
 from anew.app.restore import RestoreOptions, restore
 from anew.app.settings import load
@@ -290,6 +291,13 @@ def test_a_restore_revives_no_access_in_its_place(project: Path, backed_up: Path
     done = restore(backed_up, project, RestoreOptions(replace=True))
     assert done.access == "here"
     assert access_of(project) == (False, True, False)
+
+
+def test_the_last_backup_of_what_was_restored_is_the_one_it_came_from(project: Path, backed_up: Path) -> None:
+    for target, options in ((project, RestoreOptions(replace=True)), (project.parent / "elsewhere", RestoreOptions())):
+        done = restore(backed_up, target, options)
+        last = last_backup(target / ".anew")
+        assert last == BackupRecord(folder=str(backed_up), at=done.manifest.at, facts=done.manifest.facts)
 
 
 def test_what_is_restored_is_its_owners_alone(backed_up: Path, tmp_path: Path) -> None:

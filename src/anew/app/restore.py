@@ -17,6 +17,7 @@ from anew.app.alone import alone, lock_of
 from anew.app.backup import check_backup
 from anew.app.backup_copy import ACCESS
 from anew.app.backup_manifest import Manifest, copy_file, refuse_other_folder
+from anew.app.backup_record import BackupRecord, remember_backup
 from anew.app.obeyed import obeyed
 from anew.app.person import access_file, person_here, user_file
 from anew.app.settings import FILE
@@ -119,6 +120,8 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
                 _supersede(state_folder(draft), manifest.model, ends)
             kept = _kept(draft, project, manifest)
             _settle_access(state_folder(draft), state, access)
+            restored_from = BackupRecord(folder=str(backup.resolve()), at=manifest.at, facts=manifest.facts)
+            remember_backup(state_folder(draft), restored_from)
             aside = _put(draft, project, manifest, options, keys, epoch)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
