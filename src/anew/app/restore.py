@@ -18,6 +18,7 @@ from anew.app.backup import check_backup
 from anew.app.backup_copy import ACCESS
 from anew.app.backup_manifest import Manifest, copy_file, refuse_other_folder
 from anew.app.backup_record import BackupRecord, remember_backup
+from anew.app.erased_since import Erasure, erased_since
 from anew.app.obeyed import obeyed
 from anew.app.person import access_file, person_here, user_file
 from anew.app.settings import FILE
@@ -76,6 +77,9 @@ class Restored:
         Files of the project that were there and were left as they are.
     access
         Who may use it: ``here`` as was said in this place last, ``backup`` as the backup says, ``revoked`` nobody.
+    erased
+        Orders to erase a subject's rows that were given here and are not in the backup: those rows are back. None where
+        the record here cannot be read.
     seconds
         From the call to a whole, verified project.
     """
@@ -85,6 +89,7 @@ class Restored:
     epoch: int
     kept: Sequence[str]
     access: str
+    erased: Sequence[Erasure] | None
     seconds: float
 
 
@@ -110,7 +115,7 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
     ends, aside, kept = manifest.epoch, None, list[str]()
     if epoch > manifest.epoch:
         ends = (epoch // _ROOM + 1) * _ROOM
-    access = _known(state, options)
+    access, erased = _known(state, options), erased_since(backup, state)
     if not options.dry_run:
         project.mkdir(parents=True, exist_ok=True)
         draft = project / f".anew.restoring-{os.getpid()}"
@@ -126,7 +131,9 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     seconds = time.monotonic() - began
-    return Restored(manifest=manifest, aside=aside, epoch=ends, kept=kept, access=access, seconds=seconds)
+    return Restored(
+        manifest=manifest, aside=aside, epoch=ends, kept=kept, access=access, erased=erased, seconds=seconds
+    )
 
 
 def _keys(backup: Path, state: Path, options: RestoreOptions) -> Path:
