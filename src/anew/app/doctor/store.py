@@ -32,6 +32,7 @@ from anew.app.record_place import LOCAL, artifact_place, effects_place, record_p
 from anew.app.split_history import refuse_older_record
 from anew.app.status import project_status, unrecorded_order
 from anew.app.stores import open_lake, review_file
+from anew.app.unheard import told_unheard, unheard_since
 from anew.domain.errors import IntegrityError, NotFoundError
 from anew.domain.health import Finding
 
@@ -255,7 +256,9 @@ def _workers(project: Examined) -> Finding:
     model = project.settings.model
     workers, routing = project.traffic.workers(model), project.traffic.published(model)
     if not workers:
-        return Finding.warning("workers", "none is alive: nobody answers", "start them: anew up, or anew gateway")
+        since = unheard_since(project.state)
+        found = "none is alive: nobody answers" if since is None else f"none is alive here; {told_unheard(since)}"
+        return Finding.warning("workers", found, "start them: anew up, or anew gateway")
     epoch = 0 if routing is None else routing.epoch
     late = [each for each in workers if each.epoch < epoch]
     if late:
