@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -321,8 +322,9 @@ def _note_shipped(folder: Path, last: int) -> None:
     if last <= shipped_upto(folder):
         return
     draft = folder / f".{_SHIPPED}.new"
-    draft.write_text(str(last), "ascii")
-    draft.replace(folder / _SHIPPED)
+    with suppress(OSError):  # a full disk keeps nothing from being shipped, after which it may be trimmed
+        draft.write_text(str(last), "ascii")
+        draft.replace(folder / _SHIPPED)
 
 
 def _cut_off(path: Path) -> None:
