@@ -52,11 +52,16 @@ async def written(journal: JournalProcess, records: Sequence[Observation | Shado
     return await asyncio.wait_for(ended, 30)
 
 
-def run(folder: Path, story: Callable[[JournalProcess], Awaitable[None]], **more: int) -> None:
+def run(
+    folder: Path,
+    story: Callable[[JournalProcess], Awaitable[None]],
+    most_bytes: int = 1 << 30,
+    segment_bytes: int = 16 << 20,
+) -> None:
     """Tell `story` of the journal ``w0`` on the loop of a gateway, and close it."""
 
     async def whole() -> None:
-        journal = JournalProcess(folder / "w0", **more)
+        journal = JournalProcess(folder / "w0", most_bytes=most_bytes, segment_bytes=segment_bytes)
         await journal.open()
         try:
             await story(journal)
@@ -351,3 +356,20 @@ def test_an_answer_comes_in_pieces(tmp_path: Path) -> None:
         (IntegrityError, "é", 0.5),
         (UnavailableError, "odd", 1.0),
     ]
+
+
+def test_each_process_is_told_up_to_where_its_records_are_stored(tmp_path: Path) -> None:
+    stored = iter([7, 11])
+
+    async def story() -> None:
+        journal = JournalProcess(tmp_path / "w0", stored=lambda: next(stored))
+        await journal.open()
+        await written(journal, [label("a")])
+        await killed(journal)
+        await written(journal, [label("b")])
+        await journal.close()
+
+    with asyncio.Runner() as runner:
+        runner.run(story())
+    assert [path.name for path in sorted((tmp_path / "w0").glob("*.seg"))] == [f"{8:020d}.seg", f"{12:020d}.seg"]
+    assert [each.id for each in SegmentReader(tmp_path).read("w0", after=11, most=9).observations] == ["b"]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from anew.adapters import journal_shipping
-from anew.adapters.journal_shipping import JournalReceiver, JournalShipper
+from anew.adapters.journal_shipping import JournalReceiver, JournalShipper, shipped_upto
 from anew.adapters.local_disk import LocalDisk
 from anew.adapters.replica_bucket import Chunk, ProjectWord, ReplicaBucket, Said, Word
 from anew.adapters.s3_bucket import S3Bucket
@@ -456,3 +456,29 @@ def test_the_clock_of_a_copy_stands_where_a_chunk_could_not_be_taken_over(two: T
     two.receive()
     assert clock.read_text() > before, "control"
     assert two.stored() == ids(0, 6)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_host_whose_journal_lost_what_it_had_shipped_gives_no_number_twice(
+    two: Two, back: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.write(0, 8)
+    two.turn()
+    folder = two.host / "0"
+    (segment,) = folder.glob("*.seg")
+    os.truncate(segment, segment.stat().st_size - 100)
+    if back:  # the whole folder was put back to an older state, with what it knew of it
+        (folder / "shipped").unlink()
+    assert shipped_upto(folder) == (0 if back else 8)
+    journal = SegmentJournal(folder, stored=shipped_upto(folder))
+    for i in range(8, 12):
+        journal.append([prediction(i)])
+    journal.close()
+    two.shipper, two.receiver = two.restarted()
+    two.turn()
+    if back:
+        assert two.stored() == ids(0, 8)
+        assert "was put back to an older state" in caplog.text
+        assert len(two.place.look()[1]) == 1, "what was acknowledged since waits to be looked at"
+    else:
+        assert two.stored() == ids(0, 12)

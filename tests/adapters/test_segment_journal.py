@@ -620,3 +620,62 @@ def test_a_shadow_answer_that_comes_while_a_copy_is_read_is_not_given_up(
     (found,) = reader.read("b.0", after=0, most=9).observations
     assert found == prediction("p", shadow_version="v2", shadow=Answer(output=0))
     journal.close()
+
+
+def _drained_and_cut(root: Path, lost: str) -> MemoryLake:
+    """Have a journal stored, and then lose its end; return the lake, which has it all."""
+    lake, journal = MemoryLake(COLUMNS), SegmentJournal(root / "w1", segment_bytes=600)
+    for i in range(18):
+        journal.append([label(f"before{i}")])
+    journal.close()
+    Drainer(SegmentReader(root), lake).drain_once()
+    found = sorted((root / "w1").glob("*.seg"))
+    for path in found if lost == "all" else found[-1:]:
+        path.unlink() if lost != "end" else os.truncate(path, path.stat().st_size - 100)
+    return lake
+
+
+@pytest.mark.parametrize("lost", ["end", "newest", "all"])
+def test_a_journal_that_ends_before_what_is_stored_goes_on_behind_it(tmp_path: Path, lost: str) -> None:
+    lake = _drained_and_cut(tmp_path, lost)
+    drainer = Drainer(SegmentReader(tmp_path), lake)
+    if lost != "all":
+        with pytest.raises(IntegrityError, match=r"its end was lost.*; put back a copy of its newest segment, or"):
+            drainer.drain_once()
+    for turn in range(3):
+        journal = SegmentJournal(tmp_path / "w1", segment_bytes=600, stored=lake.drained("w1"))
+        assert drainer.drain_once().stored == 0, "there is nothing to complain of any more"
+        journal.append([label(f"after{turn}")])
+        journal.close()
+        assert drainer.drain_once().stored == 1
+    assert lake.counts()["labels"] == 21
+
+
+def test_a_journal_that_lost_its_end_while_the_disk_is_full_goes_on_behind_what_is_stored_later(
+    tmp_path: Path,
+) -> None:
+    class Full(FaultyDisk):
+        full = True
+
+        def create(self, path: Path) -> int:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().create(path)
+
+    lake, disk = _drained_and_cut(tmp_path, "end"), Full()
+    journal = SegmentJournal(tmp_path / "w1", stored=lake.drained("w1"), disk=disk)
+    with pytest.raises(UnavailableError, match="No space left"):
+        journal.append([label("refused")])
+    disk.full = False
+    journal.append([label("after")])
+    journal.close()
+    assert Drainer(SegmentReader(tmp_path), lake).drain_once().stored == 1
+
+
+def test_control_numbers_that_the_segments_alone_give_are_lost(tmp_path: Path) -> None:
+    lake = _drained_and_cut(tmp_path, "end")
+    journal = SegmentJournal(tmp_path / "w1")
+    for i in range(5):
+        journal.append([label(f"after{i}")])
+    journal.close()
+    assert Drainer(SegmentReader(tmp_path), lake).drain_once().stored < 5

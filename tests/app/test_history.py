@@ -118,14 +118,14 @@ def test_a_first_champion_is_asked_for_no_later_than_event_time_by_the_wall(
     """Else a start within those minutes would find the clock behind the record."""
     project = write_project(tmp_path / "p", YAML.replace("monitor: {", f"monitor: {{clock: {clock}, "))
     loop = _Up(load(project), MagicMock(), UpOptions(), MagicMock(), MagicMock())
-    for name in ("keep_one_history", "rows_seen"):
+    for name in ("keep_one_history", "seen_before"):
         monkeypatch.setattr(f"anew.app.up.{name}", lambda *_: (None, None))
     newest = NOW + newest_min * MINUTE
     monkeypatch.setattr("anew.app.up.take_history", lambda *_: newest)
     monkeypatch.setattr(loop, "_record_revision", lambda _: None)
     loop._loop, engine = MagicMock(), MagicMock()
     loop._loop.event_time.return_value = newest if clock == "data" else NOW
-    engine.state.return_value = SimpleNamespace(champion=("", ""), running=(), planned=0)
+    engine.state.return_value = SimpleNamespace(champion=("", ""), running=(), planned=0, waits=False)
     loop._begin(engine)
     (told,) = loop._loop.submit.call_args.args
     assert told.at == asked

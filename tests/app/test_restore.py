@@ -15,15 +15,18 @@ import anew.app.restore as restoring
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.process_table import process_started
 from anew.adapters.signing import Signer
-from anew.app.backup import back_up
+from anew.app.backup import back_up, check_backup
 from anew.app.backup_manifest import digest_file
+from anew.app.backup_record import BackupRecord, last_backup
 from anew.app.person import access_file, user_file
 from anew.app.restore import RestoreOptions, restore
 from anew.app.settings import load
 from anew.app.stores import open_stores
 from anew.domain.access import Role
 from anew.domain.errors import AnewError, ConflictError, IntegrityError, NotFoundError, UnavailableError
+from anew.domain.facts import SubjectPurgeAsked, SubjectPurged
 from tests.app.backup_tree import publish, write_kept
+from tests.cli.call import call
 from tests.cli.recorded import record
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -59,6 +62,7 @@ def test_an_older_backup_is_not_put_beneath_newer_gateways(project: Path, tmp_pa
     for options in (RestoreOptions(replace=True), RestoreOptions(replace=True, dry_run=True)):
         with pytest.raises(ConflictError, match="epoch 2, and this backup ends at 1"):
             restore(folder, project, options)
+    assert restore(folder, project, RestoreOptions(replace=True, supersede=True, dry_run=True)).epoch == 1000
     done = restore(folder, project, RestoreOptions(replace=True, supersede=True))
     assert done.epoch == 1000
     assert done.aside is not None
@@ -289,6 +293,39 @@ def test_a_restore_revives_no_access_in_its_place(project: Path, backed_up: Path
     done = restore(backed_up, project, RestoreOptions(replace=True))
     assert done.access == "here"
     assert access_of(project) == (False, True, False)
+
+
+def test_a_restore_says_what_was_erased_since_and_is_back(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = (
+        SubjectPurgeAsked(model="small", at=NOW, command=command, by="ann", reason=f"wish {command}")
+        for command in ("b" * 32, "a" * 32)
+    )
+    record(project, before)
+    folder, _ = back_up(project, tmp_path / "backups")
+    assert restore(folder, project, RestoreOptions(replace=True, dry_run=True)).erased == []
+    record(project, SubjectPurged(model="small", at=NOW, command=before.command, rows=(), snapshots=()), after)
+    check_backup(folder)  # to look into its record left nothing behind
+    plain = ("restore", folder, project, "--replace")
+    told = json.loads(call(capsys, monkeypatch, *plain, "--dry-run", "--json").out)["data"]
+    assert told["erased"] == [{"at": NOW.isoformat(), "by": "ann", "reason": f"wish {after.command}"}]
+    said = call(capsys, monkeypatch, *plain, "--yes").out
+    assert f"on 2026-03-01 00:00 ann had a subject's rows erased: wish {after.command}" in said
+    assert f"again for each of these 1:\n  anew data purge {project} --subject KEY" in said
+    assert "wish b" not in said
+    assert not restore(folder, tmp_path / "elsewhere", RestoreOptions()).erased, "nothing is known there"
+    (project / ".anew" / "anew.db").write_bytes(b"none" * 4096)
+    (project / ".anew" / "routing" / "small.json").unlink()
+    told = json.loads(call(capsys, monkeypatch, *plain, "--yes", "--supersede", "--json").out)["data"]
+    assert told["erased"] is None
+
+
+def test_the_last_backup_of_what_was_restored_is_the_one_it_came_from(project: Path, backed_up: Path) -> None:
+    for target, options in ((project, RestoreOptions(replace=True)), (project.parent / "elsewhere", RestoreOptions())):
+        done = restore(backed_up, target, options)
+        last = last_backup(target / ".anew")
+        assert last == BackupRecord(folder=str(backed_up), at=done.manifest.at, facts=done.manifest.facts)
 
 
 def test_what_is_restored_is_its_owners_alone(backed_up: Path, tmp_path: Path) -> None:

@@ -312,6 +312,19 @@ def test_status_says_what_keeps_a_worker_from_answering(run: Run, tmp_path: Path
     assert "gateway  " not in run("status", project).out
 
 
+def test_status_knows_of_no_host_that_is_not_heard_whether_it_answers(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    file = project / ".anew" / "workers" / "small-b.0.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"host": "b", "worker": "b.0"}')
+    os.utime(file, (1_700_000_000,) * 2)
+    said = "nothing was heard of one since 2023-11-14 22:13:20 UTC; it has ended, or it answers on and the bucket"
+    assert f"gateway     nobody answers here; other hosts: {said}" in run("status", project).out
+    assert f"none is alive here; other hosts: {said}" in run("doctor", project).out
+    file.write_text("half of it")
+    assert "gateway     nobody answers: no worker of it is alive" in run("status", project).out
+
+
 def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> None:
     project = write_record(tmp_path / "p")
     text = run("explain", "v1", "--project", project).out

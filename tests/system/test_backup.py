@@ -1,5 +1,6 @@
-"""Backups of a project that serves: nothing acknowledged is missing, and no second history begins."""
+"""Backups of a project that serves, and damage to one at rest: nothing acknowledged is missing or doubled."""
 
+import os
 import shutil
 import sys
 import threading
@@ -122,4 +123,25 @@ def test_an_older_backup_makes_no_second_history(stale: LoopProject, tmp_path: P
         ours.hour()
         ours.verify_chain()
         assert Path(done["aside"]).is_dir()
+        assert ours.down() == 0
+
+
+@pytest.mark.fault("D13")
+def test_after_damage_at_rest_all_that_is_acknowledged_is_stored(stale: LoopProject, tmp_path: Path) -> None:
+    with loop_project(tmp_path / "project", QUIET, like=stale) as ours:
+        newest = max((ours.state / "lake" / "predictions").glob("*.parquet"))
+        whole = newest.read_bytes()
+        newest.write_bytes(whole[:300] + bytes([whole[300] ^ 1]) + whole[301:])
+        ours.up()
+        assert ours.serves() == "v1"
+        assert newest.read_bytes() == whole
+        assert ours.down() == 0
+        segment = max((ours.state / "journal" / "0").glob("*.seg"))
+        os.truncate(segment, segment.stat().st_size - 100)
+        ours.up()
+        assert ours.serves() == "v1"
+        for _ in range(3):
+            ours.predict(4)
+            ours.settle()
+        assert "journal_cut journal=0" in (ours.state / "logs" / "gateway-0.log").read_text()
         assert ours.down() == 0

@@ -6,8 +6,9 @@ import pytest
 
 from anew.app.reproduce import reproduce
 from anew.domain.errors import NotFoundError
+from anew.domain.facts import SubjectPurged
 from tests.app.small_project import YAML
-from tests.system.trained_project import LIGHTGBM, project, trained
+from tests.system.trained_project import LIGHTGBM, project, record, trained
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -59,6 +60,18 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     assert [(each.what, each.then) for each in found.differences] == [("package lightgbm", "0.0.1")]
     with pytest.raises(NotFoundError, match="no version 'v9' was ever trained; the newest are v1"):
         reproduce(settings.root, "v9")
+
+
+def test_what_was_erased_on_order_cannot_be_made_again(tmp_path: Path) -> None:
+    settings, rows = project(tmp_path / "p", LIGHTGBM)
+    fact = trained(settings, rows)
+    (settings.state / "snapshots" / f"{fact.snapshot}.parquet").unlink()
+    with pytest.raises(NotFoundError, match=r"no erasure on record took it; copy it back from a backup"):
+        reproduce(settings.root, "v1")
+    erased = SubjectPurged(model="small", at=fact.at, command="c1", rows=(("history", 1),), snapshots=(fact.snapshot,))
+    record(settings, [erased.caused_by("c1")])
+    with pytest.raises(NotFoundError, match=r"erased on order \(command c1, 2024-01-25\); the version cannot be made"):
+        reproduce(settings.root, "v1")
 
 
 def test_code_that_is_not_deterministic_is_found(tmp_path: Path) -> None:

@@ -36,11 +36,13 @@ class JournalProcess:
     """A `JournalWriter` of the journal in `folder`; see `SegmentJournal` for it and the parameters.
 
     When its process ends, the group that is being written does not count as written, and the next one starts another.
+    `stored` is asked before each.
     """
 
     folder: Path
     most_bytes: int = 1 << 30
     segment_bytes: int = 16 << 20
+    stored: Callable[[], int] = lambda: 0
     _line: "_Line | None" = field(default=None, init=False)
     _starting: asyncio.Task[None] | None = field(default=None, init=False)
     _ends: int = field(default=0, init=False)
@@ -112,10 +114,10 @@ class JournalProcess:
         """Start a process, from the thread whose end is to be its own; return it and the line to it."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [*_COMMAND, str(self.folder), str(self.most_bytes), str(self.segment_bytes)]
             try:
+                told = (self.folder, self.most_bytes, self.segment_bytes, self.stored(), theirs.fileno(), os.getpid())
                 process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
-                    [*command, str(theirs.fileno()), str(os.getpid())],
+                    [*_COMMAND, *map(str, told)],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,

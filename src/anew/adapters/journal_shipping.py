@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +20,14 @@ from anew.adapters.segment_format import HEADER_BYTES, Header, read_group
 from anew.adapters.segment_reader import CLOCK, NEVER, SegmentReader, scan, segments
 from anew.domain.errors import ConflictError, IntegrityError
 
-__all__ = ["JournalReceiver", "JournalShipper"]
+__all__ = ["JournalReceiver", "JournalShipper", "shipped_upto"]
 
 _LOG = logging.getLogger("anew.replica")
 _CHUNK_BYTES: Final = 4 << 20
 _MOST_CHUNKS: Final = 16
 """Taken over from one journal in one turn, so that no host waits long to be heard."""
+_SHIPPED: Final = "shipped"
+"""File beside the segments of a host's journal: the number up to which it was shipped."""
 _COPIED: Final = (
     "a copy of this folder is in use on another host: end one of them, and let it begin with an empty folder"
 )
@@ -120,11 +123,13 @@ class JournalShipper:
             if first < place:
                 continue
             offset = offset if first == place else 0
-            while data := self._read(path, offset):
+            while (found := self._read(path, offset))[0]:
+                data, last = found
                 chunk = Chunk(self.host, journal, first, offset)
                 offset += len(data) if self.place.ship(chunk, data) else self._there(chunk, path)
                 shipped += len(data)
                 self._next[journal] = (first, offset)
+                _note_shipped(path.parent, last)
         return shipped
 
     def _resumed(self, journal: str) -> _Place:
@@ -155,25 +160,25 @@ class JournalShipper:
             raise ConflictError(f"{chunk.name} in {self.place.bucket.url} is not from here; {_COPIED}")
         return len(there)
 
-    def _read(self, path: Path, offset: int) -> bytes:
-        """Return the next whole groups of a segment, synced; nothing where there are none."""
+    def _read(self, path: Path, offset: int) -> tuple[bytes, int]:
+        """Return the next whole groups of a segment, synced, and their last number; nothing where there are none."""
         try:
             return self._whole(path, offset)
         except IntegrityError:  # a group may have been half there when a later one was read; see `SegmentReader`
             return self._whole(path, offset)
 
-    def _whole(self, path: Path, offset: int) -> bytes:
+    def _whole(self, path: Path, offset: int) -> tuple[bytes, int]:
         descriptor = self.disk.open(path)
         try:
             if os.fstat(descriptor).st_size <= max(offset, HEADER_BYTES):
-                return b""
+                return b"", 0
             header = Header.decode(self.disk.read(descriptor, 0, HEADER_BYTES + 1), str(path))
             data = self.disk.read(descriptor, offset)
             self.disk.sync(descriptor)
         finally:
             self.disk.close(descriptor)
         end = max(offset, HEADER_BYTES)
-        begin = end
+        begin, last = end, 0
         while header is not None and end - offset < _CHUNK_BYTES:
             try:
                 group = read_group(header, data, end - offset, offset, str(path))
@@ -183,8 +188,8 @@ class JournalShipper:
                 break  # the next read begins there
             if group is None:
                 break
-            end = group.end
-        return data[: end - offset] if end > begin else b""
+            end, last = group.end, group.last
+        return (data[: end - offset], last) if end > begin else (b"", 0)
 
 
 @dataclass(slots=True)
@@ -302,6 +307,26 @@ class JournalReceiver:
         self._begun.setdefault(host, word.at)
 
 
+def shipped_upto(folder: Path) -> int:
+    """Return the number up to which the journal in `folder` was shipped, 0 for none; from there on none is given twice.
+
+    A number lost is no harm as long as the journal is whole.
+    """
+    try:
+        return int((folder / _SHIPPED).read_text("ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _note_shipped(folder: Path, last: int) -> None:
+    if last <= shipped_upto(folder):
+        return
+    draft = folder / f".{_SHIPPED}.new"
+    with suppress(OSError):  # a full disk keeps nothing from being shipped, after which it may be trimmed
+        draft.write_text(str(last), "ascii")
+        draft.replace(folder / _SHIPPED)
+
+
 def _cut_off(path: Path) -> None:
     """End a segment behind its last whole group, durable on return; without a header it is none, and goes."""
     data, disk = path.read_bytes(), LocalDisk()
@@ -334,6 +359,12 @@ def _follows_on(data: bytes, chunk: Chunk, newest: Path | None) -> None:
     last = 0 if known is None else max(known.previous, scan(known, before, str(newest))[1])
     if last < header.previous:
         raise IntegrityError(f"{chunk.name} follows record {header.previous}, the copy {newest} ends at {last}")
+    if last >= header.first:
+        raise IntegrityError(
+            f"{chunk.name} gives numbers from {header.first} on, and the copy {newest} has others up to {last}: the "
+            "host's folder was put back to an older state; end that gateway, begin it with an empty folder, and keep "
+            "the old one, whose journal alone has what was acknowledged since"
+        )
 
 
 def _held(folder: Path) -> Held:

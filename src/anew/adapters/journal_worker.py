@@ -1,8 +1,9 @@
-"""A process that writes a journal, started as ``-m anew.adapters.journal_worker FOLDER MOST SEGMENT SOCKET PID``.
+"""A process that writes a journal, started as ``-m anew.adapters.journal_worker FOLDER MOST SEGMENT STORED LINE PID``.
 
-MOST and SEGMENT are the bounds in bytes of all segments together and of one. It writes the groups that come on the
-socket, one after the other, and answers each when it is on disk; it ends, the journal closed, when the other end
-closes, and is killed with PID, whose other end that is.
+MOST and SEGMENT are the bounds in bytes of all segments together and of one; up to the number STORED its records are
+stored elsewhere; LINE is the descriptor of a socket. It writes the groups that come on that, one after the other, and
+answers each when it is on disk; it ends, the journal closed, when the other end closes, and is killed with PID, whose
+other end that is.
 """
 
 import signal
@@ -23,14 +24,14 @@ __all__ = ["main"]
 _PATIENCE_S: Final = 1.0  # the process of a gateway that was killed ends a moment after it
 
 
-def main(folder: Path, most_bytes: int, segment_bytes: int, descriptor: int, parent: int) -> int:
+def main(folder: Path, most_bytes: int, segment_bytes: int, stored: int, descriptor: int, parent: int) -> int:
     """Write until the other end of the socket closes; exit code 1 when there is no journal to be had."""
     die_with(parent)
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # who ends all of a gateway's processes still wants what it answers last
     with socket.socket(fileno=descriptor) as line:
         try:
-            journal = _opened(folder, most_bytes, segment_bytes)
+            journal = _opened(folder, most_bytes, segment_bytes, stored)
         except AnewError as exc:
             line.sendall(GroupAnswer(exc).told())
             return 1
@@ -45,11 +46,11 @@ def main(folder: Path, most_bytes: int, segment_bytes: int, descriptor: int, par
     return 0
 
 
-def _opened(folder: Path, most_bytes: int, segment_bytes: int) -> SegmentJournal:
+def _opened(folder: Path, most_bytes: int, segment_bytes: int, stored: int) -> SegmentJournal:
     until = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return SegmentJournal(folder, most_bytes=most_bytes, segment_bytes=segment_bytes)
+            return SegmentJournal(folder, most_bytes=most_bytes, segment_bytes=segment_bytes, stored=stored)
         except ConflictError:
             if time.monotonic() > until:
                 raise
@@ -79,4 +80,4 @@ def _written(journal: SegmentJournal, payload: bytes, count: int) -> GroupAnswer
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), *map(int, sys.argv[2:6])))
+    sys.exit(main(Path(sys.argv[1]), *map(int, sys.argv[2:7])))

@@ -1,9 +1,11 @@
 """The gateway's journal in segment files: acknowledged means synced, one sync for all who wait."""
 
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,7 @@ from anew.ports.disk import Disk
 
 __all__ = ["SegmentJournal", "SegmentReader"]
 
+_LOG = logging.getLogger("anew.gateway")
 _AHEAD_BYTES: Final = 1 << 20
 
 
@@ -46,7 +49,8 @@ class SegmentJournal:
     """A `Journal` in `folder`: segment files named by the sequence number that they begin with.
 
     Thread-safe; one process at a time (ConflictError for a second). Whoever comes while a sync is under way joins the
-    next one. A torn tail is cut off on opening; a damaged middle raises IntegrityError, and nothing is written.
+    next one. A torn tail is cut off on opening; a damaged middle raises IntegrityError, and nothing is written. Where
+    the segments end before what is stored elsewhere, their end was lost: the numbers go on behind what is stored.
 
     Parameters
     ----------
@@ -59,6 +63,8 @@ class SegmentJournal:
     ahead_bytes
         Zeros laid out at a time for the next groups. To sync a file that has grown takes a commit of the file system's
         own journal as well, which is many times slower than the bytes alone.
+    stored
+        Up to which number its records are stored elsewhere: whoever stored them takes no such number again.
     disk
         The file operations.
     """
@@ -67,6 +73,7 @@ class SegmentJournal:
     most_bytes: int = 1 << 30
     segment_bytes: int = 16 << 20
     ahead_bytes: int = _AHEAD_BYTES
+    stored: int = 0
     disk: Disk = field(default_factory=LocalDisk)
     torn_bytes: int = field(default=0, init=False)
     _lock: int = field(default=-1, init=False)
@@ -85,6 +92,7 @@ class SegmentJournal:
         self._lock = _lock(self.folder)
         try:
             self._recover()
+            self._go_on()
         except BaseException:
             os.close(self._lock)
             raise
@@ -159,6 +167,21 @@ class SegmentJournal:
             self._last = max(last, header.previous)
             self._next = max(last, header.first) + 1
             return
+
+    def _go_on(self) -> None:
+        """Begin a segment behind what is stored, at once, where the segments that are left end before it."""
+        if self._last >= self.stored:
+            return
+        _LOG.error(
+            "journal_cut journal=%s ends=%d stored=%d what=its end was lost, and with it what was acknowledged and not "
+            "stored; it goes on behind what is stored",
+            self.folder.name,
+            self._last,
+            self.stored,
+        )
+        self._last, self._next = self.stored, max(self._next, self.stored + 1)
+        with suppress(OSError):  # the first group begins it then
+            self._segment = self._begin()
 
     def _commit(self, group: list[_Waiting]) -> None:
         problem: OSError | None = None

@@ -172,7 +172,10 @@ class SegmentReader:
             reached = max(reached, header.previous)
         if reached < after:
             raise IntegrityError(
-                f"journal {journal} ends at {reached}, but was read up to {after}; segments are missing"
+                f"journal {journal} ends at {reached}, and the lake has its records up to {after}: its end was lost, "
+                "and with it what was acknowledged and not stored; put back a copy of its newest segment, or, if there "
+                "is none, start its gateway, which goes on behind what is stored (where no gateway writes it any more, "
+                f"move {folder} away: its rows are in the lake)"
             )
 
     def _segment(

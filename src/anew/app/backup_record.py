@@ -1,4 +1,4 @@
-"""What is remembered of a project's last backup, beside its stores."""
+"""What is remembered of a project's last backup, beside its stores; of one that was restored, it is that one."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _FILE = "backup.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupRecord:
-    """A backup that was made and checked: where it went, as of when, and how many facts it holds."""
+    """A backup that was made, or restored, and checked: where it went, as of when, and how many facts it holds."""
 
     folder: str
     at: datetime

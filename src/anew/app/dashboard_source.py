@@ -1,17 +1,16 @@
 """What the dashboard's pages are made from, and what their forms do: the same that the command line reads and does."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 from anew.adapters.fact_reader import count_facts, read_facts, reading_facts
+from anew.adapters.lake_position import stored_positions
 from anew.adapters.segment_reader import SegmentReader
-from anew.adapters.sqlite_opening import read_only
 from anew.adapters.system_clock import SystemClock
 from anew.app.accepted import accepted
 from anew.app.artifact_glance import artifact_of, logs_of
@@ -305,18 +304,11 @@ class ProjectSource:
     def _waiting(self) -> int | None:
         """Return how many observations the journals hold that the lake has not."""
         try:
-            drained = self._drained()
+            drained = stored_positions(self._state / "lake.db")
             with self._lock:
                 return sum(
                     len(self._journals.read(each, after=drained.get(each, 0), most=MOST_WAITING).observations)
                     for each in self._journals.journals()
                 )
-        except (AnewError, OSError, sqlite3.Error):
+        except (AnewError, OSError):
             return None
-
-    def _drained(self) -> dict[str, int]:
-        file = self._state / "lake.db"
-        if not file.is_file():
-            return {}
-        with closing(sqlite3.connect(read_only(file), uri=True, timeout=5)) as connection:
-            return dict(connection.execute("SELECT journal, position FROM positions").fetchall())

@@ -1,10 +1,13 @@
 """The parts of a project's gateway workers."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from anew.adapters.file_traffic import FileTraffic
 from anew.adapters.journal_process import JournalProcess
+from anew.adapters.journal_shipping import shipped_upto
+from anew.adapters.lake_position import stored_positions
 from anew.adapters.signing import Verifier
 from anew.adapters.version_mark_file import VersionMarkFile
 from anew.app.accepted import accepted
@@ -18,6 +21,7 @@ from anew.app.metering import read_loop
 from anew.app.review import review_desk
 from anew.app.settings import Settings
 from anew.app.stores import journal_folder
+from anew.domain.errors import AnewError
 from anew.gateway.marked import Unmarked
 from anew.gateway.settings import EventClock, GatewaySettings, OnFull
 from anew.ports.version_mark import VersionMark
@@ -78,7 +82,11 @@ def parts_by(settings: Settings, worker: str, *, signed: bool = True) -> Gateway
         host=settings.policy.serving.host,
         traffic=FileTraffic(state, verifier=verifier),
         store=kept_artifacts(state),
-        journal=JournalProcess(journal_folder(state, worker), most_bytes=_journal_bytes(settings)),
+        journal=JournalProcess(
+            journal_folder(state, worker),
+            most_bytes=_journal_bytes(settings),
+            stored=partial(_stored, state, worker),
+        ),
         loader=LOADER,
         hook=retrain_hook(settings),
         verify=senders(settings) if signed else None,
@@ -88,6 +96,16 @@ def parts_by(settings: Settings, worker: str, *, signed: bool = True) -> Gateway
         rules=rules(settings),
         mark=_mark(state / "run" / "marks", worker),
     )
+
+
+def _stored(state: Path, worker: str) -> int:
+    """Return up to which number a worker's journal is in the lake, or was shipped to it; 0 where nobody can tell."""
+    shipped = shipped_upto(journal_folder(state, worker))
+    try:
+        return max(shipped, stored_positions(state / "lake.db").get(worker, 0))
+    except AnewError as exc:
+        _LOG.warning("stored_not_known worker=%s problem=%s", worker, exc)
+        return shipped
 
 
 def _mark(folder: Path, worker: str) -> VersionMark:

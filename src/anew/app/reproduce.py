@@ -19,7 +19,7 @@ from anew.app.settings import Settings
 from anew.app.training import limits_of
 from anew.app.training_job import FINISH, FIT
 from anew.domain.errors import NotFoundError, TrainingError
-from anew.domain.facts import CandidateTrained
+from anew.domain.facts import CandidateTrained, SubjectPurged
 from anew.domain.manifest import Manifest
 from anew.loop.adopted import Adopted
 from anew.loop.held_loss import LOSSES
@@ -77,7 +77,8 @@ def reproduce(project: Path, version: str, told: Callable[[str], None] = lambda 
     Raises
     ------
     NotFoundError
-        There is no such version, or its snapshot or the version it was warm-started from is gone.
+        There is no such version, or its snapshot or the version it was warm-started from is gone: the message says
+        whether rows in it were erased on order.
     IntegrityError
         What is stored is not what was stored.
     TrainingError
@@ -148,7 +149,7 @@ def _inputs(
     warm = bool(manifest.previous) and not members
     return TrainingInputs(
         id=f"reproduce-{token_hex(8)}",
-        rows=kept_snapshots(settings.state).get(manifest.snapshot),
+        rows=_rows(settings, manifest.snapshot),
         snapshot=manifest.snapshot,
         kept=manifest.rows,
         held=manifest.holdout_rows,
@@ -158,6 +159,23 @@ def _inputs(
         searched=str(kept / SEARCH) if (kept / SEARCH).is_file() else "",
         blend=members,
     )
+
+
+def _rows(settings: Settings, snapshot: str) -> Path:
+    """Return the rows of a snapshot; one that is gone is looked for among those that went with what was erased."""
+    try:
+        return kept_snapshots(settings.state).get(snapshot)
+    except NotFoundError as exc:
+        facts = [each.fact for each in read_facts(record_place(settings.state), kinds={"SubjectPurged"})]
+        erased = next((fact for fact in facts if isinstance(fact, SubjectPurged) and snapshot in fact.snapshots), None)
+        if erased is None:
+            why = "and no erasure on record took it; copy it back from a backup (state/snapshots)"
+        else:
+            why = (
+                f"it went when a subject's rows were erased on order (command {erased.command}, {erased.at:%Y-%m-%d}); "
+                "the version cannot be made again: retrain for one that can (anew retrain), and let this one retire"
+            )
+        raise NotFoundError(f"{exc}, {why}") from exc
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from anew.app.alone import alone, lock_of
 from anew.app.backup import check_backup
 from anew.app.backup_copy import ACCESS
 from anew.app.backup_manifest import Manifest, copy_file, refuse_other_folder
+from anew.app.backup_record import BackupRecord, remember_backup
+from anew.app.erased_since import Erasure, erased_since
 from anew.app.obeyed import obeyed
 from anew.app.person import access_file, person_here, user_file
 from anew.app.settings import FILE
@@ -29,6 +31,7 @@ from anew.domain.facts.rollout import Order, TrafficOrdered, TrafficShifted
 __all__ = ["RestoreOptions", "Restored", "restore"]
 
 _ROOM = 1_000
+"""The epoch of a superseding order is the next multiple of it: gateways may obey some that nobody here knows of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,9 @@ class Restored:
         Files of the project that were there and were left as they are.
     access
         Who may use it: ``here`` as was said in this place last, ``backup`` as the backup says, ``revoked`` nobody.
+    erased
+        Orders to erase a subject's rows that were given here and are not in the backup: those rows are back. None where
+        the record here cannot be read.
     seconds
         From the call to a whole, verified project.
     """
@@ -83,6 +89,7 @@ class Restored:
     epoch: int
     kept: Sequence[str]
     access: str
+    erased: Sequence[Erasure] | None
     seconds: float
 
 
@@ -105,22 +112,28 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
     keys = _keys(backup, state, options)
     manifest = check_backup(backup, Verifier.load(keys))
     epoch = _allowed(project, manifest, options, keys)
-    ends, aside, kept = max(epoch, manifest.epoch), None, list[str]()
-    access = _known(state, options)
+    ends, aside, kept = manifest.epoch, None, list[str]()
+    if epoch > manifest.epoch:
+        ends = (epoch // _ROOM + 1) * _ROOM
+    access, erased = _known(state, options), erased_since(backup, state)
     if not options.dry_run:
         project.mkdir(parents=True, exist_ok=True)
         draft = project / f".anew.restoring-{os.getpid()}"
         try:
             _filled(backup, draft, keys, manifest)
-            if epoch > manifest.epoch:
-                ends = _supersede(state_folder(draft), manifest.model, epoch)
+            if ends > manifest.epoch:
+                _supersede(state_folder(draft), manifest.model, ends)
             kept = _kept(draft, project, manifest)
             _settle_access(state_folder(draft), state, access)
+            restored_from = BackupRecord(folder=str(backup.resolve()), at=manifest.at, facts=manifest.facts)
+            remember_backup(state_folder(draft), restored_from)
             aside = _put(draft, project, manifest, options, keys, epoch)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     seconds = time.monotonic() - began
-    return Restored(manifest=manifest, aside=aside, epoch=ends, kept=kept, access=access, seconds=seconds)
+    return Restored(
+        manifest=manifest, aside=aside, epoch=ends, kept=kept, access=access, erased=erased, seconds=seconds
+    )
 
 
 def _keys(backup: Path, state: Path, options: RestoreOptions) -> Path:
@@ -267,8 +280,8 @@ def _renamed(draft: Path, project: Path, manifest: Manifest, aside: Path | None)
         sync_folder(folder)
 
 
-def _supersede(state: Path, model: str, newest: int) -> int:
-    """Order gateways back to the restored champion, by an epoch above all that they have obeyed."""
+def _supersede(state: Path, model: str, epoch: int) -> None:
+    """Order gateways back to the restored champion by `epoch`, which is above all that they have obeyed."""
     signer = Signer.load(state / "keys")
     traffic = FileTraffic(state, verifier=signer.verifier, signer=signer)
 
@@ -279,7 +292,7 @@ def _supersede(state: Path, model: str, newest: int) -> int:
             command=uuid.uuid4().hex,
             action=Order.HOLD,
             version=routing.challenger[0] or routing.champion[0],
-            epoch=(newest // _ROOM + 1) * _ROOM,
+            epoch=epoch,
             stage=routing.stage,
             share=routing.share,
             champion=routing.champion,
@@ -291,4 +304,4 @@ def _supersede(state: Path, model: str, newest: int) -> int:
             trial=routing.trial,
         ).caused_by("")
 
-    return traffic.order(model, back).epoch
+    traffic.order(model, back)

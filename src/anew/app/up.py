@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -28,6 +28,7 @@ from anew.app.jobs import jobs_of
 from anew.app.judging import guardrails
 from anew.app.kept_columns import keep_columns
 from anew.app.known_past import known_past
+from anew.app.mending import mended, seen_before
 from anew.app.observing import observer_plan
 from anew.app.progress import ProgressReporter
 from anew.app.purge import subject_purge
@@ -50,7 +51,7 @@ from anew.loop.engine import Engine
 from anew.loop.lease_keeper import LEASE_S
 from anew.loop.live import LiveLoop, LivePorts
 from anew.loop.live_effects import LiveEffects, Stores
-from anew.loop.observer import Observer, rows_seen
+from anew.loop.observer import Observer
 from anew.loop.observer_plan import Known
 from anew.ports.effects import Effects, Work
 from anew.ports.eventlog import Grant
@@ -303,8 +304,10 @@ class _Up:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
         keep_one_history(self._settings, self._stores.traffic, self._loop.state("rollout").epoch)
         self._alive()
-        newest = take_history(self._settings, self._stores.lake, self._stores.clock.now())
-        self._resume(newest)
+        lake, now = (self._stores.lake, self._stores.journals, self._alive), self._stores.clock.now()
+        newest = mended(*lake, lambda: take_history(self._settings, self._stores.lake, now))
+        first, seen = seen_before(*lake, self._loop.state("feedback"))
+        self._loop.resume(first, max(filter(None, (seen, newest)), default=None))
         self._record_revision(self._settings)
         at = newest + _MICRO if newest is not None else self._stores.clock.now()
         if not self._data_clock():
@@ -321,11 +324,6 @@ class _Up:
                     model=self._settings.model, at=at, command=command, by="anew up", reason="there is no champion"
                 )
             )
-
-    def _resume(self, history: datetime | None) -> None:
-        """Let event time go on where the record, the lake and the imported history end."""
-        first, newest = rows_seen(self._stores.lake, self._loop.state("feedback"))
-        self._loop.resume(first, max(filter(None, (newest, history)), default=None))
 
     def _data_clock(self) -> bool:
         return self._settings.policy.monitor.clock == "data"

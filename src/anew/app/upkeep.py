@@ -3,13 +3,13 @@
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from anew.adapters.delta_lake import DeltaLake
-from anew.domain.errors import AnewError
+from anew.app.mending import mend
 from anew.domain.facts import SnapshotTaken, TrafficShifted
 from anew.ports.clock import Clock
 from anew.ports.eventlog import Recorded
@@ -115,21 +115,12 @@ class Upkeep:
         if not lake.look():
             self._note_look()
 
-    def verify(self) -> tuple[str, ...]:
+    def verify(self) -> Sequence[str]:
         """Compare every byte of the lake with what was stored, and repair what differs; return what was found.
 
         What cannot be repaired is logged, again at each look, and refused when it is read: serving goes on.
         """
-        problems = tuple(self._lake.verify(self._alive))
-        for problem in problems:
-            _LOG.error("lake damaged problem=%s", problem)
-        if problems:
-            try:
-                for sentence in self._lake.rebuild(self._journals, self._alive):
-                    _LOG.warning("lake repaired what=%s", sentence)
-            except AnewError as exc:
-                _LOG.error("lake not repaired, a person has to look problem=%s", exc)
-        return problems
+        return mend(self._lake, self._journals, self._alive)
 
     def tidy(
         self, now: datetime | None, keep: timedelta | None, pins: Callable[[], Mapping[str, Collection[int]]]

@@ -1,14 +1,16 @@
 """Put a project back from its backup; never beneath gateways that know more than the backup does."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from anew.app.erased_since import Erasure
 from anew.app.restore import RestoreOptions, restore
 from anew.cli._changing import changing
 from anew.cli._intent import Intent, agreed, check_champion
-from anew.cli._output import emit_json, say
+from anew.cli._output import emit_json, minute, say
 
 __all__ = ["run"]
 
@@ -62,6 +64,7 @@ def run(
             "aside": None if done.aside is None else str(done.aside),
             "kept": list(done.kept),
             "access": done.access,
+            "erased": None if done.erased is None else [_told(each) for each in done.erased],
             "restored": not dry_run,
             "seconds": done.seconds,
         }
@@ -75,5 +78,22 @@ def run(
     for name in done.kept:
         say(f"note: {name} of the project was left as it is; the backup's is another")
     say(_ACCESS[done.access])
+    _say_erased(done.erased, project)
     if not dry_run:
         say(f"next: anew up {project}")
+
+
+def _told(erasure: Erasure) -> dict[str, str]:
+    return {"at": erasure.at.isoformat(), "by": erasure.by, "reason": erasure.reason}
+
+
+def _say_erased(erased: Sequence[Erasure] | None, project: Path) -> None:
+    """Say whose orders to erase have to be given again: the backup has the rows, and the order names nobody."""
+    if erased is None:
+        say("the record that was here cannot be read: rows that were erased after the backup was made are back")
+        say(f"order that again for each of them: anew data purge {project} --subject KEY")
+    for each in map(_told, erased or ()):
+        say(f"erased rows are back: on {minute(each['at'])} {each['by']} had a subject's rows erased: {each['reason']}")
+    if erased:
+        say(f"no record says whose they were; with anew up running, order it again for each of these {len(erased)}:")
+        say(f"  anew data purge {project} --subject KEY --reason …")

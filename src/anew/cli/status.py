@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from anew.app.standing import is_installation
-from anew.app.status import challengers, project_status, told_hold, told_loop, told_problem, told_run, told_traffic
+from anew.app.status import (
+    challengers,
+    project_status,
+    state_folder,
+    told_hold,
+    told_loop,
+    told_problem,
+    told_run,
+    told_traffic,
+)
+from anew.app.unheard import told_unheard, unheard_since
 from anew.cli._output import emit_json, minute, say
 from anew.cli._parser import Parser
 from anew.cli.models import show
@@ -50,7 +60,7 @@ def main(words: Sequence[str]) -> None:
     if held := told_hold(status["rollout"]):
         say(f"rollout     {held}; let it go on with: anew rollout resume")
     if status["champion"] and not status["workers"]:
-        say("gateway     nobody answers: no worker of it is alive; start it with anew up, or anew gateway")
+        _say_nobody(given.project)
     for each in status["workers"]:
         if each["problem"]:
             say(f"gateway     {told_problem(each['worker'], each['epoch'], each['problem'])}")
@@ -67,6 +77,15 @@ def main(words: Sequence[str]) -> None:
     for decision in status["decisions"][-5:]:
         said = decision["detail"] or decision["reason"]
         say(f"  {minute(decision['at'])}  {decision['kind']} {decision['version']} {said}")
+
+
+def _say_nobody(project: Path) -> None:
+    """Say that no worker is known to live: who is on another host may answer all the same."""
+    since = unheard_since(state_folder(project))
+    if since is None:
+        say("gateway     nobody answers: no worker of it is alive; start it with anew up, or anew gateway")
+    else:
+        say(f"gateway     nobody answers here; {told_unheard(since)}")
 
 
 def _version(record: Mapping[str, Any] | None) -> str:

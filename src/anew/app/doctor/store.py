@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anew.adapters.fact_reader import count_facts, read_lease
+from anew.adapters.lake_position import stored_positions
 from anew.adapters.postgres_link import PostgresPlace
 from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_reader import SegmentReader, segments
@@ -31,6 +32,7 @@ from anew.app.record_place import LOCAL, artifact_place, effects_place, record_p
 from anew.app.split_history import refuse_older_record
 from anew.app.status import project_status, unrecorded_order
 from anew.app.stores import open_lake, review_file
+from anew.app.unheard import told_unheard, unheard_since
 from anew.domain.errors import IntegrityError, NotFoundError
 from anew.domain.health import Finding
 
@@ -127,10 +129,9 @@ def _journal(project: Examined) -> Finding:
     limit = project.settings.policy.serving.journal_mb << 20
     size = sum(file.stat().st_size for name in reader.journals() for file in segments(folder / name))
     behind = 0
-    with _reading(project.state / "lake.db") as connection:
-        stored = dict(connection.execute("SELECT journal, position FROM positions").fetchall())
+    stored = stored_positions(project.state / "lake.db")
     for name in reader.journals():
-        after = int(stored.get(name, 0))
+        after = stored.get(name, 0)
         behind += len(reader.read(name, after=after, most=10_000).observations)
     waiting = f"{behind:,}{'+' if behind >= 10_000 else ''} observations not stored yet"
     said = f"{size / 1e6:,.1f} MB of {limit / 1e6:,.0f} MB, {waiting}"
@@ -255,7 +256,9 @@ def _workers(project: Examined) -> Finding:
     model = project.settings.model
     workers, routing = project.traffic.workers(model), project.traffic.published(model)
     if not workers:
-        return Finding.warning("workers", "none is alive: nobody answers", "start them: anew up, or anew gateway")
+        since = unheard_since(project.state)
+        found = "none is alive: nobody answers" if since is None else f"none is alive here; {told_unheard(since)}"
+        return Finding.warning("workers", found, "start them: anew up, or anew gateway")
     epoch = 0 if routing is None else routing.epoch
     late = [each for each in workers if each.epoch < epoch]
     if late:
