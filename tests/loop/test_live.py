@@ -232,6 +232,19 @@ def test_by_the_datas_clock_what_comes_in_with_the_walls_time_holds_just_after_t
     assert planned.span.end == OLD + micro
 
 
+def test_a_first_champion_that_a_person_asks_for_is_of_the_rows_that_there_are() -> None:
+    """By the wall's present a span of history that ended long ago would hold no row."""
+    bed = Bed()
+    bed.loop.resume(OLD, OLD)
+    bed.inbox.post(command("first"))
+    bed.turn()
+    bed.probation()
+    bed.inbox.post(command("with a champion"))
+    bed.turn()
+    asked = [fact.at for fact in bed.facts(RetrainCommanded)]
+    assert asked == [OLD + timedelta(microseconds=1), WALL + timedelta(seconds=2)]
+
+
 def test_what_is_pending_is_asked_for_at_every_turn() -> None:
     bed = Bed()
     bed.inbox.post(command("a"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
-from anew.domain.facts import IncidentRaised, Ticked
+from anew.domain.facts import IncidentRaised, RetrainCommanded, Ticked
 from anew.domain.interval import Interval
 from anew.loop.drain import Drainer
 from anew.loop.engine import Engine
@@ -259,12 +259,15 @@ class LiveLoop:
     def _dated(self, fact: Fact) -> Fact:
         """Return what came into the inbox as of now; by the data's clock just after the newest row at the latest.
 
-        There it may bear the wall clock's time: its own, or that of a fact from before any row came.
+        There it may bear the wall clock's time: its own, or that of a fact from before any row came. Of the newest row
+        is, too, what a person asks for before there is a champion, as what a start asks for.
         """
         fact, now = self._from_now(fact), self.event_time()
-        if now is None or not self._data_clock:
+        if isinstance(fact, RetrainCommanded) and not self._engine.state("rollout").champion[0]:
+            now = self._newest or now  # a first champion is trained on the rows that there are, however old
+        elif not self._data_clock:
             return fact
-        return replace(fact, at=min(fact.at, now + _MICRO))
+        return fact if now is None else replace(fact, at=min(fact.at, now + _MICRO))
 
     def _guard(self, now: datetime | None) -> None:
         """Report a version that breaks a limit at any worker."""
