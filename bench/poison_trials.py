@@ -15,16 +15,19 @@ from anew.domain.facts import TrainingPlanned
 from anew.domain.interval import Interval
 from anew.domain.verdict import Verdict
 from anew.loop.snapshot_rows import snapshot_rows
+from anew.train.sources import Sources
 from anew.validate import HeldOut
 from anew.validate.beats_champion import BeatsChampion
 
-__all__ = ["CAP", "DEFENCES", "RATES", "ROWS", "Outcome", "Trial", "promoted_bad", "tried"]
+__all__ = ["AUDITED", "CAP", "DEFENCES", "RATES", "ROWS", "Outcome", "Trial", "promoted_bad", "tried"]
 
 Floats = npt.NDArray[np.float64]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS, CLEAN, HOLDOUT, CAP, MARGIN = 5_000, 10_000, 0.2, 0.05, 0.01
 RATES = (0.0, 0.01, 0.05, 0.10, 0.20)
-DEFENCES = ("none", "gate", "gate + cap")
+AUDITED = 0.2
+"""Share of the rows that an audit labels."""
+DEFENCES = ("none", "gate", "gate + cap", "gate + cap + audit")
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def fitted(x: Floats, y: npt.NDArray[np.int64], seed: int) -> Callable[[Floats],
     return lambda rows: np.asarray(model.predict(rows), dtype=np.int64)
 
 
-def poisoned(trial: Trial, chance: np.random.Generator) -> pl.DataFrame:
-    """Return the rows of the next snapshot, with what the attacker made of them and who says so."""
+def poisoned(trial: Trial, chance: np.random.Generator) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+    """Return the rows of the next snapshot, with what the attacker made of them and who says so; and the truth."""
     x, y = world(chance, ROWS)
     wanted = round(trial.rate * ROWS)
     targets = np.flatnonzero((x[:, 0] > 0.3) & (y == 1)) if trial.kind == "targeted" else np.arange(ROWS)
@@ -72,18 +75,29 @@ def poisoned(trial: Trial, chance: np.random.Generator) -> pl.DataFrame:
     source[hit] = [f"mallory {i}" for i in chance.integers(0, 40, len(hit))] if trial.spread else "mallory"
     at = [START + timedelta(minutes=i) for i in range(ROWS)]
     columns = {f"x{k}": x[:, k] for k in range(x.shape[1])}
-    return pl.DataFrame({"_at": at, "_label": label, "_source": pl.Series(source.tolist(), dtype=pl.String), **columns})
+    said = pl.Series(source.tolist(), dtype=pl.String)
+    return pl.DataFrame({"_at": at, "_label": label, "_source": said, **columns}), y
+
+
+def audited(rows: pl.DataFrame, true: npt.NDArray[np.int64], seed: int) -> pl.DataFrame:
+    """Return the rows with the word of an audit in the place of anybody else's, on a share drawn at random."""
+    own = pl.Series(np.random.default_rng([seed, 1]).random(rows.height) < AUDITED)
+    return rows.with_columns(
+        pl.when(own).then(pl.Series(true)).otherwise(pl.col("_label")).alias("_label"),
+        pl.when(own).then(pl.lit("audit")).otherwise(pl.col("_source")).alias("_source"),
+    )
 
 
 def tried(trial: Trial) -> Outcome:
     """Run one attack against every defence."""
     chance = np.random.default_rng([trial.seed, round(1000 * trial.rate), trial.kind == "targeted", trial.spread])
     champion = fitted(*world(chance, round(ROWS * (1 - HOLDOUT))), trial.seed)
-    rows, clean = poisoned(trial, chance), world(chance, CLEAN)
+    (rows, true), clean = poisoned(trial, chance), world(chance, CLEAN)
     base = float(np.mean(champion(clean[0]) != clean[1]))
     bad, promoted = [], []
-    for cap in (1.0, CAP):
-        candidate, passed = judged(rows, champion, cap, trial.seed)
+    own = audited(rows, true, trial.seed)
+    for given, cap in ((rows, 1.0), (rows, CAP), (own, CAP)):
+        candidate, passed = judged(given, champion, cap, trial.seed)
         bad.append(candidate is not None and float(np.mean(candidate(clean[0]) != clean[1])) > base + MARGIN)
         promoted.append(passed)
     return Outcome((bad[0], *bad), (True, *promoted))
@@ -93,9 +107,11 @@ def judged(
     rows: pl.DataFrame, champion: Callable[[Floats], npt.NDArray[np.int64]], cap: float, seed: int
 ) -> tuple[Callable[[Floats], npt.NDArray[np.int64]] | None, bool]:
     """Train on what the cap lets in, and say whether the gate would promote it; None where nothing is trained."""
+    audits = ("audit",) if "audit" in rows.get_column("_source") else ()
     plan = TrainingPlanned(
         model="m", at=START, version="v2", champion="v1", span=Interval(start=START, end=START + timedelta(days=9)),
         holdout_share=HOLDOUT, seed=seed, code="", settings="", max_source_share=cap,
+        uncapped_sources=audits, holdout_sources=audits, holdout_least=BeatsChampion().at_least_rows,
     )  # fmt: skip
     try:
         taken = snapshot_rows(rows, plan)
@@ -118,7 +134,8 @@ def judged(
     )
     gate = BeatsChampion()
     passed = gate.judge(gate.measure(held)).verdict is Verdict.PASS
-    flooded = any(kept < came for _, came, kept in taken.sources)
+    share = Sources(max_share=cap, uncapped=audits)
+    flooded = any(share.is_above(name, came, rows.height) for name, came, _ in taken.sources)
     return candidate, passed and not flooded  # a flood waits for a person
 
 

@@ -20,6 +20,7 @@ from anew.domain.facts import (
     Stage,
     TrafficApplied,
     TrafficShifted,
+    TrainingPlanned,
 )
 from anew.domain.interval import Interval
 from anew.domain.order import ordered
@@ -35,6 +36,14 @@ def test_every_fact_is_told_in_one_line(kind: type[Fact]) -> None:
     assert said != kind.__name__, "nothing is told of this kind"
     assert "\n" not in said
     assert "None" not in said
+
+
+def test_a_plan_says_whose_rows_alone_are_held_out() -> None:
+    plan = sample(TrainingPlanned)
+    assert isinstance(plan, TrainingPlanned)
+    plan = replace(plan, holdout_sources=("audit", "lab"), holdout_share=0.2)
+    assert "newest 20% of those labelled by audit or lab held out" in narrate(plan)
+    assert "newest 20% held out" in narrate(replace(plan, holdout_sources=(), holdout_most=0, holdout_least=0))
 
 
 def test_evidence_is_told_with_size_and_uncertainty_or_why_there_is_none() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from anew.app.replay import ReplayOptions, replay
 from anew.app.settings import load
-from anew.domain.facts import CandidateHeld, SnapshotTaken, SourceCapped, VersionPromoted
+from anew.domain.facts import CandidateHeld, CandidateRefused, SnapshotTaken, SourceCapped, VersionPromoted
 from anew.loop.replay import ReplayReport
 from tests.app.small_project import YAML, write_project
 
@@ -20,6 +20,8 @@ CAPPED = YAML.replace("data: {span: 10d, holdout: 0.2}", "data: {span: 20d, hold
 CAPPED = CAPPED.replace("- {psi: {above: 0.5}, for: 2 windows}", "- {every: 10d}")
 CAPPED += "rollout: {patience: 30d}\n"  # a canary of a tenth of so few rows takes its time
 OPEN = CAPPED.replace(", max_source_share: 0.3", "")
+PEOPLE = ", ".join(f"person {i}" for i in range(5))
+AUDITED = CAPPED.replace("max_source_share: 0.3", f"holdout_sources: [{PEOPLE}]")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def replayed(tmp_path: Path, stream: Path, yaml: str) -> ReplayReport:
     return replay(load(write_project(tmp_path / "p", yaml)), ReplayOptions(data=stream))
 
 
-def after_the_flood(report: ReplayReport, kind: type[VersionPromoted | CandidateHeld]) -> list[str]:
+def after_the_flood(report: ReplayReport, kind: type[VersionPromoted | CandidateHeld | CandidateRefused]) -> list[str]:
     taken = {
         fact.version: {name: came for name, came, _ in fact.sources}
         for fact in report.facts
@@ -70,6 +72,16 @@ def test_a_flood_is_capped_named_and_promotes_nobody(tmp_path: Path, stream: Pat
     held = next(fact for fact in report.facts if isinstance(fact, CandidateHeld))
     assert held.gates == ("sources",)
     assert "mallory" in held.reason
+
+
+@pytest.mark.fault("A1")
+def test_a_flood_below_no_cap_is_judged_by_those_named_alone_and_refused(tmp_path: Path, stream: Path) -> None:
+    report = replayed(tmp_path, stream, AUDITED)
+    assert after_the_flood(report, VersionPromoted) == []
+    assert after_the_flood(report, CandidateRefused)
+    again = replayed(tmp_path / "again", stream, AUDITED)
+    digests = [[f.digest for f in each.facts if isinstance(f, SnapshotTaken)] for each in (report, again)]
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.fault("A1")

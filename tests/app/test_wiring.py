@@ -21,6 +21,7 @@ from anew.rollout import Rollout
 from anew.train import Train
 from anew.train.auto_span import AutoSpan
 from anew.train.since_change import SinceChange
+from anew.train.sources import Sources
 from anew.train.span import Span
 from anew.trigger import Trigger
 from anew.trigger.budget import Allowance, Budget
@@ -282,14 +283,18 @@ def test_rows_are_kept_until_they_were_trained_on(tmp_path: Path, span: str, lea
 
 
 def test_spans_that_are_chosen_and_what_a_snapshot_may_hold(tmp_path: Path) -> None:
-    data = "data: {span: %s, holdout: 0.2, rehearsal: 0.1, max_source_share: 0.3, uncapped_sources: [history]}"
+    data = (
+        "data: {span: %s, holdout: 0.2, rehearsal: 0.1, max_source_share: 0.3, uncapped_sources: [history], "
+        "holdout_sources: [audit]}"
+    )
     for number, (text, kind) in enumerate([("auto", AutoSpan), ("since_change", SinceChange), ("all", Span)]):
         yaml = YAML.replace("data: {span: 10d, holdout: 0.2}", data % text)
         train = stages(settings_of(tmp_path / str(number), yaml), label_delay=timedelta(hours=3))["train"]
         assert isinstance(train, Train)
         assert isinstance(train.span, kind)
         assert isinstance(train.span, Span) or train.span.delay == timedelta(hours=3)
-        assert (train.rehearsal, train.sources.max_share, train.sources.uncapped) == (0.1, 0.3, ("history",))
+        assert train.rehearsal == 0.1
+        assert train.sources == Sources(max_share=0.3, uncapped=("history",), holdout=("audit",))
     rows = YAML.replace("window: 1d", "window: 500 rows").replace("span: 10d", "span: auto")
     with pytest.raises(SettingsError, match=r"anew\.yaml:8:8: data\.span: auto counts in windows of time"):
         stages(settings_of(tmp_path / "rows", rows))

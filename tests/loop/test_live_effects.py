@@ -537,6 +537,25 @@ def test_the_span_beside_ends_where_the_candidates_rows_end(tmp_path: Path) -> N
     failed(bed.run(replace(asked, plan="unheard", id="")), "fit_span", "error", "not on record")
 
 
+def test_sources_that_are_held_out_alone_bind_no_rows_that_are_all_trained_on(tmp_path: Path) -> None:
+    bed = Bed(tmp_path)
+    plan = replace(bed.planned(), beside_s=36_000.0, holdout_sources=("audit",)).caused_by("auto")
+    bed.facts[plan.id] = plan
+    at, source = [hour(i) for i in range(40)], ["web"] * 39 + ["audit"]
+    label = [i % 2 for i in range(40)]
+    frame = pl.DataFrame({"_at": at, "_label": label, "_source": source, "x": [float(i) for i in range(40)]})
+    bed.lake.import_history(frame, source="test")
+    taken = bed.run(plan)
+    assert isinstance(taken, SnapshotTaken)
+    assert (taken.rows, taken.holdout_rows) == (40, 1)
+    asked = SpanFitAsked(
+        model="m", at=hour(40), version="v2", snapshot=taken.digest, trained_rows=39, length_s=36_000.0, plan=plan.id
+    )
+    fitted = bed.run(asked)
+    assert isinstance(fitted, SpanFitted)
+    assert fitted.rows == 10
+
+
 def two_spans(bed: Bed, **plan: Any) -> SnapshotTaken:
     """Return a snapshot whose plan has ten hours beside it, a quarter of the answer theirs."""
     planned = replace(bed.planned(), beside_s=45_000.0, span_weight=0.75, **plan).caused_by("auto")

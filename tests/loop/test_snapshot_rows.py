@@ -151,6 +151,87 @@ def test_as_many_rows_are_held_out_as_a_gate_needs_but_never_over_half() -> None
     assert snapshot_rows(few, replace(PLAN, holdout_least=80)).holdout == 50
 
 
+@pytest.mark.fault("A1")
+def test_only_named_sources_are_held_out_and_nothing_else_is_as_new() -> None:
+    frame = rows(mallory=600, ada=200, audit=200)
+    taken = snapshot_rows(frame, replace(PLAN, holdout_sources=("audit",)))
+    held = taken.rows.tail(taken.holdout)
+    assert taken.holdout == 40  # a fifth of those of the audit
+    assert counted(held) == {"audit": 40}
+    assert held.equals(frame.filter(pl.col("_source") == "audit").tail(40))
+    begin = held.get_column("_at")[0]
+    assert taken.rows.head(-taken.holdout).equals(frame.filter(pl.col("_at") < begin))
+    assert [(name, came) for name, came, _ in taken.sources] == [("mallory", 600), ("ada", 200), ("audit", 200)]
+    # Planted: without the names, the flood is most of what judges.
+    open_to_all = snapshot_rows(frame, PLAN)
+    assert counted(open_to_all.rows.tail(open_to_all.holdout))["mallory"] > 0.5 * open_to_all.holdout
+
+
+def test_where_all_rows_are_of_named_sources_the_same_are_held_out() -> None:
+    for plan in (PLAN, replace(PLAN, holdout_most=50), replace(PLAN, holdout_least=80), replace(PLAN, rehearsal=0.2)):
+        taken = snapshot_rows(rows(a=60, b=40), plan)
+        named = snapshot_rows(rows(a=60, b=40), replace(plan, holdout_sources=("a", "b")))
+        assert named.rows.equals(taken.rows)
+        assert named.holdout == taken.holdout
+
+
+def test_gates_get_as_many_rows_of_named_sources_as_they_ask_for_of_the_newer_half() -> None:
+    frame, plan = rows(web=800, audit=200), replace(PLAN, holdout_sources=("audit",))
+    newer = counted(frame.tail(500))["audit"]
+    assert snapshot_rows(frame, replace(plan, holdout_most=10)).holdout == 10
+    assert snapshot_rows(frame, replace(plan, holdout_least=70)).holdout == 70
+    most = snapshot_rows(frame, replace(plan, holdout_least=1000))
+    assert most.holdout == newer
+    assert most.rows.height - most.holdout >= 500
+
+
+@pytest.mark.fault("A1")
+def test_a_cap_holds_for_what_is_left_to_learn_from() -> None:
+    plan = replace(PLAN, max_source_share=0.2, uncapped_sources=("ada",), holdout_sources=("audit",), holdout_least=60)
+    taken = snapshot_rows(rows(mallory=500, ada=350, audit=150), plan)
+    trained = counted(taken.rows.head(-taken.holdout))
+    assert 0 < trained["mallory"] <= 0.2 * sum(trained.values())
+    assert counted(taken.rows.tail(taken.holdout)) == {"audit": taken.holdout}
+    again = snapshot_rows(rows(mallory=500, ada=350, audit=150), plan)
+    assert rows_address(again.rows) == rows_address(taken.rows)
+
+
+@pytest.mark.fault("A1")
+@pytest.mark.parametrize(
+    ("sources", "plan", "said"),
+    [
+        ({"web": 60, "crm": 40}, PLAN, "come from web 60, crm 40;"),
+        ({f"s{i:02}": 5 for i in range(20)}, PLAN, "s09 5 and 10 more;"),
+        (
+            {"audit": 60, "web": 20, "crm": 20},
+            replace(PLAN, max_source_share=0.3),
+            "audit: above data.max_",
+        ),
+        ({}, PLAN, "of the 0 rows, which come from nobody by name;"),
+    ],
+)
+def test_where_no_row_may_be_held_out_the_run_fails_and_says_which_sources_there_are(
+    sources: dict[str, int], plan: TrainingPlanned, said: str
+) -> None:
+    with pytest.raises(TrainingError, match=r"data\.holdout_sources has audit") as caught:
+        snapshot_rows(rows(**sources), replace(plan, holdout_sources=("audit",)))
+    assert caught.value.reason == "holdout_sources"
+    assert said in caught.value.detail
+
+
+def test_old_rows_of_named_sources_do_not_keep_a_model_from_what_is_new() -> None:
+    old = pl.concat([rows(audit=100), rows(web=100).with_columns(_at=pl.col("_at") + timedelta(hours=100))])
+    with pytest.raises(TrainingError, match="no label of these is on the newer half of the 200 rows"):
+        snapshot_rows(old, replace(PLAN, holdout_sources=("audit",)))
+
+
+def test_rows_of_a_file_that_do_not_say_are_history() -> None:
+    frame = rows(a=100).drop("_source")
+    assert snapshot_rows(frame, replace(PLAN, holdout_sources=("audit", "history"))).rows.equals(frame)
+    with pytest.raises(TrainingError, match="nobody by name"):
+        snapshot_rows(frame, replace(PLAN, holdout_sources=("audit",)))
+
+
 def test_nothing_older_means_nothing_rehearsed() -> None:
     assert snapshot_rows(rows(a=100), replace(PLAN, rehearsal=0.5)).rehearsed == 0
 

@@ -30,7 +30,7 @@ from anew.domain.facts import (
 from anew.domain.interval import Interval
 from anew.domain.verdict import Verdict
 from anew.train import Train, TrainState
-from anew.train.sources import Sources
+from anew.train.sources import NAMED_SOURCES, Sources
 from anew.train.span import Span
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -95,7 +95,10 @@ def heard(facts: list[Fact], stage: Train | None = None) -> tuple[TrainState, li
     return state, decided
 
 
-PLAN = ("model", "at", "version", "champion", "span", "holdout_share", "seed", "code", "settings", "max_source_share")
+PLAN = (
+    "model", "at", "version", "champion", "span", "holdout_share", "seed", "code", "settings", "max_source_share",
+    "uncapped_sources", "holdout_sources",
+)  # fmt: skip
 
 
 def test_a_plan_fixes_all_that_a_run_needs() -> None:
@@ -199,8 +202,16 @@ def test_a_flooding_source_is_named() -> None:
 
 def test_no_alarm_without_a_cap_or_within_it() -> None:
     sources = (("mallory", 900, 900), ("ada", 100, 90))
-    for stage in (Train(), Train(sources=Sources(max_share=0.95))):
-        _, decided = heard([approved(), replace(snapshot(), sources=sources)], stage)
+    trusted = Sources(max_share=0.5, uncapped=("mallory",), holdout=("ada",))
+    left_out = (("mallory", 900, 800), ("ada", 100, 100))  # as new as what ada's rows judge on
+    many = (*((f"s{i}", 2, 2) for i in range(NAMED_SOURCES)), ("", 900, 800))
+    for cap, came in (
+        (Sources(), sources),
+        (Sources(max_share=0.95), sources),
+        (trusted, left_out),
+        (Sources(max_share=0.3, holdout=("ada",)), many),
+    ):
+        _, decided = heard([approved(), replace(snapshot(), sources=came)], Train(sources=cap))
         assert not [fact for fact in decided if isinstance(fact, SourceCapped)]
 
 
@@ -212,12 +223,13 @@ def test_a_purged_source_is_in_every_later_plan_and_in_none_before() -> None:
     assert [plan.purged for plan in plans] == [(), ("mallory",)]
 
 
-def test_the_plan_says_what_is_rehearsed_and_capped() -> None:
-    stage = Train(rehearsal=0.2, sources=Sources(max_share=0.3, uncapped=("history",)))
+def test_the_plan_says_what_is_rehearsed_capped_and_held_out() -> None:
+    stage = Train(rehearsal=0.2, sources=Sources(max_share=0.3, uncapped=("history",), holdout=("audit",)))
     state = stage.initial()
     (plan,) = stage.decide(state, approved())
     assert isinstance(plan, TrainingPlanned)
     assert (plan.rehearsal, plan.max_source_share, plan.uncapped_sources) == (0.2, 0.3, ("history",))
+    assert plan.holdout_sources == ("audit",)
     with pytest.raises(InvariantError, match="rehearsal"):
         Train(rehearsal=1.0)
     with pytest.raises(InvariantError, match="share"):

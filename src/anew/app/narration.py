@@ -170,9 +170,10 @@ def _(fact: TrainingPlanned) -> str:
     without = f", without {', '.join(fact.purged)}" if fact.purged else ""
     bounds = [f"{n} rows at {word}" for n, word in ((fact.holdout_most, "most"), (fact.holdout_least, "least")) if n]
     enough = f" ({', '.join(bounds)})" if bounds else ""
+    whose = f" of those labelled by {' or '.join(fact.holdout_sources)}" if fact.holdout_sources else ""
     return (
         f"{fact.version} planned: rows from {start} to {fact.span.end:%Y-%m-%d %H:%M}{why}{without}, "
-        f"newest {fact.holdout_share:.0%} held out{enough}, seed {fact.seed}"
+        f"newest {fact.holdout_share:.0%}{whose} held out{enough}, seed {fact.seed}"
     )
 
 

@@ -102,6 +102,9 @@ class DataPolicy(Section):
         default=1.0, gt=0, le=1, description="share of the rows that the labels of one source may have; 1: any"
     )
     uncapped_sources: tuple[str, ...] = Field(default=(), description="sources that may have more")
+    holdout_sources: tuple[str, ...] = Field(
+        default=(), description="sources whose rows alone are kept for the gates, e.g. of an audit; empty: any"
+    )
 
 
 class MonitorPolicy(Section):

@@ -38,7 +38,7 @@ def training_stage(
         holdout_share=data.holdout,
         holdout_most=data.holdout_most,
         holdout_least=chosen_gates(settings).least_rows,
-        sources=Sources(max_share=data.max_source_share, uncapped=data.uncapped_sources),
+        sources=Sources(max_share=data.max_source_share, uncapped=data.uncapped_sources, holdout=data.holdout_sources),
         rehearsal=data.rehearsal,
     )
 

@@ -287,7 +287,7 @@ class ReplayEffects:
         low = 0 if plan.rehearsal else bisect_left(self._stream.at, start, hi=high)
         rows = usable_rows(self._stream.labelled(low, high), plan)
         span = Interval(start=start, end=end)
-        taken = snapshot_rows(rows, replace(plan, span=span))
+        taken = snapshot_rows(rows, replace(plan, span=span, holdout_sources=()))  # what it has is all trained on
         if self._another is None:
             raise TrainingError("error", "the plan asks for a second length, and nothing here fits one")
         self.fits += 1

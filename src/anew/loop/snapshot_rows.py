@@ -15,11 +15,13 @@ import polars as pl
 from anew.domain.errors import TrainingError
 from anew.domain.facts import TrainingPlanned
 from anew.domain.interval import Interval
+from anew.train.sources import NAMED_SOURCES, Sources
 
 __all__ = ["SnapshotRows", "held_out_rows", "kept_rows", "snapshot_rows", "usable_rows"]
 
 LEAST_ROWS = 4
-_NAMED_SOURCES = 100
+_HISTORY = "history"
+_SAID_SOURCES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,11 @@ class SnapshotRows:
 
 def held_out_rows(rows: int, share: float, most: int = 0, least: int = 0) -> int:
     """Return how many of `rows` are held out: the share, `most` (if any) at most, `least` at least, never over half."""
-    return min(max(1, least, min(round(rows * share), most or rows)), rows // 2)
+    return min(_wanted(rows, share, most, least), rows // 2)
+
+
+def _wanted(rows: int, share: float, most: int, least: int) -> int:
+    return max(1, least, min(round(rows * share), most or rows))
 
 
 def kept_rows(rows: pl.DataFrame, left_out: Sequence[Interval]) -> pl.DataFrame:
@@ -67,18 +73,27 @@ def snapshot_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> SnapshotRows:
     none of its rows are held out: what judges a candidate is not what may have been flooded. Rehearsed rows are drawn
     by the same seed from before the span, after the same cap.
 
+    Where the plan names sources to hold out, only their rows are: the newest share of these, or as many as gates ask
+    for. Rows of others that are as new as the oldest one held out are left out. Learned from, they would tell the
+    candidate of the time that it is judged on, while in service it answers for a time that it has not seen. What is
+    held out is of the newer half of all rows, so that no more than the half is ever kept from training.
+
     Raises
     ------
     TrainingError
-        Too few rows are left, or no source is within its share, so that the cap cannot be kept.
+        Too few rows are left, no source is within its share, so that the cap cannot be kept, or none of the rows may be
+        held out.
     """
     older = rows.filter(pl.col("_at") < plan.span.start) if plan.rehearsal else rows.clear()
     span = rows.filter(pl.col("_at") >= plan.span.start)
     chance = np.random.default_rng(plan.seed)
     sources = _counted(span)
     limits = _limits(sources, plan)
-    held, begin = _held(span, plan, limits)
-    kept = _thinned(span, limits, chance, begin)
+    if plan.holdout_sources:
+        held, kept = _audited(span, plan, limits, chance)
+    else:
+        held, begin = _held(span, plan, limits)
+        kept = _thinned(span, limits, chance, begin)
     if kept.height < LEAST_ROWS:
         raise TrainingError(
             "error",
@@ -109,9 +124,8 @@ def _limits(sources: Mapping[str, int], plan: TrainingPlanned) -> Mapping[str, i
     share of what is left.
     """
     total, share = sum(sources.values()), plan.max_source_share
-    above = [
-        name for name, n in sources.items() if share < 1 and n > share * total and name not in plan.uncapped_sources
-    ]
+    cap = Sources(max_share=share, uncapped=plan.uncapped_sources)
+    above = [name for name, n in sources.items() if cap.is_above(name, n, total)]
     if not above:
         return MappingProxyType({})
     others = total - sum(sources[name] for name in above)
@@ -152,6 +166,41 @@ def _held(rows: pl.DataFrame, plan: TrainingPlanned, limits: Mapping[str, int]) 
     return held, begin
 
 
+def _audited(
+    rows: pl.DataFrame, plan: TrainingPlanned, flooding: Mapping[str, int], chance: np.random.Generator
+) -> tuple[int, pl.DataFrame]:
+    """Return how many rows of the plan's sources are held out, and the rows with nothing else as new as these.
+
+    The caps are kept among the rows before: what is left out must not have made room for anybody.
+    """
+    sound, judges = rows, pl.lit(_HISTORY in plan.holdout_sources)  # a file of rows that do not say is history
+    if "_source" in rows.columns:
+        sound = rows.filter(~pl.col("_source").is_in(list(flooding)))
+        judges = pl.col("_source").is_in([each for each in plan.holdout_sources if each not in flooding])
+    own = sound.with_row_index("_row").filter(judges)
+    newer = own.filter(pl.col("_row") >= sound.height - sound.height // 2).height
+    if not newer:
+        raise TrainingError("holdout_sources", _nobody_judges(rows, plan, flooding))
+    held = min(_wanted(own.height, plan.holdout_share, plan.holdout_most, plan.holdout_least), newer)
+    begin: datetime = own.get_column("_at")[own.height - held]
+    early = rows.filter(pl.col("_at") < begin)
+    early = _thinned(early, _limits(_counted(early), plan), chance)
+    return held, pl.concat([early, rows.filter((pl.col("_at") >= begin) & judges)])
+
+
+def _nobody_judges(rows: pl.DataFrame, plan: TrainingPlanned, flooding: Mapping[str, int]) -> str:
+    """Say which sources the rows have, where none of those that may be held out has any that are new enough."""
+    came = [f"{name or '(no name)'} {n}" for name, n in _counted(rows).items()]
+    more = f" and {len(came) - _SAID_SOURCES} more" if len(came) > _SAID_SOURCES else ""
+    above = ", ".join(each for each in plan.holdout_sources if each in flooding)
+    hint = f" ({above}: above data.max_source_share, and not in data.uncapped_sources)" if above else ""
+    return (
+        f"data.holdout_sources has {', '.join(plan.holdout_sources)}{hint}, and no label of these is on the newer half "
+        f"of the {rows.height} rows, which come from {', '.join(came[:_SAID_SOURCES]) or 'nobody by name'}{more}; have "
+        "newer rows labelled by those, or name others there"
+    )
+
+
 def _rehearsed(older: pl.DataFrame, trained: int, plan: TrainingPlanned, chance: np.random.Generator) -> pl.DataFrame:
     """Return the sample of older rows that makes up the plan's share of all that is trained on."""
     if not older.height:
@@ -165,7 +214,7 @@ def _rehearsed(older: pl.DataFrame, trained: int, plan: TrainingPlanned, chance:
 
 def _named(sources: Sequence[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
     """Return the largest, and the sum of the others under an empty name."""
-    if len(sources) <= _NAMED_SOURCES:
+    if len(sources) <= NAMED_SOURCES:
         return tuple(sources)
-    rest = sources[_NAMED_SOURCES:]
-    return (*sources[:_NAMED_SOURCES], ("", sum(each[1] for each in rest), sum(each[2] for each in rest)))
+    rest = sources[NAMED_SOURCES:]
+    return (*sources[:NAMED_SOURCES], ("", sum(each[1] for each in rest), sum(each[2] for each in rest)))

@@ -99,7 +99,7 @@ class SpanEffects:
         span = rows_beside(candidate, asked.trained_rows, asked.length_s)
         whole = replace(span, start=BEGINNING) if plan.rehearsal else span
         rows = usable_rows(self.lake.labelled(whole, versions=tables), plan)
-        taken = snapshot_rows(rows, replace(plan, span=span))
+        taken = snapshot_rows(rows, replace(plan, span=span, holdout_sources=()))  # what it has is all trained on
         digest = self.snapshots.put(taken.rows)
         inputs = TrainingInputs(
             id=asked.id,

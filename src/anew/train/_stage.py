@@ -36,7 +36,7 @@ from anew.domain.interval import Interval
 from anew.train._spans import SpanRecord
 from anew.train.auto_span import AutoSpan, SpanPlan
 from anew.train.since_change import SinceChange
-from anew.train.sources import Sources
+from anew.train.sources import NAMED_SOURCES, Sources
 from anew.train.span import BEGINNING, Span
 
 __all__ = ["Train", "TrainState"]
@@ -52,7 +52,7 @@ class TrainState:
 
     `runs` maps the id of the fact that asked for a run's present effect to the run's version; `broken` has the windows
     in which broken data was found, joined where they touch; `purged` the sources that nothing is learned from any more;
-    `caps` the greatest share of a source by version, while its snapshot is being taken; `spans` what a span is chosen
+    `caps` what a source may have by version, while its snapshot is being taken; `spans` what a span is chosen
     by; `compute_s` what runs took so far, by version: a fit beside that ends late counts in the run after.
     """
 
@@ -64,7 +64,7 @@ class TrainState:
     compute_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     broken: tuple[Interval, ...] = ()
     purged: tuple[str, ...] = ()
-    caps: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    caps: Mapping[str, Sources] = field(default_factory=lambda: MappingProxyType({}))
     spans: SpanRecord = SpanRecord()
 
     def is_running(self, version: str) -> bool:
@@ -89,7 +89,7 @@ class Train:
         Newest share of the span's rows that is kept from training for the gates, in (0, 1); the rows that are enough of
         them, however long the span is, and those that a gate asks for, however short; 0: as many as the share says.
     sources
-        How much of a snapshot may come from one source.
+        How much of a snapshot may come from one source, and which sources' rows may be held out.
     rehearsal
         Share of the rows trained on that are drawn from before the span, against forgetting; in [0, 1).
     """
@@ -124,11 +124,12 @@ class Train:
             case SourcePurged() if fact.source not in state.purged:
                 return replace(state, purged=(*state.purged, fact.source))
             case TrainingPlanned():
+                cap = Sources(max_share=fact.max_source_share, uncapped=fact.uncapped_sources)
                 return replace(
                     state,
                     planned=state.planned + 1,
                     runs=_with(state.runs, fact.id, fact.version),
-                    caps=_with(state.caps, fact.version, fact.max_source_share),
+                    caps=_with(state.caps, fact.version, cap),
                 )
             case SnapshotTaken():
                 runs = _with(_without(state.runs, fact.version), fact.id, fact.version)
@@ -222,6 +223,7 @@ class Train:
             rehearsal=self.rehearsal,
             max_source_share=self.sources.max_share,
             uncapped_sources=self.sources.uncapped,
+            holdout_sources=self.sources.holdout,
             purged=state.purged,
             beside_s=0.0 if chosen.beside is None else chosen.beside.total_seconds(),
             span_weight=1.0 if corrected else chosen.weight,  # the rows beside are not repaired
@@ -265,7 +267,7 @@ def _alarms(
     state: TrainState, fact: SnapshotTaken | CandidateTrained, sources: tuple[tuple[str, int, int], ...]
 ) -> tuple[SourceCapped, ...]:
     """Name each source that had more of a snapshot's rows than it may have."""
-    total, most = sum(came for _, came, _ in sources), state.caps.get(fact.version, 1.0)
+    total, cap = sum(came for _, came, _ in sources), state.caps.get(fact.version, Sources())
     return tuple(
         SourceCapped(
             model=fact.model,
@@ -275,10 +277,10 @@ def _alarms(
             rows=came,
             kept=kept,
             share=came / total,
-            at_most=most,
+            at_most=cap.max_share,
         )
-        for source, came, kept in sources
-        if kept < came and came > most * total
+        for source, came, kept in sources[:NAMED_SOURCES]  # those summed up are nobody
+        if kept < came and cap.is_above(source, came, total)
     )
 
 

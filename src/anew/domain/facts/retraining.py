@@ -117,6 +117,8 @@ class TrainingPlanned(Fact):
         Share of the rows trained on that are drawn from before the span, in [0, 1).
     max_source_share, uncapped_sources
         Share of the rows that one source may have, in (0, 1], and the sources that may have more.
+    holdout_sources
+        Sources whose rows alone are held out; empty for any.
     purged
         Sources whose rows are kept out.
     beside_s
@@ -128,7 +130,7 @@ class TrainingPlanned(Fact):
     """
 
     asks: ClassVar[str] = "snapshot"
-    schema: ClassVar[int] = 8
+    schema: ClassVar[int] = 9
 
     version: str
     champion: str
@@ -149,6 +151,7 @@ class TrainingPlanned(Fact):
     holdout_most: int = 0
     holdout_least: int = 0
     span_weight: float = 1.0
+    holdout_sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
