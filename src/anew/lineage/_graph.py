@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 
 from anew.domain.blend import Blend
 from anew.domain.fact import Fact
@@ -24,7 +25,10 @@ from anew.domain.facts import (
     RejectionSigned,
     RetrainApproved,
     RetrainCommanded,
+    RetrainHeld,
+    RetrainRefused,
     RetrainRequested,
+    RetrainWithheld,
     RolledBack,
     RolloutApproved,
     RolloutDelayed,
@@ -47,10 +51,11 @@ from anew.domain.manifest import Manifest
 from anew.lineage._index import Indexed
 from anew.lineage._walk import causes, history_of
 
-__all__ = ["Edge", "Lineage", "Node", "NodeKind", "lineage_of"]
+__all__ = ["Edge", "Lineage", "Node", "NodeKind", "lineage_around", "lineage_of"]
 
 
 _MOST_NAMES = 100
+_MOST_LED = 200
 
 
 class NodeKind(StrEnum):
@@ -119,6 +124,9 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
     AlertRaised: NodeKind.CAUSE,
     IncidentRaised: NodeKind.CAUSE,
     RetrainRequested: NodeKind.DECISION,
+    RetrainHeld: NodeKind.DECISION,
+    RetrainRefused: NodeKind.DECISION,
+    RetrainWithheld: NodeKind.DECISION,
     RetrainApproved: NodeKind.DECISION,
     TrainingPlanned: NodeKind.PLAN,
     SnapshotTaken: NodeKind.DATA,
@@ -145,7 +153,7 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
     QuarantineReleased: NodeKind.OUTCOME,
     VersionArchived: NodeKind.OUTCOME,
 }
-"""Facts that are nodes; others (looks, measurements, deliveries) are in the record and not in the graph."""
+"""Facts that are nodes; others (looks, measurements, deliveries) are in no version's graph."""
 
 
 def lineage_of(facts: Indexed, version: str, manifest: Manifest | str = "") -> Lineage:
@@ -185,6 +193,21 @@ def lineage_of(facts: Indexed, version: str, manifest: Manifest | str = "") -> L
         nodes.setdefault(node.id, node)
         edges.add(edge)
     return Lineage(subject=version, nodes=nodes, edges=tuple(sorted(edges)))
+
+
+def lineage_around(facts: Indexed, id: str) -> Lineage:
+    """Return the graph of a fact that is about no version: its causes, itself, and the first that it led to.
+
+    Parameters
+    ----------
+    facts
+        The record by id, in which the fact is.
+    """
+    before = causes(facts, facts[id])[1:]
+    told = [*reversed(before), *islice(facts.led(id), _MOST_LED)]
+    nodes = {fact.id: _node(fact) for fact in told}
+    edges = {Edge(cause, fact.id, "led to") for fact in told if (cause := _shown_cause(facts, fact, nodes))}
+    return Lineage(subject=id, nodes=nodes, edges=tuple(sorted(edges)))
 
 
 def _successors(facts: Indexed, version: str, made: str) -> Iterator[tuple[Node, Edge]]:
@@ -286,7 +309,7 @@ def _node(fact: Fact) -> Node:
     label, detail = _said(fact)
     return Node(
         id=fact.id,
-        kind=_KINDS[type(fact)],
+        kind=_KINDS.get(type(fact), NodeKind.OUTCOME),
         label=label,
         at=fact.at.isoformat(),
         detail=(("fact", fact.kind), *((name, value) for name, value in detail if value)),
