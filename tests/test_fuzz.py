@@ -4,13 +4,18 @@ Each is tried on bytes, on text, and on what is nearly right: a good input with 
 seeded by Hypothesis; a new failure is kept by it as an example.
 """
 
+import asyncio
+import hashlib
 import json
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,11 +23,24 @@ from joserfc.jwk import KeySet, RSAKey
 
 from anew.adapters import fact_codec
 from anew.adapters.access_file import AccessFile
+from anew.adapters.drainer_line import DrainOrder, read_answer, read_columns, read_order, told, unframed, write_columns
 from anew.adapters.ended_sessions import EndedSessions
+from anew.adapters.fact_chain import GENESIS, link
+from anew.adapters.fact_reader import StoredFact
+from anew.adapters.job_record import job_from_json, job_to_json
 from anew.adapters.oidc_provider import OIDCProvider
 from anew.adapters.segment_format import Header
+from anew.adapters.signing import Signer
+from anew.adapters.sql_eventlog import ChainHead
 from anew.adapters.standard_webhook import verified_id
+from anew.adapters.table_file import read_table
+from anew.adapters.table_stream import open_table
 from anew.adapters.user_file import UserFile
+from anew.app.audit import SignedHead
+from anew.app.audit_export import is_export, verify_export
+from anew.app.backup_manifest import MANIFEST as BACKUP_MANIFEST
+from anew.app.backup_manifest import Manifest as BackupManifest
+from anew.app.backup_manifest import read_manifest, write_manifest
 from anew.app.duration import parse_alarms, parse_amount, parse_count, parse_duration, parse_rate
 from anew.app.model_card import card_problems
 from anew.app.settings import load
@@ -39,8 +57,14 @@ from anew.gateway.infer_request import InferParser
 from anew.gateway.label_request import LabelParser
 from anew.gateway.refusal import RefusedError
 from anew.gateway.request import PredictParser
+from anew.gateway.retrain_hook import RetrainHook
 from anew.gateway.row import RequestRow
 from anew.gateway.settings import GatewaySettings
+from anew.ports.compute import Job, Step
+from anew.ports.drainers import PreparedAnswer
+from anew.ports.http import Request
+from anew.stats.loss_profile import LossProfile, profile_losses
+from anew.stats.profile import Profile, Reference
 from anew.testing.fake_predictor import FAKE_COLUMNS
 from tests.app.small_project import YAML
 from tests.dashboard.story import ToldSource
@@ -78,6 +102,76 @@ def _ended(data: bytes) -> object:
     file.write_bytes(data)
     file.chmod(0o600)
     return EndedSessions(file, lambda: NOW).is_over("a", ("b",), NOW)
+
+
+def _csv(data: bytes) -> object:
+    file = PLACE / "rows.csv"
+    file.write_bytes(data)
+    return read_table(file)
+
+
+def _parquet(data: bytes) -> object:
+    """Read by Arrow: at some lengths Polars ends the process, since they are more than any memory."""
+    file = PLACE / "rows.parquet"
+    file.write_bytes(data)
+    table = open_table(file)
+    return [table.column(name) for name in table.types]
+
+
+def _export(data: bytes) -> object:
+    file = PLACE / "export.jsonl"
+    file.write_bytes(data)
+    return is_export(file), verify_export(file, SIGNER.verifier)
+
+
+def _exported() -> bytes:
+    """Return an export of one fact."""
+    stored = StoredFact(1, NOW.isoformat(), "Ticked", 1, '{"model": "m"}')
+    chained = link(GENESIS, **stored._asdict())
+    line = json.dumps({**stored._asdict(), "hash": chained}).encode() + b"\n"
+    head = SignedHead.by(SIGNER, ChainHead(seq=1, hash=chained))
+    lines = hashlib.sha256(line).hexdigest()
+    seal = {"lines": lines, "lines_signature": SIGNER.sign(f"anew.audit.export/1\n1\n{chained}\n{lines}\n".encode())}
+    return line + json.dumps(json.loads(head.to_json()) | seal).encode() + b"\n"
+
+
+def _backup(data: bytes) -> object:
+    (PLACE / BACKUP_MANIFEST).write_bytes(data)
+    return read_manifest(PLACE, SIGNER.verifier)
+
+
+def _backed_up() -> bytes:
+    held = BackupManifest(
+        model="m", at=NOW, version="1", facts=1, head="0" * 64, epoch=1, observations={"lake": 1}, keys=True,
+        files={"state/anew.db": "0" * 64},
+    )  # fmt: skip
+    write_manifest(PLACE, held, SIGNER)
+    return (PLACE / BACKUP_MANIFEST).read_bytes()
+
+
+def _rows() -> bytes:
+    pl.DataFrame({"a": [1, 2], "b": ["x", "y"]}).write_parquet(PLACE / "good.parquet")
+    return (PLACE / "good.parquet").read_bytes()
+
+
+def _retrain(data: bytes) -> object:
+    hook = RetrainHook(verify=lambda *_: "id", post=lambda *_: None, now=lambda: NOW)
+    return asyncio.run(hook.take(Request("POST", "/retrain", {}, data)))
+
+
+def _unpacked(data: bytes) -> object:
+    return Reference.from_bytes(zlib.compress(data))
+
+
+def _said(message: DrainOrder | PreparedAnswer) -> bytes:
+    return unframed(bytearray(told(message))) or b""
+
+
+SIGNER = Signer.load_or_create(PLACE / "keys")
+SEEN = {"a": np.arange(40.0), "b": np.array(["x", "y"] * 20), "c": np.ones((40, 3))}
+REFERENCE = Reference.fit(SEEN)
+LOSSES = profile_losses(REFERENCE, SEEN, np.ones(40))
+JOB = Job(id="j", entry="a:b", arguments={"rows": "/r"}, reads=("/r",), then=(Step(entry="a:c", reads=None),))
 
 
 def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -119,6 +213,20 @@ PARSERS: Mapping[str, tuple[Callable[[bytes], object], bytes]] = {
         b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
     "sign-out": (_text(PROVIDER.signed_out), b"eyJhbGciOiJSUzI1NiJ9.e30.AAAA"),
+    "rows in CSV": (_csv, b"at,a,b\n2024-01-01,1,x\n2024-01-02,2,y\n"),
+    "rows in Parquet": (_parquet, _rows()),
+    "profile": (Profile.from_bytes, REFERENCE.own.to_bytes()),
+    "reference": (Reference.from_bytes, REFERENCE.to_bytes()),
+    "reference, unpacked": (_unpacked, zlib.decompress(REFERENCE.to_bytes())),
+    "reference of before": (_unpacked, json.dumps(REFERENCE.to_dict()).encode()),
+    "losses": (LossProfile.from_bytes, LOSSES.to_bytes()),
+    "audit export": (_export, _exported()),
+    "backup": (_backup, _backed_up()),
+    "retrain hook": (_retrain, b'{"reason": "new data"}'),
+    "job": (_text(job_from_json), job_to_json(JOB).encode()),
+    "drainer's order": (read_order, _said(DrainOrder(journal="w0", after=1, most=2))),
+    "drainer's answer": (read_answer, _said(PreparedAnswer(journal="w0"))),
+    "drainer's columns": (read_columns, write_columns(SETTINGS.columns)),
     "ended sessions": (_ended, b'{"schema": 2, "era": "1", "ended": {"a": 1.5}, "cut": {"b": [1.5, 2.5]}}'),
 }  # fmt: skip
 

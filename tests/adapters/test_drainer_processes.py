@@ -335,4 +335,4 @@ def test_one_that_says_what_cannot_be_read_is_ended(
     with started(tmp_path, count=1) as drainers:
         asked(drainers, "w0")
         assert isinstance(answered(drainers).problem, UnavailableError)
-        assert "said what cannot be read" in caplog.text
+        assert "cannot be read" in caplog.text

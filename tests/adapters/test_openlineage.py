@@ -15,6 +15,7 @@ from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSi
 from anew.adapters.outbound import Outbound
 from anew.domain.fact import Fact
 from anew.domain.facts import FACTS, CandidateTrained
+from anew.ports.eventlog import Recorded
 from tests.adapters.receiver import receiver
 from tests.adapters.test_sinks import made, recorded
 
@@ -117,3 +118,77 @@ def test_commit_and_changes_are_told(tmp_path: Path) -> None:
 def test_the_schemas_are_those_that_were_published() -> None:
     listed = dict(re.findall(r"^\| (\S+\.json) \|.*\| ([0-9a-f]{64}) \|$", (FOLDER / "README.md").read_text(), re.M))
     assert listed == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in FOLDER.glob("*.json")}
+
+
+class Told:
+    """A record, told fact by fact, and what was sent of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.record: list[Recorded] = []
+        self._file = folder / "runs.jsonl"
+        self._sink = OpenLineageSink(
+            FileEvents(self._file), past=lambda kinds: [each for each in self.record if each.fact.kind in kinds]
+        )
+
+    def take(self, kind: str, version: str = "v2", **other: Any) -> None:
+        """Record a fact of this kind about a version and tell it."""
+        changed: Any = {"model": "m", "version": version, **other}
+        fact = replace(made(kind), **changed).caused_by(f"{len(self.record):026x}")
+        self.record.append(replace(recorded(fact), seq=len(self.record) + 1))
+        self._sink.take(self.record[-1])
+
+    def again(self) -> None:
+        """Tell the last fact once more, as after a crash."""
+        self._sink.take(self.record[-1])
+
+    def events(self, job: str) -> list[dict[str, Any]]:
+        """Return what was told of a job."""
+        found = map(json.loads, self._file.read_text("utf-8").splitlines())
+        return [each for each in found if each["job"]["name"] == f"m.{job}"]
+
+
+def names(event: Mapping[str, Any], side: str) -> list[str]:
+    return [each["name"] for each in event[side]]
+
+
+def test_training_validation_and_rollout_join_up_by_the_model(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.take("CandidateTrained", champion="v1")
+    told.take("CandidateAccepted", champion="v1")
+    told.take("RolloutStarted", champion="v1")
+    told.take("VersionPromoted", previous="v1")
+    (trained,) = told.events("train")
+    assert names(trained, "outputs") == ["m/models/v2"]
+    for event in (*told.events("validate"), told.events("rollout")[0]):
+        assert names(event, "inputs") == ["m/models/v2", "m/models/v1"]
+    assert names(told.events("rollout")[-1], "outputs") == ["m/champion"]
+    assert [complaint for each in told.events("rollout") for complaint in complaints(each)] == []
+
+
+def test_no_run_ends_twice_and_a_version_that_is_offered_again_has_a_run_of_its_own(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    for kind in ("RolloutStarted", "RolledBack", "RolloutStarted", "VersionPromoted"):
+        told.take(kind)
+    told.take("RolledBack", to="v1")
+    told.again()
+    rollouts = [(each["run"]["runId"], each["eventType"]) for each in told.events("rollout")]
+    first, second = rollouts[0][0], rollouts[2][0]
+    assert first != second
+    assert rollouts == [(first, "START"), (first, "ABORT"), (second, "START"), (second, "COMPLETE")]
+    back = told.events("rollback")
+    assert [each["eventType"] for each in back] == ["START", "COMPLETE"] * 2
+    assert len({each["run"]["runId"] for each in back}) == 1
+    assert names(back[0], "inputs") == ["m/models/v2"]
+    assert [(each["name"], each["facets"]["version"]["datasetVersion"]) for each in back[1]["outputs"]] == [
+        ("m/champion", "v1")
+    ]
+    assert [complaint for each in back for complaint in complaints(each)] == []
+
+
+def test_a_run_that_fails_after_training_fails_in_validation(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.take("TrainingEnded", outcome="failed")
+    told.take("CandidateTrained", "v3")
+    told.take("TrainingEnded", "v3", outcome="failed")
+    assert [each["eventType"] for each in told.events("train")] == ["FAIL", "COMPLETE"]
+    assert [each["eventType"] for each in told.events("validate")] == ["START", "FAIL"]

@@ -90,6 +90,8 @@ def test_a_run_is_told_from_its_plan_to_its_end(there: Receiver) -> None:
             ("text.rollout", "START"),
             ("text.rollout", "COMPLETE"),
             ("text.rollout", "ABORT"),
+            ("text.rollback", "START"),
+            ("text.rollback", "COMPLETE"),
         ]
     )
     runs = {event["run"]["runId"] for event in events if event["job"]["name"] == "text.train"}

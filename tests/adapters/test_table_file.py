@@ -1,5 +1,8 @@
 """Files become labelled rows as declared, or say which column of which file does not fit."""
 
+import zlib
+from base64 import b85decode
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from anew.adapters.table_file import file_digest, labelled_rows, read_table, refuse_future
+from anew.adapters.table_file import file_digest, labelled_rows, read_table, refuse_future, table_reach
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.errors import NotFoundError, SchemaError
 
@@ -50,6 +53,26 @@ def test_another_zone_is_converted_and_none_is_read_as_utc() -> None:
     assert labelled_rows(frame, declared(), "f")["_at"][0] == START - timedelta(hours=1)
     dates = table(at=[NAIVE.date()] * 3)
     assert labelled_rows(dates, declared(), "f")["_at"][0] == START
+
+
+# A Parquet file of two rows with a few of its bytes changed: the reader in Rust panics at them.
+PANICS = zlib.decompress(b85decode(
+    'c-'
+    'nPR%TC)+5FJ~$QIN8TD(1?Tys)Zb1rb4Vc_gl&(j|nF^0Ff&#L|glf&{pVX?X0|Al6mYMHl^q?)n4Wu<ZwQ*)<E+ZN(kOVaLdtqn'
+    'SD9%$3HTY*&$?jbcjy0F-{r{j-bL02+)!&kzA$;_I?v6)}f7YY9sE@yy7N*<*)^)<}8R$NwbO&E*X?h~qP4fNV-Pv;eR`*qMSYOH'
+    'nv8Ewk)=(Jf@=BIJsu;$VR@{!QaQHD}MsKf9AZFr4I{7`_GPmRVRB8+1~GA^)m5_qy|4CkO4)&@Pnb<^^*8i{UHapLNchJpZjv0+'
+    '^OjknQ&F{+p!R@0|q3A8n3esU=l3Db<InzVNd;ZEZ@K$VQ63oblBB{G9qqbeQo{ecD{5w7sWD_3o4Dh_|{fv+%BH-'
+    'XuTz<U7)@CG?bCnm1C`L7M$mYT7(hR)qd&*;;1h(t9fMX|<BRC(}k&ANX<wj2$mN4hD%``fz#Hk58xVVQ-'
+    'Ke#izEIt<F~LQs?8*acI{fw<0>>d=!PE7DaUtRu@FA9#q^wxQkIFqFT@kT`_Hz)m7=Rf7P8l^_x8cDUE(@'
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("read", [read_table, lambda file: table_reach(file, "a")])
+def test_a_damaged_file_is_refused_though_its_reader_panics(read: Callable[[Path], object], tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    file.write_bytes(PANICS)
+    with pytest.raises(SchemaError, match=r"rows.parquet is damaged; write it again"):
+        read(file)
 
 
 def test_the_key_comes_along() -> None:

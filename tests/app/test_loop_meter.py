@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -141,6 +142,20 @@ def test_effects_have_a_duration_an_outcome_and_an_age() -> None:
     found = values(metered(asked, taken, failed), T0 + timedelta(hours=1))
     assert found["anew_loop_effects_total", "train", "failed"] == 1
     assert (found["anew_loop_effects_pending",], found["anew_loop_effect_oldest_age_seconds",]) == (0, 0)
+
+
+def test_each_stage_says_what_it_took_of_the_processors() -> None:
+    plan = planned()
+    took: Any = {"compute_s": 1.5}
+    taken = replace(sample(SnapshotTaken).caused_by(plan.id), **took)
+    made = trained(100.0).caused_by(taken.id)
+    failed = EffectFailed(
+        model="m", at=T0, effect="measure", version="v2", reason="oom", detail="", compute_s=7.0
+    ).caused_by(made.id)  # fmt: skip
+    found = values(metered(plan, taken, made, failed))
+    spent = {key[1]: value for key, value in found.items() if key[0] == "anew_loop_effect_compute_seconds_total"}
+    assert spent == {"snapshot": 1.5, "train": 100.0, "measure": 7.0}
+    assert found["anew_training_compute_seconds_total",] == sum(spent.values())
 
 
 def test_what_a_failed_run_took_counts() -> None:

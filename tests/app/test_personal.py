@@ -11,9 +11,11 @@ import polars as pl
 import pytest
 
 from anew.adapters.fact_codec import encode
+from anew.adapters.local_artifact import LocalArtifactStore
 from anew.adapters.profile_folder import ProfileFolder
 from anew.adapters.review_db import ReviewDB
 from anew.adapters.schema_inference import Roles
+from anew.adapters.signing import Signer
 from anew.app.column_shift import column_shifts
 from anew.app.gates import chosen_gates
 from anew.app.narration import narrate
@@ -97,14 +99,16 @@ def test_the_page_of_drift_counts_personal_values_and_does_not_name_them(
 ) -> None:
     rows = {"x": np.arange(40.0), "who": np.array([f"{CANARY} {i % 4}" for i in range(40)])}
     reference = Reference.fit(rows)
-    (tmp_path / "models" / "d1").mkdir(parents=True)
-    (tmp_path / "models" / "d1" / "reference.bin").write_bytes(reference.to_bytes())
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "reference.bin").write_bytes(reference.to_bytes())
+    signer = Signer.load_or_create(tmp_path / "keys")
+    kept = LocalArtifactStore(root=tmp_path / "models", signer=signer, verifier=signer.verifier)
+    digest = kept.put(tmp_path / "made")
     window = Interval(start=START, end=START + timedelta(days=1))
-    ProfileFolder(tmp_path / "profiles").put("d1", window, "9" * 64, reference.profile(rows).to_bytes())
+    ProfileFolder(tmp_path / "profiles").put(digest, window, "9" * 64, reference.profile(rows).to_bytes())
     closed = WindowClosed(model="m", at=window.end, version="v1", window=window, n=40, rows="9" * 64, evidence=())
-    shown = {
-        each.column: [bar.name for bar in each.bars] for each in column_shifts(tmp_path, "d1", closed, hidden=hidden)
-    }
+    found = column_shifts(tmp_path, digest, closed, hidden=hidden)
+    shown = {each.column: [bar.name for bar in each.bars] for each in found}
     assert shown["who"] == [f"value {i + 1}" if hidden else f"{CANARY} {i}" for i in range(4)]
     assert shown["x"]
 

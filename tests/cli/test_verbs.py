@@ -334,6 +334,8 @@ def test_explain_tells_why_and_what_became_of_it(run: Run, tmp_path: Path) -> No
     found = json.loads(run("explain", "v1", "--project", project, "--json").out)
     assert found["schema"] == "anew.explain/1"
     assert found["data"]["facts"][0]["kind"] == "RetrainCommanded"
+    assert "artifact not at hand" in found["data"]["made_by"]
+    assert "artifact not at hand: no" in text
     refused(run("explain", "v7", "--project", project), 4, "there is no version 'v7'; known are v1")
 
 

@@ -15,8 +15,9 @@ from anew.dashboard.place import PLACES
 from anew.dashboard.record import Record
 from anew.dashboard.records import Records
 from anew.dashboard.runs import runs_page
+from anew.dashboard.spent import seconds_of
 from anew.domain.fact import Fact
-from anew.domain.facts import FACTS, CandidateTrained, RolloutObserved, Ticked, WindowScored
+from anew.domain.facts import FACTS, RolloutObserved, Ticked, WindowScored
 from anew.lineage import index, lineage_of
 from anew.registry import Registry, Standing
 from tests.dashboard.story import TOKENS, ToldSource, story
@@ -70,7 +71,7 @@ def test_what_is_kept_is_what_a_walk_finds(facts: Sequence[Fact]) -> None:
     assert newest == [each for each in facts[: max(0, record.head - 6)] if each.kind in kinds][::-1]
     scored = {each.window.start: each for each in facts if isinstance(each, WindowScored)}
     assert record.scored(1_000) == [scored[start] for start in sorted(scored)]
-    assert record.compute_s == sum(each.compute_s for each in facts if isinstance(each, CandidateTrained))
+    assert record.compute_s == sum(seconds_of(each) or 0.0 for each in facts)
     assert list(record.kinds) == sorted({each.kind for each in entries})
 
 

@@ -9,6 +9,7 @@ from anew.domain.errors import NotFoundError
 from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingPlanned, VersionPromoted
 from anew.lineage import FactIndex, Lineage, NodeKind, index, lineage_of
 from tests.laws.telling import Teller, warmed
+from tests.validate.trials import MANIFEST
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_every_graph_is_whole_and_has_no_circle(facts: FactIndex) -> None:
 
 def test_a_version_of_two_models_names_both_and_the_rows_of_each(facts: FactIndex) -> None:
     trained = next(each for each in facts.values() if isinstance(each, CandidateTrained))
-    pair = Blend(alone="a" * 64, beside="b" * 64, weight=0.75, snapshot="s" * 64, rows=9)
+    pair = Blend(alone="a" * 64, beside="b" * 64, weight=0.75, snapshot="s" * 64, rows=9, sources=(("shop", 12, 9),))
     known = {id: fact for id, fact in facts.items() if id != trained.id}
 
     def told(blend: Blend) -> Lineage:
@@ -88,9 +89,31 @@ def test_a_version_of_two_models_names_both_and_the_rows_of_each(facts: FactInde
     assert node["made of"] == f"0.75 of the artifact {'a' * 64} and 0.25 of the artifact {'b' * 64}"
     (edge,) = [edge for edge in graph.edges if edge.role == "second model trained on"]
     assert edge.target == trained.id
-    assert dict(graph.nodes[edge.source].detail) == {"snapshot": "s" * 64, "rows": "9"}
+    assert dict(graph.nodes[edge.source].detail) == {"snapshot": "s" * 64, "rows": "9", "sources": "shop 9 of 12"}
+    taken = next(each for each in facts.values() if each.id == trained.cause)
+    assert isinstance(taken, SnapshotTaken)
+    read = {each.source for each in graph.edges if (each.target, each.role) == (edge.source, "read")}
+    assert {graph.nodes[each].label for each in read} == {f"table {name} version {at}" for name, at in taken.tables}
     compared = told(replace(pair, weight=1.0))
     assert "second model trained on" not in {edge.role for edge in compared.edges}
+
+
+def test_a_version_names_commit_environment_parameters_and_features(facts: FactIndex) -> None:
+    trained = next(each for each in facts.values() if isinstance(each, CandidateTrained))
+    told = replace(trained, commit="c" * 40, dirty=True, repository="https://git.example.org/a.git")
+    known = index([*(fact for id, fact in facts.items() if id != trained.id), told])
+    graph = lineage_of(known, trained.version, replace(MANIFEST, environment="e" * 64, params={"depth": 3}))
+    behind = {edge.role: graph.nodes[edge.source] for edge in graph.edges if edge.target == trained.id}
+    assert behind["checked out at"].label == f"commit {'c' * 12} with changes"
+    assert dict(behind["checked out at"].detail) == {
+        "commit": "c" * 40, "changes in no commit": "true", "repository": "https://git.example.org/a.git"
+    }  # fmt: skip
+    assert dict(behind["installed"].detail) == {"environment": "e" * 64}
+    assert dict(behind["given"].detail) == {"parameters": "depth=3"}
+    assert dict(behind["seen as"].detail) == {"features": ", ".join(MANIFEST.inputs)}
+    away = lineage_of(known, trained.version, "no artifact here")
+    assert dict(away.nodes[trained.id].detail)["artifact not at hand"] == "no artifact here"
+    assert "installed" not in {edge.role for edge in away.edges}
 
 
 def test_an_unknown_version_is_not_found(facts: FactIndex) -> None:

@@ -16,6 +16,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from anew.adapters._lake_folder import LakeFolder
 from anew.adapters._lake_frame import Schema
 from anew.adapters._lake_mark import Bound, Change, StoredFile
+from anew.adapters.rust_panic import RustPanicError, without_panic
 from anew.domain.errors import IntegrityError, UnavailableError
 
 __all__ = ["Standing", "TableLog", "digest_of"]
@@ -220,8 +221,9 @@ class TableLog:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         try:
-            yield
-        except (DeltaError, OSError, ValueError) as exc:
+            with without_panic():
+                yield
+        except (DeltaError, OSError, ValueError, RustPanicError) as exc:
             raise IntegrityError(
                 f"the log of {self.folder.url} cannot be read: {_plain(exc)}; `anew doctor` says what to do"
             ) from exc
@@ -235,13 +237,11 @@ def _plain(exc: BaseException) -> str:
 @contextmanager
 def _writing(folder: LakeFolder) -> Iterator[None]:
     try:
-        yield
+        with without_panic():
+            yield
     except (DeltaError, OSError) as exc:
         raise UnavailableError(
             f"table {folder.url} cannot be written now: {_plain(exc)}; free space, then try again"
         ) from exc
-    except BaseException as exc:
-        # A panic in Rust is no Exception; as one it would end a thread without a word.
-        if type(exc).__name__ != "PanicException":
-            raise
-        raise UnavailableError(f"table {folder.url} cannot be written now, deltalake gave up: {_plain(exc)}") from exc
+    except RustPanicError as exc:
+        raise UnavailableError(f"table {folder.url} cannot be written now: {_plain(exc)}") from exc

@@ -4,7 +4,7 @@ The columns of the lake, which may be thousands, a drainer finds on its standard
 """
 
 import struct
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from anew.ports.drainers import PreparedAnswer
 from anew.ports.lake import PreparedBatch
 
 __all__ = ["READY", "DrainOrder", "read_answer", "read_columns", "read_order", "told", "unframed", "write_columns"]
+
+T = TypeVar("T")
 
 _HEAD: Final = struct.Struct("!Q")
 _PROBLEMS: Final[dict[str, type[AnewError]]] = {
@@ -56,20 +58,30 @@ def write_columns(columns: Columns) -> bytes:
 
 
 def read_columns(data: bytes) -> Columns:
-    """Read what `write_columns` returned."""
-    return columns_from_json(msgspec.msgpack.decode(data))
+    """Read what `write_columns` returned; raises IntegrityError for what is none of it."""
+    try:
+        return columns_from_json(msgspec.msgpack.decode(data))
+    except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
+        raise IntegrityError(f"these {len(data)} bytes are no columns of a lake: {exc}") from exc
 
 
 def read_order(message: bytes) -> DrainOrder:
-    """Read an order; raises msgspec.MsgspecError for what is none."""
-    return _ORDERS.decode(message)
+    """Read an order; raises IntegrityError for what is none."""
+    return _decoded(_ORDERS, message)
 
 
 def read_answer(message: bytes) -> PreparedAnswer:
-    """Read an answer; a problem of a kind that journals have not is damage. Raises msgspec.MsgspecError."""
-    said = _ANSWERS.decode(message)
+    """Read an answer; a problem of a kind that journals have not is damage. Raises IntegrityError for what is none."""
+    said = _decoded(_ANSWERS, message)
     problem = None if said.problem is None else _PROBLEMS.get(said.problem[0], IntegrityError)(said.problem[1])
     return PreparedAnswer(journal=said.journal, batch=said.batch, problem=problem)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
+    try:
+        return decoder.decode(message)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        raise IntegrityError(f"a message of {len(message)} bytes cannot be read: {exc}") from exc
 
 
 def unframed(received: bytearray) -> bytes | None:

@@ -15,11 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
 
-import msgspec
-
 from anew.adapters.drainer_line import DrainOrder, read_answer, told, unframed, write_columns
 from anew.domain.column import Columns
-from anew.domain.errors import UnavailableError
+from anew.domain.errors import IntegrityError, UnavailableError
 from anew.ports.drainers import PreparedAnswer
 
 __all__ = ["DrainerProcesses"]
@@ -178,8 +176,8 @@ class DrainerProcesses:
             return []
         try:
             said = read_answer(message)
-        except msgspec.MsgspecError as exc:
-            self._lose(each, f"said what cannot be read: {exc}")
+        except IntegrityError as exc:
+            self._lose(each, f"said what is none of ours: {exc}")
             return []
         self._silences.pop(said.journal, None)
         each.order = None

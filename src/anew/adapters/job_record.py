@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from anew.domain.errors import IntegrityError
 from anew.ports.compute import Job, Limits, Request, Step
 
 __all__ = ["Ended", "JobRecord", "job_from_json", "job_to_json"]
@@ -198,16 +199,25 @@ def job_to_json(job: Job) -> str:
 
 
 def job_from_json(text: str) -> Job:
-    """Read what `job_to_json` wrote, now or before there were `files`, `request` and `trial`."""
-    plain = json.loads(text)
-    read = {
-        "limits": Limits(**plain["limits"]),
-        "reads": _paths(plain["reads"]),
-        "then": tuple(Step(entry=each["entry"], reads=_paths(each["reads"])) for each in plain["then"]),
-        "files": _paths(plain.get("files")),
-        "request": Request(**plain.get("request", {})),
-    }
-    return Job(**plain | read)
+    """Read what `job_to_json` wrote, now or before there were `files`, `request` and `trial`.
+
+    Raises
+    ------
+    IntegrityError
+        It is no job.
+    """
+    try:
+        plain = json.loads(text)
+        read = {
+            "limits": Limits(**plain["limits"]),
+            "reads": _paths(plain["reads"]),
+            "then": tuple(Step(entry=each["entry"], reads=_paths(each["reads"])) for each in plain["then"]),
+            "files": _paths(plain.get("files")),
+            "request": Request(**plain.get("request", {})),
+        }
+        return Job(**plain | read)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
+        raise IntegrityError(f"what a job is to do cannot be read ({exc}); submit it again") from exc
 
 
 def _paths(plain: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -5,11 +5,12 @@ or not at all: files are copied aside, synced, and renamed into place after the 
 """
 
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,33 @@ class LocalArtifactStore:
             if listed[path] != found[path]:
                 raise IntegrityError(f"artifact {digest[:12]}: {path} is not what was signed; its bytes were changed")
         return folder
+
+    def read(self, digest: str, names: Collection[str]) -> Mapping[str, bytes]:
+        """Return the bytes of those of the named files that the artifact has, each verified; no other one is read.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such artifact.
+        IntegrityError
+            The list is not signed, or one of these files is not what it lists.
+        """
+        if not self.has(digest):
+            raise NotFoundError(f"no artifact {digest[:80]!r} in {self.root}")
+        found = {}
+        for entry in self.entries(digest):
+            if entry.path not in names:
+                continue
+            try:
+                data = read_plain_file(self.root / digest / entry.path)
+            except OSError as exc:
+                raise IntegrityError(f"artifact {digest[:12]}: {entry.path} cannot be read ({exc.strerror})") from exc
+            if hashlib.sha256(data).hexdigest() != entry.sha256:
+                raise IntegrityError(
+                    f"artifact {digest[:12]}: {entry.path} is not what was signed; its bytes were changed"
+                )
+            found[entry.path] = data
+        return found
 
     def names(self, digest: str) -> bool:
         """Can there be an artifact called so?"""

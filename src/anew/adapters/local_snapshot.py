@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from anew.adapters.rust_panic import RustPanicError, without_panic
 from anew.domain.errors import DiskFullError, IntegrityError, NotFoundError, UnavailableError
 from anew.feedback.address import rows_address
 
@@ -57,8 +58,9 @@ class LocalSnapshotStore:
         if not path.is_file():
             raise NotFoundError(f"no snapshot has the address {digest}")
         try:
-            found = rows_address(pl.read_parquet(path))
-        except (OSError, pl.exceptions.PolarsError) as exc:
+            with without_panic():
+                found = rows_address(pl.read_parquet(path))
+        except (OSError, pl.exceptions.PolarsError, RustPanicError) as exc:
             raise IntegrityError(f"the snapshot {digest} cannot be read: {exc}") from exc
         if found != digest:
             raise IntegrityError(f"the snapshot {digest} holds other rows (address {found})")

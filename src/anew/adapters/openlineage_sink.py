@@ -5,18 +5,20 @@ Reference: OpenLineage object model; the classes are those of its own Python cli
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anew.adapters.outbound import Outbound
 from anew.domain.errors import MissingExtraError, UnavailableError
+from anew.domain.fact import Fact
 from anew.domain.facts import (
     CandidateAccepted,
     CandidateRefused,
     CandidateTrained,
     RolledBack,
     RolloutStarted,
+    RolloutSuperseded,
     SnapshotTaken,
     TrainingEnded,
     TrainingPlanned,
@@ -39,9 +41,10 @@ _STATES: Mapping[type, tuple[str, str]] = {
     CandidateRefused: ("validate", "FAIL"),
     RolloutStarted: ("rollout", "START"),
     VersionPromoted: ("rollout", "COMPLETE"),
-    RolledBack: ("rollout", "ABORT"),
+    RolloutSuperseded: ("rollout", "ABORT"),
 }
-"""Facts that are told, with the job and the state of its run; a failed training and the begin of validation apart."""
+"""Facts that are told, with the job and the state of its run; failures, ways back and the begin of validation apart."""
+_BEFORE = frozenset({"CandidateTrained", "RolloutStarted", "VersionPromoted"})
 
 
 class FileEvents:
@@ -77,7 +80,13 @@ class HttpEvents:
 class OpenLineageSink:
     """Tells of every run as it begins and ends; see `anew.ports.sink.Sink`.
 
-    A run's id follows from model, version and job, so that a repeated event is the same event.
+    A run's id follows from model, version and job, and that of a rollout from the fact that began it, so that a
+    repeated event is the same event, and a version that is offered again has a run of its own.
+
+    Parameters
+    ----------
+    past
+        Returns the facts of these kinds that are on record, in order: what a run was before is read from them.
 
     Raises
     ------
@@ -87,8 +96,15 @@ class OpenLineageSink:
 
     name = "openlineage"
 
-    def __init__(self, events: FileEvents | HttpEvents, *, namespace: str = "anew") -> None:
+    def __init__(
+        self,
+        events: FileEvents | HttpEvents,
+        *,
+        namespace: str = "anew",
+        past: Callable[[Collection[str]], Iterable[Recorded]] = lambda _: (),
+    ) -> None:
         self._events = events
+        self._past = past
         self._namespace = namespace
         self._library = _Library()
 
@@ -105,21 +121,46 @@ class OpenLineageSink:
         if isinstance(fact, CandidateTrained):
             yield self._event(recorded, "validate", "START")
         if isinstance(fact, TrainingEnded) and fact.outcome == "failed":
-            yield self._event(recorded, "train", "FAIL")
+            trained = any(isinstance(each, CandidateTrained) for each in self._before(recorded))
+            yield self._event(recorded, "validate" if trained else "train", "FAIL")
+        if isinstance(fact, RolledBack):
+            yield from self._taken_back(recorded)
+
+    def _taken_back(self, recorded: Recorded) -> "Iterator[event_v2.RunEvent]":
+        """Tell of the end of a rollout; of a way back where that is complete, or never began."""
+        offered = [each for each in self._before(recorded) if isinstance(each, RolloutStarted | VersionPromoted)]
+        if offered and isinstance(offered[-1], RolloutStarted):
+            yield self._event(recorded, "rollout", "ABORT")
+            return
+        yield self._event(recorded, "rollback", "START")
+        yield self._event(recorded, "rollback", "COMPLETE")
+
+    def _before(self, recorded: Recorded) -> list[Fact]:
+        """Return what was recorded of the same version before."""
+        about = _about(recorded.fact)
+        return [each.fact for each in self._past(_BEFORE) if each.seq < recorded.seq and _about(each.fact) == about]
+
+    def _run(self, recorded: Recorded, job: str) -> str:
+        """Return the id of the run that the fact is of."""
+        fact, began = recorded.fact, ""
+        if job == "rollback" or isinstance(fact, RolloutStarted):
+            began = fact.id
+        elif job == "rollout":
+            began = next((each.id for each in reversed(self._before(recorded)) if isinstance(each, RolloutStarted)), "")
+        return run_id(*_about(fact), job, began)
 
     def _event(self, recorded: Recorded, job: str, state: str) -> "event_v2.RunEvent":
         fact, library = recorded.fact, self._library
-        version = str(getattr(fact, "version", ""))
         event: event_v2.RunEvent = library.events.RunEvent(
             eventType=library.events.RunState(state),
             eventTime=recorded.recorded_at.isoformat(),
-            run=library.events.Run(runId=run_id(fact.model, version, job), facets=self._about(recorded)),
+            run=library.events.Run(runId=self._run(recorded, job), facets=self._about(recorded)),
             job=library.events.Job(
                 namespace=self._namespace, name=f"{fact.model}.{job}", facets=self._where(recorded, job)
             ),
             producer=_PRODUCER,
-            inputs=self._inputs(recorded),
-            outputs=self._outputs(recorded) if state == "COMPLETE" and job == "train" else [],
+            inputs=self._inputs(recorded, job),
+            outputs=self._outputs(recorded.fact) if state == "COMPLETE" else [],
         )
         return event
 
@@ -160,41 +201,46 @@ class OpenLineageSink:
         facet = self._library.facets.source_code_location_job.SourceCodeLocationJobFacet
         return {"sourceCodeLocation": facet(type="git", url=fact.repository, version=fact.commit)}
 
-    def _inputs(self, recorded: Recorded) -> "list[event_v2.InputDataset]":
+    def _inputs(self, recorded: Recorded, job: str) -> "list[event_v2.InputDataset]":
+        """Return what a run reads: training the tables, what comes after it the model, and whom it is compared with."""
         fact = recorded.fact
-        if not isinstance(fact, SnapshotTaken):
-            return []
-        return [
-            self._library.events.InputDataset(
-                namespace=self._namespace,
-                name=f"{fact.model}/lake/{table}",
-                facets={
-                    "version": self._library.facets.dataset_version_dataset.DatasetVersionDatasetFacet(
-                        datasetVersion=str(number)
-                    )
-                },
-            )
-            for table, number in fact.tables
-        ]
+        read: list[tuple[str, str]] = []
+        if job != "train":
+            model, version = _about(fact)
+            read = [(f"{model}/models/{version}", str(getattr(fact, "digest", "")))]
+            champion = str(getattr(fact, "champion", ""))
+            read += [(f"{model}/models/{champion}", "")] if champion else []
+        elif isinstance(fact, SnapshotTaken):
+            read = [(f"{fact.model}/lake/{table}", str(number)) for table, number in fact.tables]
+        make = self._library.events.InputDataset
+        return [make(namespace=self._namespace, name=name, facets=self._at(version)) for name, version in read]
 
-    def _outputs(self, recorded: Recorded) -> "list[event_v2.OutputDataset]":
-        fact = recorded.fact
-        assert isinstance(fact, CandidateTrained), "only a trained candidate is an output"  # noqa: S101  our invariant
-        version = self._library.facets.dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=fact.digest)
-        return [
-            self._library.events.OutputDataset(
-                namespace=self._namespace, name=f"{fact.model}/models/{fact.version}", facets={"version": version}
-            )
-        ]
+    def _outputs(self, fact: Fact) -> "list[event_v2.OutputDataset]":
+        """Return what a complete run made: training the model, a rollout or a way back who answers as champion."""
+        made: list[tuple[str, str]] = []
+        if isinstance(fact, CandidateTrained):
+            made = [(f"{fact.model}/models/{fact.version}", fact.digest)]
+        elif isinstance(fact, VersionPromoted | RolledBack):
+            made = [(f"{fact.model}/champion", fact.to if isinstance(fact, RolledBack) else fact.version)]
+        make = self._library.events.OutputDataset
+        return [make(namespace=self._namespace, name=name, facets=self._at(version)) for name, version in made]
+
+    def _at(self, version: str) -> "dict[str, facet_v2.DatasetFacet]":
+        make = self._library.facets.dataset_version_dataset.DatasetVersionDatasetFacet
+        return {"version": make(datasetVersion=version)} if version else {}
 
 
-def run_id(model: str, version: str, job: str) -> str:
-    """Return the id of a run, a UUID of version 5.
+def _about(fact: Fact) -> tuple[str, str]:
+    return fact.model, str(getattr(fact, "version", ""))
+
+
+def run_id(model: str, version: str, job: str, began: str = "") -> str:
+    """Return the id of a run, a UUID of version 5; `began` is the fact that began it, where a job may run again.
 
     >>> run_id("fraud", "v2", "train") == run_id("fraud", "v2", "train") != run_id("fraud", "v3", "train")
     True
     """
-    return str(uuid.uuid5(_NAMES, f"{model}/{version}/{job}"))
+    return str(uuid.uuid5(_NAMES, "/".join((model, version, job, *([began] if began else [])))))
 
 
 class _Library:

@@ -10,6 +10,7 @@ import polars as pl
 
 from anew.adapters.csv_file import read_csv
 from anew.adapters.iso_text import iso_problem
+from anew.adapters.rust_panic import RustPanicError, without_panic
 from anew.domain.column import GREATEST, Column, ColumnKind, Columns, out_of_reach
 from anew.domain.errors import NotFoundError, SchemaError
 from anew.ports.rows import vectors
@@ -48,9 +49,12 @@ def read_table(file: Path, *, texts: Collection[str] = ()) -> pl.DataFrame:
 
 def _read(reader: Callable[..., pl.DataFrame], file: Path) -> pl.DataFrame:
     try:
-        return reader(file)
+        with without_panic():
+            return reader(file)
     except (pl.exceptions.PolarsError, OSError) as exc:
         raise SchemaError(f"{file.name} cannot be read: {exc}") from exc
+    except RustPanicError as exc:
+        raise SchemaError(f"{file.name} is damaged; write it again from its source: {exc}") from exc
 
 
 def table_reach(file: Path, time: str) -> tuple[int, timedelta]:

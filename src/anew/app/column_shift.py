@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from anew.adapters.profile_folder import ProfileFolder
-from anew.app.kept import artifact_file
+from anew.app.kept import artifact_files
 from anew.dashboard.source import Bar, Shift
 from anew.domain.errors import IntegrityError, InvariantError, NotFoundError
 from anew.domain.facts import WindowClosed
@@ -21,6 +21,7 @@ from anew.stats.profile import Profile, Reference
 __all__ = ["column_shifts"]
 
 _MOST_LEVELS = 12
+_REFERENCE = "reference.bin"
 
 
 def column_shifts(state: Path, digest: str, window: WindowClosed, *, hidden: Collection[str] = ()) -> Sequence[Shift]:
@@ -36,29 +37,27 @@ def column_shifts(state: Path, digest: str, window: WindowClosed, *, hidden: Col
     NotFoundError
         The window left no profile, or the artifact is gone.
     IntegrityError
-        One of them is spoilt.
+        One of them is spoilt, or is not what was signed.
+    UnavailableError
+        The artifact is in a bucket that does not answer.
     """
     packed = ProfileFolder(state / "profiles").get(digest, window.window, window.rows)
     if packed is None:
         raise NotFoundError(f"the window from {window.window.start:%Y-%m-%d %H:%M} left no profile")
     try:
-        file = artifact_file(state, digest, "reference.bin")
-        reference, losses = Reference.from_bytes(file.read_bytes()), _losses(file.parent / LOSSES)
+        stored = artifact_files(state, digest, _REFERENCE, LOSSES)
+        if _REFERENCE not in stored:
+            raise NotFoundError(f"{window.version} was stored without a reference to compare with")
+        reference = Reference.from_bytes(stored[_REFERENCE])
+        losses = LossProfile.from_bytes(stored[LOSSES]) if LOSSES in stored else None  # one that was stored without
         profile = Profile.from_bytes(packed)
         return [
             _shift(name, reference, column, losses, named=name not in hidden)
             for name, column in profile.columns.items()
             if name in reference.own.columns and column.n and reference.own.columns[name].n
         ]
-    except OSError as exc:
-        raise NotFoundError(f"nothing of {window.version} is stored to compare with ({exc.strerror})") from exc
     except InvariantError as exc:
         raise IntegrityError(f"a profile of {window.version} cannot be read ({exc})") from exc
-
-
-def _losses(file: Path) -> LossProfile | None:
-    """Return where the version errs; None of one that was stored without."""
-    return LossProfile.from_bytes(file.read_bytes()) if file.is_file() else None
 
 
 def _shift(

@@ -1,14 +1,14 @@
 """Who is told of facts outside: sinks from the policy, each followed in a thread of its own."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
-from pathlib import Path
 from threading import Event, Thread
 from typing import Self
 
 from anew.adapters.apprise_sink import AppriseSink
 from anew.adapters.cursor_file import CursorFile
+from anew.adapters.fact_reader import read_facts
 from anew.adapters.handover_sink import HandoverSink
 from anew.adapters.openlineage_sink import FileEvents, HttpEvents, OpenLineageSink
 from anew.adapters.outbound import Outbound
@@ -20,11 +20,13 @@ from anew.adapters.webhook_sink import WebhookSink
 from anew.app.kept import kept_artifacts
 from anew.app.notice import notice
 from anew.app.record import open_record
+from anew.app.record_place import record_place
 from anew.app.secret import is_reference, is_url, read_secret
 from anew.app.settings import Settings
 from anew.app.traces import trace_sink
 from anew.domain.errors import AnewError, SettingsError
 from anew.loop.follow import Follower
+from anew.ports.eventlog import Recorded
 from anew.ports.sink import Sink
 
 __all__ = ["Followers", "sinks"]
@@ -59,7 +61,7 @@ def sinks(settings: Settings) -> tuple[Sink, ...]:
             place = settings.document.where(("notify", number))
             problems += [f"{place}: notify.{number}: {each}" for each in exc.problems]
     if events.openlineage:
-        found.append(_openlineage(events.openlineage, settings.root))
+        found.append(_openlineage(events.openlineage, settings))
     if events.traces is not None:
         try:
             found.append(trace_sink(settings))
@@ -92,10 +94,13 @@ def _notifier(settings: Settings, number: int, reference: str) -> Sink:
     return AppriseSink(name, url, write=notice, memory=memory, now=SystemClock().now)
 
 
-def _openlineage(to: str, root: Path) -> Sink:
+def _openlineage(to: str, settings: Settings) -> Sink:
+    def past(kinds: Collection[str]) -> Iterator[Recorded]:
+        return read_facts(record_place(settings.state), kinds=kinds)
+
     if to.startswith("file:") and is_reference(to):
-        return OpenLineageSink(FileEvents(root / to.removeprefix("file:")))
-    return OpenLineageSink(HttpEvents(Outbound(to)))
+        return OpenLineageSink(FileEvents(settings.root / to.removeprefix("file:")), past=past)
+    return OpenLineageSink(HttpEvents(Outbound(to)), past=past)
 
 
 def _url(text: str) -> str:

@@ -1,6 +1,6 @@
 """A project's artifacts and snapshots, opened where they are: in its folder, or in a bucket with copies in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anew.adapters.local_artifact import LocalArtifactStore
@@ -15,7 +15,7 @@ from anew.ports.artifact import ArtifactStore
 from anew.ports.snapshot import SnapshotStore
 
 __all__ = [
-    "artifact_file",
+    "artifact_files",
     "count_kept",
     "damaged_kept",
     "fetch_kept",
@@ -47,16 +47,22 @@ def kept_snapshots(state: Path) -> SnapshotStore:
     return local if place == LOCAL else S3SnapshotStore(_snapshots(place), local)
 
 
-def artifact_file(state: Path, digest: str, name: str) -> Path:
-    """Return a file of an artifact for a quick look: the copy that is here, unverified; else a verified one is fetched.
+def artifact_files(state: Path, digest: str, *names: str) -> Mapping[str, bytes]:
+    """Return the bytes of those of the named files that an artifact has, verified; others of it are not read.
+
+    They come from the copy that is here. One that is not there, or not what was signed, is fetched again.
 
     Raises
     ------
     NotFoundError, IntegrityError, UnavailableError
         As `ArtifactStore.get`.
     """
-    file = state / "models" / digest / name
-    return file if file.is_file() else kept_artifacts(state).get(digest) / name
+    local = _local_artifacts(state)
+    try:
+        return local.read(digest, names)
+    except (NotFoundError, IntegrityError):
+        kept_artifacts(state).get(digest)
+        return local.read(digest, names)
 
 
 def settle_kept(state: Path, wanted: str) -> None:

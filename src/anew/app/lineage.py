@@ -7,14 +7,19 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
 from anew.app.accepted import accepted
+from anew.app.kept import artifact_files
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.app.stores import open_lake
-from anew.domain.errors import NotFoundError
+from anew.domain.errors import AnewError, NotFoundError
 from anew.domain.interval import Interval
-from anew.lineage import Edge, Indexed, Lineage, Node, NodeKind, index, lineage_of
+from anew.domain.manifest import Manifest
+from anew.lineage import Edge, Indexed, Lineage, Node, NodeKind, index, lineage_around, lineage_of
 
-__all__ = ["find_lineage", "lineage_among"]
+__all__ = ["find_lineage", "lineage_among", "manifest_of"]
+
+_MANIFEST = "manifest.json"
+_OF_WINDOWS = ("WindowClosed", "WindowScored", "RowsChecked", "AlertRaised")
 
 _PREDICTION = re.compile(r"[0-9a-f]{12}7[0-9a-f]{19}")
 _FACT = re.compile(r"[0-9a-f]{26}")
@@ -36,19 +41,49 @@ def lineage_among(project: Path, subject: str, facts: Indexed) -> Lineage:
     if _PREDICTION.fullmatch(subject):
         return _of_prediction(project, facts, subject)
     if _FACT.fullmatch(subject):
-        return replace(lineage_of(facts, _version_of(facts, subject)), subject=subject)
-    return lineage_of(facts, subject)
+        return _of_fact(project, facts, subject)
+    return _of_version(project, facts, subject)
+
+
+def manifest_of(project: Path, facts: Indexed, version: str) -> Manifest | str:
+    """Return what the artifact of a version says of itself, verified; or why it is not at hand, if it was trained."""
+    trained = facts.trained(version)
+    if trained is None:
+        return ""
+    try:
+        stored = artifact_files(state_folder(project), trained.digest, _MANIFEST)
+        return Manifest.from_json(stored[_MANIFEST].decode("utf-8", "replace")) if stored else "it has no manifest"
+    except AnewError as exc:
+        return str(exc)
+
+
+def _of_version(project: Path, facts: Indexed, version: str) -> Lineage:
+    return lineage_of(facts, version, manifest_of(project, facts, version))
+
+
+def _of_fact(project: Path, facts: Indexed, id: str) -> Lineage:
+    """Return the graph of the version that a fact led to, if any, with the fact itself and what is around it."""
+    if id not in facts:
+        raise NotFoundError(f"no fact on record has the id {id}; `anew audit show --json` has them all")
+    version = _version_of(facts, id)
+    found = _of_version(project, facts, version) if version else Lineage(subject=id)
+    if id not in found.nodes:
+        around = lineage_around(facts, id)
+        found = Lineage(
+            subject=id,
+            nodes={**around.nodes, **found.nodes},
+            edges=tuple(sorted({*around.edges, *found.edges})),
+        )
+    return replace(found, subject=id)
 
 
 def _version_of(facts: Indexed, id: str) -> str:
-    """Return the version that a fact, or the first later one that it led to, names."""
-    if id not in facts:
-        raise NotFoundError(f"no fact on record has the id {id}; `anew audit show --json` has them all")
+    """Return the version that a fact, or the first later one that it led to, names; empty for none."""
     for fact in facts.led(id):
-        version = getattr(fact, "version", "")
-        if version and fact.kind not in ("WindowClosed", "WindowScored", "RowsChecked", "AlertRaised"):
-            return str(version)
-    raise NotFoundError(f"the fact {id} ({facts[id].kind}) led to no version")
+        version = str(getattr(fact, "version", ""))
+        if facts.plan(version) is not None and fact.kind not in _OF_WINDOWS:
+            return version
+    return ""
 
 
 def _of_prediction(project: Path, facts: Indexed, id: str) -> Lineage:
@@ -64,7 +99,7 @@ def _of_prediction(project: Path, facts: Indexed, id: str) -> Lineage:
             "erased (anew data purge) or are older than data.keep are there no more"
         )
     row = rows.row(0, named=True)
-    found = lineage_of(facts, row["_version"])
+    found = _of_version(project, facts, row["_version"])
     routed = facts.routed(row["_epoch"])
     shift = "" if routed is None else routed.id
     detail = (

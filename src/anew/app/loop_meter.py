@@ -40,6 +40,7 @@ FAMILIES: Final[Mapping[str, tuple[str, str]]] = {
     "anew_loop_facts_total": ("counter", "Facts on record, by kind."),
     "anew_loop_effects_total": ("counter", "Effects that ended, by stage and outcome."),
     "anew_loop_effect_duration_seconds": ("summary", "Wall time from when an effect was asked for to its end."),
+    "anew_loop_effect_compute_seconds_total": ("counter", "CPU time of effects that ended, by stage."),
     "anew_loop_effects_pending": ("gauge", "Effects that were asked for and have not ended."),
     "anew_loop_effect_oldest_age_seconds": ("gauge", "Age of the oldest effect that has not ended; 0 for none."),
     "anew_loop_seen_timestamp_seconds": ("gauge", "When the control process last looked, in Unix time."),
@@ -175,10 +176,12 @@ class LoopMeter:
             self._count("anew_loop_effects_total", effect=effect, outcome=outcome)
             labels = (("effect", effect),)
             self._counts["anew_loop_effect_duration_seconds/_count", labels] += 1
-            spent = max(0.0, (wall - since).total_seconds())
-            self._last["anew_loop_effect_duration_seconds/_sum", labels] = spent + self._last.get(
-                ("anew_loop_effect_duration_seconds/_sum", labels), 0.0
-            )
+            spent = {
+                "anew_loop_effect_duration_seconds/_sum": max(0.0, (wall - since).total_seconds()),
+                "anew_loop_effect_compute_seconds_total": getattr(fact, "compute_s", 0.0),
+            }
+            for family, seconds in spent.items():
+                self._last[family, labels] = seconds + self._last.get((family, labels), 0.0)
         if fact.asks:
             self._pending[fact.id] = (fact.asks, wall)
 

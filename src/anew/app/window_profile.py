@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anew.adapters.fact_reader import read_facts
 from anew.adapters.profile_folder import ProfileFolder
-from anew.app.kept import artifact_file
+from anew.app.kept import artifact_files
 from anew.app.record_place import record_place
 from anew.app.status import state_folder
 from anew.domain.errors import IntegrityError, InvariantError, NotFoundError
@@ -16,6 +16,8 @@ from anew.stats.comparison import Measurement, measure
 from anew.stats.profile import Profile, Reference
 
 __all__ = ["PeriodProfile", "period_profile"]
+
+_REFERENCE = "reference.bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ def period_profile(project: Path, span: Interval, version: str = "") -> PeriodPr
     NotFoundError
         Nothing was profiled in this period.
     IntegrityError
-        A stored profile is spoilt.
+        A stored profile is spoilt, or the artifact is not what was signed.
     """
     state = state_folder(project)
     digests: dict[str, str] = {}
@@ -62,10 +64,19 @@ def period_profile(project: Path, span: Interval, version: str = "") -> PeriodPr
     whole = found[0][1]
     for _, profile in found[1:]:
         whole += profile
-    reference = Reference.from_bytes(artifact_file(state, digests[version], "reference.bin").read_bytes())
+    reference = _reference(artifact_files(state, digests[version], _REFERENCE), version)
     changes = {name: measure(reference.own.columns[name], column) for name, column in whole.columns.items()}
     covered = Interval(start=found[0][0].start, end=found[-1][0].end)
     return PeriodProfile(version=version, span=covered, windows=len(found), profile=whole, changes=changes)
+
+
+def _reference(stored: Mapping[str, bytes], version: str) -> Reference:
+    if _REFERENCE not in stored:
+        raise NotFoundError(f"{version} was stored without a reference to compare with")
+    try:
+        return Reference.from_bytes(stored[_REFERENCE])
+    except InvariantError as exc:
+        raise IntegrityError(f"the reference of {version} cannot be read ({exc})") from exc
 
 
 def _unpacked(window: Interval, packed: bytes) -> Profile:

@@ -12,8 +12,9 @@ from typing import Any, get_origin
 import msgspec
 
 import anew
+from anew.dashboard.spent import seconds_of
 from anew.domain.fact import Fact
-from anew.domain.facts import CandidateTrained, RetrainRequested, RolloutObserved, RolloutStarted, Ticked
+from anew.domain.facts import RetrainRequested, RolloutObserved, RolloutStarted, Ticked
 from anew.domain.persistent_map import PersistentMap
 from anew.governance import Governance, GovernanceState
 from anew.rollout import Quarantine, Rollout, RolloutState
@@ -50,7 +51,7 @@ class Digest:
     names, runs, judged, moves
         How many versions were named, came into the registry and were judged by gates, and how often one was moved.
     compute_s
-        What all versions took to train.
+        CPU time that all runs took, from their snapshots to their gates.
     """
 
     tick: datetime | None = None
@@ -87,8 +88,7 @@ class Digest:
                 self.looks = deque(kept, maxlen=MOST_LOOKS)
             case RetrainRequested():
                 self.requests = _TRIGGER.apply(TriggerState(requests=self.requests), fact).requests
-            case CandidateTrained():
-                self.compute_s += fact.compute_s
+        self.compute_s += seconds_of(fact) or 0.0
         if fact.ends:
             self.asked.pop(fact.cause, None)
         if fact.asks:

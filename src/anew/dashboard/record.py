@@ -77,7 +77,7 @@ class Record:
     runs
         How many versions there are.
     compute_s
-        What all of them took to train.
+        CPU time that all runs took.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from datetime import datetime
 from anew.dashboard.asking import Asking
 from anew.dashboard.part import Gate, Said, Standing, gates_of, sentences, standing
 from anew.dashboard.source import Artifact, Log
+from anew.dashboard.spent import Spent, spent_on
 from anew.domain.blend import Blend
 from anew.domain.errors import NotFoundError
 from anew.domain.facts import CandidateTrained, SnapshotTaken, TrainingEnded, TrainingPlanned
@@ -65,7 +66,7 @@ class RunPage:
     trained_rows: int | None
     blend: Blend | None
     alone_because: str
-    compute_s: float | None
+    spent: Spent
     outcome: str
     gates: tuple[Gate, ...]
     timeline: tuple[Said, ...]
@@ -103,7 +104,7 @@ def run_page(asking: Asking) -> RunPage:
         trained_rows=trained.rows if trained else None,
         blend=trained.both if trained else None,
         alone_because=trained.alone_because if trained else "",
-        compute_s=trained.compute_s if trained else None,
+        spent=spent_on(about, asking.policy.compute_hour),
         outcome=f"{ended.outcome}: {ended.detail}" if ended else "under way",
         gates=gates_of(about),
         timeline=sentences(timeline, asking.source.narrate),

@@ -93,6 +93,8 @@ class InForce:
         Age at which a label is mature.
     others
         Other projects whose models are listed beside this one.
+    compute_hour
+        Money of an hour of CPU; 0 where the policy names none.
     """
 
     model: str
@@ -104,6 +106,7 @@ class InForce:
     rollout: Rollout
     trigger: Trigger
     others: tuple[str, ...] = ()
+    compute_hour: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

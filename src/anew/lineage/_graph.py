@@ -1,9 +1,11 @@
 """The lineage of a version as a graph: what it came from, what was decided about it, and what it did."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 
+from anew.domain.blend import Blend
 from anew.domain.fact import Fact
 from anew.domain.facts import (
     AlertRaised,
@@ -23,7 +25,10 @@ from anew.domain.facts import (
     RejectionSigned,
     RetrainApproved,
     RetrainCommanded,
+    RetrainHeld,
+    RetrainRefused,
     RetrainRequested,
+    RetrainWithheld,
     RolledBack,
     RolloutApproved,
     RolloutDelayed,
@@ -42,10 +47,15 @@ from anew.domain.facts import (
     WindowClosed,
     WindowScored,
 )
+from anew.domain.manifest import Manifest
 from anew.lineage._index import Indexed
 from anew.lineage._walk import causes, history_of
 
-__all__ = ["Edge", "Lineage", "Node", "NodeKind", "lineage_of"]
+__all__ = ["Edge", "Lineage", "Node", "NodeKind", "lineage_around", "lineage_of"]
+
+
+_MOST_NAMES = 100
+_MOST_LED = 200
 
 
 class NodeKind(StrEnum):
@@ -114,6 +124,9 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
     AlertRaised: NodeKind.CAUSE,
     IncidentRaised: NodeKind.CAUSE,
     RetrainRequested: NodeKind.DECISION,
+    RetrainHeld: NodeKind.DECISION,
+    RetrainRefused: NodeKind.DECISION,
+    RetrainWithheld: NodeKind.DECISION,
     RetrainApproved: NodeKind.DECISION,
     TrainingPlanned: NodeKind.PLAN,
     SnapshotTaken: NodeKind.DATA,
@@ -140,16 +153,18 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
     QuarantineReleased: NodeKind.OUTCOME,
     VersionArchived: NodeKind.OUTCOME,
 }
-"""Facts that are nodes; others (looks, measurements, deliveries) are in the record and not in the graph."""
+"""Facts that are nodes; others (looks, measurements, deliveries) are in no version's graph."""
 
 
-def lineage_of(facts: Indexed, version: str) -> Lineage:
+def lineage_of(facts: Indexed, version: str, manifest: Manifest | str = "") -> Lineage:
     """Return the graph of `version`: back to the window or command that began it, on to what it served and led to.
 
     Parameters
     ----------
     facts
         The record by id, as `index` returns it.
+    manifest
+        What the version's artifact says of itself: its parameters, features and environment; or why it is not at hand.
 
     Raises
     ------
@@ -169,13 +184,30 @@ def lineage_of(facts: Indexed, version: str) -> Lineage:
             edges.add(Edge(made, fact.id, "seen or commanded"))
         if isinstance(fact, CandidateTrained) and fact.version == version:
             made = fact.id
-        for node, edge in _materials(facts, fact, version):
+            if isinstance(manifest, str) and manifest:
+                nodes[made] = replace(nodes[made], detail=(*nodes[made].detail, ("artifact not at hand", manifest)))
+        for node, edge in (*_materials(facts, fact, version), *_made_by(fact, version, manifest)):
             nodes.setdefault(node.id, node)
             edges.add(edge)
     for node, edge in _successors(facts, version, made):
         nodes.setdefault(node.id, node)
         edges.add(edge)
     return Lineage(subject=version, nodes=nodes, edges=tuple(sorted(edges)))
+
+
+def lineage_around(facts: Indexed, id: str) -> Lineage:
+    """Return the graph of a fact that is about no version: its causes, itself, and the first that it led to.
+
+    Parameters
+    ----------
+    facts
+        The record by id, in which the fact is.
+    """
+    before = causes(facts, facts[id])[1:]
+    told = [*reversed(before), *islice(facts.led(id), _MOST_LED)]
+    nodes = {fact.id: _node(fact) for fact in told}
+    edges = {Edge(cause, fact.id, "led to") for fact in told if (cause := _shown_cause(facts, fact, nodes))}
+    return Lineage(subject=id, nodes=nodes, edges=tuple(sorted(edges)))
 
 
 def _successors(facts: Indexed, version: str, made: str) -> Iterator[tuple[Node, Edge]]:
@@ -200,18 +232,59 @@ def _materials(facts: Indexed, fact: Fact, version: str) -> Iterator[tuple[Node,
                 node = _version(facts, fact.champion)
                 yield node, Edge(node.id, fact.id, "to be compared with")
         case CandidateTrained() if fact.version == version and fact.both is not None:
-            told = (("snapshot", fact.both.snapshot), ("rows", str(fact.both.rows)))
-            name, label = _name(NodeKind.DATA, "snapshot", fact.both.snapshot), _short(fact.both.snapshot)
-            yield (
-                Node(id=name, kind=NodeKind.DATA, label=f"snapshot beside {label}", detail=told),
-                Edge(name, fact.id, "second model trained on"),
-            )
+            yield from _beside(facts, fact, fact.both)
         case SnapshotTaken() if fact.version == version:
             for table, number in fact.tables:
                 yield (
                     _thing(NodeKind.DATA, f"table {table}", f"version {number}"),
                     Edge(_name(NodeKind.DATA, f"table {table}", f"version {number}"), fact.id, "read"),
                 )
+
+
+def _beside(facts: Indexed, fact: CandidateTrained, pair: Blend) -> Iterator[tuple[Node, Edge]]:
+    """Yield the second snapshot of a version of two models, and its tables, which are those of the first."""
+    name, label = _name(NodeKind.DATA, "snapshot", pair.snapshot), _short(pair.snapshot)
+    told = (("snapshot", pair.snapshot), ("rows", str(pair.rows)), ("sources", _sources(pair.sources)))
+    detail = tuple((each, value) for each, value in told if value)
+    node = Node(id=name, kind=NodeKind.DATA, label=f"snapshot beside {label}", detail=detail)
+    yield node, Edge(name, fact.id, "second model trained on")
+    for taken in facts.naming(fact.version):
+        for table, number in taken.tables if isinstance(taken, SnapshotTaken) and taken.id == fact.cause else ():
+            read = _thing(NodeKind.DATA, f"table {table}", f"version {number}")
+            yield read, Edge(read.id, name, "read")
+
+
+def _made_by(fact: Fact, version: str, manifest: Manifest | str) -> Iterator[tuple[Node, Edge]]:
+    """Yield what a version was fitted by besides rows and planned code: commit, environment, parameters, features."""
+    if not isinstance(fact, CandidateTrained) or fact.version != version:
+        return
+    if fact.commit:
+        changed = " with changes" if fact.dirty else ""
+        told = (("commit", fact.commit), ("changes in no commit", str(fact.dirty).lower()))
+        detail = (*told, ("repository", fact.repository)) if fact.repository else told
+        id = _name(NodeKind.CODE, "commit", fact.commit + changed)
+        node = Node(id=id, kind=NodeKind.CODE, label=f"commit {fact.commit[:12]}{changed}", detail=detail)
+        yield node, Edge(id, fact.id, "checked out at")
+    if isinstance(manifest, str):
+        return
+    environment = _thing(NodeKind.CODE, "environment", manifest.environment)
+    yield environment, Edge(environment.id, fact.id, "installed")
+    params = ", ".join(f"{name}={value}" for name, value in sorted(manifest.params.items()))
+    for kind, name, label, value, role in (
+        (NodeKind.CODE, "parameters", f"{len(manifest.params)} parameters", params or "none", "given"),
+        (NodeKind.DATA, "features", f"{len(manifest.inputs)} features", _named(manifest.inputs), "seen as"),
+    ):
+        id = _name(kind, name, version)
+        yield Node(id=id, kind=kind, label=label, detail=((name, value),)), Edge(id, fact.id, role)
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def _sources(sources: Sequence[tuple[str, int, int]]) -> str:
+    return ", ".join(f"{name or 'others'} {kept} of {came}" for name, came, kept in sources)
 
 
 def _version(facts: Indexed, version: str) -> Node:
@@ -236,7 +309,7 @@ def _node(fact: Fact) -> Node:
     label, detail = _said(fact)
     return Node(
         id=fact.id,
-        kind=_KINDS[type(fact)],
+        kind=_KINDS.get(type(fact), NodeKind.OUTCOME),
         label=label,
         at=fact.at.isoformat(),
         detail=(("fact", fact.kind), *((name, value) for name, value in detail if value)),
@@ -265,8 +338,8 @@ def _said(fact: Fact) -> tuple[str, tuple[tuple[str, str], ...]]:
             )
         case SnapshotTaken():
             counts = f"{fact.rows} rows, {fact.holdout_rows} held out"
-            sources = ", ".join(f"{name or 'others'} {kept} of {came}" for name, came, kept in fact.sources)
-            return f"snapshot {_short(fact.digest)}", (("digest", fact.digest), ("rows", counts), ("sources", sources))
+            found = (("digest", fact.digest), ("rows", counts), ("sources", _sources(fact.sources)))
+            return f"snapshot {_short(fact.digest)}", found
         case SourceCapped():
             told = f"{fact.kept} of {fact.rows} rows kept, {fact.share:.0%} came, at most {fact.at_most:.0%} may"
             return f"source {fact.source or '(no name)'} capped", (("source", fact.source), ("rows", told))

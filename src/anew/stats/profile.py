@@ -17,8 +17,9 @@ import numpy as np
 
 from anew.domain.errors import InvariantError, SchemaError
 from anew.stats._column import Column, Kind
+from anew.stats._packed import counts_at, head_of, headed, numbers_at, planes, reading
 from anew.stats._tally import scratch_for
-from anew.stats.column import ColumnProfile, Floats
+from anew.stats.column import ColumnProfile
 from anew.stats.edge import Binning, NumericBinning, binning_from_dict, fit_column
 from anew.stats.vector import VectorView, fit_view, is_vector, part_names
 
@@ -102,8 +103,8 @@ class Profile:
             held = header["columns"][name]
             narrow = np.min_scalar_type(int(column.counts.max()))
             held["counts"], held["sums"] = [len(column.counts), narrow.str], len(column.sums)
-            numbers += [column.counts.astype(narrow).tobytes(), _planes(column.sums)]
-        return zlib.compress(_headed(header, numbers))
+            numbers += [column.counts.astype(narrow).tobytes(), planes(column.sums)]
+        return zlib.compress(headed(header, numbers))
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Profile":
@@ -114,18 +115,16 @@ class Profile:
         InvariantError
             The bytes are no profile.
         """
-        try:
+        with reading("a profile", packed):
             raw = zlib.decompress(packed)
-            header, at = _head_of(raw)
-        except (zlib.error, ValueError) as exc:
-            raise InvariantError(f"these {len(packed)} bytes are not a profile") from exc
-        for held in header["columns"].values():
-            size, narrow = held["counts"]
-            held["counts"] = np.frombuffer(raw, narrow, size, at)
-            at += held["counts"].nbytes
-            held["sums"] = _numbers(raw, held["sums"], at)
-            at += held["sums"].nbytes
-        return cls.from_dict(header)
+            header, at = head_of(raw)
+            for held in header["columns"].values():
+                size, narrow = held["counts"]
+                held["counts"] = counts_at(raw, size, narrow, at)
+                at += held["counts"].nbytes
+                held["sums"] = numbers_at(raw, held["sums"], at)
+                at += held["sums"].nbytes
+            return cls.from_dict(header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,52 +321,36 @@ class Reference:
         for name, binning in self.binnings.items():
             if isinstance(binning, NumericBinning):
                 header["binnings"][name] = {"centre": binning.centre, "edges": len(binning.edges)}
-                numbers.append(_planes(np.array(binning.edges)))
+                numbers.append(planes(np.array(binning.edges)))
             else:
                 header["binnings"][name] = binning.to_dict()
         header["vectors"] = {name: each.to_dict() for name, each in self.vectors.items()}
         # Of edges no level finds much to save.
-        return zlib.compress(_headed(header, [*numbers, self.own.to_bytes()]), 1)
+        return zlib.compress(headed(header, [*numbers, self.own.to_bytes()]), 1)
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Reference":
-        """Return what `to_bytes` was made from, in this release or in one that wrote `to_dict` as text."""
-        raw = zlib.decompress(packed)
-        if raw[:1] == b"{":
-            return cls.from_dict(json.loads(raw))
-        header, at = _head_of(raw)
-        _check_schema(header, _PACKED)
-        for held in header["binnings"].values():
-            if "levels" not in held:
-                size = held["edges"]
-                held |= {"kind": "numeric", "edges": _numbers(raw, size, at).tolist()}
-                at += 8 * size
-        vectors = {name: VectorView.from_dict(each) for name, each in header["vectors"].items()}
-        binnings = {name: binning_from_dict(held) for name, held in header["binnings"].items()}
-        return cls(binnings, Profile.from_bytes(raw[at:]), vectors)
+        """Return what `to_bytes` was made from, in this release or in one that wrote `to_dict` as text.
 
-
-def _headed(header: Mapping[str, Any], parts: Iterable[bytes]) -> bytes:
-    head = json.dumps(header, separators=(",", ":")).encode()
-    return len(head).to_bytes(4, "big") + head + b"".join(parts)
-
-
-def _head_of(raw: bytes) -> tuple[dict[str, Any], int]:
-    """Return the header, and where what follows it begins."""
-    at = 4 + int.from_bytes(raw[:4], "big")
-    return json.loads(raw[4:at]), at
-
-
-def _planes(numbers: Floats) -> bytes:
-    """Return float64, shape (k,), as byte planes: deflate sees bytes that are alike, such as zeros, side by side."""
-    return numbers.view(np.uint8).reshape(-1, 8).T.tobytes()
-
-
-def _numbers(raw: bytes, size: int, at: int) -> Floats:
-    """Return the `size` numbers whose planes begin at `at`."""
-    planes = np.frombuffer(raw, np.uint8, size * 8, at).reshape(8, -1)
-    found: Floats = np.ascontiguousarray(planes.T).view(np.float64).ravel()
-    return found
+        Raises
+        ------
+        InvariantError
+            The bytes are no reference, or of a newer version.
+        """
+        with reading("a reference", packed):
+            raw = zlib.decompress(packed)
+            if raw[:1] == b"{":
+                return cls.from_dict(json.loads(raw))
+            header, at = head_of(raw)
+            _check_schema(header, _PACKED)
+            for held in header["binnings"].values():
+                if "levels" not in held:
+                    size = held["edges"]
+                    held |= {"kind": "numeric", "edges": numbers_at(raw, size, at).tolist()}
+                    at += 8 * size
+            vectors = {name: VectorView.from_dict(each) for name, each in header["vectors"].items()}
+            binnings = {name: binning_from_dict(held) for name, held in header["binnings"].items()}
+            return cls(binnings, Profile.from_bytes(raw[at:]), vectors)
 
 
 def _parts_of(binnings: Mapping[str, Binning], vectors: Mapping[str, VectorView]) -> dict[str, tuple[str, ...]]:
