@@ -26,6 +26,7 @@ from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoun
 from anew.domain.observation import Label
 from anew.loop.drain import Drainer
 from tests.app.backup_tree import STORED, WAITING, left_out, publish, write_kept
+from tests.app.counting import Noted
 from tests.cli.call import call
 from tests.cli.recorded import AT
 
@@ -34,6 +35,16 @@ from tests.cli.recorded import AT
 def project(tmp_path: Path) -> Path:
     """A project with everything that a backup has to copy, at rest."""
     return write_kept(tmp_path)
+
+
+def test_backup_and_restore_say_how_far_they_are(project: Path, tmp_path: Path) -> None:
+    backing, restoring = Noted(), Noted()
+    folder, made = back_up(project, tmp_path / "backups", counting=backing)
+    assert set(backing.heard) == {"files of the lake copied", "files checked"}
+    assert 0 < backing.whole("files of the lake copied") < backing.whole("files checked") == len(made.files)
+    restore(folder, tmp_path / "elsewhere", RestoreOptions(), restoring)
+    assert set(restoring.heard) == {"files checked", "files copied"}
+    assert restoring.whole("files checked") == restoring.whole("files copied") == len(made.files)
 
 
 def test_what_is_restored_is_what_was_kept(project: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from anew.app.record import open_record
 from anew.app.settings import load
 from anew.domain.errors import ConflictError, UnavailableError
 from anew.domain.facts import RetrainCommanded, Ticked
+from tests.app.counting import Noted
 from tests.cli.call import call
 from tests.cli.recorded import AT, record, write_record
 from tests.postgres_server import PostgresServer
@@ -25,7 +26,9 @@ def test_an_earlier_copy_of_a_record_is_told_from_another_record(tmp_path: Path)
     with closing(open_database(tmp_path / "target.db")) as target:
         with closing(open_record(project / ".anew")) as source:
             assert held_by(target, source) is Held.NOTHING
-            copy_record(source, target)
+            noted = Noted()
+            facts = copy_record(source, target, noted("facts"))
+            assert noted.heard["facts"] == [(facts, facts)]
             assert held_by(target, source) is Held.SAME
         record(project, Ticked(model="small", at=AT, wall=AT))
         for folder, held in ((project, Held.BEFORE), (other, Held.OTHER)):

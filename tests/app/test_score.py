@@ -10,6 +10,7 @@ from anew.app import score
 from anew.app.score import score_file
 from anew.cli.data import main
 from anew.domain.errors import AnewError, ConflictError, NotFoundError, SchemaError
+from tests.app.counting import Noted
 from tests.system.test_shared_gateway import served_project
 
 
@@ -30,7 +31,9 @@ def test_every_row_is_answered_in_order_whatever_the_batch(
     whole = score_file(project, tmp_path / "rows", tmp_path / "whole")
     assert (whole.rows, whole.version, whole.columns) == (250, "fraud-v1", ("prediction", "proba_0", "proba_1"))
     monkeypatch.setattr(score, "_ROWS", 100)
-    score_file(project, tmp_path / "rows", tmp_path / "parts", version="fraud-v1")
+    noted = Noted()
+    score_file(project, tmp_path / "rows", tmp_path / "parts", version="fraud-v1", told=noted("rows"))
+    assert noted.heard["rows"] == [(100, 250), (200, 250), (250, 250)]
     found, parts = (pl.read_parquet(tmp_path / name) for name in ("whole", "parts"))
     assert found.equals(parts)
     assert found["id"].to_list() == list(range(250))

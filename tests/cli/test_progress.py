@@ -2,7 +2,9 @@
 
 from io import StringIO
 
-from anew.cli._progress import Counted
+import pytest
+
+from anew.cli._progress import Counted, at_a_terminal
 
 
 class Terminal(StringIO):
@@ -35,3 +37,10 @@ def test_a_terminal_has_one_line_that_is_written_over() -> None:
     said = counted(Terminal(), [(0, 0), (1, 2), (1.01, 3), (20, 10)])
     lines = said.split("\r\x1b[K")[1:]
     assert lines == ["0 of 10 models trained", "2 of 10 models trained, about 4 s left", "10 of 10 models trained\n"]
+
+
+def test_what_is_counted_at_a_terminal_alone_is_not_said_to_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    for heard, said in ((StringIO(), ""), (Terminal(), "\r\x1b[K3 of 3 files checked\n")):
+        monkeypatch.setattr("sys.stderr", heard)
+        at_a_terminal("files checked")(3, 3)
+        assert heard.getvalue() == said

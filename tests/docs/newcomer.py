@@ -37,6 +37,14 @@ def tutorial_script(folder: Path) -> str:
     return "\n".join(commands)
 
 
+def with_look(script: str) -> str:
+    """Have a script of the tutorial look at the dashboard before its backup, by a line of its own."""
+    before = "\nanew backup backups "
+    if script.count(before) != 1:
+        raise SystemExit("the tutorial's script has no single line that makes the backup, before which to look")
+    return script.replace(before, f"\npython look.py{before}")
+
+
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> float:
     """Run a command, which has to succeed, and return its seconds."""
     began = time.monotonic()
@@ -80,7 +88,7 @@ def main(folder: Path, lock: Path | None = None, *, beside: bool = False) -> Non
     seen = {"help": run(["anew", "--help"], folder, environment)}
     seen["demo"] = run(["anew", "demo", "--folder", "demo"], folder, environment)
     script = tutorial_script(folder)
-    looked = script.replace("anew backup backups", "python look.py\nanew backup backups", 1)
+    looked = with_look(script)
     (folder / "look.py").write_text(Path(__file__).with_name("look_at_dashboard.py").read_text("utf-8"), "utf-8")
     seen["own CSV and dashboard"] = run(["bash", "-c", looked], folder, environment)
     _check(folder, environment)

@@ -1,5 +1,6 @@
 """The dashboard in real Chromium: nothing runs that should not, nothing is hidden, nothing stale looks fresh."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +21,13 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 AXE = (Path(__file__).parents[1] / "dashboard" / "vendor" / "axe.min.js").read_text("utf-8")
 _CHUNKS = 6
 """Names that hold the corpus between them: each payload by itself is a unit test's."""
+EDGES = """() => {
+  const drawn = (what, of) => [...document.querySelectorAll(what)].map((each) => getComputedStyle(each)[of]);
+  const own = getComputedStyle(document.body).color;
+  const edges = drawn(".badge, .tile, .card, .steps li", "borderTopStyle");
+  return [edges, drawn(".chart .line, .chart .limit", "stroke"), own];
+}"""
+"""What tells cards and curves apart where the reader's own colours hold: edges, strokes, and the colour of text."""
 SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 400, "height": 800}}
 
 
@@ -37,6 +45,15 @@ def plain() -> Iterator[Served]:
 
 def addresses(text: str = "x") -> list[str]:
     return [place.path.replace("{version:path}", quote(f"v2{text}", safe="")) for place in PLACES]
+
+
+def to_keys(page: Page, reached: str) -> None:
+    """Press Tab until what the keyboard is at is what was looked for."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(reached):
+            return
+    raise AssertionError(f"the keyboard never came to where {reached}")
 
 
 def live(page: Page) -> None:
@@ -198,6 +215,20 @@ def test_every_page_is_accessible(chromium: Browser, plain: Served, theme: str, 
             assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, size)
 
 
+@pytest.mark.fault("U8")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_of_the_readers_own_leave_every_edge_and_line(chromium: Browser, plain: Served, theme: str) -> None:
+    with visiting(chromium, plain, color_scheme=theme, forced_colors="active") as seen:
+        found: Counter[str] = Counter()
+        for path in addresses():
+            seen.page.goto(plain.url + path)
+            edges, lines, own = seen.page.evaluate(EDGES)
+            assert set(edges) <= {"solid"}, path
+            assert set(lines) <= {own}, path
+            found.update(edges=len(edges), lines=len(lines))
+        assert found["edges"] and found["lines"]
+
+
 def test_an_inaccessible_page_would_be_seen(chromium: Browser, plain: Served) -> None:
     with visiting(chromium, plain, bypass_csp=True) as seen:
         seen.page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=x><input>')")
@@ -212,13 +243,38 @@ def test_the_way_back_is_gone_by_keyboard_alone(chromium: Browser, plain: Served
         seen.page.keyboard.press("Tab")
         assert seen.page.evaluate("document.activeElement.textContent") == "Skip to the content"
         seen.page.keyboard.press("Enter")
-        for _ in range(60):
-            seen.page.keyboard.press("Tab")
-            if seen.page.evaluate("document.activeElement.textContent").startswith("Roll back"):
-                break
+        to_keys(seen.page, "document.activeElement.textContent.startsWith('Roll back')")
         seen.page.keyboard.press("Enter")
         expect(seen.page.locator(".outcome")).to_contain_text("Rolled back")
         assert len(plain.source.ordered) == 1
+
+
+@pytest.mark.fault("U8")
+def test_a_question_is_answered_and_skipped_by_its_keys(chromium: Browser, plain: Served) -> None:
+    for role, key, noted in (("admin", "2", "1"), ("operator", "s", "skipped q")):
+        with visiting(chromium, plain, role) as seen:
+            seen.page.goto(f"{plain.url}/review")
+            for other in ("Control+2", "Alt+s", "9"):
+                seen.page.keyboard.press(other)
+            expect(seen.page.locator("kbd")).to_have_text(["1", "2", "s"])
+            assert f"name of {role}" not in plain.source.judged
+            seen.page.keyboard.press(key)
+            expect(seen.page.locator("kbd")).to_have_count(0)
+            assert plain.source.judged[f"name of {role}"] == noted
+            assert seen.problems == []
+
+
+@pytest.mark.fault("U8")
+def test_a_candidate_is_approved_by_keyboard_alone(chromium: Browser, plain: Served) -> None:
+    with visiting(chromium, plain, "approver", reduced_motion="reduce", forced_colors="active") as seen:
+        seen.page.goto(f"{plain.url}/approvals")
+        to_keys(seen.page, "document.activeElement.name === 'reason'")
+        seen.page.keyboard.type("looked at 2 of its columns, and so on")
+        to_keys(seen.page, "document.activeElement.textContent.startsWith('Approve')")
+        seen.page.keyboard.press("Enter")
+        expect(seen.page.locator(".outcome")).to_contain_text("signed by name of approver")
+        ((how, who, _, reason),) = plain.source.ordered
+        assert (how, who, reason) == ("approve", "name of approver", "looked at 2 of its columns, and so on")
 
 
 @pytest.mark.fault("U9")

@@ -99,7 +99,7 @@ class FeastHistory:
         except OSError as exc:
             raise UnavailableError(
                 f"{self.python} cannot be run ({exc.strerror}); feature_store.python has to be the interpreter of an "
-                "environment with Feast, which `make feast` installs into .feast"
+                "environment with Feast, which `make feast` installs into build/feast"
             ) from exc
         if ended.returncode:
             said = ended.stderr.decode(errors="replace").strip().splitlines() or ["(it said nothing)"]

@@ -24,13 +24,16 @@ from anew.app.kept import damaged_kept, kept_artifacts
 from anew.app.record_place import has_record
 from anew.app.settings import FILE, Settings
 from anew.domain.errors import AnewError, DiskFullError, IntegrityError, NotFoundError, PolicyError, UnavailableError
+from anew.loop.progress import Counting, uncounting
 
 __all__ = ["back_up", "check_backup"]
 
 _LOG = logging.getLogger("anew.backup")
 
 
-def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[Path, Manifest]:
+def back_up(
+    project: Path, destination: Path, *, secrets: bool = True, counting: Counting = uncounting
+) -> tuple[Path, Manifest]:
     """Copy the project into a new folder under `destination`, check the copy, and return the folder and what it holds.
 
     The project may be running, and goes on.
@@ -39,6 +42,8 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
     ----------
     secrets
         Copy the private key and the hashes of tokens and passwords too; without, restoring needs a key from elsewhere.
+    counting
+        Hears how far the copying and the checking are.
 
     Raises
     ------
@@ -64,8 +69,8 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
     draft = final.with_name(f".{final.name}.partial")
     try:
         (draft / "state").mkdir(mode=0o700, parents=True)
-        manifest = _made(settings, draft, at, secrets=secrets)
-        _checked(draft, Verifier.load(settings.state / "keys"))
+        manifest = _made(settings, draft, at, secrets=secrets, counting=counting)
+        _checked(draft, Verifier.load(settings.state / "keys"), counting)
         _refuse_damaged(draft / "state", settings.model)
         draft.rename(final)
         sync_folder(final.parent)
@@ -83,13 +88,15 @@ def back_up(project: Path, destination: Path, *, secrets: bool = True) -> tuple[
     return final, manifest
 
 
-def check_backup(folder: Path, verifier: Verifier | None = None) -> Manifest:
+def check_backup(folder: Path, verifier: Verifier | None = None, counting: Counting = uncounting) -> Manifest:
     """Read every byte of a backup and return what it holds.
 
     Parameters
     ----------
     verifier
         With the key that it must be signed with; None for the key that came with it, which finds damage alone.
+    counting
+        Hears how far the checking is.
 
     Raises
     ------
@@ -99,7 +106,7 @@ def check_backup(folder: Path, verifier: Verifier | None = None) -> Manifest:
         A file is missing, another or too many, the record's chain is broken, or a model or a snapshot was damaged
         before it was backed up.
     """
-    manifest = _checked(folder, verifier)
+    manifest = _checked(folder, verifier, counting)
     if damage := [*_lost(folder / "state", manifest.model), *damaged_kept(folder / "state")]:
         raise IntegrityError(f"backup {folder}: {damage[0]}; use another")
     return manifest
@@ -127,7 +134,7 @@ def _lost(copied: Path, model: str) -> Sequence[str]:
     ]
 
 
-def _checked(folder: Path, verifier: Verifier | None) -> Manifest:
+def _checked(folder: Path, verifier: Verifier | None, counting: Counting) -> Manifest:
     """Check the files of a backup against its manifest, and its record's chain."""
     manifest = read_manifest(folder, verifier)
     named = {MANIFEST, *manifest.files}
@@ -135,21 +142,23 @@ def _checked(folder: Path, verifier: Verifier | None) -> Manifest:
         name = path.relative_to(folder).as_posix()
         if (path.is_symlink() or not path.is_dir()) and name not in named:
             raise IntegrityError(f"backup {folder}: {name} came later; remove it, or use another backup")
-    for name, digest in manifest.files.items():
+    told = counting("files checked")
+    for done, (name, digest) in enumerate(manifest.files.items(), 1):
         try:
             found = digest_file(folder / name)
         except OSError as exc:
             raise IntegrityError(f"backup {folder}: {name} cannot be read ({exc.strerror}); use another") from exc
         if found != digest:
             raise IntegrityError(f"backup {folder}: {name} is not what was backed up; use another")
+        told(done, len(manifest.files))
     head = _verified(folder / "state" / "anew.db")
     if (head.seq, head.hash) != (manifest.facts, manifest.head):
         raise IntegrityError(f"backup {folder}: the record ends at {head.seq}, not at {manifest.facts}; use another")
     return manifest
 
 
-def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool) -> Manifest:
-    copy = BackupCopy(state=settings.state, target=draft / "state")
+def _made(settings: Settings, draft: Path, at: datetime, *, secrets: bool, counting: Counting) -> Manifest:
+    copy = BackupCopy(state=settings.state, target=draft / "state", counting=counting)
     copy.review()
     copy.record()
     observations = copy.data()

@@ -27,6 +27,7 @@ from anew.app.record_place import record_place
 from anew.app.stores import review_file
 from anew.domain.errors import ConflictError, IntegrityError
 from anew.domain.facts import TrafficOrdered, TrafficShifted
+from anew.loop.progress import Counting, uncounting
 
 __all__ = ["ACCESS", "BackupCopy", "record_epoch"]
 
@@ -41,11 +42,15 @@ _MOST = 50_000
 
 @dataclass(slots=True, kw_only=True)
 class BackupCopy:
-    """Copies from the ``.anew`` folder `state` into `target`; `files` has the digest of every copy by its path."""
+    """Copies from the ``.anew`` folder `state` into `target`; `files` has the digest of every copy by its path.
+
+    `counting` hears how far the copying of the lake is, which is most of it.
+    """
 
     state: Path
     target: Path
     files: dict[str, str] = field(default_factory=dict)
+    counting: Counting = uncounting
 
     def file(self, name: str, *, size: int | None = None) -> str:
         """Copy a file, or its first `size` bytes."""
@@ -195,11 +200,13 @@ class BackupCopy:
             for table, version, sha256 in tables
             if version >= 0
         }
-        for name, sha256 in expected.items():
+        told = self.counting("files of the lake copied")
+        for done, (name, sha256) in enumerate(expected.items(), 1):
             if self.file(name) != sha256:
                 raise IntegrityError(
                     f"{name} is not what was stored; let anew up repair the lake (anew doctor says more), then back up"
                 )
+            told(done, len(expected))
         for table, version, _ in tables:
             pointer = f"lake/{table}/_delta_log/_last_checkpoint"
             if version >= 0 and (self.state / pointer).is_file() and _points_to(self.state / pointer) == version:

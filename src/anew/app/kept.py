@@ -1,6 +1,7 @@
 """A project's artifacts and snapshots, opened where they are: in its folder, or in a bucket with copies in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from anew.adapters.local_artifact import LocalArtifactStore
@@ -11,6 +12,7 @@ from anew.adapters.s3_snapshot import S3SnapshotStore
 from anew.adapters.signing import Signer, Verifier
 from anew.app.record_place import LOCAL, artifact_place, has_record, put_down, settled
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
+from anew.loop.progress import uncounted
 from anew.ports.artifact import ArtifactStore
 from anew.ports.snapshot import SnapshotStore
 
@@ -84,11 +86,11 @@ def settle_kept(state: Path, wanted: str) -> None:
     put_down(state, *settled(state), artifacts=wanted)
 
 
-def move_kept(state: Path, wanted: str) -> int:
+def move_kept(state: Path, wanted: str, told: Callable[[int, int], None] = uncounted) -> int:
     """Copy all artifacts and snapshots to where they are `wanted`, verified, and use them there; return how many.
 
     The caller sees that the project does not run. Copies stay where they were. Killed at any moment, the project uses
-    the one or the other place, and the same call finishes.
+    the one or the other place, and the same call finishes. `told` hears how many are copied, and of how many.
 
     Raises
     ------
@@ -100,10 +102,14 @@ def move_kept(state: Path, wanted: str) -> int:
     count = fetch_kept(state)
     if wanted != LOCAL:
         artifacts, snapshots = _local_artifacts(state), LocalSnapshotStore(state / "snapshots")
-        models, rows = _models(wanted), _snapshots(wanted)
-        copied = [S3ArtifactStore(bucket=models, copies=artifacts).upload(each) for each in artifacts.stored()]
-        copied += [S3SnapshotStore(rows, snapshots).upload(each) for each in snapshots.stored()]
-        count = len(copied)
+        models = S3ArtifactStore(bucket=_models(wanted), copies=artifacts)
+        rows = S3SnapshotStore(_snapshots(wanted), snapshots)
+        uploads = [partial(models.upload, each) for each in artifacts.stored()]
+        uploads += [partial(rows.upload, each) for each in snapshots.stored()]
+        count = len(uploads)
+        for done, upload in enumerate(uploads, 1):
+            upload()
+            told(done, count)
     if has_record(state):
         put_down(state, *settled(state), artifacts=wanted)
     return count

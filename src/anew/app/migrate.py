@@ -28,6 +28,7 @@ from anew.app.record_place import (
 from anew.app.settings import Settings
 from anew.app.status import loop_holder
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
+from anew.loop.progress import Counting, uncounting
 
 __all__ = ["Moved", "go_back", "move_record"]
 
@@ -47,7 +48,7 @@ class Moved:
     holder: str = ""
 
 
-def move_record(settings: Settings, to: str, *, dry_run: bool = False) -> Moved:
+def move_record(settings: Settings, to: str, *, dry_run: bool = False, counting: Counting = uncounting) -> Moved:
     """Copy the record to the database `to`, verify the copy, and have the project use it from now on.
 
     So with artifacts and snapshots, where ``stores.artifacts`` says that they belong elsewhere. The former ones are
@@ -61,6 +62,8 @@ def move_record(settings: Settings, to: str, *, dry_run: bool = False) -> Moved:
     dry_run
         Verify the record where it is, look whether the other database can take it, and move nothing. The project may be
         running.
+    counting
+        Hears how far the copying is.
 
     Raises
     ------
@@ -76,16 +79,17 @@ def move_record(settings: Settings, to: str, *, dry_run: bool = False) -> Moved:
         raise NotFoundError(f"{settings.root} was never brought up (anew up): write stores.database, and begin there")
     wanted, there = settings.policy.stores.artifacts, artifact_place(state)
     with _undisturbed(state, dry_run=dry_run):
-        moved = _moved_record(settings, to, dry_run=dry_run)
+        moved = _moved_record(settings, to, counting, dry_run=dry_run)
         if wanted != there:
-            count = count_kept(state) if dry_run else move_kept(state, wanted)
+            told = counting("artifacts and snapshots copied")
+            count = count_kept(state) if dry_run else move_kept(state, wanted, told)
             return replace(moved, kept=(there, wanted, count))
         if moved.source == moved.target:
             raise ConflictError(f"this project's record is in {moved.source} already")
     return moved
 
 
-def _moved_record(settings: Settings, to: str, *, dry_run: bool) -> Moved:
+def _moved_record(settings: Settings, to: str, counting: Counting, *, dry_run: bool) -> Moved:
     state = settings.state
     source, target = record_place(state), place_of(state, to, settings.model)
     if dry_run or settled(state)[0] == to:
@@ -101,7 +105,7 @@ def _moved_record(settings: Settings, to: str, *, dry_run: bool) -> Moved:
         head = _verified(old)
         _refuse_held(target, held_by(new, old))
         new.claim(owner_of(state), begun=True)
-        copy_record(old, new)
+        copy_record(old, new, counting("facts copied"))
         if _verified(new) != head:
             raise IntegrityError(f"the copy in {target} has another head than {source}; nothing was moved")
     put_down(state, to, settings.model)

@@ -27,6 +27,7 @@ from anew.app.stores import open_lake
 from anew.app.yaml_file import read_yaml
 from anew.domain.errors import ConflictError, IntegrityError, NotFoundError
 from anew.domain.facts.rollout import Order, TrafficOrdered, TrafficShifted
+from anew.loop.progress import Counting, uncounting
 
 __all__ = ["RestoreOptions", "Restored", "restore"]
 
@@ -93,8 +94,13 @@ class Restored:
     seconds: float
 
 
-def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
+def restore(backup: Path, project: Path, options: RestoreOptions, counting: Counting = uncounting) -> Restored:
     """Check the backup, and put it into the folder `project`; on an error the project is as it was.
+
+    Parameters
+    ----------
+    counting
+        Hears how far the checking and the copying are.
 
     Raises
     ------
@@ -110,7 +116,7 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
     began = time.monotonic()
     state = state_folder(project)
     keys = _keys(backup, state, options)
-    manifest = check_backup(backup, Verifier.load(keys))
+    manifest = check_backup(backup, Verifier.load(keys), counting)
     epoch = _allowed(project, manifest, options, keys)
     ends, aside, kept = manifest.epoch, None, list[str]()
     if epoch > manifest.epoch:
@@ -120,7 +126,7 @@ def restore(backup: Path, project: Path, options: RestoreOptions) -> Restored:
         project.mkdir(parents=True, exist_ok=True)
         draft = project / f".anew.restoring-{os.getpid()}"
         try:
-            _filled(backup, draft, keys, manifest)
+            _filled(backup, draft, keys, manifest, counting)
             if ends > manifest.epoch:
                 _supersede(state_folder(draft), manifest.model, ends)
             kept = _kept(draft, project, manifest)
@@ -186,14 +192,16 @@ def _allowed(project: Path, manifest: Manifest, options: RestoreOptions, keys: P
     return epoch
 
 
-def _filled(backup: Path, draft: Path, keys: Path, manifest: Manifest) -> None:
+def _filled(backup: Path, draft: Path, keys: Path, manifest: Manifest, counting: Counting) -> None:
     """Make a whole project of the backup, comparing every digest once more, with the keys; and verify its lake."""
     state = state_folder(draft)
     state.mkdir(mode=0o700, parents=True)  # a file's own folder alone would be its owner's
-    for name, digest in manifest.files.items():
+    told = counting("files copied")
+    for done, (name, digest) in enumerate(manifest.files.items(), 1):
         kind, _, inside = name.partition("/")
         if copy_file(backup / name, (state if kind == "state" else draft) / inside) != digest:
             raise IntegrityError(f"backup {backup}: {name} changed while it was being restored; nothing was restored")
+        told(done, len(manifest.files))
     if not (state / "keys" / "signing.key").exists():
         copy_file(keys / "signing.key", state / "keys" / "signing.key")
     Signer.load(state / "keys")  # both halves belong together, or it says so

@@ -1,6 +1,6 @@
 """`anew data score`: a file of rows answered by a version that the gateway knows, batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from anew.app.new_file import require_new
 from anew.app.settings import load
 from anew.domain.column import ColumnKind
 from anew.domain.errors import NotFoundError, SchemaError
+from anew.loop.progress import uncounted
 from anew.ports.predictor import Predictor
 
 __all__ = ["Scored", "score_file"]
@@ -35,13 +36,22 @@ class Scored:
     unlike: int = 0
 
 
-def score_file(project: Path, source: Path, target: Path, *, version: str = "") -> Scored:
+def score_file(
+    project: Path,
+    source: Path,
+    target: Path,
+    *,
+    version: str = "",
+    told: Callable[[int, int], None] = uncounted,
+) -> Scored:
     """Write the rows of the Parquet file `source` with their answers into `target`; memory is bounded by a batch.
 
     Parameters
     ----------
     version
         A version that the gateway is told of: champion, challenger or fallback; empty for the champion.
+    told
+        Hears how many rows are answered, and of how many.
 
     Raises
     ------
@@ -59,13 +69,14 @@ def score_file(project: Path, source: Path, target: Path, *, version: str = "") 
     names = _names(predictor)
     rows = unlike = 0
     with TableWriter(target) as writer:
-        for frame in _batches(source):
+        for frame, of in _batches(source):
             taken = sorted(set(names) & set(frame.columns))
             if taken:
                 raise SchemaError(f"{source.name} has a column {taken[0]!r} already: rename it", taken[0])
             writer.write(frame.with_columns(_answers(predictor, frame, names)))
             rows += frame.height
             unlike += _unlike(predictor, frame)
+            told(rows, of)
     return Scored(rows=rows, version=predictor.version, columns=names, unlike=unlike)
 
 
@@ -104,14 +115,15 @@ def _unlike(predictor: Predictor, frame: pl.DataFrame) -> int:
     return frame.filter(pl.any_horizontal(odd)).height if odd else 0
 
 
-def _batches(source: Path) -> Iterator[pl.DataFrame]:
-    """Yield the rows, `_ROWS` at a time; of an empty file one empty frame, for its columns."""
+def _batches(source: Path) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Yield the rows, `_ROWS` at a time, and how many there are; of an empty file one empty frame, for its columns."""
     lazy, at = pl.scan_parquet(source), 0
     try:
+        of = int(lazy.select(pl.len()).collect().item())
         while True:
             frame = lazy.slice(at, _ROWS).collect()
             if frame.height or not at:
-                yield frame
+                yield frame, of
             if frame.height < _ROWS:
                 return
             at += _ROWS

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TextIO
 
-from anew.loop.progress import time_left, write_left
+from anew.loop.progress import time_left, uncounted, write_left
 
-__all__ = ["Counted"]
+__all__ = ["Counted", "at_a_terminal"]
 
 _EVERY_S = 30.0
 _SHOWN_S = 0.1
@@ -41,3 +41,8 @@ class Counted:
         line = f"{done} of {of} {self.what}" + (f", {write_left(left)}" if left else "")
         self.to.write(f"\r\x1b[K{line}" + ("\n" if done == of else "") if over else f"{line}\n")
         self.to.flush()
+
+
+def at_a_terminal(what: str) -> Callable[[int, int], None]:
+    """Count work at a terminal alone: where a program reads, a command that goes well has nothing to say on stderr."""
+    return Counted(what=what) if sys.stderr.isatty() else uncounted

@@ -8,6 +8,7 @@ import typer
 
 from anew.app.backup import back_up
 from anew.cli._output import emit_json, say
+from anew.cli._progress import at_a_terminal
 
 __all__ = ["run"]
 
@@ -22,7 +23,7 @@ def run(
 ) -> None:
     """Make a backup of what was acknowledged until now, and read every byte of it again."""
     began = time.monotonic()
-    folder, made = back_up(project, destination, secrets=secrets)
+    folder, made = back_up(project, destination, secrets=secrets, counting=at_a_terminal)
     seconds = time.monotonic() - began
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if json:

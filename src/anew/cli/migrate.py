@@ -10,6 +10,7 @@ from anew.app.settings import Settings, load
 from anew.cli._changing import changing
 from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, say
+from anew.cli._progress import at_a_terminal
 from anew.domain.errors import ConflictError
 
 __all__ = ["run"]
@@ -59,7 +60,7 @@ def run(
 def _do(settings: Settings, to: str, revision: str, *, dry_run: bool) -> Moved:
     if revision:
         return go_back(settings, revision, dry_run=dry_run)
-    return move_record(settings, to, dry_run=dry_run)
+    return move_record(settings, to, dry_run=dry_run, counting=at_a_terminal)
 
 
 def _said(moved: Moved) -> str:

@@ -11,6 +11,7 @@ from anew.app.restore import RestoreOptions, restore
 from anew.cli._changing import changing
 from anew.cli._intent import Intent, agreed, check_champion
 from anew.cli._output import emit_json, minute, say
+from anew.cli._progress import at_a_terminal
 
 __all__ = ["run"]
 
@@ -51,7 +52,7 @@ def run(
     options = RestoreOptions(
         replace=replace, supersede=supersede, keys=keys, new_keys=new_keys, keep_access=keep_access, dry_run=dry_run
     )
-    done = restore(backup, project, options)
+    done = restore(backup, project, options, at_a_terminal)
     made = done.manifest
     if json:
         data = {

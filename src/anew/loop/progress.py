@@ -9,17 +9,21 @@ from typing import Any
 
 __all__ = [
     "PROGRESS",
+    "Counting",
     "Progress",
     "ProgressFile",
     "read_progress",
     "silent",
     "time_left",
     "uncounted",
+    "uncounting",
     "write_left",
     "write_progress",
 ]
 
 PROGRESS = "progress.json"
+Counting = Callable[[str], Callable[[int, int], None]]
+"""Begins to count a kind of work, given in words; what it returns hears how much is done, and of how much."""
 _EVERY_S = 0.25
 
 
@@ -55,6 +59,11 @@ def silent(progress: Progress) -> None:
 
 def uncounted(done: int, of: int) -> None:
     """Tell nobody how much of counted work is done."""
+
+
+def uncounting(_what: str) -> Callable[[int, int], None]:
+    """Begin to count a kind of work, and tell nobody."""
+    return uncounted
 
 
 def time_left(took_s: float, made: int, left: int) -> float | None:
