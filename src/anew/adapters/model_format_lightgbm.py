@@ -24,7 +24,9 @@ __all__ = ["LightGBMFormat"]
 
 _TYPES = frozenset({"Booster", "LGBMClassifier", "LGBMRegressor"})
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0  # C_API_DTYPE_FLOAT64, C_API_PREDICT_NORMAL of LightGBM's c_api.h
-_LEAVES = re.compile(r"^num_leaves=(\d+)$", re.MULTILINE)
+_LEAVES = re.compile(r"^leaf_value=(.*)$", re.MULTILINE)
+_SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
+_TREES, _END = "\nTree=0\n", "\nend of trees\n"
 _ALIKE = ("num_class", "num_tree_per_iteration", "max_feature_idx", "objective", "feature_names", "pandas_categorical")
 _ONE_THREAD = ctypes.c_char_p(b"num_threads=1")
 
@@ -78,21 +80,10 @@ class LightGBMFormat:
         """
         texts = [cast("Booster", model).model_to_string() for model in models]
         _refuse_unlike(texts)
-        parts = [self.decode(text.encode()) for text in texts]
-        for text, part, weight in zip(texts, parts, weights, strict=True):
-            for tree, leaves in enumerate(map(int, _LEAVES.findall(text))):
-                for leaf in range(leaves):
-                    part.set_leaf_output(tree, leaf, weight * part.get_leaf_output(tree, leaf))
-        whole, *others = parts
-        trees = sum(part.num_trees() for part in parts)
-        library: Any = getattr(sys.modules[type(whole).__module__], "_LIB", None)
-        for other in others:
-            # LightGBM merges models; its Python package has no name for that
-            if library is None or library.LGBM_BoosterMerge(_handle(whole), _handle(other)):
-                raise TrainingError("error", "this LightGBM cannot merge models")
-        merged = self.decode(whole.model_to_string().encode())
+        merged = self.decode(_merged([_weighted(*each) for each in zip(texts, weights, strict=True)]).encode())
+        trees = sum(text.count("\nTree=") for text in texts)
         if merged.num_trees() != trees:
-            raise TrainingError("error", f"LightGBM merged {trees} trees into {merged.num_trees()}")
+            raise TrainingError("error", f"LightGBM read {trees} trees as {merged.num_trees()}")
         return merged
 
     def score(self, model: object, inputs: pl.DataFrame | npt.NDArray[np.float64], *, classify: bool) -> Scores:
@@ -112,8 +103,32 @@ class LightGBMFormat:
         return Scores(values=proba.argmax(axis=1), proba=proba)
 
 
-def _handle(booster: "Booster") -> object:
-    return getattr(booster, "_handle", None)
+def _weighted(text: str, weight: float) -> str:
+    """Return the text of a model with each leaf times `weight`."""
+
+    def scaled(line: re.Match[str]) -> str:
+        leaves = np.array(line[1].split(), dtype=np.float64) * weight
+        return "leaf_value=" + " ".join(map(repr, leaves.tolist()))
+
+    return _LEAVES.sub(scaled, text)
+
+
+def _merged(texts: Sequence[str]) -> str:
+    """Return the text of a model that has the trees of all, those of the first last; for the rest it is the first.
+
+    Without the lengths of the trees' texts, which are others now, LightGBM reads them one after another.
+    """
+    parts = [_parts(text) for text in texts]
+    head, _, tail = parts[0]
+    return _SIZES.sub("", head) + "".join(trees for _, trees, _ in (*parts[1:], parts[0])) + tail
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Return what a model says before its trees, its trees, and what it says after them."""
+    begin, end = text.find(_TREES), text.find(_END)
+    if begin < 0 or end < begin:
+        raise TrainingError("error", "a LightGBM model without trees cannot be blended")
+    return text[:begin], text[begin:end], text[end:]
 
 
 def _refuse_unlike(texts: Sequence[str]) -> None:
