@@ -259,8 +259,8 @@ class LiveLoop:
     def _dated(self, fact: Fact) -> Fact:
         """Return what came into the inbox as of now; by the data's clock just after the newest row at the latest.
 
-        There it may bear the wall clock's time: its own, or that of a fact from before any row came. Of the newest row
-        is, too, what a person asks for before there is a champion, as what a start asks for.
+        There it may bear the wall clock's time: its own, or that of a fact from before any row came. Before there is a
+        champion, a retrain that a person asks for holds then by either clock.
         """
         fact, now = self._from_now(fact), self.event_time()
         if isinstance(fact, RetrainCommanded) and not self._engine.state("rollout").champion[0]:
