@@ -1,5 +1,6 @@
 """Journals of other hosts, through a real S3 protocol: whatever is interrupted or repeated, each record comes once."""
 
+import errno
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from anew.adapters.s3_bucket import S3Bucket
 from anew.adapters.segment_journal import SegmentJournal, SegmentReader
 from anew.adapters.segment_reader import CLOCK, NEVER
 from anew.adapters.signing import Signer
-from anew.domain.errors import ConflictError, IntegrityError
+from anew.domain.errors import ConflictError, IntegrityError, UnavailableError
 from anew.domain.observation import ShadowAnswer
 from anew.ports.traffic import WorkerStatus
 from anew.testing.contract_lake import prediction
@@ -482,3 +483,35 @@ def test_a_host_whose_journal_lost_what_it_had_shipped_gives_no_number_twice(
         assert len(two.place.look()[1]) == 1, "what was acknowledged since waits to be looked at"
     else:
         assert two.stored() == ids(0, 12)
+
+
+class Full(LocalDisk):
+    """Has no room for a new segment twice, and after that for no group."""
+
+    begun = 0
+
+    def write(self, descriptor: int, data: bytes, at: int) -> int:
+        """Write what there is room for."""
+        self.begun += 1
+        if self.begun <= 2 or len(data) > 200:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(descriptor, data, at)
+
+
+def test_numbers_that_a_full_disk_had_skipped_are_none_that_were_shipped(two: Two) -> None:
+    two.write(0, 8)
+    two.turn()
+    journal = SegmentJournal(two.host / "0", disk=Full())
+    for i in range(4):
+        with pytest.raises(UnavailableError):
+            journal.append([prediction(8 + i)])
+    journal.close()
+    two.turn()
+    assert shipped_upto(two.host / "0") == 8
+    journal = SegmentJournal(two.host / "0", stored=shipped_upto(two.host / "0"))
+    for i in range(8, 12):
+        journal.append([prediction(i)])
+    journal.close()
+    two.shipper, two.receiver = two.restarted()
+    two.turn()
+    assert two.stored() == ids(0, 12)

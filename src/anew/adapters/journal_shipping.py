@@ -188,7 +188,7 @@ class JournalShipper:
                 break  # the next read begins there
             if group is None:
                 break
-            end, last = group.end, group.last
+            end, last = group.end, group.last if group.count else last  # a mark without records may be ahead of them
         return (data[: end - offset], last) if end > begin else (b"", 0)
 
 

@@ -170,7 +170,7 @@ class SegmentJournal:
 
     def _go_on(self) -> None:
         """Begin a segment behind what is stored, at once, where the segments that are left end before it."""
-        if self._last >= self.stored:
+        if self._last >= self.stored or self._next > self.stored:  # no number is given twice
             return
         _LOG.error(
             "journal_cut journal=%s ends=%d stored=%d what=its end was lost, and with it what was acknowledged and not "
