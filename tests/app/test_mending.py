@@ -7,6 +7,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from anew.app.served_gateway import ServedGateway
 from anew.app.settings import load
 from anew.app.stores import open_lake
 from anew.app.up import UpOptions, up
@@ -34,14 +35,21 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("damage", ["flipped", "deleted"])
-def test_the_newest_file_is_mended_before_it_is_read(project: Path, damage: str) -> None:
+def test_the_newest_file_is_mended_before_it_is_read_and_the_gateway_does_not_wait(
+    project: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (file,) = (project / ".anew" / "lake" / "predictions").glob("*.parquet")
     whole = file.read_bytes()
+    began = list[bool]()
+    monkeypatch.setattr(
+        ServedGateway, "stand_in", lambda _: began.append(file.is_file() and file.read_bytes() == whole)
+    )
     if damage == "flipped":
         file.write_bytes(whole[:300] + bytes([whole[300] ^ 1]) + whole[301:])
     else:
         file.unlink()
     begun(project)
+    assert not began[0], "it serves before the mending is through"
     assert file.read_bytes() == whole
     with open_lake(load(project)) as lake:
         assert lake.verify() == []

@@ -276,6 +276,11 @@ class _Up:
         turned(self._settings.state)
         self._loop.come_on()
 
+    def _serving(self) -> None:
+        """Say the same where the lake is mended before the gateway has begun, which does not wait for it."""
+        self._gateway.stand_in()
+        self._alive()
+
     def _tidy(self, upkeep: Upkeep, pins: Pins) -> None:
         running = set(self._loop.state("train").runs.values())
         upkeep.tidy(self._loop.event_time(), self._settings.keep, lambda: pins.now(running))
@@ -304,7 +309,7 @@ class _Up:
         """Record the project's revision, bring its history in, and ask for a first champion when there is none."""
         keep_one_history(self._settings, self._stores.traffic, self._loop.state("rollout").epoch)
         self._alive()
-        lake, now = (self._stores.lake, self._stores.journals, self._alive), self._stores.clock.now()
+        lake, now = (self._stores.lake, self._stores.journals, self._serving), self._stores.clock.now()
         newest = mended(*lake, lambda: take_history(self._settings, self._stores.lake, now))
         first, seen = seen_before(*lake, self._loop.state("feedback"))
         self._loop.resume(first, max(filter(None, (seen, newest)), default=None))
@@ -318,12 +323,9 @@ class _Up:
         trigger = engine.state("trigger")
         waits = engine.state("validate").waits and not trigger.mended  # for a person: no other is asked for
         if not served and newest is not None and not (trigger.running or waits):
-            command = f"{FIRST}{engine.state('train').planned}"
-            self._loop.submit(
-                RetrainCommanded(
-                    model=self._settings.model, at=at, command=command, by="anew up", reason="there is no champion"
-                )
-            )
+            model, command = self._settings.model, f"{FIRST}{engine.state('train').planned}"
+            reason = "there is no champion"
+            self._loop.submit(RetrainCommanded(model=model, at=at, command=command, by="anew up", reason=reason))
 
     def _data_clock(self) -> bool:
         return self._settings.policy.monitor.clock == "data"
