@@ -203,7 +203,7 @@ def test_a_loop_that_lives_without_its_lease_is_told_and_not_to_be_started(run: 
     assert "loop        not running" in run("status", project).out
     with alone(lock_of(project / ".anew")):
         assert json.loads(run("status", project, "--json").out)["data"]["without_lease"] == os.getpid()
-        assert f"loop        process {os.getpid()} runs and does not hold the lease" in run("status", project).out
+        assert f"loop        process {os.getpid()} has the project and not the lease" in run("status", project).out
         said = run("doctor", project).out
     assert f"process {os.getpid()} runs without the lease" in said
     assert "start it: anew up" not in said
@@ -319,7 +319,10 @@ def test_status_knows_of_no_host_that_is_not_heard_whether_it_answers(run: Run, 
     file.write_text('{"host": "b", "worker": "b.0"}')
     os.utime(file, (1_700_000_000,) * 2)
     said = "nothing was heard of one since 2023-11-14 22:13:20 UTC; it has ended, or it answers on and the bucket"
-    assert f"gateway     nobody answers here; other hosts: {said}" in run("status", project).out
+    assert (
+        f"nobody answers here (start it with anew up, or anew gateway); other hosts: {said}"
+        in run("status", project).out
+    )
     assert f"none is alive here; other hosts: {said}" in run("doctor", project).out
     file.write_text("half of it")
     assert "gateway     nobody answers: no worker of it is alive" in run("status", project).out

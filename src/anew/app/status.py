@@ -150,8 +150,8 @@ def told_loop(status: Mapping[str, Any]) -> str:
         return f"run by {status['holder']}"
     if status["without_lease"]:
         return (
-            f"process {status['without_lease']} runs and does not hold the lease: it begins, or the record cannot be "
-            "written (is the disk full?); see what anew up says"
+            f"process {status['without_lease']} has the project and not the lease: it begins, is a command such as "
+            "anew migrate, or cannot write the record (is the disk full?); see what it says"
         )
     return "not running"
 

@@ -85,7 +85,7 @@ def _say_nobody(project: Path) -> None:
     if since is None:
         say("gateway     nobody answers: no worker of it is alive; start it with anew up, or anew gateway")
     else:
-        say(f"gateway     nobody answers here; {told_unheard(since)}")
+        say(f"gateway     nobody answers here (start it with anew up, or anew gateway); {told_unheard(since)}")
 
 
 def _version(record: Mapping[str, Any] | None) -> str:

@@ -244,7 +244,7 @@ def _loop(project: Examined) -> Finding:
     grant = read_lease(record_place(project.state), clock=SystemClock())
     age = project.traffic.beaten_s()
     if grant is None and (pid := turning(project.state)) is not None:
-        return Finding.warning("loop", f"process {pid} runs without the lease", "is the disk full? anew up says why")
+        return Finding.warning("loop", f"process {pid} runs without the lease", "see what it says; full disk?")
     if grant is None:
         return Finding.warning("loop", "not running", "start it: anew up")
     if age is not None and age > _BEAT_S:
