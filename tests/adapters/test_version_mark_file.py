@@ -31,6 +31,16 @@ def loads(mark: VersionMarkFile) -> None:
     mark.loaded("v1")
 
 
+def both(mark: VersionMarkFile) -> None:
+    mark.load("v2")
+    mark.enter("v1")
+
+
+def asked_to_end(mark: VersionMarkFile) -> None:
+    both(mark)
+    mark.forget()
+
+
 def done(mark: VersionMarkFile) -> None:
     calls(mark)
     mark.leave()
@@ -38,7 +48,7 @@ def done(mark: VersionMarkFile) -> None:
     mark.loaded("v2")
 
 
-@pytest.mark.parametrize(("story", "found"), [(calls, (1, 0)), (loads, (0, 1)), (done, (0, 0))])
+@pytest.mark.parametrize(("story", "found"), [(calls, (1, 0)), (loads, (0, 1)), (done, (0, 0)), (asked_to_end, (0, 0))])
 def test_the_next_process_blames_the_version_in_whose_code_the_last_one_ended(
     tmp_path: Path, story: Story, found: tuple[int, int]
 ) -> None:
@@ -50,6 +60,21 @@ def test_the_next_process_blames_the_version_in_whose_code_the_last_one_ended(
     assert (after.ends("v1"), after.ends("v1", loading=True)) == (0, 0)
 
 
+def test_what_is_loaded_beside_an_answer_is_not_to_blame(tmp_path: Path) -> None:
+    lived(tmp_path, both)
+    after = VersionMarkFile(tmp_path, "0")
+    assert after.answered
+    after.blame()
+    assert (after.ends("v1"), after.ends("v2", loading=True)) == (1, 0)
+
+
+def test_a_full_disk_loses_the_note_and_not_the_worker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lived(tmp_path, calls)
+    (tmp_path / "ends").mkdir()  # nothing can be written there
+    VersionMarkFile(tmp_path, "0").blame()
+    assert "end_not_noted worker=0 version=v2" in caplog.text
+
+
 def test_workers_count_together_and_forget_within_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for worker in ("0", "green0"):
         lived(tmp_path, calls, worker)
@@ -57,8 +82,9 @@ def test_workers_count_together_and_forget_within_minutes(tmp_path: Path, monkey
         lived(tmp_path, VersionMarkFile.blame, worker)  # it was in nobody's code itself
     mark, now = VersionMarkFile(tmp_path, "1"), time.time()
     assert mark.ends("v2") == 2
-    monkeypatch.setattr(time, "time", lambda: now + 301.0)
-    assert mark.ends("v2") == 0
+    for later in (301.0, -3600.0):  # long ago, and by a clock that was ahead
+        monkeypatch.setattr(time, "time", lambda later=later: now + later)
+        assert mark.ends("v2") == 0
 
 
 def test_a_living_process_keeps_its_mark_for_itself(tmp_path: Path) -> None:

@@ -156,6 +156,16 @@ def test_a_champion_that_ends_the_processes_that_serve_it_goes_back(tmp_path: Pa
 
 @pytest.mark.usefixtures("importable")
 @pytest.mark.fault("P5")
+def test_a_fallback_that_was_being_loaded_when_the_champion_ended_the_process_stands_in(tmp_path: Path) -> None:
+    with bed(tmp_path) as ours:
+        good, bad = ours.version("v1", load="slow", seconds=0.5), ours.version("v2", behaviour="crash_sometimes")
+        ours.shift(bad, fallback=good)
+        with kept_alive(ours) as port:  # rows that end it come from the beginning on
+            wait(lambda: asked(ours, port, 100.0) == "v1", ours.log, seconds=60.0)
+
+
+@pytest.mark.usefixtures("importable")
+@pytest.mark.fault("P5")
 def test_control_workers_that_are_killed_from_outside_take_no_champion_back(tmp_path: Path) -> None:
     with bed(tmp_path) as ours, guarded(ours) as plane, kept_alive(ours) as port:
         promoted(ours, plane, behaviour="slow", seconds="0.2")

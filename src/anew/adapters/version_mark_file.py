@@ -74,19 +74,35 @@ class VersionMarkFile:
         if self._map[_LOAD + 1 : _LOAD + _PART] == _padded(version):
             self._map[_LOAD] = 0
 
+    @property
+    def answered(self) -> bool:
+        """Did the process before this one end while an answer was asked for?"""
+        return self._left[_CALL : _CALL + 1] == b"\x01"
+
     def blame(self) -> None:
-        """Hold it against the version in whose code the process before this one was that it ended by itself."""
-        for part, doing in ((_CALL, _ANSWERING), (_LOAD, _LOADING)):
-            if self._left[part : part + 1] == b"\x01":
-                self._note(self._left[part + 1 : part + _PART].rstrip(b"\0").decode(errors="replace"), doing)
+        """Hold it against the version in whose code the process before this one was that it ended by itself.
+
+        Where it answered, what it loaded beside that is not to blame. What a full disk does not take is logged.
+        """
+        part, doing = (_CALL, _ANSWERING) if self.answered else (_LOAD, _LOADING)
+        if self._left[part : part + 1] == b"\x01":
+            version = self._left[part + 1 : part + _PART].rstrip(b"\0").decode(errors="replace")
+            try:
+                self._note(version, doing)
+            except OSError as exc:
+                _LOG.warning("end_not_noted worker=%s version=%s problem=%s", self._worker, version, exc)
+
+    def forget(self) -> None:
+        """Say that this process ends because it was asked to."""
+        self._map[_CALL] = self._map[_LOAD] = 0
 
     def ends(self, version: str, *, loading: bool = False) -> int:
         """Return how many workers ended within five minutes while it answered, or was loaded, as any of them found."""
-        since, found, wanted = time.time() - _WITHIN_S, 0, _LOADING if loading else _ANSWERING
+        now, found, wanted = time.time(), 0, _LOADING if loading else _ANSWERING
         for line in self._lines():
             with suppress(ValueError, KeyError, TypeError):
                 said = json.loads(line)
-                found += (said["version"], said["doing"]) == (version, wanted) and said["at"] >= since
+                found += (said["version"], said["doing"]) == (version, wanted) and 0 <= now - said["at"] <= _WITHIN_S
         return found
 
     def _name(self, part: int, version: str) -> None:
@@ -104,7 +120,7 @@ class VersionMarkFile:
     def _lines(self) -> list[str]:
         try:
             return self._ends.read_text("utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
+        except OSError:
             return []
 
 

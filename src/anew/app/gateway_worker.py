@@ -50,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make: PartsMaker = named(given.parts)
         parts = [make(project, given.worker) for project in given.project]
-        for each in parts if given.after_end else ():
-            each.mark.blame()
+        marks = [each.mark for each in parts] if given.after_end else []
+        for mark in [each for each in marks if each.answered] or marks:
+            mark.blame()
         with ExitStack() as held:
             inherited = [held.enter_context(socket(fileno=each)) for each in given.beside]
             bound = listen(parts[0].host, given.port) if given.listener is None else socket(fileno=given.listener)

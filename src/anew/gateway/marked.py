@@ -55,7 +55,15 @@ class Unmarked:
     def loaded(self, version: str) -> None:
         """Do nothing."""
 
+    @property
+    def answered(self) -> bool:
+        """Know of no process before."""
+        return False
+
     def blame(self) -> None:
+        """Do nothing."""
+
+    def forget(self) -> None:
         """Do nothing."""
 
     def ends(self, version: str, *, loading: bool = False) -> int:  # noqa: ARG002 - the port's signature

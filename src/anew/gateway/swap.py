@@ -132,9 +132,9 @@ class Swapper:
     async def _swap(self, order: TrafficShifted) -> None:
         """Load what the order names, then change the one reference."""
         old = self.switch.route
-        version = order.champion[0]
-        if order.champion not in self._warm and order.fallback[0] and (ends := self.mark.ends(version)) >= MOST_ENDS:
-            raise UnavailableError(f"{version} ended {ends} gateway processes within minutes while it answered")
+        if order.champion not in self._warm and order.fallback[0]:  # else nobody could answer in its place
+            self._refuse(order.champion[0], loading=False)
+            self._refuse(order.champion[0], loading=True)
         champion = await self._load(order.champion)
         if order.challenger[0] and (old is None or old.champion is not champion):
             old = self._alone(order, champion, old)
@@ -249,9 +249,12 @@ class Swapper:
         self._warm[pair] = Marked(loaded, self.mark)
         return self._warm[pair]
 
+    def _refuse(self, version: str, *, loading: bool) -> None:
+        if (ends := self.mark.ends(version, loading=loading)) >= MOST_ENDS:
+            doing = "was loaded" if loading else "answered"
+            raise UnavailableError(f"{version} ended {ends} gateway processes within minutes while it {doing}")
+
     def _loaded(self, version: str, digest: str) -> Answerer:
-        if (ends := self.mark.ends(version, loading=True)) >= MOST_ENDS:
-            raise UnavailableError(f"{version} ended {ends} gateway processes within minutes while it was loaded")
         folder = self.store.get(digest)
         self.mark.load(version)
         try:
@@ -264,6 +267,7 @@ class Swapper:
         pause = _FIRST_PAUSE_S
         while True:
             try:
+                self._refuse(order.fallback[0], loading=True)
                 fallback = await self._load(order.fallback)
                 break
             except Exception as exc:  # noqa: BLE001 - whatever it was, serving goes on

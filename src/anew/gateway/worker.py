@@ -106,6 +106,7 @@ class GatewayWorker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._swapper.close()
         await self._commit.close()
+        self.mark.forget()
         if self.features is not None:
             await self.features.close()
 

@@ -24,8 +24,20 @@ class VersionMark(Protocol):
         """Say that it is not any more; of several at once, the last to begin counts."""
         ...
 
+    @property
+    def answered(self) -> bool:
+        """Did the process before this one end while an answer was asked for?"""
+        ...
+
     def blame(self) -> None:
-        """Hold it against the version in whose code the process before this one was that it ended by itself."""
+        """Hold it against the version in whose code the process before this one was that it ended by itself.
+
+        Where it answered, what it loaded beside that is not to blame.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Say that this process ends because it was asked to."""
         ...
 
     def ends(self, version: str, *, loading: bool = False) -> int:

@@ -82,7 +82,9 @@ class FakePredictor:
 
 @dataclass(frozen=True, slots=True)
 class FakeLoader:
-    """Makes a FakePredictor of the file ``fake.json`` in a folder: its fields, and ``load``: ok, raise, hang, crash.
+    """Makes a FakePredictor of the file ``fake.json`` in a folder: its fields, and ``load``.
+
+    That is ok, raise, slow (takes `seconds`), hang or crash.
 
     ``features`` there names the columns that it knows, also such as no request carries; else it knows all.
     """
@@ -95,6 +97,8 @@ class FakeLoader:
         match told.get("load", "ok"):
             case "raise":
                 raise IntegrityError(f"{version} was told not to load")
+            case "slow":
+                time.sleep(told["seconds"])
             case "hang":
                 time.sleep(3600)
             case "crash":
