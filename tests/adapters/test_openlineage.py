@@ -185,6 +185,23 @@ def test_no_run_ends_twice_and_a_version_that_is_offered_again_has_a_run_of_its_
     assert [complaint for each in back for complaint in complaints(each)] == []
 
 
+def test_a_candidate_that_gives_way_ends_its_rollout_once_and_none_that_never_began(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.take("RolloutStarted", "v3")
+    told.take("RolloutSuperseded", "v4", by="v3")
+    for kind in ("RolloutStarted", "RolledBack", "RolloutSuperseded", "RolloutStarted", "RolloutSuperseded"):
+        told.take(kind, "v4")
+    told.again()
+    told.take("RolledBack", "v4", to="v3")
+    rollouts = [(each["run"]["runId"], each["eventType"]) for each in told.events("rollout")]
+    other, first, _, second, *_ = [run for run, _ in rollouts]
+    assert len({other, first, second}) == 3
+    assert rollouts == [
+        (other, "START"), (first, "START"), (first, "ABORT"), (second, "START"), (second, "ABORT"), (second, "ABORT"),
+    ]  # fmt: skip
+    assert [each["eventType"] for each in told.events("rollback")] == ["START", "COMPLETE"]
+
+
 def test_a_run_that_fails_after_training_fails_in_validation(tmp_path: Path) -> None:
     told = Told(tmp_path)
     told.take("TrainingEnded", outcome="failed")

@@ -41,10 +41,10 @@ _STATES: Mapping[type, tuple[str, str]] = {
     CandidateRefused: ("validate", "FAIL"),
     RolloutStarted: ("rollout", "START"),
     VersionPromoted: ("rollout", "COMPLETE"),
-    RolloutSuperseded: ("rollout", "ABORT"),
 }
-"""Facts that are told, with the job and the state of its run; failures, ways back and the begin of validation apart."""
-_BEFORE = frozenset({"CandidateTrained", "RolloutStarted", "VersionPromoted"})
+"""Facts that are told, with the job and the state of its run; what ends badly and the begin of validation apart."""
+_ROLLOUT = RolloutStarted | VersionPromoted | RolledBack | RolloutSuperseded
+_BEFORE = frozenset({"CandidateTrained", "RolloutStarted", "VersionPromoted", "RolledBack", "RolloutSuperseded"})
 
 
 class FileEvents:
@@ -123,17 +123,21 @@ class OpenLineageSink:
         if isinstance(fact, TrainingEnded) and fact.outcome == "failed":
             trained = any(isinstance(each, CandidateTrained) for each in self._before(recorded))
             yield self._event(recorded, "validate" if trained else "train", "FAIL")
-        if isinstance(fact, RolledBack):
+        if isinstance(fact, RolledBack | RolloutSuperseded):
             yield from self._taken_back(recorded)
 
     def _taken_back(self, recorded: Recorded) -> "Iterator[event_v2.RunEvent]":
-        """Tell of the end of a rollout; of a way back where that is complete, or never began."""
-        offered = [each for each in self._before(recorded) if isinstance(each, RolloutStarted | VersionPromoted)]
-        if offered and isinstance(offered[-1], RolloutStarted):
+        """Tell of the end of a rollout; where none is under way, of a way back, and nothing of a mere giving way."""
+        if self._under_way(recorded):
             yield self._event(recorded, "rollout", "ABORT")
-            return
-        yield self._event(recorded, "rollback", "START")
-        yield self._event(recorded, "rollback", "COMPLETE")
+        elif isinstance(recorded.fact, RolledBack):
+            yield self._event(recorded, "rollback", "START")
+            yield self._event(recorded, "rollback", "COMPLETE")
+
+    def _under_way(self, recorded: Recorded) -> str:
+        """Return the id of the fact that began the rollout which the version is in; empty for none."""
+        newest = next((each for each in reversed(self._before(recorded)) if isinstance(each, _ROLLOUT)), None)
+        return newest.id if isinstance(newest, RolloutStarted) else ""
 
     def _before(self, recorded: Recorded) -> list[Fact]:
         """Return what was recorded of the same version before."""
@@ -146,7 +150,7 @@ class OpenLineageSink:
         if job == "rollback" or isinstance(fact, RolloutStarted):
             began = fact.id
         elif job == "rollout":
-            began = next((each.id for each in reversed(self._before(recorded)) if isinstance(each, RolloutStarted)), "")
+            began = self._under_way(recorded)
         return run_id(*_about(fact), job, began)
 
     def _event(self, recorded: Recorded, job: str, state: str) -> "event_v2.RunEvent":
