@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,9 @@ class Told:
 
     def __init__(self, folder: Path) -> None:
         self.record: list[Recorded] = []
+        self.reads = 0
         self._file = folder / "runs.jsonl"
-        self._sink = OpenLineageSink(
-            FileEvents(self._file), past=lambda kinds: [each for each in self.record if each.fact.kind in kinds]
-        )
+        self._sink = self._begun()
 
     def take(self, kind: str, version: str = "v2", **other: Any) -> None:
         """Record a fact of this kind about a version and tell it."""
@@ -138,8 +137,17 @@ class Told:
         self._sink.take(self.record[-1])
 
     def again(self) -> None:
-        """Tell the last fact once more, as after a crash."""
+        """Tell the last fact once more: to the same sink, and as after a crash to another, with which it goes on."""
         self._sink.take(self.record[-1])
+        self._sink = self._begun()
+        self._sink.take(self.record[-1])
+
+    def _begun(self) -> OpenLineageSink:
+        return OpenLineageSink(FileEvents(self._file), past=self._past)
+
+    def _past(self, kinds: Collection[str]) -> Iterator[Recorded]:
+        self.reads += 1
+        return (each for each in self.record if each.fact.kind in kinds)
 
     def events(self, job: str) -> list[dict[str, Any]]:
         """Return what was told of a job."""
@@ -176,13 +184,30 @@ def test_no_run_ends_twice_and_a_version_that_is_offered_again_has_a_run_of_its_
     assert first != second
     assert rollouts == [(first, "START"), (first, "ABORT"), (second, "START"), (second, "COMPLETE")]
     back = told.events("rollback")
-    assert [each["eventType"] for each in back] == ["START", "COMPLETE"] * 2
+    assert [each["eventType"] for each in back] == ["START", "COMPLETE"] * 3
     assert len({each["run"]["runId"] for each in back}) == 1
     assert names(back[0], "inputs") == ["m/models/v2"]
     assert [(each["name"], each["facets"]["version"]["datasetVersion"]) for each in back[1]["outputs"]] == [
         ("m/champion", "v1")
     ]
     assert [complaint for each in back for complaint in complaints(each)] == []
+
+
+def test_a_candidate_that_gives_way_ends_its_rollout_once_and_none_that_never_began(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.take("RolloutStarted", "v3")
+    told.take("RolloutSuperseded", "v4", by="v3")
+    for kind in ("RolloutStarted", "RolledBack", "RolloutSuperseded", "RolloutStarted", "RolloutSuperseded"):
+        told.take(kind, "v4")
+    told.again()
+    told.take("RolledBack", "v4", to="v3")
+    rollouts = [(each["run"]["runId"], each["eventType"]) for each in told.events("rollout")]
+    other, first, _, second, *_ = [run for run, _ in rollouts]
+    assert len({other, first, second}) == 3
+    assert rollouts == [
+        (other, "START"), (first, "START"), (first, "ABORT"), (second, "START"), *[(second, "ABORT")] * 3,
+    ]  # fmt: skip
+    assert [each["eventType"] for each in told.events("rollback")] == ["START", "COMPLETE"]
 
 
 def test_a_run_that_fails_after_training_fails_in_validation(tmp_path: Path) -> None:
@@ -192,3 +217,14 @@ def test_a_run_that_fails_after_training_fails_in_validation(tmp_path: Path) -> 
     told.take("TrainingEnded", "v3", outcome="failed")
     assert [each["eventType"] for each in told.events("train")] == ["FAIL", "COMPLETE"]
     assert [each["eventType"] for each in told.events("validate")] == ["START", "FAIL"]
+
+
+def test_the_past_is_read_once_however_many_versions_there_are(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    for version in ("v2", "v3", "v4"):
+        for kind in ("CandidateTrained", "RolloutStarted", "VersionPromoted", "RolledBack"):
+            told.take(kind, version)
+        told.take("TrainingEnded", version, outcome="failed")
+    assert told.reads == 1
+    assert [each["eventType"] for each in told.events("rollout")] == ["START", "COMPLETE"] * 3
+    assert [each["eventType"] for each in told.events("validate")] == ["START", "FAIL"] * 3

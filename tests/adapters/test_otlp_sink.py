@@ -11,12 +11,21 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from anew.adapters.otlp_sink import STAGES, OTLPSink, ServedRequest, request_context, span_id, version_trace
 from anew.adapters.outbound import Outbound
 from anew.domain.errors import UnavailableError
-from anew.domain.facts import FACTS, AlertRaised, TrainingPlanned, VersionPromoted, WindowClosed
+from anew.domain.facts import (
+    FACTS,
+    AlertRaised,
+    RolloutStarted,
+    RolloutSuperseded,
+    TrainingPlanned,
+    VersionPromoted,
+    WindowClosed,
+)
 from anew.ports.eventlog import Recorded
 from tests.adapters.receiver import Receiver, receiver
 from tests.laws.telling import Teller, warmed
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 Key = tuple[bytes, bytes]
 
 
@@ -182,6 +191,20 @@ def test_a_rollout_lasts_from_its_beginning_and_what_failed_says_so(
     for span in found:
         failed = span.name.split()[-1] in ("EffectFailed", "CandidateRefused", "GuardrailTripped", "RolledBack")
         assert (span.status.code == Status.STATUS_CODE_ERROR) == failed
+
+
+def test_a_trace_ends_with_the_giving_way_and_the_next_rollout_has_a_beginning_of_its_own(there: Receiver) -> None:
+    gone = RolloutSuperseded(model="m", at=T0, version="v2", by="v3", reason="no step")
+    started = RolloutStarted(model="m", at=T0, version="v2", digest="d", champion="v1")
+    promoted = VersionPromoted(
+        model="m", at=T0, version="v2", digest="d", previous="v1", evidence=(), reason="better", settings=""
+    )
+    facts = [fact.caused_by(f"cause {i}") for i, fact in enumerate((started, gone, promoted))]
+    told = tell(there, [Recorded(seq=i, recorded_at=T0 + i * MINUTE, fact=fact) for i, fact in enumerate(facts, 1)])
+    assert [span.name for span in told] == [f"rollout {fact.kind}" for fact in facts]
+    assert {span.trace_id for span in told} == {version_trace("m", "v2")}
+    lasted = [(span.end_time_unix_nano - span.start_time_unix_nano) / 60e9 for span in told]
+    assert lasted == [0, 1, 0], "what came after began with no rollout"
 
 
 def test_what_the_collector_does_not_take_is_offered_again(there: Receiver, record: Sequence[Recorded]) -> None:

@@ -89,7 +89,6 @@ def test_a_run_is_told_from_its_plan_to_its_end(there: Receiver) -> None:
             ("text.validate", "FAIL"),
             ("text.rollout", "START"),
             ("text.rollout", "COMPLETE"),
-            ("text.rollout", "ABORT"),
             ("text.rollback", "START"),
             ("text.rollback", "COMPLETE"),
         ]

@@ -1,5 +1,6 @@
 """A signature is taken for what it signs alone, and for nothing that does not ask for it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from anew.adapters.sql_inbox import SQLInbox
 from anew.adapters.sql_lease import SQLLease
 from anew.adapters.system_clock import SystemClock
 from anew.app.asker import who_asks
-from anew.app.consent import admits, consent
+from anew.app.consent import Consent, admits, consent
 from anew.app.model_card import card_seal, write_section
 from anew.app.person import access_file, user_file
 from anew.app.settings import Settings, load
@@ -29,7 +30,9 @@ from anew.domain.facts import (
     GateJudged,
     OverrideSigned,
     RejectionSigned,
+    RolloutApproved,
     RolloutRefused,
+    RolloutSuperseded,
     Ticked,
 )
 from anew.domain.verdict import Verdict
@@ -456,3 +459,27 @@ def test_an_account_is_nobody_of_a_like_name(project: Callable[..., Settings]) -
         consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
     consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="deploy")
     assert by(settings) == ["deploy"]
+
+
+@pytest.mark.parametrize(
+    ("leaves", "to", "code", "outcome"), [("v2", "v1", 5, "gave way"), ("v1", "v2", 0, "approved")]
+)
+def test_an_approved_candidate_that_gives_way_is_not_said_to_go_on(
+    project: Callable[..., Settings],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    leaves: str,
+    to: str,
+    code: int,
+    outcome: str,
+) -> None:
+    decided = (
+        RolloutApproved(model="small", at=T0, version="v2", digest="d" * 64, champion="v1", by="ada"),
+        RolloutSuperseded(model="small", at=T0, version=leaves, by=to, reason="on probation already"),
+    )
+    monkeypatch.setattr(Consent, "sign", lambda _: (True, decided))
+    words = ("approve", "v2", "fairness", "--reason", "looked", "--project", project().root)
+    said = call(capsys, monkeypatch, *words)
+    assert (said.code, f"{leaves} gives way to {to}" in said.out) == (code, True)
+    told = call(capsys, monkeypatch, *words, "--json")
+    assert (told.code, json.loads(told.out)["data"]["outcome"]) == (code, outcome)

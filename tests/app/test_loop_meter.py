@@ -17,11 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from anew.adapters.cursor_file import CursorFile
 from anew.adapters.review_db import ReviewDB
+from anew.app.dashboard_source import ProjectSource
 from anew.app.loop_meter import FAMILIES as OF_THE_RECORD
 from anew.app.loop_meter import LoopMeter
 from anew.app.metering import FAMILIES, Metering, read_loop
 from anew.app.queue_meter import QUEUES, queue_samples
-from anew.app.settings import load
+from anew.app.settings import Settings, load
 from anew.app.stores import review_file
 from anew.domain.evidence import Evidence
 from anew.domain.fact import Fact
@@ -48,14 +49,15 @@ from anew.domain.facts import (
 from anew.domain.interval import Interval
 from anew.domain.severity import Severity
 from anew.domain.verdict import Verdict
-from anew.gateway.metrics import render
+from anew.gateway.metrics import Sample, render
 from anew.ports.eventlog import Recorded
 from anew.ports.review import ReviewItem
 from tests.adapters.fact_samples import sample
-from tests.app.small_project import write_project
+from tests.app.small_project import YAML, write_project
 from tests.cli.recorded import write_record
 
 T0 = datetime(2026, 1, 31, 12, tzinfo=UTC)
+MONEY = {"anew_training_cost_total", "anew_month_cost"}
 MONITORING = Path(__file__).parents[2] / "examples" / "monitoring"
 
 
@@ -187,6 +189,16 @@ def test_compute_costs_by_run_and_month() -> None:
     assert found["anew_training_cost_total",] == 1.5
 
 
+@pytest.mark.parametrize(("written", "money"), [("", set()), ("policy: {cost: {compute_hour: 0.05}}\n", MONEY)])
+def test_money_is_told_where_a_price_is_written_on_pages_and_in_metrics(
+    tmp_path: Path, written: str, money: set[str]
+) -> None:
+    project = write_record(tmp_path / "p", f"{YAML}{written}")
+    told = {name for name, *_ in followed(load(project))}
+    assert told & {*MONEY, "anew_month_compute_seconds"} == {*money, "anew_month_compute_seconds"}
+    assert bool(ProjectSource(project).in_force().compute_hour) == bool(money)
+
+
 def test_how_it_stands_is_told() -> None:
     shifted = TrafficShifted(
         model="m", at=T0, epoch=3, stage=Stage.CANARY, share=0.25, champion=("v1", "d"), challenger=("v2", "e")
@@ -233,15 +245,21 @@ def test_the_numbers_are_kept_in_a_file_and_go_on_after_a_restart(tmp_path: Path
     settings = load(write_record(tmp_path / "p"))
     counts: list[float] = []
     for _ in range(2):
-        with Metering(settings):
-            deadline = datetime.now(UTC) + timedelta(seconds=30)
-            while not _promotions(read_loop(settings.state)()[1]):
-                assert datetime.now(UTC) < deadline
+        followed(settings)
         counts.append(_promotions(read_loop(settings.state)()[1]))
         (settings.state / "run" / "loop.json").unlink()
     assert counts == [1, 1], "counters are those of the record, and do not begin anew"
     (settings.state / "run" / "loop.json").write_text("{")
     assert read_loop(settings.state)() == (FAMILIES, ())
+
+
+def followed(settings: Settings) -> Sequence[Sample]:
+    """Follow the record until its promotion is counted; return what was kept."""
+    with Metering(settings):
+        deadline = datetime.now(UTC) + timedelta(seconds=30)
+        while not _promotions(read_loop(settings.state)()[1]):
+            assert datetime.now(UTC) < deadline
+    return read_loop(settings.state)()[1]
 
 
 def _promotions(samples: Sequence[object]) -> float:

@@ -29,6 +29,7 @@ from anew.domain.facts import (
     RetrainHeld,
     RetrainRequested,
     RolledBack,
+    RolloutSuperseded,
     Ticked,
     VersionPromoted,
     WindowScored,
@@ -178,6 +179,13 @@ def test_a_port_that_no_machine_has_is_refused(run: Run, tmp_path: Path, verb: s
 def test_up_refuses_what_validate_does(run: Run, tmp_path: Path) -> None:
     project = write_project(tmp_path / "p", YAML.replace("metric: error", "metric: eror"))
     refused(run("up", project), 2, "anew.yaml:11:5")
+
+
+def test_status_tells_of_a_candidate_that_gave_way(run: Run, tmp_path: Path) -> None:
+    project = write_record(tmp_path / "p")
+    record(project, RolloutSuperseded(model="small", at=AT, version="v7", by="v6", reason="v6 is on probation already"))
+    last = json.loads(run("status", project, "--json").out)["data"]["decisions"][-1]
+    assert (last["kind"], "RolloutSuperseded v7 v6 is on" in run("status", project).out) == ("RolloutSuperseded", True)
 
 
 def test_status_tells_where_everything_stands(run: Run, tmp_path: Path) -> None:

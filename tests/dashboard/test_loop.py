@@ -25,6 +25,7 @@ from anew.domain.facts import (
     RolledBack,
     RolloutObserved,
     RolloutStarted,
+    RolloutSuperseded,
     Ticked,
     TrainingPlanned,
     VersionPromoted,
@@ -242,3 +243,8 @@ def test_what_a_candidate_goes_through_is_what_the_policy_says() -> None:
     under_way = signed_in(Switching(story("x"))).get("/loop.json").json()["data"]
     assert under_way["probation"]["steps"] == ["loaded beside it", "all"]
     assert any("as soon as every worker has it loaded" in each for each in under_way["ahead"])
+
+
+def test_a_candidate_that_gave_way_is_among_the_decisions() -> None:
+    gone = RolloutSuperseded(model="m", at=AT, version="v7", by="v6", reason="v6 is on probation already")
+    assert "v7 gives way to v6" in str(loop([gone.caused_by("approval")])["decisions"])

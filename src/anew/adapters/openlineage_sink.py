@@ -41,10 +41,9 @@ _STATES: Mapping[type, tuple[str, str]] = {
     CandidateRefused: ("validate", "FAIL"),
     RolloutStarted: ("rollout", "START"),
     VersionPromoted: ("rollout", "COMPLETE"),
-    RolloutSuperseded: ("rollout", "ABORT"),
 }
-"""Facts that are told, with the job and the state of its run; failures, ways back and the begin of validation apart."""
-_BEFORE = frozenset({"CandidateTrained", "RolloutStarted", "VersionPromoted"})
+"""Facts that are told, with the job and the state of its run; what ends badly and the begin of validation apart."""
+_BEFORE = frozenset({"CandidateTrained", "RolloutStarted", "VersionPromoted", "RolledBack", "RolloutSuperseded"})
 
 
 class FileEvents:
@@ -86,7 +85,8 @@ class OpenLineageSink:
     Parameters
     ----------
     past
-        Returns the facts of these kinds that are on record, in order: what a run was before is read from them.
+        Returns the facts of these kinds that are on record, in order: read once, for what came before the first fact
+        that is taken; what comes later is remembered.
 
     Raises
     ------
@@ -105,11 +105,15 @@ class OpenLineageSink:
     ) -> None:
         self._events = events
         self._past = past
+        self._trained: set[tuple[str, str]] = set()
+        self._under_way: dict[tuple[str, str], str] = {}
+        self._last: Recorded | None = None
         self._namespace = namespace
         self._library = _Library()
 
     def take(self, recorded: Recorded) -> None:
         """Send what the fact means for a run, if anything."""
+        self._recall(recorded)
         for event in self._told(recorded):
             self._events.send(self._library.text(event))
 
@@ -121,24 +125,38 @@ class OpenLineageSink:
         if isinstance(fact, CandidateTrained):
             yield self._event(recorded, "validate", "START")
         if isinstance(fact, TrainingEnded) and fact.outcome == "failed":
-            trained = any(isinstance(each, CandidateTrained) for each in self._before(recorded))
-            yield self._event(recorded, "validate" if trained else "train", "FAIL")
-        if isinstance(fact, RolledBack):
+            yield self._event(recorded, "validate" if _about(fact) in self._trained else "train", "FAIL")
+        if isinstance(fact, RolledBack | RolloutSuperseded):
             yield from self._taken_back(recorded)
 
     def _taken_back(self, recorded: Recorded) -> "Iterator[event_v2.RunEvent]":
-        """Tell of the end of a rollout; of a way back where that is complete, or never began."""
-        offered = [each for each in self._before(recorded) if isinstance(each, RolloutStarted | VersionPromoted)]
-        if offered and isinstance(offered[-1], RolloutStarted):
+        """Tell of the end of a rollout; where none is under way, of a way back, and nothing of a mere giving way."""
+        if _about(recorded.fact) in self._under_way:
             yield self._event(recorded, "rollout", "ABORT")
-            return
-        yield self._event(recorded, "rollback", "START")
-        yield self._event(recorded, "rollback", "COMPLETE")
+        elif isinstance(recorded.fact, RolledBack):
+            yield self._event(recorded, "rollback", "START")
+            yield self._event(recorded, "rollback", "COMPLETE")
 
-    def _before(self, recorded: Recorded) -> list[Fact]:
-        """Return what was recorded of the same version before."""
-        about = _about(recorded.fact)
-        return [each.fact for each in self._past(_BEFORE) if each.seq < recorded.seq and _about(each.fact) == about]
+    def _recall(self, recorded: Recorded) -> None:
+        """Know what came before the fact; it counts itself only when another comes: it may be told again."""
+        if self._last is None:
+            for each in self._past(_BEFORE):
+                if each.seq >= recorded.seq:
+                    break
+                self._remember(each.fact)
+        elif self._last.seq < recorded.seq:
+            self._remember(self._last.fact)
+        self._last = recorded
+
+    def _remember(self, fact: Fact) -> None:
+        """Keep of each version whether it was trained, and which fact began the rollout that it is in."""
+        match fact:
+            case CandidateTrained():
+                self._trained.add(_about(fact))
+            case RolloutStarted():
+                self._under_way[_about(fact)] = fact.id
+            case VersionPromoted() | RolledBack() | RolloutSuperseded():
+                self._under_way.pop(_about(fact), None)
 
     def _run(self, recorded: Recorded, job: str) -> str:
         """Return the id of the run that the fact is of."""
@@ -146,7 +164,7 @@ class OpenLineageSink:
         if job == "rollback" or isinstance(fact, RolloutStarted):
             began = fact.id
         elif job == "rollout":
-            began = next((each.id for each in reversed(self._before(recorded)) if isinstance(each, RolloutStarted)), "")
+            began = self._under_way.get(_about(fact), "")
         return run_id(*_about(fact), job, began)
 
     def _event(self, recorded: Recorded, job: str, state: str) -> "event_v2.RunEvent":

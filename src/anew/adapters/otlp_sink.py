@@ -35,6 +35,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         "GuardrailTripped",
         "VersionPromoted",
         "RolledBack",
+        "RolloutSuperseded",
     ),
 }
 """Kinds of facts that are spans, by the stage that they are named after; the others are passed over."""
@@ -176,7 +177,7 @@ class OTLPSink:
         if isinstance(fact, RolloutStarted):
             self._began[fact.version] = ended
         began = ended if cause is None else cause.recorded_at
-        if fact.kind in ("VersionPromoted", "RolledBack"):
+        if fact.kind in ("VersionPromoted", "RolledBack", "RolloutSuperseded"):
             began = self._began.pop(self._version(recorded), began)
         return min(began, ended)
 

@@ -151,7 +151,7 @@ class ProjectSource:
 
     def _in_force(self, file: Path) -> InForce:
         settings = accepted(self._project)
-        made, cost = stages(settings), settings.policy.policy.cost
+        made = stages(settings)
         rollout, trigger = made["rollout"], made["trigger"]
         assert isinstance(rollout, Rollout), "the stage of this name"  # noqa: S101  an invariant of ours
         assert isinstance(trigger, Trigger), "the stage of this name"  # noqa: S101  an invariant of ours
@@ -165,7 +165,7 @@ class ProjectSource:
             rollout=rollout,
             trigger=trigger,
             others=settings.policy.dashboard.others,
-            compute_hour=cost.compute_hour if "compute_hour" in cost.model_fields_set else 0.0,
+            compute_hour=settings.policy.policy.cost.hour_written,
         )
 
     def others(self, who: Principal) -> Sequence[Neighbour]:

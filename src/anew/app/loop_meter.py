@@ -53,10 +53,10 @@ FAMILIES: Final[Mapping[str, tuple[str, str]]] = {
     "anew_label_coverage_ratio": ("gauge", "Share of the last scored window's answers that have a label."),
     "anew_gate_verdicts_total": ("counter", "Verdicts on candidates, by gate."),
     "anew_training_compute_seconds_total": ("counter", "CPU time of training runs."),
-    "anew_training_cost_total": ("counter", "Money of training runs, at policy.cost.compute_hour."),
+    "anew_training_cost_total": ("counter", "Money of training runs, where policy.cost.compute_hour is written."),
     "anew_run_compute_seconds": ("gauge", "CPU time of each of the last runs."),
     "anew_month_compute_seconds": ("gauge", "CPU time of the runs of a month."),
-    "anew_month_cost": ("gauge", "Money of the runs of a month, at policy.cost.compute_hour."),
+    "anew_month_cost": ("gauge", "Money of the runs of a month, where policy.cost.compute_hour is written."),
     "anew_promotions_total": ("counter", "Versions that were promoted."),
     "anew_rollbacks_total": ("counter", "Versions that were taken back."),
     "anew_rollout_stage": ("gauge", "1 for the stage that the traffic is in."),
@@ -80,7 +80,7 @@ class LoopMeter:
     Parameters
     ----------
     hour
-        Money of an hour of CPU.
+        Money of an hour of CPU; 0 where the policy names none, and nothing is told in money.
     detectors
         Names of those that may raise alerts and incidents.
     """
@@ -153,12 +153,14 @@ class LoopMeter:
         yield "anew_loop_seen_timestamp_seconds", "", own, now.timestamp()
         total = sum(self._months.values())
         yield "anew_training_compute_seconds_total", "", own, total
-        yield "anew_training_cost_total", "", own, total / 3600 * self.hour
+        if self.hour:
+            yield "anew_training_cost_total", "", own, total / 3600 * self.hour
         for version, seconds in self._runs.items():
             yield "anew_run_compute_seconds", "", own | {"version": version}, seconds
         for month, seconds in sorted(self._months.items()):
             yield "anew_month_compute_seconds", "", own | {"month": month}, seconds
-            yield "anew_month_cost", "", own | {"month": month}, seconds / 3600 * self.hour
+            if self.hour:
+                yield "anew_month_cost", "", own | {"month": month}, seconds / 3600 * self.hour
         yield from self._waiting(now, own)
 
     def _waiting(self, now: datetime, own: Mapping[str, str]) -> Iterator[Sample]:

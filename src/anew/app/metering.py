@@ -53,7 +53,7 @@ class Metering:
         self._settings = settings
         self._state = settings.state
         self._meter = LoopMeter(
-            settings.model, settings.policy.policy.cost.compute_hour, detectors=watched_by(settings).detectors
+            settings.model, settings.policy.policy.cost.hour_written, detectors=watched_by(settings).detectors
         )
         self._read = 0
         self._stop = Event()

@@ -198,6 +198,11 @@ class CostPolicy(Section):
             raise PydanticCustomError("price", "write a number above 0, or measured")
         return value
 
+    @property
+    def hour_written(self) -> float:
+        """Money of an hour of CPU where the policy says it, else 0: nobody is told money at a price that we chose."""
+        return self.compute_hour if "compute_hour" in self.model_fields_set else 0.0
+
 
 class BudgetPolicy(Section):
     """How much retraining a period of event time may hold; a person's command is not held by it."""

@@ -36,6 +36,7 @@ from anew.domain.facts import (
     RolledBack,
     RolloutHeld,
     RolloutResumed,
+    RolloutSuperseded,
     TrafficOrdered,
     TrafficShifted,
     VersionPromoted,
@@ -64,7 +65,7 @@ __all__ = [
 
 _DECISIONS = (
     CandidateRefused, EffectFailed, RetrainRequested, RetrainWithheld, RolledBack, RolloutHeld, RolloutResumed,
-    VersionPromoted,
+    RolloutSuperseded, VersionPromoted,
 )  # fmt: skip
 _UNSEEN = frozenset({"Ticked", "RolloutObserved"})
 

@@ -24,6 +24,7 @@ from anew.domain.facts import (
     RolloutApproved,
     RolloutDelayed,
     RolloutRefused,
+    RolloutSuperseded,
 )
 from anew.governance import PROMOTION
 
@@ -53,7 +54,7 @@ _VERBS: Mapping[type[Signed], tuple[str, str]] = {
 
 
 def sign(intent: Intent, kind: type[Signed], project: Path, asked: Asked, *, json: bool) -> None:
-    """Sign; exit 8 when more signatures or the end of a freeze are waited for, 3 when governance refuses."""
+    """Sign; exit 8 when more signatures or a freeze's end are waited for, 3 if refused, 5 if it gave way to another."""
     if not asked.reason.strip():
         raise typer.BadParameter("say why: the reason is signed and stays on record", param_hint="--reason")
     settings = accepted(project)
@@ -67,7 +68,7 @@ def sign(intent: Intent, kind: type[Signed], project: Path, asked: Asked, *, jso
     facts: Sequence[Fact] = ()
     if agreed(intent, would, as_json=json):
         taken, facts = ready.sign()
-        outcome = _outcome(taken, facts)
+        outcome = _outcome(asked.version, taken, facts)
     if json:
         data = {"taken": taken, "outcome": outcome, "facts": [narrate(fact) for fact in facts]}
         emit_json(f"anew.{verb}/1", {"version": asked.version, "gate": asked.gate} | data)
@@ -79,16 +80,23 @@ def sign(intent: Intent, kind: type[Signed], project: Path, asked: Asked, *, jso
         say(f"signed; other gates of {asked.version} are still in the way")
     for fact in () if json else facts:
         say(narrate(fact))
-    code = {"refused": 0 if kind is RejectionSigned else 3, "not counted": 3, "waiting": 8, "delayed": 8}.get(
-        outcome, 0
-    )
+    codes = {
+        "refused": 0 if kind is RejectionSigned else 3,
+        "not counted": 3,
+        "gave way": 5,
+        "waiting": 8,
+        "delayed": 8,
+    }
+    code = codes.get(outcome, 0)
     if code:
         raise typer.Exit(code)
 
 
-def _outcome(taken: bool, facts: Sequence[Fact]) -> str:
+def _outcome(version: str, taken: bool, facts: Sequence[Fact]) -> str:
     if not taken:
         return "kept"
+    if any(isinstance(fact, RolloutSuperseded) and fact.version == version for fact in facts):
+        return "gave way"
     kinds = {type(fact) for fact in facts}
     if RolloutRefused in kinds:
         return "refused"

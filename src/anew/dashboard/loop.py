@@ -47,6 +47,7 @@ _DECISIONS = (
     "RetrainRequested",
     "RetrainWithheld",
     "RolledBack",
+    "RolloutSuperseded",
     "VersionPromoted",
     "CandidateRefused",
     "EffectFailed",
