@@ -30,6 +30,7 @@ from anew.domain.facts import (
     GateJudged,
     OverrideSigned,
     RejectionSigned,
+    RolledBack,
     RolloutApproved,
     RolloutRefused,
     RolloutSuperseded,
@@ -446,6 +447,19 @@ def test_who_was_brought_by_a_provider_and_is_somebody_known_is_one_with_them(pr
         consent(settings, ApprovalSigned, "v2", "promotion", "looked into it", by="bob")
     consent(settings, ApprovalSigned, "v2", "promotion", "the control", by="eve")
     assert by(settings) == ["eve"]
+
+
+def test_an_approved_candidate_whose_bytes_are_quarantined_is_refused(
+    project: Callable[..., Settings], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided = (
+        RolloutApproved(model="small", at=T0, version="v2", digest="d" * 64, champion="v1", by="ada"),
+        RolledBack(model="small", at=T0, version="v2", to="v1", evidence=(), reason="it is quarantined"),
+    )
+    monkeypatch.setattr(Consent, "sign", lambda _: (True, decided))
+    words = ("approve", "v2", "fairness", "--reason", "looked", "--project", project().root, "--json")
+    told = call(capsys, monkeypatch, *words)
+    assert (told.code, json.loads(told.out)["data"]["outcome"]) == (3, "refused")
 
 
 @pytest.mark.fault("P15")

@@ -21,6 +21,7 @@ from anew.domain.facts import (
     ApprovalSigned,
     OverrideSigned,
     RejectionSigned,
+    RolledBack,
     RolloutApproved,
     RolloutDelayed,
     RolloutRefused,
@@ -98,7 +99,8 @@ def _outcome(version: str, taken: bool, facts: Sequence[Fact]) -> str:
     if any(isinstance(fact, RolloutSuperseded) and fact.version == version for fact in facts):
         return "gave way"
     kinds = {type(fact) for fact in facts}
-    if RolloutRefused in kinds:
+    barred = any(isinstance(fact, RolledBack) and fact.version == version for fact in facts)
+    if RolloutRefused in kinds or barred:
         return "refused"
     if ApprovalRefused in kinds:
         return "not counted"

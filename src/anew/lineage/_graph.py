@@ -34,6 +34,7 @@ from anew.domain.facts import (
     RolloutDelayed,
     RolloutRefused,
     RolloutStarted,
+    RolloutSuperseded,
     RowsChecked,
     SnapshotTaken,
     SourceCapped,
@@ -150,6 +151,7 @@ _KINDS: Mapping[type[Fact], NodeKind] = {
     GuardrailTripped: NodeKind.OUTCOME,
     VersionPromoted: NodeKind.OUTCOME,
     RolledBack: NodeKind.OUTCOME,
+    RolloutSuperseded: NodeKind.OUTCOME,
     QuarantineReleased: NodeKind.OUTCOME,
     VersionArchived: NodeKind.OUTCOME,
 }
