@@ -176,7 +176,8 @@ class ReplayEffects:
             corrected = self._correction(rows)
         taken = snapshot_rows(corrected.rows, fact)
         count, held = taken.rows.height, taken.holdout
-        own = known[count - held :] if count == len(known) and not corrected.repaired else None
+        same = count == len(known) and taken.rows.tail(held).equals(rows.tail(held))  # of one instant others come first
+        own = known[count - held :] if same else None
         rows = taken.rows if self._spoil is None else self._spoil(fact.version, taken.rows, held)
         self._taken[fact.version] = _Taken(rows=rows, held=held, start=low, own=own)
         if fact.revive:
