@@ -1,6 +1,6 @@
 """Whom a replay asks about what: rows of named sources alone are held out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import polars as pl
@@ -76,3 +76,19 @@ def test_where_rows_bear_one_instant_the_answers_are_to_those_that_are_held_out(
     measured = made.run(trained.caused_by("taken"))
     assert isinstance(measured, CandidateMeasured)
     assert [(each.value, each.n) for each in measured.evidence] == [(0.0, 4)]
+
+
+def test_the_champion_is_asked_about_no_row_that_it_was_trained_on() -> None:
+    frame = audited(4, 200)
+    made = effects(frame)
+    made.mature = 160
+    first = snapshot(made, replace(PLAN, holdout_least=4))
+    learned = frame.get_column("_at")[160 - 4 * first.holdout_rows]
+    assert first.holdout_rows == 8
+    made.mature = 200
+    second = snapshot(made, replace(PLAN, version="v2", champion="v1", holdout_least=100))
+    audit = frame.filter((pl.col("_source") == "audit") & (pl.col("_at") > learned))
+    assert second.holdout_rows == audit.height < 25  # of the newer half all 25 would be
+    again = snapshot(made, replace(PLAN, version="v3", champion="v2", revive="v1"))
+    revived = snapshot(made, replace(PLAN, version="v4", champion="v3", holdout_least=100))
+    assert again.holdout_rows < revived.holdout_rows == second.holdout_rows
