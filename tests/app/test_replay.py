@@ -275,6 +275,17 @@ def test_what_init_writes_promotes_nothing_that_learned_from_a_leaking_column(tm
     assert not any(each["kind"] == "held" for each in report.data["troubles"])
 
 
+def test_a_leaking_column_that_features_leaves_out_keeps_nobody_from_service(tmp_path: Path) -> None:
+    project = leaking(tmp_path, 0)
+    for file, old, new in (("pipeline.py", ', "later"]', "]"), ("anew.yaml", "at_most: 0.01", "at_most: 0.2")):
+        text = (project / file).read_text()
+        assert text.count(old) == 1
+        (project / file).write_text(text.replace(old, new))  # the objective was measured with that column
+    report = replay(load(project), ReplayOptions(data=tmp_path / "rows.parquet", windows=40))
+    assert any(isinstance(fact, VersionPromoted) for fact in report.facts)
+    assert not any(each["kind"] == "held" for each in report.data["troubles"])
+
+
 @pytest.mark.fault("V10")
 def test_candidates_that_wait_for_a_person_are_told_as_what_stood_in_the_way(tmp_path: Path) -> None:
     project = leaking(tmp_path, N // 2)

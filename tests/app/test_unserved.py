@@ -73,7 +73,13 @@ ENDS: dict[str, tuple[Sequence[Fact], Sequence[str], Sequence[str]]] = {
         (judged("fairness", ask=True),
          CandidateHeld(**COMMON, champion="", digest="d", gates=("fairness",), reason="x")),
         ("v1 waits for persons",),
-        ("anew approve v1 fairness --reason",),
+        ("anew approve v1 fairness --reason", "mend what they ask about", "anew retrain"),
+    ),
+    "held by a column that tells the label": (
+        (judged("leakage", ask=True),
+         CandidateHeld(**COMMON, champion="", digest="d", gates=("leakage",), reason="later alone tells the label")),
+        ("v1 waits for persons", "later alone tells the label"),
+        ("anew approve v1 leakage --reason", "out of what features in pipeline.py returns", "anew retrain"),
     ),
     "failed": (
         (EffectFailed(**COMMON, effect="train", reason="error", detail="no column y"),),

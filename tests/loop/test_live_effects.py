@@ -556,6 +556,28 @@ def test_sources_that_are_held_out_alone_bind_no_rows_that_are_all_trained_on(tm
     assert fitted.rows == 10
 
 
+@pytest.mark.parametrize(("kept", "held", "gone"), [(32, 8, False), (38, 2, False), (40, 0, False), (38, 20, True)])
+def test_rows_that_the_champion_was_trained_on_do_not_compare_it_with_others(
+    tmp_path: Path, kept: int, held: int, gone: bool
+) -> None:
+    bed = Bed(tmp_path)
+    bed.history()
+    plan = bed.planned("v1")
+    earlier = bed.run(replace(plan, champion=""))
+    assert isinstance(earlier, SnapshotTaken)
+    folder = tmp_path / "champion"
+    folder.mkdir()
+    (folder / "model").write_text("model")
+    (folder / "manifest.json").write_text(manifest(snapshot="0" * 64 if gone else earlier.digest, rows=kept).to_json())
+    bed.digests["v1"] = bed.artifacts.put(folder)
+    taken = bed.run(replace(plan, holdout_sources=("history",), holdout_least=20))
+    if not held:
+        failed(taken, "snapshot", "holdout_sources", "v1 was trained on rows up to")
+        return
+    assert isinstance(taken, SnapshotTaken)
+    assert taken.holdout_rows == held
+
+
 def two_spans(bed: Bed, **plan: Any) -> SnapshotTaken:
     """Return a snapshot whose plan has ten hours beside it, a quarter of the answer theirs."""
     planned = replace(bed.planned(), beside_s=45_000.0, span_weight=0.75, **plan).caused_by("auto")

@@ -225,6 +225,32 @@ def test_old_rows_of_named_sources_do_not_keep_a_model_from_what_is_new() -> Non
         snapshot_rows(old, replace(PLAN, holdout_sources=("audit",)))
 
 
+def test_what_the_champion_was_trained_on_is_not_held_out_to_compare_it_with_others() -> None:
+    frame, plan = rows(web=800, audit=200), replace(PLAN, holdout_sources=("audit",), holdout_least=1000)
+    free = snapshot_rows(frame, plan).rows.tail(60)
+    taken = snapshot_rows(frame, plan, free.get_column("_at")[29])
+    assert taken.rows.tail(taken.holdout).equals(free.tail(30))
+    assert taken.rows.head(-taken.holdout).equals(frame.filter(pl.col("_at") < free.get_column("_at")[30]))
+    with pytest.raises(TrainingError, match=r"v1 was trained on rows up to .*it knows all") as caught:
+        snapshot_rows(frame, plan, free.get_column("_at")[-1])
+    assert caught.value.reason == "holdout_sources"
+    everybody = replace(PLAN, holdout_least=300)
+    assert snapshot_rows(frame, everybody, hour(1000)).rows.equals(snapshot_rows(frame, everybody).rows)
+
+
+@pytest.mark.parametrize("batch", [1, 30, 100, 1000], ids=lambda n: f"{n} rows an instant")
+def test_no_more_than_the_half_is_kept_from_training_however_rows_are_stamped(batch: int) -> None:
+    frame = rows(web=800, audit=200)
+    stamped = pl.Series("_at", [hour(i // batch) for i in range(1000)], dtype=pl.Datetime("us", "UTC"))
+    plan = replace(PLAN, holdout_sources=("audit",), holdout_least=1000)
+    taken = snapshot_rows(frame.with_columns(stamped), plan)
+    trained, held = taken.rows.head(-taken.holdout), taken.rows.tail(taken.holdout)
+    assert trained.height >= 500
+    assert counted(held) == counted(frame.tail(500).filter(pl.col("_source") == "audit"))
+    assert taken.rows.get_column("_at").is_sorted()
+    assert taken.rows.get_column("x").is_unique().all()
+
+
 def test_rows_of_a_file_that_do_not_say_are_history() -> None:
     frame = rows(a=100).drop("_source")
     assert snapshot_rows(frame, replace(PLAN, holdout_sources=("audit", "history"))).rows.equals(frame)

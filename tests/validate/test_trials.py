@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from anew.adapters.fairlearn_disparity import fairlearn_disparity
-from anew.domain.column import Task
+from anew.domain.column import Column, ColumnKind, Task
 from anew.domain.errors import InvariantError
 from anew.domain.verdict import Verdict
 from anew.validate import Answers, Gate, HeldOut, Package
@@ -27,6 +27,8 @@ from anew.validate.skew import Skew
 from anew.validate.slos import Objective, SLOs
 from anew.validate.training_rows import TrainingRows
 from tests.validate.trials import N, binary, examined, judged
+
+CODES = {"a0": 0, "a1": 1, "b1": 2, "b0": 3}
 
 PASS, FAIL, ERROR, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE
 
@@ -262,6 +264,44 @@ def test_a_column_that_gives_the_answer_away_is_too_good(column: Callable[[Any],
     found = Leakage().judge(Leakage().measure(rows))
     assert found.verdict is verdict
     assert verdict is PASS or "leak alone tells the label" in found.reason
+
+
+@pytest.mark.fault("V10")
+@pytest.mark.parametrize(
+    ("inputs", "verdict"),
+    [
+        (lambda table: table.select("x"), PASS),
+        (lambda table: table.select("x", leak=pl.col("kind").replace_strict(CODES, return_dtype=pl.Float64)), FAIL),
+        (lambda table: table.select("x", leak=-1 / (1 + pl.col("later"))), FAIL),
+        (lambda table: table.select("x", "later").rename({"x": "embedding.0", "later": "embedding.1"}), PASS),
+    ],
+    ids=["left out", "codes", "derived", "vector"],
+)
+def test_what_the_model_takes_is_looked_at_and_nothing_else(
+    inputs: Callable[[pl.DataFrame], pl.DataFrame], verdict: Verdict
+) -> None:
+    rows = binary(0.1)
+    up = pl.Series(rows.label == "1")
+    kind = pl.Series(np.where(np.arange(N) % 2 == 0, "a", "b")) + pl.Series(rows.label)
+    rows = replace(rows, table=rows.table.with_columns(kind=kind, later=up.cast(pl.Float64), sensitive=up))
+    rows = examined(rows, answering(lambda frame: ["0"] * frame.height), inputs=inputs)
+    assert rows.candidate is not None
+    vector = Column(name="embedding", kind=ColumnKind.VECTOR, width=2)
+    columns = replace(rows.candidate.manifest.columns, features=(vector,))
+    manifest = replace(rows.candidate.manifest, columns=columns)
+    rows = replace(rows, candidate=replace(rows.candidate, manifest=manifest))
+    found = Leakage().judge(Leakage().measure(rows))
+    assert found.verdict is verdict
+    assert verdict is PASS or found.reason.startswith("leak alone tells the label")
+
+
+def test_of_many_inputs_those_that_tell_most_are_on_record() -> None:
+    rows = binary(0.1)
+    noise = np.random.default_rng(4).normal(size=(N, 60))
+    table = pl.DataFrame({f"w{i}": noise[:, i] for i in range(60)}).with_columns(leak=pl.Series(rows.label))
+    found = [each.subject for each in Leakage().measure(replace(rows, table=table))]
+    assert "leak" in found
+    assert len(found) < 30
 
 
 @pytest.mark.fault("V10")

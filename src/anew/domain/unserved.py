@@ -51,7 +51,7 @@ def unserved(attempt: Sequence[Fact] | None, stored: Mapping[str, int] | None) -
             return Unserved(version=fact.version, found=found, fix=_way_past(fact, asks))
         case CandidateHeld() as fact:
             found = f"{fact.version} waits for persons: {fact.reason}"
-            return Unserved(version=fact.version, found=found, fix=signatures(fact.version, fact.gates))
+            return Unserved(version=fact.version, found=found, fix=_way_on(fact))
         case EffectFailed() as fact:
             found = f"{fact.effect} of {fact.version} failed ({fact.reason}): {fact.detail}"
             return Unserved(version=fact.version, found=found, fix=f"mend that, then: {_AGAIN}")
@@ -70,6 +70,14 @@ def signatures(version: str, gates: Iterable[str], asking: Collection[str] | Non
     """
     verbs = {gate: "approve" if asking is None or gate in asking else "override" for gate in gates}
     return "; ".join(f"anew {verb} {version} {shlex.quote(gate)} --reason …" for gate, verb in verbs.items())
+
+
+def _way_on(held: CandidateHeld) -> str:
+    """Return how a candidate that waits goes on, and how another one comes to be that gives no cause to wait."""
+    mend = "mend what they ask about"
+    if "leakage" in held.gates:
+        mend = "leave what gives the label away out of what features in pipeline.py returns"
+    return f"{signatures(held.version, held.gates)}; otherwise {mend}, then: {_AGAIN}"
 
 
 def _way_past(refused: CandidateRefused, asks: set[str]) -> str:

@@ -251,7 +251,8 @@ class LiveEffects:
         reach("snapshot.begin")
         if fact.corrected and rows.height:
             read = self._corrected(fact, read, steps)
-        taken = snapshot_rows(read.rows, fact)
+        learned = self._past().learned(fact.champion, self._stores.snapshots) if fact.holdout_sources else None
+        taken = snapshot_rows(read.rows, fact, learned)
         digest = self._stores.snapshots.put(taken.rows)
         reach("snapshot.stored")
         at = taken.rows.get_column("_at")

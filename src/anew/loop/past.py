@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from anew.domain.errors import IntegrityError, NotFoundError
 from anew.domain.fact import Fact
 from anew.domain.manifest import Manifest
 from anew.loop.training import SEARCH
 from anew.loop.training_order import Training
 from anew.ports.artifact import ArtifactStore
+from anew.ports.snapshot import SnapshotStore
 
 __all__ = ["Past", "Record"]
 
@@ -39,6 +44,24 @@ class Past:
         """Return the champion's digest and the folder of its verified artifact; empty for none."""
         digest = self.record.digest_of(champion) if champion else ""
         return digest, str(self.artifacts.get(digest)) if digest else ""
+
+    def learned(self, champion: str, snapshots: SnapshotStore) -> datetime | None:
+        """Return the instant of the newest row that the champion was trained on; None where that is not known.
+
+        A snapshot is gone where a subject of it was purged.
+        """
+        digest, folder = self.champion(champion)
+        if not digest:
+            return None
+        manifest = Manifest.from_json((Path(folder) / "manifest.json").read_text("utf-8"))
+        if not manifest.snapshot:
+            return None
+        try:
+            rows = pl.read_parquet(snapshots.get(manifest.snapshot), columns=["_at"], n_rows=manifest.rows)
+        except (NotFoundError, IntegrityError):
+            return None
+        newest: datetime = rows.get_column("_at")[-1]
+        return newest
 
     def warm(self, champion: str) -> tuple[str, str]:
         """Return whom a training starts warm from: the champion, or of its two models the one on its own span.

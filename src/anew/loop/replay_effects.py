@@ -133,6 +133,7 @@ class ReplayEffects:
         self._taken: dict[str, _Taken] = {}
         self._plans: dict[str, tuple[TrainingPlanned, datetime]] = {}
         self._revived: dict[str, str] = {}
+        self._learned: dict[str, datetime] = {}
         self.mature = 0
         self.fits = 0
 
@@ -174,13 +175,16 @@ class ReplayEffects:
         corrected = Corrected(rows=rows, repaired=0, dropped=0)
         if fact.corrected and self._correction is not None:
             corrected = self._correction(rows)
-        taken = snapshot_rows(corrected.rows, fact)
+        taken = snapshot_rows(corrected.rows, fact, self._learned.get(fact.champion))
         count, held = taken.rows.height, taken.holdout
-        own = known[count - held :] if count == len(known) and not corrected.repaired else None
+        same = count == len(known) and taken.rows.tail(held).equals(rows.tail(held))  # of one instant others come first
+        own = known[count - held :] if same else None
         rows = taken.rows if self._spoil is None else self._spoil(fact.version, taken.rows, held)
         self._taken[fact.version] = _Taken(rows=rows, held=held, start=low, own=own)
+        self._learned[fact.version] = taken.rows.get_column("_at")[count - held - 1]
         if fact.revive:
             self._revived[fact.version] = fact.revive
+            self._learned[fact.version] = self._learned[fact.revive]
         if fact.beside_s:
             self._plans[fact.version] = (fact, taken.rows.get_column("_at")[count - held])
         inside = bisect_left(self._stream.at, fact.span.start, hi=self.mature)

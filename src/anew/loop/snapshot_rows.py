@@ -1,7 +1,7 @@
 """Which rows make a snapshot: sources purged and capped, incidents left out, older rows rehearsed, the newest held out.
 
-Pure over frames and the plan: the same rows under the same plan give the same snapshot, live, in replay and when a
-version is made again.
+Pure over frames, the plan and how far the champion's rows reach: the same of these give the same snapshot, live, in
+replay and when a version is made again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def usable_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> pl.DataFrame:
     return rows
 
 
-def snapshot_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> SnapshotRows:
+def snapshot_rows(rows: pl.DataFrame, plan: TrainingPlanned, learned: datetime | None = None) -> SnapshotRows:
     """Make the snapshot of usable rows, which reach back before the plan's span where it rehearses.
 
     A source with more than its share of the span's rows is cut down to it, by a sample that the plan's seed draws, and
@@ -74,9 +74,12 @@ def snapshot_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> SnapshotRows:
     by the same seed from before the span, after the same cap.
 
     Where the plan names sources to hold out, only their rows are: the newest share of these, or as many as gates ask
-    for. Rows of others that are as new as the oldest one held out are left out. Learned from, they would tell the
+    for. Rows of others that are newer than the oldest one held out are left out. Learned from, they would tell the
     candidate of the time that it is judged on, while in service it answers for a time that it has not seen. What is
-    held out is of the newer half of all rows, so that no more than the half is ever kept from training.
+    held out is of the newer half of all rows, so that no more than the half is ever kept from training; therefore rows
+    of the same instant as the oldest one held out are learned from, as they are where anybody's rows are held out. It
+    is newer than `learned`, the instant of the newest row that the champion was trained on, where that is known: on
+    rows that the champion knows, no candidate is compared with it fairly.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def snapshot_rows(rows: pl.DataFrame, plan: TrainingPlanned) -> SnapshotRows:
     sources = _counted(span)
     limits = _limits(sources, plan)
     if plan.holdout_sources:
-        held, kept = _audited(span, plan, limits, chance)
+        held, kept = _audited(span, plan, limits, chance, learned)
     else:
         held, begin = _held(span, plan, limits)
         kept = _thinned(span, limits, chance, begin)
@@ -167,25 +170,41 @@ def _held(rows: pl.DataFrame, plan: TrainingPlanned, limits: Mapping[str, int]) 
 
 
 def _audited(
-    rows: pl.DataFrame, plan: TrainingPlanned, flooding: Mapping[str, int], chance: np.random.Generator
+    rows: pl.DataFrame,
+    plan: TrainingPlanned,
+    flooding: Mapping[str, int],
+    chance: np.random.Generator,
+    learned: datetime | None,
 ) -> tuple[int, pl.DataFrame]:
-    """Return how many rows of the plan's sources are held out, and the rows with nothing else as new as these.
+    """Return how many rows of the plan's sources are held out, and the rows with nothing else newer than the oldest.
 
     The caps are kept among the rows before: what is left out must not have made room for anybody.
     """
-    sound, judges = rows, pl.lit(_HISTORY in plan.holdout_sources)  # a file of rows that do not say is history
+    sound = numbered = rows.with_row_index("_row")
+    judges = pl.lit(_HISTORY in plan.holdout_sources)  # a file of rows that do not say is history
     if "_source" in rows.columns:
-        sound = rows.filter(~pl.col("_source").is_in(list(flooding)))
+        sound = numbered.filter(~pl.col("_source").is_in(list(flooding)))
         judges = pl.col("_source").is_in([each for each in plan.holdout_sources if each not in flooding])
-    own = sound.with_row_index("_row").filter(judges)
-    newer = own.filter(pl.col("_row") >= sound.height - sound.height // 2).height
-    if not newer:
+    own = sound.with_row_index("_sound").filter(judges)
+    newer = own.filter(pl.col("_sound") >= sound.height - sound.height // 2)
+    if not newer.height:
         raise TrainingError("holdout_sources", _nobody_judges(rows, plan, flooding))
-    held = min(_wanted(own.height, plan.holdout_share, plan.holdout_most, plan.holdout_least), newer)
-    begin: datetime = own.get_column("_at")[own.height - held]
-    early = rows.filter(pl.col("_at") < begin)
+    if learned is not None:
+        newer = newer.filter(pl.col("_at") > learned)
+    if not newer.height:
+        raise TrainingError(
+            "holdout_sources",
+            f"{plan.champion} was trained on rows up to {learned}, and no label of data.holdout_sources "
+            f"({', '.join(plan.holdout_sources)}) is on a newer one: it knows all that it would be compared on; have "
+            "newer rows labelled by those",
+        )
+    wanted = _wanted(own.height, plan.holdout_share, plan.holdout_most, plan.holdout_least)
+    held = newer.tail(min(wanted, newer.height))
+    # Others of the very instant stay, or of rows that are stamped by the batch most would be dropped.
+    before = (pl.col("_at") <= held.get_column("_at")[0]) & ~pl.col("_row").is_in(held.get_column("_row").to_list())
+    early = numbered.filter(before).drop("_row")
     early = _thinned(early, _limits(_counted(early), plan), chance)
-    return held, pl.concat([early, rows.filter((pl.col("_at") >= begin) & judges)])
+    return held.height, pl.concat([early, held.drop("_row", "_sound")])
 
 
 def _nobody_judges(rows: pl.DataFrame, plan: TrainingPlanned, flooding: Mapping[str, int]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from anew.domain.column import ColumnKind
 from anew.domain.errors import InvariantError
 from anew.domain.evidence import Evidence
 from anew.domain.verdict import Verdict
@@ -18,13 +19,14 @@ from anew.validate._paired import loss_excess
 __all__ = ["LEAP", "Leakage"]
 
 LEAP = "loss beside the champion's"
+_SAID = 20
 _OF_A_CLASS = 10
 """Rows that a class needs to be told by a column: one row or two stand at an end of any column often enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leakage:
-    """Find a leap over the champion, a loss next to nothing, and a column that gives the answer away.
+    """Find a leap over the champion, a loss next to nothing, and a model input that gives the answer away.
 
     Unless told otherwise it asks: a person looks whether the model became so good, or learned something that requests
     will not carry.
@@ -36,17 +38,19 @@ class Leakage:
     loss_at_least
         Bounded loss below which any candidate is too good.
     column_at_most
-        How well one column alone may tell the answer: the area under the ROC curve of its values for a class against
-        the rest (folded, so in [0.5, 1]), or the absolute rank correlation with a number.
+        How well one input of the model alone may tell the answer: the area under the ROC curve of its values for a
+        class against the rest (folded, so in [0.5, 1]), or the absolute rank correlation with a number.
     at_least_rows
         Rows needed.
 
     Notes
     -----
     FAIL says "too good", not "leaking". A champion that has gone stale makes every good candidate a leap: where the
-    world changes at once, give `better_by` room. Categories are looked at by the share of their rows that has the
-    commonest label. A class of fewer than ten rows is told by chance, and vectors by what they are; neither is looked
-    at. Do not use it where a column may rightly tell nearly all, such as yesterday's value in a forecast.
+    world changes at once, give `better_by` room. What is looked at is what `features` makes of the declared columns: a
+    column that it leaves out, or that is only sensitive, gives nothing away. Categories, and numbers of few values as
+    codes are, are looked at by the share of their rows that has the commonest label, too. Of many inputs those that
+    tell most are on record. A class of fewer than ten rows is told by chance, and vectors by what they are; neither is
+    looked at. Do not use it where an input may rightly tell nearly all, such as yesterday's value in a forecast.
 
     References
     ----------
@@ -82,15 +86,16 @@ class Leakage:
         return "leakage"
 
     def measure(self, rows: HeldOut) -> tuple[Evidence, ...]:
-        """Measure the loss, the leap over the champion, and what each column tells alone."""
+        """Measure the loss, the leap over the champion, and what each input tells alone, of those that tell most."""
         if rows.n < self.at_least_rows:
             return (unmeasured(self.key, "loss", f"{rows.n} rows, {self.at_least_rows} are needed", rows.n),)
         theirs = None if rows.champion_loss is None else float(rows.champion_loss.mean())
         found = [Evidence.of(self.key, float(rows.challenger_loss.mean()), rows.n, subject="loss", reference=theirs)]
         if rows.champion_loss is not None:
             found.append(self._leap(rows, rows.champion_loss))
-        names = [name for name in rows.table.columns if not name.startswith("_")]
-        return (*found, *(each for name in names for each in self._column(rows, name)))
+        told = [(_tells(rows, values), values.name) for values in _inputs(rows)]
+        most = sorted(((value, name) for value, name in told if value is not None), reverse=True)[:_SAID]
+        return (*found, *(Evidence.of(self.key, value, rows.n, subject=name) for value, name in most))
 
     def _leap(self, rows: HeldOut, theirs: npt.NDArray[np.float64]) -> Evidence:
         reference = float(theirs.mean())
@@ -103,14 +108,6 @@ class Leakage:
         ratio = float(rows.challenger_loss.mean()) / reference
         interval = (1 + bounds.low / reference, 1 + bounds.high / reference)
         return Evidence.of(self.key, ratio, rows.n, subject=LEAP, interval=interval, reference=reference)
-
-    def _column(self, rows: HeldOut, name: str) -> Iterator[Evidence]:
-        values = rows.table.get_column(name)
-        if values.dtype.is_nested():
-            return
-        told = _numbers_tell(rows, values) if values.dtype.is_numeric() else _levels_tell(rows, values)
-        if told is not None:
-            yield Evidence.of(self.key, told, rows.n, subject=name)
 
     def judge(self, evidence: tuple[Evidence, ...]) -> Judgement:
         """PASS when nothing is too good."""
@@ -136,6 +133,24 @@ class Leakage:
         return Judgement(verdict=Verdict.FAIL if good else Verdict.PASS, reason=said)
 
 
+def _inputs(rows: HeldOut) -> Iterator[pl.Series]:
+    """Yield what the candidate's model is asked about, but for vectors; of nobody to ask, the columns of the rows."""
+    if rows.candidate is None:
+        yield from (each for each in rows.table if not each.name.startswith("_") and not each.dtype.is_nested())
+        return
+    features = rows.candidate.manifest.columns.features
+    vectors = {each.name for each in features if each.kind is ColumnKind.VECTOR}
+    for each in rows.candidate.inputs(rows.table):
+        if each.name.rpartition(".")[0] not in vectors and not each.dtype.is_nested():
+            yield each
+
+
+def _tells(rows: HeldOut, values: pl.Series) -> float | None:
+    """Return how well values tell the label; None where nothing can be said."""
+    found = [_levels_tell(rows, values), _numbers_tell(rows, values) if values.dtype.is_numeric() else None]
+    return max((each for each in found if each is not None), default=None)
+
+
 def _numbers_tell(rows: HeldOut, values: pl.Series) -> float | None:
     numbers = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     if not rows.task.classifies:
@@ -157,9 +172,9 @@ def _numbers_tell(rows: HeldOut, values: pl.Series) -> float | None:
 
 
 def _levels_tell(rows: HeldOut, values: pl.Series) -> float | None:
-    text = values.cast(pl.String).fill_null("(missing)")
-    if text.n_unique() * 5 > rows.n or not rows.task.classifies:
+    if values.n_unique() * 5 > rows.n or not rows.task.classifies:
         return None  # levels that are met hardly more than once say nothing
+    text = values.cast(pl.String).fill_null("(missing)")
     labels = rows.label.astype(str)
     most = int(np.unique(labels, return_counts=True)[1].max())
     if rows.n - most < _OF_A_CLASS:
