@@ -9,7 +9,7 @@ from anew.app.followers import sinks
 from anew.app.notice import notice
 from anew.app.settings import load
 from anew.domain.errors import SettingsError
-from anew.domain.facts import FACTS, AlertRaised, EffectFailed, RetrainWithheld
+from anew.domain.facts import FACTS, AlertRaised, EffectFailed, RetrainWithheld, RolloutSuperseded
 from anew.domain.severity import Severity
 from tests.adapters.fact_samples import sample
 from tests.cli.recorded import write_record
@@ -50,6 +50,12 @@ def test_of_what_is_withheld_a_spent_budget_alone_is_told(reason: str) -> None:
     fact = sample(RetrainWithheld)
     assert isinstance(fact, RetrainWithheld)
     assert (notice(replace(fact, reason=reason)) is not None) is (reason == "budget")
+
+
+def test_a_candidate_that_gives_way_is_told_and_needs_nobody() -> None:
+    found = notice(sample(RolloutSuperseded))
+    assert found is not None
+    assert (found.urgent, "a candidate gave way" in found.title) == (False, True)
 
 
 def test_everyday_business_is_not_told() -> None:

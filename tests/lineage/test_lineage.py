@@ -10,13 +10,14 @@ from anew.domain.facts import (
     RetrainCommanded,
     RolledBack,
     RolloutStarted,
+    RolloutSuperseded,
     TrainingPlanned,
     VersionPromoted,
     WindowClosed,
     WindowScored,
 )
 from anew.domain.interval import Interval
-from anew.lineage import FactIndex, causes, history_of, index
+from anew.lineage import FactIndex, NodeKind, causes, history_of, index, lineage_of
 from tests.laws.telling import Teller, warmed
 
 
@@ -113,6 +114,17 @@ def test_a_history_has_each_fact_once_and_in_order(facts: FactIndex) -> None:
     for plan in [each for each in facts.values() if isinstance(each, TrainingPlanned)]:
         places = [order[each.id] for each in history_of(facts, plan.version)]
         assert places == sorted(set(places))
+
+
+def test_a_version_that_gave_way_ends_so_in_its_graph() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    plan = TrainingPlanned(
+        model="m", at=at, version="v2", champion="v1", span=Interval(start=at, end=at), holdout_share=0.2,
+        seed=1, code="6" * 64, settings="5" * 64,
+    )  # fmt: skip
+    gone = RolloutSuperseded(model="m", at=at, version="v2", by="v3", reason="on probation already")
+    told = [plan.caused_by(""), gone.caused_by("somebody's approval")]
+    assert lineage_of(index(told), "v2").nodes[told[1].id].kind is NodeKind.OUTCOME
 
 
 def test_an_unknown_version_is_not_found(facts: FactIndex) -> None:

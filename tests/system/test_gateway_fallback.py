@@ -179,7 +179,12 @@ def test_control_workers_that_are_killed_from_outside_take_no_champion_back(tmp_
 
             wait(again, ours.log)
         load.stop()
-        assert asked(ours, port, 1.0) == "v2"
+
+        def both_serve() -> bool:
+            said = [each.champion for each in ours.traffic.workers(MODEL) if each.epoch and each.champion]
+            return [(each.version, each.tripped) for each in said] == [("v2", ""), ("v2", "")]
+
+        wait(both_serve, ours.log)
         assert plane.trips() == []
 
 

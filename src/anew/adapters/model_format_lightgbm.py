@@ -114,13 +114,13 @@ def _weighted(text: str, weight: float) -> str:
 
 
 def _merged(texts: Sequence[str]) -> str:
-    """Return the text of a model that has the trees of all, those of the first last; for the rest it is the first.
+    """Return the text of a model that has the trees of all; for the rest it is the first.
 
     Without the lengths of the trees' texts, which are others now, LightGBM reads them one after another.
     """
     parts = [_parts(text) for text in texts]
     head, _, tail = parts[0]
-    return _SIZES.sub("", head) + "".join(trees for _, trees, _ in (*parts[1:], parts[0])) + tail
+    return _SIZES.sub("", head) + "".join(trees for _, trees, _ in parts) + tail
 
 
 def _parts(text: str) -> tuple[str, str, str]:
