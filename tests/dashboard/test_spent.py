@@ -78,7 +78,7 @@ def test_the_pages_of_runs_say_what_all_of_a_run_took() -> None:
     measured = part(CandidateMeasured, version, compute_s=4.0).caused_by(trained.id)
     made = signed_in(Priced([*told, measured], "x"))
     page = made.get(f"/runs/{quote(version)}", headers=HTML).text
-    assert "CPU time: fit 2 s, gates 4 s; money 6.5" in " ".join(page.split())
+    assert "CPU time: fit 2.5 s, gates 4 s; money 6.5" in " ".join(page.split())
     data = made.get("/runs.json").json()["data"]
     assert next(each["spent"]["compute_s"] for each in data["runs"] if each["version"] == version) == 6.5
     assert data["compute_s"] == sum(each["spent"]["compute_s"] or 0.0 for each in data["runs"]) == data["cost"]

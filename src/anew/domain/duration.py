@@ -13,11 +13,13 @@ _NAMES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def lasting(seconds: float) -> str:
     """Write how long something took in its largest two units, as people read it.
 
-    >>> lasting(0.005), lasting(3725)
-    ('5 ms', '1 h 2 min')
+    >>> lasting(0.005), lasting(4.72), lasting(3725)
+    ('5 ms', '4.7 s', '1 h 2 min')
     """
     if seconds < 1:
         return f"{1_000 * seconds:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     said: list[str] = []
     for unit, name in _NAMES:
         if seconds >= unit and len(said) < 2:
