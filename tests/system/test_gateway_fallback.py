@@ -113,9 +113,11 @@ def kept_alive(ours: Bed) -> Iterator[int]:
         living=lambda: ours.traffic.workers(MODEL), parts="tests.system.gateway_bed:parts",
     )  # fmt: skip
     made.start()
-    with turning(made.keep):
-        yield made.port
-    made.stop()
+    try:
+        with turning(made.keep):
+            yield made.port
+    finally:
+        made.stop()
 
 
 def asked(ours: Bed, port: int, amount: float) -> str:
