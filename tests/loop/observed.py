@@ -12,7 +12,7 @@ from anew.adapters.memory import InMemoryEventLog, InMemoryLease, ManualClock
 from anew.adapters.memory_lake import MemoryLake
 from anew.domain.column import Column, ColumnKind, Columns, Task
 from anew.domain.fact import Fact
-from anew.domain.facts import RolloutApproved, TrafficApplied
+from anew.domain.facts import RolloutApproved, TrafficApplied, TrainingPlanned
 from anew.domain.interval import Interval
 from anew.domain.observation import Answer, FeedbackEvent, Label, Observation, Prediction, id_prefix
 from anew.feedback import Feedback
@@ -28,8 +28,9 @@ from anew.ports.profile import ProfileStore
 from anew.registry import Registry
 from anew.rollout import Outcome, Probation, Rollout, Ruling
 from anew.stats.profile import Reference
+from anew.train.span import BEGINNING
 
-__all__ = ["COLUMNS", "START", "Bed", "CountingLake", "Told", "hour"]
+__all__ = ["COLUMNS", "PLAN", "START", "Bed", "CountingLake", "Told", "hour"]
 
 F = TypeVar("F", bound=Fact)
 
@@ -49,6 +50,20 @@ REFERENCE = Reference.fit({"x": pl.Series("x", [float(i % 50) for i in range(500
 def hour(number: float) -> datetime:
     """Return so many hours after the start."""
     return START + timedelta(hours=number)
+
+
+PLAN = TrainingPlanned(
+    model="m",
+    at=hour(1000),
+    version="v2",
+    champion="v1",
+    span=Interval(start=BEGINNING, end=hour(1000)),
+    holdout_share=0.2,
+    seed=7,
+    code="c",
+    settings="s",
+)
+"""A retrain on all there is, a fifth of it held out."""
 
 
 @dataclass(slots=True)

@@ -6,29 +6,16 @@ from typing import Any, cast
 import polars as pl
 
 from anew.domain.facts import CandidateMeasured, CandidateTrained, SnapshotTaken, TrainingPlanned
-from anew.domain.interval import Interval
 from anew.loop.replay_effects import ReplayEffects, TrainingOrder
 from anew.loop.replay_stream import ReplayStream, Stopwatch, TrainedVersion
 from anew.monitor import Yardstick
 from anew.ports.predictor import Predictions
 from anew.stats.profile import Reference
-from anew.train.span import BEGINNING
 from anew.validate.slos import Objective, SLOs
-from tests.loop.observed import hour
+from tests.loop.observed import PLAN, hour
 from tests.loop.replayed import COLUMNS, Majority, stream_of
 
-PLAN = TrainingPlanned(
-    model="m",
-    at=hour(1000),
-    version="v1",
-    champion="",
-    span=Interval(start=BEGINNING, end=hour(1000)),
-    holdout_share=0.2,
-    seed=7,
-    code="c",
-    settings="s",
-    holdout_sources=("audit",),
-)
+AUDITED = replace(PLAN, version="v1", champion="", holdout_sources=("audit",))
 
 
 @dataclass
@@ -69,7 +56,7 @@ def audited(every: int, rows: int, batch: int = 1) -> pl.DataFrame:
 
 def test_where_rows_bear_one_instant_the_answers_are_to_those_that_are_held_out() -> None:
     made = effects(audited(4, 80, batch=80))
-    taken = snapshot(made, PLAN)
+    taken = snapshot(made, AUDITED)
     assert (taken.rows, taken.holdout_rows) == (80, 4)
     trained = made.run(taken)
     assert isinstance(trained, CandidateTrained)
@@ -82,13 +69,13 @@ def test_the_champion_is_asked_about_no_row_that_it_was_trained_on() -> None:
     frame = audited(4, 200)
     made = effects(frame)
     made.mature = 160
-    first = snapshot(made, replace(PLAN, holdout_least=4))
+    first = snapshot(made, replace(AUDITED, holdout_least=4))
     learned = frame.get_column("_at")[160 - 4 * first.holdout_rows]
     assert first.holdout_rows == 8
     made.mature = 200
-    second = snapshot(made, replace(PLAN, version="v2", champion="v1", holdout_least=100))
+    second = snapshot(made, replace(AUDITED, version="v2", champion="v1", holdout_least=100))
     audit = frame.filter((pl.col("_source") == "audit") & (pl.col("_at") > learned))
     assert second.holdout_rows == audit.height < 25  # of the newer half all 25 would be
-    again = snapshot(made, replace(PLAN, version="v3", champion="v2", revive="v1"))
-    revived = snapshot(made, replace(PLAN, version="v4", champion="v3", holdout_least=100))
+    again = snapshot(made, replace(AUDITED, version="v3", champion="v2", revive="v1"))
+    revived = snapshot(made, replace(AUDITED, version="v4", champion="v3", holdout_least=100))
     assert again.holdout_rows < revived.holdout_rows == second.holdout_rows

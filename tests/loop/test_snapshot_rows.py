@@ -15,20 +15,7 @@ from anew.feedback.address import rows_address
 from anew.loop.snapshot_rows import held_out_rows, snapshot_rows, usable_rows
 from anew.testing.contract_lake import COLUMNS, EVER, label, prediction
 from anew.testing.contract_lake import START as DAWN
-from anew.train.span import BEGINNING
-from tests.loop.observed import START, hour
-
-PLAN = TrainingPlanned(
-    model="m",
-    at=hour(1000),
-    version="v2",
-    champion="v1",
-    span=Interval(start=BEGINNING, end=hour(1000)),
-    holdout_share=0.2,
-    seed=7,
-    code="c",
-    settings="s",
-)
+from tests.loop.observed import PLAN, START, hour
 
 
 def rows(**sources: int) -> pl.DataFrame:
