@@ -156,7 +156,7 @@ def test_one_secret_is_no_two_sources(tmp_path: Path, monkeypatch: pytest.Monkey
     ("webhooks", "said"),
     [
         ("[{source: crm, secrets: [s3cret]}]", "it is a secret, so write env:NAME or file:PATH"),
-        ("[{source: crm, secrets: s3cret}]", "should be a valid tuple"),
+        ("[{source: crm, secrets: s3cret}]", "secrets: write a list, such as [a, b]"),
         ("[{source: crm, secrets: [[s3cret]]}]", "should be a valid string"),
         ("[{source: crm, secrets: []}]", "at least 1 item"),
         ("[{source: crm}]", "secrets is missing"),

@@ -47,6 +47,7 @@ def test_a_project_is_read_with_its_revision(tmp_path: Path) -> None:
         ("window: 1d", "window: 1d, clock: sun", "anew.yaml:9:23: monitor.clock"),
         ("span: 10d", "span: lots", "anew.yaml:8:8: data.span: 'lots' is no duration"),
         ("span: 10d", "span: 0d", "data.span: '0d' is no length of time"),
+        ("holdout: 0.2", "holdout_sources: audit", "holdout_sources: write a list, such as [a, b] (found 'audit')"),
         ("holdout: 0.2", "holdout: 1.0", "anew.yaml:8:19: data.holdout"),
         ("holdout: 0.2", "holdout: .nan", "data.holdout"),
         ("holdout: 0.2", "holdout: yes", "data.holdout: true is a truth value"),

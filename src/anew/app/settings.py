@@ -301,7 +301,8 @@ def _problem(document: Document, error: Any) -> str:
         return f"{where}: unknown key {name!r}{hint}"
     if error["type"] == "missing":
         return f"{where}: {name} is missing"
-    said = error["ctx"]["error"] if error["type"] == "value_error" else error["msg"]
+    said = "write a list, such as [a, b]" if error["type"] == "tuple_type" else error["msg"]
+    said = error["ctx"]["error"] if error["type"] == "value_error" else said
     found = "" if error["type"] == "reference" or may_be_secret(path) else f" (found {error['input']!r})"
     return f"{where}: {name}: {said}{found}"
 
