@@ -184,7 +184,7 @@ def _audited(
     judges = pl.lit(_HISTORY in plan.holdout_sources)  # a file of rows that do not say is history
     if "_source" in rows.columns:
         sound = numbered.filter(~pl.col("_source").is_in(list(flooding)))
-        judges = pl.col("_source").is_in([each for each in plan.holdout_sources if each not in flooding])
+        judges = pl.col("_source").is_in(plan.holdout_sources)
     own = sound.with_row_index("_sound").filter(judges)
     newer = own.filter(pl.col("_sound") >= sound.height - sound.height // 2)
     if not newer.height:
